@@ -1,0 +1,121 @@
+"""Settings: where things go, how many cores, which back-end, where calibration files are.
+
+Read, in rising order of precedence, from the defaults, the user's configuration file
+(``$XDG_CONFIG_HOME/daxa/daxa.cfg`` or the platform's equivalent, an INI file with the section
+``[DAXA_SETUP]``) and the environment:
+
+======================  ==================  =================================================
+configuration key       environment         meaning
+======================  ==================  =================================================
+``daxa_save_path``      ``DAXA_OUTPUT``     folder for raw data and archives (``daxa_output``)
+``num_cores``           ``DAXA_NUM_CORES``  processes to use (-1: 90 % of the cores)
+``backend``             ``DAXA_BACKEND``    ``auto``, ``sas`` or ``embedded``
+``calibration_path``    ``DAXA_CCFPATH``    colon-separated folders of calibration files
+======================  ==================  =================================================
+
+Nothing is cached: a changed environment is seen at the next call. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from pathlib import Path
+
+from daxa.exceptions import DAXAConfigError
+
+SECTION = "DAXA_SETUP"
+BACKENDS = ("auto", "sas", "embedded")
+_ENVIRONMENT = {
+    "daxa_save_path": "DAXA_OUTPUT",
+    "num_cores": "DAXA_NUM_CORES",
+    "backend": "DAXA_BACKEND",
+    "calibration_path": "DAXA_CCFPATH",
+}
+_DEFAULTS = {"daxa_save_path": "daxa_output", "num_cores": "-1", "backend": "auto", "calibration_path": ""}
+
+
+def config_file() -> Path:
+    """Path of the user's configuration file, which need not exist."""
+    from platformdirs import user_config_path
+
+    return user_config_path("daxa") / "daxa.cfg"
+
+
+def cache_path() -> Path:
+    """Folder for what can be fetched again: catalogues and calibration files."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("daxa")
+
+
+def as_dict() -> dict[str, dict[str, str]]:
+    """Every setting in force, by section, as text."""
+    values = dict(_DEFAULTS)
+    path = config_file()
+    if path.is_file():
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError) as err:
+            raise DAXAConfigError(f"{path}: not a readable INI file ({err})") from err
+        if parser.has_section(SECTION):
+            values.update({k: v for k, v in parser[SECTION].items() if k in values})
+    for key, variable in _ENVIRONMENT.items():
+        if os.environ.get(variable):
+            values[key] = os.environ[variable]
+    return {SECTION: values}
+
+
+def _setting(key: str) -> str:
+    return as_dict()[SECTION][key].strip()
+
+
+def available_cores() -> int:
+    """Number of processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def num_cores() -> int:
+    """Number of processes to use by default.
+
+    Raises
+    ------
+    DAXAConfigError
+        The setting is not an integer, is zero or below -1, or exceeds the machine.
+    """
+    text = _setting("num_cores")
+    try:
+        number = int(text)
+    except ValueError:
+        raise DAXAConfigError(f"num_cores: expected an integer, got {text!r}") from None
+    cores = available_cores()
+    if number == -1:
+        return max(1, int(0.9 * cores))
+    if not 1 <= number <= cores:
+        raise DAXAConfigError(f"num_cores: expected -1 or 1 to {cores} (this machine's cores), got {number}")
+    return number
+
+
+def output_path() -> str:
+    """Absolute path, with a trailing slash, under which raw data and archives live."""
+    return os.path.join(os.path.abspath(os.path.expanduser(_setting("daxa_save_path"))), "")
+
+
+def backend() -> str:
+    """The back-end asked for: ``auto``, ``sas`` or ``embedded``."""
+    value = _setting("backend").lower()
+    if value not in BACKENDS:
+        raise DAXAConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {value!r}")
+    return value
+
+
+def calibration_path() -> str:
+    """Colon-separated search path of calibration files.
+
+    ``SAS_CCFPATH`` of the environment if it is set, then the configured folders, then the cache.
+    """
+    folders = [os.environ.get("SAS_CCFPATH", ""), _setting("calibration_path"), str(cache_path() / "ccf")]
+    return os.pathsep.join(folder for folder in folders if folder)

@@ -1,0 +1,110 @@
+"""Every exception that DAXA raises on purpose.
+
+A message names the argument, file, HDU or column at fault and says what was expected.
+"""
+
+from __future__ import annotations
+
+
+class DAXAError(Exception):
+    """Base of all exceptions raised by this package."""
+
+
+class DAXAConfigError(DAXAError):
+    """A configuration value is unusable."""
+
+
+class DAXADownloadError(DAXAError):
+    """One or more files could not be fetched."""
+
+
+class DAXANotDownloadedError(DAXAError):
+    """Something needs raw data that have not been downloaded."""
+
+
+class DuplicateMissionError(DAXAError):
+    """The same mission was given twice."""
+
+
+class ArchiveExistsError(DAXAError):
+    """An archive of that name exists already."""
+
+
+class MissionLockedError(DAXAError):
+    """A mission that belongs to an archive can no longer be changed."""
+
+
+class BackendSoftwareError(DAXAError):
+    """The software that a back-end needs is not there."""
+
+
+class SASNotFoundError(BackendSoftwareError):
+    """ESA's SAS is not installed or not initialised."""
+
+
+class SASVersionError(BackendSoftwareError):
+    """The installed SAS is too old for the task."""
+
+
+class eSASSNotFoundError(BackendSoftwareError):  # noqa: N801 - the name scripts catch
+    """eSASS is not installed."""
+
+
+class CIAONotFoundError(BackendSoftwareError):
+    """CIAO is not installed."""
+
+
+class NuSTARDASNotFoundError(BackendSoftwareError):
+    """NuSTARDAS is not installed."""
+
+
+class NoValidMissionsError(DAXAError):
+    """No mission of the archive can be processed by this step."""
+
+
+class NoProcessingError(DAXAError):
+    """Nothing has been processed yet."""
+
+
+class NoDependencyProcessError(DAXAError):
+    """A step that this one builds on has not been run, or succeeded for nothing."""
+
+
+class NoObsAfterFilterError(DAXAError):
+    """A filter left no observation."""
+
+
+class IllegalSourceType(DAXAError):
+    """Unknown target type."""
+
+
+class NoTargetSourceTypeInfo(DAXAError):
+    """The mission's catalogue has no target types."""
+
+
+class ObsNotAssociatedError(DAXAError):
+    """The observation does not belong to this archive."""
+
+
+class MissionNotAssociatedError(DAXAError):
+    """The mission does not belong to this archive."""
+
+
+class NoRegionsAssociatedError(DAXAError):
+    """The archive holds no regions for that observation."""
+
+
+class IncompatibleSaveError(DAXAError):
+    """A saved state cannot be used with this object."""
+
+
+class PreProcessedNotSupportedError(DAXAError):
+    """The mission offers no processed products."""
+
+
+class PreProcessedNotAvailableError(DAXAError):
+    """The processed product was not downloaded or does not exist."""
+
+
+class DAXADeveloperError(DAXAError):
+    """A mistake in the package itself."""
