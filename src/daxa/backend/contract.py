@@ -1,0 +1,104 @@
+"""What is run and what comes of it: tasks, jobs and outcomes.
+
+The contract between planning and running is the SAS task: a name and its parameters. A job is a list
+of tasks run one after the other in a scratch folder of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daxa.xmm.task import command_line, format_value
+
+
+class Task:
+    """A SAS task and its parameters.
+
+    Examples
+    --------
+    >>> print(Task("evselect", table="in.fits", updateexposure=True))
+    evselect table=in.fits updateexposure=yes
+    """
+
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        self.name = name
+        self.parameters = {key: format_value(value) for key, value in parameters.items()}
+
+    def __str__(self) -> str:
+        return command_line(self.name, self.parameters)
+
+    def __repr__(self) -> str:
+        return f"<Task {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and (self.name, self.parameters) == (other.name, other.parameters)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def arguments(self) -> list[str]:
+        """The argument list of the program, never a shell string."""
+        return [self.name, *(f"{key}={value}" for key, value in self.parameters.items())]
+
+
+@dataclass
+class Job:
+    """Tasks that run in order in one scratch folder.
+
+    Attributes
+    ----------
+    ident
+        Identifier shown to users, e.g. ``0123456701PNS003``.
+    tasks
+        What to run.
+    outputs
+        Name in the scratch folder (a glob is allowed) -> final path. Published only after the last
+        task succeeded.
+    optional
+        Names among ``outputs`` that need not exist.
+    env
+        Environment variables set for the tasks (``SAS_CCF``, ``SAS_ODF``, ``SAS_CCFPATH``).
+    renames
+        Names in the scratch folder renamed between tasks: task index -> {old: new}, done after that task.
+    timeout_s
+        Wall-clock limit, or None.
+    """
+
+    ident: str
+    tasks: list[Task]
+    outputs: dict[str, Path]
+    env: dict[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+@dataclass
+class Outcome:
+    """What came of a job.
+
+    Attributes
+    ----------
+    ok
+        All tasks succeeded and all required outputs exist.
+    warnings, errors
+        Dicts with ``originator``, ``name`` and ``message``.
+    seconds, cpu_seconds, peak_memory
+        Wall-clock time, processor time [s] and largest resident memory [bytes] of the job.
+    outputs
+        Final path -> SHA-256 of every published file.
+    """
+
+    ident: str
+    ok: bool
+    stdout: str = ""
+    stderr: str = ""
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    outputs: dict[str, str] = field(default_factory=dict)
+    timed_out: bool = False

@@ -1,0 +1,238 @@
+"""Layout of the calibration constituents (CCF files) that the engine reads.
+
+Sources: XMM-Newton Calibration Access and Data Handbook, CCF release notes, and the EXTSEQID lists
+of a real calibration index. Column names that no public text gives are marked "assumed"; a
+real constituent that lays them out differently is refused by name (:class:`daxa.xmm.ccf.UnknownLayout`)
+rather than guessed at.
+
+``LAYOUT[(scope, typeid)][extname]`` is the tuple of columns of that table. ``scope`` is ``EMOS``
+for both MOS cameras and ``XRT`` for the three telescopes. Vector lengths that may vary from one
+issue to the next are given as ``0`` in the form and taken from the file.
+"""
+
+from __future__ import annotations
+
+from daxa.xmm.tables import Column, columns
+
+#: Telescope of each camera.
+TELESCOPES = {"EMOS1": "XRT1", "EMOS2": "XRT2", "EPN": "XRT3"}
+
+#: MODE_ID of the calibration tables -> SUBMODE.
+MOS_MODE_IDS = {
+    "PrimeFullWindow": 0,
+    "PrimePartialW2": 1,
+    "PrimePartialW3": 2,
+    "PrimePartialW4": 3,
+    "PrimePartialW5": 4,
+    "PrimePartialW6": 5,
+    "PrimePartialRFS": 6,
+    "FastUncompressed": 7,
+    "FastCompressed": 8,
+}
+PN_MODE_IDS = {
+    "PrimeFullWindow": 0,
+    "PrimeFullWindowExtended": 1,
+    "PrimeLargeWindow": 2,
+    "PrimeSmallWindow": 3,
+    "FastTiming": 4,
+    "FastBurst": 5,
+}
+
+#: The calibration index.
+CALINDEX = (
+    Column("TELESCOP", "4A"),
+    Column("SCOPE", "6A"),
+    Column("TYPEID", "32A"),
+    Column("ISSUE", "1I"),
+    Column("VALDATE", "19A", "yyyy:dd:mmZhh:mm:ss"),
+    Column("VALDATE-END", "19A", "yyyy:dd:mmZhh:mm:ss"),
+    Column("FNAME", "256A"),
+    Column("DATE", "19A", "yyyy:dd:mmZhh:mm:ss"),
+    Column("FSIZE", "1J", "byte"),
+    Column("SUBDATE", "19A", "yyyy:dd:mmZhh:mm:ss"),
+    Column("EXTSEQU", "32A"),
+    Column("EXTSEQID", "256A"),
+    Column("MD5", "32A"),
+    Column("CREATOR", "64A"),
+)
+
+_LINCOORD = columns("""
+CCD_ID 1I
+NODE_ID 1I
+X0 1D mm
+Y0 1D mm
+Z0 1D mm
+RAWX0 1D pixel
+RAWY0 1D pixel
+PHI0 1D rad
+THETA0 1D rad
+PSI0 1D rad
+""")
+#: Region rows in DETX/DETY (0.05 arcsec): SHAPE is CIRCLE, BOX (half-widths) or their negation with
+#: "!"; rows of one COMPONENT are ANDed, components are ORed (column names assumed, as in region files).
+_REGIONS = columns("""
+SHAPE 16A
+X 1D 0.05 arcsec
+Y 1D 0.05 arcsec
+R 2D 0.05 arcsec
+ROTANG 1D deg
+COMPONENT 1I
+""")
+_ANGVAR = columns("""
+TIME 1D s
+DELTA_PHI 1D arcsec
+DELTA_THETA 1D arcsec
+DELTA_PSI 1D arcsec
+""")
+_BADPIX = columns("""
+CCD_ID 1I
+NODE_ID 1I
+RAWX 1I pixel
+RAWY 1I pixel
+TYPE 1A
+YEXTENT 1I pixel
+UPLINKED 1L
+""")
+
+
+def _modeparam(vector: int) -> tuple[Column, ...]:
+    return (
+        Column("MODE_ID", "1I"),
+        *(
+            Column(name, f"{vector}D", unit)
+            for name, unit in (
+                ("INTEGRATION_T", "ms"),
+                ("SHIFT_T", "ms"),
+                ("FRAME_T", "ms"),
+                ("CYCLE_T", "ms"),
+                ("TIME_RES", "ms"),
+                ("DUTY_CYCLE", ""),
+                ("SMEARED_FRAC", ""),
+            )
+        ),
+        *(Column(name, f"{vector}I", "pixel") for name in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")),
+    )
+
+
+_MOS_GAIN = (
+    Column("CCD_ID", "1I"),
+    *(
+        Column(f"{name}{suffix}", "2D", unit)
+        for suffix in ("", "1", "2", "3")
+        for name, unit in (("OFFSET", "eV"), ("GAIN", "eV/adu"), ("POLY_TERM", "eV/adu^2"))
+    ),
+)
+_FILTERS = ("THIN1", "THIN2", "MEDIUM", "THICK", "OPEN", "CLOSED")
+_FILTER_TABLES = {f"FILTER-{name}": columns("REGION 64A\nTRANSMISSION 0D") for name in _FILTERS}
+_CURVE = columns("ENERGY 1D eV")
+
+LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
+    # PARM_ID used: FOCAL_LENGTH [mm], FOV_RADIUS [deg] (XRTn); PLATE_SCALE_X/Y [arcsec/pixel],
+    # MM_PER_PIXEL_X/Y [mm], OPTICS_CCD, OPTICS_X, OPTICS_Y [pixel] (optical axis); for MOS also COSMICSI,
+    # COSMICOU (cosmic-ray dead time), E3CEN, E4CEN, E3RAD, E4RAD [adu], E3ANG [deg], EMDHLOW, EMDHHIGH [adu].
+    ("XMM", "MISCDATA"): {
+        "MISCDATA": columns("INSTRUMENT_ID 16A\nPARM_ID 32A\nPARM_VAL 1D\nPARM_UNIT 16A"),
+    },
+    # Euler angles [deg] of the passive 3-2-1 rotation R1(psi) R2(theta) R3(phi) from the spacecraft frame
+    # (axis 1: viewing direction, 2: position angle PA + 90 deg, 3: position angle PA) to the camera's
+    # frame (axis 1: optical axis towards the sky, 2: +DETX, 3: +DETY, as directions of sky sources).
+    # The ANGVAR tables hold offsets to the angles, linear in TIME (s since MJDREF), clamped at the ends.
+    ("XMM", "BORESIGHT"): {
+        "BORESIGHT": columns("INSTRUMENT_ID 16A\nEULER_PHI 1D deg\nEULER_THETA 1D deg\nEULER_PSI 1D deg"),
+        "EMOS1_ANGVAR": _ANGVAR,
+        "EMOS2_ANGVAR": _ANGVAR,
+        "EPN_ANGVAR": _ANGVAR,
+    },
+    # LINCOORD header: MM_PX_X, MM_PX_Y, CC12_TX, CC12_TY [mm], ARC_MM_X, ARC_MM_Y [arcsec/mm].
+    # CAMCOORD1 = (X0, Y0) + rot(PHI0) ((RAWX - RAWX0) MM_PX_X, (RAWY - RAWY0) MM_PX_Y);
+    # CAMCOORD2 = CAMCOORD1 + (CC12_TX, CC12_TY); DETX = CAMCOORD2_x ARC_MM_X / 0.05 arcsec.
+    ("EMOS", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS, "CORNER": _REGIONS},
+    ("EPN", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS},
+    # MODEPARAM header: UNDER_X, OVER_X, UNDER_Y, OVER_Y (pixels); WINDOW* are 0-based telemetry pixels,
+    # so RAWX = x_telemetry + WINDOWX0 - UNDER_X + 1. MOS vectors: CCD 1, outer CCDs.
+    ("EMOS", "MODEPARAM"): {"MODEPARAM": _modeparam(2)},
+    ("EPN", "MODEPARAM"): {"MODEPARAM": _modeparam(1)},
+    # DELAY (assumed name): s from the centre of the integration to the time stamp of the frame.
+    ("EMOS", "TIMECORR"): {"FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 2D s\nDELAY 2D s")},
+    ("EPN", "TIMECORR"): {
+        "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D s\nREADOUT_TIME 1D s"),
+        # CCD: position 0, 1, 2 in the quadrant.
+        "TIMECORR": columns("MODE_ID 1I\nCCD 1I\nDELAY 1D s"),
+    },
+    # Tolerance of frame-time jumps in units of 20.48 us.
+    ("EPN", "TIMEJUMPTOL"): {"TIMEJUMPTOL": columns("MODE_ID 1I\nTOLERANCE 1D")},
+    ("EMOS", "BADPIX"): {"BADPIX": _BADPIX},
+    ("EPN", "BADPIX"): {"BADPIX": _BADPIX},
+    # PI = OFFSETp + GAINp PHA + POLY_TERMp PHA^2, p = 0 (singles), 1 (doubles), 2 (triples), 3 (others);
+    # vector element = read-out node. ENERGY_COMBINE: weights of E1..E4 per pattern (columns assumed).
+    ("EMOS", "ADUCONV"): {
+        "OFFSET_GAIN": _MOS_GAIN,
+        "ENERGY_COMBINE": columns("PATTERN 1I\nC1 1D\nC2 1D\nC3 1D\nC4 1D"),
+    },
+    # CTI_EXTENDED header: REF_DATE, ALGOID. Loss per transfer [adu] =
+    # (c0 + c1 dt_days) (PHA/1000)^c2 (columns and law assumed).
+    ("EMOS", "CTI"): {
+        "CTI_EXTENDED": columns("""
+MODE_ID 1I
+CCD_ID 1I
+NODE_ID 1I
+CTI_X0 1D adu
+CTI_X1 1D adu/day
+CTI_X2 1D
+CTI_Y0 1D adu
+CTI_Y1 1D adu/day
+CTI_Y2 1D
+"""),
+        "CTI_COLUMN": columns("CCD_ID 1I\nNODE_ID 1I\nRAWX 1I\nRAWY_START 1I\nYLENGTH 1I\nOFFSET 1D adu"),
+    },
+    # 5x5 roles, TDIM (5,5): 1 above threshold, 0 below, 2 ignored. Header: EDUTHR_I, EDUTHR_O [adu].
+    # Extension names are the SUBMODE values.
+    ("EMOS", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},
+    ("EMOS", "QUANTUMEF"): {
+        **{f"QE_CCD{i}": columns("REGION 64A\nQE 0D") for i in range(1, 8)},
+        "EBINS": _CURVE,
+    },
+    ("EMOS", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
+    # Thresholds of emtaglenoise and emanom: state G above GOOD, B below BAD, I between (columns assumed).
+    ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": columns("CCD_ID 1I\nBAD 1D\nGOOD 1D")},
+    # OFFSET_GAIN header: ALGOID, REFTIME, BPT_CODE. PHA' = PHA - OFFSET[RAWX].
+    # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header) after it.
+    ("EPN", "ADUCONV"): {
+        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D\nOFFSET 64D adu"),
+        "GAIN-HIGH": columns("CCD_ID 1I\nGAIN 64D"),
+    },
+    # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are header keywords
+    # (the energy dependence is assumed; SLOPE = 0 is the documented law). NODE_ID = RAWX - 1.
+    # LONG_TERM_CTI: E'' = E' ((1 - T(E,0)) / (1 - T(E,t)))^RAWY, T_COEFF on LTC_TIMES (years since 2000).
+    # COMB_EVT_OFFSET: E''' = E'' + SHIFT [eV].
+    ("EPN", "CTI"): {
+        "CTI_EXTENDED": columns("MODE_ID 1I\nCCD_ID 1I\nNODE_ID 1I\nCTI_X 1D\nCTI_Y 1D"),
+        "LONG_TERM_CTI": columns("MODE_ID 1I\nCCD_ID 1I\nENERGY 1D keV\nT_COEFF 0D"),
+        "LTC_TIMES": columns("TIME 0D yr"),
+        "COMB_EVT_OFFSET": columns("MODE_ID 1I\nCCD_ID 1I\nPATTERN 1I\nENERGY 1D keV\nSHIFT 1D eV"),
+    },
+    ("EPN", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},
+    ("EPN", "QUANTUMEF"): {
+        **{f"QE_CCD{i}": columns("REGION 64A\nQE 0D") for i in range(1, 13)},
+        "EBINS": _CURVE,
+    },
+    ("EPN", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
+    # VIGNETTING header: D_THETA [deg], the step of the vector. AREA [cm^2]; FACTOR multiplies it.
+    ("XRT", "XAREAEF"): {
+        "ONAXISXAREAEF": columns("ENERGY 1D eV\nAREA 1D cm^2"),
+        "VIGNETTING": columns("ENERGY 1D eV\nVIGNETTING_FACTOR 0D"),
+        "CORRAREA": columns("ENERGY 1D eV\nFACTOR 1D"),
+    },
+    # THETA [rad]; PARAMS = core radius [arcsec], slope.
+    ("XRT", "XPSF"): {"KING_PARAMS": columns("ENERGY 1D eV\nTHETA 1D rad\nPARAMS 2D")},
+}
+#: Constituents of one camera that the engine cannot do without, by scope.
+REQUIRED = {
+    scope: [typeid for (s, typeid) in LAYOUT if s == scope] for scope in ("XMM", "EMOS", "EPN", "XRT")
+}
+
+
+def layout_of(scope: str, typeid: str) -> dict[str, tuple[Column, ...]]:
+    """Tables of one constituent, by extension name; ``scope`` as in file names (``EMOS1``)."""
+    generic = scope.rstrip("123") if scope.startswith(("EMOS", "XRT")) else scope
+    return LAYOUT[generic, typeid]

@@ -1,0 +1,269 @@
+"""The EPIC event list: its columns, its extensions, and writing it.
+
+Source: XMM-Newton Data Files Handbook (EPIC imaging and timing mode event lists) and the column lists
+of evlistcomb. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn), STDGTInn per
+CCD, CALINDEX.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.flags import flag_keywords
+from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.tables import Column, make_table
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+#: Size of DETX, DETY, X, Y units.
+UNIT_ARCSEC = 0.05
+#: Largest X, Y: twice the half-size 0.36 deg of the sky plane.
+SKY_MAX = 51840
+
+_TIME = Column("TIME", "1D", "s")
+_SKY = (
+    Column("X", "1J", "0.05 arcsec", 1, SKY_MAX, -99999999),
+    Column("Y", "1J", "0.05 arcsec", 1, SKY_MAX, -99999999),
+)
+
+
+def _det(limit: int) -> tuple[Column, Column]:
+    return tuple(Column(n, "1I", "0.05 arcsec", -limit, limit, -32768) for n in ("DETX", "DETY"))  # type: ignore[return-value]
+
+
+_MOS_RAW = (Column("RAWX", "1I", "pixel", 1, 600), Column("RAWY", "1I", "pixel", 1, 600))
+_PN_RAW = (Column("RAWX", "1I", "pixel", 1, 64), Column("RAWY", "1I", "pixel", 1, 200))
+_PHA = Column("PHA", "1I", "CHAN", 0, 4095, -32768)
+_PI = Column("PI", "1I", "CHAN", 0, 32767, -32768)
+_FLAG = Column("FLAG", "1J")
+_PATTERN = Column("PATTERN", "1B", "", 0, 255)
+_CCDNR = Column("CCDNR", "1B", "", 0, 255)
+
+EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
+    ("EMOS", "IMAGING"): (_TIME, *_MOS_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
+    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
+    ("EPN", "IMAGING"): (
+        _TIME, *_PN_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, _PATTERN,
+        Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
+    ),
+    ("EPN", "TIMING"): (
+        _TIME, *_PN_RAW, _PHA, _PI, _FLAG, _PATTERN, Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR,
+    ),
+}  # fmt: skip
+EXPOSURE_COLUMNS = (Column("TIME", "1D", "s"), Column("TIMEDEL", "1E", "s"), Column("FRACEXP", "1E"))
+BADPIX_COLUMNS = (
+    Column("RAWX", "1I", "pixel"),
+    Column("RAWY", "1I", "pixel"),
+    Column("TYPE", "1I"),
+    Column("YEXTENT", "1I", "pixel"),
+    Column("BADFLAG", "1I"),
+)
+OFFSETS_COLUMNS = {
+    "EMOS": (
+        Column("RAWX", "1I", "pixel"),
+        Column("OFFSETX", "1I", "CHAN"),
+        Column("OFFSETY", "1I", "CHAN"),
+        Column("CCDNR", "1B"),
+    ),
+    "EPN": (Column("RAWX", "1I", "pixel"), Column("OFFSETX", "1I", "CHAN"), Column("CCDNR", "1B")),
+}
+DLIMAP_COLUMNS = (Column("DLIODF", "1J"), Column("DLISAS", "1J"))
+
+
+@dataclass
+class CcdExposure:
+    """Everything an event list holds about one CCD besides its events.
+
+    Attributes
+    ----------
+    frame_time_s, frame_length_s, fraction
+        Per frame: centre, integration time, effective fraction (columns of EXPOSUnn).
+    gti
+        Good times of this CCD (STDGTInn).
+    badpix
+        Columns of BADPIXnn: RAWX, RAWY, TYPE (1 hot, 2 flickering, 3 dead), YEXTENT, BADFLAG (1 on
+        board, 2 CCF, 3 found in the observation).
+    header
+        Keywords of the CCD's extensions (CCDID, WINDOWX0, FRMTIME, ...).
+    discarded
+        pn only: columns DLIODF, DLISAS.
+    """
+
+    frame_time_s: npt.NDArray[np.float64]
+    frame_length_s: npt.NDArray[np.float64]
+    fraction: npt.NDArray[np.float64]
+    gti: GTI
+    badpix: Mapping[str, npt.ArrayLike]
+    header: dict[str, Any] = field(default_factory=dict)
+    discarded: Mapping[str, npt.ArrayLike] | None = None
+
+    @property
+    def ontime_s(self) -> float:
+        """Good time."""
+        return self.gti.total
+
+    @property
+    def livetime_s(self) -> float:
+        """Good time corrected for dead time: sum of TIMEDEL * FRACEXP of the good frames."""
+        good = self.gti.contains(self.frame_time_s)
+        return float(np.sum(self.frame_length_s[good] * self.fraction[good]))
+
+
+def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int) -> dict[str, tuple[float, str]]:
+    """ONTIMEnn, LIVETInn of every CCD, and ONTIME, LIVETIME of the prime CCD (or the longest one)."""
+    cards: dict[str, tuple[float, str]] = {}
+    for ccd, exposure in sorted(ccds.items()):
+        cards[f"ONTIME{ccd:02d}"] = (exposure.ontime_s, f"[s] good time of CCD {ccd}")
+        cards[f"LIVETI{ccd:02d}"] = (exposure.livetime_s, f"[s] live time of CCD {ccd}")
+    if ccds:
+        prime = ccds[prime_ccd] if prime_ccd in ccds else max(ccds.values(), key=lambda c: c.ontime_s)
+        cards["ONTIME"] = (prime.ontime_s, "[s] good time of the prime CCD")
+        cards["LIVETIME"] = (prime.livetime_s, "[s] live time of the prime CCD")
+    return cards
+
+
+def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
+    """Data-subspace keywords of an unfiltered list: one component (CCDNR, TIME) per CCD."""
+    cards: list[tuple[str, Any]] = []
+    for number, ccd in enumerate(sorted(ccds), start=1):
+        prefix = "" if number == 1 else str(number)
+        if number == 1:
+            cards += [("DSTYP1", "CCDNR"), ("DSTYP2", "TIME"), ("DSUNI2", "s")]
+        cards += [
+            (f"{prefix}DSVAL1", str(ccd)),
+            (f"{prefix}DSVAL2", "TABLE"),
+            (f"{prefix}DSREF2", f":STDGTI{ccd:02d}"),
+        ]
+    return cards
+
+
+def write_event_list(
+    path: str | os.PathLike[str],
+    *,
+    primary: Mapping[str, Any],
+    columns: Mapping[str, npt.ArrayLike],
+    ccds: Mapping[int, CcdExposure],
+    sky: Mapping[str, Any],
+    offsets: Mapping[str, npt.ArrayLike] | None = None,
+    calindex: fits.BinTableHDU | None = None,
+    prime_ccd: int = 1,
+) -> None:
+    """Write an event list with every extension that SAS tasks and other readers expect.
+
+    Parameters
+    ----------
+    path
+        File to write; the caller renames it when it is complete.
+    primary
+        Keywords of the observation and exposure (TELESCOP, INSTRUME, DATAMODE, SUBMODE, FILTER, OBS_ID,
+        EXP_ID, EXPIDSTR, RA_PNT, ...); they are copied into EVENTS and the CCD extensions.
+    columns
+        Event columns by name; those of :data:`EVENT_COLUMNS` for this instrument and data mode.
+    ccds
+        Per CCD number: frames, good times, bad pixels.
+    sky
+        ``ra_deg`` and ``dec_deg`` of the tangent point of X, Y; empty for timing modes.
+    offsets
+        Columns of the OFFSETS table; none if empty.
+    calindex
+        Index of the calibration files used.
+    prime_ccd
+        CCD that ONTIME and LIVETIME of the header refer to (1 for MOS, 4 for pn).
+    """
+    from astropy.io import fits
+
+    instrument = str(primary["INSTRUME"])
+    family = instrument.rstrip("12")
+    schema = EVENT_COLUMNS[family, "IMAGING" if primary["DATAMODE"] == "IMAGING" else "TIMING"]
+    common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
+    hdus = [fits.PrimaryHDU()]
+    hdus[0].header["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
+    hdus[0].header.update(dict(primary))
+
+    events = make_table(schema, columns, "EVENTS")
+    head = events.header
+    head["HDUCLASS"] = "OGIP"
+    head["HDUCLAS1"] = "EVENTS"
+    head["HDUCLAS2"] = "ACCEPTED"
+    head.update(common)
+    for key, value in TIME_KEYWORDS.items():
+        head[key] = value
+    starts = [c.gti.start[0] for c in ccds.values() if len(c.gti)]
+    stops = [c.gti.stop[-1] for c in ccds.values() if len(c.gti)]
+    if starts:
+        head["TSTART"] = (min(starts), "[s] start of the first good interval")
+        head["TSTOP"] = (max(stops), "[s] end of the last good interval")
+        head["TELAPSE"] = (max(stops) - min(starts), "[s] TSTOP - TSTART")
+    for key, card in livetime_keywords(ccds, prime_ccd).items():
+        head[key] = card
+    if sky:
+        write_sky_wcs(head, sky["ra_deg"], sky["dec_deg"], columns)
+        write_reference(hdus[0].header, sky["ra_deg"], sky["dec_deg"], columns)
+    for key, expression, comment in flag_keywords(instrument):
+        head[key] = (expression, comment)
+    for key, value in dss_keywords(ccds):
+        head[key] = value
+    hdus.append(events)
+
+    schema_offsets = OFFSETS_COLUMNS[family]
+    hdus.append(make_table(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS"))
+    for ccd, info in sorted(ccds.items()):
+        frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
+        tables = [
+            make_table(EXPOSURE_COLUMNS, frames, f"EXPOSU{ccd:02d}", {"TIMEPIXR": 0.5}),
+            make_table(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}"),
+        ]
+        if info.discarded is not None:
+            tables.append(make_table(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}"))
+        tables.append(info.gti.to_hdu(f"STDGTI{ccd:02d}"))
+        for hdu in tables:
+            hdu.header.update({k: v for k, v in common.items() if k not in hdu.header})
+            hdu.header.update(info.header)
+            hdu.header["CCDNR"] = ccd
+            if hdu.name.startswith("EXPOSU"):
+                for key, value in TIME_KEYWORDS.items():
+                    hdu.header[key] = value
+        hdus += tables
+    if calindex is not None:
+        hdus.append(calindex)
+    fits.HDUList(hdus).writeto(path)
+
+
+def write_reference(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
+    """Write the REFX*, REFY* copies of the sky coordinates."""
+    centre = SKY_MAX // 2 + 1
+    step = UNIT_ARCSEC / 3600.0
+    for axis, kind, value, sign in (("X", "RA---TAN", ra_deg, -1), ("Y", "DEC--TAN", dec_deg, 1)):
+        data = np.asarray(columns[axis])
+        data = data[data > 0]
+        header[f"REF{axis}CTYP"] = kind
+        header[f"REF{axis}CRPX"] = centre
+        header[f"REF{axis}CRVL"] = value
+        header[f"REF{axis}CDLT"] = sign * step
+        header[f"REF{axis}LMIN"] = 1
+        header[f"REF{axis}LMAX"] = SKY_MAX
+        header[f"REF{axis}DMIN"] = int(data.min()) if data.size else 1
+        header[f"REF{axis}DMAX"] = int(data.max()) if data.size else SKY_MAX
+        header[f"REF{axis}CUNI"] = "deg"
+    header["EQUINOX"] = 2000.0
+    header["RADECSYS"] = "FK5"
+
+
+def write_sky_wcs(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
+    """Write the column WCS of X and Y (and the REFX*, REFY* copies) into an EVENTS header.
+
+    A tangent-plane projection about the given point, pixels of 0.05 arcsec, reference pixel 25921.
+    """
+    write_reference(header, ra_deg, dec_deg, columns)
+    number = {header[f"TTYPE{i}"]: i for i in range(1, header["TFIELDS"] + 1)}
+    for axis in "XY":
+        i = number[axis]
+        for key in ("CTYP", "CRPX", "CRVL", "CDLT", "CUNI"):
+            header[f"T{key}{i}"] = header[f"REF{axis}{key}"]

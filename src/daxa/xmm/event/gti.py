@@ -1,0 +1,170 @@
+"""Good time intervals: exact interval algebra and the FITS tables they are kept in.
+
+Intervals are half-open, ``[start, stop)``: two intervals that share an edge never count an event
+twice. Times are seconds since MJDREF (1998-01-01T00:00:00 TT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.tables import Column, make_table
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+GTI_COLUMNS = (Column("START", "1D", "s"), Column("STOP", "1D", "s"))
+#: Time keywords of every product.
+TIME_KEYWORDS: dict[str, Any] = {
+    "TIMESYS": ("TT", "time system"),
+    "MJDREF": (50814.0, "1998-01-01T00:00:00 (TT) expressed in MJD (TT)"),
+    "TIMEREF": ("LOCAL", "no barycentric correction"),
+    "TASSIGN": ("SATELLITE", "where the time was assigned"),
+    "TIMEUNIT": ("s", "unit of times in this header"),
+    "TIMEZERO": (0, "offset of times"),
+    "CLOCKAPP": (True, "clock correction applied"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GTI:
+    """Sorted, disjoint, non-empty intervals ``[start, stop)`` in seconds.
+
+    Any arrays may be given: overlapping and touching intervals are joined, empty ones dropped.
+
+    Examples
+    --------
+    >>> gti = GTI([0.0, 5.0], [3.0, 9.0])
+    >>> (gti & GTI([2.0], [6.0])).total
+    2.0
+    """
+
+    start: npt.NDArray[np.float64]
+    stop: npt.NDArray[np.float64]
+
+    def __init__(self, start: npt.ArrayLike = (), stop: npt.ArrayLike = ()) -> None:
+        start, stop = np.atleast_1d(np.asarray(start, float)), np.atleast_1d(np.asarray(stop, float))
+        if start.shape != stop.shape or start.ndim != 1:
+            raise ValueError(
+                f"start and stop: expected 1-D arrays of one length, got {start.shape}, {stop.shape}"
+            )
+        if np.isnan(start).any() or np.isnan(stop).any():
+            raise ValueError("start and stop: NaN is not a time")
+        keep = stop > start
+        start, stop = start[keep], stop[keep]
+        order = np.argsort(start, kind="stable")
+        start, stop = start[order], stop[order]
+        if len(start):
+            reach = np.maximum.accumulate(stop)
+            first = np.concatenate([[True], start[1:] > reach[:-1]])
+            last = np.concatenate([first[1:], [True]])
+            start, stop = start[first], reach[last]
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "stop", stop)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, GTI)
+            and np.array_equal(self.start, other.start)
+            and np.array_equal(self.stop, other.stop)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"GTI({len(self)} intervals, {self.total:.6g} s)"
+
+    @property
+    def total(self) -> float:
+        """Sum of the lengths, in seconds."""
+        return float(np.sum(self.stop - self.start))
+
+    def __or__(self, other: GTI) -> GTI:
+        return GTI(np.concatenate([self.start, other.start]), np.concatenate([self.stop, other.stop]))
+
+    def __and__(self, other: GTI) -> GTI:
+        # Each interval of self meets the run of others between two bisections.
+        if not len(self) or not len(other):
+            return GTI()
+        low = np.searchsorted(other.stop, self.start, side="right")
+        high = np.searchsorted(other.start, self.stop, side="left")
+        count = np.maximum(high - low, 0)
+        mine = np.repeat(np.arange(len(self)), count)
+        theirs = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
+        return GTI(
+            np.maximum(self.start[mine], other.start[theirs]), np.minimum(self.stop[mine], other.stop[theirs])
+        )
+
+    def complement(self, start: float, stop: float) -> GTI:
+        """The times of ``[start, stop)`` outside these intervals."""
+        inside = self & GTI([start], [stop])
+        return GTI(np.concatenate([[start], inside.stop]), np.concatenate([inside.start, [stop]]))
+
+    def __sub__(self, other: GTI) -> GTI:
+        if not len(self):
+            return GTI()
+        return self & other.complement(self.start[0], self.stop[-1])
+
+    def contains(self, times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether each time lies in an interval."""
+        times = np.asarray(times, float)
+        if not len(self):
+            return np.zeros(times.shape, bool)
+        index = np.searchsorted(self.start, times, side="right") - 1
+        return (index >= 0) & (times < self.stop[np.maximum(index, 0)])
+
+    @classmethod
+    def union(cls, gtis: Iterable[GTI]) -> GTI:
+        """Union of any number of interval sets."""
+        gtis = list(gtis)
+        if not gtis:
+            return cls()
+        return cls(np.concatenate([g.start for g in gtis]), np.concatenate([g.stop for g in gtis]))
+
+    @classmethod
+    def from_hdu(cls, hdu: fits.BinTableHDU) -> GTI:
+        """Read START and STOP of a table."""
+        return cls(np.asarray(hdu.data["START"], float), np.asarray(hdu.data["STOP"], float))
+
+    @classmethod
+    def read(cls, path: Any, extension: str | int | None = None) -> GTI:
+        """Read a GTI file: the named extension, or its first table with START and STOP.
+
+        Raises
+        ------
+        KeyError
+            The file has no such table.
+        """
+        from astropy.io import fits
+
+        with fits.open(path) as hdus:
+            if extension is not None:
+                return cls.from_hdu(hdus[extension])
+            for hdu in hdus:
+                if isinstance(hdu, fits.BinTableHDU) and {"START", "STOP"} <= set(hdu.columns.names):
+                    return cls.from_hdu(hdu)
+        raise KeyError(f"{path}: no table with columns START and STOP")
+
+    def to_hdu(self, name: str = "STDGTI", header: dict[str, Any] | None = None) -> fits.BinTableHDU:
+        """The OGIP standard table."""
+        hdu = make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name)
+        hdu.header["HDUCLASS"] = "OGIP"
+        hdu.header["HDUCLAS1"] = "GTI"
+        hdu.header["HDUCLAS2"] = "STANDARD"
+        for key, value in TIME_KEYWORDS.items():
+            hdu.header[key] = value
+        if len(self):
+            hdu.header["TSTART"] = self.start[0]
+            hdu.header["TSTOP"] = self.stop[-1]
+        hdu.header["ONTIME"] = (self.total, "[s] sum of the intervals")
+        for key, value in (header or {}).items():
+            hdu.header[key] = value
+        return hdu

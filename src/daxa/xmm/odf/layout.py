@@ -1,0 +1,253 @@
+"""Layout of Observation Data Files: file types, extension names, columns.
+
+Source: XMM-Newton Data Files Handbook (ODF chapters) and the input sections of the task manuals of
+emframes, epframes and odfingest. Integer columns that the spacecraft uses as unsigned 16-bit
+(counters and fine times) are stored as they are telemetered: add 65536 to negative values
+(:func:`unsigned`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daxa.xmm.tables import Column, columns
+
+#: Two-letter code of file names -> INSTRUME keyword.
+INSTRUMENTS = {
+    "M1": "EMOS1",
+    "M2": "EMOS2",
+    "PN": "EPN",
+    "R1": "RGS1",
+    "R2": "RGS2",
+    "OM": "OM",
+    "RM": "ERM",
+    "SC": "XMM",
+}
+
+MOS_IMAGING = columns("""
+FRAME 1J COUNTER
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+ENERGYE1 1I CHANNEL
+ENERGYE2 1I CHANNEL
+ENERGYE3 1I CHANNEL
+ENERGYE4 1I CHANNEL
+PATTERN 1B
+PERIPIX 1B
+""")
+MOS_REDUCED_IMAGING = columns("""
+FRAME 1J COUNTER
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+ENERGYE1 1I CHANNEL
+""")
+MOS_TIMING = columns("""
+FRAME 1J COUNTER
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+ENGYE1E2 1I CHANNEL
+PATTERN 1B
+PERIPIX 1B
+""")
+MOS_AUXILIARY = columns("""
+FRAME 1J COUNTER
+CCDID 1B
+CCDNODE 1B
+FTCOARSE 1I SECOND
+FTFINE 1I 40US
+NPIXEL 1J PIXEL
+NVALID 1I COUNTS
+NBELOW 1I COUNTS
+NABOVE 1I COUNTS
+GATTIFLG 1B
+FIFOOVF 1B
+""")
+#: Row and column offsets used on board, one row per CCD line (AXIS 0: column, 1: row).
+MOS_OFFSETS = columns("""
+AXIS 1B
+INDEX 1I PIXEL
+OFFSET 1I CHANNEL
+VARIANCE 1E CHANNEL
+""")
+#: Bright pixels masked on board.
+MOS_BRIGHT_PIXELS = columns("""
+CCDID 1B
+CCDNODE 1B
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+YEXTENT 1I PIXEL
+""")
+#: Periodic housekeeping; the filter-wheel column is E1317 for MOS1, K1317 for MOS2.
+MOS_HOUSEKEEPING = {
+    "M1": columns("TIME 1D s\nE1317 1J"),
+    "M2": columns("TIME 1D s\nK1317 1J"),
+}
+#: Filter-wheel codes of MOS (documented for MOS1).
+MOS_FILTER_CODES = {
+    0: "Closed",
+    247: "CalThin1",
+    267: "Thin1",
+    514: "CalThin2",
+    534: "Thin2",
+    781: "CalMedium",
+    801: "Medium",
+    1047: "CalThick",
+    1067: "Thick",
+    1314: "CalOpen",
+    1334: "Open",
+    1580: "CalClosed",
+}
+
+PN_EVENTS = columns("""
+FRAME 1J COUNTER
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+ENERGY 1I CHANNEL
+""")
+PN_AUXILIARY_FRAMES = columns("""
+FRAME 1J COUNTER
+CYCLE 1J COUNTER
+FTCOARSE 1I SECOND
+FTFINE 1I 20.48US
+QUADRANT 1B
+CCDID 1B
+""")
+PN_AUXILIARY_CYCLES = columns("""
+CYCLE 1J COUNTER
+QUADRANT 1B
+NABOVE 1I COUNTS
+NDEFA 1I
+NEPDH 1I
+NDISCLIN 1I
+MCOMMODE 1I
+""")
+#: Discarded lines: one image row of 64 column counters per CCD file.
+PN_DISCARDED_LINES_SHAPE = (64,)
+#: Main periodic housekeeping: coarse time of the last reset (F1030), wrap period of the coarse frame
+#: time (F1052), quadrant wait states (F1294), camera temperature (F1128), filter wheel (F1122),
+#: and per quadrant n: frame chopper, cycles per counter record, CCD switch states.
+PN_MAIN_HOUSEKEEPING = (
+    *columns("TIME 1D s\nF1030 1J s\nF1052 1J s\nF1118 16A\nF1122 1J\nF1128 1E degC\nF1294 1J"),
+    *(
+        Column(f"A{q}_{name}", form)
+        for q in range(4)
+        for name, form in (
+            ("CHOP", "1J"),
+            ("MAXFRC", "1J"),
+            ("CCD0SWI", "3A"),
+            ("CCD1SWI", "3A"),
+            ("CCD2SWI", "3A"),
+        )
+    ),
+)
+PN_ADDITIONAL_HOUSEKEEPING = columns("""
+TIME 1D s
+F1576 1E degC
+F1676 1E degC
+F1776 1E degC
+F1876 1E degC
+F1628 1J
+F1629 1J
+F1630 1J
+""")
+#: Filter-wheel positions of pn, in degrees of the potentiometer (six stops, 60 degrees apart).
+PN_FILTER_CODES = {
+    0: "Closed",
+    55: "CalThin1",
+    60: "Thin1",
+    115: "CalThin2",
+    120: "Thin2",
+    175: "CalMedium",
+    180: "Medium",
+    235: "CalThick",
+    240: "Thick",
+    295: "CalOpen",
+    300: "Open",
+    355: "CalClosed",
+}
+#: CCDMODE keyword of pn event files -> SUBMODE.
+PN_MODES = {
+    0: "PrimeFullWindowExtended",
+    1: "PrimeFullWindow",
+    2: "PrimeLargeWindow",
+    3: "PrimeSmallWindow",
+    4: "FastTiming",
+    5: "FastBurst",
+}
+
+ATTITUDE = columns("""
+VALTIME 19A yyyy-mm-ddThh:mm:ss
+VALDUR 1E s
+OTFTHRES 1E arcsec
+VIEWRA 11A HH:MM:SS.S
+VIEWDECL 11A DD:MM:SS.S
+ASTPOS 1E deg
+ROLLANG 1E deg
+GSREFNO 12A
+GSRA 11A HH:MM:SS.S
+GSDEC 11A DD:MM:SS.S
+ASPANGLE 1E deg
+ACFLAG 1B
+APDAMP 5A arcsec
+DIFFVRA 11A
+DIFFVDEC 11A
+DIFFPOS 11A
+PREQID 14A
+TYPEID 1A
+SOURCEID 1A
+ATTSEQNO 1A
+SLEWTIME 19A
+""")
+TIME_CORRELATION = columns("""
+FRAME 1J COUNTER
+OBTCOARS 1J s
+OBTFINE 1J
+UTCDAY 1I day
+UTCMILLI 1J ms
+UTCMICRO 1I us
+CORRPARA 39A
+CORRPARB 39A
+UTCFLAG 1I
+ERTIME 27A
+GSID 5A
+ERTIMERAW 27A
+""")
+RECONSTRUCTED_TIME_CORRELATION = (
+    *TIME_CORRELATION,
+    *columns("UTCREAL 1D\nOBTREAL 1D\nPASS 1I\nGS 1I\nPREDUTC 1D\nRESIDUAL 1D"),
+)
+#: Weight of one unit of OBTFINE, in seconds (24-bit fraction).
+OBTFINE_UNIT_S = 2.0**-24
+
+#: File type (three letters of the name) -> DATATYPE keyword of the science table.
+DATATYPES = {
+    "IME": "IMAGE.EL",
+    "RIE": "RIMAGE.EL",
+    "TIE": "TIMING.EL",
+    "BUE": "BURST.EL",
+    "AUX": "AUX.EL",
+    "SPE": "SPECT.EL",
+}
+#: File type -> DATA_MODE, upper case, as the summary file has it.
+DATA_MODES = {"IME": "IMAGING", "RIE": "RIMAGING", "TIE": "TIMING", "CTE": "CTIMING", "BUE": "BURST"}
+
+#: Units of the fine frame time, in seconds.
+MOS_FTFINE_UNIT_S = 40e-6
+PN_FTFINE_UNIT_S = 20.48e-6
+
+
+def extension(instrument: str, file_type: str, number: int = 1) -> str:
+    """Extension name: instrument code, file type, running number (``PNIME1``)."""
+    return f"{instrument}{file_type}{number}"
+
+
+def unsigned(values: np.ndarray) -> np.ndarray:
+    """16-bit counters as the non-negative numbers they stand for."""
+    values = np.asarray(values).astype(np.int64)
+    return np.where(values < 0, values + 65536, values)
+
+
+def as_signed(values: np.ndarray) -> np.ndarray:
+    """The 16-bit telemetry pattern of non-negative counters below 65536."""
+    values = np.asarray(values, dtype=np.int64)
+    return np.where(values >= 32768, values - 65536, values).astype(np.int16)

@@ -1,0 +1,144 @@
+"""Descriptions of FITS binary tables, and building and checking tables against them.
+
+Both the readers of :mod:`daxa.xmm` and the writers of :mod:`daxa.simulate` use the same
+descriptions, so that a file format stands in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+_SCALARS = {"L": "b1", "B": "u1", "I": "i2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: FITS name, TFORM, unit and the optional limits written as TLMIN, TLMAX, TNULL."""
+
+    name: str
+    form: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    null: int | None = None
+
+    @property
+    def letter(self) -> str:
+        """The type letter of the TFORM."""
+        return self.form[-1]
+
+    @property
+    def repeat(self) -> int:
+        """Number of elements in a cell."""
+        return int(self.form[:-1] or 1)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy type of one cell, in native byte order."""
+        if self.letter == "A":
+            return np.dtype(f"S{self.repeat}")
+        base = np.dtype(_SCALARS[self.letter])
+        return base if self.repeat == 1 else np.dtype((base, (self.repeat,)))
+
+
+def columns(text: str) -> tuple[Column, ...]:
+    """Columns from lines ``NAME FORM [unit]``, one a line; a unit may hold blanks."""
+    result = []
+    for line in text.strip().splitlines():
+        name, form, *unit = line.split(maxsplit=2)
+        result.append(Column(name, form, unit[0] if unit else ""))
+    return tuple(result)
+
+
+def make_table(
+    schema: Sequence[Column], data: Mapping[str, Any], extname: str, header: Mapping[str, Any] | None = None
+) -> fits.BinTableHDU:
+    """Build a table extension.
+
+    Parameters
+    ----------
+    schema
+        The columns, in order. A vector column takes a 2-D array.
+    data
+        An array (or list of strings) per column; all of one length.
+    extname
+        Extension name.
+    header
+        Further keywords; a value may be a ``(value, comment)`` pair.
+
+    Raises
+    ------
+    KeyError
+        A column of the schema has no data.
+    ValueError
+        Columns differ in length, or an integer does not fit its column.
+    """
+    from astropy.io import fits
+
+    missing = [c.name for c in schema if c.name not in data]
+    if missing:
+        raise KeyError(f"{extname}: no data for column(s) {', '.join(missing)}")
+    lengths = {c.name: len(data[c.name]) for c in schema}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{extname}: columns differ in length: {lengths}")
+    rows = next(iter(lengths.values()), 0)
+    record = np.zeros(rows, dtype=[(c.name, c.dtype) for c in schema])
+    for column in schema:
+        values = data[column.name]
+        if column.letter == "A":
+            values = np.asarray(values, dtype=f"S{column.repeat}") if rows else record[column.name]
+        else:
+            values = np.asarray(values)
+            kind = np.dtype(_SCALARS[column.letter])
+            if kind.kind in "iu" and values.size:
+                limits = np.iinfo(kind)
+                if values.min() < limits.min or values.max() > limits.max:
+                    raise ValueError(
+                        f"{extname}, column {column.name}: {values.min()} to {values.max()} "
+                        f"does not fit {column.form}"
+                    )
+        record[column.name] = values
+    hdu = fits.BinTableHDU(record, name=extname)
+    describe_columns(hdu.header, schema)
+    for key, value in (header or {}).items():
+        hdu.header[key] = value
+    return hdu
+
+
+def describe_columns(header: fits.Header, schema: Sequence[Column]) -> None:
+    """Write units, legal limits and nulls of the columns into a table header."""
+    number = {header[f"TTYPE{i}"]: i for i in range(1, header["TFIELDS"] + 1)}
+    for column in schema:
+        i = number.get(column.name)
+        if i is None:
+            continue
+        # Reverse order, as each keyword is inserted right behind TFORMn.
+        for key, value in (
+            ("TLMAX", column.maximum),
+            ("TLMIN", column.minimum),
+            ("TNULL", column.null),
+            ("TUNIT", column.unit or None),
+        ):
+            if value is not None:
+                header.set(f"{key}{i}", value, after=f"TFORM{i}")
+
+
+def column(hdu: fits.BinTableHDU, name: str, where: str) -> np.ndarray:
+    """One column in native byte order.
+
+    Raises
+    ------
+    KeyError
+        The table has no such column; the message names ``where`` (a file), the extension and the column.
+    """
+    if name not in hdu.columns.names:
+        raise KeyError(f"{where}[{hdu.name}]: no column {name}; it has {', '.join(hdu.columns.names)}")
+    values = np.asarray(hdu.data[name])
+    return values.astype(values.dtype.newbyteorder("="), copy=False)

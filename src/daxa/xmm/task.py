@@ -1,0 +1,342 @@
+"""What a task is: SAS's name, SAS's parameters, SAS's messages around a Python function.
+
+A task is declared beside its adapter::
+
+    @task(
+        "gtibuild",
+        "1.0",
+        [Parameter("file", "string", required=True), Parameter("table", "dataset", "gti.ds")],
+    )
+    def gtibuild(ctx: TaskContext, p: Parameters) -> None:
+        "Build a good-time file from a text file."
+
+Adapters parse nothing themselves: ``p.table`` is a value of the declared kind. They call
+algorithms (pure functions on arrays) and write files with :meth:`TaskContext.output`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from daxa._version import __version__
+
+_TRUE = {"yes", "y", "true", "t", "1"}
+_FALSE = {"no", "n", "false", "f", "0"}
+
+
+class TaskError(Exception):
+    """A task cannot do its work.
+
+    Parameters
+    ----------
+    code
+        SAS's name for the condition where it has one (``noEvents``), else our own in the same style.
+    message
+        What is wrong, naming the file, HDU, column or parameter.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a task.
+
+    ``kind`` is ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice`` or ``list`` (blank-separated
+    strings). ``None`` as default means "not given".
+    """
+
+    name: str
+    kind: str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    required: bool = False
+
+    def parse(self, task_name: str, value: Any) -> Any:
+        """Turn text (or a Python value) into a value of this parameter's kind."""
+
+        def bad(expected: str) -> TaskError:
+            return TaskError(
+                "badParameter", f"{task_name}: parameter {self.name}: expected {expected}, got {value!r}"
+            )
+
+        if value is None:
+            return None
+        if self.kind == "bool":
+            if isinstance(value, bool):
+                return value
+            text = str(value).strip().lower()
+            if text in _TRUE or text in _FALSE:
+                return text in _TRUE
+            raise bad("yes or no")
+        if self.kind == "list":
+            return list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split()
+        text = str(value)
+        if self.kind == "choice":
+            found = [c for c in self.choices if c.lower() == text.lower()]
+            if not found:
+                raise bad(f"one of {', '.join(self.choices)}")
+            return found[0]
+        if self.kind in ("int", "real"):
+            try:
+                number = int(text) if self.kind == "int" else float(text)
+            except ValueError:
+                raise bad("an integer" if self.kind == "int" else "a number") from None
+            if self.minimum is not None and number < self.minimum:
+                raise bad(f"a value of at least {self.minimum}")
+            if self.maximum is not None and number > self.maximum:
+                raise bad(f"a value of at most {self.maximum}")
+            return number
+        return text
+
+
+def format_value(value: Any) -> str:
+    """A parameter value as it stands on a command line (unquoted)."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " ".join(format_value(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value)
+
+
+class Parameters(Mapping[str, Any]):
+    """Parsed parameter values, as attributes and as a mapping; ``given`` names those set by the caller."""
+
+    def __init__(self, values: dict[str, Any], given: frozenset[str]) -> None:
+        self._values = values
+        self.given = given
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+TaskFunction = Callable[["TaskContext", Parameters], None]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A declared task."""
+
+    name: str
+    version: str
+    parameters: tuple[Parameter, ...]
+    function: TaskFunction
+    open_parameters: bool = False
+
+    def parse(self, arguments: Mapping[str, Any]) -> Parameters:
+        """Check and convert arguments.
+
+        Unknown names, missing required ones and values of the wrong kind give a :class:`TaskError`. A
+        file given for ``foo`` switches ``withfoo`` on, as SAS does.
+        """
+        known = {p.name: p for p in self.parameters}
+        unknown = [a for a in arguments if a not in known and not (self.open_parameters and ":" in a)]
+        if unknown:
+            raise TaskError(
+                "unknownParameter",
+                f"{self.name}: unknown parameter {unknown[0]!r}; known are {', '.join(known)}",
+            )
+        values = {p.name: p.parse(self.name, p.default) for p in self.parameters}
+        for name, value in arguments.items():
+            values[name] = known[name].parse(self.name, value) if name in known else value
+            switch = f"with{name}"
+            if switch in known and switch not in arguments:
+                values[switch] = True
+        for p in self.parameters:
+            if p.required and values[p.name] in (None, ""):
+                raise TaskError("missingParameter", f"{self.name}: parameter {p.name} must be given")
+        return Parameters(values, frozenset(arguments))
+
+
+_REGISTRY: dict[str, TaskSpec] = {}
+
+
+def task(
+    name: str, version: str, parameters: Sequence[Parameter], *, open_parameters: bool = False
+) -> Callable[[TaskFunction], TaskFunction]:
+    """Declare a task. ``open_parameters`` lets ``subtask:name=value`` through (emchain)."""
+
+    def register(function: TaskFunction) -> TaskFunction:
+        _REGISTRY[name] = TaskSpec(name, version, tuple(parameters), function, open_parameters)
+        return function
+
+    return register
+
+
+def find_task(name: str) -> TaskSpec:
+    """The task of that name.
+
+    Raises
+    ------
+    NotImplementedError
+        The engine has no such task.
+    """
+    from daxa.xmm.tasks import TASKS
+
+    if name not in TASKS:
+        raise NotImplementedError(
+            f"the embedded engine has no task {name!r}; it has {', '.join(sorted(TASKS))}"
+        )
+    importlib.import_module(TASKS[name])
+    return _REGISTRY[name]
+
+
+@dataclass
+class TaskContext:
+    """What a running task may use of the world: a folder, an environment and a place for messages.
+
+    Attributes
+    ----------
+    name
+        Task name; nested tasks are ``parent::child``.
+    cwd
+        Folder that relative paths refer to.
+    env
+        Environment variables (``SAS_CCF``, ``SAS_CCFPATH``, ``SAS_ODF``).
+    """
+
+    name: str
+    cwd: Path
+    env: Mapping[str, str]
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    command: str = ""
+    warnings: Counter[str] = field(default_factory=Counter)
+    max_repeats: int = 10
+
+    def path(self, name: str | os.PathLike[str]) -> Path:
+        """A path given by the user, relative to the task's folder."""
+        return self.cwd / Path(name).expanduser()
+
+    def info(self, message: str) -> None:
+        """Print a line of the log."""
+        print(f"{self.name}:- {message}", file=self.out)
+
+    def warn(self, code: str, message: str) -> None:
+        """Print a warning; after ``max_repeats`` of one code the rest are only counted."""
+        self.warnings[code] += 1
+        if self.warnings[code] <= self.max_repeats:
+            print(f"** {self.name}: warning ({code}), {message}", file=self.err)
+
+    @contextlib.contextmanager
+    def output(self, name: str | os.PathLike[str]) -> Iterator[Path]:
+        """Give a temporary path to write to, renamed to ``name`` when the block ends without an error."""
+        final = self.path(name)
+        temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+        try:
+            yield temporary
+            os.replace(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def call(self, name: str, /, **arguments: Any) -> None:
+        """Run another task inside this one, in the same folder and environment."""
+        run_task(name, arguments, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
+
+    def provenance(self, header: Any, number: int = 0) -> None:
+        """Write CREATOR, DATE and the command line (XPROCn) into a FITS header."""
+        header["CREATOR"] = (f"daxa-{__version__}", "software")
+        header["DATE"] = (datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), "creation date")
+        header[f"XPROC{number}"] = self.command or self.name
+
+
+def command_line(name: str, arguments: Mapping[str, Any]) -> str:
+    """The SAS command line of a task call."""
+    return " ".join([name, *(f"{k}={shlex.quote(format_value(v))}" for k, v in arguments.items())])
+
+
+def run_task(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    cwd: str | os.PathLike[str] = ".",
+    env: Mapping[str, str] | None = None,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+    parent: str = "",
+) -> None:
+    """Run a task of the embedded engine.
+
+    Parameters
+    ----------
+    name
+        SAS task name.
+    arguments
+        Parameter values, as text or Python values.
+    cwd
+        Folder for relative paths.
+    env
+        Environment; this process's own by default.
+
+    Raises
+    ------
+    NotImplementedError
+        There is no such task.
+    TaskError
+        The task failed; the message has also been printed in SAS's form.
+    """
+    spec = find_task(name)
+    full = f"{parent}::{name}" if parent else name
+    ctx = TaskContext(
+        full,
+        Path(cwd),
+        dict(os.environ if env is None else env),
+        out or sys.stdout,
+        err or sys.stderr,
+        command_line(name, arguments),
+    )
+
+    def stamp() -> str:
+        return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+
+    started = time.perf_counter()
+    try:
+        parameters = spec.parse(arguments)
+        ctx.info(f"Executing (routine): {command_line(name, dict(parameters))}  -w 1 -V 4")
+        ctx.info(f"{name} ({name}-{spec.version})  [daxa-{__version__}] started:  {stamp()}")
+        spec.function(ctx, parameters)
+    except TaskError as failure:
+        if not getattr(failure, "reported", False):
+            print(f"** {full}: error ({failure.code}), {failure.message}", file=ctx.err)
+            failure.reported = True  # type: ignore[attr-defined]
+        raise
+    finally:
+        repeated = {c: n for c, n in ctx.warnings.items() if n > ctx.max_repeats}
+        if repeated:
+            print(f"** {full}: warning (SummaryOfWarnings),", file=ctx.err)
+            for code, count in repeated.items():
+                print(f"   warning {code} silently occurred {count - ctx.max_repeats} times", file=ctx.err)
+    ctx.info(
+        f"{name} ({name}-{spec.version})  [daxa-{__version__}] ended:    {stamp()}  "
+        f"({time.perf_counter() - started:.2f} s)"
+    )

@@ -1,0 +1,31 @@
+"""SAS task name -> the module that declares it; imported only when the task is run."""
+
+from __future__ import annotations
+
+TASKS: dict[str, str] = {
+    # calibration and observation set-up
+    "cifbuild": "daxa.xmm.ccf.tasks",
+    "odfingest": "daxa.xmm.odf.ingest",
+    # geometry
+    "atthkgen": "daxa.xmm.sky.tasks",
+    "attcalc": "daxa.xmm.sky.tasks",
+    "ecoordconv": "daxa.xmm.sky.tasks",
+    # chains
+    "emchain": "daxa.xmm.epic.mos.chain",
+    "emproc": "daxa.xmm.epic.mos.chain",
+    "epchain": "daxa.xmm.epic.pn.chain",
+    "epproc": "daxa.xmm.epic.pn.chain",
+    # selection
+    "evselect": "daxa.xmm.select.tasks",
+    "tabgtigen": "daxa.xmm.select.gtitasks",
+    "gtibuild": "daxa.xmm.select.gtitasks",
+    "gtimerge": "daxa.xmm.select.gtitasks",
+    "gtialign": "daxa.xmm.select.gtitasks",
+    "merge": "daxa.xmm.select.merge",
+    # screening
+    "espfilt": "daxa.xmm.screen.espfilt",
+    "emanom": "daxa.xmm.screen.emanom",
+    # images
+    "eexpmap": "daxa.xmm.image.eexpmap",
+    "emosaic": "daxa.xmm.image.emosaic",
+}
