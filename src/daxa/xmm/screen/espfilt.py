@@ -1,0 +1,302 @@
+"""Task espfilt: screen an EPIC imaging event list for soft-proton flares.
+
+Source: espfilt task manual, ESAS cookbook, and the log of a real espfilt 4.3 run for the sequence of calls,
+the selections and the histogram. The quiet level is found in the light curve of the field of view;
+corner products are made for later use of the particle background.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.screen import flares
+from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP, corner_expression
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+#: Inner radius of the annulus of the ratio method, 10 arcmin, in 0.05 arcsec.
+ANNULUS_RADIUS = 12000
+_PARAMETERS = [
+    Parameter("eventfile", "dataset", required=True),
+    Parameter("withoot", "bool", False),
+    Parameter("ootfile", "dataset", "dataset"),
+    Parameter("method", "choice", "histogram", choices=("histogram", "ratio")),
+    Parameter("withsmoothing", "bool", True),
+    Parameter("smooth", "int", 51, minimum=1, maximum=60),
+    Parameter("withbinning", "bool", True),
+    Parameter("binsize", "int", 60, minimum=1),
+    Parameter("ratio", "real", 1.2, minimum=0.0),
+    Parameter("withlongnames", "bool", False),
+    Parameter("elow", "int", 2500, minimum=1, maximum=32766),
+    Parameter("ehigh", "int", 8500, minimum=2, maximum=32767),
+    Parameter("rangescale", "real", None, minimum=1.0),
+    Parameter("allowsigma", "real", 3.0, minimum=0.0),
+    Parameter("limits", "list", "0.1 6.5"),
+    Parameter("keepinterfiles", "bool", False),
+]
+
+
+class _Names:
+    """File names of one run: ``mos1S001-gti.fits``, with the energies in them when asked."""
+
+    def __init__(self, instrument: str, exposure: str, energies: str) -> None:
+        camera = {"EMOS1": "mos1", "EMOS2": "mos2", "EPN": "pn"}[instrument]
+        self.prefix, self.energies = f"{camera}{exposure}", energies
+
+    def __call__(self, kind: str, extension: str = "fits") -> str:
+        return f"{self.prefix}-{kind}{self.energies}.{extension}"
+
+
+def _limits(words: list[str]) -> tuple[float, float]:
+    try:
+        low, high = (float(w) for w in words)
+    except ValueError:
+        raise TaskError(
+            "badParameter", f"espfilt: parameter limits: expected two numbers, got {words}"
+        ) from None
+    if not 0 <= low < high <= 10:
+        raise TaskError(
+            "badParameter", f"espfilt: parameter limits: expected 0 <= low < high <= 10, got {words}"
+        )
+    return low, high
+
+
+def _read_rate(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        data = hdus["RATE"].data
+        return np.asarray(data["TIME"], float), np.nan_to_num(np.asarray(data["RATE"], float))
+
+
+def _good_times(path: Path, prime: int) -> GTI:
+    """Good times of the prime CCD, or of all CCDs together if it is off."""
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        names = [h.name for h in hdus if h.name.startswith("STDGTI")]
+        if not names:
+            raise TaskError("noGTI", f"{path}: no STDGTInn extension")
+        wanted = f"STDGTI{prime:02d}"
+        if wanted in names:
+            return GTI.from_hdu(hdus[wanted])
+        return GTI.union(GTI.from_hdu(hdus[n]) for n in names)
+
+
+def write_qdp(
+    path: Path,
+    fit: flares.FlareFit | None,
+    time_s: np.ndarray,
+    rate: np.ndarray,
+    good: np.ndarray,
+    corner: np.ndarray,
+    bin_s: int,
+) -> None:
+    """Write the histogram with its fit, and the two light curves in bins, as a QDP text file."""
+    lines = ["READ SERR 2"]
+    if fit is not None:
+        lines.insert(0, f"! CENTER {fit.centre:.6f} WIDTH {fit.sigma:.6f} NORM {fit.norm:.6f}")
+        lines.insert(1, f"! LOW {fit.low:.6f} HIGH {fit.high:.6f}")
+        seen = fit.histogram.counts > 0
+        model = flares.gaussian(fit.histogram.rate, fit.norm, fit.centre, fit.sigma)
+        for x, y, m in zip(fit.histogram.rate[seen], fit.histogram.counts[seen], model[seen], strict=True):
+            lines.append(f"{x:.5f} {y:.1f} {max(y, 1) ** 0.5:.3f} {m:.3f}")
+        lines.append("NO NO NO NO")
+    start = time_s[0] if len(time_s) else 0.0
+    block = ((time_s - start) // bin_s).astype(int)
+    number = np.maximum(np.bincount(block), 1) if len(block) else np.array([])
+    for series in (rate, corner):
+        mean = np.bincount(block, series) / number if len(block) else []
+        accepted = np.bincount(block, good) / number if len(block) else []
+        for k, (value, share) in enumerate(zip(mean, accepted, strict=True)):
+            lines.append(
+                f"{(k + 0.5) * bin_s:.1f} {value:.5f} {(max(value, 0) / bin_s) ** 0.5:.5f} {share:.3f}"
+            )
+        lines.append("NO NO NO NO")
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def _plot(path: Path, fit: flares.FlareFit, time_s: np.ndarray, rate: np.ndarray, title: str) -> None:
+    from daxa.xmm.image.plots import plot_flares
+
+    plot_flares(path, fit, time_s, rate, title)
+
+
+@task("espfilt", "1.0", _PARAMETERS)
+def espfilt(ctx: TaskContext, p: Parameters) -> None:
+    """Write the flare-free event list, its good times, corner products and the histogram."""
+    from astropy.io import fits
+
+    from daxa.xmm.ccf.calibration import Calibration
+
+    if p.elow >= p.ehigh:
+        raise TaskError("badParameter", f"espfilt: elow ({p.elow}) must be below ehigh ({p.ehigh})")
+    limits = _limits(p.limits)
+    events = ctx.path(p.eventfile)
+    if not events.exists():
+        raise TaskError("noEventFile", f"{events}: no such file")
+    with fits.open(events) as hdus:
+        if "EVENTS" not in hdus:
+            raise TaskError("noEvents", f"{events}: no EVENTS extension")
+        header = hdus["EVENTS"].header.copy()
+    missing = [k for k in ("INSTRUME", "EXPIDSTR", "DATAMODE") if k not in header]
+    if missing:
+        raise TaskError("noKeyword", f"{events}[EVENTS]: no keyword {missing[0]}")
+    instrument = header["INSTRUME"].strip()
+    if instrument not in WHOLE_CHIP or header["DATAMODE"].strip() != "IMAGING":
+        raise TaskError(
+            "badMode", f"{events}: {instrument}, {header['DATAMODE']}: expected an EPIC imaging list"
+        )
+    if p.withoot and instrument != "EPN":
+        raise TaskError("badParameter", "espfilt: withoot=yes is for EPN only")
+    range_scale = p.rangescale or (15.0 if instrument == "EPN" else 6.0)
+    names = _Names(instrument, header["EXPIDSTR"].strip(), f"-{p.elow}-{p.ehigh}" if p.withlongnames else "")
+    temporary: list[str] = []
+
+    ctx.info(f" ESPFILT: Processing eventlist: {events}")
+    band = f"PI in [{p.elow}:{p.ehigh}]"
+    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    corner = f"{WHOLE_CHIP[instrument]}&&{corner_expression(cal, instrument)}"
+    good_times = _good_times(events, 4 if instrument == "EPN" else 1)
+    if not len(good_times):
+        raise TaskError("noCounts", f"{events}: no good time at all")
+    start, stop = float(np.floor(good_times.start[0])), float(np.ceil(good_times.stop[-1]))
+    detector: dict[str, Any] = {"xcolumn": "DETX", "ycolumn": "DETY"}
+    curve: dict[str, Any] = {
+        "timecolumn": "TIME",
+        "timebinsize": 1,
+        "maketimecolumn": True,
+        "makeratecolumn": True,
+        "timemin": start,
+        "timemax": stop,
+        "withtimeranges": True,
+    }
+    table = f"{events}:EVENTS"
+    if p.keepinterfiles:
+        ctx.call("evselect", table=table, imageset=names("fovim"), **detector)
+    ctx.info(" Running evselect to create *FOV LIGHTCURVE*")
+    field = FIELD[instrument].format(band=band)
+    ctx.call("evselect", table=table, expression=field, rateset=names("fovlc"), **curve)
+    ctx.info(" Running evselect to create *CORNER EVENTLIST*")
+    ctx.call("evselect", table=table, expression=corner, filteredset=names("corev"))
+    if p.keepinterfiles:
+        ctx.call("evselect", table=names("corev"), imageset=names("corim"), **detector)
+    ctx.info(" Running evselect to create *CORNER LIGHTCURVE*")
+    ctx.call("evselect", table=names("corev"), expression=band, rateset=names("corlc"), **curve)
+
+    time_s, rate = _read_rate(ctx.path(names("fovlc")))
+    corner_rate = _read_rate(ctx.path(names("corlc")))[1][: len(time_s)]
+    exposed = good_times.contains(time_s)
+    fit: flares.FlareFit | None = None
+    try:
+        if p.method == "histogram":
+            ctx.info(" ESPFILT: Processing using the HISTOGRAM method.")
+            ctx.info(f" CLEAN_LC: There are {len(time_s):12d}  rows in the FOV LC")
+            fit = flares.histogram_method(
+                rate,
+                exposed,
+                smooth_s=p.smooth if p.withsmoothing else None,
+                bin_s=p.binsize if p.withbinning else None,
+                range_scale=range_scale,
+                allow_sigma=p.allowsigma,
+                limits=limits,
+            )
+            for k, (low, peak, high, begin, found) in enumerate(fit.passes, start=1):
+                ctx.info(f"***** amoeba {k}: low = {low + 1:4d} peak = {peak + 1:4d} high = {high + 1:4d}")
+                ctx.info(f" {k} start parms = {begin[0]:9.3f}{begin[1]:9.3f}{begin[2]:9.3f}")
+                ctx.info(f" {k} rl = {found[0]:9.3f}{found[1]:9.3f}{found[2]:9.3f}")
+            ctx.info(
+                f"WRITE_QDP_GTI: Norm = {fit.norm:9.3f} Width = {fit.sigma:9.3f} Center = {fit.centre:9.3f}"
+            )
+            good = fit.good
+        else:
+            ctx.info(" ESPFILT: Processing using the RATIO method.")
+            good = _ratio(ctx, p, names, table, field, time_s, corner_rate, exposed, curve)
+    except flares.FlareFitError as failure:
+        if failure.code != "allFlare":
+            raise TaskError(failure.code, f"{events}: {failure}") from failure
+        # A list without quiet time is a result, not a failure: nothing of it is accepted.
+        ctx.warn("allFlare", f"{events}: {failure}; nothing is accepted")
+        good = np.zeros(len(time_s), bool)
+    if not good.any():
+        ctx.warn("noGoodTime", f"{events}: no time is accepted")
+
+    gti = flares.intervals(time_s, good, 1.0)
+    # gtibuild takes an empty file for "all good"; an interval of no length keeps "nothing" nothing.
+    rows = [f"{a:.6f} {b:.6f} +" for a, b in zip(gti.start, gti.stop, strict=True)] or ["0.0 0.0000001 +"]
+    ctx.path(names("gti", "txt")).write_text("\n".join(rows) + "\n", encoding="ascii")
+    ctx.call("gtibuild", file=names("gti", "txt"), table=names("gti"))
+    with fits.open(ctx.path(names("gti")), mode="update") as hdus:
+        _attributes(hdus[1].header, p, fit)
+    if p.method == "histogram":
+        write_qdp(ctx.path(names("hist", "qdp")), fit, time_s, rate, good, corner_rate, p.binsize)
+        if fit is not None:
+            _plot(ctx.path(names("hist", "png")), fit, time_s, rate, names.prefix)
+
+    in_gti = f"GTI({names('gti')},TIME)"
+    whole = WHOLE_CHIP[instrument].replace("&&", f"&&{in_gti}&&", 1)
+    ctx.call("evselect", table=str(events), expression=whole, filteredset=names("allevc"))
+    ctx.call("evselect", table=names("corev"), expression=in_gti, filteredset=names("corevc"))
+    if p.withoot:
+        ctx.call("evselect", table=p.ootfile, expression=whole, filteredset=names("allevcoot"))
+    for kind, source in (("allimc", "allevc"), ("corimc", "corevc")):
+        ctx.call("evselect", table=names(source), imageset=names(kind), **detector)
+    for kind in ("allevc", "corevc"):
+        with fits.open(ctx.path(names(kind)), mode="update") as hdus:
+            _attributes(hdus["EVENTS"].header, p, fit)
+    if not p.keepinterfiles:
+        temporary += [names("gti", "txt")]
+        for name in temporary:
+            ctx.path(name).unlink(missing_ok=True)
+    ctx.info(f"accepted {gti.total:.1f} s of {good_times.total:.1f} s")
+
+
+def _attributes(header: Any, p: Parameters, fit: flares.FlareFit | None) -> None:
+    header["ELOW"] = (p.elow, "[eV] lower energy of the light curve")
+    header["EHIGH"] = (p.ehigh, "[eV] upper energy of the light curve")
+    if fit is not None:
+        header["NORM"] = (fit.norm, "height of the Gaussian")
+        header["WIDTH"] = (fit.sigma, "[ct/s] sigma of the Gaussian")
+        header["CENTER"] = (fit.centre, "[ct/s] centre of the Gaussian")
+
+
+def _ratio(
+    ctx: TaskContext,
+    p: Parameters,
+    names: _Names,
+    table: str,
+    field: str,
+    time_s: np.ndarray,
+    corner_rate: np.ndarray,
+    exposed: np.ndarray,
+    curve: dict[str, Any],
+) -> np.ndarray:
+    """Good samples by the ratio of the outer field to the corners."""
+    from astropy.io import fits
+
+    annulus = f"{field}&&!CIRCLE(0,0,{ANNULUS_RADIUS},DETX,DETY)"
+    ctx.call("evselect", table=table, expression=annulus, rateset=names("annlc"), **curve)
+    annulus_rate = _read_rate(ctx.path(names("annlc")))[1][: len(time_s)]
+    # Areas from where the unfiltered list has events, on a grid of 20 arcsec.
+    areas = []
+    for kind, expression in (("ann", annulus), ("cor", "true")):
+        source = table if kind == "ann" else names("corev")
+        ctx.call(
+            "evselect", table=source, expression=expression, imageset=names(f"{kind}area"), xcolumn="DETX",
+            ycolumn="DETY", imagebinning="binSize", ximagebinsize=400, yimagebinsize=400, withxranges=True,
+            ximagemin=-20000, ximagemax=19999, withyranges=True, yimagemin=-20000, yimagemax=19999,
+        )  # fmt: skip
+        with fits.open(ctx.path(names(f"{kind}area"))) as hdus:
+            areas.append(float(np.count_nonzero(hdus[0].data)))
+        ctx.path(names(f"{kind}area")).unlink()
+    if not areas[0] or not areas[1]:
+        raise TaskError("noCounts", "the annulus or the corners hold no events")
+    good, ratio = flares.ratio_method(
+        annulus_rate, corner_rate, exposed, areas[1] / areas[0], p.ratio, bin_s=float(p.binsize)
+    )
+    ctx.path(names("annlc")).unlink()
+    ctx.info(f" RATIO: median {np.nanmedian(ratio):.3f}, limit {p.ratio:g}")
+    return good

@@ -1,0 +1,49 @@
+"""Selections of the corners of the EPIC cameras, which see particles but no sky."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+#: Events of the whole chip, corners included: the masks of the current task manuals.
+WHOLE_CHIP = {
+    "EMOS1": "(PATTERN<=12)&&((FLAG & 0x766aa000)==0)",
+    "EMOS2": "(PATTERN<=12)&&((FLAG & 0x766aa000)==0)",
+    "EPN": "(PATTERN<=4)&&((FLAG & 0xcfa0000)==0)",
+}
+#: Events in the field of view. The pn macro keeps events outside it, so that they are excluded by name.
+FIELD = {
+    "EMOS1": "(PATTERN<=12)&&({band})&&(#XMMEA_EM)",
+    "EMOS2": "(PATTERN<=12)&&({band})&&(#XMMEA_EM)",
+    "EPN": "(PATTERN<=4)&&({band})&&(#XMMEA_EP)&&!(#XMMEA_16)",
+}
+
+
+def _shape(name: str, x: float, y: float, radii: np.ndarray, angle: float) -> str:
+    sizes = [f"{radii[0]:g}"] if name == "CIRCLE" else [f"{radii[0]:g}", f"{radii[1]:g}", f"{angle:g}"]
+    return f"{name}({x:g},{y:g},{','.join(sizes)},DETX,DETY)"
+
+
+def corner_expression(cal: Calibration, instrument: str) -> str:
+    """Expression in DETX, DETY that holds in the corners, from the camera's LINCOORD constituent.
+
+    MOS: the CORNER table (areas free of light leaks); pn: outside the FOV table's regions.
+    """
+    constituent = cal.constituent(instrument, "LINCOORD")
+    table = constituent.table("CORNER" if instrument != "EPN" else "FOV")
+    names = [
+        str(s, "ascii").strip().upper() if isinstance(s, bytes) else str(s).strip() for s in table["SHAPE"]
+    ]
+    if instrument != "EPN" and not all(n.startswith("!") for n in names):
+        raise TaskError("badRegion", f"{constituent.path}: CORNER holds a shape that does not exclude")
+    shapes = [
+        _shape(n.lstrip("!"), x, y, r, a)
+        for n, x, y, r, a in zip(names, table["X"], table["Y"], table["R"], table["ROTANG"], strict=True)
+    ]
+    return f"!({'||'.join(shapes)})"
