@@ -1,0 +1,311 @@
+"""Opening an Observation Data File set: a folder of files of one observation.
+
+Files may be plain or gzipped, in upper or lower case, in the folder itself or in a sub-folder ``ODF``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.odf.names import OdfName
+from daxa.xmm.tables import Column
+from daxa.xmm.task import TaskError
+
+#: File types that hold events (or images, for OM) of an exposure, per instrument.
+SCIENCE_TYPES = {
+    "M1": ("IME", "RIE", "TIE", "CTE"),
+    "M2": ("IME", "RIE", "TIE", "CTE"),
+    "PN": ("IME", "RIE", "TIE", "BUE"),
+    "R1": ("SPE", "HTE"),
+    "R2": ("SPE", "HTE"),
+    "OM": ("IMI", "FAE"),
+}
+_DAMAGE = (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError)
+_NO_DEFAULT = object()
+
+
+@dataclass(frozen=True)
+class OdfTable:
+    """A binary table of an ODF file: its columns as native-endian arrays, and both headers.
+
+    ``where`` names file and extension in messages.
+    """
+
+    where: str
+    header: Any
+    primary: Any
+    columns: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.columns:
+            raise TaskError(
+                "missingColumn", f"{self.where}: no column {name}; it has {', '.join(self.columns)}"
+            )
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def keyword(self, name: str, default: Any = _NO_DEFAULT) -> Any:
+        """A keyword of the extension, else of the primary header.
+
+        Raises
+        ------
+        TaskError
+            ``missingKeyword``: there is none and no default was given.
+        """
+        for header in (self.header, self.primary):
+            if name in header:
+                return header[name]
+        if default is _NO_DEFAULT:
+            raise TaskError("missingKeyword", f"{self.where}: no keyword {name}")
+        return default
+
+
+@dataclass(frozen=True)
+class OdfFile:
+    """One component: the fields of its name, and where it is."""
+
+    name: OdfName
+    path: Path
+
+    def bytes(self) -> bytes:
+        """The uncompressed content.
+
+        Raises
+        ------
+        TaskError
+            ``damagedFile``: it cannot be read or unpacked.
+        """
+        try:
+            data = self.path.read_bytes()
+            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        except (OSError, EOFError, zlib.error) as error:
+            raise TaskError("damagedFile", f"{self.path.name}: cannot be read: {error}") from error
+
+    def headers(self, hdu: int = 1) -> tuple[Any, Any]:
+        """Primary header and header of an extension (the primary one again if there is none)."""
+        from astropy.io import fits
+
+        data = self.bytes()
+        try:
+            with warnings.catch_warnings(), fits.open(io.BytesIO(data)) as hdus:
+                warnings.simplefilter("ignore")
+                return hdus[0].header.copy(), hdus[min(hdu, len(hdus) - 1)].header.copy()
+        except (*_DAMAGE, fits.VerifyError) as error:
+            raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
+
+    def read(self, hdu: int | str = 1, schema: Sequence[Column] | None = None) -> OdfTable:
+        """Read a binary table.
+
+        Parameters
+        ----------
+        hdu
+            Position (1 is the first extension) or name of the extension.
+        schema
+            Columns to read; all of them must be there. Without it every column is read.
+
+        Raises
+        ------
+        TaskError
+            ``damagedFile``: not FITS, truncated, or without that extension. ``missingColumn``.
+        """
+        from astropy.io import fits
+
+        data = self.bytes()
+        try:
+            with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
+                warnings.simplefilter("ignore")
+                table, primary = hdus[hdu], hdus[0].header.copy()
+                if not isinstance(table, fits.BinTableHDU):
+                    raise TypeError(f"extension {hdu} is not a binary table")
+                header = table.header.copy()
+                end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
+                if end > len(data):
+                    raise ValueError(f"truncated: {len(data)} bytes, the table ends at byte {end}")
+                where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
+                wanted = table.columns.names if schema is None else [c.name for c in schema]
+                missing = [n for n in wanted if n not in table.columns.names]
+                if missing:
+                    have = ", ".join(table.columns.names)
+                    raise TaskError("missingColumn", f"{where}: no column {missing[0]}; it has {have}")
+                arrays = {}
+                for name in wanted:
+                    values = np.asarray(table.data[name])
+                    arrays[name] = values.astype(values.dtype.newbyteorder("="))
+        except TaskError:
+            raise
+        except (*_DAMAGE, fits.VerifyError) as error:
+            raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {error}") from error
+        return OdfTable(where, header, primary, arrays)
+
+
+@dataclass(frozen=True)
+class Odf:
+    """The files of one observation."""
+
+    folder: Path
+    obs_id: str
+    revolution: int
+    files: tuple[OdfFile, ...]
+    sas_summary: Path | None = None
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Odf:
+        """Open an ODF folder, or the one a ``SUM.SAS`` file points to.
+
+        Parameters
+        ----------
+        folder
+            Folder with the files, or a ``SUM.SAS`` file: then its PATH, and if there are no files there
+            (the summary may come from another machine) the folder it lies in.
+
+        Raises
+        ------
+        TaskError
+            ``NoOdfFound``, ``MultipleObservations``.
+        """
+        folder = Path(folder).expanduser()
+        if folder.is_file():
+            return cls._from_summary(folder)
+        if not folder.is_dir():
+            raise TaskError("NoOdfFound", f"{folder}: no such folder")
+        found, summary = _scan(folder)
+        if not found:
+            raise TaskError("NoOdfFound", f"{folder}: no ODF file (RRRR_OOOOOOOOOO_II...FIT) in it")
+        observations = sorted({(n.revolution, n.obs_id) for n, _ in found})
+        if len(observations) > 1:
+            text = ", ".join(f"{rev:04d}_{obs}" for rev, obs in observations)
+            raise TaskError("MultipleObservations", f"{folder}: files of more than one observation: {text}")
+        revolution, obs_id = observations[0]
+        files = tuple(OdfFile(n, p) for n, p in sorted(found, key=lambda item: str(item[0])))
+        return cls(folder, obs_id, revolution, files, summary)
+
+    @classmethod
+    def _from_summary(cls, path: Path) -> Odf:
+        match = re.search(r"^PATH[ \t]+(.+)$", path.read_text(encoding="latin-1"), re.MULTILINE)
+        places = [Path(match[1].strip()).expanduser()] if match else []
+        for place in places:
+            try:
+                odf = cls.open(place) if place.is_dir() else None
+            except TaskError as error:
+                if error.code != "NoOdfFound":
+                    raise
+                odf = None
+            if odf is not None:
+                return cls(odf.folder, odf.obs_id, odf.revolution, odf.files, path)
+        odf = cls.open(path.parent)
+        return cls(odf.folder, odf.obs_id, odf.revolution, odf.files, path)
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], cwd: Path, folder: str | None = None) -> Odf:
+        """Open what a task's parameter or the variable SAS_ODF names.
+
+        Raises
+        ------
+        TaskError
+            ``NoOdfFound``: neither is set; else see :meth:`open`.
+        """
+        place = folder or env.get("SAS_ODF")
+        if not place:
+            raise TaskError("NoOdfFound", "no ODF: set SAS_ODF to the ODF folder or to its SUM.SAS file")
+        return cls.open(cwd / Path(place).expanduser())
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Canonical file names, sorted."""
+        return [str(f.name) for f in self.files]
+
+    def find(
+        self,
+        instrument: str | None = None,
+        file_type: str | None = None,
+        exp_id: str | None = None,
+        ccd: int | None = None,
+        node: int | None = None,
+    ) -> list[OdfFile]:
+        """Files whose names have all the given fields, sorted by name; none is an empty list."""
+        wanted = {
+            "instrument": instrument,
+            "file_type": file_type,
+            "exp_id": exp_id,
+            "ccd": ccd,
+            "node": node,
+        }
+        wanted = {k: v for k, v in wanted.items() if v is not None}
+        return [f for f in self.files if all(getattr(f.name, k) == v for k, v in wanted.items())]
+
+    def one(self, *args: Any, **kwargs: Any) -> OdfFile:
+        """The only file with the given fields (as in :meth:`find`).
+
+        Raises
+        ------
+        TaskError
+            ``MissingData``: there is none, or more than one.
+        """
+        found = self.find(*args, **kwargs)
+        if len(found) == 1:
+            return found[0]
+        names = ("instrument", "file_type", "exp_id", "ccd", "node")
+        fields = {
+            k: v for k, v in {**dict(zip(names, args, strict=False)), **kwargs}.items() if v is not None
+        }
+        what = " ".join(str(v) for v in fields.values())
+        if not found:
+            raise TaskError("MissingData", f"{self.folder}: the ODF has no {what} file")
+        listed = ", ".join(f.path.name for f in found)
+        raise TaskError("MissingData", f"{self.folder}: more than one {what} file: {listed}")
+
+    def exposures(self, instrument: str) -> list[str]:
+        """Exposure identifiers with science event files, sorted (``S001`` before ``U002``).
+
+        Exposures that hold only offset, noise, diagnostic or discarded-line files are left out.
+        """
+        types = SCIENCE_TYPES.get(instrument, ())
+        return sorted(
+            {f.name.exp_id for f in self.find(instrument) if f.name.is_science and f.name.file_type in types}
+        )
+
+    def science_files(self, instrument: str, exp_id: str) -> list[OdfFile]:
+        """Science event files of one exposure, sorted."""
+        return [
+            f for f in self.find(instrument, exp_id=exp_id) if f.name.file_type in SCIENCE_TYPES[instrument]
+        ]
+
+    @property
+    def ascii_summary(self) -> OdfFile | None:
+        """The ``SUM.ASC`` file, if there is one."""
+        found = [f for f in self.find("SC", "SUM") if f.name.extension == "ASC"]
+        return found[0] if found else None
+
+
+def _scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:
+    """ODF files in a folder, else in its sub-folder ODF; and the SUM.SAS file."""
+    places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and p.name.upper() == "ODF")]
+    for place in places:
+        found: dict[str, tuple[OdfName, Path]] = {}
+        summary = None
+        # Reverse order: a plain file comes after its gzipped twin and replaces it.
+        for path in sorted((p for p in place.iterdir() if p.is_file()), reverse=True):
+            name = OdfName.parse(path.name)
+            if name is None:
+                continue
+            if name.extension == "SAS":
+                summary = path
+            else:
+                found[str(name)] = (name, path)
+        if found:
+            return list(found.values()), summary
+    return [], None

@@ -1,0 +1,422 @@
+"""The summary files of an ODF: ``SUM.ASC`` (comes with the data) and ``SUM.SAS`` (made by odfingest).
+
+Both are text. Source: manual of odfingest (appendices on the summary files), and the anchors that
+parsers in the field match. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Instruments that have a record in the summary, in the order they are written.
+SUMMARY_INSTRUMENTS = ("M1", "M2", "R1", "R2", "PN", "OM")
+
+_CONFIGURATION_TITLES = {
+    "M1": "EPIC MOS1",
+    "M2": "EPIC MOS2",
+    "R1": "RGS1",
+    "R2": "RGS2",
+    "PN": "EPIC PN",
+    "OM": "OM",
+}
+#: Modes whose data show no sky, or are not event data of the ordinary kind.
+NON_SCIENCE_MODES = frozenset(
+    (
+        "Diagnostic3x3",
+        "Diagnostic1x1",
+        "CcdDiagnostic",
+        "Diagnostic1x1ResetPerPixel",
+        "Diagnostic",
+        "Noise",
+        "Offset",
+        "HighTimeResolutionSingleCcd",
+        "OffsetVariance",
+        "CentroidingConfirmation",
+        "CentroidingData",
+        "DarkHigh",
+        "DarkLow",
+        "FlatFieldHigh",
+        "FlatFieldLow",
+    )
+)
+#: Filter positions through which the sky is not seen.
+BLIND_FILTERS = frozenset(("CalClosed", "Closed", "Blocked", "Unknown"))
+
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$")
+
+
+@dataclass(frozen=True)
+class AsciiSummary:
+    """Content of ``SUM.ASC``.
+
+    Attributes
+    ----------
+    start, end
+        Scheduled start and stop of the observation, ISO, UTC.
+    ra_deg, dec_deg
+        Target position in degrees (the file has the right ascension in hours); None where not given.
+    n_files
+        Number of files the summary announces.
+    files
+        Their names.
+    configuration
+        Parameters of the observation's CONFIGURATION record (``ODF_VERSION``, ``PRIME_INSTR``).
+    tail
+        The text from the PROPOSAL record on, which odfingest copies into its own summary.
+    """
+
+    obs_id: str
+    revolution: int
+    start: str
+    end: str
+    target: str = ""
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+    observer: str = ""
+    n_files: int = 0
+    files: tuple[str, ...] = ()
+    slew: bool = False
+    configuration: dict[str, str] = field(default_factory=dict)
+    tail: str = ""
+
+
+@dataclass
+class ExposureSummary:
+    """One exposure of ``SUM.SAS``; ``parameters`` are further ``NAME -> (value, comment)`` records."""
+
+    exp_id: str
+    start: str
+    end: str
+    type: str = "SCIENCE"
+    mode: str | None = None
+    filter: str | None = None
+    ccd_modes: dict[int, str] = field(default_factory=dict)
+    calibration_modes: dict[int, str] = field(default_factory=dict)
+    parameters: dict[str, tuple[str, str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the exposure was in the observation's plan."""
+        return self.exp_id[:1] == "S"
+
+
+@dataclass
+class SasSummary:
+    """Content of ``SUM.SAS``; ``instruments`` maps an instrument code to its exposures."""
+
+    obs_id: str
+    revolution: int
+    start: str
+    end: str
+    files: list[str] = field(default_factory=list)
+    instruments: dict[str, list[ExposureSummary]] = field(default_factory=dict)
+    path: str | None = None
+    tail: str = ""
+    slew: bool = False
+
+    def exposure(self, instrument: str, exp_id: str) -> ExposureSummary | None:
+        """The exposure, or None if the summary does not list it."""
+        return next((e for e in self.instruments.get(instrument, []) if e.exp_id == exp_id), None)
+
+
+def _lines(path: str | os.PathLike[str]) -> list[str]:
+    # Names and titles may hold any byte; Latin-1 reads them all.
+    return [line.rstrip() for line in Path(path).read_text(encoding="latin-1").split("\n")]
+
+
+def _value(line: str) -> str:
+    """The text before the ``/ comment``."""
+    return re.split(r"\s/(?:\s|$)", line, maxsplit=1)[0].strip()
+
+
+def _comment(line: str) -> str:
+    parts = re.split(r"\s/(?:\s|$)", line, maxsplit=1)
+    return parts[1].strip() if len(parts) == 2 else ""
+
+
+def _keyword(line: str) -> tuple[str, str] | None:
+    name, found, value = _value(line).partition("=")
+    return (name.strip(), value.strip()) if found and name.strip() else None
+
+
+def _record(lines: list[str], title: str | Iterable[str], path: object) -> int:
+    titles = (title,) if isinstance(title, str) else tuple(title)
+    for number, line in enumerate(lines):
+        if line.strip() in titles:
+            return number
+    raise ValueError(f"{path}: no {' or '.join(titles)} record; this is not an ODF summary file")
+
+
+def _observation(lines: list[str], path: object) -> tuple[bool, str, int, str, str]:
+    at = _record(lines, ("OBSERVATION", "SLEW"), path)
+    values = [_value(line) for line in lines[at + 1 : at + 5]]
+    if (
+        len(values) < 4
+        or not re.fullmatch(r"\d{10}", values[0])
+        or not re.fullmatch(r"\d{1,4}", values[1])
+        or not all(_TIME.match(v) for v in values[2:])
+    ):
+        raise ValueError(
+            f"{path}: the {lines[at].strip()} record needs an identifier, a revolution and two times, "
+            f"has {values}"
+        )
+    return lines[at].strip() == "SLEW", values[0], int(values[1]), values[2], values[3]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
+    """Read ``SUM.ASC``.
+
+    Parameters
+    ----------
+    path
+        The (uncompressed) file.
+
+    Raises
+    ------
+    ValueError
+        It has no observation record or the record is damaged; the message names the file.
+    """
+    lines = _lines(path)
+    slew, obs_id, revolution, start, end = _observation(lines, path)
+    n_files, files = 0, []
+    for at, line in enumerate(lines):
+        if line.strip() == "FILES" and at + 1 < len(lines):
+            count = _value(lines[at + 1])
+            n_files = int(count) if count.isdigit() else 0
+            for entry in lines[at + 2 :]:
+                name = _value(entry)
+                if not re.fullmatch(r"\d{4}_\d{10}_\w{11}\.\w{3}(\.gz)?", name):
+                    break
+                files.append(name)
+            break
+    configuration = {}
+    for at, line in enumerate(lines):
+        if line.strip() == "CONFIGURATION":
+            for entry in lines[at + 2 :]:
+                pair = _keyword(entry)
+                if pair is None:
+                    break
+                configuration[pair[0]] = pair[1]
+            break
+    tail_at = next((n for n, line in enumerate(lines) if line.strip() == "PROPOSAL"), None)
+    values = {_comment(line): _value(line) for line in lines if _comment(line)}
+    ra_hours = _number(values.get("Target Right Ascension", ""))
+    observer = lines[tail_at + 1] if tail_at is not None and tail_at + 1 < len(lines) else ""
+    return AsciiSummary(
+        obs_id=obs_id,
+        revolution=revolution,
+        start=start,
+        end=end,
+        target=values.get("Target Name", ""),
+        ra_deg=None if ra_hours is None else ra_hours * 15.0,
+        dec_deg=_number(values.get("Target Declination", "")),
+        observer=" ".join(_value(observer).split()),
+        n_files=n_files,
+        files=tuple(files),
+        slew=slew,
+        configuration=configuration,
+        tail="" if tail_at is None else "\n".join(lines[tail_at:]).rstrip("\n") + "\n",
+    )
+
+
+def write_sas_summary(summary: SasSummary, path: str | os.PathLike[str], creator: str = "odfingest") -> None:
+    """Write ``SUM.SAS``.
+
+    Parameters
+    ----------
+    summary
+        What to write; an instrument without exposures is written as inactive.
+    path
+        The file; written in place (the caller gives a temporary name).
+    creator
+        Text of the first comment line.
+    """
+    out = [f"// {creator}", "//"]
+    if summary.path is not None:
+        out += [f"PATH {summary.path}", "//"]
+    out += ["// Observation Record", "//", "SLEW" if summary.slew else "OBSERVATION"]
+    out += [
+        f"{summary.obs_id} / Observation Identifier",
+        f"{summary.revolution:04d} / Revolution Identifier",
+        f"{summary.start} / Observation Start Time",
+        f"{summary.end} / Observation End Time",
+    ]
+    out += ["//", "// Files Record", "//", "FILES", f"{len(summary.files)} / Number of files"]
+    out += summary.files
+    for instrument in SUMMARY_INSTRUMENTS:
+        exposures = summary.instruments.get(instrument, [])
+        out += ["//", "// Instrument Record", "//", "INSTRUMENT", instrument]
+        out += [f"{'Y' if exposures else 'N'} / Instrument active flag"]
+        out += [f"{len(exposures)} / Number of exposures for this instrument"]
+        for exposure in exposures:
+            out += ["//", "// Exposure Record", "//", *_exposure_lines(instrument, exposure)]
+    out += ["//", "// Proposal Record", "//"]
+    text = "\n".join(out) + "\n" + summary.tail
+    Path(path).write_text(text if text.endswith("\n") else text + "\n", encoding="latin-1")
+
+
+def _exposure_lines(instrument: str, exposure: ExposureSummary) -> list[str]:
+    number = exposure.exp_id[1:]
+    records: list[str] = []
+    if exposure.mode is not None:
+        records.append(f"MODE = {exposure.mode} / Instrument configuration")
+    if exposure.filter is not None:
+        records.append(f"FILTER = {exposure.filter} / Filter")
+    for ccd, mode in sorted(exposure.calibration_modes.items()):
+        records.append(f"CALIBRATION_MODE_{ccd} = {mode} / Calibration mode for CCD {ccd}")
+    for ccd, mode in sorted(exposure.ccd_modes.items()):
+        records.append(f"DATA_MODE_{ccd} = {mode} / Data mode for CCD {ccd}")
+    for name, (value, comment) in exposure.parameters.items():
+        records.append(f"{name} = {value} / {comment}")
+    return [
+        "EXPOSURE",
+        f"{number} / Exposure identifier [also {exposure.exp_id}]",
+        f"{exposure.type} / Exposure Type",
+        f"{exposure.start} / Scheduled Exposure Start Time",
+        f"{exposure.end} / Scheduled Exposure End Time",
+        f"{exposure.start} / Actual Exposure Start Time",
+        f"{exposure.end} / Actual Exposure End Time",
+        f"{number} / Proposal exposure identifier",
+        f"{number} / Commanded exposure identifier",
+        f"CONFIGURATION {_CONFIGURATION_TITLES[instrument]}",
+        f"{len(records)} / Number of configuration parameters",
+        *records,
+        *(f"// {remark}" for remark in exposure.remarks),
+    ]
+
+
+def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
+    """Read ``SUM.SAS``, ours or SAS's own.
+
+    Raises
+    ------
+    ValueError
+        The file is not a summary, or an instrument has another number of exposures than it announces.
+    """
+    lines = _lines(path)
+    slew, obs_id, revolution, start, end = _observation(lines, path)
+    summary = SasSummary(obs_id, revolution, start, end, slew=slew)
+    for line in lines:
+        if line and not line.startswith("//"):
+            words = line.split(maxsplit=1)
+            if words[0] == "PATH" and len(words) == 2:
+                summary.path = words[1].strip()
+            break
+    at = next((n for n, line in enumerate(lines) if line.strip() == "FILES"), None)
+    if at is not None:
+        for line in lines[at + 2 :]:
+            if not re.match(r"\d{4}_\d{10}_", line):
+                break
+            summary.files.append(_value(line))
+    heads = [n for n, line in enumerate(lines) if line.strip() == "INSTRUMENT"]
+    tail = next((n for n, line in enumerate(lines) if line.strip() == "PROPOSAL"), len(lines))
+    for head, until in zip(heads, [*heads[1:], tail][: len(heads)], strict=True):
+        code = lines[head + 1].strip()[:2] if head + 1 < len(lines) else ""
+        if code not in SUMMARY_INSTRUMENTS:
+            raise ValueError(f"{path}, line {head + 2}: {code!r} is no instrument")
+        summary.instruments[code] = _read_exposures(lines[head:until], code, path)
+    summary.tail = "\n".join(lines[tail:]).rstrip("\n") + "\n" if tail < len(lines) else ""
+    return summary
+
+
+def _read_exposures(block: list[str], instrument: str, path: object) -> list[ExposureSummary]:
+    count = next((_value(b) for b in block if "Number of exposures for this instrument" in b), "0")
+    starts = [n for n, line in enumerate(block) if line.strip() == "EXPOSURE"]
+    if not count.isdigit() or int(count) != len(starts):
+        raise ValueError(f"{path}: {instrument} announces {count} exposures and has {len(starts)}")
+    result = []
+    for at, until in zip(starts, [*starts[1:], len(block)][: len(starts)], strict=True):
+        result.append(_read_exposure(block[at + 1 : until], instrument, path))
+    return result
+
+
+def _read_exposure(lines: list[str], instrument: str, path: object) -> ExposureSummary:
+    if not lines:
+        raise ValueError(f"{path}: {instrument} has an EXPOSURE record without content")
+    also = re.search(r"\[also\s+([SU]\d{3})\]", lines[0])
+    identifier = also.group(1) if also else (lines[0].split() or [""])[0]
+    times = [_value(line) for line in lines if _TIME.match(_value(line))]
+    # Scheduled start and end come first, the actual ones after them.
+    exposure = ExposureSummary(identifier, *(times[2:4] if len(times) >= 4 else [*times, "", ""][:2]))
+    for line in lines[1:]:
+        if line.startswith("//"):
+            continue
+        if "/ Exposure Type" in line:
+            exposure.type = (_value(line).split() or [""])[0]
+        pair = _keyword(line)
+        if pair is None:
+            continue
+        name, value = pair
+        if "/ Instrument configuration" in line:
+            exposure.mode = (value.split() or [None])[0]
+        elif name == "FILTER":
+            exposure.filter = (value.split() or [None])[0]
+        elif numbered := re.fullmatch(r"(DATA|CALIBRATION)_MODE_(\d+)", name):
+            target = exposure.ccd_modes if numbered[1] == "DATA" else exposure.calibration_modes
+            target[int(numbered[2])] = value
+        elif not name.startswith("__"):
+            exposure.parameters[name] = (value, _comment(line))
+    return exposure
+
+
+def observation_summary(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """What was observed, as a plain dictionary.
+
+    Parameters
+    ----------
+    path
+        ``SUM.SAS`` file.
+
+    Returns
+    -------
+    dict
+        Instrument code -> ``active`` (bool), ``num_exp`` (int) and ``exposures``: exposure identifier ->
+        ``scheduled`` (bool), ``type``, ``mode``, ``filter`` (text or None), ``ccd_modes`` (CCD -> text).
+
+    Raises
+    ------
+    ValueError
+        See :func:`read_sas_summary`.
+    """
+    summary = read_sas_summary(path)
+    return {
+        instrument: {
+            "active": bool(exposures),
+            "num_exp": len(exposures),
+            "exposures": {
+                e.exp_id: {
+                    "scheduled": e.scheduled,
+                    "type": e.type,
+                    "mode": e.mode,
+                    "filter": e.filter,
+                    "ccd_modes": dict(e.ccd_modes),
+                }
+                for e in exposures
+            },
+        }
+        for instrument, exposures in summary.instruments.items()
+    }
+
+
+def why_unusable(instrument: str, exposure: dict[str, Any]) -> str | None:
+    """Why an exposure (of :func:`observation_summary`) shows no astrophysics; None if it does."""
+    if exposure["type"] != "SCIENCE":
+        return f"exposure type is {exposure['type']}"
+    if instrument not in ("R1", "R2") and (exposure["filter"] is None or exposure["filter"] in BLIND_FILTERS):
+        return f"filter is {exposure['filter'] or 'unknown'}"
+    if exposure["mode"] in NON_SCIENCE_MODES:
+        return f"mode is {exposure['mode']}"
+    return None
