@@ -1,7 +1,7 @@
 """Task emanom: MOS CCDs in an anomalous low-energy state.
 
-Source: emanom task manual; Kuntz & Snowden 2008 (A&A 478, 575). The hardness of the corner events of each outer
-CCD (2.5-5.0 keV over 0.4-0.8 keV) drops when the CCD shows the enhanced background below 1 keV.
+Source: emanom task manual; Kuntz & Snowden 2008 (A&A 478, 575). The hardness of the corner events of
+each outer CCD (2.5-5.0 keV over 0.4-0.8 keV) drops when the CCD shows the enhanced background below 1 keV.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
         pi = np.asarray(hdus["EVENTS"].data["PI"])
         ccdnr = np.asarray(hdus["EVENTS"].data["CCDNR"])
     table = cal.constituent(instrument, "SCREENTHRESH").table("SCREEN_THRESH")
-    limits = {int(c): (float(b), float(g)) for c, b, g in zip(table["CCD_ID"], table["BAD"], table["GOOD"])}
+    rows = zip(table["CCD_ID"], table["BAD"], table["GOOD"], strict=True)
+    limits = {int(ccd): (float(bad), float(good)) for ccd, bad, good in rows}
     soft = (pi >= SOFT_EV[0]) & (pi < SOFT_EV[1])
     hard = (pi >= HARD_EV[0]) & (pi < HARD_EV[1])
     states = []

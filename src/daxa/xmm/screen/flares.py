@@ -1,8 +1,8 @@
 """Finding soft-proton flares in a light curve: the histogram and the ratio method.
 
 Source: espfilt task manual; Kuntz & Snowden 2008 (A&A 478, 575) for the histogram method, De Luca &
-Molendi 2004 (A&A 419, 837) for the ratio method. The rule for the histogram (origin, bin width, fit window) is
-read from the numbers printed by a real espfilt 4.3 run.
+Molendi 2004 (A&A 419, 837) for the ratio method. The rule for the histogram (origin, bin width, fit
+window) is read from the numbers printed by a real espfilt 4.3 run.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def gaussian(rate: FloatArray, norm: float, centre: float, sigma: float) -> Floa
 
 
 def fit_window(histogram: Histogram, range_scale: float) -> tuple[int, int, int]:
-    """Lowest, peak and highest bin of the fit: ``range_scale`` bins to each side of the bin after the peak."""
+    """Lowest, peak and highest bin of the fit: ``range_scale`` bins either side of the one after the peak."""
     peak = int(np.argmax(histogram.counts))
     scale = round(range_scale)
     last = len(histogram.counts) - 1
@@ -249,8 +249,8 @@ def histogram_method(
     if sigma > max_excess * noise:
         raise FlareFitError(
             "allFlare",
-            f"rates scatter by {sigma:.3f} ct/s about {centre:.3f} ct/s, {sigma / noise:.1f} times the counting "
-            "noise: no quiet level",
+            f"rates scatter by {sigma:.3f} ct/s about {centre:.3f} ct/s, "
+            f"{sigma / noise:.1f} times the counting noise: no quiet level",
         )
     return FlareFit(
         norm,

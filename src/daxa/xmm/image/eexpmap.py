@@ -1,0 +1,208 @@
+"""Task eexpmap: the exposure map that belongs to an image."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.image import exposure
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+_FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
+_CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
+
+_PARAMETERS = [
+    Parameter("imageset", "dataset", "image.fits"),
+    Parameter("attitudeset", "dataset", "attitude.fits"),
+    Parameter("eventset", "dataset", "events.fits"),
+    Parameter("expimageset", "list", "expimage.fits"),
+    Parameter("withdetcoords", "bool", False),
+    Parameter("withvignetting", "bool", True),
+    Parameter("usefastpixelization", "bool", False),
+    Parameter("usedlimap", "bool", False),
+    Parameter("attrebin", "real", 4.0, minimum=0.0),
+    Parameter("pimin", "list", "2000"),
+    Parameter("pimax", "list", "10000"),
+]
+
+
+def _bands(p: Parameters) -> list[tuple[str, float, float]]:
+    """Output file, lower and upper energy [eV] of every band."""
+    if not len(p.expimageset) == len(p.pimin) == len(p.pimax):
+        raise TaskError(
+            "badParameter",
+            f"eexpmap: expimageset, pimin and pimax: expected lists of one length, got {len(p.expimageset)}, "
+            f"{len(p.pimin)} and {len(p.pimax)}",
+        )
+    bands = []
+    for name, low, high in zip(p.expimageset, p.pimin, p.pimax, strict=True):
+        try:
+            band = (name, float(low), float(high))
+        except ValueError:
+            raise TaskError("badParameter", f"eexpmap: pimin, pimax: not numbers: {low}, {high}") from None
+        if band[1] >= band[2]:
+            raise TaskError("badParameter", f"eexpmap: pimin ({low}) must be below pimax ({high})")
+        bands.append(band)
+    return bands
+
+
+def selects_flag_zero(*headers: Any) -> bool:
+    """Whether the selection behind an image admits only events with FLAG 0."""
+    for header in headers:
+        if _FLAG_ZERO.search(str(header.get("SLCTEXPR", ""))):
+            return True
+        for key, value in header.items():
+            if re.fullmatch(r"DSTYP\d+", key) and str(value).strip() == "FLAG":
+                if str(header.get(f"DSVAL{key[5:]}", "")).strip() == "0":
+                    return True
+    return False
+
+
+def _window(header: Any) -> tuple[int, int, int, int] | None:
+    keys = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
+    return tuple(int(header[k]) for k in keys) if all(k in header for k in keys) else None  # type: ignore[return-value]
+
+
+@task("eexpmap", "1.0", _PARAMETERS)
+def eexpmap(ctx: TaskContext, p: Parameters) -> None:
+    """Write one exposure map per energy band, on the grid of the image."""
+    from astropy.io import fits
+
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.response import vignetting
+    from daxa.xmm.sky.attitude import AttHk
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    bands = _bands(p)
+    event_path = ctx.path(p.eventset.partition(":")[0])
+    for path in (event_path, ctx.path(p.imageset)):
+        if not path.exists():
+            raise TaskError("noFile", f"{path}: no such file")
+    with fits.open(ctx.path(p.imageset)) as hdus:
+        image_header = hdus[0].header.copy()
+        if image_header.get("NAXIS") != 2:
+            raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is no 2-D image")
+    shape = (image_header["NAXIS2"], image_header["NAXIS1"])
+
+    with fits.open(event_path) as hdus:
+        events = hdus["EVENTS"].header
+        instrument = str(events["INSTRUME"]).strip()
+        cal = Calibration.from_environment(ctx.env, ctx.cwd)
+        middle = 0.5 * (float(events.get("TSTART", 0.0)) + float(events.get("TSTOP", 0.0)))
+        geometry = CameraGeometry.from_calibration(cal, instrument, middle)
+        strict = selects_flag_zero(events, image_header)
+        offsets = hdus["OFFSETS"].data if "OFFSETS" in hdus else None
+        names = {h.name for h in hdus}
+        ccds = sorted(int(m[1]) for n in names if (m := _CCD_TABLE.match(n)))
+        if not ccds:
+            raise TaskError("noExposure", f"{event_path}: no EXPOSUnn extension")
+
+        if p.withdetcoords:
+            still = np.array([0.0])
+            pointings = exposure.PointingBins(still, still, still, still, np.array([0]))
+        else:
+            atthk = AttHk.read(ctx.path(p.attitudeset))
+            pointings = exposure.bin_attitude(
+                *(np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")),
+                p.attrebin,
+            )
+            if not len(pointings.ra_deg):
+                raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
+
+        plain = []
+        for ccd in ccds:
+            table = hdus[f"EXPOSU{ccd:02d}"]
+            frames = np.asarray(table.data["TIME"], float)
+            if "TIMEDEL" in table.columns.names:
+                length = np.asarray(table.data["TIMEDEL"], float)
+            else:
+                length = np.full(len(frames), float(table.header["TIMEDEL"]))
+            gti_name = f"STDGTI{ccd:02d}"
+            if gti_name not in names:
+                ctx.warn("noGTI", f"{event_path}: no {gti_name}; CCD {ccd} is left out")
+                continue
+            good = GTI.from_hdu(hdus[gti_name]).contains(frames)
+            live = exposure.live_times(
+                frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings
+            )
+            columns: Any = ()
+            if strict and offsets is not None and "OFFSETX" in offsets.columns.names:
+                columns = offsets["RAWX"][(offsets["CCDNR"] == ccd) & (offsets["OFFSETX"] != 0)]
+            bad_name = f"BADPIX{ccd:02d}"
+            bad = hdus[bad_name].data if bad_name in names else None
+            pixels = exposure.good_pixel_map(
+                geometry.shape(ccd),
+                {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
+                window=_window(table.header),
+                with_neighbours=strict,
+                offset_columns=columns,
+            )
+            plain.append((ccd, pixels, live))
+
+    if not any(live.sum() > 0 for _, _, live in plain):
+        ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
+    for name, low, high in bands:
+        energy = 0.5 * (low + high)
+
+        def factor(theta: np.ndarray, phi: np.ndarray, energy: float = energy) -> np.ndarray:
+            return np.asarray(vignetting(cal, instrument, energy, theta, phi), float)
+
+        chips = [
+            exposure.ChipMap(
+                ccd,
+                exposure.chip_efficiency(geometry, ccd, pixels, factor if p.withvignetting else None),
+                live,
+            )
+            for ccd, pixels, live in plain
+            if live.sum() > 0
+        ]
+        if p.withdetcoords:
+            result = exposure.detector_exposure_map(
+                chips, geometry, _detector_grid(image_header, str(ctx.path(p.imageset))), shape
+            )
+        else:
+            result = exposure.sky_exposure_map(
+                chips, geometry, pointings, exposure.wcs_functions(image_header), shape
+            )
+        header = _map_header(image_header)
+        header["BUNIT"] = ("s", "exposure")
+        header["PIMIN"] = (low, "[eV] lower end of the band")
+        header["PIMAX"] = (high, "[eV] upper end of the band")
+        header["EXPOSURE"] = (float(result.max()) if result.size else 0.0, "[s] largest value of the map")
+        header["VIGNETT"] = (p.withvignetting, "vignetting included")
+        ctx.provenance(header)
+        with ctx.output(name) as temporary:
+            fits.PrimaryHDU(result.astype(np.float32), header).writeto(temporary)
+        ctx.info(
+            f"{name}: {len(pointings.ra_deg)} attitude bins, largest exposure {header['EXPOSURE']:.1f} s"
+        )
+
+
+def _map_header(image_header: Any) -> Any:
+    """Header of the image without what describes its counts or structure."""
+    header = image_header.copy()
+    for key in list(header):
+        if re.fullmatch(r"(BITPIX|BSCALE|BZERO|BLANK|\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+)", key):
+            header.remove(key, ignore_missing=True, remove_all=True)
+    return header
+
+
+def _detector_grid(header: Any, where: str) -> Any:
+    """DETX, DETY of 0-based pixel coordinates."""
+    for alternate in ("", "L"):
+        if str(header.get(f"CTYPE1{alternate}", "")).strip() == "DETX":
+            break
+    else:
+        raise TaskError("badImage", f"{where}: withdetcoords=yes needs an image in DETX, DETY")
+    values = [
+        [float(header[f"{key}{axis}{alternate}"]) for key in ("CRVAL", "CDELT", "CRPIX")] for axis in (1, 2)
+    ]
+
+    def grid(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (vx, dx, rx), (vy, dy, ry) = values
+        return vx + dx * (x + 1 - rx), vy + dy * (y + 1 - ry)
+
+    return grid

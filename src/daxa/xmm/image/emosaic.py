@@ -1,0 +1,67 @@
+"""Task emosaic: images of several cameras or observations on one grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.image import mosaic
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+
+def _read(path: Path) -> tuple[np.ndarray, Any]:
+    from astropy.io import fits
+
+    if not path.exists():
+        raise TaskError("noFile", f"{path}: no such file")
+    with fits.open(path) as hdus:
+        if hdus[0].data is None or hdus[0].data.ndim != 2:
+            raise TaskError("badImage", f"{path}: the primary HDU is no 2-D image")
+        return np.asarray(hdus[0].data, float), hdus[0].header.copy()
+
+
+@task(
+    "emosaic",
+    "1.0",
+    [
+        Parameter("imagesets", "list", required=True),
+        Parameter("mosaicedset", "dataset", "mosaic.fits"),
+        Parameter("withexposure", "bool", False),
+        Parameter("exposuremaps", "list", ""),
+        Parameter("expmosaicset", "dataset", ""),
+        Parameter("ratemosaicset", "dataset", ""),
+    ],
+)
+def emosaic(ctx: TaskContext, p: Parameters) -> None:
+    """Write the sum of the images and, with exposure maps, the summed exposure and the rate."""
+    from astropy.io import fits
+
+    if p.withexposure and len(p.exposuremaps) != len(p.imagesets):
+        raise TaskError(
+            "badParameter",
+            f"emosaic: exposuremaps: expected {len(p.imagesets)} maps, one per image, got {len(p.exposuremaps)}",
+        )
+    images, headers = zip(*(_read(ctx.path(name)) for name in p.imagesets), strict=True)
+    target = mosaic.covering_header(headers)
+    counts = mosaic.add_images(images, headers, target)
+    products: list[tuple[str, np.ndarray, str]] = [(p.mosaicedset, counts, "count")]
+    if p.withexposure:
+        maps, map_headers = zip(*(_read(ctx.path(name)) for name in p.exposuremaps), strict=True)
+        exposure = mosaic.add_images(maps, map_headers, target, mean=True)
+        if p.expmosaicset:
+            products.append((p.expmosaicset, exposure, "s"))
+        if p.ratemosaicset:
+            products.append((p.ratemosaicset, mosaic.rate_image(counts, exposure), "count / s"))
+    for name, data, unit in products:
+        header = fits.Header([c for c in target.cards if not c.keyword.startswith(("XPROC", "DS", "BITPIX"))])
+        header["BUNIT"] = unit
+        for k, source in enumerate(headers, start=1):
+            header[f"EMSCI{k:03d}"] = str(source.get("INSTRUME", "")).strip()
+            header[f"EMSCA{k:03d}"] = str(source.get("OBS_ID", "")).strip()
+        ctx.provenance(header)
+        header["CREATOR"] = f"emosaic ({header['CREATOR']})"
+        with ctx.output(name) as temporary:
+            fits.PrimaryHDU(data.astype(np.float32), header).writeto(temporary)
+        ctx.info(f"{name}: {data.shape[1]} x {data.shape[0]} pixels")

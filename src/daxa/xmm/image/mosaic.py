@@ -1,0 +1,113 @@
+"""Adding images of several cameras or observations on one sky grid.
+
+Counts are shared out, not resampled: every input pixel is cut into small squares whose counts go whole to the
+output pixel they fall in, so that the sum of the counts is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def same_grid(first: Any, second: Any) -> bool:
+    """Whether two image headers describe the same sky grid."""
+    keys = ("NAXIS1", "NAXIS2", "CTYPE1", "CTYPE2")
+    numbers = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CDELT1", "CDELT2")
+    return all(first.get(k) == second.get(k) for k in keys) and all(
+        abs(float(first[k]) - float(second[k])) < 1e-9 * max(1.0, abs(float(first[k]))) for k in numbers
+    )
+
+
+def covering_header(headers: Sequence[Any]) -> Any:
+    """Header of a tangent-plane grid that holds all images, with the pixel size of the first.
+
+    The first header's own grid is kept where all images share it.
+    """
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    first = headers[0]
+    if all(same_grid(first, h) for h in headers[1:]):
+        return first.copy()
+    footprints = [WCS(h, naxis=2).calc_footprint() for h in headers]
+    directions = np.concatenate(footprints)
+    ra, dec = np.radians(directions).T
+    mean = np.array([np.cos(ra) * np.cos(dec), np.sin(ra) * np.cos(dec), np.sin(dec)]).mean(axis=1)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.cdelt = [float(first["CDELT1"]), float(first["CDELT2"])]
+    wcs.wcs.crval = [
+        np.degrees(np.arctan2(mean[1], mean[0])) % 360.0,
+        np.degrees(np.arctan2(mean[2], np.hypot(mean[0], mean[1]))),
+    ]
+    wcs.wcs.crpix = [1.0, 1.0]
+    x, y = wcs.wcs_world2pix(directions[:, 0], directions[:, 1], 1)
+    low_x, low_y = np.floor(x.min()), np.floor(y.min())
+    wcs.wcs.crpix = [2.0 - low_x, 2.0 - low_y]
+    header = fits.Header()
+    header["NAXIS"] = 2
+    header["NAXIS1"] = int(np.ceil(x.max()) - low_x + 2)
+    header["NAXIS2"] = int(np.ceil(y.max()) - low_y + 2)
+    header.update(wcs.to_header())
+    header["CDELT1"], header["CDELT2"] = float(first["CDELT1"]), float(first["CDELT2"])
+    header["EQUINOX"] = 2000.0
+    header["RADESYS"] = "FK5"
+    return header
+
+
+def add_images(
+    images: Sequence[FloatArray], headers: Sequence[Any], target: Any, *, mean: bool = False, pieces: int = 4
+) -> FloatArray:
+    """Sum of images on the target grid.
+
+    Parameters
+    ----------
+    images : sequence of (ny, nx) arrays
+    headers
+        Their headers, with celestial WCS.
+    target
+        Header of the output grid.
+    mean
+        The pixels hold a density (exposure) rather than counts: each image's pieces are averaged in an
+        output pixel, not summed.
+    pieces
+        Each pixel is cut into ``pieces`` squared.
+    """
+    from astropy.wcs import WCS
+
+    shape = (int(target["NAXIS2"]), int(target["NAXIS1"]))
+    total = np.zeros(shape)
+    out = WCS(target, naxis=2)
+    steps = (np.arange(pieces) + 0.5) / pieces - 0.5
+    for image, header in zip(images, headers, strict=True):
+        if same_grid(header, target):
+            total += image
+            continue
+        wcs = WCS(header, naxis=2)
+        y, x = np.nonzero(image)
+        values = image[y, x] / (1 if mean else pieces**2)
+        summed, seen = np.zeros(shape), np.zeros(shape)
+        for dy in steps:
+            for dx in steps:
+                ra, dec = wcs.wcs_pix2world(x + dx, y + dy, 0)
+                px, py = out.wcs_world2pix(ra, dec, 0)
+                ix, iy = np.round(px).astype(int), np.round(py).astype(int)
+                inside = (ix >= 0) & (ix < shape[1]) & (iy >= 0) & (iy < shape[0])
+                np.add.at(summed, (iy[inside], ix[inside]), values[inside])
+                np.add.at(seen, (iy[inside], ix[inside]), 1.0)
+        total += np.where(seen > 0, summed / np.maximum(seen, 1), 0.0) if mean else summed
+    return total
+
+
+def rate_image(counts: FloatArray, exposure: FloatArray, least: float = 0.01) -> FloatArray:
+    """Counts over exposure, in ct/s; NaN where the exposure is below ``least`` of its maximum."""
+    floor = least * exposure.max() if exposure.size else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(exposure > max(floor, 0.0), counts / exposure, np.nan)
