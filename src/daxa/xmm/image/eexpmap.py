@@ -55,9 +55,9 @@ def selects_flag_zero(*headers: Any) -> bool:
         if _FLAG_ZERO.search(str(header.get("SLCTEXPR", ""))):
             return True
         for key, value in header.items():
-            if re.fullmatch(r"DSTYP\d+", key) and str(value).strip() == "FLAG":
-                if str(header.get(f"DSVAL{key[5:]}", "")).strip() == "0":
-                    return True
+            is_flag = re.fullmatch(r"DSTYP\d+", key) and str(value).strip() == "FLAG"
+            if is_flag and str(header.get(f"DSVAL{key[5:]}", "")).strip() == "0":
+                return True
     return False
 
 

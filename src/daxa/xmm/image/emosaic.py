@@ -41,7 +41,7 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
     if p.withexposure and len(p.exposuremaps) != len(p.imagesets):
         raise TaskError(
             "badParameter",
-            f"emosaic: exposuremaps: expected {len(p.imagesets)} maps, one per image, got {len(p.exposuremaps)}",
+            f"emosaic: exposuremaps: expected one per image ({len(p.imagesets)}), got {len(p.exposuremaps)}",
         )
     images, headers = zip(*(_read(ctx.path(name)) for name in p.imagesets), strict=True)
     target = mosaic.covering_header(headers)

@@ -1,9 +1,9 @@
 """Exposure maps: how long, and how well, each patch of sky was seen.
 
-Source: eexpmap task manual. The map is made from the sky inwards: points inside each sky pixel are carried to
-the detector for every attitude of the observation, where the chip's own map of good pixels times vignetting is
-read. A fully covered sky pixel then has exactly the value of the product of live time and vignetting; only pixels at
-chip edges and bad pixels are sampled.
+Source: eexpmap task manual. The map is made from the sky inwards: points inside each sky pixel are
+carried to the detector for every attitude of the observation, where the chip's own map of good pixels
+times vignetting is read. A fully covered sky pixel then has exactly the value of the product of live time
+and vignetting; only pixels at chip edges and bad pixels are sampled.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def add_images(
             total += image
             continue
         wcs = WCS(header, naxis=2)
-        y, x = np.nonzero(image)
+        # A mean also needs the pixels that saw nothing; a sum does not.
+        y, x = (i.ravel() for i in np.indices(image.shape)) if mean else np.nonzero(image)
         values = image[y, x] / (1 if mean else pieces**2)
         summed, seen = np.zeros(shape), np.zeros(shape)
         for dy in steps:

@@ -28,7 +28,7 @@ class FlareFitError(Exception):
 
 @dataclass(frozen=True)
 class Histogram:
-    """Histogram of count rates: bin ``k`` covers ``[rate[k], rate[k] + width)``, in ct/s."""
+    """Histogram of count rates: bin ``k`` is centred on ``rate[k]``, in ct/s."""
 
     rate: FloatArray
     counts: FloatArray
@@ -92,7 +92,8 @@ def make_histogram(rates: FloatArray, width: float, lowest: float, highest: floa
     zero at most, of which the 658 above the lower limit are used.
     """
     number = max(int(2.0 * highest / width) - int(lowest / width), 1)
-    index = np.floor((rates - lowest) / width + 1e-9).astype(np.int64)
+    # Smoothed rates are multiples of the width: the nearest bin keeps the centre unbiased.
+    index = np.rint((rates - lowest) / width).astype(np.int64)
     index = index[(index >= 0) & (index < number)]
     return Histogram(
         lowest + width * np.arange(number), np.bincount(index, minlength=number).astype(float), width
@@ -107,7 +108,9 @@ def gaussian(rate: FloatArray, norm: float, centre: float, sigma: float) -> Floa
 def fit_window(histogram: Histogram, range_scale: float) -> tuple[int, int, int]:
     """Lowest, peak and highest bin of the fit: ``range_scale`` bins either side of the one after the peak."""
     peak = int(np.argmax(histogram.counts))
-    scale = round(range_scale)
+    # At high rates a window narrower than the counting noise would leave the width undetermined; one
+    # count per window is one bin, so the noise in bins is the root of the counts per window.
+    scale = max(round(range_scale), int((histogram.rate[peak] / histogram.width) ** 0.5))
     last = len(histogram.counts) - 1
     return max(peak + 1 - scale, 0), peak, min(peak + 1 + scale, last)
 
@@ -157,6 +160,13 @@ def drop_short(good: BoolArray, shortest: int) -> BoolArray:
     return result
 
 
+def mean_run(good: BoolArray) -> float:
+    """Mean length, weighted by length, of the runs of good samples; 0 if there are none."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    lengths = (edges[1::2] - edges[::2]).astype(float)
+    return float((lengths**2).sum() / lengths.sum()) if len(lengths) else 0.0
+
+
 def histogram_method(
     rate: FloatArray,
     exposed: BoolArray,
@@ -169,6 +179,8 @@ def histogram_method(
     limits: tuple[float, float] = (0.1, 6.5),
     shortest_s: float = 60.0,
     max_excess: float = 3.0,
+    max_spread: float = 1.32,
+    min_run: float = 6.0,
 ) -> FlareFit:
     """Accept the samples whose smoothed rate lies in the Gaussian of quiet rates.
 
@@ -193,6 +205,12 @@ def histogram_method(
     max_excess
         Largest acceptable ratio of the fitted sigma to that of pure counting noise. A light curve
         that is flare from end to end has no quiet peak, only a wide distribution.
+    max_spread
+        Largest acceptable ratio of the scatter of the accepted rates to the fitted sigma. Quiet rates
+        cluster (ratios up to 1.2 in simulations); passing ones are spread evenly (1.3 to 1.7).
+    min_run
+        Least mean length of accepted stretches, in smoothing lengths: a curve that only passes through
+        the accepted rates on its way up and down was never quiet.
 
     Raises
     ------
@@ -251,6 +269,18 @@ def histogram_method(
             "allFlare",
             f"rates scatter by {sigma:.3f} ct/s about {centre:.3f} ct/s, "
             f"{sigma / noise:.1f} times the counting noise: no quiet level",
+        )
+    spread = float(np.std(smoothed[good])) / sigma if good.any() else 0.0
+    if spread > max_spread:
+        raise FlareFitError(
+            "allFlare",
+            f"rates fill the range around {centre:.3f} ct/s evenly ({spread:.2f} of the fitted sigma): no quiet level",
+        )
+    run = mean_run(good) * step_s
+    if run < min(min_run * length * step_s, 0.5 * exposed.sum() * step_s):
+        raise FlareFitError(
+            "allFlare",
+            f"the rate stays near {centre:.3f} ct/s for only {run:.0f} s at a time: no quiet level",
         )
     return FlareFit(
         norm,

@@ -1,0 +1,137 @@
+"""Flare screening: the histogram rule of a real run, and light curves with a known truth."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+from daxa.xmm.screen import flares
+
+
+def smoothed_curve(rng, seconds, rate, flare=()):
+    level = np.full(seconds, float(rate))
+    for start, stop, factor in flare:
+        level[start:stop] *= factor
+    return rng.poisson(level).astype(float)
+
+
+def accept(rate, **options):
+    return flares.histogram_method(rate, np.ones(len(rate), bool), **options)
+
+
+@pytest.fixture(scope="module")
+def log(shared_data):
+    name = shared_data / "logs" / "0204310101_M1S001_espfilt4.3_sas20.log.gz"
+    with gzip.open(name, "rt", errors="replace") as handle:
+        return handle.read()
+
+
+class TestRealRun:
+    """Numbers that espfilt 4.3 (SAS 20) printed for MOS1 of 0204310101."""
+
+    def test_histogram_rule(self, log):
+        """Bin width, number of bins, and the rate of the peak bin as printed."""
+        width = float(re.search(r"histo binwidth =\s*([\d.]+)", log)[1])
+        bins = int(re.search(r"actual bins \(nverls\) =\s*(\d+)", log)[1])
+        histogram = flares.make_histogram(np.array([0.76]), 1 / 51, 0.1, 6.5)
+        assert histogram.width == pytest.approx(width, abs=5e-5)
+        assert len(histogram.rate) == bins
+        peak, start = re.search(r"peak =\s*(\d+)", log)[1], re.search(r"parms =\s*[\d.]+\s+([\d.]+)", log)[1]
+        assert histogram.rate[int(peak) - 1] == pytest.approx(float(start), abs=6e-4)
+
+    def test_fit_window(self, log):
+        """The printed low, peak and high bins follow from the peak and rangescale."""
+        found = re.findall(r"low =\s*(\d+) peak =\s*(\d+) high =\s*(\d+)", log)
+        assert len(found) == 3
+        for low, peak, high in (tuple(map(int, f)) for f in found):
+            counts = np.zeros(658)
+            counts[peak - 1] = 1
+            histogram = flares.Histogram(0.1 + np.arange(658) / 51, counts, 1 / 51)
+            assert flares.fit_window(histogram, 6) == (low - 1, peak - 1, high - 1)
+
+    def test_fit_of_matching_histogram(self, log):
+        """A histogram through the printed points has the printed centre and width."""
+        norm, centre, sigma = 1261.334, 0.755, 0.164
+        assert "Norm =  1261.334 Width =     0.164 Center =     0.755" in log
+        rate = 0.1 + np.arange(658) / 51
+        noise = np.random.default_rng(5).normal(0, 20, 658)
+        histogram = flares.Histogram(rate, flares.gaussian(rate, norm, centre, sigma) + noise, 1 / 51)
+        for k, printed in ((28, 1013), (33, 1247), (40, 903)):
+            assert flares.gaussian(rate[k], norm, centre, sigma) == pytest.approx(printed, rel=0.03)
+        found = flares.fit_gaussian(histogram, 28, 33, 40)
+        assert found[1] == pytest.approx(centre, abs=0.02)
+        assert found[2] == pytest.approx(sigma, abs=0.04)
+
+
+def test_quiet_time_is_kept():
+    rng = np.random.default_rng(1)
+    kept = [accept(smoothed_curve(rng, 20_000, 0.8)).good.mean() for _ in range(5)]
+    assert min(kept) > 0.97
+
+
+def test_flare_edges_are_found_within_a_bin():
+    rng = np.random.default_rng(2)
+    rate = smoothed_curve(rng, 20_000, 0.8, [(8_000, 11_000, 10.0)])
+    gti = flares.intervals(np.arange(20_000) + 0.5, accept(rate).good, 1.0)
+    cut = gti.complement(7_900, 11_100)
+    assert cut.start[0] == pytest.approx(8_000, abs=60)
+    assert cut.stop[-1] == pytest.approx(11_000, abs=60)
+
+
+def flaring_curve(rng, seconds=20_000, level=3.0):
+    """Flares from end to end: a level that wanders by factors within minutes."""
+    steps = rng.normal(0, 1.0, seconds // 400 + 3)
+    wander = np.interp(np.arange(seconds), np.arange(len(steps)) * 400, steps)
+    return rng.poisson(level * np.exp(0.9 * wander)).astype(float)
+
+
+def test_all_flare_is_refused():
+    """A light curve without a quiet level gives an error, not an arbitrary cut."""
+    refused = 0
+    for seed in range(20):
+        try:
+            fit = accept(flaring_curve(np.random.default_rng(seed)))
+        except flares.FlareFitError as failure:
+            assert failure.code in ("allFlare", "fitFailed")
+            refused += 1
+        else:
+            assert fit.good.mean() < 0.3
+    assert refused >= 18
+
+
+@pytest.mark.parametrize("rate", [np.zeros(1000), np.full(1000, 0.0)])
+def test_no_counts(rate):
+    with pytest.raises(flares.FlareFitError, match="no counts"):
+        accept(rate)
+
+
+def test_unexposed_time_is_never_accepted():
+    rng = np.random.default_rng(4)
+    rate = smoothed_curve(rng, 10_000, 1.0)
+    exposed = np.ones(10_000, bool)
+    exposed[3_000:5_000] = False
+    rate[~exposed] = 0
+    fit = flares.histogram_method(rate, exposed)
+    assert not fit.good[~exposed].any()
+    assert fit.centre == pytest.approx(1.0, abs=0.05)
+
+
+def test_ratio_method_finds_field_excess():
+    rng = np.random.default_rng(6)
+    corner = rng.poisson(0.5, 12_000).astype(float)
+    annulus = smoothed_curve(rng, 12_000, 2.0, [(4_000, 6_000, 8.0)])
+    good, ratio = flares.ratio_method(annulus, corner, np.ones(12_000, bool), 0.25, 1.5)
+    assert not good[4_080:5_940].any()
+    assert good[:3_900].mean() > 0.9
+    assert np.nanmedian(ratio) == pytest.approx(1.0, abs=0.2)
+
+
+def test_boxcar_against_plain_mean():
+    rng = np.random.default_rng(7)
+    rate = rng.poisson(1.0, 200).astype(float)
+    exposed = rng.random(200) > 0.2
+    found = flares.boxcar(rate, exposed, 9)
+    for i in (0, 3, 100, 199):
+        window = slice(max(i - 4, 0), i + 5)
+        assert found[i] == pytest.approx(rate[window][exposed[window]].mean())
