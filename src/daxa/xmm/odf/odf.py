@@ -95,15 +95,31 @@ class OdfFile:
         except (OSError, EOFError, zlib.error) as error:
             raise TaskError("damagedFile", f"{self.path.name}: cannot be read: {error}") from error
 
-    def headers(self, hdu: int = 1) -> tuple[Any, Any]:
-        """Primary header and header of an extension (the primary one again if there is none)."""
+    def _stream(self) -> Any:
+        with self.path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        return gzip.open(self.path) if packed else self.path.open("rb")
+
+    def headers(self) -> tuple[Any, Any]:
+        """Primary header and header of the first extension (the primary one again if there is none).
+
+        Raises
+        ------
+        TaskError
+            ``damagedFile``: it does not start with FITS headers.
+        """
         from astropy.io import fits
 
-        data = self.bytes()
         try:
-            with warnings.catch_warnings(), fits.open(io.BytesIO(data)) as hdus:
+            with self._stream() as stream, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return hdus[0].header.copy(), hdus[min(hdu, len(hdus) - 1)].header.copy()
+                primary = fits.Header.fromfile(stream)
+                if primary.get("SIMPLE") is not True:
+                    raise ValueError("no SIMPLE card at the start")
+                try:
+                    return primary, fits.Header.fromfile(stream)
+                except EOFError:
+                    return primary, primary
         except (*_DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
 

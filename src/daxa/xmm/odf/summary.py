@@ -6,6 +6,7 @@ parsers in the field match. Nothing heavy is imported here.
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from collections.abc import Iterable
@@ -127,7 +128,9 @@ class SasSummary:
 
 def _lines(path: str | os.PathLike[str]) -> list[str]:
     # Names and titles may hold any byte; Latin-1 reads them all.
-    return [line.rstrip() for line in Path(path).read_text(encoding="latin-1").split("\n")]
+    data = Path(path).read_bytes()
+    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("latin-1")
+    return [line.rstrip() for line in text.split("\n")]
 
 
 def _value(line: str) -> str:
@@ -182,7 +185,7 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
     Parameters
     ----------
     path
-        The (uncompressed) file.
+        The file; may be gzipped.
 
     Raises
     ------

@@ -1,0 +1,339 @@
+"""The task odfingest: make the summary file ``SUM.SAS`` of an ODF.
+
+Source: manual of odfingest (algorithm, warnings, format of the summary file).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa._version import __version__
+from daxa.xmm.odf.layout import DATA_MODES, MOS_FILTER_CODES, PN_FILTER_CODES
+from daxa.xmm.odf.modes import (
+    DIAGNOSTIC_MODES,
+    UNDEFINED,
+    ReadoutWindow,
+    mos_mode,
+    om_mode,
+    pn_mode,
+    rgs_mode,
+)
+from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
+from daxa.xmm.odf.summary import (
+    SUMMARY_INSTRUMENTS,
+    AsciiSummary,
+    ExposureSummary,
+    SasSummary,
+    read_ascii_summary,
+    write_sas_summary,
+)
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+#: Housekeeping file, column and codes of the filter wheel.
+_FILTER_WHEEL = {
+    "M1": ("PEH", "E1317", MOS_FILTER_CODES),
+    "M2": ("PEH", "K1317", MOS_FILTER_CODES),
+    "PN": ("PMH", "F1122", PN_FILTER_CODES),
+}
+#: How far a potentiometer reading may be from the nominal code of a position.
+_CODE_TOLERANCE = 2
+
+Warn = Callable[[str, str], None]
+
+
+@dataclass
+class _Exposure:
+    """What the headers of an exposure's files say."""
+
+    starts: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    types: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    headers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    diagnostic: set[str] = field(default_factory=set)
+    all_times: list[tuple[str, str]] = field(default_factory=list)
+
+
+def translate(value: float, codes: Mapping[int, str]) -> str | None:
+    """Name of a housekeeping code, None if no code is near enough."""
+    nearest = min(codes, key=lambda code: abs(code - value))
+    return codes[nearest] if abs(nearest - value) <= _CODE_TOLERANCE else None
+
+
+def housekeeping_value(
+    time_s: np.ndarray, values: np.ndarray, start_s: float, stop_s: float
+) -> tuple[float | None, str | None]:
+    """Value of a housekeeping parameter during an exposure.
+
+    Parameters
+    ----------
+    time_s, values
+        Records, in time order.
+    start_s, stop_s
+        The exposure, same clock as ``time_s``.
+
+    Returns
+    -------
+    value, problem
+        The value and None, or None and the name of SAS's warning: ``HousekeepingParameterMissing`` (no
+        record in the exposure, or the exposure reaches beyond the records), ``NewHousekeepingValue``
+        (it changed).
+    """
+    if not len(time_s):
+        return None, "HousekeepingParameterMissing"
+    inside = (time_s >= start_s) & (time_s <= stop_s)
+    # A record stands for the time until the next one.
+    margin = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
+    if not inside.any() or start_s < time_s.min() - margin or stop_s > time_s.max() + margin:
+        return None, "HousekeepingParameterMissing"
+    found = np.unique(values[inside])
+    return (float(found[0]), None) if len(found) == 1 else (None, "NewHousekeepingValue")
+
+
+def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tuple[str, str], _Exposure]:
+    exposures: dict[tuple[str, str], _Exposure] = defaultdict(_Exposure)
+    for file in odf.files:
+        name = file.name
+        if not name.is_science or name.instrument not in SUMMARY_INSTRUMENTS:
+            continue
+        try:
+            primary, header = file.headers()
+        except TaskError as error:
+            warn("MissingData", f"{error.message}; the file is left out")
+            continue
+        exposure = exposures[name.instrument, name.exp_id]
+        start, end = (primary.get(k) or header.get(k) for k in ("DATE-OBS", "DATE-END"))
+        if not start or not end:
+            warn("MissingData", f"{file.path.name}: no DATE-OBS or DATE-END")
+            continue
+        ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
+        exposure.all_times.append((start, end))
+        if name.file_type in DIAGNOSTIC_MODES:
+            # Their times need not be those of the exposure whose number they carry.
+            exposure.diagnostic.add(name.file_type)
+            continue
+        exposure.starts.append(start)
+        exposure.ends.append(end)
+        if name.file_type in SCIENCE_TYPES[name.instrument]:
+            exposure.types[name.ccd].add(name.file_type)
+            merged = dict(primary) | dict(header)
+            exposure.headers.setdefault(name.ccd, merged)
+    return exposures
+
+
+def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tuple[str | None, list[str]]:
+    from daxa.xmm.odf.times import utc_to_tt
+
+    file_type, column, codes = _FILTER_WHEEL[instrument]
+    files = odf.find(instrument, file_type)
+    missing = (None, ["WARNING: FILTER_WHEEL not found"])
+    if not files:
+        warn("HousekeepingParameterMissing", f"{instrument}: the ODF has no {file_type} file")
+        return missing
+    times, values = [], []
+    for file in files:
+        try:
+            table = file.read(1)
+            times.append(np.asarray(table["TIME"], float))
+            values.append(np.asarray(table[column]))
+        except TaskError as error:
+            warn("HousekeepingParameterMissing", error.message)
+    if not times:
+        return missing
+    time_s, value = np.concatenate(times), np.concatenate(values)
+    order = np.argsort(time_s, kind="stable")
+    found, problem = housekeeping_value(
+        time_s[order], value[order], float(utc_to_tt(start)), float(utc_to_tt(end))
+    )
+    if problem is not None or found is None:
+        warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
+        return missing
+    name = translate(found, codes)
+    if name is None:
+        warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
+        return missing
+    return name, []
+
+
+def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
+    if calibration is None:
+        return None
+    scope = {"M1": "EMOS1", "M2": "EMOS2"}[instrument]
+    try:
+        return calibration.constituent(scope, "MODEPARAM").table("MODEPARAM")
+    except TaskError as error:
+        warn("MissingData", f"{error.message}; window modes cannot be told apart")
+        return None
+
+
+def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, label: str) -> str | None:
+    types = {ccd: next(iter(kinds)) for ccd, kinds in exposure.types.items()}
+    if not types:
+        kinds = sorted(exposure.diagnostic)
+        return DIAGNOSTIC_MODES[kinds[0]] if kinds else None
+    if instrument in ("M1", "M2"):
+        windows = {ccd: ReadoutWindow.from_header(h) for ccd, h in exposure.headers.items()}
+        frame_time = exposure.headers.get(1, {}).get("FRMTIME")
+        mode = mos_mode(types, windows, frame_time, _modeparam(calibration, instrument, warn))
+    elif instrument == "PN":
+        codes = {h.get("CCDMODE") for h in exposure.headers.values()}
+        if len(codes) > 1:
+            warn(
+                "InconsistentCalibrationMode", f"{label}: CCDs in different modes: {sorted(map(str, codes))}"
+            )
+            return UNDEFINED
+        mode = pn_mode(types, codes.pop())
+    elif instrument in ("R1", "R2"):
+        mode = rgs_mode(types)
+    else:
+        mode = om_mode({t for kinds in exposure.types.values() for t in kinds})
+    if mode is None:
+        warn("UnknownInstrumentMode", f"{label}: the windows of its CCDs belong to no known mode")
+    return mode or UNDEFINED
+
+
+def ingest(
+    odf: Odf,
+    ascii_summary: AsciiSummary,
+    *,
+    calibration: Any = None,
+    info: Callable[[str], None] = lambda _: None,
+    warn: Warn = lambda code, message: None,
+    find_modes: bool = True,
+    use_housekeeping: bool = True,
+    path: str | None = None,
+) -> SasSummary:
+    """Summarise an ODF.
+
+    Parameters
+    ----------
+    odf, ascii_summary
+        The files, and the content of SUM.ASC.
+    calibration
+        Calibration set; None: window modes of MOS stay unknown.
+    info, warn
+        Where messages go; ``warn(code, text)``.
+    find_modes, use_housekeeping
+        Whether to find the modes and the filters.
+    path
+        Text of the PATH line; None leaves it out.
+    """
+    collected = _collect(odf, info, warn)
+    times = [t for e in collected.values() for t in zip(e.starts, e.ends, strict=True)]
+    start = min((t[0] for t in times), default=ascii_summary.start)
+    end = max((t[1] for t in times), default=ascii_summary.end)
+    info(f"Observation Time Range: {start} - {end}")
+    summary = SasSummary(
+        odf.obs_id, odf.revolution, start, end, odf.names, {}, path, ascii_summary.tail, ascii_summary.slew
+    )
+    for (instrument, exp_id), exposure in sorted(collected.items()):
+        if not exposure.all_times:
+            continue
+        label = f"{instrument}/{exp_id}"
+        first = min(exposure.starts or [t[0] for t in exposure.all_times])
+        last = max(exposure.ends or [t[1] for t in exposure.all_times])
+        info(f"{label} start = {first} end = {last}")
+        entry = ExposureSummary(exp_id, first, last, "SCIENCE" if exposure.types else "ENGINEERING")
+        summary.instruments.setdefault(instrument, []).append(entry)
+        if use_housekeeping and instrument in _FILTER_WHEEL and exposure.types:
+            entry.filter, entry.remarks = _filter(odf, instrument, first, last, warn)
+            if entry.filter is None:
+                entry.parameters["__FILTER_WHEEL__"] = ("0", "not found")
+        if not find_modes:
+            continue
+        double = sorted(ccd for ccd, kinds in exposure.types.items() if len(kinds) > 1)
+        if double and instrument != "OM":
+            warn("InconsistentDataMode", f"{label}: CCD {double[0]} has files of more than one data mode")
+            entry.mode = UNDEFINED
+            continue
+        entry.mode = _mode(instrument, exposure, calibration, warn, label)
+        if entry.mode != UNDEFINED and instrument in ("M1", "M2", "PN"):
+            entry.ccd_modes = {
+                ccd: DATA_MODES.get(next(iter(k)), next(iter(k))) for ccd, k in exposure.types.items()
+            }
+        elif instrument in ("R1", "R2"):
+            names = {"SPE": "SPECTROSCOPY", "HTE": "HIGHTIMERESOLUTION"}
+            entry.ccd_modes = {ccd: names[next(iter(k))] for ccd, k in exposure.types.items()}
+    return summary
+
+
+@task(
+    "odfingest",
+    "3.33",
+    [
+        Parameter("odfdir", "string", "."),
+        Parameter("withodfdir", "bool", False),
+        Parameter("outdir", "string", "."),
+        Parameter("summaryfile", "string", "0000_0000000000_SCX000SUM.SAS"),
+        Parameter("usecanonicalname", "bool", True),
+        Parameter("writepath", "bool", True),
+        Parameter("findinstrumentmodes", "bool", True),
+        Parameter("usehousekeeping", "bool", True),
+        Parameter("oalcheck", "bool", False),
+    ],
+)
+def odfingest(ctx: TaskContext, p: Parameters) -> None:
+    "Make the summary file of an ODF."
+    odf = Odf.from_environment(ctx.env, ctx.cwd, p.odfdir if p.withodfdir else None)
+    ctx.info(f"Looking for ODF constituents in {odf.folder}/")
+    ctx.info(f"Identified the following ODF {odf.revolution:04d}_{odf.obs_id}: {len(odf.files)} files")
+    ascii_summary = _ascii_summary(odf, ctx.warn)
+    summary = ingest(
+        odf,
+        ascii_summary,
+        calibration=_calibration(ctx) if p.findinstrumentmodes else None,
+        info=ctx.info,
+        warn=ctx.warn,
+        find_modes=p.findinstrumentmodes,
+        use_housekeeping=p.usehousekeeping,
+        path=f"{odf.folder.resolve()}/" if p.writepath else None,
+    )
+    name = f"{odf.revolution:04d}_{odf.obs_id}_SCX00000SUM.SAS" if p.usecanonicalname else p.summaryfile
+    target = Path(p.outdir) / name
+    with ctx.output(target) as part:
+        write_sas_summary(summary, part, f"odfingest (daxa-{__version__})")
+    ctx.info(f"Summary file {target} written")
+
+
+def _ascii_summary(odf: Odf, warn: Warn) -> AsciiSummary:
+    file = odf.ascii_summary
+    if file is None:
+        raise TaskError("OdfSummaryFileNotFound", f"{odf.folder}: the ODF has no SUM.ASC file")
+    try:
+        content = read_ascii_summary(file.path)
+    except (ValueError, OSError, EOFError) as error:
+        raise TaskError("damagedFile", str(error)) from error
+    if not content.tail:
+        warn("MissingData", f"{file.path.name}: no PROPOSAL record")
+    if content.obs_id != odf.obs_id:
+        raise TaskError(
+            "MultipleObservations",
+            f"{file.path.name} is of observation {content.obs_id}, the files of {odf.obs_id}",
+        )
+    present = set(odf.names)
+    absent = [n for n in content.files if n.upper() not in present]
+    if absent:
+        warn(
+            "MissingData",
+            f"{len(absent)} of the {len(content.files)} files named in {file.path.name} are absent, "
+            f"e.g. {absent[0]}",
+        )
+    return content
+
+
+def _calibration(ctx: TaskContext) -> Any:
+    if not (ctx.env.get("SAS_CCF") or ctx.env.get("SAS_CCFPATH")):
+        ctx.warn("NoCifGiven", "SAS_CCF is not set: window modes of the MOS cameras stay undefined")
+        return None
+    from daxa.xmm.ccf.calibration import Calibration
+
+    try:
+        return Calibration.from_environment(ctx.env, ctx.cwd)
+    except TaskError as error:
+        ctx.warn("NoCifGiven", f"{error.message}: window modes of the MOS cameras stay undefined")
+        return None

@@ -1,0 +1,135 @@
+"""Which mode an exposure was taken in, from the headers of its science files.
+
+Sources: XMM-Newton Users' Handbook (science modes of the EPIC cameras), manual of odfingest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.layout import MOS_MODE_IDS
+from daxa.xmm.odf.layout import PN_MODES
+
+#: ``MODE`` of an exposure whose files contradict each other.
+UNDEFINED = "UNDEFINED"
+#: File types of data that show no sky, and the mode an exposure of only such files has.
+DIAGNOSTIC_MODES = {
+    "DII": "Diagnostic",
+    "ODI": "Offset",
+    "OVE": "OffsetVariance",
+    "NOI": "Noise",
+    "DLI": "DiscardedLinesData",
+}
+_MOS_FAST = {"TIE": "FastUncompressed", "CTE": "FastCompressed"}
+_PN_FAST = {"TIE": 4, "BUE": 5}
+
+
+@dataclass(frozen=True)
+class ReadoutWindow:
+    """Telemetry window of a CCD: lower left corner (0-based) and size, in pixels."""
+
+    x0: int
+    y0: int
+    dx: int
+    dy: int
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> ReadoutWindow | None:
+        """The window keywords, or None if one is missing."""
+        values = [header.get(k) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")]
+        return None if any(v is None for v in values) else cls(*(int(v) for v in values))
+
+
+def mos_mode(
+    file_types: Mapping[int, str],
+    windows: Mapping[int, ReadoutWindow | None],
+    frame_time_ms: float | None = None,
+    modeparam: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> str | None:
+    """SUBMODE of a MOS exposure, which is the mode of its central CCD.
+
+    Parameters
+    ----------
+    file_types
+        Science file type (``IME``, ``TIE``, ...) per CCD.
+    windows
+        Read-out window per CCD.
+    frame_time_ms
+        Frame time of CCD 1, which tells modes with equal windows apart.
+    modeparam
+        Columns of the MODEPARAM table of EMOSn_MODEPARAM (vector element 0: CCD 1).
+
+    Returns
+    -------
+    str or None
+        None if it cannot be told: an unknown window, or a window mode without the table.
+    """
+    kind = file_types.get(1)
+    if kind in _MOS_FAST:
+        return _MOS_FAST[kind]
+    if kind is None or windows.get(1) is None:
+        # Without the central CCD the outer ones do not say in which mode it was.
+        return "PrimeFullWindow" if kind is None and "IME" in file_types.values() else None
+    window = windows[1]
+    outer = [w for ccd, w in windows.items() if ccd != 1 and w is not None]
+    if modeparam is None:
+        return "PrimeFullWindow" if window in outer else None
+    return _match_window(window, frame_time_ms, modeparam)
+
+
+def _match_window(
+    window: ReadoutWindow, frame_time_ms: float | None, modeparam: Mapping[str, npt.NDArray[Any]]
+) -> str | None:
+    names = {number: name for name, number in MOS_MODE_IDS.items()}
+
+    def first(key: str) -> npt.NDArray[Any]:
+        values = np.asarray(modeparam[key])
+        return values.reshape(len(values), -1)[:, 0]
+
+    match = (
+        (first("WINDOWX0") == window.x0)
+        & (first("WINDOWY0") == window.y0)
+        & (first("WINDOWDX") == window.dx)
+        & (first("WINDOWDY") == window.dy)
+    )
+    imaging = np.array([names.get(int(n), "").startswith("Prime") for n in modeparam["MODE_ID"]])
+    rows = np.flatnonzero(match & imaging)
+    if not len(rows):
+        return None
+    if frame_time_ms:
+        rows = rows[np.argsort(np.abs(first("FRAME_T")[rows] - frame_time_ms), kind="stable")]
+    return names[int(modeparam["MODE_ID"][rows[0]])]
+
+
+def pn_mode(file_types: Mapping[int, str], ccd_mode: int | None) -> str | None:
+    """SUBMODE of a pn exposure, from its CCDMODE keyword or the kind of its files.
+
+    Parameters
+    ----------
+    file_types
+        Science file type (``IME``, ``TIE``, ``BUE``) per CCD.
+    ccd_mode
+        CCDMODE of the science files; None if they carry none.
+    """
+    if ccd_mode is not None:
+        return PN_MODES.get(int(ccd_mode))
+    fast = {_PN_FAST[t] for t in file_types.values() if t in _PN_FAST}
+    return PN_MODES[fast.pop()] if len(fast) == 1 else None
+
+
+def rgs_mode(file_types: Mapping[int, str]) -> str | None:
+    """SUBMODE of an RGS exposure."""
+    kinds = set(file_types.values())
+    if kinds == {"HTE"}:
+        return f"HighTimeResolution{'SingleCcd' if len(file_types) == 1 else 'MultipleCcd'}"
+    return "Spectroscopy" if kinds == {"SPE"} else None
+
+
+def om_mode(file_types: set[str]) -> str | None:
+    """SUBMODE of an OM exposure."""
+    return "ImageFast" if "FAE" in file_types else "Image" if "IMI" in file_types else None

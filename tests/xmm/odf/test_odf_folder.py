@@ -1,0 +1,161 @@
+"""Opening ODF folders."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.odf.layout import MOS_IMAGING
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.tables import make_table
+from daxa.xmm.task import TaskError
+
+STEM = "0070_0123700101_"
+
+
+def _touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+def _events(rows=10):
+    data = {c.name: np.arange(rows) % 250 for c in MOS_IMAGING}
+    primary = fits.PrimaryHDU()
+    primary.header["OBS_ID"] = "0123700101"
+    return fits.HDUList([primary, make_table(MOS_IMAGING, data, "M1IME1", {"CCDID": 1})])
+
+
+def test_mixture_of_cases_and_packing(tmp_path):
+    _touch(
+        tmp_path,
+        STEM + "M1S00110IME.FIT",
+        (STEM + "m1s00120ime.fit"),
+        STEM + "PNS00301IME.FIT.gz",
+        STEM + "SCX00000SUM.ASC",
+        STEM + "SCX00000SUM.SAS",
+        "MANIFEST.123",
+    )
+    odf = Odf.open(tmp_path)
+    assert (odf.obs_id, odf.revolution) == ("0123700101", 70)
+    assert [str(f.name)[16:] for f in odf.files] == [
+        "M1S00110IME.FIT",
+        "M1S00120IME.FIT",
+        "PNS00301IME.FIT",
+        "SCX00000SUM.ASC",
+    ]
+    assert odf.sas_summary == tmp_path / (STEM + "SCX00000SUM.SAS")
+    assert odf.one("M1", "IME", ccd=2).path.name == STEM + "m1s00120ime.fit"
+    assert odf.ascii_summary is not None
+
+
+def test_plain_file_wins_over_its_packed_twin(tmp_path):
+    _touch(tmp_path, STEM + "M1S00110IME.FIT", STEM + "M1S00110IME.FIT.gz")
+    assert [f.path.suffix for f in Odf.open(tmp_path).files] == [".FIT"]
+
+
+@pytest.mark.parametrize("name", ["ODF", "odf"])
+def test_sub_folder(tmp_path, name):
+    _touch(tmp_path / name, STEM + "M1S00110IME.FIT")
+    assert len(Odf.open(tmp_path).files) == 1
+
+
+def test_exposures_leave_out_offsets_and_diagnostics(tmp_path):
+    _touch(
+        tmp_path,
+        *(STEM + n for n in ("PNS00301IME.FIT", "PNS00300AUX.FIT", "PNU00204DLI.FIT", "PNU00701ODI.FIT")),
+        *(STEM + n for n in ("PNU00204TIE.FIT", "M1S00100AUX.FIT", "M1X00000PEH.FIT")),
+    )
+    odf = Odf.open(tmp_path)
+    assert odf.exposures("PN") == ["S003", "U002"]
+    assert odf.exposures("M1") == []
+    assert [f.name.file_type for f in odf.science_files("PN", "U002")] == ["TIE"]
+
+
+def test_errors(tmp_path):
+    with pytest.raises(TaskError) as error:
+        Odf.open(tmp_path)
+    assert error.value.code == "NoOdfFound"
+    with pytest.raises(TaskError, match="no such folder"):
+        Odf.open(tmp_path / "nowhere")
+    _touch(tmp_path, STEM + "M1S00110IME.FIT", "0071_0123700201_M1S00110IME.FIT")
+    with pytest.raises(TaskError) as error:
+        Odf.open(tmp_path)
+    assert error.value.code == "MultipleObservations"
+    with pytest.raises(TaskError, match="SAS_ODF"):
+        Odf.from_environment({}, tmp_path)
+
+
+def test_one_names_what_is_missing(tmp_path):
+    _touch(tmp_path, STEM + "M1S00110IME.FIT", STEM + "M1S00120IME.FIT")
+    odf = Odf.open(tmp_path)
+    with pytest.raises(TaskError, match="no M1 AUX S001 file") as error:
+        odf.one("M1", "AUX", exp_id="S001")
+    assert error.value.code == "MissingData"
+    with pytest.raises(TaskError, match="more than one"):
+        odf.one("M1", "IME")
+
+
+def test_summary_points_to_the_folder_and_falls_back_to_its_own(tmp_path):
+    data, work = tmp_path / "data", tmp_path / "work"
+    _touch(data, STEM + "M1S00110IME.FIT")
+    work.mkdir()
+    summary = work / (STEM + "SCX00000SUM.SAS")
+    summary.write_text(f"// x\nPATH {data}/\n")
+    odf = Odf.open(summary)
+    assert odf.folder == data
+    assert odf.sas_summary == summary
+    beside = data / (STEM + "SCX00000SUM.SAS")
+    beside.write_text("// x\nPATH /another/machine/\n")
+    assert Odf.from_environment({"SAS_ODF": str(beside)}, tmp_path).folder == data
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_reading_tables(tmp_path, packed):
+    path = tmp_path / (STEM + "M1S00110IME.FIT")
+    _events().writeto(path)
+    if packed:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    file = Odf.open(tmp_path).one("M1", "IME")
+    table = file.read(1, MOS_IMAGING)
+    assert len(table) == 10
+    assert table["RAWX"].dtype.isnative
+    assert table["RAWX"].tolist() == list(range(10))
+    assert table.keyword("CCDID") == 1
+    assert table.keyword("OBS_ID") == "0123700101"
+    assert table.keyword("NOPE", 5) == 5
+    with pytest.raises(TaskError, match="no keyword NOPE"):
+        table.keyword("NOPE")
+    with pytest.raises(TaskError, match="no column TIME"):
+        table["TIME"]
+    primary, header = file.headers()
+    assert primary["OBS_ID"] == "0123700101"
+    assert header["EXTNAME"] == "M1IME1"
+
+
+def test_damaged_files_are_refused_by_name(tmp_path):
+    path = tmp_path / (STEM + "M1S00110IME.FIT")
+    _events(5000).writeto(path)
+    whole = path.read_bytes()
+    file = Odf.open(tmp_path).one("M1", "IME")
+    damages = [
+        b"",
+        b"\0" * 5760,
+        whole[:100],
+        whole[:2880],
+        whole[: len(whole) // 2],
+        whole[:-2880],
+        b"\x1f\x8b junk",
+    ]
+    for damage in damages:
+        path.write_bytes(damage)
+        with pytest.raises(TaskError, match="M1S00110IME") as error:
+            file.read(1, MOS_IMAGING)
+        assert error.value.code in ("damagedFile", "missingColumn")
+    path.write_bytes(b"\0" * 5760)
+    with pytest.raises(TaskError, match="M1S00110IME"):
+        file.headers()
