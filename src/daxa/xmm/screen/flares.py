@@ -274,7 +274,8 @@ def histogram_method(
     if spread > max_spread:
         raise FlareFitError(
             "allFlare",
-            f"rates fill the range around {centre:.3f} ct/s evenly ({spread:.2f} of the fitted sigma): no quiet level",
+            f"rates fill the range around {centre:.3f} ct/s evenly "
+            f"({spread:.2f} of the fitted sigma): no quiet level",
         )
     run = mean_run(good) * step_s
     if run < min(min_run * length * step_s, 0.5 * exposed.sum() * step_s):

@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all a newcomer needs; the rest are shortcuts for developers.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint docs bench clean
+
+$(BIN)/daxa: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $(BIN)/daxa
+
+$(BIN)/.test-tools: pyproject.toml $(BIN)/daxa
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: $(BIN)/daxa
+	$(BIN)/daxa demo
+
+test: $(BIN)/.test-tools
+	$(BIN)/python -m pytest -n 2
+
+lint: $(BIN)/.test-tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(BIN)/daxa
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+bench: $(BIN)/daxa
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf daxa_demo site build dist .pytest_cache .ruff_cache .mypy_cache
