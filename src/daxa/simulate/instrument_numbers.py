@@ -1,0 +1,283 @@
+"""Numbers of the simulated cameras: where the chips sit, how they read out, how they measure charge.
+
+The geometry is fitted to coordinates that the real software printed for one field (see
+``tests/simulate/test_instrument_geometry.py``, which repeats the fit); CCDs without rows there are
+inferred as noted. Positions and radii are in detector units of 0.05 arcsec.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# --- geometry --------------------------------------------------------------------------------------
+
+#: Detector units per pixel along RAWX and RAWY.
+MOS_PIXEL = (22.01539, 22.01539)
+PN_PIXEL = (82.56071, 82.62986)
+#: Pixel size [mm] and plate scale [arcsec/mm]. The scale is one number per camera; the pn pixel is not
+#: square on the sky, which its own size must carry.
+MOS_PIXEL_MM = 0.04
+PN_PIXEL_MM = 0.15
+#: Shift from the camera's geometric centre to the origin of DETX, DETY [mm] (Calibration Handbook).
+PN_CENTRE_SHIFT_MM = (-4.0, -2.0)
+
+#: CCD -> (rotation in quarter turns, cx, cy): DET = rotation(RAW) x pixel + (cx, cy).
+#: MOS CCDs 2 and 7 of MOS1: published corner positions on the fitted scale. MOS2 CCDs 2 and 3:
+#: chip positions of the SIXTE description, corrected by the shift that this description shows on the
+#: same CCDs of MOS1 (it agrees to 0.5 unit for the CCDs that both cameras have in the fit).
+LAYOUTS = {
+    "M1": {
+        1: (0, -6615.589, -6615.589),
+        2: (1, 13121.967, -20169.020),
+        3: (1, 19878.330, -6920.870),
+        4: (1, 13185.437, 6406.877),
+        5: (3, -13025.691, 19716.007),
+        6: (3, -19792.093, 6516.900),
+        7: (3, -13139.920, -6842.595),
+    },
+    "M2": {
+        1: (0, -6615.589, -6615.589),
+        2: (1, 13251.700, -20022.600),
+        3: (1, 19983.800, -6849.800),
+        4: (1, 13224.227, 6518.950),
+        5: (3, -13196.957, 19782.768),
+        6: (3, -19852.163, 6549.486),
+        7: (3, -13315.449, -6810.244),
+    },
+    # Spacing inside a quadrant 5390.664, measured on CCDs 4 to 6 and 7 to 9.
+    "PN": {
+        1: (2, -2219.231, 15491.487),
+        2: (2, -2219.231 - 5390.664, 15491.487),
+        3: (2, -2219.231 - 2 * 5390.664, 15491.487),
+        4: (2, 3182.440, 15491.487),
+        5: (2, 8573.104, 15491.487),
+        6: (2, 13963.768, 15491.487),
+        7: (0, -2184.006, -17693.106),
+        8: (0, 3206.658, -17693.106),
+        9: (0, 8597.322, -17693.106),
+        10: (0, -7585.678, -17693.106),
+        11: (0, -7585.678 - 5390.664, -17693.106),
+        12: (0, -7585.678 - 2 * 5390.664, -17693.106),
+    },
+}
+#: CCD and pixel of the optical axis.
+OPTICAL_AXIS_PIXEL = {"M1": (1, 305.0, 291.0), "M2": (1, 325.0, 243.0), "PN": (4, 23.0, 182.85)}
+#: DET coordinates of the optical axis.
+OPTICAL_AXIS = {"M1": (99.105, -209.110), "M2": (539.413, -1265.849), "PN": (1283.544, 382.807)}
+#: Azimuth: (theta cos phi, theta sin phi) = this matrix times (DETX, DETY) from the optical axis.
+AZIMUTH = {
+    "M1": ((0, 1), (-1, 0)),
+    "M2": ((-1, 0), (0, -1)),
+    "PN": ((1, 0), (0, 1)),
+}
+
+#: Orientation of each camera in the reference field: RA and Dec [deg] of DET (0, 0), position angle of +DETY.
+REFERENCE_ORIENTATION = {
+    "M1": (266.9446297, -28.4454917, 271.926859),
+    "M2": (266.9474171, -28.4425571, 1.633142),
+    "PN": (266.9496443, -28.4446406, 182.140026),
+}
+#: Attitude of the spacecraft in that field. RA and Dec are the field's tangent point; the position angle is
+#: not printed there and follows from the net rolls of the cameras in another observation.
+REFERENCE_ATTITUDE = (266.96550, -28.46583, 271.93)
+#: Time of the reference field [s since 1998-01-01 TT].
+REFERENCE_TIME_S = 196_600_000.0
+
+#: Drift of the boresight: times [s] and offsets of the angles (phi, theta) [arcsec] from their values at
+#: the reference time, the same for the three cameras.
+BORESIGHT_DRIFT = {
+    "time_s": (63_072_000.0, 196_600_000.0, 410_000_000.0, 620_000_000.0, 720_000_000.0, 1_000_000_000.0),
+    "phi_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "theta_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "psi_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+}
+
+#: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
+#: MOS: Snowden and Kuntz, ESAS cookbook. pn: the pixel masks of pipeline light curves.
+FOV = {
+    "M1": [
+        [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],
+        [("BOX", 2743.5, -16051.0, (2579.5, 1340.0), 0.0)],
+        [("CIRCLE", 97.0, -172.0, (17152.0, 0.0), 0.0)],
+    ],
+    "M2": [
+        [("CIRCLE", -61.0, -228.0, (17085.0, 0.0), 0.0)],
+        [("BOX", 14.375, -16567.6, (5552.62, 795.625), 0.0)],
+    ],
+    "PN": [[("CIRCLE", -2200.0, -1100.0, (17924.0, 0.0), 0.0)]],
+}
+#: Corners that no sky photon reaches (Kuntz and Snowden 2008, A&A 478, 575, table 3).
+CORNER = {
+    "M1": [
+        [
+            ("!CIRCLE", 100.0, -200.0, (17700.0, 0.0), 0.0),
+            ("!CIRCLE", 834.0, 135.0, (17100.0, 0.0), 0.0),
+            ("!CIRCLE", 770.0, -803.0, (17100.0, 0.0), 0.0),
+            ("!BOX", -20.0, -17000.0, (6500.0, 500.0), 0.0),
+            ("!BOX", 5880.0, -20500.0, (7500.0, 1500.0), 10.0),
+            ("!BOX", -5920.0, -20500.0, (7500.0, 1500.0), 350.0),
+            ("!BOX", -20.0, -20000.0, (5500.0, 500.0), 0.0),
+        ]
+    ],
+    "M2": [
+        [
+            ("!CIRCLE", 435.0, 1006.0, (17100.0, 0.0), 0.0),
+            ("!CIRCLE", -34.0, 68.0, (17700.0, 0.0), 0.0),
+            ("!BOX", -20.0, -17000.0, (6500.0, 500.0), 0.0),
+            ("!BOX", 5880.0, -20500.0, (7500.0, 1500.0), 10.0),
+            ("!BOX", -5920.0, -20500.0, (7500.0, 1500.0), 350.0),
+            ("!BOX", -20.0, -20000.0, (5500.0, 500.0), 0.0),
+        ]
+    ],
+    "PN": [[("!CIRCLE", -2200.0, -1110.0, (18200.0, 0.0), 0.0)]],
+}
+
+# --- read-out --------------------------------------------------------------------------------------
+
+#: SUBMODE -> (MODE_ID, frame time of the central and the outer CCDs [s], integration fraction, window of the
+#: central CCD (x0, y0, dx, dy: 0-based telemetry pixels), smeared fraction). Users Handbook table 3.
+MOS_MODES = {
+    "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (5, 1, 600, 600), 0.0035),
+    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.0),
+    "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.0),
+    "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
+    "FastUncompressed": (7, (0.00175, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
+}
+#: Under- and overscan of the MOS read-out of 610 columns x 602 rows.
+MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 1, "OVER_Y": 1}
+MOS_TRANSFER_S = 0.0091
+#: Time stamps of frames are this much later than the end of the integration [s] (assumed).
+MOS_STAMP_DELAY_S = 0.0005
+#: SUBMODE -> (MODE_ID, frame time [s], read-out time [s], window, smeared fraction, delays of the three CCDs
+#: of a quadrant [s] from the centre of the integration to the time stamp). Frame times of full frame and
+#: extended full frame, and the read-out (frame minus TIMEDEL), are those of real headers; the rest follows
+#: Kuster et al. (1999).
+PN_MODES = {
+    "PrimeFullWindow": (
+        0, 0.07336496, 0.00466276, (0, 1, 64, 199), 0.063, (0.05123388, 0.04512348, 0.03901328)
+    ),
+    "PrimeFullWindowExtended": (
+        1, 0.19919408, 0.00466308, (0, 1, 64, 199), 0.023, (0.11414844, 0.10803804, 0.10192784)
+    ),
+    "PrimeLargeWindow": (
+        2, 0.04766464, 0.00243, (0, 100, 64, 100), 0.0016, (0.03302994, 0.02906118, 0.02509262)
+    ),
+    "PrimeSmallWindow": (3, 0.00567179, 0.00164482, (0, 136, 63, 64), 0.011, (0.00368096,) * 3),
+    "FastTiming": (4, 0.005964637, 0.00003, (0, 0, 64, 200), 0.0, (0.0,) * 3),
+    "FastBurst": (5, 0.004344478, 0.0042142, (0, 0, 64, 180), 0.0, (0.0,) * 3),
+}  # fmt: skip
+#: Tolerance of frame-time jumps in 20.48 us, as printed by real runs.
+PN_JUMP_TOLERANCE = {0: 51.0, 1: 22.0, 2: 51.0, 3: 51.0, 4: 51.0, 5: 51.0}
+
+#: Fractions of singles, doubles, triples, quadruples over energy [keV] (suggested values).
+PATTERN_ENERGY_KEV = (0.3, 1.0, 2.0, 4.0, 6.0, 9.0)
+MOS_PATTERNS = (
+    (0.95, 0.05, 0.0, 0.0),
+    (0.82, 0.16, 0.01, 0.01),
+    (0.72, 0.23, 0.025, 0.025),
+    (0.63, 0.28, 0.04, 0.05),
+    (0.55, 0.33, 0.05, 0.07),
+    (0.50, 0.36, 0.05, 0.09),
+)
+PN_PATTERNS = (
+    (0.965, 0.03, 0.003, 0.002),
+    (0.79, 0.195, 0.009, 0.006),
+    (0.725, 0.25, 0.015, 0.010),
+    (0.68, 0.29, 0.018, 0.012),
+    (0.64, 0.325, 0.020, 0.015),
+    (0.60, 0.35, 0.030, 0.020),
+)
+
+# --- bad pixels ------------------------------------------------------------------------------------
+
+#: (ccd, rawx, rawy, length along RAWY, kind, masked on board).
+BAD_PIXELS = {
+    "M1": [
+        (1, 137, 412, 1, "hot", True), (1, 88, 300, 1, "dead", False), (1, 511, 77, 1, "hot", False),
+        (2, 412, 305, 1, "hot", True), (2, 67, 120, 60, "dead", False),
+        (3, 301, 299, 1, "hot", False), (3, 21, 511, 1, "hot", True),
+        (4, 250, 440, 1, "hot", True), (4, 333, 12, 1, "dead", False),
+        (5, 91, 201, 1, "hot", False), (5, 402, 1, 600, "hot", True),
+        (6, 544, 350, 1, "hot", True), (7, 120, 410, 1, "hot", True), (7, 505, 505, 1, "dead", False),
+    ],
+    "M2": [
+        (1, 201, 150, 1, "hot", True), (1, 460, 488, 1, "dead", False), (1, 12, 340, 1, "hot", False),
+        (2, 300, 90, 1, "hot", True), (2, 515, 222, 1, "hot", False),
+        (3, 71, 401, 1, "hot", True), (3, 402, 350, 45, "dead", False),
+        (4, 111, 333, 1, "hot", True), (5, 222, 410, 1, "hot", True), (5, 590, 61, 1, "hot", False),
+        (6, 333, 111, 1, "dead", False), (6, 75, 1, 600, "hot", True), (7, 410, 222, 1, "hot", True),
+    ],
+    # The pixels that the twelve pixel masks of a real pn exposure exclude (0124710801, December 2000).
+    "PN": [
+        (1, 9, 28, 1, "hot", True), (1, 7, 39, 1, "hot", True), (1, 2, 71, 1, "dead", False),
+        (1, 42, 76, 1, "hot", True), (1, 18, 130, 1, "hot", False),
+        (2, 14, 36, 1, "hot", True), (2, 34, 88, 1, "hot", True), (2, 39, 154, 2, "dead", False),
+        (2, 11, 200, 1, "hot", True),
+        (5, 44, 20, 2, "hot", True), (5, 20, 155, 1, "hot", False),
+        (7, 10, 62, 1, "hot", True), (7, 33, 48, 1, "hot", True), (7, 34, 48, 2, "hot", True),
+        (8, 54, 94, 1, "dead", False), (9, 40, 101, 1, "hot", True), (9, 49, 115, 1, "hot", True),
+        (9, 64, 179, 1, "hot", True), (10, 57, 191, 1, "hot", True),
+        (11, 10, 111, 1, "hot", True), (11, 27, 184, 2, "hot", True), (11, 64, 1, 200, "hot", True),
+        (12, 19, 90, 1, "hot", True),
+    ],
+}  # fmt: skip
+#: Rows next to the read-out that the pn blanks on board.
+PN_BLANK_ROWS = 12
+
+# --- energy ----------------------------------------------------------------------------------------
+
+#: MOS: PI = OFFSETp + GAINp PHA + POLY_TERMp PHA^2 (eV, adu); p = 0 to 3 for singles to quadruples.
+MOS_GAIN_EV = {"M1": 3.37, "M2": 3.41}
+MOS_GAIN_STEP = {
+    1: (0.0, 1.0), 2: (-0.0031, 4.2), 3: (0.0042, 2.6), 4: (0.0018, 7.5), 5: (-0.0046, 9.1), 6: (0.0027, 5.3),
+    7: (-0.0012, 3.4),
+}  # fmt: skip
+MOS_POLY_TERM = 2.0e-7
+MOS_PATTERN_GAIN = (1.0, 1.0013, 1.0026, 1.0039)
+#: Loss per transfer [adu] = (c0 + c1 days) (PHA / 1000 adu)^c2, days since REF_DATE. Periods of one law each:
+#: (start, end, issue of MOS1, issue of MOS2, serial law, parallel law of CCD 1). The cameras were cooled
+#: from -100 to -120 C in November 2002, which made the parallel losses several times smaller.
+MOS_CTI_REF_DATE = "2000-01-01T00:00:00"
+MOS_CTI_PERIODS = (
+    ("1998-01-01T00:00:00", "2002-11-06T23:59:59", 77, 78, (2.0e-3, 0.0, 0.6), (8.0e-4, 2.6e-5, 0.6)),
+    ("2002-11-07T00:00:00", None, 95, 96, (2.0e-3, 0.0, 0.6), (4.0e-3, 1.6e-6, 0.6)),
+)
+MOS_CTI_CCD_FACTOR = {1: 1.0, 2: 1.12, 3: 1.07, 4: 0.95, 5: 1.03, 6: 0.9, 7: 1.15}
+#: Steps of the offset along a column: (ccd, rawx, first row, rows, adu to add on ground).
+MOS_COLUMN_STEPS = {
+    "M1": [(1, 318, 392, 209, 4.0), (1, 54, 120, 481, 2.5), (2, 105, 300, 301, 3.0), (5, 405, 10, 591, 5.0)],
+    "M2": [(1, 222, 280, 321, 3.5), (4, 480, 77, 524, 4.5), (7, 301, 450, 151, 2.0)],
+}
+
+#: pn: 1 adu is 5 eV after the relative gain of the column.
+PN_ADU_EV = 5.0
+PN_GAIN_SCATTER = 0.01
+PN_OFFSET_COLUMNS = [
+    (1, 21, 20.0), (2, 47, 20.0), (3, 8, 14.0), (4, 56, 20.0), (6, 33, 20.0), (7, 12, 25.0), (8, 60, 20.0),
+    (9, 29, 20.0), (11, 5, 30.0), (12, 41, 20.0),
+]  # fmt: skip
+#: Fraction of the charge lost per row: PN_CTI (E / PN_CTI_ENERGY_EV)^PN_CTI_SLOPE.
+PN_CTI = 4.3e-4
+PN_CTI_ENERGY_EV = 5898.8
+PN_CTI_SLOPE = -0.25
+PN_CTI_SCATTER = 0.03
+#: Long-term growth: T(E, t) on yearly points; energies [keV] and T at 2000.0.
+PN_LTC_ENERGY_KEV = (1.486, 5.8988)
+PN_LTC_START = (6.0e-4, 4.3e-4)
+PN_LTC_GROWTH = 1.6e-4
+PN_LTC_SCALE_YR = 12.0
+#: Energy that recombined patterns lack [eV], by number of pixels.
+PN_PATTERN_SHIFT_EV = {1: 0.0, 2: 4.0, 3: 6.0, 4: 8.0}
+
+NOISE_ADU = {"M1": 4.8, "M2": 4.8, "PN": 3.6}
+EVENT_THRESHOLD_ADU = {"M1": 25.0, "M2": 25.0, "PN": 20.0}
+FANO = 0.118
+EV_PER_ELECTRON = 3.65
+
+
+def pn_column_numbers() -> tuple[np.ndarray, np.ndarray]:
+    """Relative gain and charge loss of the 12 x 64 read-out columns of the pn."""
+    rng = np.random.default_rng(20000324)
+    gain = 1.0 + PN_GAIN_SCATTER * rng.standard_normal((12, 64))
+    loss = PN_CTI * (1.0 + PN_CTI_SCATTER * np.clip(rng.standard_normal((12, 64)), -3, 3))
+    return gain, loss
