@@ -1,0 +1,577 @@
+"""The selection-expression language: text in, a boolean per row out.
+
+Source: selectlib manual. The grammar is in ``selection.lark``. C and Fortran operators may be mixed and are
+case-insensitive, as are function names; column and header names are case-sensitive. ``#NAME`` is replaced by
+the text of that header keyword before parsing (in parentheses, recursively).
+
+Choices where the manual is silent: bit operators bind tighter than comparisons; integer / integer is
+real; ``%`` has the sign of its left side; ``gti`` intervals are closed at the start and open at the end.
+
+Examples
+--------
+>>> import numpy as np
+>>> selection = compile("(PI in [500:2000]) && #GOOD", {"GOOD": "FLAG == 0"})
+>>> selection.mask({"PI": np.array([400, 500, 600]), "FLAG": np.array([0, 0, 1])}).tolist()
+[False, True, False]
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.select import nodes
+from daxa.xmm.select.nodes import Node, Rows
+from daxa.xmm.select.regions import ALIASES, SHAPES, ColumnSky, ImageMask, Region, Shape
+from daxa.xmm.task import TaskError
+
+#: Symbolic constants; angles in radians.
+CONSTANTS = {
+    "PI": math.pi,
+    "E": math.e,
+    "DEG": math.pi / 180,
+    "ARCMIN": math.pi / 10800,
+    "ARCSEC": math.pi / 648000,
+}
+_MACRO = re.compile(r"#([A-Za-z][A-Za-z0-9_-]*)|\"[^\"]*\"|'[^']*'")
+_PLAIN = re.compile(r"\s*[-+]?[0-9][0-9.eExXa-fA-F+-]*\s*$")
+_RELATIONS = {".eq.": "==", ".ne.": "!=", ".lt.": "<", ".le.": "<=", ".gt.": ">", ".ge.": ">="}
+
+
+class SelectionError(TaskError):
+    """An expression cannot be understood or evaluated; the message shows where.
+
+    Attributes
+    ----------
+    position
+        Index of the character at fault in the expression as given.
+    """
+
+    def __init__(self, message: str, text: str = "", position: int = 0) -> None:
+        self.position = position
+        if text:
+            start = max(0, position - 60)
+            cut = text[start : position + 60].replace("\n", " ")
+            message = f"{message} at character {position + 1} of the expression:\n    {cut}\n    "
+            message += " " * (position - start) + "^"
+        super().__init__("invalidExpression", message)
+
+
+class Files:
+    """Reads the blocks that an expression names: ``set``, ``set:id``, ``set[id]``, ``set+n`` or ``:id``.
+
+    Parameters
+    ----------
+    folder
+        What relative paths refer to.
+    current
+        File meant by a block without a file name.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] = ".", current: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        self.current = None if current is None else self.folder / current
+
+    def resolve(self, block: str) -> tuple[Path, str | int | None]:
+        """File and extension (name or HDU index, None for the first fitting one) of a block."""
+        path, identifier = split_block(block)
+        file = self.folder / Path(path).expanduser() if path else self.current
+        if file is None:
+            raise SelectionError(f"{block!r} names no file")
+        return file, identifier
+
+    def gti(self, block: str) -> GTI:
+        """Intervals of a GTI table."""
+        file, identifier = self.resolve(block)
+        try:
+            return GTI.read(file, identifier)
+        except (OSError, KeyError) as error:
+            raise SelectionError(f"gti({block}): {_reason(error)}") from error
+
+    def region(self, block: str) -> Region:
+        """Shapes of a region table."""
+        from astropy.io import fits
+
+        file, identifier = self.resolve(block)
+        try:
+            with fits.open(file) as hdus:
+                if identifier is None:
+                    tables = [h for h in hdus if isinstance(h, fits.BinTableHDU)]
+                    fitting = [h for h in tables if "SHAPE" in (n.upper() for n in h.columns.names)]
+                    if not fitting:
+                        raise SelectionError(f"region({block}): no table with a column SHAPE")
+                    return Region.from_hdu(fitting[0], str(file))
+                return Region.from_hdu(hdus[identifier], str(file))
+        except (OSError, KeyError, ValueError) as error:
+            raise SelectionError(f"region({block}): {_reason(error)}") from error
+
+    def image(self, block: str) -> ImageMask:
+        """Pixels of an image."""
+        from astropy.io import fits
+
+        file, identifier = self.resolve(block)
+        try:
+            with fits.open(file) as hdus:
+                images = [h for h in hdus if h.is_image and h.header.get("NAXIS") == 2]
+                if identifier is not None:
+                    images = [hdus[identifier]]
+                if not images or np.ndim(images[0].data) != 2:
+                    raise SelectionError(f"mask({block}): no image with two axes")
+                return ImageMask.from_hdu(images[0].data, images[0].header)
+        except (OSError, KeyError) as error:
+            raise SelectionError(f"mask({block}): {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+
+
+def split_block(block: str) -> tuple[str, str | int | None]:
+    """File name and extension of a block specification.
+
+    Examples
+    --------
+    >>> split_block("a/evt.fits:EVENTS"), split_block("b.fits[GTI0]"), split_block("c.ds+2")
+    (('a/evt.fits', 'EVENTS'), ('b.fits', 'GTI0'), ('c.ds', 2))
+    """
+    block = block.strip().strip("\"'")
+    bracket = re.fullmatch(r"(.*)\[([^\]]*)\]", block)
+    if bracket:
+        path, identifier = bracket.groups()
+    else:
+        colon = re.fullmatch(r"(.*):([^:/\\]*)", block)
+        plus = re.fullmatch(r"(.*)\+(\d+)", block)
+        if colon:
+            path, identifier = colon.groups()
+        elif plus and not os.path.exists(block):
+            path, identifier = plus.groups()
+        else:
+            return block, None
+    identifier = identifier.strip().strip("\"'")
+    if not identifier:
+        return path, None
+    return path, int(identifier) if identifier.isdigit() else identifier
+
+
+def expand(text: str, header: Mapping[str, Any] | None = None) -> tuple[str, list[int]]:
+    """Replace ``#NAME`` by symbolic constants and header values, recursively.
+
+    Returns
+    -------
+    expanded, origin
+        The text, and for each of its characters (and one past the end) the position in ``text`` it comes
+        from.
+    """
+    return _expand(text, {} if header is None else header, text, 0, ())
+
+
+def _expand(
+    text: str, header: Mapping[str, Any], whole: str, fixed: int | None, inside: tuple[str, ...]
+) -> tuple[str, list[int]]:
+    out: list[str] = []
+    origin: list[int] = []
+    last = 0
+
+    def at(position: int) -> int:
+        return position if not inside else int(fixed or 0)
+
+    for match in _MACRO.finditer(text):
+        name = match.group(1)
+        if name is None or name.upper() == "ROW":
+            continue
+        out.append(text[last : match.start()])
+        origin += [at(i) for i in range(last, match.start())]
+        here = at(match.start())
+        if name in inside:
+            raise SelectionError(f"#{name} refers to itself", whole, here)
+        if name in header:
+            value = header[name]
+            value = ("true" if value else "false") if isinstance(value, (bool, np.bool_)) else str(value)
+            piece, _ = _expand(value, header, whole, here, (*inside, name))
+            piece = piece.strip() if _PLAIN.match(piece) else f"({piece.strip()})"
+        elif name.upper() in CONSTANTS:
+            piece = repr(CONSTANTS[name.upper()])
+        else:
+            raise SelectionError(f"unknownAttribute: the table's header has no keyword {name}", whole, here)
+        out.append(piece)
+        origin += [here] * len(piece)
+        last = match.end()
+    out.append(text[last:])
+    origin += [at(i) for i in range(last, len(text) + 1)]
+    return "".join(out), origin
+
+
+class _IntervalCommas:
+    """Tells the commas of interval lists from those of arguments."""
+
+    always_accept = ()
+
+    def process(self, stream: Any) -> Any:
+        depth = 0
+        lists: set[int] = set()
+        previous = ""
+        for token in stream:
+            if previous == "IN" and token.type not in ("NAME", "FILTER"):
+                lists.add(depth)
+            if token.type in ("LPAR", "LSQB", "FILTER"):
+                depth += 1
+            elif token.type in ("RPAR", "RSQB"):
+                lists.discard(depth)
+                depth -= 1
+            elif token.type in ("_AND", "_OR", "COMMA"):
+                lists.discard(depth)
+            elif token.type == "LIST_COMMA" and depth not in lists:
+                token = token.update(type="COMMA")
+            previous = token.type
+            yield token
+
+
+@functools.cache
+def _parser() -> Any:
+    import lark
+
+    grammar = Path(__file__).with_name("selection.lark").read_text()
+    return lark.Lark(
+        grammar, parser="lalr", lexer="basic", propagate_positions=True, postlex=_IntervalCommas()
+    )
+
+
+_FRIENDLY = {"RPAR": "')'", "LPAR": "'('", "NAME": "a name", "INTEGER": "a number", "$END": "the end"}
+
+
+def parse(text: str) -> Any:
+    """The syntax tree of an expression without macros.
+
+    Raises
+    ------
+    SelectionError
+        The text is no expression.
+    """
+    import lark
+
+    try:
+        return _parser().parse(text)
+    except lark.exceptions.UnexpectedToken as error:
+        token = error.token
+        position = len(text) if token.type == "$END" else token.start_pos
+        names = sorted(_FRIENDLY[e] for e in error.accepts | error.expected if e in _FRIENDLY)
+        what = "the expression ends too early" if token.type == "$END" else f"unexpected {str(token)!r}"
+        hint = f" (expected {' or '.join(names[:3])}, …)" if names else ""
+        raise SelectionError(what + hint, text or " ", position) from None
+    except lark.exceptions.UnexpectedCharacters as error:
+        char = text[error.pos_in_stream]
+        hint = "; '==' compares" if char == "=" else ""
+        raise SelectionError(f"unexpected character {char!r}{hint}", text, error.pos_in_stream) from None
+
+
+class _Pair(Node):
+    def __init__(self, x: Node, y: Node) -> None:
+        self.x, self.y = x, y
+
+
+class _Builder:
+    """Turns the parser's tree into nodes, reading the files it names."""
+
+    def __init__(self, text: str, header: Mapping[str, Any], files: Files) -> None:
+        self.text = text
+        self.header = header
+        self.files = files
+        self.sky = ColumnSky.from_header(header)
+        self.columns = {str(header[f"TTYPE{i}"]).strip() for i in range(1, int(header.get("TFIELDS", 0)) + 1)}
+
+    def error(self, message: str, tree: Any) -> SelectionError:
+        meta = getattr(tree, "meta", tree)
+        return SelectionError(message, self.text, getattr(meta, "start_pos", 0) or 0)
+
+    def build(self, tree: Any, pair: bool = False) -> Node:
+        node = getattr(self, str(tree.data))(tree)
+        if isinstance(node, _Pair) and not pair:
+            raise self.error("a pair (a,b) is only allowed on the left of 'in'", tree)
+        return node
+
+    def number(self, tree: Any) -> float:
+        """The value of a constant part."""
+        node = self.build(tree)
+        if not node.constant:
+            raise self.error("a constant is expected here", tree)
+        value = node.value(Rows({}, 0))
+        if isinstance(value, str):
+            raise self.error("a number is expected here", tree)
+        return value
+
+    # literals and names
+    def integer(self, t: Any) -> Node:
+        return nodes.Const(int(t.children[0]))
+
+    def real(self, t: Any) -> Node:
+        return nodes.Const(float(re.sub("[dD]", "e", t.children[0])))
+
+    def hexadecimal(self, t: Any) -> Node:
+        return nodes.Const(int(t.children[0], 16))
+
+    def bits(self, t: Any) -> Node:
+        name = str(t.children[0])
+        return nodes.Column(name) if name in self.columns else nodes.Const(int(name[1:], 2))
+
+    def string(self, t: Any) -> Node:
+        return nodes.Const(str(t.children[0])[1:-1])
+
+    def row(self, t: Any) -> Node:
+        return nodes.Row()
+
+    def name(self, t: Any) -> Node:
+        name = str(t.children[0])
+        if name in self.columns:
+            return nodes.Column(name)
+        if name.lower() in ("true", "false"):
+            return nodes.Const(name.lower() == "true")
+        if self.columns and name not in ("RA", "DEC"):
+            raise self.error(f"the table has no column {name}", t.children[0])
+        return nodes.Column(name)
+
+    # structure
+    def disjunction(self, t: Any) -> Node:
+        return nodes.Or(tuple(self.build(c) for c in t.children))
+
+    def conjunction(self, t: Any) -> Node:
+        return nodes.And(tuple(self.build(c) for c in t.children))
+
+    def negate(self, t: Any) -> Node:
+        return nodes.Not(self.build(t.children[1]))
+
+    def parenthesised(self, t: Any) -> Node:
+        return self.build(t.children[1], pair=True)
+
+    def pair(self, t: Any) -> Node:
+        return _Pair(self.build(t.children[1]), self.build(t.children[3]))
+
+    def compare(self, t: Any) -> Node:
+        operator = str(t.children[1]).lower()
+        return nodes.Compare(
+            _RELATIONS.get(operator, operator), self.build(t.children[0]), self.build(t.children[2])
+        )
+
+    def binary(self, t: Any) -> Node:
+        return nodes.Binary(str(t.children[1]), self.build(t.children[0]), self.build(t.children[2]))
+
+    def unary(self, t: Any) -> Node:
+        operand = self.build(t.children[1])
+        if isinstance(operand, nodes.Const) and str(t.children[0]) == "-":
+            return nodes.Const(-operand.literal)
+        return nodes.Unary(str(t.children[0]), operand)
+
+    # membership
+    def member(self, t: Any) -> Node:
+        left, target = t.children[0], t.children[2]
+        node = self.build(left, pair=True)
+        kind = str(target.data)
+        if kind == "intervals":
+            if isinstance(node, _Pair):
+                raise self.error("a pair needs a region, not intervals", target)
+            intervals = [self.interval(c) for c in target.children if getattr(c, "data", None)]
+            return nodes.InIntervals(node, tuple(intervals))
+        extra = [node.x, node.y] if isinstance(node, _Pair) else [node]
+        return self.call(target, extra) if kind == "call" else self.filter(target, extra)
+
+    def interval(self, t: Any) -> nodes.Interval:
+        if t.data == "single":
+            value = self.number(t.children[1] if len(t.children) == 3 else t.children[0])
+            return nodes.Interval(value, value)
+        if t.data == "bracketed":
+            opening, inner, closing = t.children
+            interval = self.interval(inner)
+            return nodes.Interval(
+                interval.low,
+                interval.high,
+                opening == "(" and interval.low is not None,
+                closing == ")" and interval.high is not None,
+            )
+        if t.data == "both":
+            return nodes.Interval(self.number(t.children[0]), self.number(t.children[2]))
+        if t.data == "from_lower":
+            return nodes.Interval(self.number(t.children[0]), None)
+        if t.data == "to_upper":
+            return nodes.Interval(None, self.number(t.children[1]))
+        return nodes.Interval()
+
+    def bare_number(self, t: Any) -> Node:
+        node = self.build(t.children[-1])
+        return nodes.Const(-node.literal) if t.children[0] == "-" else node  # type: ignore[attr-defined]
+
+    def call(self, t: Any, extra: list[Node] | None = None) -> Node:
+        token = t.children[0]
+        name = str(token).lower()
+        name = ALIASES.get(name, name)
+        trees = [c for c in t.children[1:] if hasattr(c, "data")]
+        if name in SHAPES:
+            return self.shape(name, token, trees, extra)
+        if name not in nodes.FUNCTIONS:
+            known = sorted([*nodes.FUNCTIONS, *SHAPES, *ALIASES, "gti", "mask", "region"])
+            raise self.error(f"unknown function {token!s}; known are {', '.join(known)}", token)
+        arguments = [self.build(c) for c in trees] + (extra or [])
+        least, most, _ = nodes.FUNCTIONS[name]
+        if not least <= len(arguments) <= most:
+            raise self.error(f"{token!s} takes {least} argument(s), got {len(arguments)}", token)
+        return nodes.Function(name, tuple(arguments))
+
+    def shape(self, name: str, token: Any, trees: list[Any], extra: list[Node] | None) -> Node:
+        if extra is None:
+            extra = [self.build(c) for c in trees[-2:]]
+            trees = trees[:-2]
+        if len(extra) != 2:
+            raise self.error(f"{token!s} needs a pair of columns", token)
+        try:
+            shape = Shape(name, tuple(float(self.number(c)) for c in trees))
+        except ValueError as error:
+            raise self.error(str(error), token) from None
+        return self.celestial(nodes.InShape(shape, *extra), token)
+
+    def celestial(self, node: Any, token: Any) -> Node:
+        """Turn RA, DEC into the columns they are the coordinates of."""
+        names = [getattr(n, "name", None) for n in (node.x, node.y)]
+        if names != ["RA", "DEC"] or self.columns >= {"RA", "DEC"}:
+            if (set(names) & {"RA", "DEC"}) - self.columns and self.columns:
+                raise self.error("RA and DEC are only understood as the pair (RA,DEC)", token)
+            return node
+        if self.sky is None:
+            raise self.error("the table has neither RA, DEC nor columns with celestial coordinates", token)
+        shape = self.sky.shape(node.shape)
+        return nodes.InShape(shape, *(nodes.Column(n) for n in self.sky.names))
+
+    def filter(self, t: Any, extra: list[Node] | None = None) -> Node:
+        token = t.children[0]
+        kind, _, block = str(token).partition("(")
+        kind, block = kind.strip().lower(), block.strip()
+        trees = [c for c in t.children[1:] if hasattr(c, "data")]
+        built = [self.build(c) for c in trees]
+        try:
+            if kind == "gti":
+                arguments = built + (extra or [])
+                if len(arguments) != 1:
+                    raise self.error("gti takes a file and one column: gti(file,TIME)", token)
+                return nodes.InGti(self.files.gti(block), arguments[0], block)
+            arguments = built + (extra or [])
+            if kind == "region":
+                region = self.files.region(block)
+                if not arguments and region.columns:
+                    arguments = [nodes.Column(c) for c in region.columns]
+                if len(arguments) != 2:
+                    raise self.error("region takes a file and two columns: region(file,X,Y)", token)
+                self.check_columns(arguments, token)
+                return nodes.InRegion(region, arguments[0], arguments[1], block=block)
+            offset = None
+            if len(arguments) == 4:
+                offset = (float(self.number(trees[0])), float(self.number(trees[1])))
+                arguments = arguments[2:]
+            if len(arguments) != 2:
+                raise self.error(
+                    f"{kind} takes a file, two offsets and two columns: mask(file,1,1,X,Y)", token
+                )
+            return nodes.InRegion(
+                self.files.image(block), arguments[0], arguments[1], offset=offset, block=block
+            )
+        except SelectionError as error:
+            if error.position or "character" in error.message:
+                raise
+            raise self.error(error.message, token) from error
+
+    def check_columns(self, arguments: list[Node], token: Any) -> None:
+        for node in arguments:
+            if isinstance(node, nodes.Column) and self.columns and node.name not in self.columns:
+                raise self.error(f"the table has no column {node.name}", token)
+
+
+class Selection:
+    """A compiled expression.
+
+    Attributes
+    ----------
+    text, expanded
+        The expression as given, and after macro substitution.
+    tree
+        Its syntax tree.
+    names
+        Columns needed, in order of appearance.
+    """
+
+    def __init__(self, text: str, expanded: str, tree: Node) -> None:
+        self.text = text
+        self.expanded = expanded
+        self.tree = tree
+        self.names = list(dict.fromkeys(n.name for n in tree.walk() if isinstance(n, nodes.Column)))
+
+    def mask(self, columns: Mapping[str, npt.ArrayLike], row0: int = 0) -> npt.NDArray[np.bool_]:
+        """Which rows are selected.
+
+        Parameters
+        ----------
+        columns
+            At least those of :attr:`names`, any byte order; one further column tells the number of rows if
+            the expression needs none.
+        row0
+            Rows before these, for ``#ROW``.
+
+        Raises
+        ------
+        SelectionError
+            A column is missing, or an operator does not fit the columns' types.
+        """
+        missing = [n for n in self.names if n not in columns]
+        if missing:
+            raise SelectionError(f"the table has no column {missing[0]} (needed by {self.text!r})")
+        if self.names:
+            count = len(np.asarray(columns[self.names[0]]))
+        else:
+            count = max((len(np.asarray(c)) for c in columns.values()), default=0)
+        return self.rows_mask(Rows(columns, count, row0))
+
+    def rows_mask(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """As :meth:`mask`, for rows whose converted columns are wanted again afterwards."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.tree.truth(rows)
+        except TypeError as error:
+            raise SelectionError(f"{error} (in {self.text!r})") from error
+
+
+def compile(text: str, header: Mapping[str, Any] | None = None, files: Files | None = None) -> Selection:
+    """Compile a selection expression.
+
+    Parameters
+    ----------
+    text
+        The expression; an empty one selects everything.
+    header
+        Header of the table: values of ``#NAME``, column names and column coordinates.
+    files
+        Finds the files it names; by default relative to the working folder.
+
+    Raises
+    ------
+    SelectionError
+        With the position of the mistake.
+    """
+    header = {} if header is None else header
+    expanded, origin = expand(text if text.strip() else "true", header)
+    try:
+        tree = _Builder(expanded, header, files or Files()).build(parse(expanded))
+    except SelectionError as error:
+        if expanded != text and "at character" in error.message:
+            note = f"\n    (macros expanded: {expanded})"
+            position = origin[min(error.position, len(origin) - 1)]
+            raise SelectionError(
+                error.message.split(" at character ")[0], text, position
+            ) from SelectionError(note)
+        raise
+    return Selection(text, expanded, tree)

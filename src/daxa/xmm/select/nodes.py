@@ -1,0 +1,531 @@
+"""The syntax tree of a selection expression, evaluated on whole columns.
+
+Every node gives an array (or a Python number) for all rows at once; :class:`And` stops early and looks at
+the surviving rows only, once they are few. Integer columns stay integers: limits are brought to the
+column's type rather than columns to the limits'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.select.regions import ImageMask, Region, Shape
+
+Array = npt.NDArray[Any]
+Value = Any
+#: Share of surviving rows below which the rest of a conjunction is evaluated on those rows only.
+_FEW = 0.3
+
+
+class Rows:
+    """The rows an expression is evaluated on: all of a chunk, or some of them.
+
+    Columns are converted to native byte order once, when first asked for.
+    """
+
+    def __init__(self, columns: Mapping[str, npt.ArrayLike], count: int, row0: int = 0) -> None:
+        self.columns = columns
+        self.count = count
+        self.row0 = row0
+        self._cache: dict[str, Array] = {}
+        self._parent: Rows | None = None
+        self._index: Array | None = None
+
+    def subset(self, index: Array) -> Rows:
+        """The rows of the given positions."""
+        rows = Rows(self.columns, len(index), self.row0)
+        rows._parent, rows._index = self, index
+        return rows
+
+    def column(self, name: str) -> Array:
+        """A column in native byte order."""
+        if name not in self._cache:
+            if self._parent is not None:
+                values = self._parent.column(name)[self._index]
+            else:
+                values = np.asarray(self.columns[name])
+                if values.dtype.byteorder not in "=|" or not values.flags.c_contiguous:
+                    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+            self._cache[name] = values
+        return self._cache[name]
+
+    def numbers(self) -> Array:
+        """Row numbers, from 1."""
+        if self._parent is not None:
+            return self._parent.numbers()[self._index]
+        return np.arange(self.row0 + 1, self.row0 + self.count + 1, dtype=np.int64)
+
+
+class Node:
+    """Part of an expression."""
+
+    #: Rough effort per row, to try cheap conditions first.
+    cost = 1
+
+    def value(self, rows: Rows) -> Value:
+        """Values for the rows."""
+        raise NotImplementedError(type(self).__name__)
+
+    def children(self) -> Iterator[Node]:
+        """The nodes this one is made of."""
+        return iter(())
+
+    def truth(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """The value as a boolean per row; numbers are true if they are not 0."""
+        values = np.asarray(self.value(rows))
+        if values.dtype != bool:
+            if values.dtype.kind not in "iuf":
+                raise TypeError("a condition is expected, not text")
+            values = values != 0
+        return values if values.ndim else np.full(rows.count, bool(values))
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below."""
+        yield self
+        for child in self.children():
+            yield from child.walk()
+
+    @property
+    def constant(self) -> bool:
+        """Whether the value is the same for all rows."""
+        return all(type(n) in (Const, Unary, Binary, Function, Compare) for n in self.walk())
+
+
+@dataclass
+class Const(Node):
+    """A literal."""
+
+    literal: Any
+
+    def value(self, rows: Rows) -> Value:
+        return self.literal
+
+
+@dataclass
+class Column(Node):
+    """A column."""
+
+    name: str
+
+    def value(self, rows: Rows) -> Value:
+        return rows.column(self.name)
+
+
+@dataclass
+class Row(Node):
+    """The row number."""
+
+    def value(self, rows: Rows) -> Value:
+        return rows.numbers()
+
+
+def _integer(value: Value) -> Value:
+    """For bit operators: integers as they are, booleans as 0 and 1."""
+    if isinstance(value, (bool, int)):
+        return int(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iub":
+        return value.astype(np.int64) if value.dtype == bool else value
+    raise TypeError("a bit operator needs integers")
+
+
+def _number(value: Value) -> Value:
+    """For arithmetic: integers in 64 bits, so that small types cannot overflow."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in "iub":
+            return value.astype(np.int64)
+        if value.dtype.kind == "f":
+            return value.astype(np.float64, copy=False)
+        raise TypeError("arithmetic needs numbers")
+    if isinstance(value, (bool, int, float)):
+        return int(value) if isinstance(value, bool) else value
+    raise TypeError("arithmetic needs numbers")
+
+
+def _same_bits(a: Value, b: Value) -> tuple[Value, Value]:
+    """Bring two integers to a type that holds both."""
+    a, b = _integer(a), _integer(b)
+    for array, other in ((a, b), (b, a)):
+        if isinstance(array, np.ndarray) and isinstance(other, int):
+            limits = np.iinfo(array.dtype)
+            if not limits.min <= other <= limits.max:
+                wide = array.astype(np.int64)
+                return (wide, other) if array is a else (other, wide)
+    return a, b
+
+
+def _divide(a: Value, b: Value) -> Value:
+    result = np.divide(np.asarray(a, float), np.asarray(b, float))
+    return result if result.ndim else float(result)
+
+
+def _power(a: Value, b: Value) -> Value:
+    result = np.power(np.asarray(a, float), np.asarray(b, float))
+    return result if result.ndim else float(result)
+
+
+def _modulo(a: Value, b: Value) -> Value:
+    # As in C: the sign of the dividend.
+    result = np.fmod(np.asarray(a, float), np.asarray(b, float))
+    return result if result.ndim else float(result)
+
+
+_ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _divide,
+    "%": _modulo,
+    "**": _power,
+}
+_BITS: dict[str, Callable[[Value, Value], Value]] = {
+    "&": lambda a, b: a & b,
+    "|": lambda a, b: a | b,
+    "^": lambda a, b: a ^ b,
+}
+
+
+@dataclass
+class Unary(Node):
+    """Sign or bit complement."""
+
+    operator: str
+    operand: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.operand
+
+    def value(self, rows: Rows) -> Value:
+        value = self.operand.value(rows)
+        if self.operator == "~":
+            return ~_integer(value)
+        return -_number(value) if self.operator == "-" else _number(value)
+
+
+@dataclass
+class Binary(Node):
+    """Arithmetic (integer / integer is real) and bit operators."""
+
+    operator: str
+    left: Node
+    right: Node
+    cost = 2
+
+    def children(self) -> Iterator[Node]:
+        yield self.left
+        yield self.right
+
+    def value(self, rows: Rows) -> Value:
+        a, b = self.left.value(rows), self.right.value(rows)
+        if self.operator in _BITS:
+            return _BITS[self.operator](*_same_bits(a, b))
+        return _ARITHMETIC[self.operator](_number(a), _number(b))
+
+
+_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+_COMPARE: dict[str, Callable[[Value, Value], Value]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+def compare(operator: str, a: Value, b: Value) -> Value:
+    """Compare arrays or numbers; an integer array with a real limit is compared with an integer instead."""
+    if isinstance(b, np.ndarray) and not isinstance(a, np.ndarray):
+        return compare(_FLIP[operator], b, a)
+    if isinstance(a, str) or isinstance(b, str) or getattr(a, "dtype", np.dtype(float)).kind in "SU":
+        a = np.char.rstrip(a.astype(str)) if isinstance(a, np.ndarray) else a
+        b = np.char.rstrip(b.astype(str)) if isinstance(b, np.ndarray) else b
+        if isinstance(a, (int, float)) or isinstance(b, (int, float)):
+            raise TypeError("text cannot be compared with a number")
+        return _COMPARE[operator](a, b)
+    if isinstance(a, np.ndarray) and a.dtype.kind in "iu" and isinstance(b, (bool, int, float)):
+        if isinstance(b, float):
+            if not math.isfinite(b):
+                return np.broadcast_to(_COMPARE[operator](0.0, b), a.shape)
+            if b != math.floor(b) and operator in ("==", "!="):
+                return np.full(a.shape, operator == "!=")
+            b = math.ceil(b) if operator in ("<", ">=") else math.floor(b)
+        limits = np.iinfo(a.dtype)
+        if not limits.min <= b <= limits.max:
+            return np.full(a.shape, bool(_COMPARE[operator](0, b)))
+        return _COMPARE[operator](a, a.dtype.type(b))
+    return _COMPARE[operator](a, b)
+
+
+@dataclass
+class Compare(Node):
+    """Comparison of two values."""
+
+    operator: str
+    left: Node
+    right: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.left
+        yield self.right
+
+    @property
+    def cost(self) -> int:  # type: ignore[override]
+        return 1 + sum(c.cost for c in self.children() if not isinstance(c, (Column, Const)))
+
+    def value(self, rows: Rows) -> Value:
+        return compare(self.operator, self.left.value(rows), self.right.value(rows))
+
+
+@dataclass
+class Not(Node):
+    """Negation."""
+
+    operand: Node
+
+    def children(self) -> Iterator[Node]:
+        yield self.operand
+
+    @property
+    def cost(self) -> int:  # type: ignore[override]
+        return self.operand.cost + 1
+
+    def value(self, rows: Rows) -> Value:
+        return ~self.operand.truth(rows)
+
+
+@dataclass
+class And(Node):
+    """Conjunction, cheap terms first, later ones on the surviving rows only."""
+
+    terms: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        self._ordered = sorted(self.terms, key=lambda t: t.cost)
+        self.cost = sum(t.cost for t in self.terms)
+
+    def children(self) -> Iterator[Node]:
+        return iter(self.terms)
+
+    def value(self, rows: Rows) -> Value:
+        return self._evaluate(self._ordered, rows)
+
+    def _evaluate(self, terms: list[Node], rows: Rows) -> Array:
+        mask = terms[0].truth(rows)
+        mask = mask if mask.flags.writeable else mask.copy()
+        for position, term in enumerate(terms[1:], start=1):
+            left = np.count_nonzero(mask)
+            if not left:
+                return mask
+            if left < _FEW * rows.count and rows.count > 1000:
+                index = np.flatnonzero(mask)
+                mask[index] = self._evaluate(terms[position:], rows.subset(index))
+                return mask
+            mask = mask & term.truth(rows)
+        return mask
+
+
+@dataclass
+class Or(Node):
+    """Disjunction."""
+
+    terms: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        self.cost = sum(t.cost for t in self.terms)
+
+    def children(self) -> Iterator[Node]:
+        return iter(self.terms)
+
+    def value(self, rows: Rows) -> Value:
+        mask = self.terms[0].truth(rows)
+        for term in self.terms[1:]:
+            mask = mask | term.truth(rows)
+        return mask
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range of values; None is unbounded."""
+
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def test(self, values: Value) -> Value:
+        """Which values lie inside."""
+        if self.low is None and self.high is None:
+            return np.ones(np.shape(values), bool)
+        if self.low is not None and self.low == self.high and not (self.low_open or self.high_open):
+            return compare("==", values, self.low)
+        above = None if self.low is None else compare(">" if self.low_open else ">=", values, self.low)
+        below = None if self.high is None else compare("<" if self.high_open else "<=", values, self.high)
+        if above is None or below is None:
+            return below if above is None else above
+        return above & below
+
+
+@dataclass
+class InIntervals(Node):
+    """Membership of a list of intervals."""
+
+    operand: Node
+    intervals: tuple[Interval, ...]
+
+    def children(self) -> Iterator[Node]:
+        yield self.operand
+
+    @property
+    def cost(self) -> int:  # type: ignore[override]
+        return self.operand.cost + min(len(self.intervals), 3)
+
+    def value(self, rows: Rows) -> Value:
+        values = self.operand.value(rows)
+        if isinstance(values, bool):
+            values = int(values)
+        small = isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+        if small and len(self.intervals) > 2 and len(values) > 65536:
+            # A table of all values is quicker than many comparisons.
+            unsigned = np.dtype(f"u{values.dtype.itemsize}")
+            every = np.arange(1 << 8 * values.dtype.itemsize).astype(unsigned)
+            return self._any(every.view(values.dtype))[values.view(unsigned)]
+        return self._any(values)
+
+    def _any(self, values: Value) -> Value:
+        result = self.intervals[0].test(values)
+        for interval in self.intervals[1:]:
+            result = result | interval.test(values)
+        return result
+
+
+@dataclass
+class InShape(Node):
+    """Position inside a region shape."""
+
+    shape: Shape
+    x: Node
+    y: Node
+    cost = 8
+
+    def children(self) -> Iterator[Node]:
+        yield self.x
+        yield self.y
+
+    def value(self, rows: Rows) -> Value:
+        return self.shape.contains(self.x.value(rows), self.y.value(rows))
+
+
+@dataclass
+class InRegion(Node):
+    """Position inside the regions of a table, or on the non-zero pixels of an image."""
+
+    region: Region | ImageMask
+    x: Node
+    y: Node
+    offset: tuple[float, float] | None = None
+    block: str = ""
+    cost = 20
+
+    def children(self) -> Iterator[Node]:
+        yield self.x
+        yield self.y
+
+    def value(self, rows: Rows) -> Value:
+        x, y = self.x.value(rows), self.y.value(rows)
+        if isinstance(self.region, ImageMask):
+            return self.region.contains(x, y, *(self.offset or (1.0, 1.0)))
+        return self.region.contains(x, y)
+
+
+@dataclass
+class InGti(Node):
+    """Time inside good intervals."""
+
+    gti: GTI
+    time: Node
+    block: str = ""
+    cost = 6
+
+    def children(self) -> Iterator[Node]:
+        yield self.time
+
+    def value(self, rows: Rows) -> Value:
+        return self.gti.contains(self.time.value(rows))
+
+
+def _ifthenelse(condition: Value, yes: Value, no: Value) -> Value:
+    result = np.where(np.asarray(condition) != 0, yes, no)
+    return result if result.ndim else result.item()
+
+
+def _near(a: Value, b: Value, tolerance: Value) -> Value:
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return np.abs(a - b) <= np.asarray(tolerance, float) * np.abs(a)
+
+
+def _real(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*values: Value) -> Value:
+        result = function(*(np.asarray(v, float) for v in values))
+        return result if np.ndim(result) else float(result)
+
+    return apply
+
+
+def _extreme(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*values: Value) -> Value:
+        result = values[0]
+        for value in values[1:]:
+            result = function(_number(result), _number(value))
+        return result if np.ndim(result) else np.asarray(result).item()
+
+    return apply
+
+
+def _magnitude(value: Value) -> Value:
+    return abs(_number(value))
+
+
+#: Name -> (least number of arguments, most, function). Trigonometric functions take radians.
+FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
+    "ifthenelse": (3, 3, _ifthenelse),
+    "near": (3, 3, _near),
+    "abs": (1, 1, _magnitude),
+    "min": (2, 99, _extreme(np.minimum)),
+    "max": (2, 99, _extreme(np.maximum)),
+    "mod": (2, 2, _modulo),
+    "pow": (2, 2, _power),
+    "atan2": (2, 2, _real(np.arctan2)),
+    "hypot": (2, 2, _real(np.hypot)),
+    "int": (1, 1, _real(np.trunc)),
+    "nint": (1, 1, _real(lambda v: np.trunc(v + np.copysign(0.5, v)))),
+    **{
+        name: (1, 1, _real(function))
+        for name, function in {
+            "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "log10": np.log10, "sin": np.sin, "cos": np.cos,
+            "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh,
+            "cosh": np.cosh, "tanh": np.tanh, "floor": np.floor, "ceil": np.ceil,
+        }.items()
+    },
+}  # fmt: skip
+
+
+@dataclass
+class Function(Node):
+    """A function of its arguments."""
+
+    name: str
+    arguments: tuple[Node, ...]
+    cost = 5
+
+    def children(self) -> Iterator[Node]:
+        return iter(self.arguments)
+
+    def value(self, rows: Rows) -> Value:
+        return FUNCTIONS[self.name][2](*(a.value(rows) for a in self.arguments))

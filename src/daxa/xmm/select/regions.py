@@ -1,0 +1,398 @@
+"""Region shapes, region tables and image masks of the selection language.
+
+Source: selectlib manual (region functions) and the ASC region table convention. A point on a border is
+inside. Angles are degrees, counter-clockwise from +X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+Array = npt.NDArray[Any]
+
+#: Shape name -> number of arguments before X, Y (0: any even number).
+SHAPES = {
+    "point": 2,
+    "line": 4,
+    "circle": 3,
+    "sector": 4,
+    "annulus": 4,
+    "ellipse": 5,
+    "elliptannulus": 8,
+    "box": 5,
+    "rectangle": 5,
+    "rhombus": 5,
+    "polygon": 0,
+    "polygon2": 0,
+}
+ALIASES = {"pie": "sector", "ring": "annulus", "elliptring": "elliptannulus", "diamond": "rhombus"}
+#: Lengths (not positions or angles) among the arguments, for changes of scale.
+_LENGTHS = {
+    "circle": (2,),
+    "annulus": (2, 3),
+    "ellipse": (2, 3),
+    "elliptannulus": (2, 3, 4, 5),
+    "box": (2, 3),
+    "rhombus": (2, 3),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A region of the plane: name (lower case), arguments as in the language, and whether it excludes."""
+
+    name: str
+    args: tuple[float, ...]
+    exclude: bool = False
+
+    def __post_init__(self) -> None:
+        expected = SHAPES.get(self.name)
+        if expected is None:
+            raise ValueError(f"unknown region shape {self.name!r}; known are {', '.join(SHAPES)}")
+        count = len(self.args)
+        if expected and count == expected - 1 and self.name in ("box", "rectangle", "ellipse", "rhombus"):
+            object.__setattr__(self, "args", (*self.args, 0.0))
+        elif expected and count != expected:
+            raise ValueError(f"{self.name} takes {expected} numbers before the columns, got {count}")
+        elif not expected and (count < 6 or count % 2):
+            raise ValueError(f"{self.name} takes pairs x, y of at least three corners, got {count} numbers")
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether each point lies in the region."""
+        inside = _TESTS[self.name](np.asarray(x, float), np.asarray(y, float), *self.args)
+        return ~inside if self.exclude else inside
+
+
+def _turn(x: Array, y: Array, xc: float, yc: float, angle: float) -> tuple[Array, Array]:
+    x, y = x - xc, y - yc
+    if not angle:
+        return x, y
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return x * c + y * s, y * c - x * s
+
+
+def _point(x: Array, y: Array, x0: float, y0: float) -> Array:
+    return (x == x0) & (y == y0)
+
+
+def _line(x: Array, y: Array, x0: float, y0: float, x1: float, y1: float) -> Array:
+    dx, dy = x1 - x0, y1 - y0
+    length = dx * dx + dy * dy
+    along = np.clip(((x - x0) * dx + (y - y0) * dy) / length, 0, 1) if length else np.zeros_like(x)
+    return np.hypot(x - x0 - along * dx, y - y0 - along * dy) <= 0.5
+
+
+def _circle(x: Array, y: Array, xc: float, yc: float, r: float) -> Array:
+    x = x - xc
+    y = y - yc
+    x *= x
+    y *= y
+    x += y
+    return x <= r * r
+
+
+def _sector(x: Array, y: Array, xc: float, yc: float, start: float, stop: float) -> Array:
+    angle = np.degrees(np.arctan2(y - yc, x - xc))
+    return (angle - start) % 360 <= (stop - start if stop - start <= 360 else 360)
+
+
+def _annulus(x: Array, y: Array, xc: float, yc: float, r1: float, r2: float) -> Array:
+    d = (x - xc) ** 2 + (y - yc) ** 2
+    return (d >= r1 * r1) & (d <= r2 * r2)
+
+
+def _ellipse(x: Array, y: Array, xc: float, yc: float, a: float, b: float, rot: float) -> Array:
+    u, v = _turn(x, y, xc, yc, rot)
+    return (u * b) ** 2 + (v * a) ** 2 <= (a * b) ** 2
+
+
+def _elliptannulus(
+    x: Array, y: Array, xc: float, yc: float, ai: float, bi: float, ao: float, bo: float, ri: float, ro: float
+) -> Array:
+    u, v = _turn(x, y, xc, yc, ri)
+    outside_inner = (u * bi) ** 2 + (v * ai) ** 2 >= (ai * bi) ** 2
+    return outside_inner & _ellipse(x, y, xc, yc, ao, bo, ro)
+
+
+def _box(x: Array, y: Array, xc: float, yc: float, a: float, b: float, rot: float) -> Array:
+    u, v = _turn(x, y, xc, yc, rot)
+    return (np.abs(u) <= a) & (np.abs(v) <= b)
+
+
+def _rectangle(x: Array, y: Array, x0: float, y0: float, x1: float, y1: float, rot: float) -> Array:
+    return _box(x, y, (x0 + x1) / 2, (y0 + y1) / 2, abs(x1 - x0) / 2, abs(y1 - y0) / 2, rot)
+
+
+def _rhombus(x: Array, y: Array, xc: float, yc: float, a: float, b: float, rot: float) -> Array:
+    u, v = _turn(x, y, xc, yc, rot)
+    return np.abs(u) * b + np.abs(v) * a <= a * b
+
+
+def _polygon(x: Array, y: Array, *corners: float) -> Array:
+    """Even-odd rule, the border counted as inside."""
+    xs, ys = np.asarray(corners[0::2]), np.asarray(corners[1::2])
+    inside = np.zeros(np.broadcast(x, y).shape, bool)
+    border = np.zeros_like(inside)
+    for x0, y0, x1, y1 in zip(xs, ys, np.roll(xs, -1), np.roll(ys, -1), strict=True):
+        cross = (x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)
+        within = (np.minimum(x0, x1) <= x) & (x <= np.maximum(x0, x1))
+        border |= (cross == 0) & within & (np.minimum(y0, y1) <= y) & (y <= np.maximum(y0, y1))
+        straddles = (y0 <= y) != (y1 <= y)
+        inside ^= straddles & ((cross < 0) == (y1 > y0))
+    return inside | border
+
+
+_TESTS = {
+    "point": _point,
+    "line": _line,
+    "circle": _circle,
+    "sector": _sector,
+    "annulus": _annulus,
+    "ellipse": _ellipse,
+    "elliptannulus": _elliptannulus,
+    "box": _box,
+    "rectangle": _rectangle,
+    "rhombus": _rhombus,
+    "polygon": _polygon,
+    "polygon2": _polygon,
+}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A union of components, each an intersection of shapes; ``columns`` are those the table names."""
+
+    components: tuple[tuple[Shape, ...], ...]
+    columns: tuple[str, str] | None = None
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether each point lies in the region."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        result = np.zeros(np.broadcast(x, y).shape, bool)
+        for component in self.components:
+            inside = np.ones_like(result)
+            for shape in component:
+                inside &= shape.contains(x, y)
+            result |= inside
+        return result
+
+    @classmethod
+    def from_hdu(cls, hdu: fits.BinTableHDU, where: str = "") -> Region:
+        """Read an ASC region table (SHAPE, X, Y, R, ROTANG, COMPONENT).
+
+        Rows of one COMPONENT are intersected, components united; a SHAPE starting with ``!`` excludes.
+        Without a COMPONENT column each row is a component, except that excluding rows apply to all.
+        """
+        names = {n.upper(): n for n in hdu.columns.names}
+        missing = {"SHAPE", "X", "Y"} - set(names)
+        if missing:
+            raise ValueError(
+                f"{where}[{hdu.name}]: a region table needs column(s) {', '.join(sorted(missing))}"
+            )
+        rows: list[tuple[int, Shape]] = []
+        for number, row in enumerate(hdu.data):
+            name = str(row[names["SHAPE"]]).strip().lower()
+            exclude, name = name.startswith("!"), name.lstrip("!-+")
+            x = np.atleast_1d(row[names["X"]]).astype(float)
+            y = np.atleast_1d(row[names["Y"]]).astype(float)
+            r = np.atleast_1d(row[names["R"]]).astype(float) if "R" in names else np.zeros(0)
+            angle = np.atleast_1d(row[names["ROTANG"]]).astype(float) if "ROTANG" in names else np.zeros(1)
+            component = int(row[names["COMPONENT"]]) if "COMPONENT" in names else (-1 if exclude else number)
+            rows.append((component, _shape_from_row(name, x, y, r, angle, exclude)))
+        common = tuple(s for c, s in rows if c == -1)
+        groups: dict[int, list[Shape]] = {}
+        for component, shape in rows:
+            if component != -1:
+                groups.setdefault(component, []).append(shape)
+        components = tuple((*group, *common) for group in groups.values()) or ((common,) if common else ())
+        columns = str(hdu.header.get("MFORM1", "")).split(",")
+        return cls(components, (columns[0].strip(), columns[1].strip()) if len(columns) == 2 else None)
+
+    def to_hdu(self, name: str) -> fits.BinTableHDU:
+        """The region as a table, with as many elements in X, Y, R as the largest shape needs."""
+        from astropy.io import fits
+
+        rows = [(k, s, _row_from_shape(s)) for k, group in enumerate(self.components) for s in group]
+        size_x = max((len(r[0]) for *_, r in rows), default=1)
+        size_r = max((len(r[2]) for *_, r in rows), default=1) or 1
+        size_a = max((len(r[3]) for *_, r in rows), default=0)
+
+        def padded(index: int, size: int) -> Array:
+            out = np.zeros((len(rows), size), "f4")
+            for i, (*_, r) in enumerate(rows):
+                out[i, : len(r[index])] = r[index]
+            return out[:, 0] if size == 1 else out
+
+        def form(size: int) -> str:
+            return "E" if size == 1 else f"{size}E"
+
+        names = [("!" if s.exclude else "") + s.name.upper() for _, s, _ in rows]
+        columns = [
+            fits.Column("SHAPE", "16A", array=np.array(names, "S16")),
+            fits.Column("X", form(size_x), array=padded(0, size_x)),
+            fits.Column("Y", form(size_x), array=padded(1, size_x)),
+            fits.Column("R", form(size_r), array=padded(2, size_r)),
+        ]
+        if size_a:
+            columns.append(fits.Column("ROTANG", form(size_a), array=padded(3, size_a)))
+        columns.append(fits.Column("COMPONENT", "B", array=np.array([k for k, *_ in rows], "u1")))
+        hdu = fits.BinTableHDU.from_columns(columns, name=name)
+        comments = {"SHAPE": "shape of element", "COMPONENT": "component number that shape belongs to"}
+        comments |= {"X": "x-coordinate vector", "Y": "y-coordinate vector", "R": "radius vector"}
+        for i, column in enumerate(columns, start=1):
+            hdu.header.comments[f"TTYPE{i}"] = comments.get(column.name, "rotation angle")
+        hdu.header["HDUCLASS"] = "ASC"
+        hdu.header["HDUCLAS1"] = "REGION"
+        hdu.header["HDUCLAS2"] = "STANDARD"
+        if self.columns:
+            hdu.header["MTYPE1"] = "pos"
+            hdu.header["MFORM1"] = ",".join(self.columns)
+        return hdu
+
+
+def _shape_from_row(name: str, x: Array, y: Array, r: Array, angle: Array, exclude: bool) -> Shape:
+    """A shape from the cells of a region table, where a BOX has full widths."""
+    name = {"rotbox": "box", "rotrectangle": "rectangle", **ALIASES}.get(name, name)
+    if name == "box":
+        args = (x[0], y[0], r[0] / 2, r[1] / 2, angle[0])
+    elif name in ("ellipse", "rhombus"):
+        args = (x[0], y[0], r[0], r[1], angle[0])
+    elif name == "circle":
+        args = (x[0], y[0], r[0])
+    elif name == "annulus":
+        args = (x[0], y[0], r[0], r[1])
+    elif name == "elliptannulus":
+        args = (x[0], y[0], *r[:4], angle[0], angle[1] if len(angle) > 1 else angle[0])
+    elif name == "sector":
+        args = (x[0], y[0], angle[0], angle[1])
+    elif name == "point":
+        args = (x[0], y[0])
+    elif name in ("line", "rectangle"):
+        args = (x[0], y[0], x[1], y[1], *([angle[0]] if name == "rectangle" else []))
+    elif name in ("polygon", "polygon2"):
+        corners = list(zip(x, y, strict=True))
+        # Shorter polygons of a table are padded with zeros or repeat their last corner.
+        while len(corners) > 3 and (corners[-1] == (0, 0) or corners[-1] == corners[-2]):
+            corners.pop()
+        args = tuple(v for corner in corners for v in corner)
+    else:
+        raise ValueError(f"unknown region shape {name!r}; known are {', '.join(SHAPES)}")
+    return Shape(name, tuple(float(a) for a in args), exclude)
+
+
+def _row_from_shape(shape: Shape) -> tuple[Sequence[float], ...]:
+    a = shape.args
+    if shape.name == "box":
+        return [a[0]], [a[1]], [2 * a[2], 2 * a[3]], [a[4]] if a[4] else []
+    if shape.name in ("ellipse", "rhombus"):
+        return [a[0]], [a[1]], [a[2], a[3]], [a[4]]
+    if shape.name == "elliptannulus":
+        return [a[0]], [a[1]], list(a[2:6]), list(a[6:8])
+    if shape.name == "sector":
+        return [a[0]], [a[1]], [], list(a[2:4])
+    if shape.name == "rectangle":
+        return [a[0], a[2]], [a[1], a[3]], [], [a[4]] if a[4] else []
+    if shape.name == "line":
+        return [a[0], a[2]], [a[1], a[3]], [], []
+    if shape.name in ("polygon", "polygon2"):
+        return list(a[0::2]), list(a[1::2]), [], []
+    return [a[0]], [a[1]], list(a[2:]), []
+
+
+@dataclass(frozen=True)
+class ImageMask:
+    """An image used as a selection: its non-zero pixels.
+
+    ``scale`` and ``shift`` take coordinates to 1-based pixels, ``pixel = scale * value + shift``.
+    """
+
+    values: npt.NDArray[np.bool_]
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def contains(self, x: npt.ArrayLike, y: npt.ArrayLike, x0: float = 1, y0: float = 1) -> Array:
+        """Whether each point falls on a non-zero pixel; ``x0``, ``y0`` number the first pixel."""
+        i = np.floor(np.asarray(x, float) * self.scale[0] + self.shift[0] - x0 + 0.5).astype(np.int64)
+        j = np.floor(np.asarray(y, float) * self.scale[1] + self.shift[1] - y0 + 0.5).astype(np.int64)
+        ny, nx = self.values.shape
+        inside = (i >= 0) & (i < nx) & (j >= 0) & (j < ny)
+        return inside & self.values[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)]
+
+    @classmethod
+    def from_hdu(cls, data: Array, header: Any) -> ImageMask:
+        """Pixels of an image with its physical coordinates (LTMi_i, LTVi), if it has any."""
+        scale = (float(header.get("LTM1_1", 1)), float(header.get("LTM2_2", 1)))
+        shift = (float(header.get("LTV1", 0)), float(header.get("LTV2", 0)))
+        return cls(np.asarray(data) != 0, scale, shift)
+
+
+@dataclass(frozen=True)
+class ColumnSky:
+    """The tangent-plane coordinates of a pair of columns: names, reference pixel, value [deg], step [deg]."""
+
+    names: tuple[str, str]
+    pixel: tuple[float, float]
+    value: tuple[float, float]
+    step: tuple[float, float]
+
+    @classmethod
+    def from_header(cls, header: Any) -> ColumnSky | None:
+        """From TCTYPn and its fellows of a table header; None if it has no celestial columns."""
+        found: dict[str, int] = {}
+        for i in range(1, int(header.get("TFIELDS", 0)) + 1):
+            kind = str(header.get(f"TCTYP{i}", ""))
+            if kind.startswith(("RA---TAN", "DEC--TAN")):
+                found[kind[:3]] = i
+        if len(found) != 2:
+            return None
+        order = (found["RA-"], found["DEC"])
+
+        def values(key: str) -> tuple[float, float]:
+            return float(header[f"{key}{order[0]}"]), float(header[f"{key}{order[1]}"])
+
+        names = (str(header[f"TTYPE{order[0]}"]).strip(), str(header[f"TTYPE{order[1]}"]).strip())
+        return cls(names, values("TCRPX"), values("TCRVL"), values("TCDLT"))
+
+    def to_xy(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[Array, Array]:
+        """Column values of sky positions (gnomonic projection; NaN beyond 90 deg of the tangent point)."""
+        ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+        ra0, dec0 = np.radians(self.value[0]), np.radians(self.value[1])
+        cosine = np.sin(dec0) * np.sin(dec) + np.cos(dec0) * np.cos(dec) * np.cos(ra - ra0)
+        cosine = np.where(cosine > 0, cosine, np.nan)
+        xi = np.degrees(np.cos(dec) * np.sin(ra - ra0) / cosine)
+        eta = np.cos(dec0) * np.sin(dec) - np.sin(dec0) * np.cos(dec) * np.cos(ra - ra0)
+        eta = np.degrees(eta / cosine)
+        return xi / self.step[0] + self.pixel[0], eta / self.step[1] + self.pixel[1]
+
+    def from_xy(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+        """Sky positions [deg] of column values."""
+        xi = np.radians((np.asarray(x, float) - self.pixel[0]) * self.step[0])
+        eta = np.radians((np.asarray(y, float) - self.pixel[1]) * self.step[1])
+        ra0, dec0 = np.radians(self.value[0]), np.radians(self.value[1])
+        below = np.cos(dec0) - eta * np.sin(dec0)
+        ra = ra0 + np.arctan2(xi, below)
+        dec = np.arctan2((eta * np.cos(dec0) + np.sin(dec0)) * np.cos(ra - ra0), below)
+        return np.degrees(ra) % 360, np.degrees(dec)
+
+    def shape(self, shape: Shape) -> Shape:
+        """A shape given in degrees (RA, Dec, lengths) in column units; angles are taken in the column plane."""
+        args = list(shape.args)
+        if shape.name in ("polygon", "polygon2"):
+            x, y = self.to_xy(args[0::2], args[1::2])
+            args = [float(v) for pair in zip(x, y, strict=True) for v in pair]
+        else:
+            corners = (0, 2) if shape.name in ("line", "rectangle") else (0,)
+            for i in corners:
+                x, y = self.to_xy(args[i], args[i + 1])
+                args[i], args[i + 1] = float(x), float(y)
+            for i in _LENGTHS.get(shape.name, ()):
+                args[i] /= abs(self.step[1])
+        return Shape(shape.name, tuple(args), shape.exclude)
