@@ -1,0 +1,140 @@
+"""Bringing the raw data of many observations to disk at once, and telling what did not come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from daxa.exceptions import DAXAError
+from daxa.mission.store import Part, RawStore
+
+# more at once gets a client throttled or blocked by the archives
+MAX_PARALLEL = 10
+
+
+class Progress:
+    """One bar for everything: bytes fetched, of the bytes known to come."""
+
+    def __init__(self, description: str, disable: bool):
+        from tqdm.auto import tqdm
+
+        self._lock = threading.Lock()
+        self._bar = tqdm(
+            desc=description, total=0, unit="B", unit_scale=True, unit_divisor=1024, disable=disable
+        )
+
+    def expect(self, size: int) -> None:
+        """More bytes are going to come (or fewer, if negative)."""
+        with self._lock:
+            self._bar.total = max(0, (self._bar.total or 0) + size)
+            self._bar.refresh()
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._bar.update(size)
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._bar.set_postfix_str(text)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One part of one observation to bring to disk.
+
+    `bring` puts the files into the folder it is given, which keeps what an interrupted earlier
+    attempt left there, and returns the description of the part.
+    """
+
+    obs_id: str
+    part: str
+    instruments: tuple[str, ...] | None
+    bring: Callable[[Path, Progress], Part]
+
+
+@dataclass
+class Report:
+    """What became of the requests."""
+
+    done: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.done)} fetched, {len(self.present)} already there, {len(self.failed)} missing"]
+        return "\n".join(lines + [f"  {obs_id}: {reason}" for obs_id, reason in self.failed.items()])
+
+
+def fetch_all(
+    requested: Sequence[Request],
+    store: RawStore,
+    *,
+    threads: int = 4,
+    description: str = "Downloading",
+    disable_progress: bool = False,
+) -> Report:
+    """Bring every requested part to disk.
+
+    A failure concerns its own observation only. An interrupt stops after the files under way; what has
+    been fetched of them is used by the next call.
+    """
+    report = Report()
+    waiting = []
+    for request in requested:
+        if store.has(request.obs_id, request.part, request.instruments):
+            report.present.append(request.obs_id)
+        else:
+            waiting.append(request)
+    if not waiting:
+        return report
+    stop = threading.Event()
+    progress = Progress(description, disable_progress)
+    pool = ThreadPoolExecutor(max_workers=max(1, min(threads, MAX_PARALLEL, len(waiting))))
+    try:
+        running = {pool.submit(_fetch_one, request, store, progress, stop): request for request in waiting}
+        while running:
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                request = running.pop(future)
+                reason = future.result()
+                if reason:
+                    report.failed[request.obs_id] = reason
+                else:
+                    report.done.append(request.obs_id)
+            progress.note(f"{len(running)} observations to go, {len(report.failed)} failed")
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        progress.close()
+    report.done.sort()
+    report.failed = dict(sorted(report.failed.items()))
+    return report
+
+
+def _fetch_one(request: Request, store: RawStore, progress: Progress, stop: threading.Event) -> str | None:
+    """Bring one part; returns why it failed, or None."""
+    if stop.is_set():
+        return "stopped before it began"
+    try:
+        with store.lock(request.obs_id):
+            if store.has(request.obs_id, request.part, request.instruments):
+                return None
+            staging = store.staging(request.obs_id) / request.part
+            staging.mkdir(exist_ok=True)
+            store.publish(request.obs_id, request.part, staging, request.bring(staging, progress))
+    except (DAXAError, OSError, requests.RequestException, ValueError) as err:
+        return f"{type(err).__name__}: {err}" if not isinstance(err, DAXAError) else str(err)
+    return None
+
+
+def sizes_of(files: Iterable[Path], folder: Path) -> dict[str, int]:
+    """Files as the manifest lists them: path below the folder -> size in bytes."""
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(files)}

@@ -1,0 +1,141 @@
+"""Raw data on disk: one folder per observation, shared by every archive.
+
+``ROOT/OBSID/`` holds what has been fetched. A folder counts as complete only for the parts that its
+manifest (``.daxa.json``) lists, with every file present at its recorded size; what is still under way
+lies in ``ROOT/.partial/OBSID/``. Complete files are read-only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+MANIFEST = ".daxa.json"
+_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass
+class Part:
+    """A complete set of files of one observation, e.g. its ``raw`` data or its ``products``.
+
+    ``instruments`` is None when the part holds every instrument's files.
+    """
+
+    source: str
+    files: dict[str, int]
+    instruments: list[str] | None = None
+    checksums: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+
+    def covers(self, instruments: Iterable[str] | None) -> bool:
+        """Whether the part holds the files of all these instruments (None: of every instrument)."""
+        if self.instruments is None:
+            return True
+        return instruments is not None and set(instruments) <= set(self.instruments)
+
+
+class RawStore:
+    """The raw-data folder of one mission."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def folder(self, obs_id: str) -> Path:
+        return self.root / obs_id
+
+    def staging(self, obs_id: str) -> Path:
+        """Where files of an observation are put until all are there; survives interruptions."""
+        path = self.root / ".partial" / obs_id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def parts(self, obs_id: str) -> dict[str, Part]:
+        """What the manifest says is complete; empty if there is none or it cannot be read."""
+        try:
+            text = (self.folder(obs_id) / MANIFEST).read_text(encoding="utf-8")
+            return {name: Part(**part) for name, part in json.loads(text)["parts"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def has(self, obs_id: str, part: str = "raw", instruments: Iterable[str] | None = None) -> bool:
+        """Whether a part is complete for these instruments, checked against the files' sizes."""
+        held = self.parts(obs_id).get(part)
+        if held is None or not held.covers(instruments):
+            return False
+        folder = self.folder(obs_id)
+        for name, size in held.files.items():
+            try:
+                if (folder / name).stat().st_size != size:
+                    return False
+            except OSError:
+                return False
+        return bool(held.files)
+
+    @contextlib.contextmanager
+    def lock(self, obs_id: str) -> Iterator[None]:
+        """Keep other processes from fetching the same observation at the same time."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: two processes at worst fetch the same files
+            yield
+            return
+        folder = self.root / ".partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{obs_id}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def publish(self, obs_id: str, part: str, staged: Path, description: Part) -> Path:
+        """Move a part's files from the staging folder to their place and record them.
+
+        The manifest is written last: until then the part does not count.
+        """
+        folder = self.folder(obs_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = self.parts(obs_id)
+        self._writable(folder)
+        for name in description.files:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / name, target)
+        old = parts.get(part)
+        if old is not None:
+            gone = {n for n in old.files if not (folder / n).exists()}
+            description.files = {n: s for n, s in old.files.items() if n not in gone} | description.files
+            description.checksums = old.checksums | description.checksums
+            if not gone:
+                if old.instruments is None or description.instruments is None:
+                    description.instruments = None
+                else:
+                    description.instruments = sorted({*old.instruments, *description.instruments})
+        description.date = description.date or datetime.now(timezone.utc).isoformat(timespec="seconds")
+        parts[part] = description
+        content = {"obs_id": obs_id, "parts": {name: vars(p) for name, p in parts.items()}}
+        temporary = folder / f"{MANIFEST}.tmp"
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(temporary, folder / MANIFEST)
+        self._read_only(folder)
+        shutil.rmtree(staged, ignore_errors=True)
+        return folder
+
+    def delete(self, obs_id: str) -> None:
+        """Remove everything of an observation."""
+        for folder in (self.folder(obs_id), self.root / ".partial" / obs_id):
+            if folder.is_dir():
+                self._writable(folder)
+                shutil.rmtree(folder)
+
+    def _read_only(self, folder: Path) -> None:
+        for path in (*folder.rglob("*"), folder):
+            path.chmod(path.stat().st_mode & ~_WRITE)
+
+    def _writable(self, folder: Path) -> None:
+        for path in (folder, *(p for p in folder.rglob("*") if p.is_dir())):
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
