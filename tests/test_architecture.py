@@ -1,0 +1,87 @@
+"""The rules between the rooms, read from the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
+
+#: Room -> rooms it may import (besides itself, config, exceptions and the version).
+ALLOWED = {
+    "mission": set(),
+    "archive": {"mission"},
+    "process": {"archive", "backend"},
+    "backend": {"xmm"},
+    "xmm": set(),
+    "simulate": set(),
+    "report": {"archive", "mission"},
+    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report"},
+}
+#: Pure formats that stand outside the arrows, by importing room ("*": any).
+FORMATS = {
+    "*": {"daxa.xmm.odf.names", "daxa.xmm.odf.summary"},
+    "simulate": {"daxa.xmm.odf.layout", "daxa.xmm.ccf.layout", "daxa.xmm.tables"},
+}
+COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions"}
+
+
+def modules():
+    for path in sorted(SOURCE.rglob("*.py")):
+        relative = path.relative_to(SOURCE)
+        room = relative.parts[0].removesuffix(".py")
+        if room in ALLOWED:
+            yield path, relative, room
+
+
+def imports(path, relative):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = ["daxa", *relative.parts[: len(relative.parts) - node.level]]
+                base = ".".join([*package, base]).rstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                is_module = (SOURCE.parent / full.replace(".", "/")).with_suffix(".py").exists()
+                yield (full if is_module else base), node.lineno
+
+
+def test_every_room_is_known():
+    rooms = {p.name for p in SOURCE.iterdir() if p.is_dir() and (p / "__init__.py").exists()}
+    assert rooms <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_imports_follow_the_arrows(room):
+    formats = FORMATS["*"] | FORMATS.get(room, set())
+    wrong = []
+    for path, relative, this in modules():
+        if this != room:
+            continue
+        for name, line in imports(path, relative):
+            if not name.startswith("daxa") or name in COMMON or name in formats:
+                continue
+            if name in ("daxa.xmm.odf", "daxa.xmm.ccf") and room == "simulate":
+                continue
+            target = name.split(".")[1]
+            if target != room and target not in ALLOWED[room]:
+                wrong.append(f"{relative}:{line} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_process_opens_no_fits_file():
+    for path, relative, room in modules():
+        if room in ("process", "archive"):
+            assert not any(name.startswith("astropy.io") for name, _ in imports(path, relative)), relative
+
+
+def test_ledger_is_the_only_one_that_knows_sql():
+    users = [
+        str(relative)
+        for path, relative, _ in modules()
+        if any(name.split(".")[0] == "sqlite3" for name, _ in imports(path, relative))
+    ]
+    assert users == [str(Path("archive", "ledger.py"))]
