@@ -1,0 +1,391 @@
+"""Typed access to the calibration of an observation.
+
+A :class:`Calibration` knows which constituent serves each scope and type (SAS_CCF, SAS_CCFPATH and
+SAS_CCFFILES as the SAS calibration layer reads them) and opens it at the first use. Tables are
+checked against :mod:`daxa.xmm.ccf.layout`: a file laid out otherwise is refused by name.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import DamagedConstituent, MissingConstituent, UnknownLayout
+from daxa.xmm.ccf.index import (
+    CalibrationIndex,
+    Entry,
+    index_hdu,
+    list_files,
+    md5sum,
+    normal_date,
+    open_constituent,
+    read_entry,
+    read_index,
+    select,
+)
+from daxa.xmm.ccf.layout import layout_of
+from daxa.xmm.tables import Column
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+_REQUIRED = object()
+
+
+class Table(Mapping[str, npt.NDArray[Any]]):
+    """Columns of a calibration table by name, in native byte order; read-only.
+
+    Columns that the layout does not know are there as well.
+    """
+
+    def __init__(self, where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+        self.where = where
+        self._columns = columns
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise UnknownLayout(
+                f"{self.where}: no column {name}; it has {', '.join(self._columns)}"
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self._columns.values()), ()))
+
+
+class Constituent:
+    """One calibration file.
+
+    Attributes
+    ----------
+    path
+        The file.
+    scope, typeid, issue
+        What it is, e.g. ``EPN``, ``LINCOORD``, 9.
+    """
+
+    def __init__(self, entry: Entry, path: Path) -> None:
+        self.entry = entry
+        self.path = path
+        self.scope, self.typeid, self.issue = entry.scope, entry.typeid, entry.issue
+        self._tables: dict[str, Table] = {}
+
+    def __repr__(self) -> str:
+        return f"<Constituent {self.path.name}>"
+
+    @functools.cached_property
+    def _headers(self) -> dict[str, fits.Header]:
+        with open_constituent(self.path) as hdus:
+            headers: dict[str, fits.Header] = {}
+            for hdu in hdus:
+                headers.setdefault(hdu.name.upper(), hdu.header.copy())
+            return headers
+
+    def _columns(self, extname: str) -> dict[str, npt.NDArray[Any]] | None:
+        with open_constituent(self.path) as hdus:
+            data = hdus[extname].data
+            names = getattr(getattr(data, "dtype", None), "names", None)
+            return None if names is None else {name: _native(np.array(data[name])) for name in names}
+
+    @property
+    def extensions(self) -> list[str]:
+        """Names of the extensions."""
+        return [name for name in self._headers if name != "PRIMARY"]
+
+    def __contains__(self, extname: str) -> bool:
+        return extname.upper() in self._headers
+
+    def header(self, extname: str) -> fits.Header:
+        """Header of an extension (``PRIMARY`` for the first).
+
+        Raises
+        ------
+        UnknownLayout
+            There is no such extension.
+        """
+        try:
+            return self._headers[extname.upper()]
+        except KeyError:
+            raise UnknownLayout(
+                f"{self.path.name}: no extension {extname}; it has {', '.join(self.extensions)}"
+            ) from None
+
+    def keyword(self, name: str, extname: str | None = None, default: Any = _REQUIRED) -> Any:
+        """A header keyword: of the extension, else of the primary header, else (no extname) of any.
+
+        Raises
+        ------
+        UnknownLayout
+            The keyword is nowhere and no default was given.
+        """
+        order = [extname.upper(), "PRIMARY"] if extname else list(self._headers)
+        for ext in order:
+            if ext in self._headers and name in self._headers[ext]:
+                return self._headers[ext][name]
+        if default is _REQUIRED:
+            place = f"[{extname}]" if extname else ""
+            raise UnknownLayout(f"{self.path.name}{place}: no keyword {name}")
+        return default
+
+    def _schema(self, extname: str) -> tuple[Column, ...]:
+        try:
+            tables = layout_of(self.scope, self.typeid)
+        except KeyError:
+            raise UnknownLayout(
+                f"{self.path.name}: no layout is known for {self.scope} {self.typeid}"
+            ) from None
+        if extname in tables:
+            return tables[extname]
+        if self.typeid == "PATTERNLIB":  # one table per SUBMODE, all alike
+            return next(iter(tables.values()))
+        raise UnknownLayout(f"{self.path.name}: the layout of extension {extname} is not known")
+
+    def table(self, extname: str) -> Table:
+        """A table, checked against the known layout.
+
+        Strings come without trailing blanks, numbers stored as text as numbers.
+
+        Raises
+        ------
+        UnknownLayout
+            Extension or column missing, or a column of another kind.
+        """
+        if extname not in self._tables:
+            schema = self._schema(extname)
+            self.header(extname)
+            where = f"{self.path.name}[{extname}]"
+            columns = self._columns(extname)
+            if columns is None:
+                raise UnknownLayout(f"{where}: not a table")
+            for column in schema:
+                if column.name not in columns:
+                    raise UnknownLayout(f"{where}: no column {column.name}; it has {', '.join(columns)}")
+                columns[column.name] = _checked(columns[column.name], column, where)
+            for values in columns.values():
+                values.setflags(write=False)
+            self._tables[extname] = Table(where, columns)
+        return self._tables[extname]
+
+
+def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if values.dtype.kind in "SU":
+        return np.char.rstrip(values.astype(str))
+    if values.dtype.kind == "O":  # vectors of varying length
+        return values
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def _checked(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
+    is_text = values.dtype.kind == "U"
+    if column.letter == "A":
+        if not is_text:
+            raise UnknownLayout(f"{where}, column {column.name}: expected text, found {values.dtype}")
+        return values
+    if is_text:
+        try:
+            values = values.astype(np.float64)
+        except ValueError as err:
+            raise UnknownLayout(f"{where}, column {column.name}: expected numbers ({err})") from None
+    if column.letter in ("I", "J", "K", "B") and values.dtype.kind == "f":
+        if np.any(values != np.round(values)):
+            raise UnknownLayout(f"{where}, column {column.name}: expected integers, found {values.dtype}")
+        values = values.astype(np.int64)
+    width = int(np.prod(values.shape[1:], dtype=int))
+    wanted = column.repeat  # 0: as many as there are
+    if wanted and width != wanted:
+        raise UnknownLayout(f"{where}, column {column.name}: {width} elements a row, expected {wanted}")
+    if wanted == 1 and values.ndim > 1:
+        values = values.reshape(len(values))
+    return np.array(values)
+
+
+class Calibration:
+    """The calibration constituents of one observation.
+
+    Parameters
+    ----------
+    index
+        Calibration index.
+    search_path
+        Folders searched, in order, for relative file names.
+    replacements
+        Files that stand in for the index's constituents of their scope and type.
+    """
+
+    def __init__(
+        self, index: CalibrationIndex, search_path: Iterable[Path] = (), replacements: Iterable[Path] = ()
+    ) -> None:
+        self.index = index
+        self.search_path = [Path(p) for p in search_path]
+        self._entries = {entry.key: entry for entry in index.entries}
+        for path in replacements:
+            entry = read_entry(path) if path.is_file() else None
+            if entry is None:
+                raise MissingConstituent(f"SAS_CCFFILES: {path} is not a calibration constituent")
+            self._entries[entry.key] = entry
+        self._constituents: dict[tuple[str, str], Constituent] = {}
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], cwd: str | os.PathLike[str] = ".") -> Calibration:
+        """The calibration that SAS_CCF, SAS_CCFPATH and SAS_CCFFILES describe.
+
+        The same settings and files give the same object as long as the process lives.
+
+        Raises
+        ------
+        TaskError
+            SAS_CCF is not set, or names no file with a CALINDEX.
+        MissingConstituent
+            A file of SAS_CCFFILES is not there.
+        """
+        name = env.get("SAS_CCF", "").strip()
+        if not name:
+            raise TaskError("noCalindex", "SAS_CCF is not set: run cifbuild and set SAS_CCF to its output")
+        cwd = Path(cwd).absolute()
+        path = cwd / Path(name).expanduser()
+        is_folder = path.is_dir()
+        index_path = path / "ccf.cif" if is_folder else path
+        if not index_path.is_file():
+            raise TaskError("noCalindex", f"SAS_CCF: {index_path} does not exist")
+        folders = [str(cwd / Path(p).expanduser()) for p in env.get("SAS_CCFPATH", "").split(os.pathsep) if p]
+        folders = folders or [str(index_path.parent)]
+        extra = [
+            str(cwd / Path(p).expanduser()) for p in re.split(r"[\s,:]+", env.get("SAS_CCFFILES", "")) if p
+        ]
+        stamps = tuple(os.stat(p).st_mtime_ns if os.path.exists(p) else 0 for p in [str(index_path), *extra])
+        return _cached(cls, str(index_path), tuple(folders), tuple(extra), stamps)
+
+    @classmethod
+    def for_observation(
+        cls,
+        search_path: Iterable[str | os.PathLike[str]],
+        observation_date: str,
+        analysis_date: str = "now",
+        category: str | None = "XMMCCF",
+    ) -> Calibration:
+        """The calibration of an observation, chosen among the files of some folders, without an index file.
+
+        Parameters
+        ----------
+        observation_date, analysis_date
+            ISO dates, UTC; ``now`` is the present.
+        """
+        folders = [Path(p) for p in search_path]
+        entries = [entry for path in list_files(folders) if (entry := read_entry(path)) is not None]
+        if not entries:
+            raise MissingConstituent(
+                f"no calibration constituents in {', '.join(map(str, folders)) or 'no folder'}"
+            )
+        observed, analysed = normal_date(observation_date), normal_date(analysis_date)
+        chosen = select(entries, observed, analysed, category)
+        header = {"CATEGORY": category or "", "OBSVDATE": observed, "ANALDATE": analysed}
+        return cls(CalibrationIndex(chosen, header), folders)
+
+    def _find(self, entry: Entry) -> Path:
+        if entry.path is not None and entry.path.is_file():
+            return entry.path
+        name = Path(entry.fname or entry.name)
+        if name.is_absolute():
+            if name.is_file():
+                return name
+            raise MissingConstituent(f"{name}, named by the calibration index, does not exist")
+        for folder in self.search_path:
+            for candidate in (folder / name, folder / name.name.upper(), folder / name.name.lower()):
+                if candidate.is_file():
+                    return candidate
+        folders = ", ".join(map(str, self.search_path))
+        raise MissingConstituent(f"{name.name}, named by the calibration index, is in none of {folders}")
+
+    def constituent(self, scope: str, typeid: str) -> Constituent:
+        """The constituent of a scope (``EMOS1``, ``EPN``, ``XRT3``, ``XMM``) and type.
+
+        Raises
+        ------
+        MissingConstituent
+            The index has none, or its file is not found.
+        DamagedConstituent
+            The file's size is not the one in the index.
+        """
+        key = (scope.upper(), typeid.upper())
+        if key not in self._constituents:
+            if key not in self._entries:
+                raise MissingConstituent(
+                    f"the calibration index has no {key[0]}_{key[1]} valid for "
+                    f"{self.index.header.get('OBSVDATE', 'this observation')}"
+                )
+            entry = self._entries[key]
+            path = self._find(entry)
+            size = path.stat().st_size
+            if entry.fsize and entry.fsize != size:
+                raise DamagedConstituent(
+                    f"{path}: {size} bytes, but {entry.fsize} in the calibration index; "
+                    "fetch it again or rerun cifbuild"
+                )
+            self._constituents[key] = Constituent(entry, path)
+        return self._constituents[key]
+
+    def has(self, scope: str, typeid: str) -> bool:
+        """Whether the index has a constituent of that scope and type."""
+        return (scope.upper(), typeid.upper()) in self._entries
+
+    @functools.cached_property
+    def _misc(self) -> dict[tuple[str, str], float]:
+        table = self.constituent("XMM", "MISCDATA").table("MISCDATA")
+        keys = zip(np.char.strip(table["INSTRUMENT_ID"]), np.char.strip(table["PARM_ID"]), strict=True)
+        return {(str(i), str(p)): float(v) for (i, p), v in zip(keys, table["PARM_VAL"], strict=True)}
+
+    def misc(self, instrument: str, parm_id: str) -> float:
+        """A number of XMM_MISCDATA.
+
+        Raises
+        ------
+        UnknownLayout
+            MISCDATA has no such number.
+        """
+        try:
+            return self._misc[instrument, parm_id]
+        except KeyError:
+            path = self.constituent("XMM", "MISCDATA").path
+            raise UnknownLayout(f"{path.name}: no {parm_id} for {instrument}") from None
+
+    def calindex_hdu(self, scopes: Iterable[str] | None = None) -> fits.BinTableHDU:
+        """CALINDEX extension for a product: the constituents in force, of some scopes or of all."""
+        wanted = None if scopes is None else {s.upper() for s in scopes}
+        entries = [
+            entry if entry.md5 or entry.path is None else replace(entry, md5=md5sum(entry.path))
+            for key, entry in sorted(self._entries.items())
+            if wanted is None or key[0] in wanted
+        ]
+        return index_hdu(entries, self.index.header)
+
+
+@functools.lru_cache(maxsize=8)
+def _cached(
+    cls: type[Calibration],
+    index: str,
+    folders: tuple[str, ...],
+    extra: tuple[str, ...],
+    stamps: tuple[int, ...],
+) -> Calibration:
+    return cls(read_index(index), map(Path, folders), map(Path, extra))

@@ -1,0 +1,145 @@
+"""Ingredients of the effective area: mirror, vignetting, filter, quantum efficiency.
+
+Source: CAL handbook (vignetting: linear in off-axis angle and energy, end values held), manual of
+arfgen (product of the factors). Arrays broadcast; everything is interpolated linearly in energy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.layout import TELESCOPES
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration, Constituent
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def _telescope(instrument: str) -> str:
+    try:
+        return TELESCOPES[instrument]
+    except KeyError:
+        raise ValueError(f"instrument {instrument!r} is not one of {', '.join(TELESCOPES)}") from None
+
+
+def _interpolate(energy_ev: npt.ArrayLike, grid: FloatArray, values: FloatArray) -> FloatArray:
+    order = np.argsort(grid, kind="stable")
+    return np.interp(np.asarray(energy_ev, float), grid[order], values[order])
+
+
+def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> FloatArray:
+    """On-axis area of the instrument's telescope [cm^2], the in-flight correction included."""
+    constituent = cal.constituent(_telescope(instrument), "XAREAEF")
+    area = constituent.table("ONAXISXAREAEF")
+    result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
+    if "CORRAREA" in constituent:
+        factor = constituent.table("CORRAREA")
+        if factor.n_rows:
+            result = result * _interpolate(energy_ev, factor["ENERGY"], factor["FACTOR"])
+    return result
+
+
+def vignetting(
+    cal: Calibration,
+    instrument: str,
+    energy_ev: npt.ArrayLike,
+    theta_arcmin: npt.ArrayLike,
+    phi_rad: npt.ArrayLike | None = None,
+) -> FloatArray:
+    """Area relative to the optical axis.
+
+    Parameters
+    ----------
+    energy_ev
+        Photon energies [eV].
+    theta_arcmin
+        Angle from the optical axis [arcmin].
+    phi_rad
+        Azimuth [rad]. The tables of XAREAEF are averages over azimuth, so it changes nothing; it is
+        broadcast with the others.
+
+    Returns
+    -------
+    array
+        Factors, 1 on axis; beyond the table its last value.
+    """
+    constituent = cal.constituent(_telescope(instrument), "XAREAEF")
+    table = constituent.table("VIGNETTING")
+    order = np.argsort(table["ENERGY"], kind="stable")
+    grid, factors = table["ENERGY"][order], table["VIGNETTING_FACTOR"][order]
+    step_arcmin = 60.0 * float(constituent.keyword("D_THETA", "VIGNETTING"))
+    arguments: list[Any] = [np.asarray(energy_ev, float), np.asarray(theta_arcmin, float)]
+    if phi_rad is not None:
+        arguments.append(np.asarray(phi_rad, float))
+    energy, theta, *_ = np.broadcast_arrays(*arguments)
+    position = np.clip(theta / step_arcmin, 0, factors.shape[1] - 1)
+    column = np.minimum(position.astype(np.intp), max(factors.shape[1] - 2, 0))
+    fx = position - column
+    e = np.clip(energy, grid[0], grid[-1])
+    row = np.clip(np.searchsorted(grid, e, side="right") - 1, 0, max(len(grid) - 2, 0))
+    above = np.minimum(row + 1, len(grid) - 1)
+    right = np.minimum(column + 1, factors.shape[1] - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fy = np.where(above > row, (e - grid[row]) / (grid[above] - grid[row]), 0.0)
+    low = factors[row, column] * (1 - fx) + factors[row, right] * fx
+    high = factors[above, column] * (1 - fx) + factors[above, right] * fx
+    return low * (1 - fy) + high * fy
+
+
+def _curve(constituent: Constituent, extname: str, column: str, energy_ev: npt.ArrayLike) -> FloatArray:
+    table, grid = constituent.table(extname), constituent.table("EBINS")["ENERGY"]
+    values = np.atleast_2d(table[column])[0]
+    if len(values) != len(grid):
+        raise UnknownLayout(f"{table.where}, column {column}: {len(values)} values for {len(grid)} energies")
+    return _interpolate(energy_ev, grid, values)
+
+
+def filter_transmission(
+    cal: Calibration, instrument: str, filter_name: str, energy_ev: npt.ArrayLike
+) -> FloatArray:
+    """Transmission of a filter (``Thin1``, ``Medium``, ``Open``, ... as in the FILTER keyword).
+
+    Raises
+    ------
+    UnknownLayout
+        The calibration has no such filter.
+    """
+    constituent = cal.constituent(instrument, "FILTERTRANSX")
+    return _curve(constituent, f"FILTER-{filter_name.strip().upper()}", "TRANSMISSION", energy_ev)
+
+
+def quantum_efficiency(
+    cal: Calibration, instrument: str, ccd: npt.ArrayLike, energy_ev: npt.ArrayLike
+) -> FloatArray:
+    """Quantum efficiency of CCDs (first region of the table of each CCD)."""
+    constituent = cal.constituent(instrument, "QUANTUMEF")
+    ccd, energy = np.broadcast_arrays(np.asarray(ccd), np.asarray(energy_ev, float))
+    result = np.zeros(energy.shape)
+    for number in np.unique(ccd):
+        here = ccd == number
+        result[here] = _curve(constituent, f"QE_CCD{int(number)}", "QE", energy[here])
+    return result
+
+
+def effective_area(
+    cal: Calibration,
+    instrument: str,
+    energy_ev: npt.ArrayLike,
+    theta_arcmin: npt.ArrayLike = 0.0,
+    *,
+    filter_name: str,
+    ccd: npt.ArrayLike,
+    phi_rad: npt.ArrayLike | None = None,
+) -> FloatArray:
+    """Area of telescope, filter and detector [cm^2] for a point source, the whole PSF included."""
+    return (
+        mirror_area(cal, instrument, energy_ev)
+        * vignetting(cal, instrument, energy_ev, theta_arcmin, phi_rad)
+        * filter_transmission(cal, instrument, filter_name, energy_ev)
+        * quantum_efficiency(cal, instrument, ccd, energy_ev)
+    )

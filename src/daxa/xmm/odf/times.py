@@ -1,0 +1,290 @@
+"""Times: UTC, TT and the on-board clock.
+
+TT is counted in seconds since MJDREF 50814.0 (1998-01-01T00:00:00 TT), as in all products. Sources:
+XMM-Newton Data Files Handbook (time scales, time-correlation files), manual of the ODF access layer
+(SAS_TIMECORR, SAS_OBT_MET_FIT).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.odf.layout import OBTFINE_UNIT_S
+from daxa.xmm.tables import column
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from daxa.xmm.odf.odf import Odf
+
+#: TT - TAI.
+TT_TAI_S = 32.184
+_EPOCH = np.datetime64("1998-01-01T00:00:00", "us")
+_CLOCK_EPOCH = np.datetime64("1958-01-01T00:00:00", "us")
+_SECOND = 1_000_000
+
+#: SAS_OBT_MET_FIT: method, highest degree, rms accepted [s], fraction of points that may be removed,
+#: ground-station hand-overs ignored.
+FIT_DEFAULTS = (0, 4, 5e-5, 0.9, 1)
+
+
+@functools.lru_cache(maxsize=1)
+def _leap_seconds() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    # The table built into ERFA; it needs no network.
+    import erfa
+
+    table = erfa.leap_seconds.get()
+    table = table[table["year"] >= 1972]
+    starts = np.array([f"{y:04d}-{m:02d}-01" for y, m in zip(table["year"], table["month"], strict=True)])
+    return (starts.astype("datetime64[us]") - _EPOCH).astype(np.int64), np.round(table["tai_utc"]).astype(
+        np.int64
+    )
+
+
+def _offsets_us() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    starts, tai_utc = _leap_seconds()
+    return starts, tai_utc * _SECOND + round(TT_TAI_S * _SECOND)
+
+
+def utc_to_tt(utc: str | npt.ArrayLike) -> Any:
+    """Mission time of UTC dates.
+
+    Parameters
+    ----------
+    utc
+        ISO date(s), ``yyyy-mm-ddThh:mm:ss[.ffffff]``; a second of 60 is understood.
+
+    Returns
+    -------
+    float or array
+        Seconds since 1998-01-01T00:00:00 TT, exact to the microsecond.
+
+    Raises
+    ------
+    ValueError
+        Not a date.
+    """
+    scalar = np.ndim(utc) == 0
+    text = np.char.strip(np.atleast_1d(np.asarray(utc, dtype=str)))
+    text = np.char.rstrip(text, "Z")
+    leap = np.char.find(text, ":60", 16) == 16
+    if leap.any():
+        text = np.where(leap, np.char.replace(text, ":60", ":59"), text)
+    try:
+        count = (text.astype("datetime64[us]") - _EPOCH).astype(np.int64)
+    except ValueError as err:
+        raise ValueError(f"not an ISO date: {err}") from None
+    if np.any(np.isnat(text.astype("datetime64[us]"))):
+        raise ValueError("not an ISO date: a blank field")
+    starts, offsets = _offsets_us()
+    index = np.searchsorted(starts, count, side="right") - 1
+    seconds = (count + offsets[np.maximum(index, 0)] + leap * _SECOND) / _SECOND
+    return float(seconds[0]) if scalar else seconds
+
+
+def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
+    """UTC date(s) ``yyyy-mm-ddThh:mm:ss`` of mission times, rounded to ``decimals`` of a second."""
+    scalar = np.ndim(tt_s) == 0
+    step = 10 ** (6 - decimals)
+    tt_us = np.round(np.atleast_1d(np.asarray(tt_s, dtype=np.float64)) * _SECOND).astype(np.int64)
+    starts, offsets = _offsets_us()
+    index = np.maximum(np.searchsorted(starts + offsets, tt_us, side="right") - 1, 0)
+    utc_us = (tt_us - offsets[index] + step // 2) // step * step
+    # A leap second, just inserted, repeats the second before it.
+    following = np.append(starts, np.iinfo(np.int64).max)[index + 1]
+    leap = utc_us >= following
+    leap &= tt_us < np.append(starts + offsets, np.iinfo(np.int64).max)[index + 1] - step // 2
+    dates = _EPOCH + np.where(leap, utc_us - _SECOND, utc_us).astype("timedelta64[us]")
+    text = np.datetime_as_string(dates, unit="us")
+    text = np.where(leap, np.char.replace(text, ":59.", ":60."), text)
+    width = 19 if decimals == 0 else 20 + decimals
+    text = text.astype(f"U{width}")
+    return str(text[0]) if scalar else text
+
+
+def _polynomial(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], degree: int
+) -> npt.NDArray[np.float64]:
+    return np.polynomial.chebyshev.chebfit(x, y, degree)
+
+
+@dataclass(frozen=True)
+class TimeCorrelation:
+    """Relation between the on-board clock and TT: a polynomial of their difference.
+
+    Attributes
+    ----------
+    coefficients
+        Chebyshev coefficients of TT - OBT [s] over ``domain`` mapped to -1 .. 1.
+    domain
+        First and last on-board time fitted [s].
+    rms_s
+        Scatter of the points used.
+    removed
+        Fraction of the points left out.
+    source
+        File the points come from.
+    """
+
+    coefficients: npt.NDArray[np.float64]
+    domain: tuple[float, float]
+    rms_s: float
+    removed: float
+    source: str = ""
+
+    @classmethod
+    def fit(
+        cls,
+        obt_s: npt.ArrayLike,
+        tt_s: npt.ArrayLike,
+        *,
+        degree: int = FIT_DEFAULTS[1],
+        rms_s: float = FIT_DEFAULTS[2],
+        fraction: float = FIT_DEFAULTS[3],
+        source: str = "",
+    ) -> TimeCorrelation:
+        """Fit pairs of on-board and true time.
+
+        The degree rises to ``degree`` as long as that lowers the Bayesian information criterion; while
+        the scatter exceeds ``rms_s`` points more than three robust standard deviations off are removed, up
+        to ``fraction`` of them.
+
+        Raises
+        ------
+        TaskError
+            Fewer than two distinct points, or no fit reaches ``rms_s``.
+        """
+        obt = np.asarray(obt_s, dtype=np.float64)
+        difference = np.asarray(tt_s, dtype=np.float64) - obt
+        good = np.isfinite(obt) & np.isfinite(difference)
+        obt, difference = obt[good], difference[good]
+        obt, first = np.unique(obt, return_index=True)
+        difference = difference[first]
+        if len(obt) < 2:
+            raise TaskError(
+                "badTimeCorrelation", f"{source}: {len(obt)} usable point(s), at least 2 are needed"
+            )
+        low, high = float(obt[0]), float(obt[-1])
+        x = (2 * obt - low - high) / (high - low)
+        used = np.ones(len(x), dtype=bool)
+        while True:
+            n = int(used.sum())
+            best, best_score = None, np.inf
+            for trial in range(1, max(1, min(degree, n - 2)) + 1):
+                coefficients = _polynomial(x[used], difference[used], trial)
+                residual = difference[used] - np.polynomial.chebyshev.chebval(x[used], coefficients)
+                variance = max(float(np.mean(residual**2)), 1e-16)
+                score = n * np.log(variance) + (trial + 1) * np.log(n)
+                if score < best_score:
+                    best, best_score = coefficients, score
+            residuals = difference - np.polynomial.chebyshev.chebval(x, best)
+            rms = float(np.sqrt(np.mean(residuals[used] ** 2)))
+            if rms <= rms_s:
+                break
+            centre = np.median(residuals[used])
+            spread = 1.4826 * np.median(np.abs(residuals[used] - centre))
+            keep = used & (np.abs(residuals - centre) <= max(3 * spread, rms_s))
+            if keep.sum() == n:
+                worst = np.flatnonzero(used)[np.argmax(np.abs(residuals[used]))]
+                keep[worst] = False
+            if keep.sum() < max(2, (1 - fraction) * len(x)):
+                raise TaskError(
+                    "badTimeCorrelation",
+                    f"{source}: no polynomial of degree up to {degree} fits within {rms_s:g} s rms "
+                    f"(reached {rms:g} s)",
+                )
+            used = keep
+        return cls(best, (low, high), rms, 1.0 - used.sum() / len(x), source)
+
+    @classmethod
+    def from_odf(
+        cls, odf: Odf, start_tt_s: float | None = None, stop_tt_s: float | None = None
+    ) -> TimeCorrelation:
+        """Fit the reconstructed (TCX) or, where there is none, the raw (TCS) correlation of an ODF.
+
+        Parameters
+        ----------
+        start_tt_s, stop_tt_s
+            Use the rows of this interval only, if it holds ten or more.
+
+        Raises
+        ------
+        TaskError
+            The ODF has neither file, or its points fit no polynomial.
+        """
+        files = odf.find(instrument="SC", file_type="TCX") or odf.find(instrument="SC", file_type="TCS")
+        if not files:
+            raise TaskError("noTimeCorrelation", f"{odf.folder}: neither a TCX nor a TCS file")
+        path = Path(files[0].path)
+        obt, tt = read_time_correlation(path)
+        if start_tt_s is not None and stop_tt_s is not None:
+            inside = (tt >= start_tt_s) & (tt <= stop_tt_s)
+            if inside.sum() >= 10:
+                obt, tt = obt[inside], tt[inside]
+        return cls.fit(obt, tt, source=path.name)
+
+    def obt_to_tt(self, obt_s: npt.ArrayLike) -> Any:
+        """Mission time [s] of on-board time [s]."""
+        obt = np.asarray(obt_s, dtype=np.float64)
+        low, high = self.domain
+        x = (2 * obt - low - high) / (high - low)
+        # Beyond the points a line: a polynomial of degree 4 runs away.
+        inside = np.clip(x, -1.0, 1.0)
+        difference = np.polynomial.chebyshev.chebval(inside, self.coefficients)
+        outside = x != inside
+        if np.any(outside):
+            slope = np.polynomial.chebyshev.chebval(
+                inside, np.polynomial.chebyshev.chebder(self.coefficients)
+            )
+            difference = np.where(outside, difference + slope * (x - inside), difference)
+        result = obt + difference
+        return float(result) if np.ndim(obt_s) == 0 else result
+
+    def tt_to_obt(self, tt_s: npt.ArrayLike) -> Any:
+        """On-board time [s] of mission time [s]."""
+        tt = np.asarray(tt_s, dtype=np.float64)
+        obt = tt - self.coefficients[0]
+        for _ in range(4):
+            obt = obt + (tt - self.obt_to_tt(obt))
+        return float(obt) if np.ndim(tt_s) == 0 else obt
+
+    def keywords(self) -> dict[str, tuple[Any, str]]:
+        """TFIT_RPD, TFIT_DEG, TFIT_RMS, TFIT_PFR and TFIT_IGH as products carry them."""
+        return {
+            "TFIT_RPD": (FIT_DEFAULTS[0], "OBT-MET fit: propagation delay recalculated"),
+            "TFIT_DEG": (len(self.coefficients) - 1, "OBT-MET fit: degree of the polynomial"),
+            "TFIT_RMS": (self.rms_s, "[s] OBT-MET fit: rms of the residuals"),
+            "TFIT_PFR": (self.removed, "OBT-MET fit: fraction of points removed"),
+            "TFIT_IGH": (FIT_DEFAULTS[4], "OBT-MET fit: ground-station hand-overs ignored"),
+        }
+
+
+def read_time_correlation(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """On-board times and mission times [s] of a TCS or TCX file.
+
+    Raises
+    ------
+    TaskError
+        Not a time-correlation table.
+    """
+    from astropy.io import fits
+
+    try:
+        with fits.open(path) as hdus:
+            hdu = hdus[1]
+            obt = column(hdu, "OBTCOARS", path.name) + column(hdu, "OBTFINE", path.name) * OBTFINE_UNIT_S
+            days, ms, us = (
+                column(hdu, name, path.name).astype(np.int64) for name in ("UTCDAY", "UTCMILLI", "UTCMICRO")
+            )
+    except (OSError, IndexError, KeyError) as err:
+        raise TaskError("badTimeCorrelation", f"{path}: not a time-correlation file ({err})") from err
+    count = (_CLOCK_EPOCH - _EPOCH).astype(np.int64) + days * 86400 * _SECOND
+    within = ms * 1000 + us
+    starts, offsets = _offsets_us()
+    index = np.maximum(np.searchsorted(starts, count, side="right") - 1, 0)
+    return obt.astype(np.float64), (count + within + offsets[index]) / _SECOND

@@ -1,0 +1,338 @@
+"""Where the spacecraft pointed: the attitude history file and tables made from it.
+
+Sources: XMM-Newton Data Files Handbook (attitude history file), manuals of the ODF access layer and of
+atthkgen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.odf.times import utc_to_tt
+from daxa.xmm.sky.tangent import direction, position
+from daxa.xmm.tables import Column, column
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from daxa.xmm.odf.odf import Odf
+
+FloatArray = npt.NDArray[np.float64]
+
+#: An attitude further than this from the nearest record is not to be trusted.
+MAX_DISTANCE_S = 20.0
+
+ATTHK_COLUMNS = (
+    Column("TIME", "1D", "s"),
+    *(
+        Column(name, "1D", "deg")
+        for name in ("AHFRA", "AHFDEC", "AHFPA", "OMRA", "OMDEC", "OMPA", "DAHFPNT", "DOMPNT", "DAHFOM")
+    ),
+)
+
+
+def parse_sexagesimal(text: npt.ArrayLike, *, hours: bool = False) -> FloatArray:
+    """Degrees of ``dd:mm:ss.s`` (or ``hh:mm:ss.s``) texts.
+
+    Raises
+    ------
+    ValueError
+        A text is not of that form.
+    """
+    values = np.char.strip(np.asarray(text).astype(str))
+    values = np.char.replace(values, " ", ":")
+    negative = np.char.startswith(values, "-")
+    parts = np.char.partition(np.char.lstrip(values, "+-"), ":")
+    rest = np.char.partition(parts[..., 2], ":")
+    whole, minutes, seconds = parts[..., 0], rest[..., 0], rest[..., 2]
+    degrees = whole.astype(float) + minutes.astype(float) / 60.0 + seconds.astype(float) / 3600.0
+    return np.where(negative, -degrees, degrees) * (15.0 if hours else 1.0)
+
+
+@dataclass
+class Attitude:
+    """Attitude records.
+
+    Attributes
+    ----------
+    start_s, stop_s
+        Validity of each record, mission time; sorted, not overlapping.
+    ra_deg, dec_deg, pa_deg
+        Viewing direction and position angle of each record.
+    slew
+        Records that belong to a slew: the attitude changes linearly to the next record.
+    source
+        ``AHF`` (history file) or ``FIXED``.
+    """
+
+    start_s: FloatArray
+    stop_s: FloatArray
+    ra_deg: FloatArray
+    dec_deg: FloatArray
+    pa_deg: FloatArray
+    slew: npt.NDArray[np.bool_]
+    source: str = "AHF"
+    _knots: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.start_s, kind="stable")
+        for name in ("start_s", "stop_s", "ra_deg", "dec_deg", "pa_deg", "slew"):
+            setattr(self, name, np.asarray(getattr(self, name))[order])
+        if len(self.start_s) == 0:
+            raise TaskError("noAttitude", "the attitude history has no records")
+        # A record ends where the next begins; a slewing one holds for its first instant only.
+        following = np.append(self.start_s[1:], np.inf)
+        self.stop_s = np.clip(self.stop_s, self.start_s, following)
+        held = np.where(self.slew, self.start_s, self.stop_s)
+        time = np.stack([self.start_s, held], axis=1).ravel()
+        row = np.repeat(np.arange(len(self.start_s)), 2)
+        keep = np.append(np.diff(time) > 0, True)
+        # Of two knots at one time the later record's counts.
+        self._knots = {"time": time[keep], "row": row[keep]}
+
+    @classmethod
+    def fixed(cls, ra_deg: float, dec_deg: float, pa_deg: float) -> Attitude:
+        """One attitude at all times."""
+        one = np.ones(1)
+        return cls(
+            -np.inf * one, np.inf * one, ra_deg * one, dec_deg * one, pa_deg * one, np.zeros(1, bool), "FIXED"
+        )
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Attitude:
+        """Read an attitude history file (``...ATS.FIT``).
+
+        Raises
+        ------
+        TaskError
+            Not such a file, or a date or angle that cannot be read.
+        """
+        from astropy.io import fits
+
+        path = Path(path)
+        try:
+            with fits.open(path) as hdus:
+                hdu = hdus[1]
+                text = {
+                    name: np.char.strip(column(hdu, name, path.name).astype(str))
+                    for name in ("VALTIME", "VIEWRA", "VIEWDECL", "TYPEID")
+                }
+                duration = column(hdu, "VALDUR", path.name).astype(np.float64)
+                pa = column(hdu, "ASTPOS", path.name).astype(np.float64)
+        except (OSError, IndexError, KeyError) as err:
+            raise TaskError("badAttitudeFile", f"{path}: not an attitude history file ({err})") from err
+        try:
+            start = np.atleast_1d(utc_to_tt(text["VALTIME"]))
+            ra = parse_sexagesimal(text["VIEWRA"], hours=True)
+            dec = parse_sexagesimal(text["VIEWDECL"])
+        except ValueError as err:
+            raise TaskError("badAttitudeFile", f"{path}: VALTIME, VIEWRA or VIEWDECL: {err}") from err
+        return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, text["TYPEID"] == "S")
+
+    @classmethod
+    def from_odf(cls, odf: Odf) -> Attitude:
+        """The attitude history of an ODF.
+
+        Raises
+        ------
+        TaskError
+            The ODF has no such file, or it cannot be read.
+        """
+        files = odf.find(instrument="SC", file_type="ATS")
+        if not files:
+            raise TaskError("noAttitude", f"{odf.folder}: no attitude history file (...ATS.FIT)")
+        return cls.from_file(files[0].path)
+
+    def _locate(self, time_s: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
+        """Record before, record after and the fraction of the way between them."""
+        knots, rows = self._knots["time"], self._knots["row"]
+        after = np.clip(np.searchsorted(knots, time_s, side="right"), 1, max(len(knots) - 1, 1))
+        if len(knots) == 1:
+            zero = np.zeros(time_s.shape, dtype=np.intp)
+            return zero, zero, np.zeros(time_s.shape)
+        before = after - 1
+        with np.errstate(invalid="ignore"):
+            fraction = np.clip((time_s - knots[before]) / (knots[after] - knots[before]), 0.0, 1.0)
+        fraction = np.where(rows[before] == rows[after], 0.0, fraction)
+        # At the end of a step the later record itself.
+        first, second = rows[before], rows[after]
+        first = np.where(fraction == 1.0, second, first)
+        return first, second, np.where(fraction == 1.0, 0.0, fraction)
+
+    def at(self, time_s: npt.ArrayLike) -> tuple[Any, Any, Any]:
+        """Viewing direction and position angle [deg] at mission times; the nearest record's outside all.
+
+        Between two records the direction moves along the great circle and PA by the shorter way.
+        """
+        time = np.asarray(time_s, dtype=np.float64)
+        flat = np.atleast_1d(time)
+        first, second, fraction = self._locate(flat)
+        ra, dec, pa = self.ra_deg[first].copy(), self.dec_deg[first].copy(), self.pa_deg[first].copy()
+        moving = (fraction > 0) & ~self._same(first, second)
+        if moving.any():
+            a, b, f = first[moving], second[moving], fraction[moving]
+            va, vb = direction(self.ra_deg[a], self.dec_deg[a]), direction(self.ra_deg[b], self.dec_deg[b])
+            angle = np.arctan2(np.linalg.norm(np.cross(va, vb), axis=-1), np.sum(va * vb, axis=-1))
+            safe = np.where(angle > 0, np.sin(angle), 1.0)
+            wa = np.where(angle > 0, np.sin((1 - f) * angle) / safe, 1.0)
+            wb = np.where(angle > 0, np.sin(f * angle) / safe, 0.0)
+            ra[moving], dec[moving] = position(wa[:, None] * va + wb[:, None] * vb)
+            turn = (self.pa_deg[b] - self.pa_deg[a] + 180.0) % 360.0 - 180.0
+            pa[moving] = (self.pa_deg[a] + f * turn) % 360.0
+        if time.ndim == 0:
+            return float(ra[0]), float(dec[0]), float(pa[0])
+        return ra, dec, pa
+
+    def _same(self, a: npt.NDArray[np.intp], b: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        return (
+            (self.ra_deg[a] == self.ra_deg[b])
+            & (self.dec_deg[a] == self.dec_deg[b])
+            & (self.pa_deg[a] == self.pa_deg[b])
+        )
+
+    def good(self, time_s: npt.ArrayLike) -> Any:
+        """Whether the nearest record is at most 20 s away."""
+        time = np.asarray(time_s, dtype=np.float64)
+        before = np.clip(np.searchsorted(self.start_s, time, side="right") - 1, 0, None)
+        after = np.clip(before + 1, None, len(self.start_s) - 1)
+        gap_before = np.maximum(time - self.stop_s[before], self.start_s[before] - time)
+        gap_after = np.abs(self.start_s[after] - time)
+        good = np.minimum(gap_before, gap_after) <= MAX_DISTANCE_S
+        return bool(good) if time.ndim == 0 else good
+
+    def slewing(self, time_s: npt.ArrayLike) -> Any:
+        """Whether the spacecraft was slewing (the attitude lies between two different records)."""
+        time = np.asarray(time_s, dtype=np.float64)
+        first, second, fraction = self._locate(np.atleast_1d(time))
+        slewing = (fraction > 0) & ~self._same(first, second)
+        return bool(slewing[0]) if time.ndim == 0 else slewing
+
+
+def separation_deg(
+    ra1: npt.ArrayLike, dec1: npt.ArrayLike, ra2: npt.ArrayLike, dec2: npt.ArrayLike
+) -> FloatArray:
+    """Angle between sky positions [deg], accurate at all distances."""
+    a, b = direction(ra1, dec1), direction(ra2, dec2)
+    a, b = np.broadcast_arrays(a, b)
+    return np.rad2deg(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), np.sum(a * b, axis=-1)))
+
+
+def _circular(values: FloatArray, statistic: Any) -> float:
+    """Median or mean of angles [deg] that may straddle 0."""
+    if len(values) == 0:
+        return float("nan")
+    shift = values[0] - 180.0 if values.max() - values.min() > 180.0 else 0.0
+    return float((statistic((values - shift) % 360.0) + shift) % 360.0) if shift else float(statistic(values))
+
+
+@dataclass
+class AttHk:
+    """An attitude time series (``ATTHK``) and its statistics.
+
+    Attributes
+    ----------
+    columns
+        TIME [s], AHFRA, AHFDEC, AHFPA, OMRA, OMDEC, OMPA, DAHFPNT, DOMPNT, DAHFOM [deg].
+    keywords
+        Means (A...), medians (M...) and counts (NATT, NGAHF, NGOM, NGAHFOM).
+    """
+
+    columns: dict[str, FloatArray]
+    keywords: dict[str, Any]
+
+    @property
+    def median(self) -> tuple[float, float, float]:
+        """Median pointing: right ascension, declination, position angle [deg]."""
+        return tuple(float(self.keywords[k]) for k in ("MAHFRA", "MAHFDEC", "MAHFPA"))  # type: ignore[return-value]
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean pointing: right ascension, declination, position angle [deg]."""
+        return tuple(float(self.keywords[k]) for k in ("AAHFRA", "AAHFDEC", "AAHFPA"))  # type: ignore[return-value]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> AttHk:
+        """Read an attitude file made by atthkgen.
+
+        Raises
+        ------
+        TaskError
+            No such file, or without the table ATTHK or its keywords (``noAtthkgenFile``).
+        """
+        from astropy.io import fits
+
+        path = Path(path)
+        try:
+            with fits.open(path) as hdus:
+                hdu = hdus["ATTHK"]
+                columns = {c.name: column(hdu, c.name, path.name).astype(float) for c in ATTHK_COLUMNS}
+                header = {**hdu.header, **hdus[0].header}
+        except (OSError, KeyError) as err:
+            raise TaskError("noAtthkgenFile", f"{path}: not an attitude file of atthkgen ({err})") from err
+        names = [prefix + c.name for c in ATTHK_COLUMNS[1:] for prefix in "AM"]
+        missing = [
+            n for n in ("MAHFRA", "MAHFDEC", "MAHFPA", "AAHFRA", "AAHFDEC", "AAHFPA") if n not in header
+        ]
+        if missing:
+            raise TaskError("badPntValues", f"{path}: no keyword {', '.join(missing)}")
+        names += ["NATT", "NGAHF", "NGOM", "NGAHFOM"]
+        return cls(columns, {n: header[n] for n in names if n in header})
+
+
+def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float = 1.0) -> AttHk:
+    """Sample an attitude from ``start_s`` to ``stop_s`` [mission time] every ``step_s``.
+
+    Rows without a trustworthy attitude hold NaN and do not count in the statistics. There being no
+    attitude from the optical monitor, its columns repeat those of the history file.
+
+    Raises
+    ------
+    TaskError
+        No trustworthy attitude at all, or an empty interval.
+    """
+    if not (step_s > 0 and stop_s > start_s):
+        raise TaskError(
+            "badTimeRange", f"attitude from {start_s} to {stop_s} s in steps of {step_s} s: no interval"
+        )
+    time = start_s + step_s * np.arange(int(np.floor((stop_s - start_s) / step_s)) + 1)
+    good = attitude.good(time)
+    if not good.any():
+        raise TaskError(
+            "noAttitude",
+            f"no attitude record within {MAX_DISTANCE_S:g} s of the interval {start_s:.1f} to {stop_s:.1f} s",
+        )
+    values = [np.where(good, v, np.nan) for v in attitude.at(time)]
+    columns: dict[str, FloatArray] = {"TIME": time}
+    columns.update(zip(("AHFRA", "AHFDEC", "AHFPA"), values, strict=True))
+    columns.update(zip(("OMRA", "OMDEC", "OMPA"), (v.copy() for v in values), strict=True))
+    median = (_circular(values[0][good], np.median), float(np.median(values[1][good])))
+    distance = separation_deg(values[0], values[1], *median)
+    columns["DAHFPNT"], columns["DOMPNT"] = distance, distance.copy()
+    columns["DAHFOM"] = np.where(good, 0.0, np.nan)
+    keywords: dict[str, Any] = {}
+    for name, series in list(columns.items())[1:]:
+        angle = name.endswith(("RA", "PA"))
+        for prefix, statistic in (("A", np.mean), ("M", np.median)):
+            chosen = series[good]
+            keywords[prefix + name] = _circular(chosen, statistic) if angle else float(statistic(chosen))
+    n = int(good.sum())
+    keywords.update({"NATT": len(time), "NGAHF": n, "NGOM": n, "NGAHFOM": n})
+    return AttHk(columns, keywords)
+
+
+def atthk_keywords(keywords: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """The statistics as header cards with comments."""
+    cards = {}
+    for name, value in keywords.items():
+        if name.startswith("N"):
+            comment = "number of samples" if name == "NATT" else "number of good samples"
+        else:
+            comment = f"[deg] {'mean' if name[0] == 'A' else 'median'} of {name[1:]}"
+        cards[name] = (value, comment)
+    return cards

@@ -1,0 +1,362 @@
+"""Geometry of the EPIC cameras: RAW pixels, detector plane, telescope angles and the sky.
+
+Coordinates (CAL handbook, "coordinate systems"; values and conventions fitted to real results of
+``ecoordconv``):
+
+RAWX, RAWY
+    pixel numbers from 1, integers at pixel centres.
+DETX, DETY
+    detector plane in 0.05 arcsec, as angles: the direction of a sky source is proportional to
+    (tan DETX, tan DETY, 1) in the camera's frame.
+theta, phi
+    angle from the telescope's optical axis [arcsec] and azimuth [rad], phi = 0 towards the position
+    angle PA of the spacecraft and growing towards PA - 90 deg.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.event.eventlist import EVENT_COLUMNS, UNIT_ARCSEC
+from daxa.xmm.sky.tangent import direction, local_frame, position
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration, Table
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+_UNIT_RAD = np.deg2rad(UNIT_ARCSEC / 3600.0)
+
+
+def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
+    """Passive 3-2-1 rotation R1(psi) R2(theta) R3(phi); its rows are the new axes in the old frame."""
+    a, b, c = np.deg2rad([phi_deg, theta_deg, psi_deg])
+    r3 = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    r2 = np.array([[np.cos(b), 0, -np.sin(b)], [0, 1, 0], [np.sin(b), 0, np.cos(b)]])
+    r1 = np.array([[1, 0, 0], [0, np.cos(c), np.sin(c)], [0, -np.sin(c), np.cos(c)]])
+    return r1 @ r2 @ r3
+
+
+def euler_angles(matrix: npt.ArrayLike) -> tuple[float, float, float]:
+    """Angles phi, theta, psi [deg] of a rotation; inverse of :func:`euler_matrix`."""
+    m = np.asarray(matrix, float)
+    theta = -np.arcsin(np.clip(m[0, 2], -1, 1))
+    phi = np.arctan2(m[0, 1], m[0, 0])
+    psi = np.arctan2(m[1, 2], m[2, 2])
+    return tuple(float(v) for v in np.rad2deg([phi, theta, psi]))  # type: ignore[return-value]
+
+
+def attitude_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.ArrayLike) -> FloatArray:
+    """Spacecraft axes in J2000 as rows (..., 3, 3): viewing direction, position angle PA + 90 deg, PA."""
+    frame = local_frame(ra_deg, dec_deg)
+    pa = np.deg2rad(np.asarray(pa_deg, float))[..., None]
+    view, east, north = frame[..., 0, :], frame[..., 1, :], frame[..., 2, :]
+    view, along = np.broadcast_arrays(view, north * np.cos(pa) + east * np.sin(pa))
+    across = np.broadcast_to(-north * np.sin(pa) + east * np.cos(pa), view.shape)
+    return np.stack([view, across, along], axis=-2)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Union of intersections of circles and boxes in DETX, DETY (FOV and CORNER of LINCOORD)."""
+
+    shapes: tuple[tuple[int, bool, str, float, float, float, float, float], ...]
+
+    @classmethod
+    def from_table(cls, table: Table) -> Region:
+        """Region rows: SHAPE (``!`` negates), X, Y, R, ROTANG, COMPONENT."""
+        shapes = []
+        for i in range(table.n_rows):
+            name = str(table["SHAPE"][i]).strip().upper()
+            kind = name.lstrip("!")
+            if kind not in ("CIRCLE", "BOX"):
+                raise UnknownLayout(f"{table.where}: SHAPE {name!r} is not one of CIRCLE, BOX")
+            r = table["R"][i]
+            shapes.append(
+                (
+                    int(table["COMPONENT"][i]), name.startswith("!"), kind, float(table["X"][i]),
+                    float(table["Y"][i]), float(r[0]), float(r[1]), float(table["ROTANG"][i]),
+                )
+            )  # fmt: skip
+        return cls(tuple(shapes))
+
+    def contains(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
+        """Which positions lie inside."""
+        detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
+        result = np.zeros(detx.shape, dtype=bool)
+        for component in sorted({shape[0] for shape in self.shapes}):
+            inside = np.ones(detx.shape, dtype=bool)
+            for _, negated, kind, x, y, r1, r2, angle in (s for s in self.shapes if s[0] == component):
+                dx, dy = detx - x, dety - y
+                if kind == "CIRCLE":
+                    within = dx * dx + dy * dy <= r1 * r1
+                else:
+                    if angle:
+                        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+                        dx, dy = c * dx + s * dy, -s * dx + c * dy
+                    within = (np.abs(dx) <= r1) & (np.abs(dy) <= r2)
+                inside &= within != negated
+            result |= inside
+        return result
+
+
+class CameraGeometry:
+    """Positions of one camera's pixels, on the detector and on the sky, at one epoch.
+
+    Attributes
+    ----------
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    ccds
+        CCD numbers.
+    optical_axis
+        DETX, DETY of the telescope's optical axis.
+    boresight
+        Rotation from the spacecraft frame (view, PA + 90 deg, PA) to the camera's (axis, +DETX, +DETY).
+    """
+
+    def __init__(
+        self,
+        instrument: str,
+        pixels: dict[tuple[int, int], tuple[FloatArray, FloatArray]],
+        boresight: FloatArray,
+        field_of_view: Region,
+        corner: Region | None = None,
+        optics: tuple[int, float, float] | None = None,
+    ) -> None:
+        self.instrument = instrument
+        self.ccds = np.array(sorted({ccd for ccd, _ in pixels}))
+        self.boresight = boresight
+        self.field_of_view = field_of_view
+        self.corner = corner
+        columns = {c.name: c for c in EVENT_COLUMNS[instrument.rstrip("12"), "IMAGING"]}
+        self._shape = int(columns["RAWX"].maximum), int(columns["RAWY"].maximum)  # type: ignore[arg-type]
+        size = int(self.ccds[-1]) + 1
+        nodes = 1 + max(node for _, node in pixels)
+        # Rows of matrices for CCDs or nodes that do not exist stay NaN.
+        self._matrix = np.full((size, nodes, 2, 2), np.nan)
+        self._origin = np.full((size, nodes, 2), np.nan)
+        for (ccd, node), (matrix, origin) in pixels.items():
+            self._matrix[ccd, node], self._origin[ccd, node] = matrix, origin
+        self.optical_axis = (0.0, 0.0)
+        if optics is not None:
+            x, y = self.raw_to_det(*optics)
+            self.optical_axis = float(x), float(y)
+        # phi counts from the spacecraft's PA: which detector axes lie along it, to a quarter turn.
+        turn = np.round(np.arctan2(boresight[1, 2], boresight[1, 1]) / (np.pi / 2)) * (np.pi / 2)
+        c, s = np.round(np.cos(turn)), np.round(np.sin(turn))
+        self._across, self._along = np.array([c, -s]), np.array([s, c])
+
+    @classmethod
+    def from_calibration(
+        cls, cal: Calibration, instrument: str, time_s: float, *, chip_temperature_k: float | None = None
+    ) -> CameraGeometry:
+        """Geometry from LINCOORD, MISCDATA and BORESIGHT.
+
+        Parameters
+        ----------
+        time_s
+            Mission time for the slow changes of the boresight.
+        chip_temperature_k
+            Apply the thermal contraction of the chips (about their centres) at this temperature; by
+            default the alignment data are used as they are.
+
+        Raises
+        ------
+        MissingConstituent, UnknownLayout
+            The calibration lacks something.
+        """
+        lincoord = cal.constituent(instrument, "LINCOORD")
+        table = lincoord.table("LINCOORD")
+
+        def number(name: str) -> float:
+            return float(lincoord.keyword(name, "LINCOORD"))
+
+        px, py = number("MM_PX_X"), number("MM_PX_Y")
+        shift = np.array([number("CC12_TX"), number("CC12_TY")])
+        scale = np.array([number("ARC_MM_X"), number("ARC_MM_Y")]) / UNIT_ARCSEC
+        stretch = 1.0
+        if chip_temperature_k is not None:
+            stretch += number("EXP_CHIP") * (chip_temperature_k - number("R_CHIP_T"))
+        pixels = {}
+        for i in range(table.n_rows):
+            c, s = np.cos(table["PHI0"][i]), np.sin(table["PHI0"][i])
+            c, s = (0.0 if abs(v) < 1e-12 else v for v in (c, s))
+            turn = np.array([[c, -s], [s, c]]) * np.array([px, py]) * stretch
+            raw0 = np.array([table["RAWX0"][i], table["RAWY0"][i]])
+            centre = np.array([table["X0"][i], table["Y0"][i]])
+            pixels[int(table["CCD_ID"][i]), int(table["NODE_ID"][i])] = (
+                scale[:, None] * turn,
+                scale * (centre - turn @ raw0 + shift),
+            )
+        if not pixels:
+            raise UnknownLayout(f"{table.where}: no rows")
+        corner = Region.from_table(lincoord.table("CORNER")) if "CORNER" in lincoord else None
+        optics = (
+            int(cal.misc(instrument, "OPTICS_CCD")),
+            cal.misc(instrument, "OPTICS_X"),
+            cal.misc(instrument, "OPTICS_Y"),
+        )
+        return cls(
+            instrument,
+            pixels,
+            boresight_matrix(cal, instrument, time_s),
+            Region.from_table(lincoord.table("FOV")),
+            corner,
+            optics,
+        )
+
+    def shape(self, ccd: int) -> tuple[int, int]:
+        """Number of columns and rows of a CCD."""
+        if ccd not in self.ccds:
+            raise ValueError(f"{self.instrument} has no CCD {ccd}")
+        return self._shape
+
+    # --- pixels and the detector plane ---
+
+    def raw_to_det(
+        self, ccd: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike, node: npt.ArrayLike = 0
+    ) -> tuple[FloatArray, FloatArray]:
+        """DETX, DETY (real-valued) of pixels; integers are pixel centres.
+
+        Raises
+        ------
+        ValueError
+            The calibration has no such CCD or read-out node.
+        """
+        ccd, node = np.asarray(ccd, dtype=np.intp), np.asarray(node, dtype=np.intp)
+        rawx, rawy = np.asarray(rawx, float), np.asarray(rawy, float)
+        size, nodes = self._matrix.shape[:2]
+        if np.any((ccd < 0) | (ccd >= size)) or np.any((node < 0) | (node >= nodes)):
+            raise ValueError(f"{self.instrument}: no such CCD or node; CCDs are {self.ccds.tolist()}")
+        m, origin = self._matrix[ccd, node], self._origin[ccd, node]
+        if np.isnan(origin).any():
+            raise ValueError(f"{self.instrument}: no such CCD or node; CCDs are {self.ccds.tolist()}")
+        return (
+            m[..., 0, 0] * rawx + m[..., 0, 1] * rawy + origin[..., 0],
+            m[..., 1, 0] * rawx + m[..., 1, 1] * rawy + origin[..., 1],
+        )
+
+    def _to_pixel(self, ccd: int, detx: FloatArray, dety: FloatArray) -> tuple[FloatArray, FloatArray]:
+        inverse = np.linalg.inv(self._matrix[ccd, 0])
+        dx, dy = detx - self._origin[ccd, 0, 0], dety - self._origin[ccd, 0, 1]
+        return inverse[0, 0] * dx + inverse[0, 1] * dy, inverse[1, 0] * dx + inverse[1, 1] * dy
+
+    def det_to_raw(
+        self, detx: npt.ArrayLike, dety: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+        """CCD and real-valued RAWX, RAWY (primary node) of detector positions.
+
+        Returns
+        -------
+        ccd, rawx, rawy
+            ``ccd`` is 0 (RAW NaN) where there is no pixel. Where CCDs overlap the lowest number wins.
+        """
+        detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
+        number = np.zeros(detx.shape, dtype=np.int64)
+        rawx, rawy = np.full(detx.shape, np.nan), np.full(detx.shape, np.nan)
+        for ccd in self.ccds.tolist():
+            nx, ny = self._shape
+            x, y = self._to_pixel(ccd, detx, dety)
+            here = (number == 0) & (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
+            number[here], rawx[here], rawy[here] = ccd, x[here], y[here]
+        return number, rawx, rawy
+
+    def in_fov(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
+        """Which detector positions lie in the field of view."""
+        return self.field_of_view.contains(detx, dety)
+
+    def in_corner(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
+        """Which detector positions lie in the dark corners used for the particle background.
+
+        Without a CORNER table (pn): everything outside the field of view.
+        """
+        if self.corner is None:
+            return ~self.in_fov(detx, dety)
+        return self.corner.contains(detx, dety)
+
+    # --- the telescope ---
+
+    def det_to_tel(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Off-axis angle theta [arcsec] and azimuth phi [rad, 0 to 2 pi]."""
+        u = UNIT_ARCSEC * (np.asarray(detx, float) - self.optical_axis[0])
+        v = UNIT_ARCSEC * (np.asarray(dety, float) - self.optical_axis[1])
+        along = u * self._along[0] + v * self._along[1]
+        across = u * self._across[0] + v * self._across[1]
+        return np.hypot(u, v), np.arctan2(-across, along) % (2 * np.pi)
+
+    def tel_to_det(
+        self, theta_arcsec: npt.ArrayLike, phi_rad: npt.ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """DETX, DETY of telescope angles; inverse of :meth:`det_to_tel`."""
+        theta, phi = np.asarray(theta_arcsec, float), np.asarray(phi_rad, float)
+        along, across = theta * np.cos(phi), -theta * np.sin(phi)
+        u = along * self._along[0] + across * self._across[0]
+        v = along * self._along[1] + across * self._across[1]
+        return u / UNIT_ARCSEC + self.optical_axis[0], v / UNIT_ARCSEC + self.optical_axis[1]
+
+    # --- the sky ---
+
+    def to_sky_matrix(
+        self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.ArrayLike
+    ) -> FloatArray:
+        """Rotation (..., 3, 3) that takes camera vectors (axis, +DETX, +DETY) to J2000 for an attitude."""
+        return np.swapaxes(self.boresight @ attitude_frame(ra_deg, dec_deg, pa_deg), -1, -2)
+
+    def det_to_sky(
+        self,
+        detx: npt.ArrayLike,
+        dety: npt.ArrayLike,
+        ra_pnt_deg: npt.ArrayLike,
+        dec_pnt_deg: npt.ArrayLike,
+        pa_deg: npt.ArrayLike,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Right ascension and declination [deg] of detector positions, for an attitude [deg]."""
+        vectors = camera_vectors(detx, dety)
+        rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
+        return position(np.einsum("...ij,...j->...i", rotation, vectors))
+
+    def sky_to_det(
+        self,
+        ra_deg: npt.ArrayLike,
+        dec_deg: npt.ArrayLike,
+        ra_pnt_deg: npt.ArrayLike,
+        dec_pnt_deg: npt.ArrayLike,
+        pa_deg: npt.ArrayLike,
+    ) -> tuple[FloatArray, FloatArray]:
+        """DETX, DETY of sky positions, for an attitude [deg]; NaN behind the telescope."""
+        rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
+        v = np.einsum("...ji,...j->...i", rotation, direction(ra_deg, dec_deg))
+        depth = np.where(v[..., 0] > 0, v[..., 0], np.nan)
+        return np.arctan(v[..., 1] / depth) / _UNIT_RAD, np.arctan(v[..., 2] / depth) / _UNIT_RAD
+
+
+def camera_vectors(detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
+    """Directions (axis, +DETX, +DETY) of detector positions, not normalised; shape (..., 3)."""
+    x, y = np.broadcast_arrays(
+        np.tan(np.asarray(detx, float) * _UNIT_RAD), np.tan(np.asarray(dety, float) * _UNIT_RAD)
+    )
+    return np.stack([np.ones_like(x), x, y], axis=-1)
+
+
+def boresight_matrix(cal: Calibration, instrument: str, time_s: float) -> FloatArray:
+    """Rotation from the spacecraft frame to a camera's frame at a mission time (XMM_BORESIGHT)."""
+    constituent = cal.constituent("XMM", "BORESIGHT")
+    table = constituent.table("BORESIGHT")
+    rows = np.flatnonzero(np.char.strip(table["INSTRUMENT_ID"]) == instrument)
+    if len(rows) != 1:
+        raise UnknownLayout(f"{table.where}: {len(rows)} rows for {instrument}")
+    angles: list[Any] = []
+    offsets = constituent.table(f"{instrument}_ANGVAR") if f"{instrument}_ANGVAR" in constituent else None
+    for name in ("PHI", "THETA", "PSI"):
+        value = float(table[f"EULER_{name}"][rows[0]])
+        if offsets is not None and offsets.n_rows:
+            value += float(np.interp(time_s, offsets["TIME"], offsets[f"DELTA_{name}"])) / 3600.0
+        angles.append(value)
+    return euler_matrix(*angles)
