@@ -120,7 +120,7 @@ def write_qdp(
 
 
 def _plot(path: Path, fit: flares.FlareFit, time_s: np.ndarray, rate: np.ndarray, title: str) -> None:
-    from daxa.xmm.image.plots import plot_flares
+    from daxa.xmm.screen.plots import plot_flares
 
     plot_flares(path, fit, time_s, rate, title)
 

@@ -1,4 +1,4 @@
-"""Every picture the engine draws: quick looks of images, and the flare screening."""
+"""The picture of the flare screening."""
 
 from __future__ import annotations
 
@@ -63,51 +63,4 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
         ylabel="samples",
         title=f"centre {fit.centre:.3f}, sigma {fit.sigma:.3f} ct/s",
     )
-    _save(figure, path)
-
-
-def plot_sky_image(
-    path: Path,
-    image: np.ndarray,
-    header: Any,
-    title: str,
-    *,
-    unit: str = "counts",
-    smooth_pixels: float = 1.0,
-) -> None:
-    """A sky image with its coordinate grid.
-
-    Parameters
-    ----------
-    path
-        PNG file to write.
-    image : (ny, nx) array
-        The image; NaN and pixels outside the field are left blank.
-    header
-        FITS header with the celestial WCS.
-    smooth_pixels
-        Gaussian sigma of the smoothing, in pixels; 0 for none.
-    """
-    from astropy.visualization import AsinhStretch, ImageNormalize
-    from astropy.wcs import WCS
-    from scipy.ndimage import gaussian_filter
-
-    data = np.nan_to_num(np.asarray(image, float))
-    if smooth_pixels:
-        data = gaussian_filter(data, smooth_pixels)
-    positive = data[data > 0]
-    top = float(np.percentile(positive, 99.7)) if positive.size else 1.0
-    figure = _figure(7.2, 6.4)
-    axes = figure.add_subplot(projection=WCS(header, naxis=2))
-    shown = axes.imshow(
-        np.where(data > 0, data, np.nan),
-        origin="lower",
-        cmap="inferno",
-        norm=ImageNormalize(vmin=0, vmax=top, stretch=AsinhStretch(0.03)),
-        interpolation="nearest",
-    )
-    axes.set_facecolor("black")
-    axes.grid(color="white", alpha=0.2, ls=":")
-    axes.set(xlabel="right ascension (FK5)", ylabel="declination", title=title)
-    figure.colorbar(shown, ax=axes, label=unit, shrink=0.85)
     _save(figure, path)
