@@ -1,0 +1,337 @@
+"""Bad pixels of the pn: finding them in an exposure, and joining them with those already known.
+
+Source: manuals of badpixfind and badpix; thresholds as parameters of those tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+#: Size of a CCD: columns, rows.
+SHAPE = (64, 200)
+HOT, FLICKERING, DEAD = 1, 2, 3
+ON_BOARD, IN_CCF, FOUND = 1, 2, 3
+#: Type letters of the CCF for dead and insensitive pixels; all others are bright.
+_DEAD_LETTERS = frozenset("DP123456789")
+#: Chance of a false alarm per pixel; a camera has 150,000.
+_CHANCE = 1e-8
+#: Events that make a time series long enough for the chi-squared test.
+_MANY_EVENTS = 50
+_TIME_BINS = 20
+
+
+class BadPixel(NamedTuple):
+    """A stretch of bad pixels along one column: TYPE 1 hot, 2 flickering, 3 dead; BADFLAG 1 on board, 2 CCF, 3
+    found in this exposure."""
+
+    rawx: int
+    rawy: int
+    kind: int
+    yextent: int
+    badflag: int
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """Parameters of badpixfind with their names and defaults there; rates per pixel [counts/s]."""
+
+    hithresh: float = 0.0045
+    hicolthresh: float = 0.00105
+    withsearchbadcolumn: bool = True
+    narrowerthanpsf: float = 1.5
+    backgroundrate: float = 0.00011
+    cellsize: int = 2
+    flickerksthresh: float = 0.55
+    flickerchisqthresh: float = 15.0
+
+
+def psf_core_share(core_arcsec: float, slope: float, pixel_arcsec: float, cellsize: int) -> float:
+    """Largest share of a point source's counts in a box of pixels that falls on its central pixel.
+
+    Parameters
+    ----------
+    core_arcsec, slope
+        King profile (1 + (r / core)^2)^-slope.
+    pixel_arcsec
+        Size of a pixel.
+    cellsize
+        Half-width of the box, without the central pixel.
+    """
+    fine = 15
+    half = (2 * cellsize + 1) / 2
+    axis = ((np.arange((2 * cellsize + 1) * fine) + 0.5) / fine - half) * pixel_arcsec
+    x, y = np.meshgrid(axis, axis)
+    profile = (1 + (x**2 + y**2) / core_arcsec**2) ** -slope
+    centre = (np.abs(x) < pixel_arcsec / 2) & (np.abs(y) < pixel_arcsec / 2)
+    return float(profile[centre].sum() / profile.sum())
+
+
+def find_bad_pixels(
+    rawx: npt.ArrayLike,
+    rawy: npt.ArrayLike,
+    time_s: npt.ArrayLike,
+    exposure_s: float,
+    core_share: float,
+    *,
+    known: npt.NDArray[np.bool_] | None = None,
+    limits: SearchLimits | None = None,
+) -> list[BadPixel]:
+    """Search one CCD for hot and flickering pixels and hot columns.
+
+    Parameters
+    ----------
+    rawx, rawy, time_s
+        Single pixels in the search's energy band: column (1..64), row (1..200), time.
+    exposure_s
+        Good time of the CCD [s].
+    core_share
+        Share of a point source on its central pixel (:func:`psf_core_share`).
+    known
+        Pixels (64, 200) that are known to be bad and left out.
+    limits
+        Thresholds.
+
+    Notes
+    -----
+    A pixel is hot if its rate exceeds ``hithresh`` and its excess over the surroundings is more compact
+    than ``narrowerthanpsf`` times a point source, beyond the Poisson scatter of both. It is called
+    flickering if its events bunch in time (KS distance or, with many events, reduced chi squared). Columns
+    likewise, both halves on their own, so that a bright source does not make its column bad.
+    """
+    limits = limits or SearchLimits()
+    x, y = np.asarray(rawx, np.int64) - 1, np.asarray(rawy, np.int64) - 1
+    time = np.asarray(time_s, float)
+    if exposure_s <= 0 or not len(x):
+        return []
+    counts = np.bincount(x * SHAPE[1] + y, minlength=SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    good = np.ones(SHAPE, bool) if known is None else ~known
+    rows = np.flatnonzero(counts.any(axis=0))
+    good[:, : rows[0]] = good[:, rows[-1] + 1 :] = False
+
+    found = []
+    if limits.withsearchbadcolumn:
+        for column, kind in _hot_columns(counts, good, exposure_s, limits):
+            found.append(BadPixel(column + 1, int(rows[0]) + 1, kind, int(rows[-1] - rows[0]) + 1, FOUND))
+            good[column] = False
+    order = np.argsort(x * SHAPE[1] + y, kind="stable")
+    begin = np.searchsorted((x * SHAPE[1] + y)[order], np.arange(SHAPE[0] * SHAPE[1] + 1))
+    for column, row in _hot_pixels(counts, good, exposure_s, core_share, limits):
+        pixel = column * SHAPE[1] + row
+        kind = _kind(time[order[begin[pixel] : begin[pixel + 1]]], time, limits)
+        found.append(BadPixel(column + 1, row + 1, kind, 1, FOUND))
+    return join_rows(found)
+
+
+def _hot_pixels(
+    counts: npt.NDArray[np.int64],
+    good: npt.NDArray[np.bool_],
+    exposure_s: float,
+    core_share: float,
+    limits: SearchLimits,
+) -> Iterable[tuple[int, int]]:
+    from scipy.ndimage import uniform_filter
+    from scipy.stats import poisson
+
+    good = good.copy()
+    size = 2 * limits.cellsize + 1
+    area = float(size * size)
+    share = min(limits.narrowerthanpsf * core_share, 0.95)
+    floor = limits.backgroundrate * exposure_s
+    while True:
+        usable = np.where(good, counts, 0).astype(float)
+        n_box = uniform_filter(good.astype(float), size, mode="constant") * area - good
+        in_box = uniform_filter(usable, size, mode="constant") * area - usable
+        wide_n = uniform_filter(good.astype(float), 4 * size + 1, mode="constant")
+        wide = uniform_filter(np.minimum(usable, _clip_level(usable[good])), 4 * size + 1, mode="constant")
+        background = np.divide(wide, wide_n, out=np.zeros(SHAPE), where=wide_n > 0)
+        n_box = np.maximum(n_box, 1.0)
+        # What the neighbours may hold at most, and the peak that a point source would add to them.
+        around = in_box + 3.0 * np.sqrt(in_box + 1.0)
+        level = np.maximum(np.maximum(background, floor), in_box / n_box)
+        allowed = level + share / (1 - share) * np.maximum(around - n_box * background, 0.0)
+        hot = good & (counts > limits.hithresh * exposure_s) & (poisson.sf(counts - 1, allowed) < _CHANCE)
+        if not hot.any():
+            return
+        # A hot pixel hides its hot neighbours: take the brightest of a box, look again.
+        for column, row in np.argwhere(hot):
+            box = np.s_[max(column - 1, 0) : column + 2, max(row - 1, 0) : row + 2]
+            if counts[column, row] >= (counts[box] * good[box]).max():
+                good[column, row] = False
+                yield int(column), int(row)
+
+
+def _clip_level(values: npt.NDArray[np.float64]) -> float:
+    """Counts beyond which a pixel says nothing about the background."""
+    if not len(values):
+        return 0.0
+    typical = max(float(np.median(values)), float(values.mean()) / 2)
+    return typical + 5 * np.sqrt(typical + 1)
+
+
+def _hot_columns(
+    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
+) -> list[tuple[int, int]]:
+    from scipy.stats import poisson
+
+    rows = np.flatnonzero(good.any(axis=0))
+    if not len(rows):
+        return []
+    middle = (rows[0] + rows[-1] + 1) // 2
+    is_hot = np.ones(SHAPE[0], bool)
+    for part in (slice(rows[0], middle), slice(middle, rows[-1] + 1)):
+        usable, n_good = good[:, part], good[:, part].sum(axis=1)
+        level = _clip_level(counts[:, part][usable]) if usable.any() else 0.0
+        total = np.where(usable, counts[:, part], 0).sum(axis=1)
+        # A single hot pixel is no hot column.
+        clipped = np.where(usable, np.minimum(counts[:, part], 5 * level), 0).sum(axis=1)
+        rate = np.divide(clipped, n_good * exposure_s, out=np.zeros(SHAPE[0]), where=n_good > 0)
+        expected = np.zeros(SHAPE[0])
+        for column in range(SHAPE[0]):
+            beside = [
+                c
+                for d in range(1, limits.cellsize + 1)
+                for c in (column - d, column + d)
+                if 0 <= c < SHAPE[0] and n_good[c]
+            ]
+            if beside and n_good[column]:
+                per_pixel = np.median(total[beside] / n_good[beside])
+                expected[column] = per_pixel * n_good[column]
+        allowed = limits.narrowerthanpsf * (expected + 3 * np.sqrt(expected + 1))
+        is_hot &= (n_good > 0) & (rate > limits.hicolthresh) & (poisson.sf(clipped - 1, allowed) < _CHANCE)
+    return [(int(c), HOT) for c in np.flatnonzero(is_hot)]
+
+
+def _kind(events: npt.NDArray[np.float64], everything: npt.NDArray[np.float64], limits: SearchLimits) -> int:
+    """Whether a pixel's events bunch in time, compared with those of the whole CCD."""
+    everything = np.sort(everything)
+    # In this measure the CCD's own events are uniform, so that flares and gaps do not count.
+    position = np.searchsorted(everything, np.sort(events), side="right") / len(everything)
+    n = len(position)
+    if n >= _MANY_EVENTS:
+        seen = np.histogram(position, _TIME_BINS, (0, 1))[0]
+        chi2 = np.sum((seen - n / _TIME_BINS) ** 2) / (n / _TIME_BINS) / (_TIME_BINS - 1)
+        return FLICKERING if chi2 > limits.flickerchisqthresh else HOT
+    steps = np.arange(n + 1) / n
+    distance = max(np.max(steps[1:] - position), np.max(position - steps[:-1]))
+    return FLICKERING if distance > limits.flickerksthresh else HOT
+
+
+def join_rows(pixels: Iterable[BadPixel]) -> list[BadPixel]:
+    """Join stretches of one kind and origin that follow each other in a column."""
+    joined: list[BadPixel] = []
+    for pixel in sorted(pixels, key=lambda p: (p.rawx, p.kind, p.badflag, p.rawy)):
+        last = joined[-1] if joined else None
+        if (
+            last
+            and (last.rawx, last.kind, last.badflag) == (pixel.rawx, pixel.kind, pixel.badflag)
+            and last.rawy + last.yextent >= pixel.rawy
+        ):
+            end = max(last.rawy + last.yextent, pixel.rawy + pixel.yextent)
+            joined[-1] = last._replace(yextent=end - last.rawy)
+        else:
+            joined.append(pixel)
+    return sorted(joined)
+
+
+def known_bad_pixels(cal: Calibration, ccd: int, *, uplinked: bool, other: bool) -> list[BadPixel]:
+    """Bad pixels of a CCD in EPN_BADPIX: those removed on board and the others.
+
+    Parameters
+    ----------
+    uplinked, other
+        Which of the two kinds to return (getuplnkbadpix, getotherbadpix).
+    """
+    table = cal.constituent("EPN", "BADPIX").table("BADPIX")
+    found = []
+    for i in np.flatnonzero(np.asarray(table["CCD_ID"]) == ccd):
+        on_board = bool(table["UPLINKED"][i])
+        if uplinked if on_board else other:
+            kind = DEAD if str(table["TYPE"][i]).strip() in _DEAD_LETTERS else HOT
+            found.append(
+                BadPixel(
+                    int(table["RAWX"][i]),
+                    int(table["RAWY"][i]),
+                    kind,
+                    int(table["YEXTENT"][i]),
+                    ON_BOARD if on_board else IN_CCF,
+                )
+            )
+    return sorted(found)
+
+
+def merge_bad_pixels(*sets: Iterable[BadPixel]) -> list[BadPixel]:
+    """One list in which no pixel occurs twice.
+
+    An entry of an earlier origin (on board, CCF, found) wins; among those of one origin hot wins over
+    dead, dead over flickering. Stretches are split where another entry takes precedence.
+    """
+    rank = {HOT: 0, DEAD: 1, FLICKERING: 2}
+    taken = np.zeros(SHAPE, bool)
+    merged = []
+    for pixel in sorted((p for s in sets for p in s), key=lambda p: (p.badflag, rank[p.kind], p)):
+        if not 1 <= pixel.rawx <= SHAPE[0]:
+            continue
+        rows = np.arange(max(pixel.rawy, 1), min(pixel.rawy + pixel.yextent, SHAPE[1] + 1))
+        free = rows[~taken[pixel.rawx - 1, rows - 1]]
+        taken[pixel.rawx - 1, free - 1] = True
+        for run in np.split(free, np.flatnonzero(np.diff(free) > 1) + 1):
+            if len(run):
+                merged.append(pixel._replace(rawy=int(run[0]), yextent=len(run)))
+    return join_rows(merged)
+
+
+@dataclass(frozen=True)
+class BadPixelMap:
+    """Maps (64, 200) of one CCD.
+
+    Attributes
+    ----------
+    bad
+        Bad pixels.
+    near_on_board, near_bright, near_dead
+        Neighbours (sharing a side) of pixels removed on board, of bright and of dead ones.
+    """
+
+    bad: npt.NDArray[np.bool_]
+    near_on_board: npt.NDArray[np.bool_]
+    near_bright: npt.NDArray[np.bool_]
+    near_dead: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, pixels: Iterable[BadPixel]) -> BadPixelMap:
+        """The maps of a list of bad pixels."""
+        kinds = {name: np.zeros(SHAPE, bool) for name in ("on_board", "bright", "dead")}
+        for pixel in pixels:
+            name = "on_board" if pixel.badflag == ON_BOARD else "dead" if pixel.kind == DEAD else "bright"
+            kinds[name][pixel.rawx - 1, pixel.rawy - 1 : pixel.rawy - 1 + pixel.yextent] = True
+        bad = kinds["on_board"] | kinds["bright"] | kinds["dead"]
+        return cls(bad, *(_beside(kinds[name]) for name in ("on_board", "bright", "dead")))
+
+
+def _beside(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    near = np.zeros_like(mask)
+    near[1:] |= mask[:-1]
+    near[:-1] |= mask[1:]
+    near[:, 1:] |= mask[:, :-1]
+    near[:, :-1] |= mask[:, 1:]
+    return near
+
+
+def badpix_columns(pixels: Iterable[BadPixel]) -> dict[str, list[int]]:
+    """Columns of the BADPIX extension."""
+    rows = list(pixels)
+    return {
+        "RAWX": [p.rawx for p in rows],
+        "RAWY": [p.rawy for p in rows],
+        "TYPE": [p.kind for p in rows],
+        "YEXTENT": [p.yextent for p in rows],
+        "BADFLAG": [p.badflag for p in rows],
+    }

@@ -1,0 +1,240 @@
+"""From pn amplitudes to energies: column gain, charge-transfer losses, ageing, recombination of patterns.
+
+Source: calibration handbook (EPN_ADUCONV, EPN_CTI), manuals of epevents and calpnalgo. The laws are those
+that :mod:`daxa.xmm.ccf.layout` states beside the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration, Table
+
+FloatArray = npt.NDArray[np.float64]
+
+#: 2000-01-01T00:00:00 in mission time, to the accuracy that a growth over years needs [s].
+_J2000_S = 730 * 86400.0
+_YEAR_S = 365 * 86400.0
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """Energy scale of one CCD in one mode at one time.
+
+    Attributes
+    ----------
+    adu_ev
+        Energy of one adu after the column gain [eV].
+    gain, loss
+        Per column (64): relative gain; share of the charge lost per row at ``reference_ev``.
+    offset
+        Per column (64): extra offset, in the amplitudes as telemetered [adu].
+    reference_ev, slope
+        The loss goes as (E / reference_ev)^slope.
+    ageing_ev
+        Energies of the long-term table [eV], increasing.
+    ageing_start, ageing_now
+        T of the long-term law at these energies, at the first epoch and now.
+    shifts
+        PATTERN -> (energies [eV], energy to add [eV]).
+    """
+
+    adu_ev: float
+    gain: FloatArray
+    loss: FloatArray
+    offset: FloatArray
+    reference_ev: float = 1000.0
+    slope: float = 0.0
+    ageing_ev: FloatArray = field(default_factory=lambda: np.empty(0))
+    ageing_start: FloatArray = field(default_factory=lambda: np.empty(0))
+    ageing_now: FloatArray = field(default_factory=lambda: np.empty(0))
+    shifts: Mapping[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+    @classmethod
+    def from_calibration(
+        cls, cal: Calibration, ccd: int, mode_id: int, time_s: float, *, accuracy: int = 2
+    ) -> EnergyScale:
+        """The scale that EPN_ADUCONV and EPN_CTI give.
+
+        Parameters
+        ----------
+        time_s
+            Mission time of the exposure.
+        accuracy
+            gainctiaccuracy: 0 takes the GAIN of OFFSET_GAIN, 1 and 2 that of GAIN-HIGH.
+
+        Raises
+        ------
+        UnknownLayout
+            A table has no row for this CCD or mode.
+        """
+        aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
+        offsets = aduconv.table("OFFSET_GAIN")
+        gains = aduconv.table("GAIN-HIGH") if accuracy else offsets
+        adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH"))
+        rows = _rows(offsets, CCD_ID=ccd)
+        losses = cti.table("CTI_EXTENDED")
+        of_ccd = _rows(losses, MODE_ID=mode_id, CCD_ID=ccd)
+        loss = np.zeros(64)
+        loss[np.asarray(losses["NODE_ID"])[of_ccd]] = losses["CTI_Y"][of_ccd]
+        ageing_ev, start, now = _ageing(
+            cti.table("LONG_TERM_CTI"), cti.table("LTC_TIMES"), ccd, mode_id, time_s
+        )
+        return cls(
+            adu_ev,
+            np.asarray(gains["GAIN"][_rows(gains, CCD_ID=ccd)[0]], float),
+            loss,
+            np.asarray(offsets["OFFSET"][rows[0]], float),
+            float(cti.keyword("E_REF", "CTI_EXTENDED")),
+            float(cti.keyword("SLOPE", "CTI_EXTENDED")),
+            ageing_ev,
+            start,
+            now,
+            _shifts(cti.table("COMB_EVT_OFFSET"), ccd, mode_id),
+        )
+
+    def pixel_energy(self, amplitude: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) -> FloatArray:
+        """Energy [eV] of single pixels.
+
+        Parameters
+        ----------
+        amplitude
+            Amplitudes [adu] without the column offset, randomised inside their bin if so wished.
+        rawx, rawy
+            Column (1..64) and row (1..200): the charge was moved through ``rawy`` rows.
+        """
+        column = np.asarray(rawx, np.int64) - 1
+        row = np.asarray(rawy, np.float64)
+        energy = self.adu_ev * self.gain[column] * np.asarray(amplitude, np.float64)
+        # Losses of 1 % per row are far beyond any CCD; amplitudes near zero must not reach them.
+        part = self.loss[column] * (np.maximum(energy, 1.0) / self.reference_ev) ** self.slope
+        energy = energy * np.exp(-row * np.log1p(-np.minimum(part, 0.01)))
+        if len(self.ageing_ev):
+            start = np.interp(energy, self.ageing_ev, self.ageing_start)
+            now = np.interp(energy, self.ageing_ev, self.ageing_now)
+            energy = energy * np.exp(row * (np.log1p(-start) - np.log1p(-now)))
+        return energy
+
+    def pattern_shift(self, code: npt.ArrayLike, energy_ev: npt.ArrayLike) -> FloatArray:
+        """Energy [eV] to add to the sum over a pattern, by PATTERN; 0 for patterns without an entry."""
+        code, energy = np.asarray(code), np.asarray(energy_ev, float)
+        shift = np.zeros(len(energy))
+        for pattern, (energies, values) in self.shifts.items():
+            chosen = code == pattern
+            shift[chosen] = np.interp(energy[chosen], energies, values)
+        return shift
+
+    def amplitude_below(self, energy_ev: float) -> float:
+        """An amplitude [adu] whose pixel is below an energy wherever on the CCD it is."""
+        amplitude = np.arange(0.0, 4096.0)
+        # The worst place: the column with the largest gain and loss, the farthest row.
+        gain, loss = self.gain.max(), self.loss.max()
+        worst = EnergyScale(
+            self.adu_ev,
+            np.full(64, gain),
+            np.full(64, loss),
+            self.offset,
+            self.reference_ev,
+            self.slope,
+            self.ageing_ev,
+            self.ageing_start,
+            self.ageing_now,
+        )
+        energy = worst.pixel_energy(
+            amplitude + 0.5, np.ones(len(amplitude), int), np.full(len(amplitude), 200)
+        )
+        above = np.flatnonzero(energy >= energy_ev)
+        return float(above[0]) if len(above) else 4096.0
+
+
+def _rows(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
+    """Rows of a calibration table with the given values; at least one."""
+    match = np.ones(table.n_rows, bool)
+    for name, value in wanted.items():
+        match &= np.asarray(table[name]) == value
+    rows = np.flatnonzero(match)
+    if not len(rows):
+        text = ", ".join(f"{k} {v}" for k, v in wanted.items())
+        raise UnknownLayout(f"{table.where}: no row for {text}")
+    return rows
+
+
+def _ageing(
+    table: Table, times: Table, ccd: int, mode_id: int, time_s: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Energies [eV] of the long-term table, and T at its first epoch and at ``time_s``."""
+    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
+    rows = np.flatnonzero(match)
+    if not len(rows):
+        # Fast modes have no long-term table.
+        return np.empty(0), np.empty(0), np.empty(0)
+    rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
+    year = (time_s - _J2000_S) / _YEAR_S
+    grid = np.asarray(times["TIME"], float).reshape(-1)
+    coefficients = np.asarray(table["T_COEFF"], float)[rows]
+    if coefficients.shape[1] != len(grid):
+        raise UnknownLayout(
+            f"{table.where}: T_COEFF has {coefficients.shape[1]} elements, LTC_TIMES {len(grid)}"
+        )
+    now = np.array([np.interp(year, grid, c) for c in coefficients])
+    return np.asarray(table["ENERGY"], float)[rows] * 1000.0, coefficients[:, 0], now
+
+
+def _shifts(table: Table, ccd: int, mode_id: int) -> dict[int, tuple[FloatArray, FloatArray]]:
+    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
+    pattern = np.asarray(table["PATTERN"])
+    shifts = {}
+    for value in np.unique(pattern[match]):
+        rows = np.flatnonzero(match & (pattern == value))
+        rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
+        shifts[int(value)] = (
+            np.asarray(table["ENERGY"], float)[rows] * 1000.0,
+            np.asarray(table["SHIFT"], float)[rows],
+        )
+    return shifts
+
+
+def out_of_time_rows(
+    rawy: npt.ArrayLike,
+    label: npt.ArrayLike,
+    main: npt.ArrayLike,
+    first_row: int,
+    last_row: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """New rows that move every pattern as a whole to a random place along its column.
+
+    Parameters
+    ----------
+    rawy, label
+        Row and pattern of each pixel.
+    main
+        Per pattern: index of its main pixel.
+    first_row, last_row
+        Range of rows that the events occupy; every pixel of a pattern stays inside it.
+    rng
+        Source of the random numbers.
+
+    Notes
+    -----
+    A charge that arrives during the read-out is assigned a row that depends on the moment, not on the
+    place (epevents manual, option withoutoftime).
+    """
+    rawy, label, main = (np.asarray(v, np.int64) for v in (rawy, label, main))
+    lowest = np.full(len(main), np.iinfo(np.int64).max)
+    highest = np.full(len(main), np.iinfo(np.int64).min)
+    np.minimum.at(lowest, label, rawy)
+    np.maximum.at(highest, label, rawy)
+    # Room below and above the pattern as a whole; a pattern longer than the range stays where it is.
+    down, up = first_row - lowest, last_row - highest
+    shift = np.floor(rng.random(len(main)) * (up - down + 1)).astype(np.int64) + down
+    shift[up < down] = 0
+    return rawy + shift[label]

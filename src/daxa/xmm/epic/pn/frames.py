@@ -1,0 +1,361 @@
+"""Frames of the pn camera: their times, good-time intervals, lost columns and live fractions.
+
+Source: epframes and epexposure manuals; M. Freyberg's note on pn time jumps for the repair of time
+stamps. Only frames that hold events are listed in the auxiliary file; the empty ones between them are
+filled in from the constant frame step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+
+#: Columns of a CCD, each with its own amplifier.
+N_COLUMNS = 64
+#: MIPs in a frame from which mipmethod "com" gives up the whole frame.
+_MIPS_PER_FRAME = 5
+#: Chance of a false alarm that lets a silent gap count as lost telemetry rather than as empty frames.
+_SILENCE = 1e-9
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """Repaired time stamps of the listed frames.
+
+    Attributes
+    ----------
+    stamp_s
+        Time stamps, unwrapped, without jumps, increasing [s].
+    cycle
+        Number of frame periods since the first listed frame.
+    valid
+        False where the stamp is no measurement and could not be recovered exactly.
+    step_s
+        Measured frame period [s].
+    jumps
+        Number of time jumps removed.
+    """
+
+    stamp_s: npt.NDArray[np.float64]
+    cycle: npt.NDArray[np.int64]
+    valid: npt.NDArray[np.bool_]
+    step_s: float
+    jumps: int
+
+
+def frame_clock(
+    number: npt.ArrayLike,
+    stamp_s: npt.ArrayLike,
+    step_s: float,
+    tolerance_s: float,
+    wrap_s: float,
+    valid: npt.ArrayLike | None = None,
+) -> FrameClock:
+    """Unwrap and repair the time stamps of the listed frames of a CCD.
+
+    Parameters
+    ----------
+    number
+        FRAME counters, increasing.
+    stamp_s
+        Time stamps as telemetered, modulo ``wrap_s`` [s].
+    step_s
+        Nominal frame period [s].
+    tolerance_s
+        How far a time difference may be from a multiple of the period (EPN_TIMEJUMPTOL) [s].
+    wrap_s
+        Period after which the counter starts again [s].
+    valid
+        False for stamps known to be no measurement (coarse time 0xFFFF).
+
+    Notes
+    -----
+    A single stamp out of step between two regular ones is replaced. Lasting jumps by a whole
+    number of seconds (+1, or back by 2^n + 1) are taken out of all later stamps. Any other break is a
+    restart of the read-out and stays.
+    """
+    number = np.asarray(number, np.int64)
+    stamp = np.array(stamp_s, np.float64)
+    valid = np.ones(len(stamp), bool) if valid is None else np.array(valid, bool)
+    if not valid.any():
+        return FrameClock(stamp, np.zeros(len(stamp), np.int64), valid, step_s, 0)
+    used = np.flatnonzero(valid)
+    times = stamp[used]
+    times += wrap_s * np.concatenate([[0], np.cumsum(np.diff(times) < -wrap_s / 2)])
+    step = _measured_step(times, step_s, tolerance_s)
+
+    def irregular(dt: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        # Half a fine-time unit of jitter at each end, and a drift of 1e-5 across long silences.
+        off = np.abs(dt - step * np.rint(dt / step))
+        return (dt < step / 2) | (off > tolerance_s + 1e-5 * np.abs(dt))
+
+    jumps = 0
+    if len(times) > 2:
+        bad = irregular(np.diff(times))
+        lone = np.flatnonzero(bad[:-1] & bad[1:]) + 1
+        lone = lone[~irregular(times[lone + 1] - times[lone - 1])]
+        jumps += len(lone)
+        valid[used[lone]] = False
+        keep = np.ones(len(used), bool)
+        keep[lone] = False
+        used, times = used[keep], times[keep]
+    for i in np.flatnonzero(irregular(np.diff(times))) + 1 if len(times) > 1 else ():
+        dt = times[i] - times[i - 1]
+        shift = _jump(dt, step, tolerance_s)
+        if shift or dt < step / 2:
+            # A backward step that no known jump explains: the frame follows its predecessor.
+            times[i:] += shift if shift else step - dt
+            jumps += 1
+    steps = np.maximum(np.rint(np.diff(times) / step).astype(np.int64), 1)
+    cycles = np.concatenate([[0], np.cumsum(steps)])
+    stamp[used] = times
+    cycle = np.zeros(len(stamp), np.int64)
+    cycle[used] = cycles
+    lost = np.flatnonzero(~valid)
+    if len(lost):
+        ahead = np.searchsorted(used, lost)
+        before, after = np.maximum(ahead - 1, 0), np.minimum(ahead, len(used) - 1)
+        inside = (ahead > 0) & (ahead < len(used))
+        span_number = number[used[after]] - number[used[before]]
+        span_cycle = cycles[after] - cycles[before]
+        # Outside the listed range the counter is all there is.
+        guess = cycles[before] + (number[lost] - number[used[before]])
+        rate = np.divide(span_cycle, span_number, out=np.ones(len(lost)), where=span_number > 0)
+        guess[inside] = cycles[before][inside] + np.rint(
+            (number[lost] - number[used[before]])[inside] * rate[inside]
+        ).astype(np.int64)
+        cycle[lost] = guess
+        stamp[lost] = times[before] + (guess - cycles[before]) * step
+        valid[lost] = inside & (span_number == span_cycle)
+    return FrameClock(stamp, cycle, valid, step, jumps)
+
+
+def _measured_step(times: npt.NDArray[np.float64], step_s: float, tolerance_s: float) -> float:
+    """Mean frame period from the stamps that follow each other closely."""
+    dt = np.diff(times)
+    n = np.rint(dt / step_s)
+    near = (n >= 1) & (n <= 20) & (np.abs(dt - n * step_s) <= tolerance_s)
+    if np.count_nonzero(near) < 10:
+        return step_s
+    return float(dt[near].sum() / n[near].sum())
+
+
+def _jump(dt: float, step: float, tolerance: float) -> float:
+    """Seconds to add after an irregular difference ``dt``, 0 if no known kind of jump explains it."""
+    for shift in (-1.0, 1.0, *(2.0**n + 1 for n in range(16))):
+        mended = dt + shift
+        if (
+            step / 2 < mended < max(abs(dt), 64 * step)
+            and abs(mended - step * np.rint(mended / step)) <= tolerance
+        ):
+            return shift
+    return 0.0
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """All frames of a CCD, empty ones included, without those lost to telemetry gaps.
+
+    Attributes
+    ----------
+    cycle
+        Frame periods since the first listed frame, increasing.
+    listed
+        Row of each listed frame.
+    gap
+        Per row: whether time was lost between the row before and this one.
+    """
+
+    cycle: npt.NDArray[np.int64]
+    listed: npt.NDArray[np.int64]
+    gap: npt.NDArray[np.bool_]
+
+
+def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike) -> FrameTable:
+    """Put the empty frames between the listed ones.
+
+    Parameters
+    ----------
+    cycle
+        Frame periods since the first listed frame, increasing.
+    lost
+        Per pair of neighbours: whether the frames between them were lost, not empty.
+    """
+    cycle, lost = np.asarray(cycle, np.int64), np.asarray(lost, bool)
+    if not len(cycle):
+        return FrameTable(cycle, np.empty(0, np.int64), np.empty(0, bool))
+    ahead = np.where(lost, 1, np.diff(cycle))
+    listed = np.concatenate([[0], np.cumsum(ahead)])
+    anchor = np.zeros(listed[-1] + 1, np.int64)
+    anchor[listed[1:]] = 1
+    owner = np.cumsum(anchor)
+    rows = cycle[owner] + np.arange(len(anchor)) - listed[owner]
+    gap = np.zeros(len(rows), bool)
+    gap[listed[1:][lost & (np.diff(cycle) > 1)]] = True
+    return FrameTable(rows, listed, gap)
+
+
+def silent_gaps(cycle: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Gaps too long to be a run of empty frames at the rate of the exposure.
+
+    With a share p of frames occupied, n empty ones in a row have the probability (1 - p)^n.
+    """
+    cycle = np.asarray(cycle, np.int64)
+    if len(cycle) < 2:
+        return np.zeros(0, bool)
+    ahead = np.diff(cycle)
+    # The median spacing is not moved by the gaps themselves.
+    short = ahead[ahead <= 20 * np.median(ahead)]
+    occupied = min(len(short) / short.sum(), 1 - 1e-3)
+    longest = np.log(_SILENCE / len(cycle)) / np.log1p(-occupied)
+    return ahead > max(longest, 3)
+
+
+def counter_record(
+    cycle: npt.ArrayLike, record_cycle: npt.ArrayLike
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Counter record (PNAUX2 row of the quadrant) that each frame belongs to.
+
+    Parameters
+    ----------
+    cycle
+        CYCLE of each frame.
+    record_cycle
+        CYCLE of each record, increasing; a record holds until the next one is due.
+
+    Returns
+    -------
+    index, covered
+        Row of the record, and whether it covers the frame.
+    """
+    cycle, record_cycle = np.asarray(cycle), np.asarray(record_cycle)
+    if not len(record_cycle):
+        return np.zeros(len(cycle), np.int64), np.zeros(len(cycle), bool)
+    period = int(np.median(np.diff(record_cycle))) if len(record_cycle) > 1 else 1
+    index = np.searchsorted(record_cycle, cycle, side="right") - 1
+    covered = (index >= 0) & (cycle - record_cycle[np.maximum(index, 0)] < period)
+    return np.maximum(index, 0), covered
+
+
+def discarded_fraction(discarded_lines: npt.ArrayLike, n_ccds: int, n_frames: int) -> npt.NDArray[np.float64]:
+    """FC1: share of columns left by the rejection of MIPs on board.
+
+    Parameters
+    ----------
+    discarded_lines
+        NDISCLIN: columns of a quadrant discarded in ``n_frames`` cycles (An_MAXFRC).
+    n_ccds
+        Active CCDs of the quadrant.
+    """
+    lines = np.asarray(discarded_lines, np.float64)
+    return np.clip(1.0 - lines / (N_COLUMNS * max(n_ccds, 1) * max(n_frames, 1)), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class MipRejection:
+    """Result of :func:`reject_mips`.
+
+    Attributes
+    ----------
+    associated
+        Per event: it is a MIP or lies in a column given up because of one.
+    lost_columns
+        Per frame: number of columns given up (FDISCLIN).
+    column_counts
+        Per column (64): how often it was given up (DLISAS).
+    """
+
+    associated: npt.NDArray[np.bool_]
+    lost_columns: npt.NDArray[np.int64]
+    column_counts: npt.NDArray[np.int64]
+
+
+def reject_mips(
+    frame: npt.ArrayLike,
+    rawx: npt.ArrayLike,
+    pha: npt.ArrayLike,
+    n_frames: int,
+    threshold: float,
+    method: str = "onboard",
+) -> MipRejection:
+    """Find minimum ionising particles and the columns they spoil.
+
+    Parameters
+    ----------
+    frame, rawx, pha
+        Row of the frame (0 to n_frames - 1), column (1..64) and amplitude of each event.
+    threshold
+        Amplitude [adu] from which an event is a MIP.
+    method
+        ``none``: the MIP itself; ``sas``: its column in that frame; ``onboard``: also the two columns
+        beside it; ``com``: as onboard, and the whole frame from five MIPs on.
+
+    Raises
+    ------
+    ValueError
+        Unknown method.
+    """
+    if method not in ("none", "sas", "com", "onboard"):
+        raise ValueError(f"mipmethod: expected none, sas, com or onboard, got {method!r}")
+    frame, rawx, pha = np.asarray(frame, np.int64), np.asarray(rawx, np.int64), np.asarray(pha)
+    mip = pha >= threshold
+    if method == "none" or not mip.any():
+        return MipRejection(mip, np.zeros(n_frames, np.int64), np.zeros(N_COLUMNS, np.int64))
+    reach = (0,) if method == "sas" else (-1, 0, 1)
+    spoiled = frame[mip], rawx[mip]
+    pairs = [np.stack([spoiled[0], spoiled[1] + d]) for d in reach]
+    if method == "com":
+        full = np.flatnonzero(np.bincount(spoiled[0], minlength=n_frames) >= _MIPS_PER_FRAME)
+        pairs.append(np.stack([np.repeat(full, N_COLUMNS), np.tile(np.arange(1, N_COLUMNS + 1), len(full))]))
+    frames, columns = np.concatenate(pairs, axis=1)
+    inside = (columns >= 1) & (columns <= N_COLUMNS)
+    lost = np.unique(frames[inside] * 128 + columns[inside])
+    key = frame * 128 + rawx
+    at = np.minimum(np.searchsorted(lost, key), len(lost) - 1)
+    return MipRejection(
+        (lost[at] == key) | mip,
+        np.bincount(lost >> 7, minlength=n_frames),
+        np.bincount((lost & 127) - 1, minlength=N_COLUMNS),
+    )
+
+
+def good_times(time_s: npt.ArrayLike, good: npt.ArrayLike, gap: npt.ArrayLike, step_s: float) -> GTI:
+    """Good-time intervals: the full cycles of good frames, joined where frames follow each other.
+
+    Parameters
+    ----------
+    time_s
+        Centre of each frame [s], increasing.
+    good
+        Whether the frame counts.
+    gap
+        Whether time was lost before the frame.
+    step_s
+        Frame period [s].
+    """
+    time, good, gap = np.asarray(time_s, float), np.asarray(good, bool), np.asarray(gap, bool)
+    if not good.any():
+        return GTI()
+    before = np.concatenate([[False], good[:-1]])
+    after = np.concatenate([good[1:], [False]])
+    next_gap = np.concatenate([gap[1:], [True]])
+    first = good & (~before | gap)
+    last = good & (~after | next_gap)
+    return GTI(time[first] - step_s / 2, time[last] + step_s / 2)
+
+
+def out_of_order(frame: npt.ArrayLike, rawy: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Frames whose events do not come in the order of the read-out (row 1 first).
+
+    Parameters
+    ----------
+    frame, rawy
+        Frame and row of the events, in the order of the telemetry.
+    """
+    frame, rawy = np.asarray(frame), np.asarray(rawy)
+    wrong = (frame[1:] == frame[:-1]) & (rawy[1:] < rawy[:-1])
+    return np.unique(frame[1:][wrong])
