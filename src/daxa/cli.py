@@ -1,0 +1,521 @@
+"""The ``daxa`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daxa._version import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Find, download and reduce X-ray observations into organised, science-ready archives.",
+)
+calibration = typer.Typer(no_args_is_help=True, help="Calibration files of the embedded engine.")
+app.add_typer(calibration, name="calibration")
+
+Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+BackendOption = Annotated[
+    str | None, typer.Option("--backend", help="auto, sas or embedded; the configured one by default.")
+]
+InstOption = Annotated[
+    list[str] | None, typer.Option("--inst", help="Instrument (M1, M2, PN); may be repeated.")
+]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"daxa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _print_table(rows: list[dict[str, Any]], title: str = "") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for name in rows[0] if rows else []:
+        numeric = isinstance(rows[0][name], (int, float)) and not isinstance(rows[0][name], bool)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in rows:
+        table.add_row(
+            *("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row.values())
+        )
+    # A pipe has no width of its own; a wide one keeps every column whole.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def _set_backend(backend: str | None) -> None:
+    import os
+
+    from daxa import config
+
+    if backend:
+        os.environ["DAXA_BACKEND"] = backend
+    config.backend()
+
+
+def _parse_position(text: str) -> Any:
+    from astropy.coordinates import SkyCoord
+
+    words = text.replace(",", " ").split()
+    try:
+        if len(words) == 2 and not any(c in text for c in ":hd"):
+            return SkyCoord(float(words[0]), float(words[1]), unit="deg", frame="fk5")
+        return SkyCoord(text, unit=("hourangle", "deg"), frame="fk5")
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal, got {text!r}"
+        ) from None
+
+
+def _select(
+    name: str | None,
+    local: Path | None,
+    obs_id: list[str] | None,
+    position: str | None,
+    radius: float | None,
+    inst: list[str] | None,
+) -> Any:
+    """A mission with the observations asked for."""
+    from astropy.units import Quantity
+
+    from daxa.mission import XMMPointed
+
+    if local is not None and not local.is_dir():
+        raise typer.BadParameter(f"--local: {local} is no folder")
+    if not (name or obs_id or position or local):
+        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
+    mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
+    distance = None if radius is None else Quantity(radius, "arcmin")
+    if obs_id:
+        mission.filter_on_obs_ids(obs_id)
+    if position:
+        mission.filter_on_positions(_parse_position(position), search_distance=distance)
+    if name:
+        mission.filter_on_name(name, search_distance=distance)
+    return mission
+
+
+Name = Annotated[str | None, typer.Argument(help="Object to look for, e.g. A907.")]
+Local = Annotated[Path | None, typer.Option("--local", help="Folder with raw data that you already have.")]
+ObsIds = Annotated[list[str] | None, typer.Option("--obs-id", help="Observation; may be repeated.")]
+Position = Annotated[str | None, typer.Option("--position", help="RA and Dec, e.g. '149.59 -11.06'.")]
+Radius = Annotated[float | None, typer.Option("--radius", help="Search radius [arcmin].")]
+
+
+@app.command()
+def find(
+    name: Name = None,
+    position: Position = None,
+    radius: Radius = None,
+    obs_id: ObsIds = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="CSV table of positions, columns ra and dec [deg].")
+    ] = None,
+    mission: Annotated[str, typer.Option("--mission", help="Mission to search.")] = "xmm_pointed",
+    local: Local = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the table to this CSV file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the observations of an object, a position, or a table of positions."""
+    from astropy.units import Quantity
+
+    from daxa.mission import MISS_INDEX
+
+    if mission not in MISS_INDEX:
+        raise typer.BadParameter(f"--mission: expected one of {', '.join(MISS_INDEX)}, got {mission!r}")
+    if mission == "xmm_pointed":
+        if file is None:
+            found = _select(name, local, obs_id, position, radius, None)
+        else:
+            found = MISS_INDEX[mission](local=local) if local else MISS_INDEX[mission]()
+    else:
+        found = MISS_INDEX[mission]()
+    distance = None if radius is None else Quantity(radius, "arcmin")
+    if mission != "xmm_pointed":
+        if obs_id:
+            found.filter_on_obs_ids(obs_id)
+        if position:
+            found.filter_on_positions(_parse_position(position), search_distance=distance)
+        if name:
+            found.filter_on_name(name, search_distance=distance)
+    if file is not None:
+        import pandas as pd
+        from astropy.coordinates import SkyCoord
+
+        table = pd.read_csv(file)
+        missing = {"ra", "dec"} - set(table.columns)
+        if missing:
+            raise typer.BadParameter(f"--file: {file} has no column {', '.join(sorted(missing))}")
+        found.filter_on_positions(
+            SkyCoord(table["ra"].to_numpy(), table["dec"].to_numpy(), unit="deg"), search_distance=distance
+        )
+    info = found.filtered_obs_info
+    if output is not None:
+        info.to_csv(output, index=False)
+        typer.echo(f"{len(info)} observations written to {output}")
+    elif as_json:
+        typer.echo(info.to_json(orient="records", date_format="iso", indent=1))
+    else:
+        shown = info[["ObsID", "ra", "dec", "start", "duration", "science_usable"]]
+        _print_table(
+            [
+                {
+                    "ObsID": str(r.ObsID),
+                    "RA [deg]": f"{r.ra:.5f}",
+                    "Dec [deg]": f"{r.dec:.5f}",
+                    "start": str(r.start)[:19],
+                    "duration": str(r.duration),
+                    "usable": "yes" if r.science_usable else "no",
+                }
+                for r in shown.itertuples()
+            ],
+            f"{found.pretty_name}: {len(info)} observations",
+        )
+
+
+@app.command()
+def download(
+    name: Name = None,
+    position: Position = None,
+    radius: Radius = None,
+    obs_id: ObsIds = None,
+    local: Local = None,
+    inst: InstOption = None,
+    cores: Cores = None,
+) -> None:
+    """Download raw data without processing them."""
+    mission = _select(name, local, obs_id, position, radius, inst)
+    mission.download(**({} if cores is None else {"num_cores": cores}))
+    typer.echo(f"raw data are in {mission.raw_data_path}")
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; made if needed.")],
+    size: Annotated[str, typer.Option(help="demo (about a million raw events) or small.")] = "demo",
+    duration: Annotated[
+        float | None, typer.Option(help="Exposure time of each observation [s], instead of the size's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed; the same one gives the same files.")] = 907,
+    sky: Annotated[str, typer.Option(help="Field to look at: a907 or blank.")] = "a907",
+) -> None:
+    """Simulate three XMM-Newton observations: raw files, calibration files and the truth."""
+    from daxa.simulate import simulate_set
+
+    if size not in ("demo", "small"):
+        raise typer.BadParameter(f"--size: expected demo or small, got {size!r}")
+    made = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
+    for obs in made.obs_ids:
+        typer.echo(f"{obs}  raw files {made.odf(obs)}")
+    typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
+
+
+def _process(
+    mission: Any, archive_name: str, cores: int | None, unscheduled: bool, quiet: bool = False
+) -> Any:
+    from daxa.archive import Archive
+    from daxa.process.simple import full_process_xmm
+
+    if (Path(_archives()) / archive_name).exists():
+        archive = Archive(archive_name)
+    else:
+        archive = Archive(archive_name, mission)
+    options: dict[str, Any] = {"process_unscheduled": unscheduled}
+    if cores is not None:
+        options["num_cores"] = cores
+    full_process_xmm(archive, **options)
+    return archive
+
+
+def _archives() -> str:
+    from daxa import config
+
+    return f"{config.output_path()}archives"
+
+
+@app.command()
+def process(
+    name: Name = None,
+    archive: Annotated[
+        str | None, typer.Option("--archive", help="Name of the archive; the object's name by default.")
+    ] = None,
+    local: Local = None,
+    obs_id: ObsIds = None,
+    position: Position = None,
+    radius: Radius = None,
+    inst: InstOption = None,
+    cores: Cores = None,
+    backend: BackendOption = None,
+    unscheduled: Annotated[
+        bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
+    ] = True,
+    ccf: Annotated[
+        Path | None, typer.Option("--ccf", help="Folder of calibration files, searched first.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find, download and reduce observations; an interrupted run goes on where it stopped."""
+    import os
+
+    _set_backend(backend)
+    if ccf is not None:
+        if not ccf.is_dir():
+            raise typer.BadParameter(f"--ccf: {ccf} is no folder")
+        os.environ["DAXA_CCFPATH"] = os.pathsep.join(
+            filter(None, [str(ccf.resolve()), os.environ.get("DAXA_CCFPATH")])
+        )
+    title = archive or (name or "archive").replace(" ", "")
+    if not title.replace("_", "").replace("-", "").replace("+", "").replace(".", "").isalnum():
+        raise typer.BadParameter(f"--archive: {title!r} is no usable folder name")
+    mission = _select(name, local, obs_id, position, radius, inst)
+    done = _process(mission, title, cores, unscheduled)
+    _finish(done, as_json)
+
+
+def _finish(archive: Any, as_json: bool) -> None:
+    from daxa.report import build_report, product_table
+
+    rows = product_table(archive)
+    report = build_report(archive)
+    failed = _failures(archive)
+    if as_json:
+        typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
+    else:
+        if rows:
+            _print_table(rows, f"{archive.archive_name}: products")
+        for failure in failed:
+            typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}", err=True)
+        typer.echo(f"archive {archive.archive_path}\nreport  {report}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _failures(archive: Any) -> list[dict[str, str]]:
+    failures = []
+    for name, processes in archive.process_success.items():
+        for process_name, idents in processes.items():
+            for ident, ok in idents.items():
+                if not ok:
+                    errors = archive.process_errors.get(name, {}).get(process_name, {}).get(ident, [])
+                    first = errors[0] if isinstance(errors, list) and errors else errors
+                    failures.append(
+                        {
+                            "mission": name,
+                            "process": process_name,
+                            "ident": ident,
+                            "error": str(first or "see the log"),
+                        }
+                    )
+    return failures
+
+
+def _open(archive: str) -> Any:
+    from daxa.archive import Archive
+
+    if not (Path(_archives()) / archive).is_dir():
+        here = Path(_archives())
+        known = sorted(p.name for p in here.iterdir() if p.is_dir()) if here.is_dir() else []
+        raise typer.BadParameter(
+            f"no archive {archive!r} in {here}; "
+            + (f"there are {', '.join(known)}" if known else "there are none (set DAXA_OUTPUT?)")
+        )
+    return Archive(archive)
+
+
+ArchiveName = Annotated[str, typer.Argument(help="Name of the archive.")]
+
+
+@app.command()
+def status(archive: ArchiveName, as_json: Json = False) -> None:
+    """Show what of an archive is done, failed and pending."""
+    from daxa.report import status_table
+
+    opened = _open(archive)
+    rows = status_table(opened)
+    if as_json:
+        typer.echo(
+            json.dumps({"archive": archive, "steps": rows, "failed": _failures_or_none(opened)}, indent=1)
+        )
+        return
+    if not rows:
+        typer.echo(f"{archive}: nothing has been processed yet")
+        return
+    _print_table(rows, f"{archive}: steps")
+    for failure in _failures_or_none(opened):
+        typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
+
+
+def _failures_or_none(archive: Any) -> list[dict[str, str]]:
+    from daxa.exceptions import NoProcessingError
+
+    try:
+        return _failures(archive)
+    except NoProcessingError:
+        return []
+
+
+@app.command()
+def logs(
+    archive: ArchiveName,
+    process_name: Annotated[str, typer.Argument(metavar="STEP", help="Step, e.g. epchain.")],
+    obs_id: Annotated[str | None, typer.Option("--obs-id", help="Only this observation.")] = None,
+    inst: Annotated[str | None, typer.Option("--inst", help="Only this instrument.")] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="What was printed as warnings and errors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what the tasks of a step printed."""
+    opened = _open(archive)
+    names = sorted({p for processes in opened.process_names.values() for p in processes})
+    if process_name not in names:
+        raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
+    read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
+    found = read(process_name, obs_id=obs_id, inst=inst)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for idents in found.values():
+        for ident, text in idents.items():
+            typer.echo(f"===== {process_name} {ident}\n{text}")
+
+
+@app.command()
+def report(archive: ArchiveName) -> None:
+    """Write the HTML report of an archive and print where it is."""
+    from daxa.report import build_report
+
+    typer.echo(str(build_report(_open(archive))))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder to work in.")] = Path("daxa_demo"),
+    size: Annotated[str, typer.Option(help="demo (about a million raw events) or small.")] = "demo",
+    cores: Cores = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate three observations, reduce them without SAS, and show what came out."""
+    import io
+    import os
+    import time
+
+    from daxa.mission import XMMPointed
+    from daxa.simulate import SimulatedSet, simulate_set
+    from daxa.xmm.task import run_task
+
+    raw = folder.resolve() / "simulated"
+    started = time.perf_counter()
+    marker = raw / f"complete_{size}"
+    if marker.exists():
+        made = SimulatedSet(raw)
+    else:
+        typer.echo(f"simulating three observations in {raw} ...", err=True)
+        made = simulate_set(raw, size=size)
+        marker.touch()
+    simulated = time.perf_counter()
+    os.environ["DAXA_OUTPUT"] = str(folder.resolve() / "daxa_output")
+    os.environ["DAXA_BACKEND"] = "embedded"
+    os.environ["DAXA_CCFPATH"] = str(made.ccf)
+    archive = _process(XMMPointed(local=raw / "odf"), "demo", cores, True)
+    processed = time.perf_counter()
+
+    from daxa.report import combined_images, pictures
+
+    images, maps = combined_images(archive)
+    if images:
+        field = folder.resolve() / "field"
+        arguments = {
+            "imagesets": images,
+            "exposuremaps": maps,
+            "withexposure": True,
+            "mosaicedset": f"{field}_counts.fits",
+            "expmosaicset": f"{field}_exposure.fits",
+            "ratemosaicset": f"{field}_rate.fits",
+        }
+        run_task("emosaic", arguments, out=io.StringIO())
+        pictures.sky_image(
+            f"{field}_rate.fits",
+            f"{field}.png",
+            "all cameras, all observations, 0.5-2 keV",
+            unit="ct/s per pixel",
+        )
+    typer.echo(
+        f"simulated in {simulated - started:.1f} s, processed in {processed - simulated:.1f} s", err=True
+    )
+    if images:
+        typer.echo(f"picture {field}.png", err=True)
+    _finish(archive, as_json)
+
+
+@calibration.command("list")
+def calibration_list(as_json: Json = False) -> None:
+    """List the calibration files that are at hand."""
+    from daxa import config
+    from daxa.xmm.ccf import store
+
+    rows = store.available(config.calibration_path())
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif rows:
+        _print_table(rows, "calibration files")
+    else:
+        typer.echo(f"no calibration files in {config.calibration_path()}")
+
+
+@calibration.command("show")
+def calibration_show(file: Annotated[Path, typer.Argument(help="A calibration file.")]) -> None:
+    """Describe one calibration file: validity, tables, columns."""
+    from daxa.xmm.ccf import store
+
+    typer.echo(json.dumps(store.describe(file), indent=1))
+
+
+@calibration.command("fetch")
+def calibration_fetch(
+    inst: Annotated[
+        list[str] | None, typer.Option("--inst", help="Camera (EMOS1, EMOS2, EPN); all by default.")
+    ] = None,
+    mirror: Annotated[str | None, typer.Option("--mirror", help="Address of the calibration tree.")] = None,
+) -> None:
+    """Fetch the calibration files that the EPIC chains read."""
+    from daxa.xmm.ccf import store
+
+    options = {} if mirror is None else {"mirror": mirror}
+    for path in store.fetch(inst or ["EMOS1", "EMOS2", "EPN"], **options):
+        typer.echo(str(path))
+
+
+def main() -> None:
+    """Run the command; a mistake of the user gives one line and exit status 1 or 2."""
+    from daxa.exceptions import DAXAError
+
+    try:
+        app()
+    except (DAXAError, NotImplementedError) as failure:
+        typer.echo(f"daxa: {type(failure).__name__}: {failure}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
