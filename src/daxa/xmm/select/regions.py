@@ -383,7 +383,7 @@ class ColumnSky:
         return np.degrees(ra) % 360, np.degrees(dec)
 
     def shape(self, shape: Shape) -> Shape:
-        """A shape given in degrees (RA, Dec, lengths) in column units; angles are taken in the column plane."""
+        """A shape given in degrees (RA, Dec, lengths) in column units; angles are in the column plane."""
         args = list(shape.args)
         if shape.name in ("polygon", "polygon2"):
             x, y = self.to_xy(args[0::2], args[1::2])
