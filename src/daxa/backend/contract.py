@@ -62,8 +62,15 @@ class Job:
         Environment variables set for the tasks (``SAS_CCF``, ``SAS_ODF``, ``SAS_CCFPATH``).
     renames
         Names in the scratch folder renamed between tasks: task index -> {old: new}, done after that task.
+    inputs
+        Name in the scratch folder -> existing file put there before the first task: a copy, as tasks may
+        change files in place. Without tasks it is a hard link where the file system allows one.
     timeout_s
         Wall-clock limit, or None.
+    backend
+        ``embedded`` or ``sas``.
+    scratch
+        Folder in which the job's own scratch folder is made; the system's temporary folder by default.
     """
 
     ident: str
@@ -73,6 +80,9 @@ class Job:
     optional: frozenset[str] = frozenset()
     renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
+    inputs: dict[str, Path] = field(default_factory=dict)
+    backend: str = "embedded"
+    scratch: Path | None = None
 
 
 @dataclass
@@ -89,6 +99,10 @@ class Outcome:
         Wall-clock time, processor time [s] and largest resident memory [bytes] of the job.
     outputs
         Final path -> SHA-256 of every published file.
+    timed_out
+        The job was ended because it reached its time limit.
+    started, ended
+        ISO times, UTC.
     """
 
     ident: str
@@ -102,3 +116,5 @@ class Outcome:
     peak_memory: int = 0
     outputs: dict[str, str] = field(default_factory=dict)
     timed_out: bool = False
+    started: str = ""
+    ended: str = ""

@@ -1,0 +1,174 @@
+"""``python -m daxa.backend.job FOLDER``: run one job's tasks in this process.
+
+The folder holds ``job.json``; tasks run in its sub-folder ``work``, messages go to ``stdout`` and ``stderr``, and
+``result.json`` appears when the last task has ended. Nothing outside the folder is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from daxa.backend.contract import Job, Task
+
+
+def write_spec(job: Job, folder: Path) -> None:
+    """Put what a job's process needs to know into its folder."""
+    spec = {
+        "ident": job.ident,
+        "backend": job.backend,
+        "tasks": [[task.name, task.parameters] for task in job.tasks],
+        "env": job.env,
+        "renames": {str(k): dict(v) for k, v in job.renames.items()},
+        "inputs": {name: str(path) for name, path in job.inputs.items()},
+    }
+    (folder / "work").mkdir()
+    (folder / "job.json").write_text(json.dumps(spec), encoding="utf-8")
+
+
+def _embedded(task: Task, work: Path, env: dict[str, str]) -> str | None:
+    from daxa.xmm.task import TaskError, run_task
+
+    try:
+        run_task(task.name, task.parameters, cwd=work, env=env)
+    except TaskError as failure:
+        return failure.message
+    except Exception as failure:  # any fault of one task must become that job's error, nothing more
+        if not isinstance(failure, NotImplementedError):
+            traceback.print_exc()
+        text = str(failure) or repr(failure)
+        print(f"** {task.name}: error ({type(failure).__name__}), {text}", file=sys.stderr)
+        return text
+    return None
+
+
+def _sas(task: Task, work: Path, env: dict[str, str]) -> str | None:
+    arguments = task.arguments()
+    program = shutil.which(arguments[0], path=env.get("PATH"))
+    if program is None:
+        text = f"no program {task.name} on PATH; is SAS initialised?"
+        print(f"** {task.name}: error (programNotFound), {text}", file=sys.stderr)
+        return text
+    status = subprocess.run(
+        [program, *arguments[1:]], cwd=work, env=env, stdin=subprocess.DEVNULL, check=False
+    ).returncode
+    if status == 0:
+        return None
+    return f"{task.name} ended with status {status}"
+
+
+def _environment(folder: Path, changes: dict[str, str]) -> dict[str, str]:
+    """This process's environment with the job's changes and parameter files of its own."""
+    env = {**os.environ, **changes}
+    pfiles = folder / "pfiles"
+    pfiles.mkdir(exist_ok=True)
+    env["PFILES"] = ";".join([str(pfiles), *env.get("PFILES", "").split(";")[1:]])
+    return env
+
+
+def run_tasks(folder: Path) -> dict[str, Any]:
+    """Run a job's tasks in order; stops at the first that fails.
+
+    Returns
+    -------
+    dict
+        ``ok`` and, if not, ``task`` and ``message``.
+    """
+    spec = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    work = folder / "work"
+    for name, source in spec["inputs"].items():
+        try:
+            if spec["tasks"]:
+                shutil.copyfile(source, work / name)
+            else:
+                try:
+                    os.link(source, work / name)
+                except OSError:
+                    shutil.copyfile(source, work / name)
+        except OSError as failure:
+            print(f"** daxa: error (inputNotReadable), {failure}", file=sys.stderr)
+            return {"ok": False, "task": "daxa", "message": str(failure)}
+    env = _environment(folder, spec["env"])
+    os.environ.update(spec["env"])
+    runner = {"embedded": _embedded, "sas": _sas}[spec["backend"]]
+    os.chdir(work)
+    for k, (name, parameters) in enumerate(spec["tasks"]):
+        task = Task(name, **parameters)
+        print(task, flush=True)
+        problem = runner(task, work, env)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if problem is not None:
+            return {"ok": False, "task": name, "message": problem}
+        for old, new in spec["renames"].get(str(k), {}).items():
+            if (work / old).exists():
+                os.replace(work / old, work / new)
+    return {"ok": True}
+
+
+def _write_usage(folder: Path) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such measurement
+        return
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit = 1 if sys.platform == "darwin" else 1024
+    usage = {
+        "cpu": sum(u.ru_utime + u.ru_stime for u in used),
+        "memory": max(u.ru_maxrss for u in used) * unit,
+    }
+    (folder / "usage.json").write_text(json.dumps(usage), encoding="utf-8")
+
+
+def run_here(folder: Path) -> int:
+    """Run a job in this process, output into its files; returns the exit status."""
+    for stream, name in ((1, "stdout"), (2, "stderr")):
+        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(handle, stream)
+        os.close(handle)
+    # New text layers: whatever the parent had buffered is not this job's.
+    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    result = run_tasks(folder)
+    _write_usage(folder)
+    temporary = folder / "result.json.part"
+    temporary.write_text(json.dumps(result), encoding="utf-8")
+    os.replace(temporary, folder / "result.json")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0 if result["ok"] else 1
+
+
+def _die_with_parent() -> None:
+    """End this process group once standard input closes, which it does when the starter is gone."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) != 1:
+        print("usage: python -m daxa.backend.job FOLDER", file=sys.stderr)
+        return 2
+    if os.environ.get("DAXA_JOB_WATCH"):
+        _die_with_parent()
+    return run_here(Path(words[0]).resolve())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

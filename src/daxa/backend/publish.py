@@ -1,0 +1,100 @@
+"""Moving finished files to their final names: whole, checksummed, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class PublishError(Exception):
+    """Files could not be put in their place; nothing was."""
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_outputs(
+    work: Path, outputs: dict[str, Path], optional: frozenset[str]
+) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Match a job's outputs with the files in its scratch folder.
+
+    Returns
+    -------
+    pairs, missing
+        (file, final path) pairs; names of required outputs that do not exist. A pattern may match one
+        file only: of several the first in alphabetical order is taken.
+    """
+    pairs, missing = [], []
+    for name, final in outputs.items():
+        found = sorted(work.glob(name)) if any(c in name for c in "*?[") else [work / name]
+        found = [f for f in found if f.is_file()]
+        if found:
+            pairs.append((found[0], Path(final)))
+        elif name not in optional:
+            missing.append(name)
+    return pairs, missing
+
+
+def _stage(source: Path, final: Path) -> Path:
+    """Bring a file onto the file system of its destination, written out to the disk."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.with_name(f".{final.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        shutil.copyfile(source, part)
+    with part.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    return part
+
+
+def publish(pairs: Iterable[tuple[Path, Path]]) -> dict[str, str]:
+    """Put files under their final names.
+
+    All are first brought beside their destination; only when that has worked for every one are they
+    renamed.
+
+    Parameters
+    ----------
+    pairs
+        (file, final path).
+
+    Returns
+    -------
+    dict
+        Final path -> SHA-256.
+
+    Raises
+    ------
+    PublishError
+        A file could not be written (full disk, missing rights); no final name was touched.
+    """
+    staged: list[tuple[Path, Path]] = []
+    sums = {}
+    try:
+        for source, final in pairs:
+            try:
+                part = _stage(source, final)
+            except OSError as failure:
+                final.with_name(f".{final.name}.part").unlink(missing_ok=True)
+                raise PublishError(f"cannot write {final}: {failure.strerror or failure}") from failure
+            staged.append((part, final))
+            sums[str(final)] = checksum(part)
+        for part, final in staged:
+            os.replace(part, final)
+    finally:
+        for part, _ in staged:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return sums

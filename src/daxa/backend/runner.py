@@ -1,0 +1,128 @@
+"""Running a job: a scratch folder and a process of its own, outputs published when all went well."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from daxa.backend.contract import Job, Outcome
+from daxa.backend.job import write_spec
+from daxa.backend.launch import Launcher, launcher
+from daxa.backend.messages import parse_messages
+from daxa.backend.publish import PublishError, find_outputs, publish
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="backslashreplace")
+    except FileNotFoundError:
+        return ""
+
+
+def _error(originator: str, name: str, message: str) -> dict[str, str]:
+    return {"originator": originator, "name": name, "message": message}
+
+
+def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
+    """Run a job and publish its outputs.
+
+    A top-level function of plain values, so that any executor (threads, processes, Dask) can run it.
+
+    Parameters
+    ----------
+    job
+        What to run.
+    runner
+        Starts the job's process; by default this process's own launcher.
+
+    Returns
+    -------
+    Outcome
+        Also for jobs that failed, crashed or took too long; only mistakes of the caller raise.
+    """
+    started, clock = _now(), time.monotonic()
+    outcome = Outcome(job.ident, False, started=started)
+    folder: Path | None = None
+    try:
+        if job.scratch is not None:
+            Path(job.scratch).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{job.ident}_", dir=job.scratch))
+        write_spec(job, folder)
+        _run_in(folder, job, runner or launcher(), outcome)
+    except OSError as failure:
+        outcome.ok = False
+        outcome.errors.append(_error("daxa", "scratchFolder", f"cannot use the scratch folder: {failure}"))
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    outcome.seconds = time.monotonic() - clock
+    outcome.ended = _now()
+    return outcome
+
+
+def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
+    end = runner.run(folder, job.timeout_s)
+    outcome.cpu_seconds, outcome.peak_memory = end.cpu_seconds, end.peak_memory
+    outcome.timed_out = end.timed_out
+    outcome.stdout, outcome.stderr = _read(folder / "stdout"), _read(folder / "stderr")
+    for text in (outcome.stdout, outcome.stderr):
+        warnings, errors = parse_messages(text)
+        outcome.warnings += warnings
+        outcome.errors += errors
+    last = _last_task(outcome.stdout, job)
+    if end.timed_out:
+        outcome.errors.append(
+            _error(last, "timeOut", f"ended because it ran longer than the time limit of {job.timeout_s:g} s")
+        )
+    elif end.lost:
+        outcome.errors.append(_error(last, "interrupted", "the run was interrupted"))
+    elif end.status < 0:
+        name = signal.Signals(-end.status).name
+        hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
+        outcome.errors.append(_error(last, "crashed", f"the process was ended by {name}{hint}"))
+    if end.timed_out or end.lost or end.status < 0:
+        return
+    result = _result(folder)
+    if not result["ok"]:
+        if not outcome.errors:
+            outcome.errors.append(_error(result["task"], "failed", result["message"]))
+        return
+    if outcome.errors:
+        return
+    pairs, missing = find_outputs(folder / "work", job.outputs, job.optional)
+    if missing:
+        present = ", ".join(sorted(os.listdir(folder / "work"))[:20]) or "nothing"
+        outcome.errors.append(
+            _error(last, "missingOutput", f"did not write {', '.join(missing)}; it wrote {present}")
+        )
+        return
+    try:
+        outcome.outputs = publish(pairs)
+    except PublishError as failure:
+        outcome.errors.append(_error("daxa", "publish", str(failure)))
+        return
+    outcome.ok = True
+
+
+def _result(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"ok": False, "task": "daxa", "message": "the process ended without saying how it went"}
+
+
+def _last_task(stdout: str, job: Job) -> str:
+    """The task that was under way: the last whose command line is in the output."""
+    commands = {str(task): task.name for task in job.tasks}
+    names = [commands[line] for line in stdout.splitlines() if line in commands]
+    return names[-1] if names else "daxa"

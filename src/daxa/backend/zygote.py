@@ -1,0 +1,176 @@
+"""``python -m daxa.backend.zygote``: a helper that has everything imported and forks one process per job.
+
+One line of JSON per order on standard input, ``{"run": id, "folder": path}`` or ``{"kill": id}``, and one
+per event on standard output, ``{"started": id, "pid": n}`` or ``{"ended": id, "status": n, "cpu": s, "memory":
+bytes, "seconds": s}``. Every job is the leader of a process group of its own. When standard input closes,
+which it also does when the starter is killed, all groups are killed and the helper ends.
+
+Only this process ever forks: it has one thread, so a forked job cannot inherit a lock that nobody will
+release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+#: What tasks import when they start.
+PRELOAD = (
+    "numpy",
+    "astropy.io.fits",
+    "astropy.time",
+    "scipy.ndimage",
+    "scipy.interpolate",
+    "scipy.optimize",
+    "scipy.spatial",
+    "lark",
+)
+
+
+def preload() -> None:
+    """Import what jobs will need."""
+    from daxa.xmm.tasks import TASKS
+
+    for module in (*PRELOAD, *sorted(set(TASKS.values()))):
+        # A job that needs it will fail with the reason; the others need not.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+
+
+class Zygote:
+    """The state of the helper: which job has which process."""
+
+    def __init__(self, orders: int, events: int) -> None:
+        self.orders = orders
+        self.events = events
+        self.jobs: dict[int, int] = {}
+        self.since: dict[int, float] = {}
+
+    def tell(self, **event: object) -> None:
+        os.write(self.events, (json.dumps(event) + "\n").encode())
+
+    def start(self, ident: int, folder: str) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self._be_the_job(Path(folder))
+        self.jobs[pid] = ident
+        self.since[pid] = time.monotonic()
+        self.tell(started=ident, pid=pid)
+
+    def _be_the_job(self, folder: Path) -> None:
+        status = 70
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.close(self.events)
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.close(null)
+            from daxa.backend.job import run_here
+
+            status = run_here(folder)
+        except BaseException:  # the forked copy must never return into the helper's loop
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)
+
+    def kill(self, pid: int) -> None:
+        """Kill a job's whole process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def reap(self) -> None:
+        while self.jobs:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ident = self.jobs.pop(pid, None)
+            if ident is None:
+                continue
+            # Programs that the job started and left behind end with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            self.tell(
+                ended=ident,
+                status=os.waitstatus_to_exitcode(status),
+                cpu=usage.ru_utime + usage.ru_stime,
+                memory=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+                seconds=time.monotonic() - self.since.pop(pid),
+            )
+
+    def obey(self, line: bytes) -> None:
+        order = json.loads(line)
+        if "run" in order:
+            self.start(order["run"], order["folder"])
+        else:
+            for pid, ident in list(self.jobs.items()):
+                if ident == order["kill"]:
+                    self.kill(pid)
+
+    def serve(self) -> None:
+        """Obey orders until standard input closes or the starter is gone."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        os.set_blocking(wake_read, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        starter = os.getppid()
+        buffer = b""
+        try:
+            while os.getppid() == starter:
+                ready, _, _ = select.select([self.orders, wake_read], [], [], 1.0)
+                if wake_read in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wake_read, 4096)
+                self.reap()
+                if self.orders in ready:
+                    chunk = os.read(self.orders, 65536)
+                    if not chunk:
+                        return
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in lines:
+                        self.obey(line)
+        except BrokenPipeError:
+            return
+        finally:
+            for pid in self.jobs:
+                self.kill(pid)
+
+
+def main() -> int:
+    # Standard output is the channel of events: nothing that an import prints may get into it.
+    events = os.dup(1)
+    os.dup2(2, 1)
+    zygote = Zygote(0, events)
+    preload()
+    zygote.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
