@@ -256,7 +256,8 @@ class CameraGeometry:
         Returns
         -------
         ccd, rawx, rawy
-            ``ccd`` is 0 (RAW NaN) where there is no pixel. Where CCDs overlap the lowest number wins.
+            ``ccd`` is 0 (RAW NaN) where there is no pixel. Where MOS CCDs overlap, the outer one, which stands in
+            front of CCD 1, has the position.
         """
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
         number = np.zeros(detx.shape, dtype=np.int64)
@@ -264,7 +265,7 @@ class CameraGeometry:
         for ccd in self.ccds.tolist():
             nx, ny = self._shape
             x, y = self._to_pixel(ccd, detx, dety)
-            here = (number == 0) & (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
+            here = (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
             number[here], rawx[here], rawy[here] = ccd, x[here], y[here]
         return number, rawx, rawy
 
