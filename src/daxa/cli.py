@@ -104,12 +104,13 @@ def _select(
         raise typer.BadParameter(f"--local: {local} is no folder")
     if not (name or obs_id or position or local):
         raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
+    place = None if position is None else _parse_position(position)
     mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
     distance = None if radius is None else Quantity(radius, "arcmin")
     if obs_id:
         mission.filter_on_obs_ids(obs_id)
-    if position:
-        mission.filter_on_positions(_parse_position(position), search_distance=distance)
+    if place is not None:
+        mission.filter_on_positions(place, search_distance=distance)
     if name:
         mission.filter_on_name(name, search_distance=distance)
     return mission
@@ -220,10 +221,10 @@ def simulate(
     sky: Annotated[str, typer.Option(help="Field to look at: a907 or blank.")] = "a907",
 ) -> None:
     """Simulate three XMM-Newton observations: raw files, calibration files and the truth."""
-    from daxa.simulate import simulate_set
-
     if size not in ("demo", "small"):
         raise typer.BadParameter(f"--size: expected demo or small, got {size!r}")
+    from daxa.simulate import simulate_set
+
     made = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
     for obs in made.obs_ids:
         typer.echo(f"{obs}  raw files {made.odf(obs)}")

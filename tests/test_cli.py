@@ -1,0 +1,100 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from daxa.cli import app
+
+COMMANDS = ["find", "download", "simulate", "process", "status", "logs", "report", "demo", "calibration"]
+run = CliRunner()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_does(command):
+    done = run.invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+    assert len(done.output) > 150
+
+
+def test_version():
+    from daxa import __version__
+
+    assert run.invoke(app, ["--version"]).output.strip() == f"daxa {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["process"], "give a NAME"),
+        (["process", "--local", "/nowhere"], "--local"),
+        (["process", "A907", "--ccf", "/nowhere"], "--ccf"),
+        (["status", "nothing"], "no archive 'nothing'"),
+        (["logs", "nothing", "epchain"], "no archive 'nothing'"),
+        (["simulate", "x", "--size", "huge"], "expected demo or small"),
+        (["find", "A907", "--mission", "voyager"], "expected one of xmm_pointed"),
+        (["find", "--position", "north"], "expected RA and Dec"),
+    ],
+)
+def test_mistakes_give_one_message_and_status_2(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run.invoke(app, words)
+    assert done.exit_code == 2
+    # Words are wrapped in a box; compare without the layout.
+    assert message.replace(" ", "") in "".join(c for c in done.output if c not in " │\n╭╰─╮╯")
+
+
+def test_unknown_command_names_the_usage():
+    done = run.invoke(app, ["reduce"])
+    assert done.exit_code == 2
+
+
+def test_task_syntax():
+    done = subprocess.run(
+        [sys.executable, "-m", "daxa.xmm", "gtibuild", "nonsense"],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    assert done.returncode == 2
+    assert "name=value" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "daxa.xmm", "rmfgen", "spectrumset=x"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "has no task 'rmfgen'" in done.stderr
+
+
+@pytest.mark.slow
+def test_demo_status_and_logs(tmp_path, monkeypatch):
+    """The whole way on the small set: simulate, reduce, table, picture, report, status, logs."""
+    monkeypatch.chdir(tmp_path)
+    done = run.invoke(app, ["demo", "work", "--size", "small", "--json"])
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout[done.stdout.index("{") :])
+    rows = result["products"]
+    assert {(r["ObsID"], r["camera"]) for r in rows} == {
+        (f"0800010{n}01", c) for n in (1, 2, 3) for c in ("M1", "M2", "PN")
+    }
+    for row in rows:
+        assert 0 < row["clean events"] < row["raw events"]
+        assert 0 < row["exposure after [s]"] < row["exposure before [s]"]
+    assert result["failed"] == []
+    assert (tmp_path / "work" / "field.png").stat().st_size > 10_000
+    page = Path(result["report"]).read_text(encoding="utf-8")
+    assert "0800010101" in page
+
+    done = run.invoke(app, ["status", "demo", "--json"])
+    assert done.exit_code == 0, done.output
+    steps = {s["step"]: s for s in json.loads(done.stdout)["steps"]}
+    assert steps["emchain"]["done"] == 7
+    assert steps["epchain"]["done"] == 3
+    done = run.invoke(app, ["logs", "demo", "epchain", "--obs-id", "0800010101"])
+    assert done.exit_code == 0
+    assert "epchain" in done.stdout
