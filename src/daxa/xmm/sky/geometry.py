@@ -256,8 +256,8 @@ class CameraGeometry:
         Returns
         -------
         ccd, rawx, rawy
-            ``ccd`` is 0 (RAW NaN) where there is no pixel. Where MOS CCDs overlap, the outer one, which stands in
-            front of CCD 1, has the position.
+            ``ccd`` is 0 (RAW NaN) where there is no pixel. Where MOS CCDs overlap, the outer one, which
+            stands in front of CCD 1, has the position.
         """
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
         number = np.zeros(detx.shape, dtype=np.int64)
