@@ -148,6 +148,21 @@ MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 1, "OVER_Y": 1}
 MOS_TRANSFER_S = 0.0091
 #: Time stamps of frames are this much later than the end of the integration [s] (assumed).
 MOS_STAMP_DELAY_S = 0.0005
+#: Rows of the calibration's miscellaneous data: cosmic-ray dead time, the accepted ellipse of the charge
+#: around events (six sigma of 8 and 16 pixels' noise, and what leaks below threshold), event thresholds.
+MOS_MISCELLANEOUS = (
+    ("COSMICSI", 1.0, ""),
+    ("COSMICOU", 1.0, ""),
+    ("E3CEN", 10.0, "adu"),
+    ("E4CEN", 0.0, "adu"),
+    ("E3RAD", 120.0, "adu"),
+    ("E4RAD", 150.0, "adu"),
+    ("E3ANG", 0.0, "deg"),
+    ("EMDHLOW", 25.0, "adu"),
+    ("EMDHHIGH", 4095.0, "adu"),
+)
+#: Hardness of the corner events below which a CCD is noisy, above which it is good.
+MOS_HARDNESS_LIMITS = (1.5, 2.5)
 #: SUBMODE -> (MODE_ID, frame time [s], read-out time [s], window, smeared fraction, delays of the three CCDs
 #: of a quadrant [s] from the centre of the integration to the time stamp). Frame times of full frame and
 #: extended full frame, and the read-out (frame minus TIMEDEL), are those of real headers; the rest follows

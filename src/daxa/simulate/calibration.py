@@ -1,0 +1,561 @@
+"""Writing a synthetic set of calibration constituents (CCF files) that describes the simulated cameras.
+
+Names, extensions and columns are those of :mod:`daxa.xmm.ccf.layout`; the values are those of
+:mod:`daxa.simulate.instruments`. Every header says that the file is synthetic. Constituents with several
+issues or periods of validity are there so that choosing among them matters: a superseded boresight and
+pn charge loss, charge-loss laws of MOS for the years before and after the cooling of 2002, one that is
+valid only in the future, and old bad-pixel tables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daxa.simulate import instrument_numbers as numbers
+from daxa.simulate import response_numbers as response
+from daxa.simulate.instruments import CAMERAS, Camera, pn_ltc_growth
+from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS, layout_of
+from daxa.xmm.tables import make_table
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+#: Submission date of all constituents: constant, so that the same version writes the same bytes.
+DATE = "2024-06-01T00:00:00"
+START = "1998-01-01T00:00:00"
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One table of a constituent: data by column, keywords."""
+
+    name: str
+    data: Mapping[str, Any]
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Constituent:
+    """One file to write."""
+
+    scope: str
+    typeid: str
+    issue: int
+    extensions: Sequence[Extension]
+    valid_from: str = START
+    valid_to: str | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
+    comments: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return f"{self.scope}_{self.typeid}_{self.issue:04d}.CCF"
+
+
+def write_calibration(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the synthetic calibration set.
+
+    Parameters
+    ----------
+    folder
+        Where to write; created if absent.
+
+    Returns
+    -------
+    list of Path
+        The files, sorted by name.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return sorted(_write(constituent, folder) for constituent in constituents())
+
+
+def constituents() -> Iterator[Constituent]:
+    """All constituents of the set."""
+    yield _miscdata()
+    yield from _boresights()
+    for code, camera in CAMERAS.items():
+        yield _lincoord(camera)
+        yield _modeparam(camera)
+        yield from _badpix(camera)
+        yield _patternlib(camera)
+        yield _quantumef(camera)
+        yield _filters(camera)
+        yield _mirror(camera)
+        yield _psf(camera)
+        if camera.is_pn:
+            yield from _pn_only(camera)
+        else:
+            yield from _mos_only(camera, int(code[1]))
+
+
+def _write(constituent: Constituent, folder: Path) -> Path:
+    from astropy.io import fits
+
+    primary = fits.PrimaryHDU()
+    header = primary.header
+    cards = {
+        "TELESCOP": ("XMM", "mission"),
+        "SCOPE": (constituent.scope, "instrument or telescope"),
+        "TYPEID": (constituent.typeid, "type of calibration data"),
+        "ISSUE": (constituent.issue, "issue number"),
+        "VALDATE": (constituent.valid_from, "start of validity"),
+        "SUBDATE": (DATE, "submission date"),
+        "DATE": (DATE, "creation date"),
+        "CATEGORY": ("XMMCCF", "category"),
+        "EXTSEQU": ("ANY", "order of extensions"),
+        "CREATOR": ("daxa.simulate", "program that wrote this file"),
+        "SYNTHETI": (True, "not flight calibration"),
+        **constituent.header,
+    }
+    if constituent.valid_to:
+        cards["EVALDATE"] = (constituent.valid_to, "end of validity")
+    for key, value in cards.items():
+        header[key] = value
+    sequence = " ".join(extension.name for extension in constituent.extensions)
+    header["EXTSEQID"] = sequence
+    if len(sequence) > 68:
+        header["LONGSTRN"] = ("OGIP 1.0", "long string values are continued")
+    header["COMMENT"] = "SYNTHETIC calibration: describes simulated cameras, not the flight instruments."
+    for comment in constituent.comments:
+        header["COMMENT"] = comment
+    schemas = layout_of(constituent.scope, constituent.typeid)
+    hdus: list[fits.PrimaryHDU | fits.BinTableHDU] = [primary]
+    for extension in constituent.extensions:
+        schema = schemas.get(extension.name) or next(iter(schemas.values()))
+        schema = [
+            replace(column, form=f"{np.shape(extension.data[column.name])[1]}{column.letter}")
+            if column.form.startswith("0")
+            else column
+            for column in schema
+        ]
+        keywords = {"SYNTHETI": (True, "not flight calibration"), **extension.header}
+        hdu = make_table(schema, extension.data, extension.name, keywords)
+        # The constructor puts names in capitals; those of pattern libraries are SUBMODE values.
+        hdu.header["EXTNAME"] = extension.name
+        hdus.append(hdu)
+    path = folder / constituent.name
+    temporary = path.with_name(f".{path.name}.part")
+    fits.HDUList(hdus).writeto(temporary, overwrite=True)
+    os.replace(temporary, path)
+    return path
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    return {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+
+
+# --- geometry --------------------------------------------------------------------------------------
+
+
+def _arc_per_mm(camera: Camera) -> float:
+    return camera.pixel[0] * 0.05 / camera.pixel_mm
+
+
+def _miscdata() -> Constituent:
+    rows = []
+    for code, camera in CAMERAS.items():
+        ccd, x, y = numbers.OPTICAL_AXIS_PIXEL[code]
+        scale = 4.12838 if camera.is_pn else 1.1008
+        rows += [
+            (camera.telescope, "FOCAL_LENGTH", 7493.0, "mm"),
+            (camera.telescope, "FOV_RADIUS", 0.25, "deg"),
+            (camera.name, "PLATE_SCALE_X", scale, "arcsec/pixel"),
+            (camera.name, "PLATE_SCALE_Y", scale, "arcsec/pixel"),
+            (camera.name, "MM_PER_PIXEL_X", camera.pixel_mm, "mm"),
+            (camera.name, "MM_PER_PIXEL_Y", camera.pixel_mm, "mm"),
+            (camera.name, "OPTICS_CCD", ccd, ""),
+            (camera.name, "OPTICS_X", x, "pixel"),
+            (camera.name, "OPTICS_Y", y, "pixel"),
+        ]
+        if not camera.is_pn:
+            rows += [(camera.name, name, value, unit) for name, value, unit in numbers.MOS_MISCELLANEOUS]
+    data = _table(("INSTRUMENT_ID", "PARM_ID", "PARM_VAL", "PARM_UNIT"), rows)
+    return Constituent("XMM", "MISCDATA", 22, [Extension("MISCDATA", data)], "1999-01-01T00:00:00")
+
+
+def _boresights() -> Iterator[Constituent]:
+    drift = numbers.BORESIGHT_DRIFT
+    # The superseded issue: one angle of all cameras is off by 6 arcsec, and nothing drifts.
+    for issue, offset_deg, moving in ((28, 6 / 3600, 0.0), (35, 0.0, 1.0)):
+        rows = [
+            (camera.name, camera.boresight_deg[0] + offset_deg, *camera.boresight_deg[1:])
+            for camera in CAMERAS.values()
+        ]
+        angles = _table(("INSTRUMENT_ID", "EULER_PHI", "EULER_THETA", "EULER_PSI"), rows)
+        variation = {
+            "TIME": drift["time_s"],
+            **{
+                f"DELTA_{n.upper()}": moving * np.array(drift[f"{n}_arcsec"]) for n in ("phi", "theta", "psi")
+            },
+        }
+        tables = [Extension(f"{camera.name}_ANGVAR", variation) for camera in CAMERAS.values()]
+        yield Constituent(
+            "XMM",
+            "BORESIGHT",
+            issue,
+            [Extension("BORESIGHT", angles), *tables],
+            "2000-01-01T00:00:00",
+            comments=("Angles reproduce the orientation of the three cameras in a real field of 2004.",),
+        )
+
+
+def _regions(components) -> dict[str, Any]:
+    rows = [
+        (shape, x, y, radii, angle, number)
+        for number, component in enumerate(components, 1)
+        for shape, x, y, radii, angle in component
+    ]
+    return _table(("SHAPE", "X", "Y", "R", "ROTANG", "COMPONENT"), rows)
+
+
+def _lincoord(camera: Camera) -> Constituent:
+    arc = _arc_per_mm(camera)
+    mm_per_unit = 0.05 / arc
+    shift = numbers.PN_CENTRE_SHIFT_MM if camera.is_pn else (0.0, 0.0)
+    reference = (32, 100) if camera.is_pn else (300, 300)
+    rows = []
+    for ccd, (turns, _, _) in camera.layout.items():
+        x, y = camera.raw_to_det(ccd, *reference)
+        x0, y0 = float(x) * mm_per_unit - shift[0], float(y) * mm_per_unit - shift[1]
+        rows.append((ccd, 0, x0, y0, 0.0, *reference, turns * np.pi / 2, 0.0, 0.0))
+    data = _table(("CCD_ID", "NODE_ID", "X0", "Y0", "Z0", "RAWX0", "RAWY0", "PHI0", "THETA0", "PSI0"), rows)
+    header = {
+        "MM_PX_X": (camera.pixel[0] * mm_per_unit, "[mm] pixel along RAWX"),
+        "MM_PX_Y": (camera.pixel[1] * mm_per_unit, "[mm] pixel along RAWY"),
+        "CC12_TX": (shift[0], "[mm] CAMCOORD1 to CAMCOORD2"),
+        "CC12_TY": (shift[1], "[mm] CAMCOORD1 to CAMCOORD2"),
+        "ARC_MM_X": (arc, "[arcsec/mm] plate scale"),
+        "ARC_MM_Y": (arc, "[arcsec/mm] plate scale"),
+        "R_CHIP_T": (173.0, "[K] reference temperature of the chips"),
+        "EXP_CHIP": (1.0e-6, "[1/K] expansion of the chips"),
+    }
+    extensions = [Extension("LINCOORD", data, header), Extension("FOV", _regions(numbers.FOV[camera.code]))]
+    if not camera.is_pn:
+        extensions.append(Extension("CORNER", _regions(numbers.CORNER[camera.code])))
+    issue = {"M1": 19, "M2": 18, "PN": 9}[camera.code]
+    return Constituent(camera.name, "LINCOORD", issue, extensions)
+
+
+# --- read-out --------------------------------------------------------------------------------------
+
+
+def _modeparam(camera: Camera) -> Constituent:
+    rows = []
+    for submode in camera.modes:
+        mode = camera.mode(submode)
+        inner, outer = mode.window[camera.ccds[0]], mode.window[camera.ccds[-1]]
+
+        def pair(a, b):
+            return a if camera.is_pn else (a, b)
+
+        frame = pair(mode.frame_time_s * 1e3, mode.outer_frame_time_s * 1e3)
+        integration = pair(mode.integration_s * 1e3, mode.outer_integration_s * 1e3)
+        rows.append(
+            (
+                mode.mode_id,
+                integration,
+                pair(mode.readout_s * 1e3, mode.readout_s * 1e3),
+                frame,
+                frame,
+                frame,
+                pair(
+                    mode.integration_s / mode.frame_time_s, mode.outer_integration_s / mode.outer_frame_time_s
+                ),
+                pair(mode.oot_fraction, mode.oot_fraction),
+                *(pair(inner[i], outer[i]) for i in range(4)),
+            )
+        )
+    names = (
+        "MODE_ID", "INTEGRATION_T", "SHIFT_T", "FRAME_T", "CYCLE_T", "TIME_RES", "DUTY_CYCLE", "SMEARED_FRAC",
+        "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY",
+    )  # fmt: skip
+    scan = dict.fromkeys(numbers.MOS_SCAN, 0) if camera.is_pn else numbers.MOS_SCAN
+    issue = 3 if camera.is_pn else 6
+    return Constituent(
+        camera.name,
+        "MODEPARAM",
+        issue,
+        [Extension("MODEPARAM", _table(names, rows), scan)],
+        "1999-01-01T00:00:00",
+    )
+
+
+def _badpix(camera: Camera) -> Iterator[Constituent]:
+    letters = {"hot": "H", "dead": "D", "bad": "B"}
+    names = ("CCD_ID", "NODE_ID", "RAWX", "RAWY", "TYPE", "YEXTENT", "UPLINKED")
+    rows = [(p.ccd, 0, p.rawx, p.rawy, letters[p.kind], p.yextent, p.uplinked) for p in camera.bad_pixels]
+    old, new = {"M1": (27, 45), "M2": (19, 38), "PN": (93, 104)}[camera.code]
+    change = "2000-11-09T16:00:00" if camera.is_pn else "2000-12-13T12:00:00"
+    header = {"BPT_CODE": (0, "code of the table uploaded on board")} if camera.is_pn else {}
+    # Before the change only the first few pixels were known.
+    for issue, start, end, selected in (
+        (old, "1998-01-01T00:00:00", change, rows[:5] + [row for row in rows if row[4] == "B"]),
+        (new, change, None, rows),
+    ):
+        table = Extension("BADPIX", _table(names, selected))
+        yield Constituent(camera.name, "BADPIX", issue, [table], start, end, header)
+
+
+def pattern_roles() -> dict[int, np.ndarray]:
+    """Roles of the 5 x 5 pixels (first index RAWY) by MOS pattern: 1 above, 0 below threshold, 2 ignored."""
+    arms = ((0, 1), (1, 0), (0, -1), (-1, 0))
+    shapes: dict[int, list[tuple[int, int]]] = {0: []}
+    for i, arm in enumerate(arms):
+        other = arms[(i + 1) % 4]
+        shapes[1 + i] = [arm]
+        shapes[5 + i] = [arm, other]
+        shapes[9 + i] = [arm, other, (arm[0] + other[0], arm[1] + other[1])]
+        shapes[15 + i] = [arm, other, arms[(i + 2) % 4]]
+        shapes[20 + i] = [arm, (-arm[0], -arm[1]), (arm[0] + other[0], arm[1] + other[1])]
+        shapes[26 + i] = [(arm[0] + other[0], arm[1] + other[1])]
+    shapes[13], shapes[14] = [arms[1], arms[3]], [arms[0], arms[2]]
+    shapes[19] = list(arms)
+    shapes[24] = [(1, 0), (-1, 0), (-1, 1), (0, 1), (1, 1)]
+    shapes[25] = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
+    roles = {}
+    for pattern, shape in shapes.items():
+        grid = np.full((5, 5), 2)
+        pixels = [(0, 0), *shape]
+        for x, y in pixels:
+            grid[max(y + 1, 0) : y + 4, max(x + 1, 0) : x + 4] = 0
+        for x, y in pixels:
+            grid[y + 2, x + 2] = 1
+        roles[pattern] = grid
+    anything = np.full((5, 5), 2)
+    anything[2, 2] = 1
+    roles[30] = roles[31] = anything
+    return dict(sorted(roles.items()))
+
+
+def _patternlib(camera: Camera) -> Constituent:
+    roles = {p: r for p, r in pattern_roles().items() if not camera.is_pn or p <= 12}
+    data = {"PATTERN_ID": list(roles), "PATTERN": np.stack([r.ravel() for r in roles.values()])}
+    threshold = camera.event_threshold_adu
+    header = {"TDIM2": "(5,5)", "EDUTHR_I": threshold, "EDUTHR_O": threshold}
+    modes = PN_MODE_IDS if camera.is_pn else MOS_MODE_IDS
+    extensions = [Extension(mode, data, header) for mode in modes]
+    return Constituent(camera.name, "PATTERNLIB", 1 if camera.is_pn else 5, extensions)
+
+
+# --- effective area --------------------------------------------------------------------------------
+
+
+def _quantumef(camera: Camera) -> Constituent:
+    curve = np.array([response.QUANTUM_EFFICIENCY[camera.code]])
+    extensions = [Extension(f"QE_CCD{ccd}", {"REGION": [""], "QE": curve}) for ccd in camera.ccds]
+    extensions.append(Extension("EBINS", {"ENERGY": np.array(response.ENERGY_KEV) * 1000}))
+    comment = "QE: total over the valid patterns (0 to 12)."
+    return Constituent(
+        camera.name,
+        "QUANTUMEF",
+        18 if camera.is_pn else 20,
+        extensions,
+        "2000-01-01T00:00:00",
+        comments=(comment,),
+    )
+
+
+def _filters(camera: Camera) -> Constituent:
+    extensions = [
+        Extension(f"FILTER-{name.upper()}", {"REGION": [""], "TRANSMISSION": np.array([curve])})
+        for name, curve in response.FILTER_TRANSMISSION.items()
+    ]
+    extensions.append(Extension("EBINS", {"ENERGY": np.array(response.FILTER_ENERGY_KEV) * 1000}))
+    return Constituent(camera.name, "FILTERTRANSX", 19 if camera.is_pn else 15, extensions)
+
+
+def _mirror(camera: Camera) -> Constituent:
+    energy = np.array((0.0, *response.ENERGY_KEV)) * 1000
+    area = np.array((response.MIRROR_AREA_CM2[0], *response.MIRROR_AREA_CM2))
+    share = 1.0 if camera.is_pn else response.RGA_SHARE
+    extensions = [
+        Extension("ONAXISXAREAEF", {"ENERGY": energy, "AREA": area}),
+        Extension(
+            "VIGNETTING",
+            {
+                "ENERGY": list(response.VIGNETTING),
+                "VIGNETTING_FACTOR": np.array(list(response.VIGNETTING.values())),
+            },
+            {"D_THETA": (response.VIGNETTING_STEP_DEG, "[deg] step in off-axis angle")},
+        ),
+        Extension("CORRAREA", {"ENERGY": [0.0, 20000.0], "FACTOR": [share, share]}),
+    ]
+    comments = () if camera.is_pn else ("CORRAREA holds the light left by the reflection grating array.",)
+    issue = {"M1": 11, "M2": 12, "PN": 14}[camera.code]
+    return Constituent(
+        camera.telescope, "XAREAEF", issue, extensions, "2000-01-13T00:00:00", comments=comments
+    )
+
+
+def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.ndarray]:
+    """Core radius [arcsec] and slope of the King profile."""
+    a, b, c, d, x, y, z, w = response.KING[code]
+    kev, theta = np.asarray(energy_ev, float) / 1000, np.asarray(theta_arcmin, float)
+    radius = a + b * kev + c * theta + d * kev * theta
+    return np.maximum(radius, 1.0), x + y * kev + z * theta + w * kev * theta
+
+
+def _psf(camera: Camera) -> Constituent:
+    energy, theta = np.meshgrid(response.KING_ENERGIES_EV, response.KING_ANGLES_ARCMIN, indexing="ij")
+    radius, slope = king_parameters(camera.code, energy, theta)
+    data = {
+        "ENERGY": energy.ravel(),
+        "THETA": np.deg2rad(theta.ravel() / 60),
+        "PARAMS": np.stack([radius.ravel(), slope.ravel()], axis=-1),
+    }
+    issue = 18 if camera.is_pn else 16
+    return Constituent(
+        camera.telescope, "XPSF", issue, [Extension("KING_PARAMS", data)], "2000-01-13T00:00:00"
+    )
+
+
+# --- energy and time -------------------------------------------------------------------------------
+
+
+def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
+    gain_ev = numbers.MOS_GAIN_EV[camera.code]
+    data: dict[str, Any] = {"CCD_ID": list(camera.ccds)}
+    for suffix, factor in zip(("", "1", "2", "3"), numbers.MOS_PATTERN_GAIN, strict=True):
+        steps = [numbers.MOS_GAIN_STEP[ccd] for ccd in camera.ccds]
+        data[f"OFFSET{suffix}"] = [(offset, offset) for _, offset in steps]
+        data[f"GAIN{suffix}"] = [(gain_ev * (1 + step) * factor,) * 2 for step, _ in steps]
+        data[f"POLY_TERM{suffix}"] = [(numbers.MOS_POLY_TERM,) * 2] * len(steps)
+    weights = {"PATTERN": range(32), "C1": [1.0] * 32, "C2": [1.0] * 32, "C3": [0.0] * 32, "C4": [0.0] * 32}
+    weights = {name: list(values) for name, values in weights.items()}
+    scale = {"KEV0": (0.0, "[keV]"), "KEV_P_PI": (0.001, "[keV] per PI channel")}
+    yield Constituent(
+        camera.name,
+        "ADUCONV",
+        88 + number,
+        [Extension("OFFSET_GAIN", data, scale), Extension("ENERGY_COMBINE", weights)],
+    )
+    # The last law is not valid before 2030 but has the highest issue.
+    future = ("2030-01-01T00:00:00", None, 120, 120, (2.0e-2, 0.0, 0.6), (2.0e-2, 0.0, 0.6))
+    for start, end, issue1, issue2, serial, parallel in (*numbers.MOS_CTI_PERIODS, future):
+        rows = [
+            (mode, ccd, node, *serial, parallel[0] * factor, parallel[1] * factor, parallel[2])
+            for mode in MOS_MODE_IDS.values()
+            for ccd, factor in numbers.MOS_CTI_CCD_FACTOR.items()
+            for node in (0, 1)
+        ]
+        names = ("MODE_ID", "CCD_ID", "NODE_ID", *(f"CTI_{axis}{i}" for axis in "XY" for i in range(3)))
+        law = {"REF_DATE": numbers.MOS_CTI_REF_DATE, "ALGOID": 2}
+        steps = [
+            (ccd, 0, x, y, length, adu) for ccd, x, y, length, adu in numbers.MOS_COLUMN_STEPS[camera.code]
+        ]
+        columns = ("CCD_ID", "NODE_ID", "RAWX", "RAWY_START", "YLENGTH", "OFFSET")
+        yield Constituent(
+            camera.name,
+            "CTI",
+            (issue1, issue2)[number - 1],
+            [
+                Extension("CTI_EXTENDED", _table(names, rows), law),
+                Extension("CTI_COLUMN", _table(columns, steps)),
+            ],
+            start,
+            end,
+        )
+    rows = []
+    for submode in camera.modes:
+        mode = camera.mode(submode)
+        frames = (mode.frame_time_s, mode.outer_frame_time_s)
+        rows.append((mode.mode_id, frames, (mode.delay_s(1), mode.delay_s(2))))
+    yield Constituent(
+        camera.name, "TIMECORR", 3, [Extension("FRAMETIME", _table(("MODE_ID", "FRAME_TIME", "DELAY"), rows))]
+    )
+    limits = _table(("CCD_ID", "BAD", "GOOD"), [(ccd, *numbers.MOS_HARDNESS_LIMITS) for ccd in camera.ccds])
+    yield Constituent(camera.name, "SCREENTHRESH", 1, [Extension("SCREEN_THRESH", limits)])
+
+
+def _pn_only(camera: Camera) -> Iterator[Constituent]:
+    gain, loss = numbers.pn_column_numbers()
+    offset = np.zeros((12, 64))
+    for ccd, x, adu in numbers.PN_OFFSET_COLUMNS:
+        offset[ccd - 1, x - 1] = adu
+    ccds = list(camera.ccds)
+    header = {
+        "ALGOID": 0,
+        "REFTIME": "2000-01-01T00:00:00",
+        "BPT_CODE": (0, "code of the table uploaded on board"),
+        "KEV0": (0.0, "[keV]"),
+        "KEV_P_PI": (0.001, "[keV] per PI channel"),
+    }
+    yield Constituent(
+        "EPN",
+        "ADUCONV",
+        123,
+        [
+            Extension("OFFSET_GAIN", {"CCD_ID": ccds, "GAIN": gain, "OFFSET": offset}, header),
+            Extension("GAIN-HIGH", {"CCD_ID": ccds, "GAIN": gain}, {"ADU_EV": (numbers.PN_ADU_EV, "[eV]")}),
+        ],
+    )
+    modes = np.array(sorted(PN_MODE_IDS.values()))
+    mode, ccd, node = (a.ravel() for a in np.meshgrid(modes, ccds, np.arange(64), indexing="ij"))
+    transfer = {
+        "MODE_ID": mode,
+        "CCD_ID": ccd,
+        "NODE_ID": node,
+        "CTI_X": np.zeros(len(mode)),
+        "CTI_Y": loss[ccd - 1, node],
+    }
+    law = {
+        "E_REF": (numbers.PN_CTI_ENERGY_EV, "[eV]"),
+        "SLOPE": (numbers.PN_CTI_SLOPE, "power of the energy"),
+    }
+    imaging = [(m, c) for m in (0, 1, 2) for c in ccds] + [(3, 4)]
+    years = np.arange(26.0)
+    shifts = [
+        (m, c, pattern, kev, numbers.PN_PATTERN_SHIFT_EV[pixels])
+        for m, c in imaging
+        for pattern, pixels in ((p, 2 if p < 5 else 3 if p < 9 else 4) for p in range(1, 13))
+        for kev in (0.3, 10.0)
+    ]
+    # The superseded issue knows no ageing.
+    for issue, growth in ((48, 0.0), (56, 1.0)):
+        ageing = [
+            (m, c, kev, start + growth * pn_ltc_growth(years))
+            for m, c in imaging
+            for kev, start in zip(numbers.PN_LTC_ENERGY_KEV, numbers.PN_LTC_START, strict=True)
+        ]
+        yield Constituent(
+            "EPN",
+            "CTI",
+            issue,
+            [
+                Extension("CTI_EXTENDED", transfer, law),
+                Extension("LONG_TERM_CTI", _table(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
+                Extension("LTC_TIMES", {"TIME": years[None, :]}),
+                Extension(
+                    "COMB_EVT_OFFSET", _table(("MODE_ID", "CCD_ID", "PATTERN", "ENERGY", "SHIFT"), shifts)
+                ),
+            ],
+            "2000-03-23T05:00:00",
+        )
+    known = [camera.mode(submode) for submode in camera.modes]
+    frames = [(m.mode_id, m.frame_time_s, m.readout_s) for m in known]
+    delays = [(m.mode_id, position, m.delay_s(position + 1)) for m in known for position in range(3)]
+    yield Constituent(
+        "EPN",
+        "TIMECORR",
+        11,
+        [
+            Extension("FRAMETIME", _table(("MODE_ID", "FRAME_TIME", "READOUT_TIME"), frames)),
+            Extension("TIMECORR", _table(("MODE_ID", "CCD", "DELAY"), delays)),
+        ],
+    )
+    tolerance = list(numbers.PN_JUMP_TOLERANCE.items())
+    yield Constituent(
+        "EPN",
+        "TIMEJUMPTOL",
+        1,
+        [Extension("TIMEJUMPTOL", _table(("MODE_ID", "TOLERANCE"), tolerance))],
+        "2000-01-01T00:00:00",
+    )
