@@ -8,15 +8,14 @@ XMM-Newton Data Files Handbook (time scales, time-correlation files), manual of 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.odf.layout import OBTFINE_UNIT_S
-from daxa.xmm.tables import column
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -220,13 +219,13 @@ class TimeCorrelation:
         files = odf.find(instrument="SC", file_type="TCX") or odf.find(instrument="SC", file_type="TCS")
         if not files:
             raise TaskError("noTimeCorrelation", f"{odf.folder}: neither a TCX nor a TCS file")
-        path = Path(files[0].path)
-        obt, tt = read_time_correlation(path)
+        table = files[0].read()
+        obt, tt = clock_pairs(table)  # type: ignore[arg-type]
         if start_tt_s is not None and stop_tt_s is not None:
             inside = (tt >= start_tt_s) & (tt <= stop_tt_s)
             if inside.sum() >= 10:
                 obt, tt = obt[inside], tt[inside]
-        return cls.fit(obt, tt, source=path.name)
+        return cls.fit(obt, tt, source=files[0].path.name)
 
     def obt_to_tt(self, obt_s: npt.ArrayLike) -> Any:
         """Mission time [s] of on-board time [s]."""
@@ -256,35 +255,22 @@ class TimeCorrelation:
     def keywords(self) -> dict[str, tuple[Any, str]]:
         """TFIT_RPD, TFIT_DEG, TFIT_RMS, TFIT_PFR and TFIT_IGH as products carry them."""
         return {
-            "TFIT_RPD": (FIT_DEFAULTS[0], "OBT-MET fit: propagation delay recalculated"),
-            "TFIT_DEG": (len(self.coefficients) - 1, "OBT-MET fit: degree of the polynomial"),
-            "TFIT_RMS": (self.rms_s, "[s] OBT-MET fit: rms of the residuals"),
-            "TFIT_PFR": (self.removed, "OBT-MET fit: fraction of points removed"),
-            "TFIT_IGH": (FIT_DEFAULTS[4], "OBT-MET fit: ground-station hand-overs ignored"),
+            "TFIT_RPD": (bool(FIT_DEFAULTS[0]), "signal propagation delays recalculated"),
+            "TFIT_DEG": (len(self.coefficients) - 1, "degree of the OBT-MET fit polynomial"),
+            "TFIT_RMS": (self.rms_s, "[s] rms of the OBT-MET fit"),
+            "TFIT_PFR": (float(self.removed), "fraction of points left out of the OBT-MET fit"),
+            "TFIT_IGH": (bool(FIT_DEFAULTS[4]), "ground-station hand-overs ignored"),
         }
 
 
-def read_time_correlation(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """On-board times and mission times [s] of a TCS or TCX file.
-
-    Raises
-    ------
-    TaskError
-        Not a time-correlation table.
-    """
-    from astropy.io import fits
-
-    try:
-        with fits.open(path) as hdus:
-            hdu = hdus[1]
-            obt = column(hdu, "OBTCOARS", path.name) + column(hdu, "OBTFINE", path.name) * OBTFINE_UNIT_S
-            days, ms, us = (
-                column(hdu, name, path.name).astype(np.int64) for name in ("UTCDAY", "UTCMILLI", "UTCMICRO")
-            )
-    except (OSError, IndexError, KeyError) as err:
-        raise TaskError("badTimeCorrelation", f"{path}: not a time-correlation file ({err})") from err
-    count = (_CLOCK_EPOCH - _EPOCH).astype(np.int64) + days * 86400 * _SECOND
-    within = ms * 1000 + us
+def clock_pairs(
+    table: Mapping[str, npt.ArrayLike],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """On-board times and mission times [s] from the columns of a TCS or TCX file."""
+    coarse, fine = (np.asarray(table[name], dtype=np.float64) for name in ("OBTCOARS", "OBTFINE"))
+    day, ms, us = (np.asarray(table[name]).astype(np.int64) for name in ("UTCDAY", "UTCMILLI", "UTCMICRO"))
+    # Leap seconds are added by day, so that a leap second itself needs no special care.
+    midnight = (_CLOCK_EPOCH - _EPOCH).astype(np.int64) + day * 86400 * _SECOND
     starts, offsets = _offsets_us()
-    index = np.maximum(np.searchsorted(starts, count, side="right") - 1, 0)
-    return obt.astype(np.float64), (count + within + offsets[index]) / _SECOND
+    index = np.maximum(np.searchsorted(starts, midnight, side="right") - 1, 0)
+    return coarse + fine * OBTFINE_UNIT_S, (midnight + ms * 1000 + us + offsets[index]) / _SECOND

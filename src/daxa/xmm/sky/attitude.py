@@ -105,34 +105,25 @@ class Attitude:
         )
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Attitude:
-        """Read an attitude history file (``...ATS.FIT``).
+    def from_table(cls, table: Mapping[str, npt.ArrayLike], where: str = "attitude history") -> Attitude:
+        """From the columns VALTIME, VALDUR, VIEWRA, VIEWDECL, ASTPOS and TYPEID of a history file.
 
         Raises
         ------
         TaskError
-            Not such a file, or a date or angle that cannot be read.
+            A date or angle cannot be read; the message names ``where``.
         """
-        from astropy.io import fits
-
-        path = Path(path)
-        try:
-            with fits.open(path) as hdus:
-                hdu = hdus[1]
-                text = {
-                    name: np.char.strip(column(hdu, name, path.name).astype(str))
-                    for name in ("VALTIME", "VIEWRA", "VIEWDECL", "TYPEID")
-                }
-                duration = column(hdu, "VALDUR", path.name).astype(np.float64)
-                pa = column(hdu, "ASTPOS", path.name).astype(np.float64)
-        except (OSError, IndexError, KeyError) as err:
-            raise TaskError("badAttitudeFile", f"{path}: not an attitude history file ({err})") from err
+        text = {
+            name: np.char.strip(np.asarray(table[name]).astype(str))
+            for name in ("VALTIME", "VIEWRA", "VIEWDECL", "TYPEID")
+        }
+        duration, pa = (np.asarray(table[name], dtype=np.float64) for name in ("VALDUR", "ASTPOS"))
         try:
             start = np.atleast_1d(utc_to_tt(text["VALTIME"]))
             ra = parse_sexagesimal(text["VIEWRA"], hours=True)
             dec = parse_sexagesimal(text["VIEWDECL"])
         except ValueError as err:
-            raise TaskError("badAttitudeFile", f"{path}: VALTIME, VIEWRA or VIEWDECL: {err}") from err
+            raise TaskError("badAttitudeFile", f"{where}: VALTIME, VIEWRA or VIEWDECL: {err}") from err
         return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, text["TYPEID"] == "S")
 
     @classmethod
@@ -147,7 +138,8 @@ class Attitude:
         files = odf.find(instrument="SC", file_type="ATS")
         if not files:
             raise TaskError("noAttitude", f"{odf.folder}: no attitude history file (...ATS.FIT)")
-        return cls.from_file(files[0].path)
+        table = files[0].read()
+        return cls.from_table(table, table.where)  # type: ignore[arg-type]
 
     def _locate(self, time_s: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
         """Record before, record after and the fraction of the way between them."""

@@ -269,6 +269,27 @@ class CameraGeometry:
             number[here], rawx[here], rawy[here] = ccd, x[here], y[here]
         return number, rawx, rawy
 
+    def nearest_pixel(
+        self, detx: npt.ArrayLike, dety: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+        """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel."""
+        detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
+        number, rawx, rawy = (np.array(v) for v in self.det_to_raw(detx, dety))
+        gap = number == 0
+        if np.any(gap):
+            nx, ny = self._shape
+            gx, gy = detx[gap], dety[gap]
+            best = np.full(gx.shape, np.inf)
+            found = np.zeros((3, *gx.shape))
+            for ccd in self.ccds.tolist():
+                x, y = self._to_pixel(ccd, gx, gy)
+                outside = np.hypot(x - np.clip(x, 0.5, nx + 0.5), y - np.clip(y, 0.5, ny + 0.5))
+                closer = outside < best
+                best[closer] = outside[closer]
+                found[:, closer] = np.stack([np.full(gx.shape, ccd), x, y])[:, closer]
+            number[gap], rawx[gap], rawy[gap] = found[0].astype(np.int64), found[1], found[2]
+        return number, rawx, rawy
+
     def in_fov(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
         """Which detector positions lie in the field of view."""
         return self.field_of_view.contains(detx, dety)

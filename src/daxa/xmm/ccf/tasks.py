@@ -1,0 +1,265 @@
+"""The task cifbuild: write the calibration index of an observation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from daxa.xmm.ccf.errors import DamagedConstituent
+from daxa.xmm.ccf.index import (
+    CATEGORY,
+    FILE_GLOB,
+    CalibrationIndex,
+    Entry,
+    list_files,
+    md5sum,
+    normal_date,
+    read_entry,
+    read_index,
+    select,
+    write_index,
+)
+from daxa.xmm.ccf.layout import REQUIRED, TELESCOPES
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+
+class EntryCache:
+    """What is known of constituents from earlier runs, by path, size and time of change.
+
+    Reading headers and checksums of a full mirror takes most of the task's time. The cache is a JSON
+    file in the user's cache folder; a damaged or unwritable one is ignored.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        self._changed = False
+        if path is not None and path.is_file():
+            try:
+                loaded = json.loads(path.read_text(encoding="utf-8"))
+                self._known = loaded if isinstance(loaded, dict) else {}
+            except (OSError, ValueError):
+                self._known = {}
+
+    def entry(self, path: Path, *, checksum: bool = False) -> Entry | None:
+        """The index row of a file, with its MD5 if ``checksum``; None if it is no constituent."""
+        path = path.absolute()
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        known = self._known.get(str(path))
+        entry: Entry | None = None
+        if isinstance(known, dict) and known.get("stamp") == stamp:
+            if known.get("entry") is None:
+                return None
+            try:
+                entry = Entry(**known["entry"], path=path)
+            except TypeError:
+                entry = None
+        if entry is None:
+            entry = read_entry(path)
+        if entry is not None and checksum and not entry.md5:
+            entry = replace(entry, md5=md5sum(path))
+        row = None if entry is None else {k: v for k, v in asdict(entry).items() if k != "path"}
+        if known is None or known.get("stamp") != stamp or known.get("entry") != row:
+            self._known[str(path)] = {"stamp": stamp, "entry": row}
+            self._changed = True
+        return entry
+
+    def save(self) -> None:
+        """Write what is known, if anything is new."""
+        if self.path is None or not self._changed:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+            temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            os.replace(temporary, self.path)
+        except OSError:
+            # Without the cache the next run is only slower.
+            self._changed = False
+
+
+def scan(
+    folders: Iterable[Path], glob: str, *, recurse: bool, cache: EntryCache, warn: Any
+) -> tuple[list[Entry], int]:
+    """Constituents in folders and the number of files looked at; damaged ones give a warning each."""
+    files = list_files(folders, glob, recurse=recurse)
+    entries = []
+    for path in files:
+        try:
+            entry = cache.entry(path)
+        except (DamagedConstituent, OSError) as err:
+            warn("badConstituent", f"{err}; ignored")
+            continue
+        if entry is not None:
+            entries.append(entry)
+    return entries, len(files)
+
+
+def missing_types(entries: Iterable[Entry], instruments: Iterable[str]) -> list[str]:
+    """Constituents ``SCOPE_TYPEID`` that the reduction of some instruments needs and an index lacks."""
+    have = {entry.key for entry in entries}
+    wanted: list[tuple[str, str]] = [("XMM", typeid) for typeid in REQUIRED["XMM"]]
+    for instrument in instruments:
+        wanted += [(instrument, typeid) for typeid in REQUIRED[instrument.rstrip("12")]]
+        wanted += [(TELESCOPES[instrument], typeid) for typeid in REQUIRED["XRT"]]
+    return [f"{scope}_{typeid}" for scope, typeid in wanted if (scope, typeid) not in have]
+
+
+def _observation(ctx: TaskContext) -> tuple[str, str, list[str]]:
+    """Start date, ``RRRR_OOOOOOOOOO`` and EPIC cameras of the observation of SAS_ODF."""
+    from daxa.xmm.odf.layout import INSTRUMENTS
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
+
+    if not ctx.env.get("SAS_ODF"):
+        raise TaskError(
+            "NoOdfFound", "no observation date: set SAS_ODF, or give withobservationdate and observationdate"
+        )
+    odf = Odf.from_environment(ctx.env, ctx.cwd)
+    cameras = [INSTRUMENTS[code] for code in ("M1", "M2", "PN") if odf.exposures(code)]
+    ascii_summary = odf.ascii_summary
+    try:
+        if ascii_summary is not None:
+            start = read_ascii_summary(ascii_summary.path).start
+        elif odf.summary is not None:
+            start = read_sas_summary(odf.summary).start
+        else:
+            raise TaskError("noObservationDate", f"{odf.folder}: no summary file to take the date from")
+        return normal_date(start), f"{odf.revolution:04d}_{odf.obs_id}", cameras
+    except ValueError as err:
+        raise TaskError("noObservationDate", f"{odf.folder}: summary file: {err}") from err
+
+
+def _date(name: str, text: str) -> str:
+    try:
+        return normal_date(text)
+    except ValueError:
+        raise TaskError(
+            "badParameter", f"cifbuild: parameter {name}: expected yyyy-mm-ddThh:mm:ss or now, got {text!r}"
+        ) from None
+
+
+def _folders(ctx: TaskContext, p: Parameters) -> list[Path]:
+    if p.withccfpath:
+        text, source = p.ccfpath, "ccfpath"
+    else:
+        text, source = ctx.env.get("SAS_CCFPATH", ""), "SAS_CCFPATH"
+    folders = [ctx.path(part) for part in text.split(os.pathsep) if part]
+    if not folders:
+        raise TaskError(
+            "noCcfPath", f"{source} is empty: it must list the folders that hold the calibration files"
+        )
+    absent = [folder for folder in folders if not folder.is_dir()]
+    for folder in absent:
+        ctx.warn("noCcfFolder", f"{source}: {folder} is not a folder")
+    return folders
+
+
+@task(
+    "cifbuild",
+    "1.0",
+    [
+        Parameter("calindexset", "dataset", "ccf.cif"),
+        Parameter("ccfpath", "string", "."),
+        Parameter("withccfpath", "bool", False),
+        Parameter("usecanonicalname", "bool", False),
+        Parameter("recurse", "bool", False),
+        Parameter("fileglob", "string", FILE_GLOB),
+        Parameter("fullpath", "bool", False),
+        Parameter("observationdate", "string", "now"),
+        Parameter("withobservationdate", "bool", False),
+        Parameter("analysisdate", "string", "now"),
+        Parameter("category", "string", CATEGORY),
+        Parameter("ignorecategory", "bool", False),
+        Parameter("masterindex", "bool", False),
+        Parameter("masterindexset", "dataset", "ccf.mif"),
+        Parameter("withmasterindexset", "bool", False),
+        Parameter("append", "bool", False),
+    ],
+)
+def cifbuild(ctx: TaskContext, p: Parameters) -> None:
+    """Select the constituents of an observation and write the calibration index."""
+    from daxa.config import cache_path
+
+    cameras: list[str] = []
+    canonical = ""
+    analysis = _date("analysisdate", p.analysisdate)
+    if p.masterindex:
+        observation = analysis
+    elif p.withobservationdate:
+        observation = _date("observationdate", p.observationdate)
+    else:
+        observation, canonical, cameras = _observation(ctx)
+        ctx.info(f"Using the ODF {canonical} found in {ctx.env['SAS_ODF']}")
+    if not p.masterindex:
+        ctx.info(f"Observation date: {observation}.000")
+    ctx.info(f"Analysis date: {analysis}.000")
+    if analysis < observation and not p.masterindex:
+        ctx.warn("analysisBeforeObservation", f"analysis date {analysis} is before {observation}")
+
+    cache = EntryCache(cache_path() / "constituents.json")
+    category = None if p.ignorecategory else p.category
+    if p.withmasterindexset:
+        source = str(ctx.path(p.masterindexset))
+        entries, looked_at = read_index(source).entries, 0
+    else:
+        folders = _folders(ctx, p)
+        source = os.pathsep.join(map(str, folders))
+        entries, looked_at = scan(folders, p.fileglob, recurse=p.recurse, cache=cache, warn=ctx.warn)
+    if not entries:
+        raise TaskError(
+            "noConstituents",
+            f"no calibration constituent in {source} ({looked_at} files match {p.fileglob}); "
+            "set SAS_CCFPATH to the folder that holds the *.CCF files",
+        )
+    if p.masterindex:
+        chosen = [e for e in entries if category is None or e.category.upper() == category.upper()]
+        chosen = sorted(chosen, key=lambda e: (e.scope, e.typeid, e.issue))
+    else:
+        chosen = select(entries, observation, analysis, category)
+        if not chosen:
+            raise TaskError(
+                "noConstituents",
+                f"{source}: none of {len(entries)} constituents is valid on {observation} with category "
+                f"{category or 'any'} and submitted by {analysis}",
+            )
+    chosen = [
+        replace(
+            cache.entry(e.path, checksum=True) or e, fname=str(e.path.absolute()) if _full(p) else e.path.name
+        )
+        if e.path is not None
+        else e
+        for e in chosen
+    ]
+    cache.save()
+
+    name = f"{canonical}.cif" if p.usecanonicalname and canonical else p.calindexset
+    if p.usecanonicalname and not canonical:
+        ctx.warn("noCanonicalName", f"without an ODF there is no canonical name; writing {name}")
+    header = {"CATEGORY": category or p.category, "OBSVDATE": observation, "ANALDATE": analysis}
+    if p.append and ctx.path(name).is_file():
+        before = read_index(ctx.path(name))
+        present = {e.key for e in before.entries}
+        chosen = sorted([*before.entries, *(e for e in chosen if e.key not in present)], key=lambda e: e.key)
+        header = {**header, **before.header}
+    if cameras:
+        lacking = missing_types(chosen, cameras)
+        if lacking:
+            ctx.warn(
+                "missingConstituents",
+                f"no valid constituent for {', '.join(lacking)}: tasks that need them will fail",
+            )
+    primary: dict[str, Any] = {}
+    ctx.provenance(primary)
+    with ctx.output(name) as path:
+        write_index(path, CalibrationIndex(chosen, header), primary)
+    ctx.info(f"{len(chosen)} constituents of {len(entries)} written to {name}")
+
+
+def _full(p: Parameters) -> bool:
+    return bool(p.fullpath and not p.masterindex)
