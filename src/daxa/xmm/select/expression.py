@@ -164,8 +164,19 @@ def split_block(block: str) -> tuple[str, str | int | None]:
     return path, int(identifier) if identifier.isdigit() else identifier
 
 
-def expand(text: str, header: Mapping[str, Any] | None = None) -> tuple[str, list[int]]:
+def expand(
+    text: str, header: Mapping[str, Any] | None = None, parentheses: bool = True
+) -> tuple[str, list[int]]:
     """Replace ``#NAME`` by symbolic constants and header values, recursively.
+
+    Parameters
+    ----------
+    text
+        The expression.
+    header
+        Where values come from.
+    parentheses
+        Put each value that is not a number in parentheses, as is needed to keep its meaning.
 
     Returns
     -------
@@ -173,18 +184,23 @@ def expand(text: str, header: Mapping[str, Any] | None = None) -> tuple[str, lis
         The text, and for each of its characters (and one past the end) the position in ``text`` it comes
         from.
     """
-    return _expand(text, {} if header is None else header, text, 0, ())
+    return _expand(text, {} if header is None else header, text, 0, (), parentheses)
 
 
 def _expand(
-    text: str, header: Mapping[str, Any], whole: str, fixed: int | None, inside: tuple[str, ...]
+    text: str,
+    header: Mapping[str, Any],
+    whole: str,
+    fixed: int,
+    inside: tuple[str, ...],
+    parentheses: bool,
 ) -> tuple[str, list[int]]:
     out: list[str] = []
     origin: list[int] = []
     last = 0
 
     def at(position: int) -> int:
-        return position if not inside else int(fixed or 0)
+        return fixed if inside else position
 
     for match in _MACRO.finditer(text):
         name = match.group(1)
@@ -198,8 +214,10 @@ def _expand(
         if name in header:
             value = header[name]
             value = ("true" if value else "false") if isinstance(value, (bool, np.bool_)) else str(value)
-            piece, _ = _expand(value, header, whole, here, (*inside, name))
-            piece = piece.strip() if _PLAIN.match(piece) else f"({piece.strip()})"
+            piece, _ = _expand(value, header, whole, here, (*inside, name), parentheses)
+            piece = piece.strip()
+            if parentheses and not _PLAIN.match(piece):
+                piece = f"({piece})"
         elif name.upper() in CONSTANTS:
             piece = repr(CONSTANTS[name.upper()])
         else:
@@ -283,10 +301,10 @@ class _Pair(Node):
 class _Builder:
     """Turns the parser's tree into nodes, reading the files it names."""
 
-    def __init__(self, text: str, header: Mapping[str, Any], files: Files) -> None:
+    def __init__(self, text: str, header: Mapping[str, Any], files: Files, selected: Node | None) -> None:
         self.text = text
-        self.header = header
         self.files = files
+        self.selected = selected
         self.sky = ColumnSky.from_header(header)
         self.columns = {str(header[f"TTYPE{i}"]).strip() for i in range(1, int(header.get("TFIELDS", 0)) + 1)}
 
@@ -336,6 +354,8 @@ class _Builder:
             return nodes.Column(name)
         if name.lower() in ("true", "false"):
             return nodes.Const(name.lower() == "true")
+        if name == "SELECTED" and self.selected is not None:
+            return self.selected
         if self.columns and name not in ("RA", "DEC"):
             raise self.error(f"the table has no column {name}", t.children[0])
         return nodes.Column(name)
@@ -545,7 +565,12 @@ class Selection:
             raise SelectionError(f"{error} (in {self.text!r})") from error
 
 
-def compile(text: str, header: Mapping[str, Any] | None = None, files: Files | None = None) -> Selection:
+def compile(
+    text: str,
+    header: Mapping[str, Any] | None = None,
+    files: Files | None = None,
+    selected: Node | None = None,
+) -> Selection:
     """Compile a selection expression.
 
     Parameters
@@ -556,6 +581,8 @@ def compile(text: str, header: Mapping[str, Any] | None = None, files: Files | N
         Header of the table: values of ``#NAME``, column names and column coordinates.
     files
         Finds the files it names; by default relative to the working folder.
+    selected
+        What ``SELECTED`` stands for: the flag of an earlier selection.
 
     Raises
     ------
@@ -565,7 +592,7 @@ def compile(text: str, header: Mapping[str, Any] | None = None, files: Files | N
     header = {} if header is None else header
     expanded, origin = expand(text if text.strip() else "true", header)
     try:
-        tree = _Builder(expanded, header, files or Files()).build(parse(expanded))
+        tree = _Builder(expanded, header, files or Files(), selected).build(parse(expanded))
     except SelectionError as error:
         if expanded != text and "at character" in error.message:
             note = f"\n    (macros expanded: {expanded})"

@@ -56,6 +56,9 @@ class Rows:
             self._cache[name] = values
         return self._cache[name]
 
+    def __getitem__(self, name: str) -> Array:
+        return self.column(name)
+
     def numbers(self) -> Array:
         """Row numbers, from 1."""
         if self._parent is not None:

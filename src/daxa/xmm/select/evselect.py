@@ -1,0 +1,393 @@
+"""Filter a table and accumulate products from the selected rows, in one pass over chunks of rows."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.select import dss as dss_module
+from daxa.xmm.select import nodes
+from daxa.xmm.select.conditions import alternatives
+from daxa.xmm.select.dss import DataSubspace, Filter
+from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
+from daxa.xmm.select.expression import Files, Selection, compile, expand, split_block
+from daxa.xmm.select.nodes import Const, Rows
+from daxa.xmm.select.outputs import Outputs
+from daxa.xmm.select.products import Counter, Extremes, Grid
+from daxa.xmm.select.rawtable import RawTable, RowWriter, hdu_bytes, plain_file, rewrite
+from daxa.xmm.task import Parameters, TaskContext, TaskError
+
+
+class Source:
+    """A table to select from, with what its file says about it.
+
+    Attributes
+    ----------
+    path
+        Uncompressed file.
+    table
+        The table's rows.
+    primary
+        Header of the file.
+    subspace
+        Its data subspace.
+    """
+
+    def __init__(self, ctx: TaskContext, specification: str, scratch: Path) -> None:
+        from astropy.io import fits
+
+        name, block = split_block(specification)
+        self.given = ctx.path(name)
+        self.path = plain_file(self.given, scratch)
+        try:
+            # Headers of every extension are read now, their data never.
+            self.hdus = fits.open(self.path, memmap=True, lazy_load_hdus=False)
+        except OSError as error:
+            raise TaskError("notFits", f"{self.given}: {error}") from error
+        tables = [i for i, h in enumerate(self.hdus) if isinstance(h, fits.BinTableHDU)]
+        if block is None:
+            if not tables:
+                raise TaskError("noTable", f"{self.given} holds no table")
+            index = tables[0]
+        else:
+            try:
+                index = self.hdus.index_of(block)
+            except KeyError:
+                names = ", ".join(self.hdus[i].name for i in tables)
+                raise TaskError("noTable", f"{self.given} has no table {block}; it has {names}") from None
+            if index not in tables:
+                raise TaskError("noTable", f"{self.given}: {block} is no table")
+        self.table = RawTable(self.path, index, self.hdus[index])
+        self.primary = self.hdus[0].header
+        self.header = self.table.header
+        self.subspace = dss_module.read(self.hdus, self.header)
+        gti_tables = ccd_tables(self.hdus, "STDGTI")
+        if not self.subspace.axes and gti_tables and "CCDNR" in self.table.fields:
+            self.subspace = default_subspace({c: f"STDGTI{c:02d}" for c in gti_tables}, self.hdus)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.hdus.close()
+
+
+def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
+    """The data subspace of an event list without one: each CCD and its good times."""
+    subspace = DataSubspace([dss_module.Axis("CCDNR"), dss_module.Axis("TIME", "s")], [])
+    for ccd, name in sorted(gti_tables.items()):
+        subspace.components.append([Filter(str(ccd)), Filter("TABLE", "", f":{name}")])
+        subspace.tables[name] = GTI.from_hdu(hdus[name])
+    return subspace
+
+
+def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:
+    """Whether the flag column exists already, and the value of its flag bit.
+
+    Bit -1 is the most significant one of the column's type.
+
+    Raises
+    ------
+    TaskError
+        The column is no integer, or too small for the bit.
+    """
+    exists = column in table.fields
+    dtype = table.fields[column].dtype if exists else np.dtype("u1")
+    if dtype.kind not in "iu" or dtype.shape:
+        raise TaskError("badFlagColumn", f"column {column} of {table.path} does not hold integers")
+    bits = 8 * dtype.itemsize
+    if bit >= bits:
+        raise TaskError("badFlagColumn", f"flagbit={bit}: column {column} has {bits} bits only")
+    return exists, 1 << (bits - 1 if bit < 0 else bit)
+
+
+def build_selection(ctx: TaskContext, p: Parameters, source: Source) -> Selection:
+    """The condition asked for by expression, or by another block's data subspace."""
+    exists, flag = flag_value(source.table, p.flagcolumn, p.flagbit)
+    selected: nodes.Node = Const(False)
+    if exists:
+        top = flag == 1 << (8 * source.table.fields[p.flagcolumn].dtype.itemsize - 1)
+        signed = source.table.fields[p.flagcolumn].dtype.kind == "i"
+        column = nodes.Column(p.flagcolumn)
+        selected = (
+            nodes.Compare("<", column, Const(0))
+            if top and signed
+            else nodes.Compare("!=", nodes.Binary("&", column, Const(flag)), Const(0))
+        )
+    if p.filtertype == "expression":
+        files = Files(ctx.cwd, source.path)
+        return compile(p.expression, source.header, files, selected)
+    path, block = split_block(p.dssblock)
+    from astropy.io import fits
+
+    if not path:
+        hdu = source.hdus[block if block is not None else source.table.hdu_index]
+        subspace = dss_module.read(source.hdus, hdu.header)
+    else:
+        with fits.open(ctx.path(path)) as hdus:
+            holders = [h for h in hdus if "DSTYP1" in h.header]
+            hdu = hdus[block] if block is not None else (holders or [hdus[0]])[0]
+            subspace = dss_module.read(hdus, hdu.header)
+    try:
+        return Selection(f"dataSubspace({p.dssblock})", "true", subspace.tree())
+    except KeyError as error:
+        raise TaskError("missingTable", f"dssblock={p.dssblock}: table {error} is missing") from error
+
+
+def is_true(selection: Selection) -> bool:
+    """Whether the expression selects every row whatever they are."""
+    tree = selection.tree
+    return isinstance(tree, Const) and tree.literal is True
+
+
+class Restriction:
+    """What a selection does to the data subspace, the good times and the live times of a source."""
+
+    def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
+        conditions, complete = alternatives(selection.tree)
+        self.old = source.subspace
+        self.subspace = self.old.restrict(conditions, source.table.units)
+        if p.cleandss:
+            self.subspace = self.subspace.clean()
+        if p.writedss and not complete:
+            ctx.warn("incompleteDSS", f"the data subspace cannot express all of {selection.text!r}")
+        self.gti = self.subspace.ccd_gti()
+        before = self.old.ccd_gti()
+        self.changed = {c for c, g in self.gti.items() if g != before.get(c)}
+        self.live: dict[int, float] = {}
+        self.exposures = ccd_tables(source.hdus, "EXPOSU")
+        for ccd, gti in self.gti.items():
+            given = source.header.get(f"LIVETI{ccd:02d}")
+            if ccd in self.changed and ccd in self.exposures:
+                hdu = source.hdus[self.exposures[ccd]]
+                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
+            elif given is not None:
+                self.live[ccd] = float(given)
+            elif ccd in self.exposures:
+                hdu = source.hdus[self.exposures[ccd]]
+                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
+
+
+def run(ctx: TaskContext, p: Parameters) -> None:
+    """Do what the parameters of evselect ask for."""
+    with tempfile.TemporaryDirectory(prefix="evselect") as scratch, contextlib.ExitStack() as stack:
+        source = Source(ctx, p.table, Path(scratch))
+        stack.callback(source.close)
+        selection = build_selection(ctx, p, source)
+        restriction = Restriction(ctx, p, source, selection)
+        if p.updateexposure and not restriction.gti and "INSTRUME" in source.header:
+            ctx.warn("noExposureUpdate", f"{source.given}: no data subspace with good times per CCD")
+        outputs = Outputs(ctx, p, source, restriction, slctexpr(p, source, selection))
+        chosen = _first_pass(source, selection, outputs)
+        counters = outputs.counters()
+        writes = p.keepfilteroutput
+        if not writes and not counters:
+            ctx.warn("noOutput", "no output was asked for")
+            return
+        if not writes:
+            kept = _walk(source, selection, chosen, counters, None, None)
+        else:
+            target = p.filteredset if p.withfilteredset else source.given
+            if not p.withfilteredset and source.path != source.given:
+                raise TaskError(
+                    "compressedInput", f"{source.given} is compressed and cannot be changed in place"
+                )
+            flag = None if p.destruct else (p.flagcolumn, *flag_value(source.table, p.flagcolumn, p.flagbit))
+            with ctx.output(target) as temporary:
+                kept = _filtered(
+                    ctx, p, source, selection, restriction, outputs, temporary, flag, chosen, counters
+                )
+        ctx.info(f"{kept} of {source.table.count} rows selected")
+        outputs.write(kept)
+
+
+def slctexpr(p: Parameters, source: Source, selection: Selection) -> str:
+    """The expression for SLCTEXPR: macros replaced by their text; the old one if nothing was asked."""
+    if is_true(selection):
+        return str(source.header.get("SLCTEXPR", ""))
+    if p.filtertype != "expression":
+        return selection.text
+    return expand(p.expression, source.header, parentheses=False)[0]
+
+
+Bits = list[npt.NDArray[np.uint8]]
+
+
+def _first_pass(source: Source, selection: Selection, outputs: Outputs) -> Bits | None:
+    """Find the range of columns without limits; returns the selection, one bit per row."""
+    extremes = Extremes(outputs.open_columns())
+    if not extremes.columns:
+        return None
+    chosen: Bits = []
+    for row0, part in source.table.chunks():
+        rows = Rows(source.table.columns(part), len(part), row0)
+        mask = selection.rows_mask(rows)
+        chosen.append(np.packbits(mask))
+        extremes.add(rows.subset(np.flatnonzero(mask)))  # type: ignore[arg-type]
+    outputs.set_extremes(extremes)
+    return chosen
+
+
+def _walk(
+    source: Source,
+    selection: Selection,
+    chosen: Bits | None,
+    counters: list[Counter],
+    writer: RowWriter | None,
+    flag: tuple[np.dtype, str, bool, int] | None,
+) -> int:
+    """Read all rows, count the selected ones and write them (or all of them with a flag)."""
+    everything = is_true(selection)
+    kept = 0
+    for number, (row0, part) in enumerate(source.table.chunks()):
+        rows = Rows(source.table.columns(part), len(part), row0)
+        if everything:
+            index, left = None, len(part)
+        else:
+            if chosen is None:
+                mask = selection.rows_mask(rows)
+            else:
+                mask = np.unpackbits(chosen[number], count=len(part)).astype(bool)
+            index = np.flatnonzero(mask)
+            left = len(index)
+        kept += left
+        if writer is not None:
+            if flag is not None:
+                writer.write(_flagged(part, index, flag))
+            else:
+                writer.write(part if index is None or left == len(part) else part[index])
+        if left and counters:
+            used = rows if index is None or left == len(part) else rows.subset(index)
+            for counter in counters:
+                counter.add(used)  # type: ignore[arg-type]
+    return kept
+
+
+def _flagged(
+    part: npt.NDArray[Any], index: npt.NDArray[Any] | None, flag: tuple[np.dtype, str, bool, int]
+) -> npt.NDArray[Any]:
+    """Rows with the flag bit set where selected and cleared elsewhere."""
+    dtype, column, _, value = flag
+    rows = np.zeros((len(part), dtype.itemsize), np.uint8)
+    rows[:, : part.shape[1]] = part
+    cells = rows.reshape(-1).view(dtype)[column]
+    bits = cells.view(cells.dtype.str.replace("i", "u")) if cells.dtype.kind == "i" else cells
+    bits &= bits.dtype.type(~value & ((1 << 8 * cells.dtype.itemsize) - 1))
+    if index is None:
+        bits |= bits.dtype.type(value)
+    else:
+        bits[index] |= bits.dtype.type(value)
+    return rows
+
+
+def _filtered(
+    ctx: TaskContext,
+    p: Parameters,
+    source: Source,
+    selection: Selection,
+    restriction: Restriction,
+    outputs: Outputs,
+    temporary: Path,
+    flag: tuple[str, bool, int] | None,
+    chosen: Bits | None,
+    counters: list[Counter],
+) -> int:
+    """Write the filtered list: every extension of the input, with times and exposures brought in line."""
+    table = source.table
+    header = table.header.copy()
+    for key in ("CHECKSUM", "DATASUM"):
+        header.remove(key, ignore_missing=True)
+    flagging = None
+    if flag is not None:
+        column, exists, value = flag
+        dtype = table.dtype
+        if not exists:
+            n = int(header["TFIELDS"]) + 1
+            header["TFIELDS"] = n
+            header[f"TTYPE{n}"] = (column, "selection flag")
+            header[f"TFORM{n}"] = "B"
+            header["NAXIS1"] = table.row_bytes + 1
+            fields = {k: v[:2] for k, v in (table.dtype.fields or {}).items()}
+            names = [*fields, column]
+            dtype = np.dtype(
+                {
+                    "names": names,
+                    "formats": [*(v[0] for v in fields.values()), np.dtype("u1")],
+                    "offsets": [*(v[1] for v in fields.values()), table.row_bytes],
+                    "itemsize": table.row_bytes + 1,
+                }
+            )
+        flagging = (dtype, column, exists, value)
+    elif p.writedss:
+        restriction.subspace.write(header)
+        if p.updateexposure:
+            for key, card in exposure_keywords(header, restriction.gti, restriction.live).items():
+                header[key] = card
+    if flag is None and outputs.slctexpr:
+        header["SLCTEXPR"] = (outputs.slctexpr, "Filtering expression used by evselect")
+
+    kept = 0
+
+    def events(file: BinaryIO) -> None:
+        nonlocal kept
+        writer = RowWriter(file, header)
+        kept = _walk(source, selection, chosen, counters, writer, flagging)
+        writer.close()
+
+    changed: dict[int, Any] = {table.hdu_index: events}
+    if not source.primary.get("NAXIS"):
+        primary = source.primary.copy()
+        for key in ("CHECKSUM", "DATASUM"):
+            primary.remove(key, ignore_missing=True)
+        number = sum(f"XPROC{i}" in primary for i in range(100))
+        ctx.provenance(primary, number)
+        changed[0] = primary.tostring().encode("ascii")
+    appended: list[bytes] = []
+    if flag is None and p.writedss:
+        changed |= _times(p, source, restriction)
+        for name in restriction.subspace.table_names():
+            if name not in source.hdus:
+                appended.append(hdu_bytes(outputs.table_hdu(name)))
+    rewrite(source.path, temporary, changed, appended)
+    return kept
+
+
+def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int, bytes | None]:
+    """The extensions of the CCDs whose good times have changed."""
+    from astropy.io import fits
+
+    changed: dict[int, bytes | None] = {}
+    used = set(restriction.subspace.table_names())
+    for name in restriction.old.table_names():
+        if name not in used and name.startswith(("GTI", "REG")) and name in source.hdus:
+            changed[source.hdus.index_of(name)] = None
+    standard = ccd_tables(source.hdus, "STDGTI")
+    for ccd in restriction.changed:
+        gti = restriction.gti[ccd]
+        if ccd in standard:
+            # Kept in line with the data subspace, for readers that know only these tables.
+            header = source.hdus[standard[ccd]].header.copy(strip=True)
+            for key in ("CHECKSUM", "DATASUM", "TSTART", "TSTOP", "ONTIME", "EXTNAME"):
+                header.remove(key, ignore_missing=True)
+            hdu = gti.to_hdu(f"STDGTI{ccd:02d}")
+            for card in header.cards:
+                if card.keyword not in hdu.header and card.keyword:
+                    hdu.header.append(card, end=True)
+            changed[standard[ccd]] = hdu_bytes(hdu)
+        if p.filterexposure and ccd in restriction.exposures:
+            index = restriction.exposures[ccd]
+            old = source.hdus[index]
+            keep = gti.contains(np.asarray(old.data["TIME"], float))
+            hdu = fits.BinTableHDU(old.data[keep], old.header.copy())
+            for key in ("CHECKSUM", "DATASUM"):
+                hdu.header.remove(key, ignore_missing=True)
+            changed[index] = hdu_bytes(hdu)
+    return changed
+
+
+__all__ = ["Grid", "Source", "run"]

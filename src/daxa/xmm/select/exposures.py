@@ -1,0 +1,81 @@
+"""Good time and live time of the CCDs of an event list, after a selection in time.
+
+ONTIMEnn is the sum of the CCD's good intervals, LIVETInn the sum of TIMEDEL * FRACEXP over the frames of
+EXPOSUnn whose times lie inside them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.tables import column
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+
+@dataclass
+class Frames:
+    """Frames of a CCD: time and live time of each, in seconds."""
+
+    time_s: npt.NDArray[np.float64]
+    live_s: npt.NDArray[np.float64]
+
+    def livetime(self, gti: GTI) -> float:
+        """Live time inside good intervals."""
+        return float(np.sum(self.live_s[gti.contains(self.time_s)]))
+
+
+def read_frames(hdu: fits.BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
+    """Frames of an EXPOSUnn table; a missing TIMEDEL column is the keyword's value for all frames."""
+    time = np.asarray(column(hdu, "TIME", where), float)
+    names = hdu.columns.names
+    if "TIMEDEL" in names:
+        length = np.asarray(column(hdu, "TIMEDEL", where), float)
+    else:
+        length = np.full(len(time), float(hdu.header.get("TIMEDEL", fallback.get("TIMEDEL", 0.0))))
+    fraction = np.asarray(column(hdu, "FRACEXP", where), float) if "FRACEXP" in names else 1.0
+    return Frames(time, length * fraction)
+
+
+def ccd_tables(hdus: fits.HDUList, stem: str) -> dict[int, int]:
+    """HDU index of each table ``stem`` + two-digit CCD number."""
+    found = {}
+    for index, hdu in enumerate(hdus):
+        match = re.fullmatch(stem + r"(\d\d)", hdu.name)
+        if match:
+            found[int(match.group(1))] = index
+    return found
+
+
+def exposure_keywords(
+    header: Mapping[str, Any], gti: Mapping[int, GTI], live: Mapping[int, float]
+) -> dict[str, tuple[float, str]]:
+    """ONTIMEnn, LIVETInn, ONTIME and LIVETIME after a selection.
+
+    ONTIME and LIVETIME stay those of the CCD they were of before (the one of equal ONTIMEnn), else they
+    are those of the CCD with the longest good time.
+    """
+    cards: dict[str, tuple[float, str]] = {}
+    for ccd in sorted(gti):
+        cards[f"ONTIME{ccd:02d}"] = (gti[ccd].total, "Sum of GTIs for a particular CCD")
+        if ccd in live:
+            cards[f"LIVETI{ccd:02d}"] = (live[ccd], "Live time for a particular CCD")
+    if gti:
+        was = header.get("LIVETIME")
+        same = [c for c in sorted(gti) if was is not None and header.get(f"LIVETI{c:02d}") == was]
+        if not same:
+            was = header.get("ONTIME")
+            same = [c for c in sorted(gti) if was is not None and header.get(f"ONTIME{c:02d}") == was]
+        prime = same[0] if same else max(sorted(gti), key=lambda c: gti[c].total)
+        cards["ONTIME"] = (gti[prime].total, f"[s] Sum of GTIs of CCD {prime}")
+        if prime in live:
+            cards["LIVETIME"] = (live[prime], f"[s] Live time of CCD {prime}")
+    return cards

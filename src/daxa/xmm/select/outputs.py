@@ -1,0 +1,461 @@
+"""The product files of evselect: which bins they have, and how they are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.select.products import (
+    Counter,
+    Extremes,
+    Grid,
+    histogram_hdu,
+    image_dtype,
+    image_grid,
+    image_keywords,
+    light_curve_hdu,
+    spectrum_hdu,
+)
+from daxa.xmm.select.regions import ColumnSky
+from daxa.xmm.task import Parameters, TaskContext, TaskError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+    from daxa.xmm.select.evselect import Restriction, Source
+
+_STRUCTURE = re.compile(
+    r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|CHECKSUM|DATASUM|BSCALE|BZERO|XDAL\d+|CREATOR|DATE)$"
+)
+_TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")
+
+
+class Outputs:
+    """Products asked for by the parameters.
+
+    Parameters
+    ----------
+    ctx, p
+        The running task and its parameters.
+    source
+        The table selected from.
+    restriction
+        What the selection does to the data subspace.
+    slctexpr
+        Value of SLCTEXPR.
+    """
+
+    def __init__(
+        self, ctx: TaskContext, p: Parameters, source: Source, restriction: Restriction, slctexpr: str
+    ) -> None:
+        self.ctx = ctx
+        self.p = p
+        self.source = source
+        self.restriction = restriction
+        self.slctexpr = slctexpr
+        self._extremes: Extremes | None = None
+        self._counters: dict[str, Counter] = {}
+        self._ccds: Counter | None = None
+
+    # ranges and bins
+    def _wanted(self) -> dict[str, tuple[bool, str, str, str, str]]:
+        """Axis -> wanted, column, switch, lower and upper parameter."""
+        p = self.p
+        return {
+            "x": (p.withimageset, p.xcolumn, "withxranges", "ximagemin", "ximagemax"),
+            "y": (p.withimageset, p.ycolumn, "withyranges", "yimagemin", "yimagemax"),
+            "spectrum": (
+                p.withspectrumset,
+                p.energycolumn,
+                "withspecranges",
+                "specchannelmin",
+                "specchannelmax",
+            ),
+            "rate": (p.withrateset, p.timecolumn, "withtimeranges", "timemin", "timemax"),
+            "histogram": (
+                p.withhistogramset,
+                p.histogramcolumn,
+                "withhistoranges",
+                "histogrammin",
+                "histogrammax",
+            ),
+        }
+
+    def _legal(self, column: str) -> tuple[float, float] | None:
+        if self.p.ignorelegallimits:
+            return None
+        low, high = (self.source.table.keyword(k, column) for k in ("TLMIN", "TLMAX"))
+        return None if low is None or high is None else (low, high)
+
+    def _given(self, axis: str) -> tuple[float, float] | None:
+        _, column, switch, low, high = self._wanted()[axis]
+        if not self.p[switch]:
+            return None
+        least, most = self.p[low], self.p[high]
+        legal = self._legal(column)
+        if axis == "spectrum" and legal and (least < legal[0] or most > legal[1]):
+            self.ctx.warn(
+                "rangeClipped", f"channels {least} to {most} exceed the legal limits {legal[0]} to {legal[1]}"
+            )
+            least, most = max(least, legal[0]), min(most, legal[1])
+        return least, most
+
+    def open_columns(self) -> list[str]:
+        """Columns whose range has to be found in the data."""
+        names = []
+        for axis, (wanted, column, *_) in self._wanted().items():
+            if not wanted:
+                continue
+            self._check(column)
+            if self._given(axis) is None and self._legal(column) is None:
+                names.append(column)
+        return list(dict.fromkeys(names))
+
+    def set_extremes(self, extremes: Extremes) -> None:
+        """Take the ranges found in the data."""
+        self._extremes = extremes
+
+    def _check(self, column: str) -> None:
+        self.source.table.number(column)
+        if self.source.table.fields[column].dtype.shape:
+            raise TaskError("badColumn", f"column {column} holds vectors")
+
+    def _integer(self, column: str) -> bool:
+        field = self.source.table.fields[column]
+        return field.dtype.kind in "iu" and field.scale.is_integer() and field.zero.is_integer()
+
+    def _range(self, axis: str) -> tuple[float, float]:
+        column = self._wanted()[axis][1]
+        limits = self._given(axis) or self._legal(column)
+        if limits is None and self._extremes is not None:
+            low, high = self._extremes.low[column], self._extremes.high[column]
+            limits = (low, high) if math.isfinite(low) else (0, 0)
+        if limits is None:
+            raise TaskError("noRange", f"column {column}: no range given")
+        if self._integer(column):
+            return math.ceil(limits[0]), math.floor(limits[1])
+        return limits
+
+    def counters(self) -> list[Counter]:
+        """Counters of all products, to be fed with the selected rows."""
+        p = self.p
+        weight = p.zcolumn if p.withzcolumn else None
+        error = p.zerrorcolumn if p.withzerrorcolumn else None
+        for name in (weight, error):
+            if name:
+                self._check(name)
+        if p.withimageset:
+            self._counters["image"] = Counter(self._image_grids(), weight, error)
+        if p.withspectrumset:
+            column = p.energycolumn
+            low, high = self._range("spectrum")
+            if not self._integer(column):
+                self.ctx.warn("realChannels", f"values of {column} are truncated to integers")
+                low, high = math.floor(low), math.floor(high)
+            if (high - low + 1) % p.spectralbinsize and not p.nonStandardSpec:
+                self.ctx.warn(
+                    "nonStandardSpec", f"{high - low + 1:g} channels are no multiple of {p.spectralbinsize}"
+                )
+            count = int((high - low) // p.spectralbinsize) + 1
+            self._counters["spectrum"] = Counter(
+                (Grid(column, low, p.spectralbinsize, count),), weight, error
+            )
+        if p.withrateset:
+            low, high = self._range("rate")
+            if p.timebinsize <= 0:
+                raise TaskError("badBinSize", f"timebinsize={p.timebinsize}: expected a positive number")
+            count = max(1, math.ceil((high - low) / p.timebinsize - 1e-9))
+            self._counters["rate"] = Counter(
+                (Grid(p.timecolumn, low, p.timebinsize, count, closed=True),), weight, error
+            )
+        if p.withhistogramset:
+            column = p.histogramcolumn
+            low, high = self._range("histogram")
+            grid = image_grid(column, low, high, self._integer(column), size=None, step=p.histogrambinsize)
+            self._counters["histogram"] = Counter((grid,), weight, error)
+        result = list(self._counters.values())
+        if (p.withspectrumset or p.withrateset) and self.restriction.live:
+            self._ccds = Counter((Grid("CCDNR", 0, 1, 256),))
+            result.append(self._ccds)
+        return result
+
+    def _image_grids(self) -> tuple[Grid, Grid]:
+        p = self.p
+        by_size = p.imagebinning == "imageSize"
+
+        def grid(axis: str, column: str, size: int, step: float) -> Grid:
+            low, high = self._range(axis)
+            return image_grid(
+                column, low, high, self._integer(column),
+                size=size if by_size else None, step=None if by_size else step,
+            )  # fmt: skip
+
+        x = grid("x", p.xcolumn, p.ximagesize, p.ximagebinsize)
+        y = grid("y", p.ycolumn, p.yimagesize, p.yimagebinsize)
+        if p.squarepixels and x.step != y.step:
+            step = max(x.step, y.step)
+            x, y = (
+                image_grid(g.column, *self._range(a), self._integer(g.column), size=None, step=step)
+                for a, g in (("x", x), ("y", y))
+            )
+        if p.withcelestialcenter:
+            sky = ColumnSky.from_header(self.source.header)
+            if sky is None or sky.names != (p.xcolumn, p.ycolumn):
+                raise TaskError(
+                    "noCelestialColumns",
+                    f"{p.xcolumn}, {p.ycolumn} of {self.source.given} have no celestial coordinates",
+                )
+            centre = sky.to_xy(p.raimagecenter, p.decimagecenter)
+            if not np.all(np.isfinite(centre)):
+                raise TaskError("badCentre", "the image centre is more than 90 degrees away")
+            x, y = (
+                Grid(g.column, round(float(c) - (g.step * g.count - 1) / 2), g.step, g.count, g.closed)
+                for g, c in zip((x, y), centre, strict=True)
+            )
+        return x, y
+
+    # headers
+    def _primary_cards(self) -> list[Any]:
+        """Keywords of the input file, without those of its structure."""
+        return [
+            card
+            for card in self.source.primary.cards
+            if not _STRUCTURE.match(card.keyword) and not re.match(r"XPROC\d+$", card.keyword)
+        ]
+
+    def _begin(self, header: fits.Header, cards: list[Any]) -> None:
+        self.ctx.provenance(header)
+        for card in cards:
+            header.append(card, end=True)
+
+    def _copied(self, header: fits.Header) -> None:
+        for key in self.p.attributestocopy:
+            if key not in self.source.header:
+                self.ctx.warn("missingAttribute", f"{self.source.given}: no keyword {key} to copy")
+                continue
+            header[key] = (self.source.header[key], self.source.header.comments[key])
+
+    def table_hdu(self, name: str) -> Any:
+        """An extension that the data subspace refers to: as it is in the input, or a new one."""
+        from astropy.io import fits
+
+        subspace = self.restriction.subspace
+        table = subspace.tables.get(name)
+        if name in self.source.hdus and table is self.restriction.old.tables.get(name):
+            hdu = self.source.hdus[name]
+            return fits.BinTableHDU(hdu.data, hdu.header)
+        if table is None:
+            raise TaskError("missingTable", f"{self.source.given}: the data subspace needs a table {name}")
+        hdu = table.to_hdu(name)
+        if isinstance(table, GTI):
+            ccds = [
+                ccd
+                for ccd, component in zip(subspace.ccds(), subspace.components, strict=True)
+                if ccd is not None and any(f.table == name for f in component)
+            ]
+            if ccds:
+                hdu.header.set("CCDID", ccds[0], "CCD of these intervals", after="EXTNAME")
+        return hdu
+
+    def _tables(self) -> list[Any]:
+        result = []
+        if self.p.writedss:
+            result = [self.table_hdu(name) for name in self.restriction.subspace.table_names()]
+        names = {h.name for h in result}
+        for block in self.p.blockstocopy:
+            if block not in self.source.hdus:
+                raise TaskError("noTable", f"{self.source.given} has no block {block} (blockstocopy)")
+            if block.upper() not in names:
+                result.append(self.source.hdus[block].copy())
+        return result
+
+    def _exposure(self, header: fits.Header) -> None:
+        """EXPOSURE of a spectrum or light curve: live times weighted by the events of each CCD."""
+        p, live = self.p, self.restriction.live
+        if not (p.updateexposure and p.writedss):
+            return
+        if not live:
+            for key in ("EXPOSURE", "LIVETIME"):
+                if key in self.source.header:
+                    header["EXPOSURE"] = (self.source.header[key], "copied from the input")
+                    return
+            return
+        counts = self._ccds.values() if self._ccds else np.zeros(256, int)
+        seen = {c: int(counts[c]) for c in live if counts[c]}
+        if seen:
+            exposure = sum(live[c] * n for c, n in seen.items()) / sum(seen.values())
+        else:
+            exposure = max(live.values())
+        header["EXPOSURE"] = (exposure, "Weighted live time of CCDs in the extraction region")
+
+    def _describe(self, header: fits.Header, cards: list[tuple[Any, ...]]) -> None:
+        head = self.source.header
+        for key in ("TELESCOP", "INSTRUME"):
+            if key in head or key in self.source.primary:
+                header[key] = head.get(key, self.source.primary.get(key))
+        if self.slctexpr:
+            header["SLCTEXPR"] = (self.slctexpr, "Filtering expression used by evselect")
+        if "FILTER" in head or "FILTER" in self.source.primary:
+            header["FILTER"] = (head.get("FILTER", self.source.primary.get("FILTER")), "Filter ID")
+        for key, *value in cards:
+            header[key] = tuple(value)
+
+    # files
+    def write(self, kept: int) -> None:
+        """Write every product file."""
+        writers = {
+            "image": self._write_image,
+            "spectrum": self._write_spectrum,
+            "rate": self._write_rate,
+            "histogram": self._write_histogram,
+        }
+        for kind, counter in self._counters.items():
+            writers[kind](counter)
+
+    def _write(self, name: str, hdus: list[Any]) -> None:
+        from astropy.io import fits
+
+        with self.ctx.output(name) as path:
+            fits.HDUList(hdus).writeto(path, output_verify="silentfix+ignore", overwrite=True)
+
+    def _write_image(self, counter: Counter) -> None:
+        from astropy.io import fits
+
+        p = self.p
+        values = counter.values()
+        data = values.astype(image_dtype(values, p.imagedatatype if p.withimagedatatype else None))
+        primary = fits.PrimaryHDU(data)
+        cards: list[Any] = []
+        if self.slctexpr:
+            cards.append(("SLCTEXPR", self.slctexpr, "Filtering expression used by evselect"))
+        cards += [
+            ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
+            ("HDUCLAS1", "IMAGE", "File contains an Image"),
+            ("HDUCLAS2", "TOTAL", "Gross Image"),
+            ("HDUVERS1", "1.1.0", "Version of format"),
+        ]
+        numbers = tuple(self.source.table.number(g.column) for g in counter.grids)
+        cards += image_keywords(self.source.header, counter.grids, numbers)  # type: ignore[arg-type]
+        if p.writedss:
+            cards += self.restriction.subspace.cards()
+            if p.updateexposure:
+                ontime = {c: g.total for c, g in sorted(self.restriction.gti.items())}
+                cards += [
+                    (f"ONTIME{c:02d}", t, "Sum of GTIs for a particular CCD") for c, t in ontime.items()
+                ]
+                if ontime:
+                    cards.append(("EXPOSURE", max(ontime.values()), "max of ONTIMEnn values"))
+        header = primary.header
+        self._begin(header, self._primary_cards())
+        extra = {c[0] for c in cards}
+        for key in [k for k in header if k in extra and k not in ("", "COMMENT", "HISTORY")]:
+            del header[key]
+        header.append(("XMMSEP", len(cards), f"{len(cards)} primary image keywords follow"), end=True)
+        for card in cards:
+            header.append(card, end=True)
+        self._copied(header)
+        hdus = [primary, *self._tables()]
+        errors = counter.errors()
+        if errors is not None:
+            hdus.append(fits.ImageHDU(errors.astype("f4"), name="ERROR"))
+        self._write(p.imageset, hdus)
+
+    def _table_file(self, name: str, hdu: Any) -> None:
+        from astropy.io import fits
+
+        primary = fits.PrimaryHDU()
+        self._begin(primary.header, self._primary_cards())
+        if self.p.writedss:
+            self.restriction.subspace.write(hdu.header)
+        self._exposure(hdu.header)
+        self._copied(hdu.header)
+        self._write(name, [primary, hdu, *self._tables()])
+
+    def _write_rate(self, counter: Counter) -> None:
+        p, source = self.p, self.source
+        hdu = light_curve_hdu(counter, with_time=p.maketimecolumn, with_rate=p.makeratecolumn)
+        (grid,) = counter.grids
+        _, high = self._range("rate")
+        times = [
+            (k, source.header.get(k, source.primary.get(k)))
+            for k in _TIME_KEYS
+            if k in source.header or k in source.primary
+        ]
+        cards = [
+            *times,
+            ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
+            ("HDUCLAS1", "LIGHTCURVE", "File contains a time-serie"),
+            ("HDUCLAS2", "TOTAL", "File contains gross rates"),
+            (
+                "HDUCLAS3",
+                "RATE" if p.makeratecolumn else "COUNT",
+                f"Light curve stored as {'rates' if p.makeratecolumn else 'counts'}",
+            ),
+            ("HDUVERS1", "1.1.0", "Version of format"),
+            ("TIMEDEL", float(grid.step), "Light curve bin size"),
+            ("TSTART", float(grid.minimum), "Light curve start time"),
+            ("TSTOP", float(high), "Light curve end time"),
+            ("TIMEPIXR", 0.5, "times are the centres of the bins"),
+            ("BACKAPP", False, "Background correction applied?"),
+            ("DEADAPP", False, "Dead time correction applied?"),
+            ("VIGNAPP", False, "Vignetting correction applied?"),
+        ]
+        column = p.energycolumn
+        if column in source.table.fields:
+            limits = self.restriction.subspace.limits(column) or self._legal(column)
+            if limits is not None:
+                cards += [
+                    ("CHANMIN", float(limits[0]), "Minimum value of the energy column"),
+                    ("CHANMAX", float(limits[1]), "Maximum value of the energy column"),
+                    ("CHANTYPE", column, "Name of energy column used"),
+                ]
+        self._describe(hdu.header, cards)
+        self._table_file(p.rateset, hdu)
+
+    def _write_spectrum(self, counter: Counter) -> None:
+        p = self.p
+        hdu = spectrum_hdu(counter)
+        (grid,) = counter.grids
+        cards = [
+            ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
+            ("HDUCLAS1", "SPECTRUM", "File contains a spectrum"),
+            ("HDUCLAS2", "TOTAL", "File contains gross counts"),
+            ("HDUCLAS3", "COUNT", "Spectrum is stored as counts"),
+            ("HDUVERS1", "1.1.0", "Version of format"),
+            ("AREASCAL", 1.0, "Nominal scaling factor for data"),
+            ("BACKSCAL", 1.0, "Scaling factor for background"),
+            ("CORRSCAL", 1.0, "Nominal scaling factor for correction file"),
+            ("POISSERR", counter.weight is None, "Poisson errors appropriate"),
+            ("SYS_ERR", 0, "Global systematic error"),
+            ("CHANTYPE", grid.column, "Type of channel data"),
+            ("DETCHANS", grid.count, "Total number of detector channels available"),
+            ("QUALITY", 0, "All channels have good quality"),
+            ("GROUPING", 0, "Channels are not grouped"),
+            ("SPECDELT", int(grid.step), "Spectral channel size, ie the binning factor"),
+            ("SPECPIX", 0, "The rebinned channel corresponding to SPECVAL"),
+            (
+                "SPECVAL",
+                grid.minimum + (grid.step - 1) / 2,
+                "Original chan value at center of rebinned chan",
+            ),
+        ]
+        self._describe(hdu.header, cards)
+        self._table_file(p.spectrumset, hdu)
+
+    def _write_histogram(self, counter: Counter) -> None:
+        p = self.p
+        hdu = histogram_hdu(counter, self._integer(p.histogramcolumn))
+        (grid,) = counter.grids
+        cards = [
+            ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
+            ("HDUCLAS1", "HISTO", "File contains a histogram"),
+            ("BINSIZE", float(grid.step), "Width of the bins"),
+        ]
+        self._describe(hdu.header, cards)
+        p_updates, self.p = self.p, Parameters({**p, "updateexposure": False}, p.given)
+        self._table_file(p.histogramset, hdu)
+        self.p = p_updates
