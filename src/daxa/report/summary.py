@@ -1,0 +1,144 @@
+"""What an archive holds, as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.archive import layout
+from daxa.xmm.odf.names import OdfName
+
+if TYPE_CHECKING:
+    from daxa.archive import Archive
+
+#: ODF file types that hold events.
+EVENT_FILES = ("IME", "RIE", "TIE", "CTE", "BUE", "SPE", "HTE")
+
+
+def status_table(archive: Archive) -> list[dict[str, Any]]:
+    """One row per step: pieces done, failed and begun but never ended, warnings, and time spent.
+
+    Returns
+    -------
+    rows
+        ``mission``, ``step``, ``done``, ``failed``, ``interrupted``, ``warnings``, ``seconds`` (wall clock,
+        summed) and ``memory_mb`` (largest), in the order the steps were first run.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    finished = set()
+    for run in archive.ledger.runs(logs=False):
+        finished.add((run.mission, run.process, run.ident))
+        row = _row(rows, run)
+        row["done" if run.ok else "failed"] += 1
+        row["warnings"] += len(run.warnings)
+        row["seconds"] = round(row["seconds"] + (run.wall_s or 0.0), 1)
+        row["memory_mb"] = max(row["memory_mb"], round((run.memory_bytes or 0) / 1e6))
+    open_runs = {
+        (run.mission, run.process, run.ident): run
+        for run in archive.ledger.runs(everything=True, logs=False)
+        if run.status in ("running", "interrupted")
+    }
+    for key, run in open_runs.items():
+        if key not in finished:
+            _row(rows, run)["interrupted"] += 1
+    return list(rows.values())
+
+
+def _row(rows: dict[tuple[str, str], dict[str, Any]], run: Any) -> dict[str, Any]:
+    empty = {
+        "mission": run.mission,
+        "step": run.process,
+        "done": 0,
+        "failed": 0,
+        "interrupted": 0,
+        "warnings": 0,
+        "seconds": 0.0,
+        "memory_mb": 0,
+    }
+    return rows.setdefault((run.mission, run.process), empty)
+
+
+def raw_event_counts(folder: Path) -> dict[str, int]:
+    """Rows of all event files of an unpacked ODF, per camera."""
+    from astropy.io import fits
+
+    counts: dict[str, int] = {}
+    for path in sorted(folder.rglob("*")):
+        name = OdfName.parse(path.name)
+        if name is not None and name.is_science and name.file_type in EVENT_FILES:
+            counts[name.instrument] = counts.get(name.instrument, 0) + int(fits.getheader(path, 1)["NAXIS2"])
+    return counts
+
+
+def product_table(archive: Archive) -> list[dict[str, Any]]:
+    """One row per observation and camera that has a final event list.
+
+    Returns
+    -------
+    rows
+        ``mission``, ``ObsID``, ``camera``, ``exposures`` (sub-exposures), ``raw events``, ``clean events``,
+        ``exposure before [s]`` and ``exposure after [s]`` (live time of the prime CCD, before and after the
+        removal of flares) and ``files`` (products of that camera).
+    """
+    from astropy.io import fits
+
+    rows = []
+    for mission in archive.missions:
+        for obs_id in mission.filtered_obs_ids:
+            folder = Path(archive.get_current_data_path(mission, obs_id))
+            try:
+                raw = raw_event_counts(Path(mission.get_obs_path(obs_id)))
+            except OSError:
+                # Raw data may have been deleted to save space.
+                raw = {}
+            for inst in mission.chosen_instruments:
+                final = folder / layout.final_events(obs_id, inst)
+                if not final.exists():
+                    continue
+                chain = [p for p in sorted(folder.glob(layout.events(obs_id, inst, "*")))]
+                before = sum(float(fits.getheader(p, "EVENTS").get("LIVETIME", 0.0)) for p in chain)
+                header = fits.getheader(final, "EVENTS")
+                rows.append(
+                    {
+                        "mission": mission.name,
+                        "ObsID": obs_id,
+                        "camera": inst,
+                        "exposures": len(chain),
+                        "raw events": raw.get(inst),
+                        "clean events": int(header["NAXIS2"]),
+                        "exposure before [s]": round(before, 1),
+                        "exposure after [s]": round(float(header.get("LIVETIME", 0.0)), 1),
+                        "files": sum(1 for _ in folder.glob(f"*/*inst{inst}-*.fits")),
+                    }
+                )
+    return rows
+
+
+def image_pairs(archive: Archive) -> list[tuple[str, str, Path, Path]]:
+    """``(ObsID, band, image, exposure map)`` of every image that has an exposure map."""
+    pairs = []
+    for mission in archive.missions:
+        for obs_id in mission.filtered_obs_ids:
+            folder = Path(archive.get_current_data_path(mission, obs_id)) / "images"
+            for image in sorted(folder.glob("*-image.fits")):
+                expmap = image.with_name(image.name.replace("-image.fits", "-expmap.fits"))
+                if expmap.exists():
+                    band = image.name.rpartition("-en")[2].removesuffix("-image.fits")
+                    pairs.append((obs_id, band, image, expmap))
+    return pairs
+
+
+def combined_images(archive: Archive, band: str | None = None) -> tuple[list[str], list[str]]:
+    """Images and exposure maps of one energy band, of all cameras and observations.
+
+    Parameters
+    ----------
+    band
+        As in file names, e.g. ``0.5_2.0keV``; the softest by default.
+    """
+    pairs = image_pairs(archive)
+    bands = sorted({b for _, b, _, _ in pairs}, key=lambda text: float(text.partition("_")[0]))
+    if not bands:
+        return [], []
+    chosen = [(str(i), str(e)) for _, b, i, e in pairs if b == (band or bands[0])]
+    return [i for i, _ in chosen], [e for _, e in chosen]
