@@ -20,6 +20,7 @@ import numpy as np
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate import response_numbers as response
 from daxa.simulate.instruments import CAMERAS, Camera, pn_ltc_growth
+from daxa.simulate.optics import king_parameters
 from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS, layout_of
 from daxa.xmm.tables import make_table
 
@@ -393,14 +394,6 @@ def _mirror(camera: Camera) -> Constituent:
     return Constituent(
         camera.telescope, "XAREAEF", issue, extensions, "2000-01-13T00:00:00", comments=comments
     )
-
-
-def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.ndarray]:
-    """Core radius [arcsec] and slope of the King profile."""
-    a, b, c, d, x, y, z, w = response.KING[code]
-    kev, theta = np.asarray(energy_ev, float) / 1000, np.asarray(theta_arcmin, float)
-    radius = a + b * kev + c * theta + d * kev * theta
-    return np.maximum(radius, 1.0), x + y * kev + z * theta + w * kev * theta
 
 
 def _psf(camera: Camera) -> Constituent:

@@ -61,9 +61,7 @@ LAYOUTS = {
     },
 }
 #: CCD and pixel of the optical axis.
-OPTICAL_AXIS_PIXEL = {"M1": (1, 305.0, 291.0), "M2": (1, 325.0, 243.0), "PN": (4, 23.0, 182.85)}
-#: DET coordinates of the optical axis.
-OPTICAL_AXIS = {"M1": (99.105, -209.110), "M2": (539.413, -1265.849), "PN": (1283.544, 382.807)}
+OPTICAL_AXIS_PIXEL = {"M1": (1, 305.0, 291.0), "M2": (1, 325.0, 243.0), "PN": (4, 23.0, 182.8477)}
 #: Azimuth: (theta cos phi, theta sin phi) = this matrix times (DETX, DETY) from the optical axis.
 AZIMUTH = {
     "M1": ((0, 1), (-1, 0)),

@@ -116,7 +116,7 @@ class Camera:
         self.nx, self.ny = (64, 200) if self.is_pn else (600, 600)
         self.pixel = numbers.PN_PIXEL if self.is_pn else numbers.MOS_PIXEL
         self.pixel_mm = numbers.PN_PIXEL_MM if self.is_pn else numbers.MOS_PIXEL_MM
-        self.optical_axis = numbers.OPTICAL_AXIS[code]
+        self.optical_axis = tuple(map(float, self.raw_to_det(*numbers.OPTICAL_AXIS_PIXEL[code])))
         self.noise_adu = numbers.NOISE_ADU[code]
         self.event_threshold_adu = numbers.EVENT_THRESHOLD_ADU[code]
         self.modes = tuple(numbers.PN_MODES if self.is_pn else numbers.MOS_MODES)
