@@ -26,6 +26,7 @@ from daxa.exceptions import (
 from daxa.mission import state
 from daxa.mission.download import MAX_PARALLEL, Report, Request, fetch_all
 from daxa.mission.frames import REQUIRED, make_frame
+from daxa.mission.http import Client
 from daxa.mission.resolve import resolve
 from daxa.mission.selection import Selection, today
 from daxa.mission.store import RawStore
@@ -57,9 +58,11 @@ class BaseMission(Selection):
     one_inst_per_obs = False
     # what the archive offers ready-made, keV by instrument; empty if nothing
     energy_bands: dict[str, list[tuple[float, float]]] = {}
+    products_by_default = True
     name_resolver = staticmethod(resolve)
 
     def __init__(self, insts: str | list[str] | None = None, save_file_path: str | Path | None = None):
+        self.client = Client()
         self._locked = False
         self._processed = False
         self._top_level_path = Path(config.output_path())
@@ -75,6 +78,8 @@ class BaseMission(Selection):
             self._chosen = self.check_inst_names(insts)
         if save_file_path is not None:
             self._load(Path(save_file_path), insts is not None)
+        else:
+            self._catalogue()
 
     # -- description ------------------------------------------------------------------------
 
@@ -231,7 +236,7 @@ class BaseMission(Selection):
         self,
         num_cores: int | None = None,
         credentials: Any = None,
-        download_products: bool = True,
+        download_products: bool | None = None,
         *,
         disable_progress: bool = False,
     ) -> Report:
@@ -247,8 +252,9 @@ class BaseMission(Selection):
             Observations at once, at most 10.
         credentials
             What gives access to proprietary observations; without, they are left out with a warning.
-        download_products : bool
-            Fetch the archive's processed products as well, where there are any.
+        download_products : bool, optional
+            Fetch the archive's processed products as well, where there are any. Default: yes, except for
+            XMM-Newton, whose raw data this package processes itself.
         disable_progress : bool
             No progress bar.
 
@@ -257,6 +263,8 @@ class BaseMission(Selection):
         DAXADownloadError
             Nothing could be fetched at all.
         """
+        if download_products is None:
+            download_products = self.products_by_default
         if not isinstance(download_products, bool):
             raise TypeError(f"download_products: expected True or False, got {download_products!r}")
         allowed = self._downloadable(credentials)

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,7 +31,6 @@ class Part:
     source: str
     files: dict[str, int]
     instruments: list[str] | None = None
-    checksums: dict[str, str] = field(default_factory=dict)
     date: str = ""
 
     def covers(self, instruments: Iterable[str] | None) -> bool:
@@ -67,16 +66,19 @@ class RawStore:
     def has(self, obs_id: str, part: str = "raw", instruments: Iterable[str] | None = None) -> bool:
         """Whether a part is complete for these instruments, checked against the files' sizes."""
         held = self.parts(obs_id).get(part)
-        if held is None or not held.covers(instruments):
+        if held is None or not held.files or not held.covers(instruments):
             return False
-        folder = self.folder(obs_id)
-        for name, size in held.files.items():
-            try:
-                if (folder / name).stat().st_size != size:
-                    return False
-            except OSError:
-                return False
-        return bool(held.files)
+        return self.intact(obs_id, part) == set(held.files)
+
+    def intact(self, obs_id: str, part: str = "raw") -> set[str]:
+        """Files of a part that are there at their recorded sizes, as paths below the folder."""
+        held = self.parts(obs_id).get(part)
+        folder, names = self.folder(obs_id), set()
+        for name, size in ({} if held is None else held.files).items():
+            with contextlib.suppress(OSError):
+                if (folder / name).stat().st_size == size:
+                    names.add(name)
+        return names
 
     @contextlib.contextmanager
     def lock(self, obs_id: str) -> Iterator[None]:
@@ -105,16 +107,15 @@ class RawStore:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged / name, target)
-        old = parts.get(part)
-        if old is not None:
-            gone = {n for n in old.files if not (folder / n).exists()}
-            description.files = {n: s for n, s in old.files.items() if n not in gone} | description.files
-            description.checksums = old.checksums | description.checksums
-            if not gone:
-                if old.instruments is None or description.instruments is None:
-                    description.instruments = None
-                else:
-                    description.instruments = sorted({*old.instruments, *description.instruments})
+        if part in parts:
+            kept = {n: parts[part].files[n] for n in self.intact(obs_id, part) - set(description.files)}
+            whole = len(kept.keys() | description.files.keys()) >= len(parts[part].files)
+            description.files = dict(sorted((kept | description.files).items()))
+            if whole and description.instruments is not None:
+                earlier = parts[part].instruments
+                description.instruments = (
+                    None if earlier is None else sorted({*earlier, *description.instruments})
+                )
         description.date = description.date or datetime.now(timezone.utc).isoformat(timespec="seconds")
         parts[part] = description
         content = {"obs_id": obs_id, "parts": {name: vars(p) for name, p in parts.items()}}

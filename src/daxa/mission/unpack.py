@@ -86,8 +86,12 @@ def gunzip(path: Path, target: Path, limit: int = MAX_BYTES) -> int:
 
 
 def _members(path: Path, where: str) -> Iterator[tuple[PurePosixPath, BinaryIO, int]]:
-    """Regular files of a tar file, plain or gzipped, as (safe path, stream, size)."""
-    with tarfile.open(path, "r:*") as tar:
+    """Regular files of a tar file, plain or gzipped, as (safe path, stream, size).
+
+    Everything is read to the end: only there a gzip file has its checksum and a tar file its end mark.
+    """
+    opener = gzip.open if kind_of(path) == "gzip" else open
+    with opener(path, "rb") as whole, tarfile.open(fileobj=whole, mode="r:") as tar:
         for number, member in enumerate(tar):
             if number >= MAX_FILES:
                 raise DAXADownloadError(f"{where}: refused, it has more than {MAX_FILES} members")
@@ -101,6 +105,11 @@ def _members(path: Path, where: str) -> Iterator[tuple[PurePosixPath, BinaryIO, 
                 raise DAXADownloadError(f"{where}: its member {member.name!r} cannot be read")
             with stream:
                 yield name, stream, member.size
+        whole.seek(tar.offset)
+        if whole.read(512).count(0) != 512:
+            raise tarfile.ReadError("it has no end mark")
+        while whole.read(1 << 20):
+            pass
 
 
 def untar(

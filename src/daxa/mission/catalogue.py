@@ -1,0 +1,285 @@
+"""Catalogues of observations: asked for over TAP, kept in a local cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import requests
+
+from daxa import config
+from daxa._version import __version__
+from daxa.exceptions import DAXADownloadError
+from daxa.mission.endpoints import address
+from daxa.mission.http import host
+from daxa.mission.selection import today
+
+# More rows than any of these tables has: services cut answers to 2,000 or 100,000 rows unless told.
+_ALL_ROWS = 9_999_999
+CACHE_DAYS = 7
+
+
+@dataclass(frozen=True)
+class TapTable:
+    """A table of a TAP service and how its columns become ours.
+
+    Parameters
+    ----------
+    service : str
+        Key of the address (see `daxa.mission.endpoints`).
+    table : str
+    columns : dict
+        Our name -> the table's name, or several of which the first that exists is taken.
+    optional : dict
+        The same for columns that may be absent.
+    id_width : int
+        Numeric ObsIDs are padded with zeros to this many digits.
+    """
+
+    service: str
+    table: str
+    columns: dict[str, str | tuple[str, ...]]
+    optional: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    id_width: int = 0
+
+    @property
+    def cache_name(self) -> str:
+        return f"{self.service}-{self.table}"
+
+
+def query(table: TapTable, timeout_s: float = 300.0) -> pd.DataFrame:
+    """All rows of a table.
+
+    Raises
+    ------
+    DAXADownloadError
+        The service does not answer, or not with what was asked for.
+    """
+    import pyvo
+
+    url = address(table.service)
+    session = requests.Session()
+    session.headers["User-Agent"] = f"daxa/{__version__}"
+    session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
+    service = pyvo.dal.TAPService(url, session=session)
+    try:
+        names = _existing_columns(service, table)
+        listing = ", ".join(
+            f"{theirs} AS {ours}" if theirs != ours else ours for ours, theirs in names.items()
+        )
+        select = f"SELECT TOP {_ALL_ROWS} {listing} FROM {table.table}"
+        frame = _run(service, select)
+        if frame.attrs["truncated"] or len(frame) < _count(service, table.table):
+            frame = _run_paged(service, select, names["ObsID"])
+    except (pyvo.dal.DALAccessError, requests.RequestException, OSError, ValueError, IndexError) as err:
+        text = " ".join(str(err).split())[:300] or type(err).__name__
+        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} cannot be read ({text})") from err
+    missing = [ours for ours in table.columns if ours not in frame.columns]
+    if missing:
+        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} came without {', '.join(missing)}")
+    if not len(frame):
+        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} came empty")
+    if table.id_width:
+        frame["ObsID"] = frame["ObsID"].astype(str).str.strip().str.zfill(table.id_width)
+    return frame
+
+
+def _count(service: Any, table: str) -> int:
+    """Number of rows of a table; 0 if the service cannot count."""
+    import pyvo
+
+    try:
+        return int(_run(service, f"SELECT COUNT(*) AS number FROM {table}").iloc[0, 0])
+    except (pyvo.dal.DALQueryError, IndexError, ValueError):
+        return 0
+
+
+def _run_paged(service: Any, select: str, key: str) -> pd.DataFrame:
+    """All rows of a query whose answer the service cuts, in pages ordered by the key."""
+    pages, last = [], None
+    while True:
+        literal = f"'{last}'" if isinstance(last, str) else last
+        where = "" if last is None else f" WHERE {key} > {literal}"
+        page = _run(service, f"{select}{where} ORDER BY {key}")
+        pages.append(page)
+        if not len(page):
+            return pd.concat(pages, ignore_index=True)
+        if page["ObsID"].iloc[-1] == last:
+            raise ValueError("the service cuts its answers and cannot be asked for the rest")
+        last = page["ObsID"].iloc[-1]
+        last = last.strip() if isinstance(last, str) else last
+
+
+def _with_timeout(request: Any, timeout_s: float) -> Any:
+    def with_timeout(*args: Any, **kwargs: Any) -> requests.Response:
+        kwargs.setdefault("timeout", timeout_s)
+        return request(*args, **kwargs)
+
+    return with_timeout
+
+
+def _existing_columns(service: Any, table: TapTable) -> dict[str, str]:
+    """Our column names with the one of the candidates that the service has."""
+    import pyvo
+
+    wanted = {ours: (c,) if isinstance(c, str) else c for ours, c in (table.columns | table.optional).items()}
+    bare = table.table.rpartition(".")[2]
+    try:
+        answer = _run(
+            service,
+            "SELECT column_name FROM TAP_SCHEMA.columns "
+            f"WHERE table_name = '{table.table}' OR table_name = '{bare}'",
+        )
+        known = {str(n).strip().strip('"').lower() for n in answer.iloc[:, 0]}
+    except pyvo.dal.DALQueryError:
+        known = set()
+    if not known:  # a service without a description of its tables: trust ours
+        return {ours: candidates[0] for ours, candidates in wanted.items() if ours in table.columns}
+    names = {
+        ours: next((c for c in candidates if c.lower() in known), None) for ours, candidates in wanted.items()
+    }
+    missing = [f"{ours} ({' or '.join(wanted[ours])})" for ours in table.columns if names[ours] is None]
+    if missing:
+        raise ValueError(f"its columns have changed: there is no {', '.join(missing)}")
+    return {ours: theirs for ours, theirs in names.items() if theirs is not None}
+
+
+def _run(service: Any, adql: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = service.run_sync(adql, maxrec=_ALL_ROWS)
+        # a cut answer says so after the rows, behind the "OK" in front of them
+        infos = [i for resource in result.votable.resources for i in resource.infos]
+        truncated = any(i.name == "QUERY_STATUS" and str(i.value).upper() == "OVERFLOW" for i in infos)
+        table = result.to_table()
+    columns = {}
+    for name in table.colnames:
+        values = table[name]
+        if values.dtype.kind in "f":
+            columns[name] = np.ma.filled(np.ma.asarray(values), np.nan).astype(float)
+        elif np.ma.is_masked(values):
+            columns[name] = np.array([None if v is np.ma.masked else v for v in values], dtype=object)
+        else:
+            columns[name] = np.asarray(values)
+    frame = pd.DataFrame({n: _text(v) for n, v in columns.items()})
+    frame.attrs["truncated"] = truncated
+    return frame
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    """Byte strings as text."""
+    if values.dtype.kind == "S":
+        return np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "O":
+        return np.array(
+            [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values], dtype=object
+        )
+    return values
+
+
+# -- the cache --------------------------------------------------------------------------------
+
+
+def cache_file(name: str) -> Path:
+    """Where a catalogue is kept."""
+    return config.cache_path() / "catalogues" / f"{name}.npz"
+
+
+def write_cache(name: str, frame: pd.DataFrame, date: datetime) -> None:
+    """Keep a catalogue; a cache that cannot be written is only warned about."""
+    path = cache_file(name)
+    arrays = {"date": np.array(date.isoformat(timespec="seconds"))}
+    for column in frame.columns:
+        values = frame[column].to_numpy()
+        if values.dtype.kind not in "biufmM":
+            missing = np.array([v is None or v != v for v in values], bool)
+            arrays[f"none:{column}"] = missing
+            values = np.array(["" if m else str(v) for v, m in zip(values, missing, strict=True)], dtype=str)
+        arrays[f"col:{column}"] = values
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    except OSError as err:
+        warnings.warn(f"the catalogue cannot be kept in {path} ({err.strerror})", stacklevel=2)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_cache(name: str) -> tuple[pd.DataFrame, datetime] | None:
+    """A kept catalogue and its date; None if there is none or it cannot be read."""
+    import zipfile
+
+    try:
+        with np.load(cache_file(name), allow_pickle=False) as arrays:
+            date = datetime.fromisoformat(str(arrays["date"]))
+            columns = {}
+            for key in arrays.files:
+                if key.startswith("col:"):
+                    column, values = key[4:], arrays[key]
+                    if f"none:{column}" in arrays.files:
+                        values = values.astype(object)
+                        values[arrays[f"none:{column}"]] = None
+                    columns[column] = values
+            return pd.DataFrame(columns), date
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def load(tables: list[TapTable], refresh: bool = False) -> tuple[pd.DataFrame, datetime, TapTable]:
+    """A catalogue from the cache if it is recent, else from the first service that answers.
+
+    Parameters
+    ----------
+    tables : list of TapTable
+        In order of preference.
+    refresh : bool
+        Ask even if the cache is recent.
+
+    Returns
+    -------
+    frame, date, table
+        The rows, when they were fetched (UTC), and which table they are of.
+
+    Raises
+    ------
+    DAXADownloadError
+        No service answers and nothing is cached.
+    """
+    kept = [(t, *c) for t in tables if (c := read_cache(t.cache_name)) is not None]
+    if kept and not refresh and today() - kept[0][2] < timedelta(days=CACHE_DAYS) and kept[0][0] is tables[0]:
+        return kept[0][1], kept[0][2], kept[0][0]
+    errors = []
+    for table in tables:
+        try:
+            frame = query(table)
+        except DAXADownloadError as err:
+            errors.append(str(err))
+            continue
+        if errors:
+            warnings.warn(f"{errors[0]}; {host(address(table.service))} is used instead", stacklevel=3)
+        date = today()
+        write_cache(table.cache_name, frame, date)
+        return frame, date, table
+    if kept:
+        table, frame, date = max(kept, key=lambda k: k[2])
+        warnings.warn(
+            f"no catalogue service answers ({'; '.join(errors)}); the catalogue of {date:%Y-%m-%d} from "
+            "the cache is used",
+            stacklevel=3,
+        )
+        return frame, date, table
+    raise DAXADownloadError(
+        f"no catalogue: {'; '.join(errors)}; and none is in the cache. Check the network (or the proxy "
+        "settings HTTPS_PROXY), or give a folder of data on disk with local="
+    )
