@@ -49,3 +49,42 @@ def simulated(tmp_path_factory: pytest.TempPathFactory):
             simulate_set(folder, size="small")
             (folder / "complete").touch()
     return SimulatedSet(folder)
+
+
+@pytest.fixture(scope="session")
+def synthetic_ccf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the synthetic calibration set."""
+    from daxa.simulate.calibration import write_calibration
+
+    folder = tmp_path_factory.mktemp("synthetic_ccf")
+    write_calibration(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spacecraft_odf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ODF with nothing but spacecraft files: attitude with slews, clock, summary."""
+    import numpy as np
+
+    from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, on_attitude_grid, tt_of_utc
+
+    start = tt_of_utc("2017-11-01T10:42:37")
+    ra, dec = on_attitude_grid(150.485625, 55.708722)
+    pointing = Pointing(
+        obs_id="0802710101",
+        revolution=3278,
+        target="NGC 3079",
+        ra_deg=ra,
+        dec_deg=dec,
+        pa_deg=117.25,
+        target_ra_deg=150.490835,
+        target_dec_deg=55.679722,
+        start_s=start,
+        stop_s=start + 6000.0,
+        revolution_start_s=start - 50_000.0,
+    )
+    writer = OdfWriter(tmp_path_factory.mktemp("spacecraft_odf"), pointing, Clock(start - 50_000.0))
+    writer.attitude()
+    writer.time_correlation(np.random.default_rng(1))
+    writer.summary()
+    return writer.folder

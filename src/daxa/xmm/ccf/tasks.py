@@ -126,8 +126,8 @@ def _observation(ctx: TaskContext) -> tuple[str, str, list[str]]:
     try:
         if ascii_summary is not None:
             start = read_ascii_summary(ascii_summary.path).start
-        elif odf.summary is not None:
-            start = read_sas_summary(odf.summary).start
+        elif odf.sas_summary is not None:
+            start = read_sas_summary(odf.sas_summary).start
         else:
             raise TaskError("noObservationDate", f"{odf.folder}: no summary file to take the date from")
         return normal_date(start), f"{odf.revolution:04d}_{odf.obs_id}", cameras

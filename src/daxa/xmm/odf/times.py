@@ -92,12 +92,12 @@ def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
     step = 10 ** (6 - decimals)
     tt_us = np.round(np.atleast_1d(np.asarray(tt_s, dtype=np.float64)) * _SECOND).astype(np.int64)
     starts, offsets = _offsets_us()
+    # All offsets have the same fraction of a second, so that times can be rounded before they are looked up.
+    tt_us = (tt_us - offsets[0] + step // 2) // step * step + offsets[0]
     index = np.maximum(np.searchsorted(starts + offsets, tt_us, side="right") - 1, 0)
-    utc_us = (tt_us - offsets[index] + step // 2) // step * step
-    # A leap second, just inserted, repeats the second before it.
-    following = np.append(starts, np.iinfo(np.int64).max)[index + 1]
-    leap = utc_us >= following
-    leap &= tt_us < np.append(starts + offsets, np.iinfo(np.int64).max)[index + 1] - step // 2
+    utc_us = tt_us - offsets[index]
+    # Within a leap second the old offset leads into the next day.
+    leap = utc_us >= np.append(starts, np.iinfo(np.int64).max)[index + 1]
     dates = _EPOCH + np.where(leap, utc_us - _SECOND, utc_us).astype("timedelta64[us]")
     text = np.datetime_as_string(dates, unit="us")
     text = np.where(leap, np.char.replace(text, ":59.", ":60."), text)

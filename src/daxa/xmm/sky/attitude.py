@@ -92,9 +92,7 @@ class Attitude:
         held = np.where(self.slew, self.start_s, self.stop_s)
         time = np.stack([self.start_s, held], axis=1).ravel()
         row = np.repeat(np.arange(len(self.start_s)), 2)
-        keep = np.append(np.diff(time) > 0, True)
-        # Of two knots at one time the later record's counts.
-        self._knots = {"time": time[keep], "row": row[keep]}
+        self._knots = {"time": time, "row": row}
 
     @classmethod
     def fixed(cls, ra_deg: float, dec_deg: float, pa_deg: float) -> Attitude:
@@ -149,7 +147,7 @@ class Attitude:
             zero = np.zeros(time_s.shape, dtype=np.intp)
             return zero, zero, np.zeros(time_s.shape)
         before = after - 1
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             fraction = np.clip((time_s - knots[before]) / (knots[after] - knots[before]), 0.0, 1.0)
         fraction = np.where(rows[before] == rows[after], 0.0, fraction)
         # At the end of a step the later record itself.

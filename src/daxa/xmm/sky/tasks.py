@@ -48,8 +48,8 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
                     cards[f"{name}_OBJ"] = (value, "[deg] position of the target")
                     cards[f"{name}_NOM"] = (value, "[deg] nominal boresight")
             cards["OBJECT"] = text.target
-        elif odf.summary is not None:
-            sas = read_sas_summary(odf.summary)
+        elif odf.sas_summary is not None:
+            sas = read_sas_summary(odf.sas_summary)
             start, end = sas.start, sas.end
         else:
             raise TaskError("noObservationDate", f"{odf.folder}: no summary file to take start and stop from")
