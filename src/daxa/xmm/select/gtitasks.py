@@ -1,0 +1,357 @@
+"""Tasks that make good time intervals: tabgtigen, gtibuild, gtimerge, gtialign.
+
+Source: the manuals of these tasks; header and rounding of tabgtigen as in a file made by SAS 17.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.select.exposures import ccd_tables
+from daxa.xmm.select.expression import Files, compile, split_block
+from daxa.xmm.tables import column
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+
+# algorithms
+def intervals_of_rows(
+    time_s: npt.ArrayLike,
+    good: npt.ArrayLike,
+    bin_s: npt.ArrayLike | None = None,
+    *,
+    before: float = 0.5,
+    after: float = 0.5,
+) -> GTI:
+    """Intervals covered by the good rows of a time series.
+
+    A row stands for ``[t - before * bin, t + after * bin)``; runs of good rows become one interval.
+
+    Parameters
+    ----------
+    time_s
+        Time of each row.
+    good
+        Whether each row is good.
+    bin_s
+        Length of the bins, one number or one per row; the distances to the neighbours if None.
+    before, after
+        Parts of a bin before and after its time.
+    """
+    time, good = np.asarray(time_s, float), np.asarray(good, bool)
+    order = np.argsort(time, kind="stable")
+    time, good = time[order], good[order]
+    if not len(time):
+        return GTI()
+    spacing = np.diff(time)
+    if bin_s is not None:
+        length = np.broadcast_to(np.asarray(bin_s, float), time.shape)
+        length = length[order] if np.ndim(bin_s) else length
+        start, stop = time - before * length, time + after * length
+        # Bins whose edges differ only by rounding belong together.
+        joined = spacing <= (before * length[1:] + after * length[:-1]) * (1 + 1e-6)
+    else:
+        only = spacing[-1:] if len(spacing) else np.zeros(1)
+        start = time - before * np.concatenate([spacing[:1] if len(spacing) else only, spacing])
+        stop = time + after * np.concatenate([spacing, only])
+        joined = np.full(len(spacing), before + after >= 1 - 1e-6)
+    first = good & ~np.concatenate([[False], good[:-1] & joined])
+    last = good & ~np.concatenate([good[1:] & joined, [False]])
+    return GTI(start[first], stop[last])
+
+
+def parse_gti_text(text: str, where: str = "", to_tt: Callable[[str], float] | None = None) -> GTI:
+    """Good times from gtibuild's text: ``start stop [+|-|+g|+b|-g|-b [len1 len2]]`` per line.
+
+    Parameters
+    ----------
+    text
+        The lines; ``#`` starts a comment, a stop of 0 is infinity.
+    where
+        Name of the file, for messages.
+    to_tt
+        Turns the UTC date of a ``timeref`` line into seconds.
+
+    Raises
+    ------
+    TaskError
+        A line cannot be understood.
+    """
+    good: list[tuple[float, float]] = []
+    bad: list[tuple[float, float]] = []
+    any_good = False
+    reference = 0.0
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+
+        def wrong(reason: str, number: int = number, line: str = line) -> TaskError:
+            return TaskError("badLine", f"{where}, line {number}: {reason}: {line.strip()!r}")
+
+        if words[0].lower() == "timeref":
+            if len(words) != 2:
+                raise wrong("timeref needs one date")
+            if to_tt is None:
+                raise wrong("timeref is not understood here")
+            try:
+                reference = to_tt(words[1])
+            except ValueError as error:
+                raise wrong(str(error)) from None
+            continue
+        operator = words[2] if len(words) > 2 else "+"
+        if operator not in ("+", "-", "+g", "+b", "-g", "-b"):
+            raise wrong(f"unknown operator {operator}")
+        if len(words) != (5 if len(operator) == 2 else len(words[:3])) or len(words) < 2:
+            raise wrong("a start, a stop, an operator and for periods two lengths are expected")
+        try:
+            start, stop, *lengths = (float(w) for w in words[:2] + words[3:])
+        except ValueError:
+            raise wrong("a number is expected") from None
+        if start < 0 or stop < 0:
+            raise wrong("times cannot be negative")
+        stop = math.inf if stop == 0 else stop
+        if stop < start:
+            raise wrong("the stop is before the start")
+        wanted = good if operator[0] == "+" else bad
+        any_good |= operator[0] == "+"
+        if not lengths:
+            wanted.append((start + reference, stop + reference))
+            continue
+        if min(lengths) <= 0 or math.isinf(stop):
+            raise wrong("periods need two positive lengths and a finite stop")
+        period = sum(lengths)
+        starts = start + reference + period * np.arange(max(1, math.ceil((stop - start) / period - 1e-9)))
+        # '+' adds the good part of each period, '-' takes away the bad part.
+        first = (operator[1] == "g") == (operator[0] == "+")
+        offset, length = (0.0, lengths[0]) if first else (lengths[0], lengths[1])
+        wanted += [(s + offset, s + offset + length) for s in starts.tolist()]
+
+    def united(intervals: list[tuple[float, float]]) -> GTI:
+        return GTI([i[0] for i in intervals], [i[1] for i in intervals])
+
+    result = united(good) if any_good else GTI([0.0], [math.inf])
+    return result - united(bad) if bad else result
+
+
+def align(gti: GTI, start_s: npt.ArrayLike, stop_s: npt.ArrayLike) -> GTI:
+    """Shrink intervals to the frames that lie entirely inside them.
+
+    Where frames are separated by gaps, an edge is put in the middle of the gap, so that it does not matter
+    which time within its frame an event carries.
+    """
+    start, stop = np.asarray(start_s, float), np.asarray(stop_s, float)
+    order = np.argsort(start, kind="stable")
+    start, stop = start[order], stop[order]
+    if not len(start) or not len(gti):
+        return GTI()
+    tolerance = 1e-6
+    first = np.searchsorted(start, gti.start - tolerance, side="left")
+    last = np.searchsorted(stop, gti.stop + tolerance, side="right") - 1
+    some = (first < len(start)) & (last >= first)
+    first, last = first[some], last[some]
+    low = np.concatenate([start[:1], np.maximum((start[1:] + stop[:-1]) / 2, start[1:] - np.diff(start) / 2)])
+    low = np.minimum(low, start)
+    high = np.concatenate([np.maximum(low[1:], stop[:-1]), stop[-1:]])
+    return GTI(low[first], high[last])
+
+
+# adapters
+_COMMENTS = {
+    "ONTIME": "[s] sum of all Good Time Intervals",
+    "TSTART": "[s] Lower bound of first GTI",
+    "TSTOP": "[s] Upper bound of last GTI",
+}
+
+
+def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]] = ()) -> fits.BinTableHDU:
+    """A GTI table with SAS's comments and further keywords."""
+    hdu = gti.to_hdu(name)
+    for key, comment in _COMMENTS.items():
+        if key in hdu.header:
+            hdu.header.comments[key] = comment
+    for key, value, comment in extra:
+        hdu.header[key] = (value, comment)
+    return hdu
+
+
+def write_gti(ctx: TaskContext, target: str, hdus: list[Any]) -> None:
+    """Write GTI tables to a file."""
+    from astropy.io import fits
+
+    primary = fits.PrimaryHDU()
+    primary.header["LONGSTRN"] = "OGIP 1.0"
+    ctx.provenance(primary.header)
+    with ctx.output(target) as path:
+        fits.HDUList([primary, *hdus]).writeto(path)
+
+
+def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> tuple[Any, Any, Path]:
+    """The file and table named; without a block the first one with the needed columns."""
+    from astropy.io import fits
+
+    name, block = split_block(specification)
+    path = ctx.path(name)
+    try:
+        hdus = fits.open(path)
+    except OSError as error:
+        raise TaskError("fileNotFound", f"{path}: {error}") from error
+    try:
+        if block is not None:
+            return hdus, hdus[block], path
+        for hdu in hdus:
+            if isinstance(hdu, fits.BinTableHDU) and set(needed) <= set(hdu.columns.names):
+                return hdus, hdu, path
+    except (KeyError, IndexError):
+        hdus.close()
+        raise TaskError("noTable", f"{path} has no table {block}") from None
+    hdus.close()
+    raise TaskError("noTable", f"{path} has no table with column(s) {', '.join(needed)}")
+
+
+@task(
+    "tabgtigen",
+    "2.13",
+    [
+        Parameter("table", "list", required=True),
+        Parameter("gtiset", "dataset", "gti.ds"),
+        Parameter("expression", "string", "true"),
+        Parameter("timecolumn", "string", "TIME"),
+        Parameter("prefraction", "real", 0.5, minimum=0, maximum=1),
+        Parameter("postfraction", "real", 0.5, minimum=0, maximum=1),
+        Parameter("mingtisize", "real", 0.0, minimum=0),
+    ],
+)
+def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
+    """Make good times of the rows of time series that fulfil an expression."""
+    gti: GTI | None = None
+    for specification in p.table:
+        hdus, hdu, path = _open_table(ctx, specification, [p.timecolumn])
+        with hdus:
+            selection = compile(p.expression, hdu.header, Files(ctx.cwd, path))
+            time = column(hdu, p.timecolumn, str(path))
+            good = selection.mask(
+                {p.timecolumn: time, **{n: column(hdu, n, str(path)) for n in selection.names}}
+            )
+            names = hdu.columns.names
+            length: Any = hdu.header.get("TIMEDEL") or None
+            if "TIMEDEL" in names:
+                length = column(hdu, "TIMEDEL", str(path))
+            part = intervals_of_rows(time, good, length, before=p.prefraction, after=p.postfraction)
+        ctx.info(f"{path.name}: {np.count_nonzero(good)} of {len(good)} rows are good")
+        gti = part if gti is None else gti & part
+    gti = gti if gti is not None else GTI()
+    length = gti.stop - gti.start
+    short = length < p.mingtisize
+    dropped = float(length[short].sum())
+    gti = GTI(gti.start[~short], gti.stop[~short])
+    if not len(gti):
+        ctx.warn("noGoodTime", f"no row fulfils {p.expression!r}")
+    write_gti(
+        ctx,
+        p.gtiset,
+        [
+            gti_hdu(
+                gti,
+                extra=[
+                    ("MINGTISZ", float(p.mingtisize), "[s] minimum allowed GTI length"),
+                    ("SUMSHORT", dropped, "[s] sum of all GTIs shorter than MINGTISZ"),
+                ],
+            )
+        ],
+    )
+
+
+@task(
+    "gtibuild",
+    "1.5",
+    [Parameter("file", "dataset", required=True), Parameter("table", "dataset", "gti.ds")],
+)
+def gtibuild(ctx: TaskContext, p: Parameters) -> None:
+    """Make good times of a text file of intervals."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    path = ctx.path(p.file)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise TaskError("fileNotFound", f"{path}: {error.strerror}") from error
+    gti = parse_gti_text(text, str(path), lambda date: float(utc_to_tt(date)))
+    # The table cannot hold infinity in a way that every reader understands.
+    gti = GTI(gti.start, np.where(np.isinf(gti.stop), 1e10, gti.stop))
+    name, block = split_block(p.table)
+    write_gti(ctx, name, [gti_hdu(gti, str(block) if block is not None else "STDGTI")])
+
+
+@task(
+    "gtimerge",
+    "1.6",
+    [
+        Parameter("tables", "list", required=True),
+        Parameter("withgtitable", "bool", False),
+        Parameter("gtitable", "dataset", "gti.ds"),
+        Parameter("mergemode", "choice", "and", ("and", "or")),
+        Parameter("plotmergeresult", "bool", False),
+    ],
+)
+def gtimerge(ctx: TaskContext, p: Parameters) -> None:
+    """Intersect (and) or unite (or) good times."""
+    if p.plotmergeresult:
+        raise TaskError("notAvailable", "plotmergeresult=yes: plots are not made by this task")
+    if not p.withgtitable:
+        raise TaskError("noOutput", "gtitable must be given")
+    files = Files(ctx.cwd)
+    gtis = [files.gti(name) for name in p.tables]
+    gti = gtis[0]
+    for other in gtis[1:]:
+        gti = gti & other if p.mergemode == "and" else gti | other
+    name, block = split_block(p.gtitable)
+    write_gti(ctx, name, [gti_hdu(gti, str(block) if block is not None else "STDGTI")])
+
+
+@task(
+    "gtialign",
+    "2.11",
+    [
+        Parameter("gtitable", "dataset", required=True),
+        Parameter("eventset", "dataset", required=True),
+        Parameter("outset", "dataset", "gti.ds"),
+    ],
+)
+def gtialign(ctx: TaskContext, p: Parameters) -> None:
+    """Align good times with the frames of each CCD of an event list."""
+    from astropy.io import fits
+
+    gti = Files(ctx.cwd).gti(p.gtitable)
+    path = ctx.path(split_block(p.eventset)[0])
+    out = []
+    try:
+        hdus = fits.open(path)
+    except OSError as error:
+        raise TaskError("fileNotFound", f"{path}: {error}") from error
+    with hdus:
+        exposures = ccd_tables(hdus, "EXPOSU")
+        if not exposures:
+            raise TaskError("missingBlockName", f"{path} has no EXPOSUnn extension")
+        for ccd, index in sorted(exposures.items()):
+            hdu = hdus[index]
+            time = column(hdu, "TIME", str(path))
+            if "TIMEDEL" in hdu.columns.names:
+                length = column(hdu, "TIMEDEL", str(path)).astype(float)
+            else:
+                length = np.full(len(time), float(hdu.header.get("TIMEDEL", 0)))
+            part = float(hdu.header.get("TIMEPIXR", 0.5))
+            aligned = align(gti, time - part * length, time + (1 - part) * length)
+            if not len(aligned):
+                ctx.warn("OutsideFrames", f"CCD {ccd}: no frame lies inside the good times")
+            out.append(gti_hdu(aligned, f"STDGTI{ccd:02d}", [("CCDID", ccd, "CCD of these intervals")]))
+    write_gti(ctx, p.outset, out)
