@@ -19,7 +19,7 @@ import numpy as np
 
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate import response_numbers as response
-from daxa.simulate.instruments import CAMERAS, Camera, pn_ltc_growth
+from daxa.simulate.instruments import ANGLES, CAMERAS, Camera, pn_ltc_growth
 from daxa.simulate.optics import king_parameters
 from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS, layout_of
 from daxa.xmm.tables import make_table
@@ -183,7 +183,7 @@ def _miscdata() -> Constituent:
 
 
 def _boresights() -> Iterator[Constituent]:
-    drift = numbers.BORESIGHT_DRIFT
+    drift = numbers.boresight_drift()
     # The superseded issue: one angle of all cameras is off by 6 arcsec, and nothing drifts.
     for issue, offset_deg, moving in ((28, 6 / 3600, 0.0), (35, 0.0, 1.0)):
         rows = [
@@ -193,9 +193,7 @@ def _boresights() -> Iterator[Constituent]:
         angles = _table(("INSTRUMENT_ID", "EULER_PHI", "EULER_THETA", "EULER_PSI"), rows)
         variation = {
             "TIME": drift["time_s"],
-            **{
-                f"DELTA_{n.upper()}": moving * np.array(drift[f"{n}_arcsec"]) for n in ("phi", "theta", "psi")
-            },
+            **{f"DELTA_{name.upper()}": moving * drift[name] for name in ANGLES},
         }
         tables = [Extension(f"{camera.name}_ANGVAR", variation) for camera in CAMERAS.values()]
         yield Constituent(

@@ -78,16 +78,21 @@ REFERENCE_ORIENTATION = {
 #: Attitude of the spacecraft in that field. RA and Dec are the field's tangent point; the position angle is
 #: not printed there and follows from the net rolls of the cameras in another observation.
 REFERENCE_ATTITUDE = (266.96550, -28.46583, 271.93)
-#: Time of the reference field [s since 1998-01-01 TT].
-REFERENCE_TIME_S = 196_600_000.0
+#: Days since 2000-01-01 of the reference field (assumed: end of February 2004, when the yearly wave that
+#: other observations show passes through the values found there).
+REFERENCE_DAY = 1517.0
 
-#: Drift of the boresight: times [s] and offsets of the angles (phi, theta) [arcsec] from their values at
-#: the reference time, the same for the three cameras.
-BORESIGHT_DRIFT = {
-    "time_s": (63_072_000.0, 196_600_000.0, 410_000_000.0, 620_000_000.0, 720_000_000.0, 1_000_000_000.0),
-    "phi_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    "theta_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    "psi_arcsec": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+#: Drift of the boresight. In six observations the pipeline's pixel of the target (SRCPOSX, SRCPOSY) differs
+#: from what the pointing and the angles of 2004 give; the differences follow a yearly wave of 1.8 arcsec.
+#: Wave: offset of the angle [arcsec] = a cos(w) + b sin(w), w = 2 pi day / 365.25; what the wave leaves is
+#: interpolated between the observations (January 2001, 2004, June 2013, April 2014, November 2017,
+#: July 2019, November 2020).
+DRIFT_DAYS = (395.0, 1517.0, 4905.0, 5220.0, 6514.0, 7131.0, 7614.0)
+DRIFT_WAVE = {"phi": (0.282, 0.024), "theta": (1.605, -0.670), "psi": (0.0, 0.0)}
+DRIFT_REST = {
+    "phi": (-0.978, -0.181, -0.821, -1.009, -0.945, -1.074, -0.946),
+    "theta": (0.003, -0.366, -0.479, -0.473, -0.590, 0.112, -0.162),
+    "psi": (0.0,) * 7,
 }
 
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
@@ -286,6 +291,22 @@ NOISE_ADU = {"M1": 4.8, "M2": 4.8, "PN": 3.6}
 EVENT_THRESHOLD_ADU = {"M1": 25.0, "M2": 25.0, "PN": 20.0}
 FANO = 0.118
 EV_PER_ELECTRON = 3.65
+
+
+def drift_wave(name: str, days) -> np.ndarray:
+    """Yearly wave of one boresight angle [arcsec], ``days`` after 2000-01-01."""
+    w = 2 * np.pi * np.asarray(days) / 365.25
+    a, b = DRIFT_WAVE[name]
+    return a * np.cos(w) + b * np.sin(w)
+
+
+def boresight_drift() -> dict[str, np.ndarray]:
+    """Offsets [arcsec] of the boresight angles every ten days from 2000 to 2030; ``time_s`` since 1998."""
+    days = np.arange(0.0, 30 * 365.25 + 10, 10.0)
+    table = {"time_s": (days + 730) * 86400}
+    for name in ("phi", "theta", "psi"):
+        table[name] = drift_wave(name, days) + np.interp(days, DRIFT_DAYS, DRIFT_REST[name])
+    return table
 
 
 def pn_column_numbers() -> tuple[np.ndarray, np.ndarray]:

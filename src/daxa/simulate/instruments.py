@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ DET_RAD = np.deg2rad(0.05 / 3600)
 EPOCH = datetime(1998, 1, 1)
 J2000_S = (datetime(2000, 1, 1) - EPOCH).total_seconds()
 YEAR_S = 365 * 86400.0
+#: Time of the field that the geometry is fitted to.
+REFERENCE_TIME_S = J2000_S + 86400 * numbers.REFERENCE_DAY
+ANGLES = ("phi", "theta", "psi")
 
 
 class BadPixel(NamedTuple):
@@ -59,6 +62,11 @@ class Mode:
         pn: time stamp minus centre of the integration. MOS: frame centre minus (stamp minus half a frame).
         """
         return self.delays_s[ccd]
+
+
+@cache
+def _drift_table() -> dict[str, np.ndarray]:
+    return numbers.boresight_drift()
 
 
 def attitude_rotation(ra_deg, dec_deg, pa_deg) -> Rotation:
@@ -179,24 +187,21 @@ class Camera:
 
     def drift_arcsec(self, time_s) -> np.ndarray:
         """Offsets of the boresight angles (phi, theta, psi) at some time, along the last axis."""
-        drift = numbers.BORESIGHT_DRIFT
-        return np.stack(
-            [np.interp(time_s, drift["time_s"], drift[f"{name}_arcsec"]) for name in ("phi", "theta", "psi")],
-            axis=-1,
-        )
+        drift = _drift_table()
+        return np.stack([np.interp(time_s, drift["time_s"], drift[name]) for name in ANGLES], axis=-1)
 
     @cached_property
     def boresight_deg(self) -> tuple[float, float, float]:
         """Euler angles (phi, theta, psi) without the drift."""
         angles = self._reference_rotation.as_euler("ZYX", degrees=True)
-        return tuple(angles - self.drift_arcsec(numbers.REFERENCE_TIME_S) / 3600)
+        return tuple(angles - self.drift_arcsec(REFERENCE_TIME_S) / 3600)
 
-    def camera_rotation(self, time_s: float = numbers.REFERENCE_TIME_S) -> Rotation:
+    def camera_rotation(self, time_s: float = REFERENCE_TIME_S) -> Rotation:
         """Rotation from the camera frame (axis, +DETX, +DETY) to the spacecraft frame."""
         angles = np.asarray(self.boresight_deg) + self.drift_arcsec(time_s) / 3600
         return Rotation.from_euler("ZYX", angles, degrees=True)
 
-    def sky_to_det(self, ra_deg, dec_deg, pnt_ra, pnt_dec, pnt_pa, time_s: float = numbers.REFERENCE_TIME_S):
+    def sky_to_det(self, ra_deg, dec_deg, pnt_ra, pnt_dec, pnt_pa, time_s: float = REFERENCE_TIME_S):
         """DETX, DETY of sky directions; NaN for directions behind the camera.
 
         Directions and attitudes may be scalars or 1-D arrays of one length.
@@ -209,7 +214,7 @@ class Camera:
             np.arctan(local[..., 2] / axis) / DET_RAD,
         )
 
-    def det_to_sky(self, detx, dety, pnt_ra, pnt_dec, pnt_pa, time_s: float = numbers.REFERENCE_TIME_S):
+    def det_to_sky(self, detx, dety, pnt_ra, pnt_dec, pnt_pa, time_s: float = REFERENCE_TIME_S):
         """RA, Dec [deg] of detector positions."""
         to_sky = attitude_rotation(pnt_ra, pnt_dec, pnt_pa) * self.camera_rotation(time_s)
         x, y = np.broadcast_arrays(np.tan(np.asarray(detx) * DET_RAD), np.tan(np.asarray(dety) * DET_RAD))
@@ -219,7 +224,7 @@ class Camera:
             np.arcsin(vector[..., 2] / norm)
         )
 
-    def sky_to_raw(self, ra_deg, dec_deg, pnt_ra, pnt_dec, pnt_pa, time_s: float = numbers.REFERENCE_TIME_S):
+    def sky_to_raw(self, ra_deg, dec_deg, pnt_ra, pnt_dec, pnt_pa, time_s: float = REFERENCE_TIME_S):
         """CCD, RAWX, RAWY where a direction of the sky falls; CCD 0 outside any chip."""
         return self.det_to_raw(*self.sky_to_det(ra_deg, dec_deg, pnt_ra, pnt_dec, pnt_pa, time_s))
 
