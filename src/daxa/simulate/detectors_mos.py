@@ -1,0 +1,454 @@
+"""The MOS cameras: frames, charge in pixels, pattern recognition on board, telemetry.
+
+The event analyser is imitated on real pixels: every pixel above the event threshold that is the brightest
+of its 3 x 3 box becomes an event, its pattern is the first of the library whose 5 x 5 roles fit, and
+E1 to E4 are sums over the pixels of the box.
+
+Sources: XMM-Newton Users' Handbook (MOS read-out, patterns), Data Files Handbook (E1 to E4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daxa.simulate import instrument_numbers as numbers
+from daxa.simulate.calibration import pattern_roles
+from daxa.simulate.detectors import (
+    CcdData,
+    DetectorData,
+    Exposure,
+    Noise,
+    fluctuate,
+    in_intervals,
+    number_of_pixels,
+    photon_columns,
+    split_charge,
+)
+from daxa.simulate.instruments import Camera
+from daxa.simulate.odf_files import Clock
+from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
+
+#: Frames of a cycle of the sliding scale; the converter's zero moves by 1 adu per frame.
+GATTI_CYCLE = 32
+ADC_MAXIMUM = 4095
+#: Offsets subtracted on board from every column and row, and their read noise squared [adu].
+COLUMN_OFFSET, ROW_OFFSET, VARIANCE = 100, 6, 23.0
+#: Mean zero level left after the offsets [adu].
+ZERO_LEVEL = 0.8
+#: Pixels of a cosmic ray that the upper threshold rejects.
+_TRACK_PIXELS = 130.0
+#: Share of a frame's events that fit the buffer when it overflows.
+_BUFFER_SHARE = 0.6
+
+_RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
+_BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
+_MISC = {name: value for name, value, _ in numbers.MOS_MISCELLANEOUS}
+
+
+def _key(frame, x, y) -> np.ndarray:
+    """One number per pixel and frame; room around the chip so that neighbours never wrap."""
+    return (
+        (np.asarray(frame, np.int64) << 20)
+        + ((np.asarray(y, np.int64) + 8) << 10)
+        + np.asarray(x, np.int64)
+        + 8
+    )
+
+
+def _unkey(key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return key >> 20, (key & 1023) - 8, ((key >> 10) & 1023) - 8
+
+
+def zero_level(ccd: int, rawx, rawy) -> np.ndarray:
+    """Zero level of pixels [adu], a smooth function of the position."""
+    phase = 0.7 * ccd
+    return ZERO_LEVEL + 0.3 * np.sin(np.asarray(rawx) / 130.0 + phase) * np.cos(np.asarray(rawy) / 170.0)
+
+
+def offset_tables(ccd: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets subtracted on board, per column (610) and row (602) of the read-out [adu]."""
+    columns = np.full(610, COLUMN_OFFSET)
+    # One column far off the others, as the real MOS1 CCD 1 has.
+    columns[(97 + 31 * ccd) % 600 + numbers.MOS_SCAN["UNDER_X"]] += 13
+    return columns, np.full(602, ROW_OFFSET)
+
+
+@dataclass
+class Deposits:
+    """Charge in pixels before the read-out: frame, pixel, amplitude [adu]."""
+
+    frame: list[np.ndarray]
+    x: list[np.ndarray]
+    y: list[np.ndarray]
+    adu: list[np.ndarray]
+
+    @classmethod
+    def empty(cls) -> Deposits:
+        """Nothing yet."""
+        return cls([], [], [], [])
+
+    def add(self, frame, x, y, adu) -> None:
+        """Put charge into pixels."""
+        frame, x, y, adu = np.broadcast_arrays(frame, x, y, adu)
+        for values, column in ((self.frame, frame), (self.x, x), (self.y, y), (self.adu, adu)):
+            values.append(column.ravel())
+
+    def joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted keys of the pixels and the charge in each."""
+        if not self.frame:
+            return np.zeros(0, np.int64), np.zeros(0)
+        frame, x, y = (np.concatenate(c).astype(np.int64) for c in (self.frame, self.x, self.y))
+        inside = (x >= 1) & (x <= 600) & (y >= 1) & (y <= 600)
+        keys, index = np.unique(_key(frame, x, y)[inside], return_inverse=True)
+        return keys, np.bincount(index, weights=np.concatenate(self.adu)[inside], minlength=len(keys))
+
+
+def recognise(
+    keys: np.ndarray, adu: np.ndarray, threshold: int, empty: Any, roles: dict[int, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Find events among pixels (the event analyser).
+
+    Parameters
+    ----------
+    keys, adu
+        Pixels with charge, sorted, and their whole-number amplitudes.
+    threshold
+        Event threshold [adu].
+    empty
+        Function of the number of pixels that returns amplitudes of pixels without charge.
+    roles
+        Pattern library, :func:`~daxa.simulate.calibration.pattern_roles`.
+
+    Returns
+    -------
+    dict
+        ``key`` of the main pixel, ``e1`` to ``e4``, ``pattern``, ``peripix``.
+    """
+    roles = roles or pattern_roles()
+    centre, e1 = keys[adu >= threshold], adu[adu >= threshold]
+
+    def look_up(where: np.ndarray, dx: int, dy: int) -> tuple[np.ndarray, np.ndarray]:
+        wanted = where + (dy << 10) + dx
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return adu[at], keys[at] == wanted
+
+    if not len(centre):
+        none = np.zeros(0, np.int64)
+        return {"key": none} | dict.fromkeys(("e1", "e2", "e3", "e4", "pattern", "peripix"), none)
+    # Of two equal pixels the one read first is the main one.
+    for dx, dy in _BOX:
+        value, found = look_up(centre, dx, dy)
+        earlier = (dy, dx) < (0, 0)
+        highest = ~found | (e1 > value if earlier else e1 >= value)
+        centre, e1 = centre[highest], e1[highest]
+    n = len(centre)
+    above = np.zeros(n, np.int64)
+    e2, e3, e4 = (np.zeros(n, np.int64) for _ in range(3))
+    for bit, (dx, dy) in enumerate([*_BOX, *_RING]):
+        value, found = look_up(centre, dx, dy)
+        value = np.where(found, value, 0)
+        value[~found] = empty(int((~found).sum()))
+        over = value >= threshold
+        above |= over.astype(np.int64) << bit
+        if bit < len(_BOX):
+            e2 += np.where(over, value, 0)
+            e3 += np.where(over, 0, value)
+        else:
+            e4 += np.where(over, 0, value)
+    peripix = np.zeros(n, np.int64)
+    for bit in range(len(_BOX), 24):
+        peripix += above >> bit & 1
+    pattern = np.full(n, 31)
+    sides = sum(1 << bit for bit, (dx, dy) in enumerate(_BOX) if dx == 0 or dy == 0)
+    pattern[above & sides == 0] = 30
+    free = np.ones(n, bool)
+    for number, role in roles.items():
+        if number >= 30:
+            continue
+        bits = [(bit, role[dy + 2, dx + 2]) for bit, (dx, dy) in enumerate([*_BOX, *_RING])]
+        ones = sum(1 << bit for bit, kind in bits if kind == 1)
+        cared = sum(1 << bit for bit, kind in bits if kind != 2)
+        fits = free & (above & cared == ones)
+        pattern[fits] = number
+        free &= ~fits
+    return {"key": centre, "e1": e1, "e2": e2, "e3": e3, "e4": e4, "pattern": pattern, "peripix": peripix}
+
+
+def found_bad_pixels(camera: Camera, ccd: int) -> list[tuple[int, int, str]]:
+    """Bad pixels that the calibration does not know: column, row, kind."""
+    rng = np.random.default_rng([int(camera.code[1]), ccd, 77])
+    x, y = rng.integers(30, 570, 2), rng.integers(30, 570, 2)
+    return [(int(x[0]), int(y[0]), "hot"), (int(x[1]), int(y[1]), "flickering")]
+
+
+def observe_mos(
+    camera: Camera, hits: Any, exposure: Exposure, clock: Clock, noise: Noise, rng: np.random.Generator
+) -> DetectorData:
+    """Read out a MOS camera.
+
+    Parameters
+    ----------
+    hits
+        Photons on the chips: ``time_s, ccd, rawx, rawy, energy_ev, source``.
+    exposure, clock
+        What is read, and when by the on-board clock.
+    noise
+        Rates of everything that is not a photon.
+    """
+    mode = camera.mode(exposure.submode)
+    ccds = exposure.ccds or camera.ccds
+    columns = photon_columns(hits)
+    n_hits = len(columns["TIME"])
+    fate = {
+        "FRAME": np.full(n_hits, -1),
+        "NPIXELS": np.zeros(n_hits, int),
+        "OOT": np.zeros(n_hits, bool),
+        "KEPT": np.zeros(n_hits, bool),
+    }
+    obt_hit = clock.obt(columns["TIME"])
+    data: dict[int, CcdData] = {}
+    frames: list[dict[str, np.ndarray]] = []
+    first_start = clock.obt(exposure.start_s)
+    for ccd in ccds:
+        central = ccd == 1
+        length = mode.frame_time_s if central else mode.outer_frame_time_s
+        integration = mode.integration_s if central else mode.outer_integration_s
+        n_frames = int((exposure.duration_s - 0.1) / length)
+        # The CCDs are read in turn.
+        start = first_start + 0.012 * (ccd - 1)
+        ends = start + length * np.arange(1, n_frames + 1)
+        centres = clock.tt(ends - length / 2)
+        here = np.flatnonzero(columns["CCDNR"] == ccd)
+        cycle = (obt_hit[here] - start) / length
+        frame = np.floor(cycle).astype(np.int64)
+        used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
+        here, frame = here[used], frame[used]
+        sent = ~in_intervals(centres, exposure.gaps_s)
+        one, counters, kept = _read_ccd(
+            camera, ccd, mode.window[ccd], {k: columns[k][here] for k in columns}, frame, centres, length,
+            mode.oot_fraction, exposure, noise, sent, rng,
+        )  # fmt: skip
+        fate["FRAME"][here] = frame
+        for name in ("NPIXELS", "OOT", "KEPT"):
+            fate[name][here] = kept[name]
+        data[ccd] = one
+        stamp = ends - mode.delay_s(ccd)
+        coarse = np.floor(stamp).astype(np.int64)
+        fine = np.minimum(
+            np.rint((stamp - coarse) / MOS_FTFINE_UNIT_S).astype(np.int64), round(1 / MOS_FTFINE_UNIT_S) - 1
+        )
+        number = np.arange(n_frames)
+        table = {
+            "FRAME": number + 1,
+            "CCDID": np.full(n_frames, ccd),
+            "CCDNODE": np.zeros(n_frames, int),
+            "FTCOARSE": coarse % 65536,
+            "FTFINE": fine,
+            **counters,
+            "GATTIFLG": (number % GATTI_CYCLE == GATTI_CYCLE - 1).astype(int),
+            "FIFOOVF": np.isin(number, exposure.overflow_frames).astype(int),
+        }
+        frames.append({name: values[sent] for name, values in table.items()})
+        one.truth |= {
+            "n_frames": int(sent.sum()),
+            "frame_time_s": length,
+            "frame_time_tt_s": float((clock.tt(ends[-1]) - clock.tt(start)) / n_frames),
+            "start_s": float(clock.tt(start)),
+            "stop_s": float(clock.tt(ends[-1])),
+        }
+    merged = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
+    order = np.lexsort((merged["CCDID"], merged["FRAME"]))
+    merged = {name: values[order] for name, values in merged.items()}
+    bounds = [(d.truth["start_s"], d.truth["stop_s"]) for d in data.values()]
+    return DetectorData(
+        exposure, data, [merged], min(b[0] for b in bounds), max(b[1] for b in bounds), columns | fate
+    )
+
+
+def _read_ccd(
+    camera, ccd, window, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
+) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    n_frames, n = len(sent), len(frame)
+    threshold = round(camera.event_threshold_adu)
+    deposits = Deposits.empty()
+    n_tracks, track_pixels, rebounds = _particles(camera, deposits, n_frames, length, noise, rng)
+    track_pixels = track_pixels.astype(np.int64)
+    # A photon that falls on a track is lost with it.
+    area = window[2] * window[3]
+    alive = rng.random(n) >= track_pixels[frame] / area
+    energy = fluctuate(camera, photons["ENERGY"], rng)
+    pixels = number_of_pixels(camera, photons["ENERGY"], rng)
+    x, y = photons["RAWX"], photons["RAWY"]
+    amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], pixels)
+    split = split_charge(camera, amplitude, pixels, x, y, rng)
+    if np.any(split.n_pixels != pixels):
+        # The gain depends on the number of pixels that the event ends up with.
+        amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], split.n_pixels)
+    smeared = rng.random(n) < oot_fraction
+    column = np.rint(x).astype(int)
+    row = np.where(smeared, rng.integers(1, 601, n), np.rint(y)).astype(int)
+    event = split.event[alive[split.event]]
+    take = alive[split.event]
+    deposits.add(
+        frame[event],
+        column[event] + split.dx[take],
+        row[event] + split.dy[take],
+        split.share[take] * amplitude[event],
+    )
+    found = _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng)
+    keys, charge = deposits.joined()
+    masked = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
+    k, px, py = _unkey(keys)
+    good = ~masked[px - 1, py - 1]
+    if window[2] < 600:
+        x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
+        good &= (px >= x0) & (px < x0 + window[2]) & (py >= y0) & (py < y0 + window[3])
+    keys, charge, k, px, py = keys[good], charge[good], k[good], px[good], py[good]
+    column_offset, row_offset = offset_tables(ccd)
+    limit = (
+        ADC_MAXIMUM
+        - k % GATTI_CYCLE
+        - column_offset[px - 1 + numbers.MOS_SCAN["UNDER_X"]]
+        - row_offset[py - 1 + numbers.MOS_SCAN["UNDER_Y"]]
+    )
+    measured = charge + zero_level(ccd, px, py) + camera.noise_adu * rng.standard_normal(len(charge))
+    adu = np.minimum(np.rint(measured).astype(np.int64), limit)
+
+    def empty(number: int) -> np.ndarray:
+        values = np.rint(ZERO_LEVEL + camera.noise_adu * rng.standard_normal(number))
+        return np.minimum(values.astype(np.int64), threshold - 1)
+
+    events = recognise(keys, adu, threshold, empty)
+    if len(rebounds):
+        hit = np.isin(events["key"], rebounds)
+        events["e3"] = events["e3"] - np.where(hit, rng.integers(150, 500, len(hit)), 0)
+    frame_of, ex, ey = _unkey(events["key"])
+    total = events["e1"] + events["e2"]
+    below, beyond = total < _MISC["EMDHLOW"], total > _MISC["EMDHHIGH"]
+    pixels_above = np.bincount(k[adu >= threshold], minlength=n_frames)
+    tracks = _track_counts(events, frame_of, n_frames)
+    counters = {
+        "NPIXEL": pixels_above + track_pixels,
+        "NBELOW": np.bincount(frame_of[below], minlength=n_frames),
+        "NABOVE": np.bincount(frame_of[beyond], minlength=n_frames) + n_tracks,
+    }
+    keep = ~below & ~beyond
+    table = {
+        "FRAME": frame_of + 1,
+        "RAWX": ex - 1 - window[0] + numbers.MOS_SCAN["UNDER_X"],
+        "RAWY": ey - 1 - window[1] + numbers.MOS_SCAN["UNDER_Y"],
+        **{f"ENERGYE{i}": events[f"e{i}"] for i in (1, 2, 3, 4)},
+        "PATTERN": events["pattern"],
+        "PERIPIX": events["peripix"],
+    }
+    table = {name: values[keep] for name, values in table.items()}
+    table = _outside_window(table, window, n_frames, length, noise, rng)
+    order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
+    table = {name: values[order] for name, values in table.items()}
+    counters["NVALID"] = np.bincount(table["FRAME"] - 1, minlength=n_frames)
+    rank = np.arange(len(table["FRAME"])) - np.searchsorted(table["FRAME"], table["FRAME"])
+    lost = np.isin(table["FRAME"] - 1, exposure.overflow_frames) & (
+        rank >= np.maximum(_BUFFER_SHARE * counters["NVALID"][table["FRAME"] - 1], 0)
+    )
+    keep = ~lost & sent[table["FRAME"] - 1]
+    table = {name: values[keep] for name, values in table.items()}
+    # Pattern 30 and 31 pixels count as tracks on ground, too.
+    dead = float(((track_pixels + tracks) / area)[sent].mean()) if sent.any() else 0.0
+    truth = {
+        "live_fraction": 1.0 - dead,
+        "n_events": len(table["FRAME"]),
+        "found_bad_pixels": found,
+    }
+    offsets = {
+        "AXIS": np.repeat([0, 1], [len(column_offset), len(row_offset)]),
+        "INDEX": np.concatenate([np.arange(len(column_offset)), np.arange(len(row_offset))]),
+        "OFFSET": np.concatenate([column_offset, row_offset]),
+        "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
+    }
+    kept = {"NPIXELS": split.n_pixels, "OOT": smeared, "KEPT": alive & sent[frame]}
+    one = CcdData(table, window, offsets, truth=truth)
+    return one, counters, kept
+
+
+def _track_counts(events: dict[str, np.ndarray], frame: np.ndarray, n_frames: int) -> np.ndarray:
+    cosmic = events["pattern"] >= 30
+    size = 3 + events["peripix"][cosmic]
+    return np.bincount(frame[cosmic], weights=size, minlength=n_frames)
+
+
+def _particles(camera, deposits, n_frames, length, noise, rng):
+    """Add particles; returns tracks per frame that stay on board, their pixels, and rebound events' keys."""
+    time = n_frames * length
+
+    def places(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = rng.poisson(rate * time)
+        return rng.integers(0, n_frames, n), rng.integers(1, 601, n), rng.integers(1, 601, n)
+
+    # Blobs wide enough to touch the ring of the box: patterns 30 and 31.
+    frame, x, y = places(noise.mos_cosmic)
+    n = len(frame)
+    width, height = 1.1 + rng.exponential(0.5, n), np.minimum(60.0 * (1 - rng.random(n)) ** -0.8, 3000.0)
+    shear = rng.uniform(-1.2, 1.2, n)
+    dx, dy = (d.ravel() for d in np.meshgrid(np.arange(-4, 5), np.arange(-4, 5)))
+    along = dx[None, :] - shear[:, None] * dy[None, :]
+    profile = height[:, None] * np.exp(-(along**2 + 0.3 * dy[None, :] ** 2) / (2 * width[:, None] ** 2))
+    blob, cell = np.nonzero(profile > 8.0)
+    deposits.add(frame[blob], x[blob] + dx[cell], y[blob] + dy[cell], profile[blob, cell])
+    # Particles that fill the converter of one pixel.
+    deposits.add(*places(noise.mos_truncated), 20_000.0)
+    # Large charges whose electronic rebound pulls the neighbours down.
+    frame, x, y = places(noise.mos_rebound)
+    deposits.add(frame, x, y, rng.uniform(300, 3000, len(frame)))
+    rebounds = _key(frame, x, y)
+    # Bursts along one row of one frame.
+    for k, _, y0 in zip(*places(noise.mos_row_bursts), strict=True):
+        columns = np.sort(rng.choice(np.arange(2, 600, 3), 15, replace=False))
+        deposits.add(k, columns, y0, rng.uniform(40, 90, 15))
+    # Read noise beyond the threshold.
+    frame, x, y = places(noise.mos_soft)
+    deposits.add(frame, x, y, camera.event_threshold_adu + rng.exponential(4.0, len(frame)))
+    chip_cm2 = (600 * camera.pixel_mm / 10) ** 2
+    tracks = rng.poisson(camera.cosmic_rays_s_cm2 * chip_cm2 * length, n_frames)
+    return tracks, rng.poisson(tracks * _TRACK_PIXELS), rebounds
+
+
+def _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng) -> list[dict[str, Any]]:
+    """Add what hot and flickering pixels fire; returns those that the calibration does not know."""
+    n_frames = len(centres)
+    chance = min(noise.hot_pixel * length, 0.5)
+    places = [
+        (p.rawx, p.rawy + i, "hot")
+        for p in camera.bad_pixels
+        if p.ccd == ccd and p.kind == "hot" and not p.uplinked
+        for i in range(p.yextent)
+    ]
+    new = found_bad_pixels(camera, ccd)
+    for x, y, kind in [*places, *new]:
+        fires = rng.random(n_frames) < chance
+        if kind == "flickering":
+            # On for a short while every half hour.
+            phase = (centres - exposure.start_s + 37.0 * ccd) % 1800.0
+            fires = (rng.random(n_frames) < 0.6) & (phase < 20 * length)
+        frame = np.flatnonzero(fires)
+        deposits.add(frame, x, y, rng.normal(110.0, 18.0, len(frame)))
+    return [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in new]
+
+
+def _outside_window(table, window, n_frames, length, noise, rng) -> dict[str, np.ndarray]:
+    """Add events in the overscan behind the last column."""
+    n = rng.poisson(noise.mos_outside * n_frames * length)
+    more = {
+        "FRAME": rng.integers(1, n_frames + 1, n),
+        "RAWX": window[2] + rng.integers(0, 5, n),
+        "RAWY": rng.integers(0, window[3], n),
+        "ENERGYE1": rng.integers(30, 300, n),
+        "ENERGYE2": np.zeros(n, int),
+        "ENERGYE3": rng.integers(-20, 20, n),
+        "ENERGYE4": rng.integers(-30, 30, n),
+        "PATTERN": np.zeros(n, int),
+        "PERIPIX": np.zeros(n, int),
+    }
+    return {name: np.concatenate([values, more[name]]) for name, values in table.items()}

@@ -1,0 +1,282 @@
+"""The pn camera: frames, read-out with out-of-time events, single-pixel telemetry.
+
+Nothing is combined on board: every pixel above the threshold is sent by itself. Columns touched by a
+minimum ionising particle, and their neighbours, are dropped and only counted.
+
+Sources: XMM-Newton Users' Handbook (pn read-out, out-of-time events), Kuster et al. 1999 (sequence).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from daxa.simulate.detectors import (
+    CcdData,
+    DetectorData,
+    Exposure,
+    Noise,
+    fluctuate,
+    in_intervals,
+    number_of_pixels,
+    photon_columns,
+    split_charge,
+)
+from daxa.simulate.instruments import Camera
+from daxa.simulate.odf_files import Clock
+from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
+
+#: Seconds after which the coarse frame time starts again.
+WRAP_S = 32400
+#: Frames that one counter record covers.
+MAX_FRAMES = 20
+ADC_MAXIMUM = 4095
+#: Amplitude from which a pixel counts as a particle [adu].
+MIP_ADU = 3000
+COLUMNS, ROWS = 64, 200
+
+
+def found_bad_pixels(ccd: int) -> list[tuple[int, int]]:
+    """Hot pixels that the calibration does not know (column, row)."""
+    if ccd % 3:
+        return []
+    rng = np.random.default_rng([3, ccd, 77])
+    return [(int(rng.integers(5, 60)), int(rng.integers(20, 195)))]
+
+
+def read_out(
+    phase_s: np.ndarray, frame: np.ndarray, row: np.ndarray, integration_s: float, readout_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frame and row in which photons appear.
+
+    While a CCD is read its charge moves towards row 1. A photon that arrives then is added to a charge
+    that belongs to another row: further from the read-out by the rows shifted so far, or, once the
+    chip is empty behind, to the next frame.
+
+    Parameters
+    ----------
+    phase_s
+        Time since the start of the frame's integration.
+    frame, row
+        Frame and true row (1 to 200).
+
+    Returns
+    -------
+    frame, row, out_of_time
+    """
+    late = phase_s >= integration_s
+    shifted = np.floor((phase_s - integration_s) / readout_s * ROWS).astype(np.int64)
+    shifted = np.where(late, np.clip(shifted, 0, ROWS - 1), 0)
+    apparent = row + shifted
+    wrapped = apparent > ROWS
+    return frame + wrapped, np.where(wrapped, apparent - ROWS, apparent), late
+
+
+def discard_columns(n_frames: int, rate_per_frame: float, rng: np.random.Generator) -> np.ndarray:
+    """Columns given up on board because of particles: boolean (frame, column)."""
+    n = rng.poisson(rate_per_frame * n_frames)
+    frame, column = rng.integers(0, n_frames, n), rng.integers(0, COLUMNS, n)
+    lost = np.zeros((n_frames, COLUMNS), bool)
+    for step in (-1, 0, 1):
+        x = column + step
+        inside = (x >= 0) & (x < COLUMNS)
+        lost[frame[inside], x[inside]] = True
+    return lost
+
+
+def observe_pn(
+    camera: Camera,
+    hits: Any,
+    exposure: Exposure,
+    clock: Clock,
+    noise: Noise,
+    rng: np.random.Generator,
+    *,
+    reset_obt_s: int,
+) -> DetectorData:
+    """Read out the pn camera.
+
+    Parameters
+    ----------
+    hits
+        Photons on the chips: ``time_s, ccd, rawx, rawy, energy_ev, source``.
+    reset_obt_s
+        On-board time of the counter's reset (F1030).
+    """
+    mode = camera.mode(exposure.submode)
+    ccds = exposure.ccds or camera.ccds
+    period = mode.frame_time_s
+    n_frames = int((exposure.duration_s - 2 * period) / period)
+    # The stamp follows the integrations of the three CCDs of a quadrant.
+    first_stamp = clock.obt(exposure.start_s) + max(mode.delays_s.values()) + mode.integration_s / 2
+    stamps = first_stamp + period * np.arange(n_frames)
+    sent = ~in_intervals(clock.tt(stamps), exposure.gaps_s)
+    columns = photon_columns(hits)
+    n_hits = len(columns["TIME"])
+    fate = {
+        "FRAME": np.full(n_hits, -1),
+        "NPIXELS": np.zeros(n_hits, int),
+        "OOT": np.zeros(n_hits, bool),
+        "KEPT": np.zeros(n_hits, bool),
+    }
+    obt_hit = clock.obt(columns["TIME"])
+    data: dict[int, CcdData] = {}
+    listed, discarded, passed = [], {}, {}
+    for ccd in ccds:
+        begin = first_stamp - mode.delay_s(ccd) - mode.integration_s / 2
+        here = np.flatnonzero(columns["CCDNR"] == ccd)
+        cycle = np.floor((obt_hit[here] - begin) / period).astype(np.int64)
+        phase = obt_hit[here] - begin - cycle * period
+        true_row = np.clip(np.rint(columns["RAWY"][here]), 1, ROWS).astype(np.int64)
+        frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
+        used = (frame >= 0) & (frame < n_frames)
+        here, frame, row, late = here[used], frame[used], row[used], late[used]
+        one, number, split, lost = _read_ccd(
+            camera, ccd, {k: columns[k][here] for k in columns}, frame, row, period, mode, noise, sent, rng
+        )
+        data[ccd] = one
+        fate["FRAME"][here], fate["OOT"][here] = frame, late
+        fate["NPIXELS"][here] = split.n_pixels
+        column = np.clip(np.rint(columns["RAWX"][here]), 1, COLUMNS).astype(int)
+        blank = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
+        fate["KEPT"][here] = sent[frame] & ~lost[frame, column - 1] & ~blank[column - 1, row - 1]
+        listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)]))
+        quadrant = (ccd - 1) // 3
+        discarded[quadrant] = discarded.get(quadrant, 0) + lost.sum(axis=1)
+        passed[quadrant] = passed.get(quadrant, 0) + np.bincount(
+            one.truth.pop("event_frame"), minlength=n_frames
+        )
+        one.truth |= {
+            "n_frames": int(sent.sum()),
+            "frame_time_s": period,
+            "integration_s": mode.integration_s,
+            "start_s": float(clock.tt(begin)),
+            "stop_s": float(clock.tt(begin + n_frames * period)),
+        }
+    auxiliary = [
+        _frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng),
+        _cycle_table(discarded, passed, sent, n_frames, rng),
+    ]
+    bounds = [(d.truth["start_s"], d.truth["stop_s"]) for d in data.values()]
+    return DetectorData(
+        exposure, data, auxiliary, min(b[0] for b in bounds), max(b[1] for b in bounds), columns | fate
+    )
+
+
+def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
+    n_frames, time = len(sent), len(sent) * period
+    chip_cm2 = COLUMNS * ROWS * (camera.pixel_mm / 10) ** 2
+    lost = discard_columns(n_frames, camera.cosmic_rays_s_cm2 * chip_cm2 * period, rng)
+    energy = fluctuate(camera, photons["ENERGY"], rng)
+    pixels = number_of_pixels(camera, photons["ENERGY"], rng)
+    x, y, t = photons["RAWX"], photons["RAWY"], photons["TIME"]
+    # A share of the charge is judged by a plain scale; what the electronics make of it follows below.
+    split = split_charge(camera, energy / 5.15, pixels, x, y, rng)
+    event = split.event
+    column = np.clip(np.rint(x), 1, COLUMNS).astype(int)[event] + split.dx
+    amplitude = camera.amplitude(
+        energy[event] * split.share, ccd, column, np.rint(y)[event], t[event], split.n_pixels[event]
+    )
+    parts = [(frame[event], column, row[event] + split.dy, amplitude)]
+    hot = [
+        (p.rawx, p.rawy + i)
+        for p in camera.bad_pixels
+        if p.ccd == ccd and p.kind == "hot" and not p.uplinked
+        for i in range(p.yextent)
+    ]
+    new = found_bad_pixels(ccd)
+    for hot_x, hot_y in [*hot, *new]:
+        k = rng.integers(0, n_frames, rng.poisson(noise.hot_pixel * time))
+        parts.append((k, np.full(len(k), hot_x), np.full(len(k), hot_y), rng.normal(60.0, 12.0, len(k))))
+    parts.append(_residual_mips(n_frames, time, noise, rng))
+    k, px, py, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
+    inside = (px >= 1) & (px <= COLUMNS) & (py >= 1) & (py <= ROWS)
+    k, px, py, adu = k[inside].astype(np.int64), px[inside], py[inside], adu[inside]
+    key, index = np.unique((k << 16) + (py.astype(np.int64) << 8) + px, return_inverse=True)
+    adu = np.bincount(index, weights=adu, minlength=len(key))
+    adu += camera.noise_adu * rng.standard_normal(len(adu))
+    value = np.rint(adu).astype(np.int64)
+    # Soft noise is what the read noise of millions of pixels leaves above the threshold.
+    n = rng.poisson(noise.pn_soft * time)
+    soft = (rng.integers(0, n_frames, n) << 16) + (rng.integers(1, ROWS + 1, n) << 8)
+    soft += rng.integers(1, COLUMNS + 1, n)
+    key = np.concatenate([key, soft])
+    value = np.concatenate([value, round(camera.event_threshold_adu) + rng.exponential(1.7, n).astype(int)])
+    key, first = np.unique(key, return_index=True)
+    value = np.minimum(value[first], ADC_MAXIMUM)
+    k, py, px = key >> 16, (key >> 8) & 255, key & 255
+    blank = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
+    keep = (value >= camera.event_threshold_adu) & sent[k] & ~lost[k, px - 1] & ~blank[px - 1, py - 1]
+    k, px, py, value = k[keep], px[keep], py[keep], value[keep]
+    number, order = np.unique(k, return_inverse=True)
+    events = {"FRAME": order + 1, "RAWX": px - 1, "RAWY": py - 1, "ENERGY": value}
+    truth = {
+        "live_fraction": float(1.0 - lost[sent].mean()) if sent.any() else 0.0,
+        "n_events": len(k),
+        "found_bad_pixels": [{"rawx": a, "rawy": b, "kind": "hot"} for a, b in new],
+        "event_frame": k,
+    }
+    one = CcdData(events, mode.window[ccd], discarded=lost[sent].sum(axis=0), truth=truth)
+    return one, number, split, lost
+
+
+def _residual_mips(n_frames, time, noise, rng):
+    """Particles that the rejection on board missed: a bright pixel and its trail along the column."""
+    n = rng.poisson(noise.pn_residual_mips * time)
+    frame, x, y = rng.integers(0, n_frames, n), rng.integers(1, COLUMNS + 1, n), rng.integers(20, ROWS, n)
+    trail = np.arange(4)
+    adu = np.where(trail == 0, rng.uniform(MIP_ADU + 150, 4600, n)[:, None], rng.uniform(100, 2500, (n, 4)))
+    shape = (n, len(trail))
+    return (
+        np.broadcast_to(frame[:, None], shape).ravel(),
+        np.broadcast_to(x[:, None], shape).ravel(),
+        (y[:, None] + trail).ravel(),
+        adu.ravel(),
+    )
+
+
+def _frame_table(listed, stamps, reset_obt_s, rng) -> dict[str, np.ndarray]:
+    frame, number, ccd = listed
+    order = np.lexsort((ccd, frame))
+    frame, number, ccd = frame[order], number[order], ccd[order]
+    quadrant, position = np.divmod(ccd - 1, 3)
+    since = (stamps[frame] - reset_obt_s) % WRAP_S
+    coarse = np.floor(since).astype(np.int64)
+    # The fine time of a frame jitters by one unit, the same for the CCDs of a quadrant.
+    jitter = rng.integers(-1, 2, (len(stamps), 4))[frame, quadrant]
+    last = int(1 / PN_FTFINE_UNIT_S)
+    fine = np.clip(np.floor((since - coarse) / PN_FTFINE_UNIT_S).astype(np.int64) + jitter, 0, last)
+    return {
+        "FRAME": number,
+        "CYCLE": frame + 1,
+        "FTCOARSE": coarse,
+        "FTFINE": fine,
+        "QUADRANT": quadrant,
+        "CCDID": position,
+    }
+
+
+def _cycle_table(discarded, passed, sent, n_frames, rng) -> dict[str, np.ndarray]:
+    begin = np.arange(0, n_frames, MAX_FRAMES)
+    received = sent[begin]
+    columns: dict[str, list[np.ndarray]] = {}
+    for quadrant, lines in sorted(discarded.items()):
+        # A record sums whole cycles; the last, unfinished one is never sent.
+        lines = np.add.reduceat(lines, begin)
+        events = np.add.reduceat(passed[quadrant], begin)
+        complete = received & (begin + MAX_FRAMES <= n_frames)
+        record = {
+            "CYCLE": begin + 1,
+            "QUADRANT": np.full(len(begin), quadrant),
+            "NABOVE": np.minimum(events + 20 * lines, 65535),
+            "NDEFA": np.full(len(begin), 0),
+            "NEPDH": events,
+            "NDISCLIN": np.minimum(lines, 16383),
+            "MCOMMODE": 500 + rng.integers(-3, 4, len(begin)),
+        }
+        for name, values in record.items():
+            columns.setdefault(name, []).append(values[complete])
+    table = {name: np.concatenate(values) for name, values in columns.items()}
+    order = np.lexsort((table["QUADRANT"], table["CYCLE"]))
+    return {name: values[order] for name, values in table.items()}

@@ -1,0 +1,323 @@
+"""One simulated observation from its description: sky, cameras, raw files, truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.simulate import optics
+from daxa.simulate.detectors import DetectorData, Exposure, Noise
+from daxa.simulate.detectors_mos import observe_mos
+from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
+from daxa.simulate.instruments import CAMERAS, Camera
+from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
+from daxa.simulate.sky import SkyModel
+from daxa.xmm.odf.layout import PN_MODES
+from daxa.xmm.tables import columns
+
+#: Counts/s that a flare of strength 1 adds in the whole field of view.
+FLARE_RATES = {"M1": 9.0, "M2": 9.0, "PN": 32.0}
+#: On-board seconds from the start of the revolution back to the last reset of the pn counter.
+_RESET_LEAD_S = 23_000
+_PHOTONS = columns("""
+TIME 1D s
+ENERGY 1E eV
+SOURCE 1I
+CCDNR 1B
+RAWX 1E pixel
+RAWY 1E pixel
+FRAME 1J
+NPIXELS 1B
+OOT 1L
+KEPT 1L
+""")
+
+
+@dataclass(frozen=True)
+class Flare:
+    """A soft-proton flare between two mission times; ``strength`` times :data:`FLARE_RATES` on average."""
+
+    start_s: float
+    stop_s: float
+    strength: float = 1.0
+    edge_s: float = 4.0
+
+    def light_curve(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Times and relative rates: steep edges, a restless top that never falls below half the mean."""
+        inner = np.arange(self.start_s + self.edge_s, self.stop_s - self.edge_s, 40.0)
+        top = self.strength * np.clip(1.0 + 0.3 * rng.standard_normal(len(inner) + 1), 0.55, 1.7)
+        time = np.concatenate([[self.start_s], inner, [self.stop_s - self.edge_s, self.stop_s]])
+        return time, np.concatenate([[0.0], top, [0.0]])
+
+
+@dataclass(frozen=True)
+class Description:
+    """What to simulate: an observation, its exposures, its flares."""
+
+    pointing: Pointing
+    exposures: Sequence[Exposure]
+    flares: Sequence[Flare] = ()
+    noise: Noise = field(default_factory=Noise)
+    particle_factor: float = 1.0
+
+
+def _generator(seed: int, obs_id: str, *purpose: object) -> np.random.Generator:
+    return np.random.default_rng([seed, int(obs_id), zlib.crc32(repr(purpose).encode())])
+
+
+def hits_of(
+    description: Description, sky: SkyModel, exposure: Exposure, seed: int
+) -> tuple[Camera, optics.Hits]:
+    """Everything that reaches the chips of one camera during one exposure."""
+    camera, p = CAMERAS[exposure.instrument], description.pointing
+    label = exposure.instrument, exposure.exp_id
+    rng = _generator(seed, p.obs_id, *label, "photons")
+    open_ = exposure.filter not in ("Closed", "CalClosed")
+    parts = [
+        optics.particle_hits(camera, exposure.start_s, exposure.stop_s, rng, description.particle_factor)
+    ]
+    if open_:
+        photons = sky.photons(
+            exposure.start_s,
+            exposure.stop_s,
+            lambda energy: optics.effective_area(camera, exposure.filter, energy),
+            rng,
+        )
+        parts.append(optics.photon_hits(camera, photons, lambda _: (p.ra_deg, p.dec_deg, p.pa_deg), rng))
+        for number, flare in enumerate(description.flares):
+            # The same flare in all cameras, cut to each exposure.
+            time, level = flare.light_curve(_generator(seed, p.obs_id, "flare", number))
+            hits = optics.flare_hits(camera, time, level * FLARE_RATES[exposure.instrument], rng)
+            parts.append(hits[(hits.time_s >= exposure.start_s) & (hits.time_s < exposure.stop_s)])
+    return camera, optics.merge(parts)
+
+
+def simulate_observation(
+    description: Description,
+    sky: SkyModel,
+    odf_folder: str | os.PathLike[str],
+    truth_folder: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 1,
+    archive: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Simulate one observation and write its ODF.
+
+    Parameters
+    ----------
+    description, sky
+        What is observed and how.
+    odf_folder
+        Folder for the ODF files.
+    truth_folder
+        Folder for the truth; None writes none.
+    seed
+        The same seed gives the same files.
+    archive
+        Also pack the ODF as the science archive does, under this name.
+
+    Returns
+    -------
+    dict
+        The truth, as in ``<truth_folder>/<ObsID>.json``.
+    """
+    p = description.pointing
+    clock = Clock(p.revolution_start_s)
+    reset = int(np.floor(clock.obt(p.revolution_start_s))) - _RESET_LEAD_S
+    writer = OdfWriter(Path(odf_folder), p, clock)
+    observed: list[DetectorData] = []
+    for exposure in description.exposures:
+        camera, hits = hits_of(description, sky, exposure, seed)
+        rng = _generator(seed, p.obs_id, exposure.instrument, exposure.exp_id, "detector")
+        if camera.is_pn:
+            data = observe_pn(camera, hits, exposure, clock, description.noise, rng, reset_obt_s=reset)
+        else:
+            data = observe_mos(camera, hits, exposure, clock, description.noise, rng)
+        _write_exposure(writer, camera, data)
+        observed.append(data)
+    _write_housekeeping(writer, description.exposures, reset)
+    writer.attitude()
+    writer.time_correlation(_generator(seed, p.obs_id, "clock"))
+    writer.summary()
+    truth = _truth(description, sky, observed)
+    if truth_folder is not None:
+        _write_truth(Path(truth_folder), description, sky, observed, truth)
+    if archive is not None:
+        pack_odf(writer.folder, Path(archive), p.revolution, p.obs_id)
+    return truth
+
+
+def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> None:
+    exposure, span = data.exposure, (data.start_s, data.stop_s)
+    mode = camera.mode(exposure.submode)
+    for ccd, one in data.ccds.items():
+        if camera.is_pn:
+            code = next(number for number, name in PN_MODES.items() if name == exposure.submode)
+            writer.pn_events(
+                exposure.exp_id, ccd, one.events, *span, window=one.window,
+                frame_time_s=mode.frame_time_s, ccd_mode=code, discarded=one.discarded,
+            )  # fmt: skip
+        else:
+            frame_time = mode.frame_time_s if ccd == 1 else mode.outer_frame_time_s
+            writer.mos_events(
+                camera.code, exposure.exp_id, ccd, one.events, *span, window=one.window,
+                frame_time_s=frame_time, threshold_adu=camera.event_threshold_adu, offsets=one.offsets,
+            )  # fmt: skip
+    if camera.is_pn:
+        writer.pn_auxiliary(exposure.exp_id, *data.auxiliary, *span)
+    else:
+        writer.mos_auxiliary(camera.code, exposure.exp_id, data.auxiliary[0], *span)
+
+
+def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_obt_s: int) -> None:
+    for code, camera in CAMERAS.items():
+        mine = [e for e in exposures if e.instrument == code]
+        if not mine:
+            continue
+        filters = [(e.start_s, e.stop_s, e.filter) for e in mine]
+        if camera.is_pn:
+            writer.pn_housekeeping(
+                filters,
+                reset_obt_s=reset_obt_s,
+                wrap_s=WRAP_S,
+                submode=mine[0].submode,
+                max_frames=MAX_FRAMES,
+            )
+        else:
+            masked = [(b.ccd, b.rawx, b.rawy, b.yextent) for b in camera.bad_pixels if b.uplinked]
+            writer.mos_housekeeping(code, filters, masked)
+
+
+# --- truth -----------------------------------------------------------------------------------------
+
+
+def _good_times(data: DetectorData, ccd: int) -> list[list[float]]:
+    """Stretches of received frames of one CCD."""
+    truth, exposure = data.ccds[ccd].truth, data.exposure
+    step = truth.get("frame_time_tt_s", truth["frame_time_s"])
+    n = round((truth["stop_s"] - truth["start_s"]) / step)
+    edges = truth["start_s"] + step * np.arange(n + 1)
+    centre = (edges[1:] + edges[:-1]) / 2
+    good = np.ones(n, bool)
+    for start, stop in exposure.gaps_s:
+        good &= (centre < start) | (centre >= stop)
+    good[[f for f in exposure.overflow_frames if f < n]] = False
+    change = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
+    return [[float(edges[a]), float(edges[b])] for a, b in change.reshape(-1, 2)]
+
+
+def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorData]) -> dict[str, Any]:
+    p = description.pointing
+    exposures = []
+    for data in observed:
+        e = data.exposure
+        ccds = {}
+        for ccd, one in data.ccds.items():
+            intervals = _good_times(data, ccd)
+            ontime = sum(stop - start for start, stop in intervals)
+            ccds[str(ccd)] = {
+                **one.truth,
+                "gti_s": intervals,
+                "ontime_s": ontime,
+                "livetime_s": ontime * one.truth["live_fraction"],
+            }
+        exposures.append(
+            {
+                "instrument": e.instrument,
+                "exp_id": e.exp_id,
+                "submode": e.submode,
+                "filter": e.filter,
+                "start_s": data.start_s,
+                "stop_s": data.stop_s,
+                "gaps_s": [list(gap) for gap in e.gaps_s],
+                "overflow_frames": list(e.overflow_frames),
+                "n_events": sum(one.truth["n_events"] for one in data.ccds.values()),
+                "n_photons": len(data.photons["TIME"]),
+                "oot_fraction": CAMERAS[e.instrument].mode(e.submode).oot_fraction,
+                "ccds": ccds,
+            }
+        )
+    return {
+        "obs_id": p.obs_id,
+        "revolution": p.revolution,
+        "target": p.target,
+        "pointing_deg": [p.ra_deg, p.dec_deg, p.pa_deg],
+        "start_s": p.start_s,
+        "stop_s": p.stop_s,
+        "sources": list(sky.names),
+        "flares_s": [[f.start_s, f.stop_s] for f in description.flares],
+        "fluorescence_ev": {
+            code: [energy for energy, _ in lines] for code, lines in optics.FLUORESCENCE_LINES.items()
+        },
+        "source_codes": {
+            "particles": optics.PARTICLES,
+            "flare": optics.FLARE,
+            "fluorescence": optics.FLUORESCENCE,
+        },
+        "exposures": exposures,
+    }
+
+
+def source_table(
+    description: Description, sky: SkyModel, observed: Sequence[DetectorData]
+) -> list[dict[str, Any]]:
+    """Expected and recorded counts of each source in each exposure."""
+    p, rows = description.pointing, []
+    rates: dict[tuple[str, str], Any] = {}
+    for data in observed:
+        e = data.exposure
+        if e.filter in ("Closed", "CalClosed"):
+            continue
+        kind = e.instrument, e.filter
+        if kind not in rates:
+            rates[kind] = optics.expected_rates(
+                sky, CAMERAS[e.instrument], e.filter, (p.ra_deg, p.dec_deg, p.pa_deg), p.start_s
+            )
+        kept = data.photons["KEPT"]
+        counts = np.bincount(
+            data.photons["SOURCE"][kept & (data.photons["SOURCE"] >= 0)], minlength=len(sky.names)
+        )
+        duration = data.stop_s - data.start_s
+        for number, rate in enumerate(rates[kind]):
+            expected = rate["vignetted"] * rate["on_chip"] * duration
+            rows.append(
+                {
+                    "instrument": e.instrument,
+                    "exp_id": e.exp_id,
+                    "number": number,
+                    **rate,
+                    "expected_hits": expected,
+                    "recorded": int(counts[number]),
+                }
+            )
+    return rows
+
+
+def _write_truth(
+    folder: Path,
+    description: Description,
+    sky: SkyModel,
+    observed: Sequence[DetectorData],
+    truth: Mapping[str, Any],
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    obs_id = description.pointing.obs_id
+    (folder / f"{obs_id}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    rows = source_table(description, sky, observed)
+    with (folder / f"{obs_id}_sources.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]) if rows else ["instrument"])
+        writer.writeheader()
+        writer.writerows(rows)
+    for data in observed:
+        e = data.exposure
+        write_table(
+            folder / f"{obs_id}_{e.instrument}{e.exp_id}_photons.fits", _PHOTONS, data.photons, "PHOTONS"
+        )
