@@ -29,8 +29,11 @@ _TIME_BINS = 20
 
 
 class BadPixel(NamedTuple):
-    """A stretch of bad pixels along one column: TYPE 1 hot, 2 flickering, 3 dead; BADFLAG 1 on board, 2 CCF, 3
-    found in this exposure."""
+    """A stretch of bad pixels along one column.
+
+    ``kind`` is TYPE (1 hot, 2 flickering, 3 dead), ``badflag`` the origin (1 on board, 2 CCF, 3 found in
+    this exposure).
+    """
 
     rawx: int
     rawy: int

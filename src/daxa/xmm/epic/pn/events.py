@@ -1,0 +1,179 @@
+"""From the raw stage of a pn CCD to rows of the event list (epevents, attcalc, screening)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixelMap
+from daxa.xmm.epic.pn.energy import EnergyScale, out_of_time_rows
+from daxa.xmm.epic.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
+from daxa.xmm.epic.pn.raw import RawCcd
+from daxa.xmm.event.flags import MACROS, PnFlag
+
+if TYPE_CHECKING:
+    from daxa.xmm.sky.attitude import Attitude
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+#: What the random numbers are for; part of their seed.
+_ENERGY, _POSITION, _OUT_OF_TIME = range(3)
+_LARGEST_PI = 32767
+_MASK = MACROS["EPN"]["XMMEA_EP"]
+
+Columns = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class EventOptions:
+    """Parameters of epevents and of the screening, with SAS's names."""
+
+    withoutoftime: bool = False
+    randomizeenergy: bool = True
+    randomizeposition: bool = True
+    testenergywidth: bool = True
+    withpatternoffset: bool = True
+    screenlowthresh: int = 150
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Camera, attitude and tangent point [deg] for sky coordinates."""
+
+    geometry: CameraGeometry
+    attitude: Attitude
+    ra_deg: float
+    dec_deg: float
+
+
+def random_source(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.random.Generator]:
+    """Random numbers of a CCD: a generator for each purpose, the same for the same data."""
+    seed = [int(obs_id), ord(exp_id[0]), int(exp_id[1:]), ccd]
+    return lambda purpose: np.random.default_rng([*seed, purpose])
+
+
+def edge_map(window: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Pixels (64, 200) at the edge of the CCD (not at the read-out), and at the edge of a smaller window."""
+    x0, y0, dx, dy = window
+    border = np.zeros(SHAPE, bool)
+    border[[0, -1], :] = True
+    border[:, -1] = True
+    inner = np.zeros(SHAPE, bool)
+    x1, y1 = min(x0 + dx - 1, SHAPE[0]), min(y0 + dy - 1, SHAPE[1])
+    inner[[x0 - 1, x1 - 1], y0 - 1 : y1] = True
+    inner[x0 - 1 : x1, [y0 - 1, y1 - 1]] = True
+    return border, inner & ~border
+
+
+def ccd_events(
+    raw: RawCcd,
+    scale: EnergyScale,
+    sky: Sky,
+    window: tuple[int, int, int, int],
+    random: Callable[[int], np.random.Generator],
+    options: EventOptions,
+) -> Columns:
+    """Events of one CCD that pass the screening, one row per pattern.
+
+    Parameters
+    ----------
+    raw
+        Raw stage.
+    scale
+        Energy scale of this CCD.
+    sky
+        For DETX, DETY, X, Y.
+    window
+        RAWX, RAWY of the first pixel read out, and size of the window.
+    random
+        Gives the generator for a purpose.
+    options
+        Switches; with ``withoutoftime`` every pattern gets a random row before its energy is found.
+
+    Returns
+    -------
+    dict
+        The columns of an imaging event list.
+    """
+    n_pixels, n_patterns = len(raw.pha), len(raw.main)
+    amplitude = raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
+    if options.randomizeenergy:
+        amplitude += random(_ENERGY).random(n_pixels, dtype=np.float32) - 0.5
+    rawy = raw.rawy.astype(np.int64)
+    if options.withoutoftime:
+        rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(_OUT_OF_TIME))
+    energy = np.bincount(
+        raw.label, weights=scale.pixel_energy(amplitude, raw.rawx, rawy), minlength=n_patterns
+    )
+    if options.withpatternoffset:
+        energy = energy + scale.pattern_shift(raw.code, energy)
+    if not options.testenergywidth:
+        energy = scale.adu_ev * np.rint(energy / scale.adu_ev)
+    pi = np.rint(energy)
+
+    chosen = np.flatnonzero(
+        (pi > options.screenlowthresh) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
+    )
+    main = raw.main[chosen]
+    x, y = raw.rawx[main].astype(np.int64), rawy[main]
+    badpix = BadPixelMap.of(raw.badpix)
+    border, inner = edge_map(window)
+    beside = border | inner | badpix.near_on_board | badpix.near_bright | badpix.near_dead
+    # The pattern is judged where it was measured, out-of-time or not.
+    at_edge = beside[x - 1, raw.rawy[main].astype(np.int64) - 1]
+    code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])
+
+    flag = raw.flag[main].copy()
+    offset_column = np.zeros(SHAPE[0] + 2, bool)
+    offset_column[list(raw.offsets)] = True
+    pixel = x - 1, y - 1
+    for mask, bit in (
+        (border[pixel], PnFlag.CLOSE_TO_CCD_BORDER),
+        (inner[pixel], PnFlag.CLOSE_TO_CCD_WINDOW),
+        (offset_column[x], PnFlag.ON_OFFSET_COLUMN),
+        (offset_column[x - 1] | offset_column[x + 1], PnFlag.NEXT_TO_OFFSET_COLUMN),
+        (badpix.near_on_board[pixel], PnFlag.CLOSE_TO_ONBOARD_BADPIX),
+        (badpix.near_bright[pixel], PnFlag.CLOSE_TO_BRIGHTPIX),
+        (badpix.near_dead[pixel], PnFlag.CLOSE_TO_DEADPIX),
+        (badpix.bad[pixel], PnFlag.ON_BADPIX),
+    ):
+        flag[mask] |= int(bit)
+
+    shift = np.zeros((2, len(x)))
+    if options.randomizeposition:
+        # Drawn for every pattern, so that a selection does not change the others' positions.
+        shift = random(_POSITION).random((2, n_patterns), dtype=np.float32)[:, chosen] - 0.5
+    detx, dety = sky.geometry.raw_to_det(raw.ccd, x + shift[0], y + shift[1])
+    detx, dety = np.rint(detx).astype(np.int16), np.rint(dety).astype(np.int16)
+    flag[~sky.geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
+    flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
+
+    keep = (flag & _MASK) == 0
+    chosen, main, at_edge = chosen[keep], main[keep], at_edge[keep]
+    detx, dety = detx[keep], dety[keep]
+    time = raw.time_s[raw.frame[main]]
+    from daxa.xmm.sky.attcalc import sky_coordinates
+
+    sky_x, sky_y = sky_coordinates(time, detx, dety, sky.geometry, sky.attitude, sky.ra_deg, sky.dec_deg)
+    everywhere = np.zeros(n_patterns, bool)
+    everywhere[chosen] = at_edge
+    return {
+        "TIME": time,
+        "RAWX": x[keep].astype(np.int16),
+        "RAWY": y[keep].astype(np.int16),
+        "DETX": detx,
+        "DETY": dety,
+        "X": sky_x,
+        "Y": sky_y,
+        "PHA": raw.pha[main],
+        "PI": pi[chosen].astype(np.int16),
+        "FLAG": flag[keep],
+        "PATTERN": code[keep].astype(np.uint8),
+        "PAT_ID": pattern_id(raw.patterns, everywhere)[chosen],
+        "PAT_SEQ": raw.sequence[main],
+        "CCDNR": np.full(len(main), raw.ccd, np.uint8),
+        "TIME_RAW": raw.stamp_s[raw.frame[main]],
+    }

@@ -1,0 +1,459 @@
+"""One pn exposure of an ODF: its files, mode, clock and housekeeping, and the keywords of its products."""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.odf.layout import (
+    PN_AUXILIARY_CYCLES,
+    PN_AUXILIARY_FRAMES,
+    PN_FILTER_CODES,
+    PN_FTFINE_UNIT_S,
+    unsigned,
+)
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+    from daxa.xmm.odf.summary import AsciiSummary, SasSummary
+    from daxa.xmm.odf.times import TimeCorrelation
+
+#: DATAMODE -> type of the event files.
+FILE_TYPES = {"IMAGING": "IME", "TIMING": "TIE", "BURST": "BUE"}
+#: Coarse time of a frame whose time was lost.
+NO_TIME = 65535
+_CCDS_PER_QUADRANT = 3
+#: Length of a revolution of the satellite [s].
+_LONGEST_S = 172_400.0
+
+Warn = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """Clock of a mode: frame period, read-out time and, per CCD of a quadrant, the time from the centre of
+    the integration to the time stamp; all in seconds. ``tolerance_s`` is that of time jumps."""
+
+    frame_s: float
+    readout_s: float
+    delay_s: tuple[float, float, float]
+    tolerance_s: float
+
+    @classmethod
+    def from_calibration(cls, cal: Calibration, mode_id: int) -> FrameTiming:
+        """The clock that EPN_TIMECORR and EPN_TIMEJUMPTOL give.
+
+        Raises
+        ------
+        TaskError
+            ``wrongMode``: the calibration has no such mode.
+        """
+        constituent = cal.constituent("EPN", "TIMECORR")
+        frames, delays = constituent.table("FRAMETIME"), constituent.table("TIMECORR")
+        tolerances = cal.constituent("EPN", "TIMEJUMPTOL").table("TIMEJUMPTOL")
+        row = np.flatnonzero(np.asarray(frames["MODE_ID"]) == mode_id)
+        if not len(row):
+            raise TaskError("wrongMode", f"{constituent.path.name}[FRAMETIME]: no row for mode {mode_id}")
+        of_mode = np.asarray(delays["MODE_ID"]) == mode_id
+        delay = [0.0] * _CCDS_PER_QUADRANT
+        for ccd in range(_CCDS_PER_QUADRANT):
+            match = np.flatnonzero(of_mode & (np.asarray(delays["CCD"]) == ccd))
+            if len(match):
+                delay[ccd] = float(delays["DELAY"][match[0]])
+        jump = np.flatnonzero(np.asarray(tolerances["MODE_ID"]) == mode_id)
+        units = float(tolerances["TOLERANCE"][jump[0]]) if len(jump) else 50.0
+        return cls(
+            float(frames["FRAME_TIME"][row[0]]),
+            float(frames["READOUT_TIME"][row[0]]),
+            tuple(delay),  # type: ignore[arg-type]
+            units * PN_FTFINE_UNIT_S,
+        )
+
+
+@dataclass
+class PnExposure:
+    """A pn exposure, opened.
+
+    Attributes
+    ----------
+    odf, exp_id, data_mode
+        Where it is, which one (``S003``) and its kind: IMAGING, TIMING or BURST.
+    files
+        Event file of each CCD.
+    warn
+        Where warnings go: code and message.
+    """
+
+    odf: Odf
+    exp_id: str
+    data_mode: str
+    files: dict[int, OdfFile]
+    cal: Calibration
+    warn: Warn
+
+    @classmethod
+    def open(
+        cls,
+        odf: Odf,
+        exp_id: str,
+        data_mode: str,
+        ccds: Sequence[int],
+        cal: Calibration,
+        warn: Warn,
+    ) -> PnExposure:
+        """Find the event files of an exposure.
+
+        Raises
+        ------
+        TaskError
+            ``exposure``: it has no event file of the wanted CCDs and kind.
+        """
+        file_type = FILE_TYPES[data_mode]
+        found = {f.name.ccd: f for f in odf.find("PN", file_type, exp_id)}
+        files = {ccd: found[ccd] for ccd in sorted(set(ccds)) if ccd in found}
+        if not files:
+            raise TaskError(
+                "exposure",
+                f"{odf.folder}: no {file_type} file of exposure PN{exp_id} for CCD(s) "
+                f"{','.join(map(str, ccds))}",
+            )
+        return cls(odf, exp_id, data_mode, files, cal, warn)
+
+    # --- what the file headers say ---
+
+    @cached_property
+    def _headers(self) -> dict[int, tuple[Any, Any]]:
+        """Headers of the event files that can be read."""
+        headers = {}
+        for ccd, file in self.files.items():
+            try:
+                headers[ccd] = file.headers()
+            except TaskError as error:
+                self.warn("notInODF", error.message)
+        if not headers:
+            raise TaskError("noEvents", f"exposure PN{self.exp_id}: none of its event files can be read")
+        return headers
+
+    def keyword(self, name: str, default: Any = None) -> Any:
+        """A keyword of the first readable event file, of its extension or primary header."""
+        for primary, header in self._headers.values():
+            for cards in (header, primary):
+                if name in cards:
+                    return cards[name]
+        return default
+
+    @cached_property
+    def submode(self) -> str:
+        """SUBMODE of the exposure."""
+        from daxa.xmm.odf.modes import pn_mode
+
+        mode = self.keyword("CCDMODE")
+        types = {ccd: f.name.file_type for ccd, f in self.files.items()}
+        name = pn_mode(types, None if mode is None else int(mode))
+        known = self.summary.exposure("PN", self.exp_id) if self.summary else None
+        if name is None and known is not None:
+            name = known.mode
+        if name not in PN_MODE_IDS:
+            raise TaskError(
+                "wrongMode", f"exposure PN{self.exp_id}: CCDMODE {mode!r} is not a science mode of the pn"
+            )
+        if known is not None and known.mode in PN_MODE_IDS and known.mode != name:
+            self.warn("changedMode", f"the summary file says {known.mode}, the event files {name}")
+        return name
+
+    @property
+    def mode_id(self) -> int:
+        """MODE_ID of the calibration tables."""
+        return PN_MODE_IDS[self.submode]
+
+    @cached_property
+    def timing(self) -> FrameTiming:
+        """Clock of the exposure; extended full frame may run with a longer wait than the calibration's."""
+        timing = FrameTiming.from_calibration(self.cal, self.mode_id)
+        header_s = float(self.keyword("FRMTIME", 0.0) or 0.0) / 1000.0
+        longer = header_s - timing.frame_s
+        # Headers may round to full milliseconds.
+        if header_s <= 0 or abs(longer) < 0.002:
+            return timing
+        self.warn(
+            "changedMode",
+            f"FRMTIME of the event files is {header_s * 1000:g} ms, but {self.submode} has "
+            f"{timing.frame_s * 1000:g} ms in the calibration; the header is taken",
+        )
+        delays = tuple(d + longer / 2 for d in timing.delay_s)
+        return FrameTiming(header_s, timing.readout_s, delays, timing.tolerance_s)  # type: ignore[arg-type]
+
+    # --- summary and housekeeping ---
+
+    @cached_property
+    def summary(self) -> SasSummary | None:
+        """The SUM.SAS of the ODF, if odfingest has made one."""
+        from daxa.xmm.odf.summary import read_sas_summary
+
+        if self.odf.sas_summary is None:
+            return None
+        try:
+            return read_sas_summary(self.odf.sas_summary)
+        except (OSError, ValueError) as error:
+            self.warn("illegalODF", f"{self.odf.sas_summary.name}: {error}")
+            return None
+
+    @cached_property
+    def proposal(self) -> AsciiSummary | None:
+        """The SUM.ASC of the ODF: target, position, times of the observation."""
+        from daxa.xmm.odf.summary import read_ascii_summary
+
+        file = self.odf.ascii_summary
+        if file is None:
+            return None
+        try:
+            return read_ascii_summary(file.path)
+        except (OSError, ValueError) as error:
+            self.warn("illegalODF", f"{file.path.name}: {error}")
+            return None
+
+    @cached_property
+    def housekeeping(self) -> OdfTable:
+        """Main periodic housekeeping."""
+        files = self.odf.find("PN", "PMH")
+        if not files:
+            raise TaskError("noPNPMH1", f"{self.odf.folder}: no main periodic housekeeping of pn (PMH)")
+        return files[0].read(1)
+
+    def hk(self, name: str, default: Any = None) -> Any:
+        """Most frequent value of a housekeeping column, or the default (with a warning) if it is missing."""
+        table = self.housekeeping
+        if name not in table.columns or not len(table):
+            if default is None:
+                raise TaskError("misHKcolumn", f"{table.where}: no values of {name}")
+            self.warn("misHKcolumn", f"{table.where}: no values of {name}, {default} is taken")
+            return default
+        values, counts = np.unique(table[name], return_counts=True)
+        if len(values) > 1 and name.startswith(("A", "F1030", "F1052")):
+            self.warn("notHKconstant", f"{table.where}: {name} changes, its most frequent value is taken")
+        value = values[np.argmax(counts)]
+        return value.decode().strip() if isinstance(value, bytes) else value
+
+    @cached_property
+    def filter(self) -> str:
+        """Filter of the exposure."""
+        known = self.summary.exposure("PN", self.exp_id) if self.summary else None
+        if known is not None and known.filter:
+            return known.filter
+        table = self.housekeeping
+        # Outside the exposure the wheel may stand elsewhere.
+        now = (table["TIME"] >= self.start_s) & (table["TIME"] <= self.stop_s)
+        angles = table["F1122"][now] if now.any() else table["F1122"]
+        angle = float(np.median(angles)) if len(angles) else np.nan
+        nearest = min(PN_FILTER_CODES, key=lambda code: abs(code - angle))
+        if not abs(nearest - angle) <= 2:
+            self.warn("FILTERwrong", f"F1122 is {angle:g}, not the position of a filter")
+            return "Unknown"
+        return PN_FILTER_CODES[nearest]
+
+    def active_ccds(self, quadrant: int) -> int:
+        """Number of CCDs of a quadrant that are switched on."""
+        if self.submode not in ("PrimeFullWindow", "PrimeFullWindowExtended", "PrimeLargeWindow"):
+            return 1
+        states = [str(self.hk(f"A{quadrant}_CCD{i}SWI", "ON")) for i in range(_CCDS_PER_QUADRANT)]
+        return max(sum(s.upper() == "ON" for s in states), 1)
+
+    # --- the clock ---
+
+    @cached_property
+    def auxiliary(self) -> tuple[OdfTable, OdfTable | None]:
+        """Tables PNAUX1 (frames) and PNAUX2 (counters; None if it cannot be read)."""
+        files = self.odf.find("PN", "AUX", self.exp_id)
+        if not files:
+            raise TaskError(
+                "noPNAUX1", f"{self.odf.folder}: exposure PN{self.exp_id} has no auxiliary file (AUX)"
+            )
+        frames = files[0].read(1, PN_AUXILIARY_FRAMES)
+        try:
+            counters = files[0].read(2, PN_AUXILIARY_CYCLES)
+        except TaskError as error:
+            self.warn("noPNAUX2", f"{error.message}; no correction for lines discarded on board")
+            counters = None
+        return frames, counters
+
+    @cached_property
+    def _frame_rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        frames = self.auxiliary[0]
+        key = (frames["QUADRANT"] & 3) * 4 + (frames["CCDID"] & 3)
+        order = np.argsort(key.astype(np.uint8), kind="stable")
+        return order, np.searchsorted(key[order], np.arange(17))
+
+    def listed_frames(self, quadrant: int, ccd_id: int) -> dict[str, npt.NDArray[Any]]:
+        """Rows of PNAUX1 of one CCD: FRAME, CYCLE, coarse time and time stamp [s], in order of FRAME."""
+        order, begin = self._frame_rows
+        key = quadrant * 4 + ccd_id
+        rows = order[begin[key] : begin[key + 1]]
+        frames = self.auxiliary[0]
+        number = frames["FRAME"][rows].astype(np.int64)
+        if np.any(np.diff(number) <= 0):
+            self.warn(
+                "corruptedAUX1", f"{frames.where}: FRAME of quadrant {quadrant}, CCD {ccd_id} goes back"
+            )
+            _, first = np.unique(number, return_index=True)
+            rows, number = rows[first], number[first]
+        coarse = unsigned(frames["FTCOARSE"][rows])
+        stamp = coarse + unsigned(frames["FTFINE"][rows]) * PN_FTFINE_UNIT_S
+        return {
+            "FRAME": number,
+            "CYCLE": frames["CYCLE"][rows].astype(np.int64),
+            "coarse": coarse,
+            "stamp_s": stamp,
+        }
+
+    @cached_property
+    def wrap_s(self) -> float:
+        """Period of the coarse frame time [s]."""
+        return float(self.hk("F1052", 32400))
+
+    @cached_property
+    def time_correlation(self) -> TimeCorrelation:
+        """Relation of the on-board clock to TT."""
+        from daxa.xmm.odf.times import TimeCorrelation
+
+        return TimeCorrelation.from_odf(self.odf)
+
+    @cached_property
+    def start_s(self) -> float:
+        """Mission time of DATE-OBS."""
+        from daxa.xmm.odf.times import utc_to_tt
+
+        text = self.keyword("DATE-OBS")
+        try:
+            return float(utc_to_tt(str(text)))
+        except ValueError:
+            raise TaskError(
+                "illegalODF", f"exposure PN{self.exp_id}: DATE-OBS {text!r} of the event files is no date"
+            ) from None
+
+    @cached_property
+    def stop_s(self) -> float:
+        """Mission time of DATE-END; without one, as late as exposures can be."""
+        from daxa.xmm.odf.times import utc_to_tt
+
+        try:
+            return float(utc_to_tt(str(self.keyword("DATE-END"))))
+        except ValueError:
+            return self.start_s + _LONGEST_S
+
+    def reset_time_s(self, first_stamp_s: float) -> float:
+        """On-board time [s] to add to the unwrapped frame times.
+
+        The coarse frame time restarts every F1052 seconds; DATE-OBS tells which period it was.
+        """
+        reset = float(self.hk("F1030"))
+        start = float(self.time_correlation.tt_to_obt(self.start_s))
+        return reset + self.wrap_s * np.rint((start - reset - first_stamp_s) / self.wrap_s)
+
+    # --- keywords of products ---
+
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of the primary header, those of the attitude excepted."""
+        proposal = self.proposal
+        start, stop = self.keyword("DATE-OBS", ""), self.keyword("DATE-END", "")
+        cards: dict[str, Any] = {
+            "TELESCOP": ("XMM", "Telescope (mission) name"),
+            "INSTRUME": "EPN",
+            "REVOLUT": (self.odf.revolution, "XMM revolution number"),
+            "OBS_MODE": ("SLEW" if proposal and proposal.slew else "POINTING", "Observation mode"),
+            "OBS_ID": (self.odf.obs_id, "Observation identifier"),
+            "EXP_ID": (self.odf.obs_id + self.exp_id[1:], "Exposure identifier"),
+            "EXPIDSTR": (self.exp_id, "Exposure identifier (Xnnn)"),
+            "DATAMODE": self.data_mode,
+            "SUBMODE": (self.submode, "Guest Observer mode"),
+            "FILTER": (self.filter, "Filter ID"),
+            "FRMTIME": (round(self.timing.frame_s * 1000), "[ms] Frame Time, nearest integer"),
+            "CONTENT": (f"EPIC PN {self.data_mode} MODE EVENT LIST", "Contents of this file"),
+            "DATE-OBS": (start, "Start Time (UTC) of exposure"),
+            "DATE-END": (stop, "End Time (UTC) of exposure"),
+            "EXPSTART": (start, "Start Time (UTC) of exposure"),
+            "EXPSTOP": (stop, "End Time (UTC) of exposure"),
+        }
+        if proposal is not None:
+            from daxa.xmm.odf.times import utc_to_tt
+
+            cards["OBJECT"] = (proposal.target, "Name of observed object")
+            cards["OBSERVER"] = (proposal.observer, "Name of PI")
+            for key in ("DATE_OBS", "OBSSTART"):
+                cards[key] = (proposal.start, "Start Time (UTC) of observation")
+            for key in ("DATE_END", "OBSSTOP"):
+                cards[key] = (proposal.end, "End Time (UTC) of observation")
+            try:
+                duration = float(utc_to_tt(proposal.end) - utc_to_tt(proposal.start))
+                cards["DURATION"] = (duration, "[s] Duration of observation")
+            except ValueError:
+                self.warn("illegalODF", "start or end of the observation in the summary file is no date")
+            if proposal.ra_deg is not None and proposal.dec_deg is not None:
+                for what in ("OBJ", "NOM"):
+                    cards[f"RA_{what}"] = (proposal.ra_deg, "[deg] Ra of the observed object")
+                    cards[f"DEC_{what}"] = (proposal.dec_deg, "[deg] Dec of the observed object")
+        for key in ("ODSVER", "ODSCHAIN"):
+            if self.keyword(key) is not None:
+                cards[key] = self.keyword(key)
+        cards["ATT_SRC"] = ("AHF", "Source of attitude data (AHF|RAF|THF)")
+        cards["ORB_RCNS"] = (True, "Reconstructed orbit data used?")
+        with python_warnings.catch_warnings():
+            python_warnings.simplefilter("ignore")
+            cards.update(self.time_correlation.keywords())
+        return cards
+
+    def ccd_keywords(self, ccd: int) -> dict[str, Any]:
+        """Keywords of the extensions of one CCD."""
+        timing, header = self.timing, self._headers[ccd][1]
+        window = read_window(header)
+        return {
+            "QUADRANT": ((ccd - 1) // _CCDS_PER_QUADRANT, "Quadrant ID"),
+            "CCDID": ((ccd - 1) % _CCDS_PER_QUADRANT, "CCD ID"),
+            "CCDNODE": (0, "read-out node"),
+            "CCDMODE": (int(header.get("CCDMODE", -1)), "CCD Mode"),
+            "FRMTIME": (timing.frame_s * 1000, "[ms] Nominal frame time"),
+            "WINDOWX0": (window[0], "X coordinate of bottom left corner of window"),
+            "WINDOWY0": (window[1], "Y coordinate of bottom left corner of window"),
+            "WINDOWDX": (window[2], "Size, along x-axis, of window"),
+            "WINDOWDY": (window[3], "Size, along y-axis, of window"),
+            "TIMEDEL": (timing.frame_s - timing.readout_s, "[s] integration time of a frame"),
+            "AX_FC0": (1 - timing.readout_s / timing.frame_s, "mode dependent constant livetime"),
+        }
+
+
+def read_window(header: Any) -> tuple[int, int, int, int]:
+    """Read-out window (RAWX and RAWY of its first pixel, size) from the header of an event file."""
+    x0, y0 = int(header.get("WINDOWX0", 0)) + 1, int(header.get("WINDOWY0", 0)) + 1
+    return x0, y0, int(header.get("WINDOWDX", 65 - x0)), int(header.get("WINDOWDY", 201 - y0))
+
+
+def parse_ccds(text: str) -> list[int]:
+    """CCD numbers of a list such as ``1,6-9,12``.
+
+    Raises
+    ------
+    TaskError
+        ``ccdlist``.
+    """
+    ccds: set[int] = set()
+    for part in text.replace(" ", ",").split(","):
+        if not part:
+            continue
+        first, _, last = part.partition("-")
+        if not (first.isdigit() and (not last or last.isdigit())):
+            raise TaskError("ccdlist", f"ccds={text}: expected numbers and ranges such as 1,6-9,12")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers or numbers[0] < 1 or numbers[-1] > 12:
+            raise TaskError("ccdlist", f"ccds={text}: the pn has CCDs 1 to 12")
+        ccds.update(numbers)
+    if not ccds:
+        raise TaskError("ccdlist", "ccds: no CCD is given")
+    return sorted(ccds)

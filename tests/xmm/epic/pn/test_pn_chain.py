@@ -1,0 +1,248 @@
+"""epchain on handmade exposures: times, energies, patterns, good times, products."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.task import TaskError
+
+NORMAL, OUT_OF_TIME = "P0800010101PNS003PIEVLI0000.FIT", "P0800010101PNS003OOEVLI0000.FIT"
+
+
+@pytest.fixture
+def filled(pn_odf):
+    """Two CCDs with background, a line of singles and known doubles; one quadrant loses columns."""
+    odf = pn_odf(discarded={1: 38})
+    rng = np.random.default_rng(7)
+    for ccd in (4, 7):
+        odf.background(ccd, 8000, rng)
+    # Isolated doubles (partner above), one per frame.
+    odf.add(4, np.arange(100, 250), 30, np.arange(40, 190), 400)
+    odf.add(4, np.arange(100, 250), 30, np.arange(41, 191), 100)
+    # A minimum ionising particle with company in its own and the next columns.
+    odf.add(4, 1000, [20, 20, 21, 19, 22], [50, 60, 70, 80, 90], [3300, 300, 301, 302, 303])
+    return odf.write()
+
+
+def read(path):
+    with fits.open(path) as hdus:
+        return hdus["EVENTS"].data.copy(), {h.name: h.header.copy() for h in hdus}
+
+
+def test_events_have_the_frame_centre_as_time(filled, tmp_path):
+    _, err = filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    assert "** " not in err, err
+    events, _ = read(tmp_path / NORMAL)
+    pairs = events[(events["CCDNR"] == 4) & (events["RAWX"] == 30) & (events["PHA"] == 400)]
+    pairs = pairs[pairs["PATTERN"] == 1]
+    assert len(pairs) >= 145
+    frame = np.rint((pairs["TIME"] - filled.centre_s(0)) / filled.mode.frame_time_s)
+    assert np.abs(pairs["TIME"] - filled.centre_s(frame)).max() < 40e-6
+    assert (frame >= 100).all()
+    assert np.array_equal(pairs["RAWY"], frame - 60)
+    # 500 adu are 2500 eV before gain and losses.
+    assert np.median(pairs["PI"]) == pytest.approx(2600, rel=0.1)
+    mip = events[(np.abs(events["TIME"] - filled.centre_s(1000)) < 0.01) & (events["CCDNR"] == 4)]
+    assert 303 in mip["PHA"]
+    assert not {3300, 300, 301, 302} & set(mip["PHA"].tolist())
+
+
+def test_headers_and_extensions(filled, tmp_path):
+    filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    with fits.open(tmp_path / NORMAL) as hdus:
+        names = [h.name for h in hdus]
+        assert names[:3] == ["PRIMARY", "EVENTS", "OFFSETS"]
+        assert names[3:-1] == [
+            f"{n}{c}" for c in ("04", "07") for n in ("EXPOSU", "BADPIX", "DLIMAP", "STDGTI")
+        ]
+        assert names[-1] == "CALINDEX"
+        head = hdus["EVENTS"].header
+        assert head["SUBMODE"] == "PrimeFullWindow"
+        assert head["FILTER"] == "Medium"
+        assert head["EXPIDSTR"] == "S003"
+        assert head["EXP_ID"] == "0800010101003"
+        assert head["FRMTIME"] == 73
+        assert head["DATAMODE"] == "IMAGING"
+        assert head["CCDSRC"] == 4
+        assert hdus["EXPOSU07"].header["QUADRANT"] == 2
+        # CCD 4 has an offset column next to CCD 7's.
+        assert set(hdus["OFFSETS"].data["CCDNR"]) == {4, 7}
+        live = filled.mode.frame_time_s - filled.mode.readout_s
+        assert hdus["EXPOSU04"].data["TIMEDEL"][0] == pytest.approx(live, rel=1e-6)
+
+
+def test_live_time(filled, tmp_path):
+    filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    _, headers = read(tmp_path / NORMAL)
+    head = headers["EVENTS"]
+    # Frames before the first and after the last event are not seen.
+    ontime = filled.n_frames * filled.mode.frame_time_s
+    assert head["ONTIME04"] == pytest.approx(ontime, rel=1e-3)
+    share = 1 - filled.mode.readout_s / filled.mode.frame_time_s
+    lost = 38 / (64 * 3 * 20)
+    assert head["LIVETI04"] / head["ONTIME04"] == pytest.approx(share * (1 - lost), rel=1e-4)
+    assert head["LIVETI07"] / head["ONTIME07"] == pytest.approx(share, rel=1e-4)
+    assert head["ONTIME"] == head["ONTIME04"]
+
+
+def test_lost_telemetry_splits_the_good_times(pn_odf, tmp_path):
+    odf = pn_odf(lost=(1500, 2500))
+    odf.background(1, 8000, np.random.default_rng(8))
+    odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="1")
+    with fits.open(tmp_path / NORMAL) as hdus:
+        gti = hdus["STDGTI01"].data
+        assert len(gti) == 2
+        gap = gti["START"][1] - gti["STOP"][0]
+        assert gap == pytest.approx(1000 * odf.mode.frame_time_s, rel=0.01)
+        assert hdus["STDGTI01"].header["ONTIME"] == pytest.approx(3000 * odf.mode.frame_time_s, rel=2e-3)
+        assert len(hdus["EXPOSU01"].data) == pytest.approx(3000, rel=2e-3)
+
+
+def test_both_runs_as_a_driver_calls_them(filled, tmp_path):
+    common = {
+        "odf": str(filled.folder),
+        "odfaccess": "odf",
+        "exposure": "003",
+        "schedule": "S",
+        "ccds": "4,7",
+    }
+    filled.run(tmp_path, **common, runbackground="N", keepintermediate="raw", withoutoftime="Y")
+    stage = tmp_path / "rawevents_PNS003.npz"
+    assert stage.exists()
+    out, _ = filled.run(
+        tmp_path, **common, runatthkgen="N", runepframes="N", runbadpixfind="N", runbadpix="N"
+    )
+    assert stage.name in out
+    assert not stage.exists()
+    again, (normal, _), (moved, _) = tmp_path / "again", read(tmp_path / NORMAL), read(tmp_path / OUT_OF_TIME)
+    assert len(moved) == pytest.approx(len(normal), rel=0.01)
+    rows = np.bincount(moved["RAWY"], minlength=201)[13:]
+    assert rows.max() < 3 * rows.mean()
+    # Time, amplitude and pattern of an event stay, its row does not.
+    doubles = [
+        {round(e["TIME"], 4): e["RAWY"] for e in part[(part["RAWX"] == 30) & (part["PHA"] == 400)]}
+        for part in (normal, moved)
+    ]
+    both = [(doubles[0][t], doubles[1][t]) for t in doubles[0].keys() & doubles[1].keys()]
+    assert len(both) >= 140
+    assert np.mean([a != b for a, b in both]) > 0.95
+    # Without the intermediate file the list is the same.
+    again.mkdir()
+    filled.run(again, **common)
+    fresh, _ = read(again / NORMAL)
+    for name in fresh.dtype.names:
+        assert np.array_equal(fresh[name], normal[name]), name
+
+
+def test_reuse_needs_the_file_and_the_same_data(filled, tmp_path):
+    common = {"odfaccess": "odf", "exposure": 3, "ccds": "4,7"}
+    skip = {"runepframes": "N", "runbadpixfind": "N", "runbadpix": "N"}
+    with pytest.raises(TaskError, match="rawevents_PNS003.npz"):
+        filled.run(tmp_path, **common, **skip)
+    filled.run(tmp_path, **common, keepintermediate="raw")
+    with pytest.raises(TaskError, match="other data or settings"):
+        filled.run(tmp_path, **(common | {"ccds": "4"}), **skip)
+    (tmp_path / "rawevents_PNS003.npz").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(TaskError, match="cannot be read"):
+        filled.run(tmp_path, **common, **skip)
+
+
+def test_single_and_double_energies(pn_odf, tmp_path):
+    """Amplitudes made by the simulator's own laws come back as the energies they stand for."""
+    odf = pn_odf(n_frames=3000)
+    rng = np.random.default_rng(3)
+    odf.background(10, 3000, rng, 400, 401)
+    frames = np.arange(3000)
+    for energy, column in ((1486.0, 10), (6400.0, 20), (8000.0, 40)):
+        rows = rng.integers(15, 198, 3000)
+        adu = odf.camera.amplitude(
+            np.full(3000, energy), 10, np.full(3000, column), rows, np.full(3000, odf.start_s), 1
+        )
+        adu = np.rint(adu).astype(int)
+        odf.add(10, frames, column, rows, adu)
+    odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="10", runbadpixfind="N")
+    events, _ = read(tmp_path / NORMAL)
+    for energy, column in ((1486.0, 10), (6400.0, 20), (8000.0, 40)):
+        line = events[(events["RAWX"] == column) & (events["PATTERN"] == 0)]
+        line = line[np.abs(line["PI"] - energy) < 60]
+        assert len(line) > 2700
+        assert line["PI"].mean() == pytest.approx(energy, abs=1.0)
+        # No trend along the column.
+        assert np.corrcoef(line["RAWY"], line["PI"])[0, 1] == pytest.approx(0, abs=0.06)
+
+
+def test_flags_at_borders_bad_pixels_and_offset_columns(pn_odf, tmp_path):
+    odf = pn_odf(n_frames=2000)
+    odf.background(2, 4000, np.random.default_rng(4), 300, 301)
+    frames = np.arange(2000)
+    # CCD 2 of the synthetic calibration: (34, 88) removed on board, (39, 154-155) dead, offset column 47.
+    for x, y in ((34, 89), (38, 154), (1, 100), (64, 100), (20, 200), (46, 50)):
+        odf.add(2, frames[::3], x, y, 500)
+    odf.add(2, frames[::3], 47, 60, 500)
+    odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="2", runbadpixfind="N")
+    events, _ = read(tmp_path / NORMAL)
+
+    def flag(x, y):
+        found = events["FLAG"][(events["RAWX"] == x) & (events["RAWY"] == y) & (events["PHA"] > 450)]
+        values, counts = np.unique(found & ~int(PnFlag.OUT_OF_FOV), return_counts=True)
+        return PnFlag(int(values[np.argmax(counts)]))
+
+    assert flag(34, 89) == PnFlag.CLOSE_TO_ONBOARD_BADPIX
+    assert flag(38, 154) == PnFlag.CLOSE_TO_DEADPIX
+    assert flag(1, 100) == flag(64, 100) == flag(20, 200) == PnFlag.CLOSE_TO_CCD_BORDER
+    assert flag(46, 50) == PnFlag.NEXT_TO_OFFSET_COLUMN
+    assert flag(47, 60) == PnFlag.ON_OFFSET_COLUMN
+    assert set(events["PHA"][(events["RAWX"] == 47) & (events["RAWY"] == 60)]) >= {480}
+
+
+def test_a_bad_ccd_does_not_stop_the_others(filled, tmp_path):
+    damaged = next(filled.folder.glob("*PNS00307IME.FIT"))
+    damaged.write_bytes(damaged.read_bytes()[:9000])
+    _, err = filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7,9")
+    assert damaged.name in err
+    assert "no event file of CCD(s) 9" in err
+    events, headers = read(tmp_path / NORMAL)
+    assert set(events["CCDNR"]) == {4}
+    assert "STDGTI07" not in headers
+
+
+def test_nothing_usable_is_an_error(filled, tmp_path):
+    for path in filled.folder.glob("*IME.FIT"):
+        path.write_bytes(b"\0" * 5760)
+    with pytest.raises(TaskError) as caught:
+        filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    assert "PNS003" in str(caught.value) or "IME" in str(caught.value)
+    assert not list(tmp_path.glob("*EVLI*"))
+
+
+def test_missing_auxiliary_file(filled, tmp_path):
+    next(filled.folder.glob("*AUX.FIT")).unlink()
+    with pytest.raises(TaskError, match="AUX"):
+        filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+
+
+def test_unknown_exposure_lists_those_there_are(filled, tmp_path):
+    with pytest.raises(TaskError, match="S003"):
+        filled.run(tmp_path, exposure=99, odfaccess="odf")
+    with pytest.raises(TaskError, match="1 to 12"):
+        filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,13")
+
+
+def test_epproc_names_its_products_its_own_way(filled, tmp_path):
+    filled.run(tmp_path, "epproc")
+    assert (tmp_path / "3100_0800010101_EPN_S003_ImagingEvts.ds").exists()
+    assert (tmp_path / "3100_0800010101_AttHk.ds").exists()
+
+
+def test_extended_full_frame(pn_odf, tmp_path):
+    odf = pn_odf(submode="PrimeFullWindowExtended", n_frames=2000)
+    odf.background(5, 4000, np.random.default_rng(5))
+    _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5")
+    assert "** " not in err, err
+    events, headers = read(tmp_path / NORMAL)
+    assert headers["EVENTS"]["FRMTIME"] == 199
+    offset = (events["TIME"] - odf.centre_s(0)) / odf.mode.frame_time_s
+    assert np.abs(offset - np.rint(offset)).max() < 1e-3
