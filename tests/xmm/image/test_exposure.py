@@ -14,6 +14,9 @@ class FlatCamera:
     def raw_to_det(self, ccd, x, y, node=0):
         return (np.asarray(x, float) - 200.5) * 20.0, (np.asarray(y, float) - 200.5) * 20.0
 
+    def det_to_raw(self, detx, dety):
+        return np.ones(np.shape(detx), int), detx / 20.0 + 200.5, dety / 20.0 + 200.5
+
     def in_fov(self, detx, dety):
         return np.hypot(detx, dety) < 3600
 

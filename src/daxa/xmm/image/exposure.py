@@ -8,6 +8,7 @@ and vignetting; only pixels at chip edges and bad pixels are sampled.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,8 @@ def chip_efficiency(
     ny, nx = good.shape
     y, x = np.mgrid[1 : ny + 1, 1 : nx + 1].astype(float)
     detx, dety = geometry.raw_to_det(ccd, x, y)
-    seen = good & geometry.in_fov(detx, dety)
+    # Where chips overlap only the upper one sees the sky.
+    seen = good & geometry.in_fov(detx, dety) & (geometry.det_to_raw(detx, dety)[0] == ccd)
     if vignetting is None:
         return seen.astype(float)
     theta, phi = geometry.det_to_tel(detx, dety)
@@ -287,7 +289,10 @@ def live_times(
 
 def wcs_functions(header: Any) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
     """RA, Dec [deg] of 0-based pixel coordinates, from an image header."""
-    from astropy.wcs import WCS
+    from astropy.wcs import WCS, FITSFixedWarning
 
-    wcs = WCS(header, naxis=2)
+    with warnings.catch_warnings():
+        # SAS writes RADECSYS, which astropy reads but finds old-fashioned.
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header, naxis=2)
     return lambda x, y: tuple(wcs.wcs_pix2world(x, y, 0))  # type: ignore[return-value]

@@ -1,0 +1,151 @@
+"""The exposure map of each camera: against live time times vignetting, and against flat fields."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.response import vignetting
+from daxa.xmm.sky.tangent import from_xy
+from daxa.xmm.task import TaskError, run_task
+
+START = 6.0e8
+GRID = {
+    "xcolumn": "X", "ycolumn": "Y", "imagebinning": "binSize", "ximagebinsize": 87, "yimagebinsize": 87,
+    "ximagemin": 3649, "ximagemax": 48106, "withxranges": True, "yimagemin": 3649, "yimagemax": 48106,
+    "withyranges": True,
+}  # fmt: skip
+
+
+def call(task, env, cwd, **arguments):
+    out = io.StringIO()
+    run_task(task, arguments, cwd=cwd, env=env, out=out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2", "EPN"])
+def test_map_is_live_time_times_vignetting(
+    instrument, list_maker, write_attitude, calibration_env, tmp_path, geometry
+):
+    maker = list_maker(instrument)
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 2000, START, START + 4000), 4000)
+    write_attitude(tmp_path / "att.fits", [(START - 10, START + 4010, *maker.pointing)])
+    call(
+        "evselect",
+        calibration_env,
+        tmp_path,
+        table="ev.fits",
+        imageset="im.fits",
+        expression="PI in [500:2000]",
+        **GRID,
+    )
+    call(
+        "eexpmap", calibration_env, tmp_path, imageset="im.fits", attitudeset="att.fits", eventset="ev.fits",
+        expimageset="exp.fits", pimin=500, pimax=2000,
+    )  # fmt: skip
+    found = fits.getdata(tmp_path / "exp.fits")
+    header = fits.getheader(tmp_path / "exp.fits")
+    assert found.shape == (512, 512)
+    assert header["BUNIT"] == "s"
+    camera = geometry[instrument]
+    cal = Calibration.from_environment(calibration_env, Path())
+    live = fits.getheader(tmp_path / "ev.fits", "EVENTS")["LIVETIME"]
+    rows, columns = (i.ravel() for i in np.indices(found.shape))
+    ra, dec = from_xy(3649 - 0.5 + 87 * (columns + 0.5), 3649 - 0.5 + 87 * (rows + 0.5), *maker.pointing[:2])
+    det = camera.sky_to_det(ra, dec, *maker.pointing)
+    ccd, rawx, rawy = camera.det_to_raw(*det)
+    nx, ny = camera.shape(camera.ccds[0])
+    edge = 15 if instrument != "EPN" else 3
+    inside = (ccd > 0) & (rawx > edge) & (rawx < nx - edge) & (rawy > edge) & (rawy < ny - edge)
+    inside &= np.logical_and.reduce(
+        [camera.in_fov(det[0] + a, det[1] + b) for a in (-99, 99) for b in (-99, 99)]
+    )
+    if instrument != "EPN":
+        # The outer chips' edges lie over the central one.
+        inside &= ~((ccd == 1) & (np.hypot(rawx - 300, rawy - 300) > 260))
+    theta, phi = camera.det_to_tel(*det)
+    expected = live * vignetting(cal, instrument, 1250.0, theta / 60, phi)
+    assert inside.sum() > 10_000
+    np.testing.assert_allclose(found.ravel()[inside], expected[inside], rtol=5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2", "EPN"])
+def test_flat_field_divides_out(instrument, list_maker, write_attitude, calibration_env, tmp_path, geometry):
+    """Events spread evenly over the chips, divided by the un-vignetted map, are flat to 2 %."""
+    maker = list_maker(instrument)
+    rng = np.random.default_rng(3)
+    maker.write(tmp_path / "ev.fits", maker.flat(rng, 1_500_000, START, START + 4000), 4000)
+    write_attitude(tmp_path / "att.fits", [(START - 10, START + 4010, *maker.pointing)])
+    field = "(FLAG & 0x10000) == 0"
+    call("evselect", calibration_env, tmp_path, table="ev.fits", imageset="im.fits", expression=field, **GRID)
+    call(
+        "eexpmap", calibration_env, tmp_path, imageset="im.fits", attitudeset="att.fits", eventset="ev.fits",
+        expimageset="exp.fits", pimin=500, pimax=2000, withvignetting=False,
+    )  # fmt: skip
+    counts, exposure = fits.getdata(tmp_path / "im.fits").astype(float), fits.getdata(tmp_path / "exp.fits")
+    assert counts[exposure == 0].sum() < 1e-3 * counts.sum()
+    y, x = np.indices(counts.shape)
+    ra, dec = from_xy(3649 + 87 * (x + 0.5), 3649 + 87 * (y + 0.5), *maker.pointing[:2])
+    theta, _ = geometry[instrument].det_to_tel(*geometry[instrument].sky_to_det(ra, dec, *maker.pointing))
+    rates, errors = [], []
+    for row in range(0, 512, 32):
+        for column in range(0, 512, 32):
+            block = np.s_[row : row + 32, column : column + 32]
+            near = theta[block] < 720
+            seen = (exposure[block] > 0) & near
+            if seen.sum() < 300:
+                continue
+            n = counts[block][near].sum()
+            rates.append(n / exposure[block][near].sum())
+            errors.append(np.sqrt(n) / exposure[block][near].sum())
+    rates, errors = np.array(rates), np.array(errors)
+    assert len(rates) > 30
+    scatter = np.sqrt(max(np.var(rates) - np.mean(errors**2), 0)) / rates.mean()
+    assert scatter < 0.02
+
+
+def test_attitude_drift_moves_the_map(list_maker, write_attitude, calibration_env, tmp_path):
+    maker = list_maker("EMOS1")
+    ra, dec, pa = maker.pointing
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 2000, START, START + 4000), 4000)
+    write_attitude(
+        tmp_path / "att.fits",
+        [(START - 10, START + 2000, ra, dec, pa), (START + 2000, START + 4010, ra, dec + 0.02, pa)],
+    )
+    call(
+        "evselect", calibration_env, tmp_path, table="ev.fits", imageset="im.fits", expression="true", **GRID
+    )
+    log = call(
+        "eexpmap", calibration_env, tmp_path, imageset="im.fits", attitudeset="att.fits", eventset="ev.fits",
+        expimageset="exp.fits", pimin=500, pimax=2000, withvignetting=False,
+    )  # fmt: skip
+    assert "2 attitude bins" in log
+    found = fits.getdata(tmp_path / "exp.fits")
+    live = fits.getheader(tmp_path / "ev.fits", "EVENTS")["LIVETIME"]
+    half = np.abs(found / live - 0.5) < 0.02
+    assert np.percentile(found[found > 0], 99) == pytest.approx(live, rel=1e-3)
+    assert half.sum() > 500
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pimin": "500 700"}, "lists of one length"),
+        ({"pimin": 3000}, "must be below"),
+        ({"eventset": "nothing.fits"}, "nothing.fits: no such file"),
+    ],
+)
+def test_bad_arguments(change, message, list_maker, calibration_env, tmp_path):
+    maker = list_maker("EMOS1")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 100, START, START + 100), 100)
+    arguments = {
+        "imageset": "im.fits", "attitudeset": "att.fits", "eventset": "ev.fits", "expimageset": "exp.fits",
+        "pimin": 500, "pimax": 2000,
+    }  # fmt: skip
+    with pytest.raises(TaskError, match=message):
+        call("eexpmap", calibration_env, tmp_path, **{**arguments, **change})
+    assert not (tmp_path / "exp.fits").exists()
