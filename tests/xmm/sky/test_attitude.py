@@ -67,7 +67,7 @@ def test_across_zero_and_over_the_pole() -> None:
             (60.0, 10.0, 180.0, 89.0, 10.0, False),
         ]
     )
-    ra, dec, pa = attitude.at(15.0)
+    ra, _, pa = attitude.at(15.0)
     assert (ra + 180) % 360 - 180 == pytest.approx(0.0, abs=1e-9)
     assert (pa + 180) % 360 - 180 == pytest.approx(0.0, abs=1e-9)
     assert attitude.at(55.0)[1] == pytest.approx(90.0, abs=1e-6)
@@ -143,7 +143,7 @@ def test_history_file(spacecraft_odf) -> None:
     attitude = Attitude.from_odf(Odf.open(spacecraft_odf))
     start = utc_to_tt("2017-11-01T10:42:37")
     time = start + np.arange(0, 6000, 10.0)
-    ra, dec, pa = attitude.at(time)
+    ra, _, pa = attitude.at(time)
     assert np.unique(ra).tolist() == [pytest.approx(150.485625, abs=0.8 / 3600)]
     assert np.unique(pa).tolist() == [117.25]
     assert attitude.good(time).all()
