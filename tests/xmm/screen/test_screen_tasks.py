@@ -1,0 +1,154 @@
+"""espfilt and emanom on hand-made event lists of each camera."""
+
+import gzip
+import io
+import re
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.screen.regions import corner_expression
+from daxa.xmm.task import TaskError, run_task
+
+START = 6.0e8
+PREFIX = {"EMOS1": "mos1S001", "EMOS2": "mos2S001", "EPN": "pnS001"}
+
+
+def call(task, env, cwd, **arguments):
+    out, err = io.StringIO(), io.StringIO()
+    run_task(task, arguments, cwd=cwd, env=env, out=out, err=err)
+    return out.getvalue(), err.getvalue()
+
+
+def flaring_list(maker, path, rng, quiet=30_000, flare=60_000):
+    """10 ks with a flare from 4 to 6 ks that fills the field of view only."""
+    calm = maker.flat(rng, quiet, START, START + 10_000)
+    burst = maker.flat(rng, flare, START + 4000, START + 6000)
+    inside = burst["FLAG"] == 0
+    columns = {k: np.concatenate([calm[k], burst[k][inside]]) for k in calm}
+    order = np.argsort(columns["TIME"])
+    return maker.write(path, {k: v[order] for k, v in columns.items()}, 10_000)
+
+
+@pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2", "EPN"])
+def test_flare_is_cut_out(instrument, list_maker, calibration_env, tmp_path):
+    flaring_list(list_maker(instrument), tmp_path / "ev.fits", np.random.default_rng(1))
+    call("espfilt", calibration_env, tmp_path, eventfile="ev.fits")
+    prefix = PREFIX[instrument]
+    gti = GTI.read(tmp_path / f"{prefix}-gti.fits")
+    cut = gti.complement(START + 3900, START + 6100)
+    assert cut.start[0] - START == pytest.approx(4000, abs=60)
+    assert cut.stop[-1] - START == pytest.approx(6000, abs=60)
+    assert gti.total > 0.97 * 8000 - 120
+    with fits.open(tmp_path / f"{prefix}-allevc.fits") as hdus:
+        header, data = hdus["EVENTS"].header, hdus["EVENTS"].data
+        assert gti.contains(data["TIME"]).all()
+        # Corner events stay in this list.
+        assert (data["FLAG"] & 0x10000).any()
+        assert header["LIVETIME"] == pytest.approx(0.98 * gti.total, rel=0.01)
+        assert header["ELOW"] == 2500
+        assert 0 < header["WIDTH"] < header["CENTER"]
+    with fits.open(tmp_path / f"{prefix}-corevc.fits") as hdus:
+        assert ((hdus["EVENTS"].data["FLAG"] & 0x10000) != 0).all()
+    for name in ("corev", "fovlc", "corlc", "allimc", "corimc"):
+        assert (tmp_path / f"{prefix}-{name}.fits").exists(), name
+    assert (tmp_path / f"{prefix}-hist.qdp").read_text().startswith("! CENTER")
+    assert (tmp_path / f"{prefix}-hist.png").stat().st_size > 5000
+    assert not (tmp_path / f"{prefix}-gti.txt").exists()
+
+
+def test_ratio_method(list_maker, calibration_env, tmp_path):
+    flaring_list(list_maker("EMOS2"), tmp_path / "ev.fits", np.random.default_rng(2), quiet=80_000)
+    call(
+        "espfilt",
+        calibration_env,
+        tmp_path,
+        eventfile="ev.fits",
+        method="ratio",
+        elow=300,
+        ehigh=10000,
+        ratio=1.6,
+    )
+    gti = GTI.read(tmp_path / "mos2S001-gti.fits")
+    assert (gti & GTI([START + 4060], [START + 5940])).total == 0
+    assert gti.total > 7000
+
+
+def test_all_flare_accepts_nothing_and_warns(list_maker, calibration_env, tmp_path):
+    maker, rng = list_maker("EMOS1"), np.random.default_rng(4)
+    columns = maker.flat(rng, 120_000, START, START + 10_000)
+    t = columns["TIME"] - START
+    wander = np.interp(t, np.arange(0, 10_401, 400), rng.normal(0, 1, 27))
+    kept = rng.random(len(t)) < np.exp(0.9 * wander) / np.exp(0.9 * 2.5)
+    maker.write(tmp_path / "ev.fits", {k: v[kept] for k, v in columns.items()}, 10_000)
+    _, err = call("espfilt", calibration_env, tmp_path, eventfile="ev.fits")
+    assert "warning (allFlare)" in err
+    assert (
+        len(GTI.read(tmp_path / "mos1S001-gti.fits")) == 0
+        or GTI.read(tmp_path / "mos1S001-gti.fits").total < 1e-3
+    )
+    with fits.open(tmp_path / "mos1S001-allevc.fits") as hdus:
+        assert len(hdus["EVENTS"].data) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"elow": 5000, "ehigh": 4000}, "badParameter"),
+        ({"limits": "1"}, "badParameter"),
+        ({"limits": "3 2"}, "badParameter"),
+        ({"withoot": True, "ootfile": "x.fits"}, "badParameter"),
+        ({"smooth": 90}, "badParameter"),
+        ({"eventfile": "nothing.fits"}, "noEventFile"),
+        ({"elow": 30000, "ehigh": 31000}, "noCounts"),
+    ],
+)
+def test_bad_arguments(arguments, code, list_maker, calibration_env, tmp_path):
+    maker = list_maker("EMOS1")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 5000, START, START + 2000), 2000)
+    with pytest.raises(TaskError) as caught:
+        call("espfilt", calibration_env, tmp_path, **{"eventfile": "ev.fits", **arguments})
+    assert caught.value.code == code
+    assert not (tmp_path / "mos1S001-allevc.fits").exists()
+
+
+def test_selections_are_those_of_the_real_run(calibration_env, shared_data, tmp_path):
+    """Every shape that the real corner selection excludes, with the same numbers."""
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP
+
+    name = shared_data / "logs" / "0204310101_M1S001_espfilt4.3_sas20.log.gz"
+    with gzip.open(name, "rt", errors="replace") as handle:
+        log = handle.read()
+    assert FIELD["EMOS1"].format(band="PI in [2500:8500]") in log
+    assert WHOLE_CHIP["EMOS1"] in log
+    ours = corner_expression(Calibration.from_environment(calibration_env, tmp_path), "EMOS1")
+    shapes = re.findall(r"(?:CIRCLE|BOX)\([^)]*\)", ours)
+    assert len(shapes) >= 7
+    assert [s for s in shapes if s not in log] == []
+
+
+def test_anomalous_ccd_is_found(list_maker, calibration_env, tmp_path):
+    maker, rng = list_maker("EMOS1"), np.random.default_rng(3)
+    columns = maker.flat(rng, 60_000, START, START + 10_000)
+    soft = maker.flat(rng, 60_000, START, START + 10_000, band=(400, 800))
+    noisy = soft["CCDNR"] == 5
+    columns = {k: np.concatenate([columns[k], soft[k][noisy]]) for k in columns}
+    maker.write(tmp_path / "ev.fits", columns, 10_000)
+    call("emanom", calibration_env, tmp_path, eventfile="ev.fits")
+    text = (tmp_path / "mos1S001-anom.log").read_text()
+    states = dict(re.findall(r"CCD: (\d) Hardness.*Status: (\w)", text))
+    assert states == {"1": "G", "2": "G", "3": "G", "4": "G", "5": "B", "6": "G", "7": "G"}
+    header = fits.getheader(tmp_path / "ev.fits")
+    assert header["ANOMFL5"] == "B"
+    assert header["ANOMFL2"] == "G"
+    assert header["ANOMHR5"] < 2.25
+
+
+def test_emanom_refuses_pn(list_maker, calibration_env, tmp_path):
+    maker = list_maker("EPN")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 500, START, START + 100), 100)
+    with pytest.raises(TaskError, match="EMOS1 and EMOS2"):
+        call("emanom", calibration_env, tmp_path, eventfile="ev.fits")
