@@ -1,0 +1,273 @@
+"""Search for bright and dark pixels, columns and rows (the algorithm of the task embadpixfind).
+
+Source: manual of embadpixfind (local statistics, exact binomial probabilities, Li & Ma 1983 eq. 17), with
+the default values of a real run's log. The image is that of the counts of a CCD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+#: The rest of a line agrees with its surroundings if this probable.
+_COMPATIBLE = 0.1
+
+
+@dataclass
+class Search:
+    """Parameters of a search.
+
+    Attributes
+    ----------
+    probability
+        Accepted chance of a false detection, per pixel.
+    half_width_2d, half_width_1d
+        Half-size of the reference square, and of the reference lines on each side.
+    min_ratio, max_ratio
+        Bright pixels hold at least, dark pixels at most that many times their surroundings.
+    iterations
+        Greatest number of passes.
+    """
+
+    probability: float = 1e-6
+    half_width_2d: int = 2
+    half_width_1d: int = 3
+    min_ratio: float = 1.5
+    max_ratio: float = 0.5
+    iterations: int = 10
+    find_bright: bool = True
+    find_dark: bool = True
+    find_segments: bool = True
+
+
+@dataclass
+class Found:
+    """What a search found, per pass and in all; maps have the indices of the image.
+
+    ``passes`` holds per iteration the numbers of bright pixels, dark columns, bright columns, dark rows,
+    bright rows and dark pixels.
+    """
+
+    bright: BoolArray
+    dark: BoolArray
+    passes: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+
+
+def chance_above(on: npt.ArrayLike, off: npt.ArrayLike, share: npt.ArrayLike) -> FloatArray:
+    """Probability of ``on`` or more of ``on + off`` counts in a part that holds ``share`` of the area."""
+    from scipy.special import betainc
+
+    on, off = np.asarray(on, float), np.asarray(off, float)
+    return np.where(on > 0, betainc(np.maximum(on, 1e-9), off + 1.0, share), 1.0)
+
+
+def chance_below(on: npt.ArrayLike, off: npt.ArrayLike, share: npt.ArrayLike) -> FloatArray:
+    """Probability of ``on`` or fewer of ``on + off`` counts in a part that holds ``share`` of the area."""
+    from scipy.special import betainc
+
+    on, off = np.asarray(on, float), np.asarray(off, float)
+    return np.where(off > 0, betainc(np.maximum(off, 1e-9), on + 1.0, 1.0 - np.asarray(share)), 1.0)
+
+
+def li_ma(on: npt.ArrayLike, off: npt.ArrayLike, n: npt.ArrayLike) -> FloatArray:
+    """Significance of ``on`` counts in a pixel above ``off`` counts in ``n`` reference pixels."""
+    on, off, n = (np.asarray(v, float) for v in (on, off, n))
+    total = on + off
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = np.where(on > 0, on * np.log(on * (n + 1) / total), 0.0)
+        second = np.where(off > 0, off * np.log(off * (n + 1) / (n * total)), 0.0)
+    return np.sqrt(np.maximum(2.0 * (first + second), 0.0)) * np.sign(on - off / np.maximum(n, 1))
+
+
+def find(image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None) -> Found:
+    """Search an image of counts.
+
+    Parameters
+    ----------
+    image
+        Counts, shape (rows, columns).
+    good
+        Pixels to look at; known bad ones and those outside the window are not.
+    search
+        Parameters.
+
+    Returns
+    -------
+    Found
+        Maps of the pixels found; lines are in them with all their (bad) pixels.
+    """
+    search = search or Search()
+    counts = np.asarray(image, float)
+    good = np.array(good, bool)
+    found = Found(np.zeros(good.shape, bool), np.zeros(good.shape, bool))
+    for _ in range(search.iterations):
+        bright = _bright_pixels(counts, good, search) if search.find_bright else np.zeros_like(good)
+        good &= ~bright
+        found.bright |= bright
+        numbers = [int(bright.sum())]
+        for axis in (0, 1):
+            dark_lines = bright_lines = 0
+            if search.find_segments:
+                dark, light, dark_lines, bright_lines = _lines(counts, good, axis, search)
+                found.dark |= dark
+                found.bright |= light
+                good &= ~(dark | light)
+            numbers += [dark_lines, bright_lines]
+        dark = _dark_pixels(counts, good, search) if search.find_dark else np.zeros_like(good)
+        good &= ~dark
+        found.dark |= dark
+        numbers.append(int(dark.sum()))
+        found.passes.append(tuple(numbers))  # type: ignore[arg-type]
+        if not any(numbers):
+            break
+    return found
+
+
+def _box_sum(values: FloatArray, half: int) -> FloatArray:
+    """Sum over a square, exact for whole numbers."""
+    padded = np.zeros((values.shape[0] + 2 * half + 1, values.shape[1] + 2 * half + 1))
+    padded[half + 1 : half + 1 + values.shape[0], half + 1 : half + 1 + values.shape[1]] = values
+    table = padded.cumsum(axis=0).cumsum(axis=1)
+    size = 2 * half + 1
+    return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
+
+
+def _reference(counts: FloatArray, good: BoolArray, half: int) -> tuple[FloatArray, FloatArray]:
+    """Counts and number of the good pixels around each pixel, without itself."""
+    masked = np.where(good, counts, 0.0)
+    return _box_sum(masked, half) - masked, _box_sum(good.astype(float), half) - good
+
+
+def _neighbourhoods(
+    counts: FloatArray, good: BoolArray, y: npt.NDArray, x: npt.NDArray, half: int
+) -> FloatArray:
+    """Counts of the good pixels around some pixels, NaN elsewhere; shape (pixels, square)."""
+    steps = np.arange(-half, half + 1)
+    dy, dx = (v.ravel() for v in np.meshgrid(steps, steps, indexing="ij"))
+    centre = (dy != 0) | (dx != 0)
+    yy, xx = y[:, None] + dy[centre], x[:, None] + dx[centre]
+    inside = (yy >= 0) & (yy < counts.shape[0]) & (xx >= 0) & (xx < counts.shape[1])
+    yc, xc = np.where(inside, yy, 0), np.where(inside, xx, 0)
+    return np.where(inside & good[yc, xc], counts[yc, xc], np.nan)
+
+
+def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
+    """Bright pixels, the most significant first; each one found is left out of the others' surroundings."""
+    from scipy.ndimage import maximum_filter
+    from scipy.stats import norm
+
+    good = good.copy()
+    result = np.zeros(good.shape, bool)
+    half = search.half_width_2d
+    limit = float(norm.isf(search.probability))
+    candidates = good & (counts >= 3)
+    while True:
+        n = _box_sum(good.astype(float), half) - good
+        y, x = np.nonzero(candidates & good & (n > 0))
+        # Bright neighbours hide a pixel behind a high average: the median may not be exceeded by much.
+        around = _neighbourhoods(counts, good, y, x, half)
+        some = ~np.isnan(around).all(axis=1)
+        y, x, around = y[some], x[some], around[some]
+        if not len(y):
+            return result
+        mean = np.minimum(np.nanmean(around, axis=1), np.nanmedian(around, axis=1) + 1.0)
+        number = n[y, x]
+        on = counts[y, x]
+        above = on > search.min_ratio * mean
+        chance = np.ones(len(y))
+        chance[above] = chance_above(on[above], mean[above] * number[above], 1.0 / (number[above] + 1.0))
+        spread = np.nanmean(np.abs(around - mean[:, None]), axis=1) / 0.8
+        gauss = (on - mean) / np.maximum(spread, 1e-9)
+        strength = np.minimum(gauss, li_ma(on, mean * number, number))
+        chosen = (chance < search.probability) & (strength > min(3.0, limit))
+        if not chosen.any():
+            return result
+        y, x, strength = y[chosen], x[chosen], strength[chosen]
+        # In one round only the strongest of each surrounding; the rest are judged again without it.
+        rank = np.zeros(good.shape)
+        rank[y, x] = strength
+        top = maximum_filter(rank, 2 * half + 1, mode="constant")[y, x] == rank[y, x]
+        flagged = np.zeros(good.shape, bool)
+        flagged[y[top], x[top]] = True
+        result |= flagged
+        good &= ~flagged
+        # Only their surroundings look different in the next round.
+        candidates = (counts >= 3) & maximum_filter(flagged, 2 * half + 1, mode="constant")
+
+
+def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
+    off, n = _reference(counts, good, search.half_width_2d)
+    y, x = np.nonzero(good & (n > 0) & (counts < search.max_ratio * off / np.maximum(n, 1)))
+    chance = chance_below(counts[y, x], off[y, x], 1.0 / (n[y, x] + 1.0))
+    result = np.zeros(good.shape, bool)
+    result[y, x] = chance < search.probability
+    return result
+
+
+def _lines(
+    counts: FloatArray, good: BoolArray, axis: int, search: Search
+) -> tuple[BoolArray, BoolArray, int, int]:
+    """Dark and bright columns (``axis`` 0) or rows (``axis`` 1), the most significant first.
+
+    Returns
+    -------
+    dark, bright, n_dark, n_bright
+        Maps of their pixels, and numbers of lines.
+    """
+    if axis == 1:
+        dark, bright, n_dark, n_bright = _lines(counts.T, good.T, 0, search)
+        return dark.T, bright.T, n_dark, n_bright
+    masked = np.where(good, counts, 0.0)
+    on, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
+    half = search.half_width_1d
+    usable = area > 0
+    dark, bright = np.zeros(good.shape, bool), np.zeros(good.shape, bool)
+    n_dark = n_bright = 0
+    kernel = np.ones(2 * half + 1)
+    kernel[half] = 0.0
+    while True:
+        off = np.convolve(np.where(usable, on, 0.0), kernel, "same")
+        around = np.convolve(np.where(usable, area, 0.0), kernel, "same")
+        valid = usable & (around > 0)
+        expected = np.divide(off * area, around, out=np.zeros_like(off), where=valid)
+        share = np.divide(area, area + around, out=np.zeros_like(off), where=valid)
+        high = np.where(valid & (on > search.min_ratio * expected), chance_above(on, off, share), 1.0)
+        low = np.where(valid & (on < search.max_ratio * expected), chance_below(on, off, share), 1.0)
+        if not search.find_dark:
+            low[:] = 1.0
+        if not search.find_bright:
+            high[:] = 1.0
+        best = np.minimum(high, low)
+        line = int(np.argmin(best))
+        if best[line] >= search.probability:
+            return dark, bright, n_dark, n_bright
+        usable[line] = False
+        pixels = good[:, line]
+        if low[line] < high[line]:
+            dark[pixels, line] = True
+            n_dark += 1
+        else:
+            bright[_segment(masked[:, line], pixels, off[line] / around[line], search), line] = True
+            n_bright += 1
+
+
+def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Search) -> BoolArray:
+    """The bright part of a bright line: all of it unless the rest agrees with the surroundings."""
+    excess = np.where(pixels, line - search.min_ratio * expected, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(excess)])
+    lowest = np.minimum.accumulate(total)
+    end = int(np.argmax(total - lowest))
+    start = int(np.argmin(total[: end + 1]))
+    inside = np.zeros(len(line), bool)
+    inside[start:end] = True
+    rest = pixels & ~inside
+    if not rest.any():
+        return pixels
+    from scipy.stats import poisson
+
+    compatible = poisson.sf(line[rest].sum() - 1, expected * rest.sum()) > _COMPATIBLE
+    return pixels & inside if compatible else pixels

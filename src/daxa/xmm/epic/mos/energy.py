@@ -1,0 +1,331 @@
+"""Energies of MOS events (the algorithms of the task emenergy).
+
+Sources: manuals of emenergy and of the calibration access layer (MOS amplitude, charge transfer, gain).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.mos.events import Events
+from daxa.xmm.epic.mos.patterns import LAST_XRAY_PATTERN, PatternLibrary
+from daxa.xmm.event.flags import MosFlag
+
+FloatArray = npt.NDArray[np.float64]
+#: Pixels of the ring around the 3x3 box, and of that box without its middle.
+RING_PIXELS = 16
+NEIGHBOURS = 8
+#: Events with that many ring pixels above threshold have no usable E4.
+_PERIPIX_LIMIT = 7
+#: Patterns whose surroundings are clean enough to measure the background.
+_LAST_BACKGROUND_PATTERN = 4
+
+
+def background_map(
+    events: Events,
+    use: npt.NDArray[np.bool_],
+    shape: tuple[int, int],
+    *,
+    min_number: int = 10,
+    half_width: int = 5,
+) -> FloatArray:
+    """Local zero level, from the ring pixels of isolated events (CCDBKG).
+
+    Parameters
+    ----------
+    events, use
+        Events, and which of them to use.
+    shape
+        Columns and rows of the CCD.
+    min_number
+        With fewer events around a pixel its value is row average + column average - full average.
+    half_width
+        Half-size of the square that counts as "around" [pixels].
+
+    Returns
+    -------
+    array
+        Level [adu per pixel], indices RAWY - 1, RAWX - 1.
+    """
+    from scipy.ndimage import uniform_filter, uniform_filter1d
+
+    nx, ny = shape
+    use = use & (events.rawx >= 1) & (events.rawx <= nx) & (events.rawy >= 1) & (events.rawy <= ny)
+    if not use.any():
+        return np.zeros((ny, nx))
+    at = (events.rawy[use] - 1) * nx + events.rawx[use] - 1
+    pixels = (RING_PIXELS - events.peripix[use]).astype(float)
+
+    def image(weights: npt.NDArray | None) -> FloatArray:
+        return np.bincount(at, weights=weights, minlength=nx * ny).reshape(ny, nx).astype(float)
+
+    charge, area, number = image(events.e4[use].astype(float)), image(pixels), image(None)
+    overall = charge.sum() / area.sum()
+    # Profiles along rows and columns, smoothed over the same width.
+    size = 2 * half_width + 1
+
+    def profile(axis: int) -> FloatArray:
+        top = uniform_filter1d(charge.sum(axis=axis), size, mode="constant")
+        bottom = uniform_filter1d(area.sum(axis=axis), size, mode="constant")
+        return np.divide(top, bottom, out=np.full(len(top), overall), where=bottom > 0.5)
+
+    filled = profile(1)[:, None] + profile(0)[None, :] - overall
+    total = uniform_filter(number, size, mode="constant") * size**2
+    bottom = uniform_filter(area, size, mode="constant")
+    enough = total > min_number - 0.5
+    local = np.divide(uniform_filter(charge, size, mode="constant"), bottom, out=filled.copy(), where=enough)
+    return local
+
+
+def at_pixels(image: npt.NDArray, rawx: npt.NDArray, rawy: npt.NDArray) -> npt.NDArray:
+    """Values of a CCD image at pixels; positions beyond the edge take the edge's value."""
+    ny, nx = image.shape
+    return image[np.clip(rawy - 1, 0, ny - 1), np.clip(rawx - 1, 0, nx - 1)]
+
+
+def background(
+    events: Events, shape: tuple[int, int], *, min_energy_adu: float = 100.0, min_number: int = 10
+) -> tuple[FloatArray, int]:
+    """Background level under each event, in two passes with 3-sigma clipping between (CCDBKG, CLIPE4).
+
+    Returns
+    -------
+    level, clipped
+        Level per pixel [adu] at each event, and how many events the clipping left out.
+    """
+    use = (
+        (events.flag & ~int(MosFlag.OUT_OF_FOV) == 0)
+        & (events.peripix == 0)
+        & (events.pattern <= _LAST_BACKGROUND_PATTERN)
+        & (events.e1 >= min_energy_adu)
+    )
+    level = at_pixels(background_map(events, use, shape, min_number=min_number), events.rawx, events.rawy)
+    if not use.any():
+        return level, 0
+    rest = events.e4 / RING_PIXELS - level
+    keep = use & (np.abs(rest) <= 3.0 * np.sqrt(np.mean(rest[use] ** 2)))
+    level = at_pixels(background_map(events, keep, shape, min_number=min_number), events.rawx, events.rawy)
+    return level, int(use.sum() - keep.sum())
+
+
+def flag_incoherent(
+    events: Events,
+    library: PatternLibrary,
+    level: npt.ArrayLike,
+    *,
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    angle_deg: float,
+) -> int:
+    """Flag events whose (E3, E4) lie outside an ellipse (REJECT_E3E4); returns how many.
+
+    Parameters
+    ----------
+    level
+        Background per pixel, subtracted from E3 and E4 [adu]; scalar or per event.
+    centre, radii, angle_deg
+        E3CEN, E4CEN; E3RAD, E4RAD [adu]; E3ANG, of the first axis from E3 towards E4.
+    """
+    level = np.broadcast_to(np.asarray(level, float), events.e3.shape)
+    inner = np.maximum(NEIGHBOURS - (library.n_pixels[events.pattern] - 1), 0)
+    outer = np.maximum(RING_PIXELS - events.peripix, 0)
+    e3 = events.e3 - inner * level - centre[0]
+    e4 = events.e4 - outer * level - centre[1]
+    c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    bad = ((e3 * c + e4 * s) / radii[0]) ** 2 + ((e4 * c - e3 * s) / radii[1]) ** 2 > 1.0
+    events.flag[bad] |= MosFlag.BAD_E3E4
+    return int(bad.sum())
+
+
+def amplitude(
+    events: Events,
+    library: PatternLibrary,
+    level: npt.ArrayLike,
+    weights: npt.NDArray[np.float64],
+    dither: npt.ArrayLike = 0.0,
+) -> FloatArray:
+    """Amplitude of the whole event from its four parts (MAKE_E).
+
+    Parameters
+    ----------
+    level
+        Background per pixel at each event [adu].
+    weights
+        a1 .. a4 per pattern, shape (32, 4) (ENERGY_COMBINE). ``a4 <= 0``: E4 measures the background;
+        ``a4 > 0``: E4 is signal.
+    dither
+        Added to E1 (randomisation inside the converter's step).
+
+    Returns
+    -------
+    array
+        PHA [adu].
+    """
+    a1, a2, a3, a4 = (weights[events.pattern, k] for k in range(4))
+    level = np.broadcast_to(np.asarray(level, float), events.e1.shape)
+    others = library.n_pixels[events.pattern] - 1
+    ring = RING_PIXELS - events.peripix
+    # Without a usable ring its weight is nil.
+    a4 = np.where(events.peripix < _PERIPIX_LIMIT, a4, 0.0)
+    area = a1 + a2 * others + a3 * np.maximum(NEIGHBOURS - others, 0)
+    signal = a1 * (events.e1 + dither) + a2 * events.e2 + a3 * events.e3
+    compact = signal - area * ((1 + a4) * level - a4 * events.e4 / np.maximum(ring, 1))
+    spread = signal + a4 * events.e4 - (area + a4 * ring) * level
+    return np.where(a4 > 0, spread, compact)
+
+
+def combine_weights(table: Mapping[str, npt.NDArray[Any]], n_patterns: int = 32) -> FloatArray:
+    """Weights a1 .. a4 of ENERGY_COMBINE as an array (pattern, 4); absent patterns get 1, 1, 0, 0."""
+    weights = np.tile([1.0, 1.0, 0.0, 0.0], (n_patterns, 1))
+    number = np.asarray(table["PATTERN"], int)
+    inside = (number >= 0) & (number < n_patterns)
+    for k in range(4):
+        weights[number[inside], k] = np.asarray(table[f"C{k + 1}"], float)[inside]
+    return weights
+
+
+def correct_transfer(
+    pha: npt.ArrayLike,
+    rawx: npt.ArrayLike,
+    rawy: npt.ArrayLike,
+    *,
+    serial: tuple[float, float, float],
+    parallel: tuple[float, float, float],
+    days: float,
+    serial_transfers: npt.ArrayLike | None = None,
+    column_offset: npt.ArrayLike = 0.0,
+) -> FloatArray:
+    """Amplitude with the charge lost in the transfers put back (CTI_CORR).
+
+    Loss per transfer = ``(c0 + c1 days) (PHA / 1000)^c2`` adu.
+
+    Parameters
+    ----------
+    pha
+        Amplitudes [adu].
+    rawx, rawy
+        Pixels; RAWY is the number of parallel transfers.
+    serial, parallel
+        c0 [adu], c1 [adu/day], c2 of the two directions.
+    days
+        Since the reference date of the table.
+    serial_transfers
+        Number of serial transfers; RAWX if not given.
+    column_offset
+        Steps in the column's offset [adu], added.
+    """
+    pha = np.asarray(pha, float)
+    serial_transfers = np.asarray(rawx if serial_transfers is None else serial_transfers)
+    scaled = np.maximum(pha, 0.0) / 1000.0
+    corrected = pha + column_offset
+    for (c0, c1, c2), transfers in ((serial, serial_transfers), (parallel, np.asarray(rawy))):
+        loss = c0 + c1 * days
+        if loss:
+            corrected = corrected + transfers * loss * np.power(scaled, c2)
+    return corrected
+
+
+def column_offsets(
+    table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int, shape: tuple[int, int]
+) -> FloatArray | None:
+    """Map of the offsets of CTI_COLUMN [adu], indices RAWY - 1, RAWX - 1; None if there are none."""
+    rows = np.flatnonzero((table["CCD_ID"] == ccd) & (table["NODE_ID"] == node) & (table["OFFSET"] != 0))
+    if not len(rows):
+        return None
+    nx, ny = shape
+    image = np.zeros((ny, nx))
+    for i in rows:
+        x, y, length = (int(table[k][i]) for k in ("RAWX", "RAWY_START", "YLENGTH"))
+        # A start of 0 stands for the whole column.
+        low = max(y - 1, 0)
+        if 1 <= x <= nx:
+            image[low : low + length, x - 1] += float(table["OFFSET"][i])
+    return image
+
+
+def gain_class(pattern: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Row of gain coefficients of a pattern: 0 singles, 1 doubles, 2 triples, 3 all others."""
+    return np.searchsorted([0, 4, 8], np.asarray(pattern), side="left")
+
+
+def gain_coefficients(table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int) -> FloatArray:
+    """Offset [eV], gain [eV/adu] and quadratic term per class of patterns, shape (4, 3).
+
+    Raises
+    ------
+    KeyError
+        The table has no such CCD.
+    """
+    rows = np.flatnonzero(np.asarray(table["CCD_ID"]) == ccd)
+    if not len(rows):
+        raise KeyError(f"OFFSET_GAIN has no row for CCD {ccd}")
+    names = ("OFFSET", "GAIN", "POLY_TERM")
+    return np.array(
+        [[float(np.atleast_1d(table[f"{n}{s}"][rows[0]])[node]) for n in names] for s in ("", "1", "2", "3")]
+    )
+
+
+def apply_gain(pha: npt.ArrayLike, pattern: npt.ArrayLike, coefficients: FloatArray) -> FloatArray:
+    """Energy [eV] of amplitudes: offset + gain PHA + term PHA^2, by class of patterns."""
+    pha = np.asarray(pha, float)
+    offset, gain, term = coefficients[gain_class(pattern)].T
+    return offset + (gain + term * pha) * pha
+
+
+def to_channel(values: npt.ArrayLike, null: int = -32768) -> npt.NDArray[np.int16]:
+    """Whole numbers of amplitudes or energies; what does not fit 16 bits becomes null."""
+    values = np.rint(np.asarray(values, float))
+    fits = np.isfinite(values) & (values > -32768) & (values <= 32767)
+    return np.where(fits, values, null).astype(np.int16)
+
+
+def flag_neighbours(
+    events: Events,
+    badpix: Mapping[str, npt.NDArray[np.bool_]],
+    window: tuple[int, int, int, int],
+    shape: tuple[int, int],
+) -> None:
+    """Flag events next to the border, the window and bad pixels (EVFLAG).
+
+    The four neighbours of the main pixel count, not the diagonal ones.
+
+    Parameters
+    ----------
+    badpix
+        Maps ``onboard``, ``bright``, ``dead`` (indices RAWY - 1, RAWX - 1).
+    window
+        First and last RAWX, first and last RAWY of the window.
+    shape
+        Columns and rows of the CCD.
+    """
+    nx, ny = shape
+    x, y = events.rawx, events.rawy
+    border = (x <= 1) | (x >= nx) | (y <= 1) | (y >= ny)
+    events.flag[border] |= MosFlag.CLOSE_TO_CCD_BORDER
+    x0, x1, y0, y1 = window
+    if (x0, x1, y0, y1) != (1, nx, 1, ny):
+        events.flag[(x <= x0) | (x >= x1) | (y <= y0) | (y >= y1)] |= MosFlag.CLOSE_TO_CCD_WINDOW
+    for name, bit in (
+        ("onboard", MosFlag.CLOSE_TO_ONBOARD_BADPIX),
+        ("bright", MosFlag.CLOSE_TO_BRIGHTPIX),
+        ("dead", MosFlag.CLOSE_TO_DEADPIX),
+    ):
+        image = badpix[name]
+        if not image.any():
+            continue
+        near = np.zeros_like(image)
+        near[1:] |= image[:-1]
+        near[:-1] |= image[1:]
+        near[:, 1:] |= image[:, :-1]
+        near[:, :-1] |= image[:, 1:]
+        inside = (x >= 1) & (x <= nx) & (y >= 1) & (y <= ny)
+        events.flag[inside & at_pixels(near, x, y)] |= bit
+
+
+def is_xray(pattern: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Patterns that photons make."""
+    return np.asarray(pattern) <= LAST_XRAY_PATTERN

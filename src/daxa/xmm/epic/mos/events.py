@@ -1,0 +1,355 @@
+"""Events of a MOS CCD (the algorithms of the task emevents).
+
+Source: manual of emevents; log of a real run (SAS 22.1) for the order of the tests and their tolerances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, PatternLibrary
+from daxa.xmm.event.flags import MosFlag
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+#: Largest number of the twelve-bit converter.
+ADC_MAXIMUM = 2**12 - 1
+
+
+@dataclass
+class Events:
+    """Events of one CCD and node; arrays of one length.
+
+    Attributes
+    ----------
+    frame
+        Index into the frame table.
+    rawx, rawy
+        Main pixel; 1 .. 600 inside the CCD.
+    e1, e2, e3, e4
+        Amplitudes [adu]: main pixel, other pixels above threshold, rest of the 3x3 box, ring around it.
+    pattern, peripix
+        Pattern number, pixels of the ring above threshold.
+    flag
+        :class:`~daxa.xmm.event.flags.MosFlag` bits.
+    """
+
+    frame: IntArray
+    rawx: IntArray
+    rawy: IntArray
+    e1: IntArray
+    e2: IntArray
+    e3: IntArray
+    e4: IntArray
+    pattern: IntArray
+    peripix: IntArray
+    flag: IntArray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: npt.NDArray) -> Events:
+        """The chosen events."""
+        return Events(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def joined(self, other: Events) -> Events:
+        """Both lists, in the order of frames."""
+        both = Events(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
+        return both.take(np.argsort(both.frame, kind="stable"))
+
+
+def raw_to_ccd(value: npt.ArrayLike, window_start: int, underscan: int) -> IntArray:
+    """CCD coordinate (1 is the first pixel) of a telemetered one.
+
+    Parameters
+    ----------
+    value
+        Telemetered coordinate, 0-based in the window.
+    window_start
+        WINDOWX0 or WINDOWY0, 0-based telemetry pixels.
+    underscan
+        Pixels read before the first real one (UNDER_X, UNDER_Y).
+    """
+    return np.asarray(value, np.int64) + window_start - underscan + 1
+
+
+def flag_window(events: Events, x_range: tuple[int, int], y_range: tuple[int, int]) -> int:
+    """Flag events outside the CCD or its window (inclusive ranges); returns how many."""
+    outside = (
+        (events.rawx < x_range[0])
+        | (events.rawx > x_range[1])
+        | (events.rawy < y_range[0])
+        | (events.rawy > y_range[1])
+    )
+    events.flag[outside] |= MosFlag.OUT_OF_CCD_WINDOW
+    return int(outside.sum())
+
+
+def flag_cosmic(events: Events) -> int:
+    """Flag patterns of cosmic-ray tracks; returns how many."""
+    cosmic = np.isin(events.pattern, COSMIC_PATTERNS)
+    events.flag[cosmic] |= MosFlag.COSMIC_RAY
+    return int(cosmic.sum())
+
+
+def flag_thresholds(events: Events, low_adu: float, high_adu: float) -> tuple[int, int]:
+    """Flag events with E1 + E2 outside the on-board limits; returns how many are below, above."""
+    total = events.e1 + events.e2
+    below, above = total < low_adu, total > high_adu
+    events.flag[below | above] |= MosFlag.OUTSIDE_THRESHOLDS
+    return int(below.sum()), int(above.sum())
+
+
+def flag_truncated(
+    events: Events,
+    gatti: npt.NDArray,
+    column_offset: npt.NDArray | None = None,
+    row_offset: npt.NDArray | None = None,
+) -> int:
+    """Flag events whose main pixel saturated the converter; returns how many.
+
+    Parameters
+    ----------
+    gatti
+        Sliding-scale value per frame [adu].
+    column_offset, row_offset
+        Offsets subtracted on board, per RAWX and per RAWY (index 0: first pixel) [adu].
+    """
+    limit = ADC_MAXIMUM - gatti[events.frame]
+    for offset, position in ((column_offset, events.rawx), (row_offset, events.rawy)):
+        if offset is not None and len(offset):
+            limit = limit - offset[np.clip(position - 1, 0, len(offset) - 1)]
+    truncated = events.e1 >= limit
+    events.flag[truncated] |= MosFlag.REJECTED_BY_GATTI
+    return int(truncated.sum())
+
+
+def split_diagonals(
+    events: Events, library: PatternLibrary, fluorescence_adu: tuple[float, float] | None = None
+) -> tuple[Events, int]:
+    """Split two pixels that touch at a corner into two single events (DIAGO).
+
+    Parameters
+    ----------
+    fluorescence_adu
+        Range of amplitudes of silicon fluorescence; an event with E1 or E2 in it is one photon and its
+        escaped fluorescence, and stays. None: split all.
+
+    Returns
+    -------
+    events, number
+        The new list and how many events were split.
+    """
+    split = np.isin(events.pattern, library.diagonal)
+    if fluorescence_adu is not None:
+        low, high = fluorescence_adu
+        silicon = ((events.e1 >= low) & (events.e1 <= high)) | ((events.e2 >= low) & (events.e2 <= high))
+        split &= ~silicon
+    if not split.any():
+        return events, 0
+    step = np.zeros((len(library.roles), 2), np.int64)
+    for p in library.diagonal:
+        step[p] = library.offsets[p][1]
+    second = events.take(split)
+    second.rawx = second.rawx + step[second.pattern, 0]
+    second.rawy = second.rawy + step[second.pattern, 1]
+    second.e1 = second.e2
+    for part, index in ((events, split), (second, slice(None))):
+        part.e2[index] = 0
+        part.pattern[index] = 0
+        part.flag[index] |= MosFlag.DIAGONAL
+    return events.joined(second), int(split.sum())
+
+
+def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple[Events, int]:
+    """Take bright pixels out of the patterns that hold one (CUT_BAD).
+
+    What is left of the pattern becomes an event of its own; the original row becomes that of the bright
+    pixel, flagged ON_BADPIX. Patterns of which nothing recognisable is left are flagged only.
+
+    Parameters
+    ----------
+    bright
+        Map of the bright pixels, indices RAWY - 1, RAWX - 1.
+
+    Returns
+    -------
+    events, number
+        The new list and how many events were changed.
+    """
+    ny, nx = bright.shape
+    sizes = np.array([len(o) for o in library.offsets])
+    mask = np.zeros(len(events), np.int64)
+    for k in range(sizes.max()):
+        offset = np.array([o[k] if k < len(o) else (0, 0) for o in library.offsets])
+        x = events.rawx + offset[events.pattern, 0] - 1
+        y = events.rawy + offset[events.pattern, 1] - 1
+        inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (k < sizes[events.pattern])
+        hit = np.zeros(len(events), bool)
+        hit[inside] = bright[y[inside], x[inside]]
+        mask |= hit.astype(np.int64) << k
+    touched = np.flatnonzero(mask)
+    changed = 0
+    new: list[Events] = []
+    key = events.pattern[touched] * (1 << 26) + mask[touched]
+    for value in np.unique(key):
+        rows = touched[key == value]
+        pattern, bits = int(events.pattern[rows[0]]), int(mask[rows[0]])
+        pixels = library.offsets[pattern]
+        left = [k for k in range(len(pixels)) if not bits >> k & 1]
+        events.flag[rows] |= MosFlag.ON_BADPIX
+        if pattern in COSMIC_PATTERNS or not left:
+            continue
+        main = pixels[left[0]]
+        shape = frozenset(tuple(int(v) for v in pixels[k] - main) for k in left)
+        if shape not in library.by_shape:
+            continue
+        rest = events.take(rows)
+        share = rest.e2 / max(len(pixels) - 1, 1)
+        amplitude = [rest.e1 if k == 0 else share for k in left]
+        rest.e1 = np.rint(amplitude[0]).astype(np.int64)
+        rest.e2 = np.rint(sum(amplitude[1:], np.zeros(len(rows)))).astype(np.int64)
+        rest.rawx, rest.rawy = rest.rawx + main[0], rest.rawy + main[1]
+        rest.pattern = np.full(len(rows), library.by_shape[shape])
+        rest.flag = rest.flag & ~np.int64(MosFlag.ON_BADPIX)
+        new.append(rest)
+        changed += len(rows)
+        # The original row stands for the bright pixel.
+        first_bad = pixels[(bits & -bits).bit_length() - 1]
+        events.rawx[rows] += first_bad[0]
+        events.rawy[rows] += first_bad[1]
+        events.e1[rows] = np.rint(share if first_bad.any() else events.e1[rows]).astype(np.int64)
+        events.e2[rows] = 0
+        events.pattern[rows] = 0
+    for part in new:
+        events = events.joined(part)
+    return events, changed
+
+
+def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: int) -> tuple[int, int, float]:
+    """Flag rows of single frames that hold too many events.
+
+    A row of a frame is noisy if it holds more than ``max_above`` events above what the row holds on
+    average. Events in the rows next to it, at most ``width`` columns from one of its events, go too.
+
+    Returns
+    -------
+    in_rows, next_to_rows, expected
+        Numbers of events flagged, and the largest average of a row.
+    """
+    if not len(events) or not n_frames:
+        return 0, 0, 0.0
+    low = int(events.rawy.min())
+    row = events.rawy - low
+    n_rows = int(row.max()) + 1
+    expected = np.bincount(row, minlength=n_rows) / n_frames
+    key = events.frame * (n_rows + 2) + row + 1
+    found, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
+    noisy = count > max_above + expected[found % (n_rows + 2) - 1]
+    on_row = noisy[inverse]
+    events.flag[on_row] |= MosFlag.ON_BADROW
+    beside = np.zeros(len(events), bool)
+    if on_row.any():
+        # Sorted by row and column in one number, the nearest columns are neighbours.
+        stride = 1 << 12
+        positions = np.sort(key[on_row] * stride + events.rawx[on_row])
+        other = np.flatnonzero(~on_row)
+        for step in (-1, 1):
+            centre = (key[other] + step) * stride + events.rawx[other]
+            left = np.searchsorted(positions, centre - width)
+            beside[other[left < np.searchsorted(positions, centre + width, side="right")]] = True
+        events.flag[beside] |= MosFlag.ON_BADROW
+    return int(on_row.sum()), int(beside.sum()), float(expected.max())
+
+
+def local_median(
+    rawx: IntArray, rawy: IntArray, values: npt.NDArray, size: int = 50
+) -> npt.NDArray[np.float64]:
+    """Median of ``values`` over the events in the same ``size`` x ``size`` pixels, per event."""
+    if not len(values):
+        return np.zeros(0)
+    cell = (rawy // size) * 1000 + rawx // size
+    order = np.lexsort((values, cell))
+    sorted_cell = cell[order]
+    first = np.flatnonzero(np.append(True, np.diff(sorted_cell) != 0))
+    count = np.diff(np.append(first, len(cell)))
+    ordered = values[order].astype(float)
+    middle = 0.5 * (ordered[first + (count - 1) // 2] + ordered[first + count // 2])
+    result = np.empty(len(values))
+    result[order] = np.repeat(middle, count)
+    return result
+
+
+def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]:
+    """Flag events among very negative neighbours (electronic rebound after a large charge).
+
+    Their E3 lies more than ``sigmas`` standard deviations under the median of the surroundings; the
+    deviation is that of the lower half, which charge leaking into the neighbours does not widen.
+
+    Returns
+    -------
+    number, threshold
+        Events flagged, and the limit relative to the local median [adu].
+    """
+    sound = (events.flag & int(MosFlag.COSMIC_RAY)) == 0
+    if sound.sum() < 10:
+        return 0, -np.inf
+    rest = np.empty(len(events))
+    rest[sound] = events.e3[sound] - local_median(events.rawx[sound], events.rawy[sound], events.e3[sound])
+    rest[~sound] = np.inf
+    deviation = -np.percentile(rest[sound], 15.87)
+    # E3 is a sum of whole numbers: it scatters by one at least.
+    threshold = -sigmas * max(float(deviation), 1.0)
+    low = rest < threshold
+    events.flag[low] |= MosFlag.UNDERSHOOT
+    return int(low.sum()), threshold
+
+
+def flag_flickering(
+    events: Events, n_frames: int, *, tolerance: tuple[int, int, int] = (5, 2, 2), false_rate: float = 1e-3
+) -> tuple[int, float]:
+    """Flag events of pixels that fire in bursts.
+
+    Events are counted in bins of ``tolerance`` frames, columns and rows; a bin is flickering if so many
+    events are less probable than ``false_rate`` for the whole CCD, given what its pixels and the CCD as a
+    whole hold on average.
+
+    Returns
+    -------
+    number, expected
+        Events flagged, and the largest number expected in a bin.
+    """
+    from scipy.stats import poisson
+
+    sound = np.flatnonzero(events.flag == 0)
+    if not len(sound) or not n_frames:
+        return 0, 0.0
+    dt, dx, dy = tolerance
+    width = 1 << 12
+    n_bins_t = max(n_frames / dt, 1.0)
+    flagged = np.zeros(len(events), bool)
+    largest = 0.0
+    # Two sets of bins, half a bin apart, so that no burst is cut in all of them.
+    for shift in (0, 1):
+        x = (events.rawx[sound] + shift * (dx // 2) + width // 2) // dx
+        y = (events.rawy[sound] + shift * (dy // 2) + width // 2) // dy
+        t = (events.frame[sound] + shift * (dt // 2)) // dt
+        place = y * width + x
+        _, at, total = np.unique(place, return_inverse=True, return_counts=True)
+        average = len(sound) / len(total)
+        _, burst, n = np.unique(t * (width * width) + place, return_inverse=True, return_counts=True)
+        count = n[burst]
+        # The burst itself must not raise the expectation it is compared with.
+        expected = np.maximum(total[at] - count, average) / n_bins_t
+        largest = max(largest, float(expected.max()))
+        several = count > 2
+        probability = np.ones(len(sound))
+        probability[several] = poisson.sf(count[several] - 1, expected[several])
+        flagged[sound[probability < false_rate / (len(total) * n_bins_t)]] = True
+    events.flag[flagged] |= MosFlag.FLICKERING
+    return int(flagged.sum()), largest

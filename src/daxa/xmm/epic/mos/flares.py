@@ -1,0 +1,94 @@
+"""Light curve of soft-proton flares from saturated single events, and its good times.
+
+Source: manual of emchain (flare screening).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.tables import Column
+
+FloatArray = npt.NDArray[np.float64]
+#: Columns of the flare curve.
+CURVE_COLUMNS = (
+    Column("RATE", "1E", "count/ks/arcmin**2"),
+    Column("ERROR", "1E", "count/ks/arcmin**2"),
+    Column("TIME", "1D", "s"),
+    Column("FRACEXP", "1E"),
+)
+#: Bins with less exposure than this fraction say nothing.
+_LEAST_EXPOSURE = 0.1
+
+
+@dataclass
+class FlareCurve:
+    """Rate of saturated single events.
+
+    Attributes
+    ----------
+    time_s
+        Centres of the bins.
+    bin_s
+        Length of a bin.
+    rate, error
+        Counts per ks and square arcminute.
+    exposure
+        Fraction of each bin covered by good times.
+    """
+
+    time_s: FloatArray
+    bin_s: float
+    rate: FloatArray
+    error: FloatArray
+    exposure: FloatArray
+
+    def gti(self, max_rate: float) -> GTI:
+        """Times with at most ``max_rate``; stretches of a single bin are left out."""
+        quiet = (self.rate <= max_rate) & (self.exposure > _LEAST_EXPOSURE)
+        half = 0.5 * self.bin_s
+        gti = GTI(self.time_s[quiet] - half, self.time_s[quiet] + half)
+        keep = gti.stop - gti.start > 1.5 * self.bin_s
+        return GTI(gti.start[keep], gti.stop[keep])
+
+    def table(self) -> dict[str, FloatArray]:
+        """Columns of a rate table."""
+        return {"RATE": self.rate, "ERROR": self.error, "TIME": self.time_s, "FRACEXP": self.exposure}
+
+
+def flare_curve(time_s: npt.ArrayLike, good: GTI, area_arcmin2: float, bin_s: float) -> FlareCurve:
+    """Bin events into a flare curve.
+
+    Parameters
+    ----------
+    time_s
+        Times of saturated single events.
+    good
+        Good times of the exposure.
+    area_arcmin2
+        Area of the field of view they come from.
+    bin_s
+        Length of a bin [s].
+    """
+    if not len(good) or area_arcmin2 <= 0:
+        empty = np.zeros(0)
+        return FlareCurve(empty, bin_s, empty, empty, empty)
+    first, last = good.start[0], good.stop[-1]
+    n = max(int(np.ceil((last - first) / bin_s)), 1)
+    edges = first + bin_s * np.arange(n + 1)
+    counts = np.histogram(np.asarray(time_s, float), edges)[0].astype(float)
+    # Good time up to each edge.
+    index = np.searchsorted(good.start, edges, side="right") - 1
+    before = np.concatenate([[0.0], np.cumsum(good.stop - good.start)])
+    inside = np.clip(
+        edges - good.start[np.maximum(index, 0)], 0.0, (good.stop - good.start)[np.maximum(index, 0)]
+    )
+    covered = np.diff(np.where(index >= 0, before[np.maximum(index, 0)] + inside, 0.0))
+    scale = np.divide(1000.0, covered * area_arcmin2, out=np.zeros(n), where=covered > 0)
+    return FlareCurve(
+        0.5 * (edges[1:] + edges[:-1]), bin_s, counts * scale, np.sqrt(counts) * scale, covered / bin_s
+    )

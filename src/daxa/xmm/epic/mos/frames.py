@@ -1,0 +1,359 @@
+"""Frames of a MOS exposure (the algorithms of the task emframes).
+
+Source: manual of emframes (subroutines FRAMES, FLAG_HK, FIFO, VALID, CR_DEAD, GATTI).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, unsigned
+from daxa.xmm.task import TaskError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+#: The coarse frame time counts seconds modulo this number.
+COARSE_CYCLE_S = 65536
+#: Differences of read-out times equal within this are constant.
+_STEADY_S = 1e-3
+#: A frame this much (in frame times) off its place has an aberrant time.
+_ABERRANT = 0.25
+
+
+class FrameFlag(IntFlag):
+    """Why a frame is not used."""
+
+    MISSING = 1
+    ABERRANT_TIME = 2
+    HOUSEKEEPING = 4
+    FIFO_OVERFLOW = 8
+    INVALID_COUNT = 16
+
+
+@dataclass
+class Frames:
+    """Continuous table of the frames of one CCD and node; arrays of one length.
+
+    Attributes
+    ----------
+    number
+        Frame numbers, consecutive.
+    time_s
+        Centres, mission time.
+    length_s
+        Frame time.
+    flag
+        :class:`FrameFlag` bits; 0 for good frames.
+    counters
+        NPIXEL, NVALID, NBELOW, NABOVE, GATTIFLG, FIFOOVF of the auxiliary file; 0 in missing frames.
+    dead_fraction
+        CRRATIO: fraction of the area lost to cosmic rays.
+    gatti
+        Frames since the start of the sliding-scale cycle.
+    steady
+        Whether the frame time could be measured.
+    """
+
+    number: IntArray
+    time_s: FloatArray
+    length_s: float
+    flag: IntArray
+    counters: dict[str, IntArray]
+    dead_fraction: FloatArray = field(default_factory=lambda: np.zeros(0))
+    gatti: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    steady: bool = True
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Frames without a flag."""
+        return self.flag == 0
+
+    @property
+    def fraction(self) -> FloatArray:
+        """Effective fraction of each frame's time (FRACEXP): 0 for flagged frames."""
+        return np.where(self.good, 1.0 - self.dead_fraction, 0.0)
+
+    @property
+    def good_fraction(self) -> float:
+        """Share of good frames."""
+        return float(self.good.mean()) if len(self) else 0.0
+
+    def gti(self) -> GTI:
+        """Runs of good frames, from the start of the first to the end of the last."""
+        first, last = runs(self.good)
+        half = 0.5 * self.length_s
+        return GTI(self.time_s[first] - half, self.time_s[last] + half)
+
+
+def runs(mask: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """First and last index of each run of true values."""
+    edge = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    return np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1
+
+
+def unwrap_stamps(
+    coarse: npt.ArrayLike,
+    fine: npt.ArrayLike,
+    number: npt.ArrayLike,
+    start_obt_s: float,
+    frame_s: float,
+) -> FloatArray:
+    """On-board times of frames from their 16-bit stamps.
+
+    Parameters
+    ----------
+    coarse, fine
+        FTCOARSE [s modulo 65536] and FTFINE [40 us] as stored.
+    number
+        Frame numbers.
+    start_obt_s
+        On-board time of the start of the exposure, good to some hours.
+    frame_s
+        Frame time, good to a per cent.
+    """
+    stamp = unsigned(np.asarray(coarse)) + unsigned(np.asarray(fine)) * MOS_FTFINE_UNIT_S
+    number = np.asarray(number, float)
+    expected = start_obt_s + (number - number[0] + 1) * frame_s if len(number) else number
+    return stamp + COARSE_CYCLE_S * np.round((expected - stamp) / COARSE_CYCLE_S)
+
+
+def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | None:
+    """Frame time from the read-out times.
+
+    The difference of successive read-outs counts where it is the same three times in a row.
+
+    Returns
+    -------
+    float or None
+        Seconds; None with fewer than four frames or no steady stretch.
+    """
+    number, time_s = np.asarray(number), np.asarray(time_s, float)
+    if len(number) < 4:
+        return None
+    step = np.diff(time_s)
+    single = np.diff(number) == 1
+    same = (np.abs(np.diff(step)) < _STEADY_S) & single[1:] & single[:-1]
+    triple = same[1:] & same[:-1]
+    if not triple.any():
+        return None
+    member = np.zeros(len(step), bool)
+    for shift in range(3):
+        member[shift : shift + len(triple)] |= triple
+    typical = float(np.median(step[member]))
+    # The mean over whole stretches beats the resolution of the time stamps.
+    chosen = step[member & (np.abs(step - typical) < _STEADY_S)]
+    return float(chosen.mean())
+
+
+def valid_rows(number: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Rows whose frame numbers fit in a rising sequence; damaged ones stand out of their neighbours.
+
+    Raises
+    ------
+    TaskError
+        ``frames05``: the numbers do not rise anywhere.
+    """
+    number = np.asarray(number, np.int64)
+    if len(number) < 2:
+        return np.ones(len(number), bool)
+    from scipy.ndimage import median_filter
+
+    keep = np.ones(len(number), bool) if (np.diff(number) > 0).all() else None
+    if keep is None:
+        keep = number == median_filter(number, 5, mode="nearest")
+        index = np.flatnonzero(keep)
+        while len(index) > 1:
+            rising = np.append(True, np.diff(number[index]) > 0)
+            if rising.all():
+                break
+            index = index[rising]
+        keep = np.zeros(len(number), bool)
+        keep[index] = True
+    if keep.sum() < 2:
+        raise TaskError("frames05", "non-increasing frame numbers over the entire file")
+    return keep
+
+
+def build_frames(
+    number: npt.ArrayLike,
+    stamp_s: npt.ArrayLike,
+    counters: dict[str, npt.ArrayLike],
+    *,
+    header_frame_s: float,
+    delay_s: float = 0.0,
+    warn: Callable[[str, str], None] = lambda code, message: None,
+) -> tuple[Frames, IntArray]:
+    """Make the continuous frame table (subroutine FRAMES).
+
+    Parameters
+    ----------
+    number
+        Frame numbers of the auxiliary file's rows, rising.
+    stamp_s
+        Times of the end of each integration, mission time [s].
+    counters
+        Other columns of the auxiliary file.
+    header_frame_s
+        Frame time of the header, used where it cannot be measured.
+    delay_s
+        What has to be added to the middle of the integration.
+    warn
+        Receives SAS's warning codes and a text.
+
+    Returns
+    -------
+    frames
+        The table; missing frames are inserted and flagged, aberrant times corrected and flagged.
+    shift
+        Per input row, what was added to its frame number because the times show that numbers were lost.
+
+    Raises
+    ------
+    TaskError
+        ``frames02``: no row; ``frames05``: the numbers span more than the file can hold.
+    """
+    from scipy.ndimage import median_filter
+
+    number, stamp = np.asarray(number, np.int64), np.asarray(stamp_s, float)
+    if not len(number):
+        raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
+    measured = measure_frame_time(number, stamp)
+    if measured is None:
+        warn(
+            "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
+        )
+    length = measured or header_frame_s
+    if not length > 0:
+        raise TaskError("frames02", f"frame time of {length} s")
+    phase = stamp - number * length
+    steady = median_filter(phase, 5, mode="nearest") if len(phase) >= 5 else phase
+    aberrant = np.abs(phase - steady) > _ABERRANT * length
+    if aberrant.any():
+        warn("frames13", f"{int(aberrant.sum())} aberrant time(s) in the auxiliary file: frames flagged")
+    phase = np.where(aberrant, steady, phase)
+    step = np.round(np.diff(phase, prepend=phase[:1]) / length).astype(np.int64)
+    # A number may not fall back behind the one before.
+    step = np.where(np.diff(number, prepend=number[:1] - 1) + step < 1, 0, step)
+    shift = np.cumsum(step)
+    new = number + shift
+    span = int(new[-1] - new[0]) + 1
+    if span > 50 * len(number) + 100_000:
+        raise TaskError("frames05", f"{len(number)} frames with numbers from {new[0]} to {new[-1]}")
+    at = new - new[0]
+    flag = np.full(span, FrameFlag.MISSING, np.int64)
+    flag[at] = np.where(aberrant, FrameFlag.ABERRANT_TIME, 0)
+    table = {}
+    for name, values in counters.items():
+        table[name] = np.zeros(span, np.int64)
+        table[name][at] = np.asarray(values)
+    end = np.interp(np.arange(span), at, phase + number * length)
+    missing = int((flag & FrameFlag.MISSING != 0).sum())
+    if missing:
+        warn("missingFrames", f"{missing} missing frame(s) inserted")
+    if shift[-1]:
+        warn("framesRenumbered", f"times show that {int(shift[-1])} frame number(s) were lost")
+    frames = Frames(
+        number=np.arange(new[0], new[0] + span),
+        time_s=end - 0.5 * length + delay_s,
+        length_s=length,
+        flag=flag,
+        counters=table,
+        dead_fraction=np.zeros(span),
+        gatti=np.zeros(span, np.int64),
+        steady=measured is not None,
+    )
+    return frames, shift
+
+
+def flag_outside(frames: Frames, gti: GTI) -> int:
+    """Flag frames that are not wholly inside the good times (FLAG_HK); returns how many are."""
+    # Shrunk by a nanosecond in each frame: the ends of intervals and frames are computed differently.
+    half = 0.5 * frames.length_s * (1 - 1e-6)
+    start, stop = frames.time_s - half, frames.time_s + half
+    index = np.searchsorted(gti.start, start, side="right") - 1
+    inside = (index >= 0) & (stop <= np.append(gti.stop, -np.inf)[np.maximum(index, 0)])
+    frames.flag[~inside] |= FrameFlag.HOUSEKEEPING
+    return int((~inside).sum())
+
+
+def flag_overflow(frames: Frames) -> int:
+    """Flag frames with an overflow of the first-in-first-out buffer; returns how many."""
+    bad = frames.counters["FIFOOVF"] != 0
+    frames.flag[bad] |= FrameFlag.FIFO_OVERFLOW
+    return int(bad.sum())
+
+
+def flag_invalid(frames: Frames, event_frame: npt.ArrayLike) -> int:
+    """Flag frames whose number of events is not NVALID; returns how many.
+
+    Parameters
+    ----------
+    event_frame
+        Index into the table of every event received.
+    """
+    count = np.bincount(np.asarray(event_frame, np.int64), minlength=len(frames))
+    present = frames.flag & FrameFlag.MISSING == 0
+    bad = present & (count != frames.counters["NVALID"])
+    frames.flag[bad] |= FrameFlag.INVALID_COUNT
+    return int(bad.sum())
+
+
+def set_dead_time(
+    frames: Frames,
+    event_frame: npt.ArrayLike,
+    event_pixels: npt.ArrayLike,
+    *,
+    window_pixels: int,
+    open_fraction: float,
+    cosmic_size: float,
+    cosmic_out_over_in: float,
+) -> None:
+    """Fraction of the area that cosmic rays make useless in each frame (CR_DEAD).
+
+    ``(NPIXEL - pixels of events - NBELOW) / window``, at least ``NABOVE / window``, enlarged to the whole
+    track: times ``cosmic_size / (open + (1 - open) cosmic_out_over_in)``.
+
+    Parameters
+    ----------
+    event_frame, event_pixels
+        Frame index of each event, and number of its pixels (0 for patterns of cosmic rays).
+    window_pixels
+        Area of the read-out window.
+    open_fraction
+        Part of the window in the field of view.
+    cosmic_size, cosmic_out_over_in
+        COSMICSI: size of a track over its telemetered part; COSMICOU: ratio of the tracks outside the
+        field of view to those inside.
+    """
+    pixels = np.bincount(
+        np.asarray(event_frame, np.int64), weights=np.asarray(event_pixels, float), minlength=len(frames)
+    )
+    c = frames.counters
+    ratio = np.maximum(c["NPIXEL"] - pixels - c["NBELOW"], c["NABOVE"]) / window_pixels
+    ratio *= cosmic_size / (open_fraction + (1 - open_fraction) * cosmic_out_over_in)
+    frames.dead_fraction = np.clip(ratio, 0.0, 1.0)
+
+
+def set_gatti(frames: Frames) -> bool:
+    """Count frames since the last end of a sliding-scale cycle; returns whether the scale moves."""
+    end = frames.counters["GATTIFLG"] != 0
+    if not end.any():
+        frames.gatti = np.zeros(len(frames), np.int64)
+        return False
+    index = np.arange(len(frames))
+    last = np.maximum.accumulate(np.where(end, index, -1))
+    before = np.concatenate([[-1], last[:-1]])
+    first = int(np.argmax(end))
+    period = int(np.median(np.diff(np.flatnonzero(end)))) if end.sum() > 1 else first + 1
+    # Modulo the cycle, as the flags of missing frames are missing, too.
+    frames.gatti = np.where(before >= 0, index - before - 1, index - first - 1) % max(period, 1)
+    return True
