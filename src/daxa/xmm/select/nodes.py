@@ -140,6 +140,8 @@ def _integer(value: Value) -> Value:
 
 def _number(value: Value) -> Value:
     """For arithmetic: integers in 64 bits, so that small types cannot overflow."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "iub":
             return value.astype(np.int64)
@@ -263,6 +265,9 @@ def compare(operator: str, a: Value, b: Value) -> Value:
         if not limits.min <= b <= limits.max:
             return np.full(a.shape, bool(_COMPARE[operator](0, b)))
         return _COMPARE[operator](a, a.dtype.type(b))
+    if isinstance(a, np.ndarray) and a.dtype == np.float32 and isinstance(b, float):
+        # The limit must not be rounded to the column's precision.
+        a = a if float(np.float32(b)) == b else a.astype(np.float64)
     return _COMPARE[operator](a, b)
 
 

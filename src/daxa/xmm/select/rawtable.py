@@ -238,6 +238,8 @@ class RowWriter:
 
     def write(self, rows: npt.NDArray[Any]) -> None:
         """Append rows (count, row_bytes)."""
+        if not len(rows):
+            return
         self._file.write(memoryview(np.ascontiguousarray(rows)).cast("B"))
         self.count += len(rows)
 
