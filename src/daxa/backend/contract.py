@@ -67,6 +67,8 @@ class Job:
         change files in place. Without tasks it is a hard link where the file system allows one.
     timeout_s
         Wall-clock limit, or None.
+    shared
+        Names among ``outputs`` that several jobs write alike; the first to come is kept.
     backend
         ``embedded`` or ``sas``.
     scratch
@@ -81,6 +83,7 @@ class Job:
     renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
     inputs: dict[str, Path] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
     backend: str = "embedded"
     scratch: Path | None = None
 

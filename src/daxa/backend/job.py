@@ -1,7 +1,7 @@
 """``python -m daxa.backend.job FOLDER``: run one job's tasks in this process.
 
-The folder holds ``job.json``; tasks run in its sub-folder ``work``, messages go to ``stdout`` and ``stderr``, and
-``result.json`` appears when the last task has ended. Nothing outside the folder is written.
+The folder holds ``job.json``; tasks run in its sub-folder ``work``, messages go to ``stdout`` and ``stderr``,
+and ``result.json`` appears when the last task has ended. Nothing outside the folder is written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def write_spec(job: Job, folder: Path) -> None:
         "ident": job.ident,
         "backend": job.backend,
         "tasks": [[task.name, task.parameters] for task in job.tasks],
-        "env": job.env,
+        # The whole environment, as the process that forks has that of the time it was started.
+        "env": {**os.environ, **job.env},
         "renames": {str(k): dict(v) for k, v in job.renames.items()},
         "inputs": {name: str(path) for name, path in job.inputs.items()},
     }
@@ -65,9 +66,9 @@ def _sas(task: Task, work: Path, env: dict[str, str]) -> str | None:
     return f"{task.name} ended with status {status}"
 
 
-def _environment(folder: Path, changes: dict[str, str]) -> dict[str, str]:
-    """This process's environment with the job's changes and parameter files of its own."""
-    env = {**os.environ, **changes}
+def _environment(folder: Path, given: dict[str, str]) -> dict[str, str]:
+    """The job's environment, with parameter files of its own."""
+    env = dict(given)
     pfiles = folder / "pfiles"
     pfiles.mkdir(exist_ok=True)
     env["PFILES"] = ";".join([str(pfiles), *env.get("PFILES", "").split(";")[1:]])
@@ -97,7 +98,8 @@ def run_tasks(folder: Path) -> dict[str, Any]:
             print(f"** daxa: error (inputNotReadable), {failure}", file=sys.stderr)
             return {"ok": False, "task": "daxa", "message": str(failure)}
     env = _environment(folder, spec["env"])
-    os.environ.update(spec["env"])
+    os.environ.clear()
+    os.environ.update(env)
     runner = {"embedded": _embedded, "sas": _sas}[spec["backend"]]
     os.chdir(work)
     for k, (name, parameters) in enumerate(spec["tasks"]):

@@ -82,7 +82,7 @@ class ForkLauncher:
             self._ensure()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - opened with a pipe above
+        assert process.stdout is not None
         for line in process.stdout:
             event = json.loads(line)
             with self._lock:
@@ -107,7 +107,7 @@ class ForkLauncher:
 
     @staticmethod
     def _send(process: subprocess.Popen[bytes], **order: object) -> None:
-        assert process.stdin is not None  # noqa: S101 - opened with a pipe above
+        assert process.stdin is not None
         process.stdin.write((json.dumps(order) + "\n").encode())
         process.stdin.flush()
 
@@ -138,7 +138,7 @@ class ForkLauncher:
             process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None  # noqa: S101 - opened with a pipe above
+        assert process.stdin is not None
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 
@@ -59,7 +59,7 @@ def _stage(source: Path, final: Path) -> Path:
     return part
 
 
-def publish(pairs: Iterable[tuple[Path, Path]]) -> dict[str, str]:
+def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -> dict[str, str]:
     """Put files under their final names.
 
     All are first brought beside their destination; only when that has worked for every one are they
@@ -69,6 +69,8 @@ def publish(pairs: Iterable[tuple[Path, Path]]) -> dict[str, str]:
     ----------
     pairs
         (file, final path).
+    shared
+        Final paths that are left as they are if they exist.
 
     Returns
     -------
@@ -84,6 +86,9 @@ def publish(pairs: Iterable[tuple[Path, Path]]) -> dict[str, str]:
     sums = {}
     try:
         for source, final in pairs:
+            if final in shared and final.exists():
+                sums[str(final)] = checksum(final)
+                continue
             try:
                 part = _stage(source, final)
             except OSError as failure:

@@ -107,7 +107,7 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
         )
         return
     try:
-        outcome.outputs = publish(pairs)
+        outcome.outputs = publish(pairs, [job.outputs[name] for name in job.shared])
     except PublishError as failure:
         outcome.errors.append(_error("daxa", "publish", str(failure)))
         return

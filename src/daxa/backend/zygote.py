@@ -1,9 +1,9 @@
 """``python -m daxa.backend.zygote``: a helper that has everything imported and forks one process per job.
 
 One line of JSON per order on standard input, ``{"run": id, "folder": path}`` or ``{"kill": id}``, and one
-per event on standard output, ``{"started": id, "pid": n}`` or ``{"ended": id, "status": n, "cpu": s, "memory":
-bytes, "seconds": s}``. Every job is the leader of a process group of its own. When standard input closes,
-which it also does when the starter is killed, all groups are killed and the helper ends.
+per event on standard output, ``{"started": id, "pid": n}`` or ``{"ended": id, "status": n, "cpu": s,
+"memory": bytes, "seconds": s}``. Every job is the leader of a process group of its own. When standard
+input closes, which it also does when the starter is killed, all groups are killed and the helper ends.
 
 Only this process ever forks: it has one thread, so a forked job cannot inherit a lock that nobody will
 release.

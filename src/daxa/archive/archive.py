@@ -1,0 +1,517 @@
+"""An archive: selected observations of one or more missions, and all that is made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from daxa import config
+from daxa._version import __version__
+from daxa.archive import regions
+from daxa.archive.layout import SUBFOLDERS, Layout, log_name
+from daxa.archive.ledger import Ledger, Run
+from daxa.archive.views import ProcessViews
+from daxa.exceptions import (
+    DAXAError,
+    DuplicateMissionError,
+    MissionNotAssociatedError,
+    NoRegionsAssociatedError,
+    PreProcessedNotAvailableError,
+    PreProcessedNotSupportedError,
+)
+from daxa.mission import BaseMission
+
+
+class Archive(ProcessViews):
+    """An archive of X-ray data under ``OUTPUT/archives/``.
+
+    Parameters
+    ----------
+    archive_name : str
+        Name of its folder. An archive of that name is opened again, without network.
+    missions : BaseMission or list of BaseMission, optional
+        What is to be archived; to be left out when an archive is opened again.
+    clobber : bool
+        Delete an archive of that name first.
+    download_products : bool or dict
+        Fetch the missions' ready-made products too; a dictionary has every mission's name.
+    use_preprocessed : bool or dict
+        Take such products into the archive.
+
+    Examples
+    --------
+    >>> archive = Archive("PHL1811", mission)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        archive_name: str,
+        missions: BaseMission | list[BaseMission] | None = None,
+        clobber: bool = False,
+        download_products: bool | dict[str, bool] = True,
+        use_preprocessed: bool | dict[str, bool] = False,
+    ) -> None:
+        if not isinstance(archive_name, str):
+            raise TypeError(f"archive_name: expected text, got {archive_name!r}")
+        if not archive_name or archive_name in (".", "..") or "/" in archive_name or os.sep in archive_name:
+            raise ValueError(f"archive_name: {archive_name!r} is not usable as a folder name")
+        self._name = archive_name
+        self._top = config.output_path()
+        self.layout = Layout(Path(self._top) / "archives" / archive_name)
+        if clobber and self.layout.root.exists():
+            warnings.warn(f"the archive {archive_name} is deleted and made anew", stacklevel=2)
+            shutil.rmtree(self.layout.root)
+        if self.layout.root.exists() and not self.layout.save_info.is_dir():
+            raise FileNotFoundError(
+                f"{self.layout.root} exists but is no archive: it has no folder {self.layout.save_info.name}"
+            )
+        self._regions: dict[str, dict[str, list[Any]]] = {}
+        if self.layout.process_info.exists():
+            if missions is not None:
+                raise ValueError(
+                    f"missions: the archive {archive_name} exists and is opened again with its own; "
+                    "leave missions out, or give clobber=True to start anew"
+                )
+            self._open()
+        else:
+            checked = _check_missions(archive_name, missions)
+            products, ready = _check_products(checked, download_products, use_preprocessed)
+            if self.layout.root.exists():  # its creation was interrupted
+                shutil.rmtree(self.layout.root)
+            self._create(checked, products, ready)
+
+    def _create(self, missions: list[BaseMission], products: dict[str, bool], ready: dict[str, bool]) -> None:
+        self.layout.save_info.mkdir(parents=True)
+        self._missions = {m.name: m for m in missions}
+        for mission in missions:
+            mission.save(self.layout.save_info)
+            mission.locked = True
+            mission.download(download_products=products[mission.name])
+            # The state also says what has been downloaded.
+            mission.save(self.layout.save_info)
+        self._version = "0.0.0"
+        self.ledger = Ledger(self.layout.ledger)
+        for mission in missions:
+            for obs_id in mission.filtered_obs_ids:
+                for name in SUBFOLDERS:
+                    (self.layout.processed(mission.name, str(obs_id)) / name).mkdir(parents=True)
+        if any(ready.values()):
+            raise PreProcessedNotSupportedError(
+                "use_preprocessed: ready-made products cannot be taken into an archive yet"
+            )
+        self.save()
+
+    def _open(self) -> None:
+        from daxa.mission import MISS_INDEX
+
+        try:
+            saved = json.loads(self.layout.process_info.read_text(encoding="utf-8"))
+            names = saved["mission_names"]
+            self._version = saved["version"]
+        except (ValueError, KeyError, TypeError) as failure:
+            raise DAXAError(
+                f"{self.layout.process_info}: not a readable archive state ({failure})"
+            ) from failure
+        self.ledger = Ledger(self.layout.ledger)
+        self._missions = {}
+        for name in names:
+            mission = MISS_INDEX[name](save_file_path=self.layout.mission_state(name))
+            mission.locked = True
+            self._missions[name] = mission
+
+    def save(self) -> None:
+        """Write the archive's state; called by everything that changes it."""
+        state = {
+            "version": self._version,
+            "mission_names": self.mission_names,
+            "daxa_version": __version__,
+        }
+        part = self.layout.process_info.with_suffix(".part")
+        part.write_text(json.dumps(state, indent=4), encoding="utf-8")
+        os.replace(part, self.layout.process_info)
+
+    # -- description ------------------------------------------------------------------------
+
+    @property
+    def archive_name(self) -> str:
+        return self._name
+
+    @property
+    def archive_path(self) -> str:
+        """Absolute path of the archive, with a trailing slash."""
+        return os.path.join(str(self.layout.root), "")
+
+    @property
+    def top_level_path(self) -> str:
+        """Absolute path under which all archives and raw data are."""
+        return self._top
+
+    @property
+    def version(self) -> Any:
+        """Version of the archive; `update` raises it."""
+        from packaging.version import Version
+
+        return Version(self._version)
+
+    @property
+    def mission_names(self) -> list[str]:
+        return list(self._missions)
+
+    @property
+    def missions(self) -> list[BaseMission]:
+        return list(self._missions.values())
+
+    @property
+    def preprocessed_missions(self) -> list[BaseMission]:
+        """Missions whose ready-made products were downloaded."""
+        found = [m for m in self.missions if "preprocessed" in m.downloaded_type]
+        if not found:
+            raise PreProcessedNotAvailableError(
+                f"{self._name}: no mission of this archive has ready-made products"
+            )
+        return found
+
+    def __len__(self) -> int:
+        return len(self._missions)
+
+    def __iter__(self) -> Iterator[BaseMission]:
+        return iter(self.missions)
+
+    def __getitem__(self, key: str | int) -> BaseMission:
+        if isinstance(key, int):
+            return self.missions[key]
+        self._check_mission(key)
+        return self._missions[key]
+
+    def __delitem__(self, key: str | int) -> None:
+        mission = self[key]
+        if len(self._missions) == 1:
+            raise ValueError("the only mission of an archive cannot be removed")
+        del self._missions[mission.name]
+        self.save()
+
+    def __repr__(self) -> str:
+        return f"<Archive {self._name}: {', '.join(self.mission_names)}>"
+
+    def info(self) -> None:
+        """Print what the archive holds."""
+        print(self._describe())
+
+    def _describe(self) -> str:
+        frames = [m.filtered_obs_info for m in self.missions]
+        lines = [
+            f"Archive {self._name}",
+            f"  version          {self._version}",
+            f"  missions         {len(self)}",
+            f"  observations     {sum(map(len, frames))}",
+            f"  first start      {min(f['start'].min() for f in frames)}",
+            f"  last end         {max(f['end'].max() for f in frames)}",
+        ]
+        for mission, frame in zip(self.missions, frames, strict=True):
+            lines += [
+                "",
+                f"  {mission.pretty_name} ({mission.name})",
+                f"    instruments    {', '.join(mission.chosen_instruments)}",
+                f"    observations   {len(frame)}",
+                f"    processed      {'yes' if mission.processed else 'no'}",
+            ]
+        return "\n".join(lines)
+
+    # -- places -----------------------------------------------------------------------------
+
+    def _mission_name(self, mission: BaseMission | str) -> str:
+        name = mission if isinstance(mission, str) else getattr(mission, "name", None)
+        if name not in self._missions:
+            raise MissionNotAssociatedError(
+                f"mission: {name or mission!r} is not in this archive; it has {', '.join(self.mission_names)}"
+            )
+        return str(name)
+
+    def _checked(self, mission: BaseMission | str, obs_id: str) -> str:
+        name = self._mission_name(mission)
+        self._check_obs(name, obs_id, [str(o) for o in self._missions[name].filtered_obs_ids])
+        return name
+
+    def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path:
+        """Folder of an observation, wherever it is now."""
+        name = self._mission_name(mission)
+        failed = self.layout.failed(name, obs_id)
+        return failed if failed.is_dir() else self.layout.processed(name, obs_id)
+
+    def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
+        """Folder of an observation's data: among the processed, or among the failed ones."""
+        return os.path.join(str(self.obs_folder(mission, obs_id)), "")
+
+    def construct_processed_data_path(
+        self, mission: BaseMission | str | None = None, obs_id: str | None = None
+    ) -> str:
+        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given."""
+        name = "{mn}" if mission is None else self._mission_name(mission)
+        if obs_id is not None and mission is not None:
+            self._checked(mission, obs_id)
+        return os.path.join(str(self.layout.processed(name, obs_id or "{oi}")), "")
+
+    def construct_failed_data_path(
+        self, mission: BaseMission | str | None = None, obs_id: str | None = None
+    ) -> str:
+        """Path of data of failed observations, with ``{mn}`` and ``{oi}`` for what is not given.
+
+        Raises
+        ------
+        ValueError
+            The observation has not failed.
+        """
+        name = "{mn}" if mission is None else self._mission_name(mission)
+        if obs_id is not None and mission is not None:
+            self._checked(mission, obs_id)
+            if self.final_process_success.get(name, {}).get(obs_id, True):
+                raise ValueError(f"obs_id: {obs_id} of {name} has not failed")
+        return os.path.join(str(self.layout.failed(name, obs_id or "{oi}")), "")
+
+    def get_region_file_path(
+        self, mission: BaseMission | str | None = None, obs_id: str | None = None
+    ) -> str:
+        """Path of an observation's region file, with ``{mn}`` and ``{oi}`` for what is not given."""
+        name = "{mn}" if mission is None else self._mission_name(mission)
+        path = self.layout.regions(name, obs_id or "{oi}")
+        if mission is not None and obs_id is not None:
+            self._checked(mission, obs_id)
+            if not path.exists():
+                raise NoRegionsAssociatedError(f"obs_id: there are no regions for {obs_id} of {name}")
+        return str(path)
+
+    # -- regions ----------------------------------------------------------------------------
+
+    @property
+    def source_regions(self) -> dict[str, dict[str, list[Any]]]:
+        """Mission -> ObsID -> list of sky regions.
+
+        To be set with a path of a region file, a list of ``regions`` objects, or a dictionary with
+        ``regions`` (one of these) and ``wcs_src`` (a WCS or an image) for each observation.
+        """
+        found: dict[str, dict[str, list[Any]]] = {}
+        for name, mission in self._missions.items():
+            for obs_id in map(str, mission.filtered_obs_ids):
+                path = self.layout.regions(name, obs_id)
+                if path.exists():
+                    found.setdefault(name, {})[obs_id] = regions.sky_regions(path)
+        if not found:
+            raise NoRegionsAssociatedError(f"{self._name}: no regions have been added to this archive")
+        return found
+
+    @source_regions.setter
+    def source_regions(self, new: dict[str, dict[str, Any]]) -> None:
+        if not isinstance(new, dict) or not all(isinstance(v, dict) for v in new.values()):
+            raise TypeError("source_regions: expected a dictionary mission -> ObsID -> regions")
+        ready = []
+        for mission, observations in new.items():
+            for obs_id, value in observations.items():
+                name = self._checked(mission, obs_id)
+                if isinstance(value, dict):
+                    if "regions" not in value:
+                        raise KeyError(f"source_regions: {obs_id}: the dictionary has no 'regions'")
+                    found = regions.sky_regions(value["regions"], value.get("wcs_src"))
+                else:
+                    found = regions.sky_regions(value)
+                ready.append((name, obs_id, found))
+        for name, obs_id, found in ready:
+            path = self.layout.regions(name, obs_id)
+            if path.exists():
+                warnings.warn(f"source_regions: those of {obs_id} of {name} are replaced", stacklevel=2)
+            regions.write_regions(found, path)
+
+    # -- observations -----------------------------------------------------------------------
+
+    @property
+    def observation_summaries(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Mission -> ObsID -> instrument -> what was observed, for the chosen instruments.
+
+        Setting it also decides what should be processed (`process_observation`).
+        """
+        return self._observation_view("summary")
+
+    @observation_summaries.setter
+    def observation_summaries(self, new: dict[str, dict[str, dict[str, Any]]]) -> None:
+        if not isinstance(new, dict):
+            raise TypeError(
+                "observation_summaries: expected a dictionary mission -> ObsID -> instrument -> info"
+            )
+        for mission_name, observations in new.items():
+            self._check_mission(mission_name)
+            mission = self._missions[mission_name]
+            for obs_id, instruments in observations.items():
+                self._checked(mission_name, obs_id)
+                for inst, info in instruments.items():
+                    if "active" not in info:
+                        raise KeyError(f"observation_summaries: {obs_id} {inst} has no key 'active'")
+                kept = {i: info for i, info in instruments.items() if i in mission.chosen_instruments}
+                self.ledger.set_observation(
+                    mission_name, obs_id, summary=kept, to_process=mission.assess_process_obs(kept)
+                )
+
+    @property
+    def final_process_success(self) -> dict[str, dict[str, bool]]:
+        """Mission -> ObsID -> whether the observation went through to its final products."""
+        return self._observation_view("final_success")
+
+    @final_process_success.setter
+    def final_process_success(self, new: dict[str, dict[str, bool]]) -> None:
+        for mission_name, observations in new.items():
+            self._check_mission(mission_name)
+            for obs_id, success in observations.items():
+                if not isinstance(success, bool):
+                    raise TypeError(
+                        f"final_process_success: {obs_id}: expected True or False, got {success!r}"
+                    )
+                self._checked(mission_name, obs_id)
+        for mission_name, observations in new.items():
+            for obs_id, success in observations.items():
+                self._judge(mission_name, obs_id, success)
+
+    def _judge(self, mission: str, obs_id: str, success: bool | None) -> None:
+        """Record the final judgement on an observation (None: open again) and move its folder to match."""
+        processed, failed = self.layout.processed(mission, obs_id), self.layout.failed(mission, obs_id)
+        source, target = (processed, failed) if success is False else (failed, processed)
+        if source.is_dir() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+        self.ledger.set_observation(mission, obs_id, final_success=success)
+
+    def reopen_observation(self, mission: str, obs_id: str) -> None:
+        """Take an observation that failed back among those being processed."""
+        if self.final_process_success.get(mission, {}).get(obs_id) is False:
+            self._judge(mission, obs_id, None)
+
+    # -- recording --------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def processing(self) -> Iterator[None]:
+        """Keep other processes from processing this archive at the same time.
+
+        Raises
+        ------
+        DAXAError
+            One does.
+        """
+        with self.layout.lock.open("w") as handle:
+            try:
+                import fcntl
+
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:  # Windows
+                handle.write("")
+            except OSError:
+                raise DAXAError(f"the archive {self._name} is being processed by another process") from None
+            self.ledger.interrupt_all()
+            shutil.rmtree(self.layout.scratch, ignore_errors=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.layout.scratch, ignore_errors=True)
+
+    def record(self, run: Run) -> None:
+        """Record a finished run, and write its logs beside the data."""
+        self.ledger.finish(run)
+        folder = self.obs_folder(run.mission, run.obs_id)
+        for stream in ("stdout", "stderr"):
+            text = getattr(run, stream)
+            path = folder / log_name(run.process, run.ident, stream)
+            try:
+                if text or stream == "stdout":
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text, encoding="utf-8")
+                else:
+                    path.unlink(missing_ok=True)
+            except OSError as failure:  # e.g. a full disk; the ledger has the text
+                warnings.warn(f"cannot write the log {path}: {failure}", stacklevel=2)
+
+    # -- raw data, updates ------------------------------------------------------------------
+
+    def delete_raw_data(self, force_del: bool = False, all_raw_data: bool = False) -> None:
+        """Delete the raw data of every mission of this archive; asks unless forced."""
+        for mission in self.missions:
+            mission.delete_raw_data(force_del=force_del, all_raw_data=all_raw_data)
+
+    def update(self) -> None:
+        """Look for new observations, fetch them, and repeat the recorded processing for them.
+
+        Every mission's filters are run on today's catalogue; the processes that have been run are run again
+        with their recorded arguments, and skip what is done.
+        """
+        import importlib
+
+        old = self._version
+        major, minor, _ = old.split(".")
+        self.layout.previous_versions.mkdir(exist_ok=True)
+        changed = False
+        for mission in self.missions:
+            state = self.layout.mission_state(mission.name)
+            shutil.copyfile(state, self.layout.previous_versions / f"{mission.name}_state_{old}.json")
+            result = mission.update(download_new=True)
+            changed = changed or result["sel_obs_change"] or result.get("science_usable_change", False)
+            mission.save(self.layout.save_info)
+            for obs_id in mission.filtered_obs_ids:
+                folder = self.obs_folder(mission, str(obs_id))
+                for name in SUBFOLDERS:
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+        # The steps know the archive, not the other way round; they are looked up by name.
+        lookup = importlib.import_module("daxa.process").PROC_LOOKUP
+        for mission_name, process, arguments in self.ledger.configurations():
+            function = lookup.get(mission_name, {}).get(process)
+            if function is None:
+                raise DAXAError(f"{process}: recorded for {mission_name}, but there is no such process")
+            from daxa.mission.state import decode
+
+            function(self, **{k: decode(v) for k, v in arguments.items()})
+        if changed:
+            self._version = f"{major}.{int(minor) + 1}.0"
+        self.save()
+
+
+def _check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
+    if missions is None:
+        raise ValueError(f"missions: there is no archive {archive_name} yet; give the missions to make it of")
+    found = list(missions) if isinstance(missions, (list, tuple)) else [missions]
+    wrong = [m for m in found if not isinstance(m, BaseMission)]
+    if wrong or not found:
+        raise TypeError(f"missions: expected missions, got {wrong[0]!r}" if wrong else "missions: none given")
+    names = [m.name for m in found]
+    double = {n for n in names if names.count(n) > 1}
+    if double:
+        raise DuplicateMissionError(f"missions: {', '.join(sorted(double))} given more than once")
+    return found
+
+
+def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict[str, bool]:
+    names = [m.name for m in missions]
+    if isinstance(value, bool):
+        return dict.fromkeys(names, value)
+    if not isinstance(value, dict) or not all(isinstance(v, bool) for v in value.values()):
+        raise TypeError(f"{argument}: expected True, False or a dictionary mission -> bool, got {value!r}")
+    if set(value) != set(names):
+        raise KeyError(
+            f"{argument}: expected exactly the missions {', '.join(names)}, got {', '.join(value)}"
+        )
+    return dict(value)
+
+
+def _check_products(
+    missions: list[BaseMission], download_products: Any, use_preprocessed: Any
+) -> tuple[dict[str, bool], dict[str, bool]]:
+    products = _per_mission("download_products", missions, download_products)
+    ready = _per_mission("use_preprocessed", missions, use_preprocessed)
+    for name, wanted in ready.items():
+        if wanted and not products[name]:
+            raise ValueError(f"use_preprocessed: {name} needs download_products as well")
+    for mission in missions:
+        if ready[mission.name] and not mission.has_products:
+            raise PreProcessedNotSupportedError(
+                f"use_preprocessed: {mission.pretty_name} offers no ready-made products"
+            )
+    return products, ready

@@ -1,0 +1,155 @@
+"""Where things are in an archive: the only place that knows folders and file names.
+
+::
+
+    ARCHIVE/
+        .save_info/                       ledger, mission states
+        processed_data/MISSION/OBSID/     set-up files and logs of the observation
+            events/ images/ background/ cleaning/ misc/ logs/
+        failed_data/MISSION/OBSID/        the same for observations of which nothing is left
+        regions/MISSION/OBSID/source_regions_radec.reg
+
+Names of products are relative to the observation's folder, so that archives and observations can be moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SUBFOLDERS = ("events", "images", "background", "cleaning", "misc", "logs")
+#: Sub-exposure label of products made of all sub-exposures.
+ALL = "ALL"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Folders of one archive."""
+
+    root: Path
+
+    @property
+    def save_info(self) -> Path:
+        return self.root / ".save_info"
+
+    @property
+    def ledger(self) -> Path:
+        return self.save_info / "ledger.sqlite"
+
+    @property
+    def process_info(self) -> Path:
+        return self.save_info / "process_info.json"
+
+    @property
+    def previous_versions(self) -> Path:
+        return self.save_info / "previous_versions"
+
+    @property
+    def lock(self) -> Path:
+        return self.save_info / "processing.lock"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / ".scratch"
+
+    def mission_state(self, mission: str) -> Path:
+        return self.save_info / f"{mission}_state.json"
+
+    def processed(self, mission: str, obs_id: str) -> Path:
+        return self.root / "processed_data" / mission / obs_id
+
+    def failed(self, mission: str, obs_id: str) -> Path:
+        return self.root / "failed_data" / mission / obs_id
+
+    def regions(self, mission: str, obs_id: str) -> Path:
+        return self.root / "regions" / mission / obs_id / "source_regions_radec.reg"
+
+
+def log_name(process: str, ident: str, stream: str) -> str:
+    """Log of a process: ``stream`` is ``stdout`` or ``stderr``."""
+    return f"logs/{process}_{ident}_{stream}.log"
+
+
+def cif() -> str:
+    return "ccf.cif"
+
+
+def sas_summary(revolution: int | str, obs_id: str) -> str:
+    """The SUM.SAS file; ``revolution`` may be a pattern."""
+    text = revolution if isinstance(revolution, str) else f"{revolution:04d}"
+    return f"{text}_{obs_id}_SCX00000SUM.SAS"
+
+
+def attitude(obs_id: str) -> str:
+    return f"P{obs_id}OBX000ATTTSR0000.FIT"
+
+
+def anom_log(inst: str, exp_id: str) -> str:
+    """Log of emanom, by the name that the task gives it."""
+    return f"mos{inst[1]}{exp_id}-anom.log"
+
+
+def _stem(obs_id: str, inst: str, exp_id: str) -> str:
+    return f"obsid{obs_id}-inst{inst}-subexp{exp_id}"
+
+
+def events(obs_id: str, inst: str, exp_id: str, oot: bool = False) -> str:
+    """Event list of the chain."""
+    return f"events/{_stem(obs_id, inst, exp_id)}-{'oot' if oot else ''}events.fits"
+
+
+def flare_gti(obs_id: str, inst: str, exp_id: str, lo_ev: int, hi_ev: int) -> str:
+    return f"cleaning/{_stem(obs_id, inst, exp_id)}-en{lo_ev}_{hi_ev}keV-gti.fits"
+
+
+def flare_histogram(obs_id: str, inst: str, exp_id: str, lo_ev: int, hi_ev: int, kind: str = "qdp") -> str:
+    return f"cleaning/{_stem(obs_id, inst, exp_id)}-en{lo_ev}_{hi_ev}keV-hist.{kind}"
+
+
+def all_good_events(obs_id: str, inst: str, exp_id: str, oot: bool = False) -> str:
+    """Flare-free list of the whole chip, corners included."""
+    return f"background/{_stem(obs_id, inst, exp_id)}-allgood{'OoT' if oot else ''}events.fits"
+
+
+def clean_events(obs_id: str, inst: str, exp_id: str, energy: str = "", oot: bool = False) -> str:
+    return f"events/{_stem(obs_id, inst, exp_id)}-en{energy}-clean{'oot' if oot else ''}events.fits"
+
+
+def final_events(obs_id: str, inst: str, energy: str = "", oot: bool = False) -> str:
+    return f"events/{_stem(obs_id, inst, ALL)}-en{energy}-final{'oot' if oot else ''}events.fits"
+
+
+def final_all_good_events(obs_id: str, inst: str, energy: str = "", oot: bool = False) -> str:
+    return f"background/{_stem(obs_id, inst, ALL)}-en{energy}-finalallgood{'oot' if oot else ''}events.fits"
+
+
+def rgs_file(obs_id: str, inst: str, exp_id: str, kind: str) -> str:
+    """File of the grating chain: ``kind`` is ``finalevents``, ``merged``, ``srclist``..."""
+    folder = "events" if kind.endswith("events") else "misc"
+    return f"{folder}/{_stem(obs_id, inst, exp_id)}-{kind}.fits"
+
+
+def energy_text(lo: float | None, hi: float | None) -> str:
+    """An energy band as it stands in file names, e.g. ``0.5_2.0keV``; empty for no band.
+
+    Examples
+    --------
+    >>> energy_text(0.5, 2)
+    '0.5_2.0keV'
+    """
+    if lo is None or hi is None:
+        return ""
+    return f"{_decimal(lo)}_{_decimal(hi)}keV"
+
+
+def _decimal(value: float) -> str:
+    text = f"{value:.6f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
+
+
+def image(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-image.fits"
+
+
+def exposure_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-expmap.fits"

@@ -1,0 +1,75 @@
+"""Source regions of observations: DS9 files in sky coordinates."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def read_wcs(source: Any) -> Any:
+    """The celestial WCS of an image file, a WCS object, or anything with a ``radec_wcs``.
+
+    Raises
+    ------
+    TypeError
+        It is none of these.
+    """
+    from astropy.wcs import WCS
+
+    if isinstance(source, WCS):
+        return source
+    if hasattr(source, "radec_wcs"):
+        return source.radec_wcs
+    if isinstance(source, (str, os.PathLike)):
+        from astropy.io import fits
+
+        if not Path(source).is_file():
+            raise FileNotFoundError(f"wcs_src: no such file {source}")
+        return WCS(fits.getheader(source))
+    raise TypeError(f"wcs_src: expected a WCS, an image object or a path, got {type(source).__name__}")
+
+
+def sky_regions(regions: Any, wcs_src: Any = None) -> list[Any]:
+    """Regions as a list of sky regions.
+
+    Parameters
+    ----------
+    regions
+        Path of a DS9 file, or a list of ``regions`` objects.
+    wcs_src
+        Where pixel regions get their coordinates from.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError
+        The regions are neither.
+    ValueError
+        Pixel regions without a WCS.
+    """
+    from regions import PixelRegion, Region, Regions
+
+    if isinstance(regions, (str, os.PathLike)):
+        if not Path(regions).is_file():
+            raise FileNotFoundError(f"source_regions: no such file {regions}")
+        found = list(Regions.read(str(regions), format="ds9"))
+    elif isinstance(regions, (list, tuple, Regions)) and all(isinstance(r, Region) for r in regions):
+        found = list(regions)
+    else:
+        raise TypeError("source_regions: expected a path of a region file or a list of regions objects")
+    if any(isinstance(r, PixelRegion) for r in found):
+        if wcs_src is None:
+            raise ValueError("source_regions: pixel regions need a WCS, given as 'wcs_src'")
+        wcs = read_wcs(wcs_src)
+        found = [r.to_sky(wcs) if isinstance(r, PixelRegion) else r for r in found]
+    return found
+
+
+def write_regions(regions: list[Any], path: Path) -> None:
+    """Write a DS9 file, whole or not at all."""
+    from regions import Regions
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(Regions(regions).serialize(format="ds9", precision=8), encoding="utf-8")
+    os.replace(part, path)

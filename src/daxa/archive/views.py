@@ -1,0 +1,330 @@
+"""What users read from an archive about its processing: views on the ledger."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from daxa.exceptions import (
+    MissionNotAssociatedError,
+    NoDependencyProcessError,
+    NoProcessingError,
+    ObsNotAssociatedError,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from daxa.archive.ledger import Ledger, Run
+
+Nested = dict[str, dict[str, dict[str, Any]]]
+
+
+def error_text(error: dict[str, str]) -> str:
+    """An error as one line."""
+    return f"{error['name']} raised by {error['originator']} - {error['message']}"
+
+
+def _property(kind: str, doc: str) -> property:
+    def read(self: ProcessViews) -> Nested:
+        return self._view(kind)
+
+    def write(self: ProcessViews, value: tuple[str, Nested]) -> None:
+        self._set_view(kind, value)
+
+    return property(read, write, doc=doc)
+
+
+class ProcessViews:
+    """Properties and methods of an archive that tell how processing went.
+
+    The nested dictionaries are mission -> process -> identifier -> value. They are copies: setting a
+    property takes a tuple of process name and dictionary, and never replaces a value that is there.
+    """
+
+    ledger: Ledger
+
+    _kinds: dict[str, Callable[[Any], Any]] = {
+        "process_success": lambda run: run.ok,
+        "process_errors": lambda run: [error_text(e) for e in run.errors],
+        "process_warnings": lambda run: [dict(w) for w in run.warnings],
+        "raw_process_errors": lambda run: run.stderr,
+        "process_logs": lambda run: run.stdout,
+    }
+
+    @property
+    def mission_names(self) -> list[str]:
+        raise NotImplementedError
+
+    def get_current_data_path(self, mission: Any, obs_id: str) -> str:
+        raise NotImplementedError
+
+    # -- per identifier ---------------------------------------------------------------------
+
+    def _view(self, kind: str) -> Nested:
+        value = self._kinds.get(kind) or self._extra_of
+        logs = kind in ("raw_process_errors", "process_logs")
+        view: Nested = {}
+        for run in self.ledger.runs(logs=logs):
+            view.setdefault(run.mission, {}).setdefault(run.process, {})[run.ident] = value(run)
+        for mission, process, ident, entry in self.ledger.entries(kind):
+            view.setdefault(mission, {}).setdefault(process, {}).setdefault(ident, entry)
+        if kind == "raw_process_errors":
+            view = {
+                m: {p: {i: text for i, text in idents.items() if text} for p, idents in processes.items()}
+                for m, processes in view.items()
+            }
+        if not view and kind in ("process_success", "process_logs"):
+            raise NoProcessingError("no processing step has been run on this archive yet")
+        return view
+
+    def _extra_of(self, run: Run) -> dict[str, Any]:
+        """Extra information with paths as they are now."""
+        folder = self.get_current_data_path(run.mission, run.obs_id)
+        return {
+            key: f"{folder}{value['path']}" if isinstance(value, dict) and "path" in value else value
+            for key, value in run.extra.items()
+        }
+
+    def _set_view(self, kind: str, value: tuple[str, Nested]) -> None:
+        if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
+            raise TypeError(
+                f"{kind}: expected a tuple of process name and dictionary (mission -> identifier -> value)"
+            )
+        process, missions = value
+        try:
+            present = self._view(kind)
+        except NoProcessingError:
+            present = {}
+        for mission, idents in missions.items():
+            self._check_mission(mission)
+            for ident, entry in idents.items():
+                if kind == "process_success" and not isinstance(entry, bool):
+                    raise TypeError(f"{kind}: expected True or False for {ident}, got {entry!r}")
+                if ident in present.get(mission, {}).get(process, {}):
+                    warnings.warn(
+                        f"{kind}: {mission} has an entry of {process} for {ident} already; no change made",
+                        stacklevel=3,
+                    )
+                    continue
+                self.ledger.add_entry(mission, process, ident, kind, entry)
+
+    process_success = _property("process_success", "Whether each run succeeded.")
+    process_errors = _property("process_errors", "Errors as text, `NAME raised by TASK - message`.")
+    process_warnings = _property(
+        "process_warnings", "Warnings as dictionaries with `originator`, `name` and `message`."
+    )
+    raw_process_errors = _property("raw_process_errors", "Standard error of runs that wrote to it.")
+    process_logs = _property("process_logs", "Standard output; its first line is the command.")
+    process_extra_info = _property(
+        "process_extra_info", "Paths and settings that a process passes on to later ones."
+    )
+
+    @property
+    def process_names(self) -> dict[str, list[str]]:
+        """Processes that have been run, by mission."""
+        try:
+            return {m: list(processes) for m, processes in self.process_success.items()}
+        except NoProcessingError:
+            return {}
+
+    @property
+    def process_configurations(self) -> dict[str, list[dict[str, Any]]]:
+        """Arguments each process was last run with: mission -> list of {process: arguments}."""
+        from daxa.mission.state import decode
+
+        configurations: dict[str, list[dict[str, Any]]] = {}
+        for mission, process, arguments in self.ledger.configurations():
+            configurations.setdefault(mission, []).append(
+                {process: {k: decode(v) for k, v in arguments.items()}}
+            )
+        return configurations
+
+    # -- per observation --------------------------------------------------------------------
+
+    @property
+    def observation_summaries(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Mission -> ObsID -> instrument -> what was observed, for the chosen instruments."""
+        return self._observation_view("summary")
+
+    @property
+    def process_observation(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The same shape with booleans: whether the data should be processed."""
+        return self._observation_view("to_process")
+
+    @property
+    def final_process_success(self) -> dict[str, dict[str, bool]]:
+        """Mission -> ObsID -> whether the observation went through to its final products."""
+        return self._observation_view("final_success")
+
+    def _observation_view(self, key: str) -> dict[str, dict[str, Any]]:
+        view: dict[str, dict[str, Any]] = {}
+        for mission, obs_id, values in self.ledger.observations():
+            if values[key] is not None:
+                view.setdefault(mission, {})[obs_id] = values[key]
+        return view
+
+    def get_obs_to_process(self, mission_name: str, search_ident: str | None = None) -> list[list[str]]:
+        """[ObsID, instrument, sub-exposure] of everything that should be processed.
+
+        Parameters
+        ----------
+        mission_name : str
+            Mission.
+        search_ident : str, optional
+            Only of this ObsID, or of this instrument.
+        """
+        self._check_mission(mission_name)
+        found: list[list[str]] = []
+        for obs_id, instruments in self.process_observation.get(mission_name, {}).items():
+            for inst, use in instruments.items():
+                if search_ident is not None and search_ident not in (obs_id, inst):
+                    continue
+                if isinstance(use, dict):
+                    found += [[obs_id, inst, exp_id] for exp_id, wanted in use.items() if wanted]
+                elif use:
+                    found.append([obs_id, inst])
+        return found
+
+    def check_dependence_success(
+        self,
+        mission_name: str,
+        obs_ident: str | list[str] | list[list[str]],
+        dep_proc: str | list[str],
+        no_success_error: bool = True,
+    ) -> np.ndarray:
+        """Whether the processes that a step builds on have succeeded.
+
+        Parameters
+        ----------
+        mission_name : str
+            Mission.
+        obs_ident
+            Identifiers: an ObsID, or a list of [ObsID, instrument, sub-exposure] (or shorter).
+        dep_proc : str or list of str
+            Processes that must all have succeeded.
+        no_success_error : bool
+            Raise if nothing succeeded.
+
+        Returns
+        -------
+        numpy.ndarray
+            One boolean per identifier.
+
+        Raises
+        ------
+        NoDependencyProcessError
+            A process was not run, or nothing succeeded.
+        """
+        import numpy as np
+
+        self._check_mission(mission_name)
+        idents = [obs_ident] if isinstance(obs_ident, str) else list(obs_ident)
+        if idents and all(isinstance(i, str) for i in idents) and len(idents) > 1 and len(idents[1]) < 5:
+            idents = [idents]  # one identifier given in parts
+        names = [i if isinstance(i, str) else "".join(i) for i in idents]
+        processes = [dep_proc] if isinstance(dep_proc, str) else list(dep_proc)
+        run = self.process_names.get(mission_name, [])
+        missing = [p for p in processes if p not in run]
+        if missing:
+            raise NoDependencyProcessError(
+                f"{mission_name}: {', '.join(missing)} must be run first; "
+                f"run so far: {', '.join(run) or 'none'}"
+            )
+        success = self.process_success[mission_name]
+        result = np.array([all(success[p].get(n, False) for p in processes) for n in names], dtype=bool)
+        if no_success_error and not result.any():
+            raise NoDependencyProcessError(
+                f"{mission_name}: {', '.join(processes)} succeeded for none of the {len(names)} data sets"
+            )
+        return result
+
+    # -- logs and failures ------------------------------------------------------------------
+
+    def get_process_logs(
+        self,
+        process_name: str,
+        mission_name: str | None = None,
+        obs_id: str | list[str] | None = None,
+        inst: str | list[str] | None = None,
+        full_ident: str | list[str] | None = None,
+    ) -> dict[str, dict[str, str]]:
+        """Standard output of a process, mission -> identifier -> text.
+
+        `full_ident` overrides `obs_id` and `inst`.
+        """
+        return self._logs("stdout", process_name, mission_name, obs_id, inst, full_ident)
+
+    def get_process_raw_error_logs(
+        self,
+        process_name: str,
+        mission_name: str | None = None,
+        obs_id: str | list[str] | None = None,
+        inst: str | list[str] | None = None,
+        full_ident: str | list[str] | None = None,
+    ) -> dict[str, dict[str, str]]:
+        """Standard error of a process, mission -> identifier -> text; see `get_process_logs`."""
+        return self._logs("stderr", process_name, mission_name, obs_id, inst, full_ident)
+
+    def _logs(
+        self, stream: str, process: str, mission: str | None, obs_id: Any, inst: Any, full_ident: Any
+    ) -> dict[str, dict[str, str]]:
+        if mission is not None:
+            self._check_mission(mission)
+        known = sorted({p for names in self.process_names.values() for p in names})
+        if process not in known:
+            raise NoProcessingError(
+                f"process_name: {process!r} has not been run; run so far: {', '.join(known) or 'none'}"
+            )
+        obs_ids, insts, idents = _as_set(obs_id), _as_set(inst), _as_set(full_ident)
+        found: dict[str, dict[str, str]] = {}
+        for run in self.ledger.runs(mission=mission, process=process):
+            if idents is not None:
+                wanted = run.ident in idents
+            else:
+                wanted = (obs_ids is None or run.obs_id in obs_ids) and (insts is None or run.inst in insts)
+            text = getattr(run, stream)
+            if wanted and (text or stream == "stdout"):
+                found.setdefault(run.mission, {})[run.ident] = text
+        return found
+
+    def get_failed_processes(self, process_name: str) -> dict[str, list[str]]:
+        """Mission -> identifiers for which a process failed."""
+        success = self.process_success
+        if not any(process_name in processes for processes in success.values()):
+            raise NoProcessingError(f"process_name: {process_name!r} has not been run")
+        return {
+            mission: [ident for ident, ok in processes[process_name].items() if not ok]
+            for mission, processes in success.items()
+            if process_name in processes
+        }
+
+    def get_failed_logs(
+        self, process_name: str
+    ) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+        """Standard output and standard error of the runs of a process that failed."""
+        failed = self.get_failed_processes(process_name)
+        outputs: dict[str, dict[str, str]] = {}
+        errors: dict[str, dict[str, str]] = {}
+        for mission, idents in failed.items():
+            if idents:
+                outputs |= self.get_process_logs(process_name, mission, full_ident=idents)
+                errors |= self.get_process_raw_error_logs(process_name, mission, full_ident=idents)
+        return outputs, errors
+
+    def _check_mission(self, mission_name: str) -> None:
+        if mission_name not in self.mission_names:
+            raise MissionNotAssociatedError(
+                f"mission: {mission_name!r} is not in this archive; it has {', '.join(self.mission_names)}"
+            )
+
+    def _check_obs(self, mission_name: str, obs_id: str, known: list[str]) -> None:
+        if obs_id not in known:
+            raise ObsNotAssociatedError(f"obs_id: {obs_id!r} is not among the {mission_name} observations")
+
+
+def _as_set(value: str | list[str] | None) -> set[str] | None:
+    if value is None:
+        return None
+    return {value} if isinstance(value, str) else set(value)

@@ -1,0 +1,97 @@
+"""Checks of what users hand to the steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from daxa import config
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+
+def check_cores(num_cores: Any) -> int:
+    """Number of jobs at once; the configured one for None."""
+    if num_cores is None:
+        return config.num_cores()
+    if isinstance(num_cores, bool) or not isinstance(num_cores, int):
+        raise TypeError(f"num_cores: expected an integer, got {num_cores!r}")
+    if num_cores < 1:
+        raise ValueError(f"num_cores: expected at least 1, got {num_cores}")
+    return num_cores
+
+
+def check_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return value
+
+
+def check_quantity(name: str, value: Any, unit: str) -> float:
+    """A scalar quantity in the unit.
+
+    Raises
+    ------
+    TypeError
+        No quantity, or no scalar.
+    astropy.units.UnitConversionError
+        A quantity of something else.
+    """
+    from astropy.units import Quantity, Unit, UnitConversionError
+
+    if not isinstance(value, Quantity) or not value.isscalar:
+        raise TypeError(f"{name}: expected a quantity such as Quantity(1, {unit!r}), got {value!r}")
+    try:
+        return float(value.to_value(Unit(unit)))
+    except UnitConversionError:
+        raise UnitConversionError(
+            f"{name}: expected a unit that converts to {unit}, got {value.unit}"
+        ) from None
+
+
+def check_timeout(timeout: Quantity | None) -> float | None:
+    """Time limit of a job in seconds."""
+    if timeout is None:
+        return None
+    seconds = check_quantity("timeout", timeout, "s")
+    if not seconds > 0:
+        raise ValueError(f"timeout: expected a positive time, got {timeout}")
+    return seconds
+
+
+def check_band(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[int, int] | None:
+    """An energy band in eV; None for no limits."""
+    if lo_en is None and hi_en is None:
+        return None
+    if lo_en is None or hi_en is None:
+        raise ValueError("lo_en, hi_en: give both or none")
+    lo, hi = check_quantity("lo_en", lo_en, "eV"), check_quantity("hi_en", hi_en, "eV")
+    if not 0 <= lo < hi:
+        raise ValueError(f"lo_en, hi_en: expected 0 <= lo_en < hi_en, got {lo_en} and {hi_en}")
+    return round(lo), round(hi)
+
+
+def check_bands(lo_en: Quantity, hi_en: Quantity) -> list[tuple[float, float]]:
+    """Energy bands in keV, from two quantities of equal length (or scalars)."""
+    import numpy as np
+    from astropy.units import Quantity, Unit, UnitConversionError
+
+    values = []
+    for name, value in (("lo_en", lo_en), ("hi_en", hi_en)):
+        if not isinstance(value, Quantity):
+            raise TypeError(f"{name}: expected a quantity such as Quantity([0.5, 2], 'keV'), got {value!r}")
+        try:
+            values.append(np.atleast_1d(value.to_value(Unit("keV"))))
+        except UnitConversionError:
+            raise UnitConversionError(
+                f"{name}: expected a unit that converts to keV, got {value.unit}"
+            ) from None
+    if values[0].shape != values[1].shape or values[0].ndim != 1:
+        raise ValueError(f"lo_en, hi_en: expected the same number of energies, got {lo_en} and {hi_en}")
+    bands = [(float(lo), float(hi)) for lo, hi in zip(*values, strict=True)]
+    for lo, hi in bands:
+        if not 0 <= lo < hi:
+            raise ValueError(
+                f"lo_en, hi_en: expected 0 <= lo_en < hi_en in every band, got {lo} and {hi} keV"
+            )
+    return bands

@@ -1,0 +1,44 @@
+"""Progress bars: one per step and mission, shown when its first job starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Progress:
+    """Bars that count jobs; the totals may change while observations reveal what they hold."""
+
+    def __init__(self, disable: bool) -> None:
+        self.disable = disable
+        self._bars: dict[str, Any] = {}
+        self._totals: dict[str, int] = {}
+
+    def expect(self, name: str, number: int) -> None:
+        """Change the number of jobs of a bar."""
+        self._totals[name] = self._totals.get(name, 0) + number
+        if name in self._bars:
+            self._bars[name].total = self._totals[name]
+            self._bars[name].refresh()
+
+    def begin(self, name: str) -> None:
+        if name not in self._bars:
+            from tqdm.auto import tqdm
+
+            self._bars[name] = tqdm(
+                desc=name, total=self._totals.get(name, 0), disable=self.disable, position=len(self._bars)
+            )
+
+    def advance(self, name: str) -> None:
+        self.begin(name)
+        self._bars[name].update(1)
+
+    def say(self, text: str) -> None:
+        """Print a line without disturbing the bars."""
+        if not self.disable:
+            from tqdm.auto import tqdm
+
+            tqdm.write(text)
+
+    def close(self) -> None:
+        for bar in self._bars.values():
+            bar.close()

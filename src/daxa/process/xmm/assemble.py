@@ -1,0 +1,441 @@
+"""Assembling event lists: the EPIC chains, their cleaned lists, and one final list per camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.backend.contract import Task
+from daxa.process.arguments import check_band, check_bool
+from daxa.process.runner import run_steps
+from daxa.process.step import EPIC, MOS, Options, Piece, Recipe, Step, layout
+from daxa.process.xmm.check import check_states, parse_emanom_out
+from daxa.process.xmm.clean import chain_of
+from daxa.process.xmm.grating import (
+    CLEANED_RGS_EVENT_LISTS,
+    RGS_ANGLES,
+    RGS_EVENTS,
+    cleaned_rgs_event_lists,
+    rgs_angles,
+    rgs_events,
+)
+from daxa.process.xmm.setup import ALLOWED
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.archive import Archive
+
+__all__ = [
+    "CLEANED_EVT_LISTS",
+    "CLEANED_RGS_EVENT_LISTS",
+    "EMCHAIN",
+    "EPCHAIN",
+    "MERGE_SUBEXPOSURES",
+    "RGS_ANGLES",
+    "RGS_EVENTS",
+    "cleaned_evt_lists",
+    "cleaned_rgs_event_lists",
+    "emchain",
+    "epchain",
+    "merge_subexposures",
+    "rgs_angles",
+    "rgs_events",
+]
+
+PN_FILTER = ("#XMMEA_EP", "(PATTERN <= 4)", "(FLAG .eq. 0)")
+MOS_FILTER = ("#XMMEA_EM", "(PATTERN <= 12)", "(FLAG .eq. 0)")
+
+
+def scheduling_wanted(piece: Piece, options: Options) -> bool:
+    """Whether an exposure is scheduled, or unscheduled ones are wanted too."""
+    return options.get("process_unscheduled", True) or bool(piece.exposure["scheduled"])
+
+
+def _imaging_ccds(piece: Piece) -> list[int]:
+    modes = piece.exposure.get("ccd_modes") or {}
+    return sorted(ccd for ccd, mode in modes.items() if mode.upper() == "IMAGING")
+
+
+def _pn_wanted(piece: Piece, options: Options) -> bool:
+    known = piece.exposure.get("ccd_modes")
+    return scheduling_wanted(piece, options) and (not known or bool(_imaging_ccds(piece)))
+
+
+def _epchain(piece: Piece, options: Options) -> Recipe:
+    where = piece.where
+    common: dict[str, Any] = {
+        "odf": str(piece.raw),
+        "odfaccess": "odf",
+        "exposure": where[2][1:],
+        "schedule": where[2][0],
+    }
+    if ccds := _imaging_ccds(piece):
+        common["ccds"] = ",".join(map(str, ccds))
+    stem = f"P{piece.ident}"
+    attitude = layout.attitude(piece.obs_id)
+    files = {
+        "evt_list": layout.events(*where),
+        "oot_evt_list": layout.events(*where, oot=True),
+        "att_file": attitude,
+    }
+    return Recipe(
+        [
+            # Out-of-time events first: the second run uses the raw lists and the attitude of the first.
+            Task("epchain", **common, runbackground="N", keepintermediate="raw", withoutoftime="Y"),
+            Task("epchain", **common, runatthkgen="N", runepframes="N", runbadpixfind="N", runbadpix="N"),
+        ],
+        {
+            f"{stem}PIEVLI0000.FIT": files["evt_list"],
+            f"{stem}OOEVLI0000.FIT": files["oot_evt_list"],
+            attitude: attitude,
+        },
+        shared=frozenset((attitude,)),
+        env=piece.environment(),
+        files=files,
+    )
+
+
+def _emchain(piece: Piece, options: Options) -> Recipe:
+    obs_id, inst, exp_id = piece.where
+    attitude = layout.attitude(obs_id)
+    files = {"evt_list": layout.events(obs_id, inst, exp_id), "att_file": attitude}
+    return Recipe(
+        [
+            Task(
+                "emchain",
+                odf=str(piece.raw),
+                instruments=inst,
+                exposures=exp_id,
+                addtaglenoise=False,
+                makeflaregti=False,
+            )
+        ],
+        {
+            f"P{obs_id}{inst}{exp_id}MIEVLI0000.FIT": files["evt_list"],
+            attitude: attitude,
+        },
+        shared=frozenset((attitude,)),
+        env=piece.environment(),
+        files=files,
+    )
+
+
+def clean_expression(
+    filters: Sequence[str], gti: Path, ccds: Sequence[int] | None, band: tuple[int, int] | None
+) -> str:
+    """The selection of a cleaned event list, in the language of evselect."""
+    parts = list(filters)
+    if ccds is not None:
+        parts.append(f"(CCDNR in {','.join(map(str, ccds))})" if ccds else "false")
+    if band is not None:
+        parts.append(f"(PI in [{band[0]}:{band[1]}])")
+    return " && ".join([*parts, f"GTI({gti},TIME)"])
+
+
+def _cleaned(piece: Piece, options: Options) -> Recipe:
+    where = piece.where
+    (chain,) = chain_of(piece.inst, options)
+    gti = piece.made("espfilt", "gti_path")
+    ccds = None
+    if piece.inst in MOS and options["filt_mos_anom_state"]:
+        log = piece.made("emanom", "log_path")
+        ccds = parse_emanom_out(log, options["_states"])
+    filters = options["_pn"] if piece.inst == "PN" else options["_mos"]
+    expression = clean_expression(filters, gti, ccds, options["_band"])
+    energy = options["_energy"]
+    sources = {"evt_list": piece.made(chain, "evt_list")}
+    if piece.inst == "PN" and (oot := piece.made_if_any(chain, "oot_evt_list")):
+        sources["oot_evt_list"] = oot
+    tasks, outputs, files = [], {}, {}
+    for key, source in sources.items():
+        name = f"{key}.fits"
+        tasks.append(
+            Task(
+                "evselect",
+                table=f"{source}:EVENTS",
+                filteredset=name,
+                expression=expression,
+                updateexposure=True,
+            )
+        )
+        outputs[name] = files[key] = layout.clean_events(*where, energy, oot=key.startswith("oot"))
+    return Recipe(tasks, outputs, env=piece.environment(), files=files, settings={"en_key": f"en{energy}"})
+
+
+def _merged(piece: Piece, options: Options) -> Recipe:
+    obs_id, inst = piece.obs_id, str(piece.inst)
+    found = piece.archive.ledger.runs(
+        mission=piece.mission.name, process="cleaned_evt_lists", obs_id=obs_id, inst=inst, logs=False
+    )
+    runs = [run for run in found if run.ok]
+    idents = [run.ident for run in runs]
+    if not runs:
+        raise ValueError(f"{piece.ident}: there is no cleaned event list")
+    keys = {
+        piece.archive.ledger.latest(piece.mission.name, "cleaned_evt_lists", i).extra["en_key"]
+        for i in idents
+    }  # type: ignore[union-attr]
+    if len(keys) > 1:
+        raise ValueError(
+            f"{piece.ident}: the cleaned event lists are of different energies ({', '.join(keys)})"
+        )
+    energy = keys.pop().removeprefix("en")
+    kinds = {
+        "final": ("cleaned_evt_lists", "evt_list", layout.final_events(obs_id, inst, energy)),
+        "finaloot": (
+            "cleaned_evt_lists",
+            "oot_evt_list",
+            layout.final_events(obs_id, inst, energy, oot=True),
+        ),
+        "allgood": ("espfilt", "allevc", layout.final_all_good_events(obs_id, inst, energy)),
+        "allgoodoot": (
+            "espfilt",
+            "oot_allevc",
+            layout.final_all_good_events(obs_id, inst, energy, oot=True),
+        ),
+    }
+    tasks: list[Task] = []
+    outputs, files, inputs = {}, {}, {}
+    for kind, (process, key, target) in kinds.items():
+        parts = [p for i in sorted(idents) if (p := piece.made_if_any(process, key, ident=i))]
+        if not parts:
+            continue
+        result = str(parts[0])
+        for number, part in enumerate(parts[1:], start=1):
+            merged = f"{kind}{number}.fits"
+            tasks.append(Task("merge", set1=result, set2=str(part), outset=merged))
+            result = merged
+        if len(parts) == 1:
+            result = f"{kind}.fits"
+            inputs[result] = parts[0]
+        outputs[result] = files[kind] = target
+    return Recipe(
+        tasks,
+        outputs,
+        env=piece.environment(),
+        inputs=inputs,
+        files=files,
+        settings={"en_key": f"en{energy}", "sub_exposures": len(idents)},
+    )
+
+
+EPCHAIN = Step(
+    "epchain",
+    "Assembling PN and PN-OOT event lists",
+    "exposure",
+    _epchain,
+    instruments=("PN",),
+    needs=lambda inst, options: ("odf_ingest",),
+    wants=_pn_wanted,
+)
+EMCHAIN = Step(
+    "emchain",
+    "Assembling MOS event lists",
+    "exposure",
+    _emchain,
+    instruments=MOS,
+    needs=lambda inst, options: ("odf_ingest",),
+    wants=scheduling_wanted,
+)
+CLEANED_EVT_LISTS = Step(
+    "cleaned_evt_lists",
+    "Generating cleaned event lists",
+    "exposure",
+    _cleaned,
+    instruments=EPIC,
+    needs=lambda inst, options: (
+        ("espfilt", "emanom") if inst in MOS and options.get("filt_mos_anom_state") else ("espfilt",)
+    ),
+)
+MERGE_SUBEXPOSURES = Step(
+    "merge_subexposures",
+    "Generating final event lists",
+    "instrument",
+    _merged,
+    instruments=EPIC,
+    needs=lambda inst, options: ("cleaned_evt_lists",),
+)
+
+
+def chain_options(process_unscheduled: bool = True) -> Options:
+    """Checked options of the chains."""
+    return {"process_unscheduled": check_bool("process_unscheduled", process_unscheduled)}
+
+
+def epchain(
+    obs_archive: Archive,
+    process_unscheduled: bool = True,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Make pn event lists, and lists of simulated out-of-time events (task epchain).
+
+    Needs `odf_ingest`. CCDs that are not in an imaging mode are left out.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    process_unscheduled : bool
+        Process unscheduled sub-exposures too.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(EPCHAIN, chain_options(process_unscheduled))],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
+
+
+def emchain(
+    obs_archive: Archive,
+    process_unscheduled: bool = True,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Make MOS event lists (task emchain). Needs `odf_ingest`.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    process_unscheduled : bool
+        Process unscheduled sub-exposures too.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(EMCHAIN, chain_options(process_unscheduled))],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
+
+
+def _filters(name: str, expression: Any) -> tuple[str, ...]:
+    if isinstance(expression, str):
+        return (expression,)
+    if not isinstance(expression, (tuple, list)) or not all(isinstance(e, str) for e in expression):
+        raise TypeError(f"{name}: expected text or a tuple of texts, got {expression!r}")
+    if not expression:
+        raise ValueError(f"{name}: expected at least one expression")
+    return tuple(expression)
+
+
+def cleaned_options(
+    lo_en: Quantity | None = None,
+    hi_en: Quantity | None = None,
+    pn_filt_expr: str | Sequence[str] = PN_FILTER,
+    mos_filt_expr: str | Sequence[str] = MOS_FILTER,
+    filt_mos_anom_state: bool = False,
+    acc_mos_anom_states: Sequence[str] = ("G", "I", "U"),
+) -> Options:
+    """Checked options of `cleaned_evt_lists`."""
+    given = dict(locals())
+    band = check_band(lo_en, hi_en)
+    energy = "" if band is None else layout.energy_text(band[0] / 1000, band[1] / 1000)
+    check_bool("filt_mos_anom_state", filt_mos_anom_state)
+    return {
+        **given,
+        "_band": band,
+        "_energy": energy,
+        "_pn": _filters("pn_filt_expr", pn_filt_expr),
+        "_mos": _filters("mos_filt_expr", mos_filt_expr),
+        "_states": check_states("acc_mos_anom_states", acc_mos_anom_states),
+    }
+
+
+def cleaned_evt_lists(
+    obs_archive: Archive,
+    lo_en: Quantity | None = None,
+    hi_en: Quantity | None = None,
+    pn_filt_expr: str | Sequence[str] = PN_FILTER,
+    mos_filt_expr: str | Sequence[str] = MOS_FILTER,
+    filt_mos_anom_state: bool = False,
+    acc_mos_anom_states: Sequence[str] = ("G", "I", "U"),
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Select good events in the times without flares (task evselect). Needs `espfilt`.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    lo_en, hi_en : Quantity, optional
+        Energy band to keep; everything by default.
+    pn_filt_expr, mos_filt_expr : str or tuple of str
+        Selection expressions, all of which must hold.
+    filt_mos_anom_state : bool
+        Leave out MOS CCDs in an anomalous state; needs `emanom`.
+    acc_mos_anom_states : sequence of str
+        States that are kept then.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    options = cleaned_options(
+        lo_en, hi_en, pn_filt_expr, mos_filt_expr, filt_mos_anom_state, acc_mos_anom_states
+    )
+    run_steps(
+        obs_archive,
+        [(CLEANED_EVT_LISTS, options)],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
+
+
+def merge_subexposures(
+    obs_archive: Archive,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Join the cleaned lists of each camera's sub-exposures (task merge). Needs `cleaned_evt_lists`.
+
+    The last step of the event lists: it decides which observations went through. Those of which no camera
+    did are moved to the archive's failed data.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(MERGE_SUBEXPOSURES, {})],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )

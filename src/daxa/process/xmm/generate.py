@@ -1,0 +1,123 @@
+"""Images and exposure maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daxa.backend.contract import Task
+from daxa.process.arguments import check_bands
+from daxa.process.runner import run_steps
+from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
+from daxa.process.xmm.setup import ALLOWED
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.archive import Archive
+
+#: Sky grid of all images: 512 x 512 pixels of 87 units of 0.05 arcsec.
+GRID = {
+    "xcolumn": "X",
+    "ycolumn": "Y",
+    "ximagebinsize": 87,
+    "yimagebinsize": 87,
+    "squarepixels": True,
+    "ximagesize": 512,
+    "yimagesize": 512,
+    "imagebinning": "binSize",
+    "ximagemin": 3649,
+    "ximagemax": 48106,
+    "withxranges": True,
+    "yimagemin": 3649,
+    "yimagemax": 48106,
+    "withyranges": True,
+}
+
+
+def _images(piece: Piece, options: Options) -> Recipe:
+    inst = str(piece.inst)
+    events = piece.made("merge_subexposures", "final")
+    attitude = piece.folder / layout.attitude(piece.obs_id)
+    tasks, outputs, files = [], {}, {}
+    bands = options["_bands"]
+    for number, (lo, hi) in enumerate(bands):
+        image = f"image{number}.fits"
+        tasks.append(
+            Task(
+                "evselect",
+                table=f"{events}:EVENTS",
+                imageset=image,
+                **GRID,
+                expression=f"(PI in [{round(lo * 1000)}:{round(hi * 1000)}])",
+            )
+        )
+        band = layout.energy_text(lo, hi)
+        outputs[image] = files[f"image_{band}"] = layout.image(piece.obs_id, inst, lo, hi)
+        expmap = f"expmap{number}.fits"
+        outputs[expmap] = files[f"expmap_{band}"] = layout.exposure_map(piece.obs_id, inst, lo, hi)
+    tasks.append(
+        Task(
+            "eexpmap",
+            eventset=str(events),
+            imageset="image0.fits",
+            attitudeset=str(attitude),
+            expimageset=[f"expmap{n}.fits" for n in range(len(bands))],
+            withdetcoords=False,
+            withvignetting=True,
+            pimin=[round(lo * 1000) for lo, _ in bands],
+            pimax=[round(hi * 1000) for _, hi in bands],
+        )
+    )
+    return Recipe(tasks, outputs, env=piece.environment(), files=files)
+
+
+GENERATE_IMAGES_EXPMAPS = Step(
+    "generate_images_expmaps",
+    "Generating images and exposure maps",
+    "instrument",
+    _images,
+    instruments=EPIC,
+    needs=lambda inst, options: ("merge_subexposures",),
+)
+
+
+def image_options(lo_en: Quantity | None = None, hi_en: Quantity | None = None) -> Options:
+    """Checked options of `generate_images_expmaps`."""
+    from astropy.units import Quantity
+
+    lo = Quantity([0.5, 2.0], "keV") if lo_en is None else lo_en
+    hi = Quantity([2.0, 10.0], "keV") if hi_en is None else hi_en
+    return {"lo_en": lo, "hi_en": hi, "_bands": check_bands(lo, hi)}
+
+
+def generate_images_expmaps(
+    obs_archive: Archive,
+    lo_en: Quantity | None = None,
+    hi_en: Quantity | None = None,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Make images and vignetted exposure maps of each camera. Needs `merge_subexposures`.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    lo_en, hi_en : Quantity
+        Lower and upper energies of the bands; 0.5-2.0 keV and 2.0-10.0 keV by default.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(GENERATE_IMAGES_EXPMAPS, image_options(lo_en, hi_en))],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )

@@ -1,0 +1,182 @@
+"""Setting up: the index of calibration files and the summary of the observation."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.backend.contract import Task
+from daxa.exceptions import DAXAError
+from daxa.process.runner import run_steps
+from daxa.process.step import Options, Piece, Recipe, Step, layout
+from daxa.xmm.odf.names import OdfName
+from daxa.xmm.odf.summary import observation_summary
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.archive import Archive
+
+ALLOWED = ("xmm_pointed",)
+
+
+def parse_odf_sum(sum_path: str | os.PathLike[str], obs_id: str | None = None) -> dict[str, Any]:
+    """Read the summary file that odfingest has made.
+
+    Parameters
+    ----------
+    sum_path
+        Path of the ``SUM.SAS`` file.
+    obs_id : str, optional
+        Observation it is expected to be of.
+
+    Returns
+    -------
+    dict
+        Instrument -> ``active``, ``num_exp`` and ``exposures``: identifier -> ``scheduled``, ``type``,
+        ``mode``, ``filter`` and ``ccd_modes`` (CCD -> mode).
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no summary file, or of another observation.
+    """
+    path = Path(sum_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"sum_path: no such file {path}")
+    if obs_id is not None and obs_id not in path.name and obs_id not in path.read_text(encoding="latin-1"):
+        raise ValueError(f"sum_path: {path} is not of observation {obs_id}")
+    return observation_summary(path)
+
+
+def _cif(piece: Piece, options: Options) -> Recipe:
+    info = piece.mission.filtered_obs_info
+    start = info.loc[info["ObsID"].astype(str) == piece.obs_id, "start"].iloc[0]
+    observed = start.strftime("%Y-%m-%dT%H:%M:%S")
+    analysed = options["_analysis_date"]
+    return Recipe(
+        [
+            Task(
+                "cifbuild",
+                calindexset=layout.cif(),
+                withobservationdate=True,
+                observationdate=observed,
+                analysisdate=analysed,
+            )
+        ],
+        {layout.cif(): layout.cif()},
+        env=piece.environment(cif=False, summary=False),
+        files={"cif": layout.cif()},
+        settings={"obs_date": observed, "analysis_date": analysed},
+    )
+
+
+def _ingest(piece: Piece, options: Options) -> Recipe:
+    raw = piece.raw
+    names = [n for p in sorted(raw.iterdir()) if (n := OdfName.parse(p.name)) and n.obs_id == piece.obs_id]
+    if not names:
+        raise DAXAError(f"{raw}: holds no files of an ODF of {piece.obs_id}")
+    summary = layout.sas_summary(names[0].revolution, piece.obs_id)
+    env = {**piece.environment(summary=False), "SAS_ODF": str(raw)}
+    return Recipe(
+        [Task("odfingest", odfdir=str(raw), withodfdir=True, outdir=".")],
+        {"*SUM.SAS": summary},
+        env=env,
+        files={"sum_path": summary},
+    )
+
+
+def _take_summary(piece: Piece) -> None:
+    found = parse_odf_sum(piece.made("odf_ingest", "sum_path"), piece.obs_id)
+    piece.archive.observation_summaries = {piece.mission.name: {piece.obs_id: found}}
+
+
+CIF_BUILD = Step("cif_build", "Generating calibration files", "observation", _cif)
+ODF_INGEST = Step(
+    "odf_ingest",
+    "Generating ODF summary files",
+    "observation",
+    _ingest,
+    needs=lambda inst, options: ("cif_build",),
+    done=_take_summary,
+)
+
+
+def cif_build_options(analysis_date: str | datetime | date = "now") -> Options:
+    """Checked options of `cif_build`."""
+    if isinstance(analysis_date, datetime):
+        text = analysis_date.strftime("%Y-%m-%dT%H:%M:%S")
+    elif isinstance(analysis_date, date):
+        text = analysis_date.isoformat()
+    elif analysis_date == "now":
+        text = "now"
+    else:
+        raise TypeError(f"analysis_date: expected 'now' or a datetime, got {analysis_date!r}")
+    return {"analysis_date": analysis_date, "_analysis_date": text}
+
+
+def cif_build(
+    obs_archive: Archive,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    analysis_date: str | datetime = "now",
+    timeout: Quantity | None = None,
+) -> None:
+    """Find the calibration files that apply to each observation (task cifbuild).
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    analysis_date : datetime or "now"
+        Use the calibration as it was known then.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(CIF_BUILD, cif_build_options(analysis_date))],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
+
+
+def odf_ingest(
+    obs_archive: Archive,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> None:
+    """Summarise what each observation holds (task odfingest).
+
+    Fills `observation_summaries` and `process_observation` of the archive. Needs `cif_build`.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+    """
+    run_steps(
+        obs_archive,
+        [(ODF_INGEST, {})],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
