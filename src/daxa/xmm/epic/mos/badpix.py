@@ -44,6 +44,8 @@ class BadPixels:
 
     def add(self, where: npt.NDArray[np.bool_], kind: int, origin: int) -> None:
         """Add pixels. What is in the list stays; within one origin hot wins over dead over flickering."""
+        if not where.any():
+            return
         rank = np.array([9, *(_RANK[k] for k in (HOT, FLICKERING, DEAD))])[self.kind]
         free = where & ((self.origin == 0) | ((self.origin == origin) & (_RANK[kind] < rank)))
         self.kind[free] = kind

@@ -129,17 +129,16 @@ def find(image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None
 
 def _box_sum(values: FloatArray, half: int) -> FloatArray:
     """Sum over a square, exact for whole numbers."""
-    padded = np.zeros((values.shape[0] + 2 * half + 1, values.shape[1] + 2 * half + 1))
-    padded[half + 1 : half + 1 + values.shape[0], half + 1 : half + 1 + values.shape[1]] = values
-    table = padded.cumsum(axis=0).cumsum(axis=1)
-    size = 2 * half + 1
-    return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
-
-
-def _reference(counts: FloatArray, good: BoolArray, half: int) -> tuple[FloatArray, FloatArray]:
-    """Counts and number of the good pixels around each pixel, without itself."""
-    masked = np.where(good, counts, 0.0)
-    return _box_sum(masked, half) - masked, _box_sum(good.astype(float), half) - good
+    for axis in (0, 1):
+        total = values.copy()
+        for step in range(1, half + 1):
+            ahead = [slice(None)] * 2
+            behind = [slice(None)] * 2
+            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+            total[tuple(ahead)] += values[tuple(behind)]
+            total[tuple(behind)] += values[tuple(ahead)]
+        values = total
+    return values
 
 
 def _neighbourhoods(
@@ -166,16 +165,15 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
     limit = float(norm.isf(search.probability))
     candidates = good & (counts >= 3)
     while True:
-        n = _box_sum(good.astype(float), half) - good
-        y, x = np.nonzero(candidates & good & (n > 0))
+        y, x = np.nonzero(candidates & good)
         # Bright neighbours hide a pixel behind a high average: the median may not be exceeded by much.
         around = _neighbourhoods(counts, good, y, x, half)
-        some = ~np.isnan(around).all(axis=1)
-        y, x, around = y[some], x[some], around[some]
+        number = np.sum(~np.isnan(around), axis=1)
+        some = number > 0
+        y, x, around, number = y[some], x[some], around[some], number[some]
         if not len(y):
             return result
         mean = np.minimum(np.nanmean(around, axis=1), np.nanmedian(around, axis=1) + 1.0)
-        number = n[y, x]
         on = counts[y, x]
         above = on > search.min_ratio * mean
         chance = np.ones(len(y))
@@ -200,10 +198,18 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
 
 
 def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
-    off, n = _reference(counts, good, search.half_width_2d)
-    y, x = np.nonzero(good & (n > 0) & (counts < search.max_ratio * off / np.maximum(n, 1)))
-    chance = chance_below(counts[y, x], off[y, x], 1.0 / (n[y, x] + 1.0))
     result = np.zeros(good.shape, bool)
+    half = search.half_width_2d
+    masked = np.where(good, counts, 0.0)
+    # Even an empty pixel is not improbable among few counts.
+    n_most = (2 * half + 1) ** 2 - 1
+    least = np.log(search.probability) / np.log(n_most / (n_most + 1.0))
+    if masked.max(initial=0.0) * n_most < least:
+        return result
+    off = _box_sum(masked, half) - masked
+    n = _box_sum(good.astype(float), half) - good
+    y, x = np.nonzero(good & (n > 0) & (off >= 1) & (counts < search.max_ratio * off / np.maximum(n, 1)))
+    chance = chance_below(counts[y, x], off[y, x], 1.0 / (n[y, x] + 1.0))
     result[y, x] = chance < search.probability
     return result
 

@@ -31,9 +31,11 @@ def background_map(
     shape: tuple[int, int],
     *,
     min_number: int = 10,
-    half_width: int = 5,
+    cell: int = 5,
 ) -> FloatArray:
     """Local zero level, from the ring pixels of isolated events (CCDBKG).
+
+    The level is averaged over squares of 3 x 3 cells.
 
     Parameters
     ----------
@@ -42,43 +44,44 @@ def background_map(
     shape
         Columns and rows of the CCD.
     min_number
-        With fewer events around a pixel its value is row average + column average - full average.
-    half_width
-        Half-size of the square that counts as "around" [pixels].
+        With fewer events in the square its value is row average + column average - full average.
+    cell
+        Size of a cell [pixels].
 
     Returns
     -------
     array
-        Level [adu per pixel], indices RAWY - 1, RAWX - 1.
+        Level [adu per pixel] per cell, indices (RAWY - 1) // cell, (RAWX - 1) // cell.
     """
-    from scipy.ndimage import uniform_filter, uniform_filter1d
+    from scipy.ndimage import convolve1d
 
-    nx, ny = shape
-    use = use & (events.rawx >= 1) & (events.rawx <= nx) & (events.rawy >= 1) & (events.rawy <= ny)
+    nx, ny = (-(-n // cell) for n in shape)
+    use = (
+        use & (events.rawx >= 1) & (events.rawx <= shape[0]) & (events.rawy >= 1) & (events.rawy <= shape[1])
+    )
     if not use.any():
         return np.zeros((ny, nx))
-    at = (events.rawy[use] - 1) * nx + events.rawx[use] - 1
+    at = (events.rawy[use] - 1) // cell * nx + (events.rawx[use] - 1) // cell
     pixels = (RING_PIXELS - events.peripix[use]).astype(float)
 
     def image(weights: npt.NDArray | None) -> FloatArray:
         return np.bincount(at, weights=weights, minlength=nx * ny).reshape(ny, nx).astype(float)
 
+    def spread(values: FloatArray) -> FloatArray:
+        for axis in range(values.ndim):
+            values = convolve1d(values, np.ones(3), axis=axis, mode="constant")
+        return values
+
     charge, area, number = image(events.e4[use].astype(float)), image(pixels), image(None)
     overall = charge.sum() / area.sum()
-    # Profiles along rows and columns, smoothed over the same width.
-    size = 2 * half_width + 1
 
     def profile(axis: int) -> FloatArray:
-        top = uniform_filter1d(charge.sum(axis=axis), size, mode="constant")
-        bottom = uniform_filter1d(area.sum(axis=axis), size, mode="constant")
+        top, bottom = spread(charge.sum(axis=axis)), spread(area.sum(axis=axis))
         return np.divide(top, bottom, out=np.full(len(top), overall), where=bottom > 0.5)
 
     filled = profile(1)[:, None] + profile(0)[None, :] - overall
-    total = uniform_filter(number, size, mode="constant") * size**2
-    bottom = uniform_filter(area, size, mode="constant")
-    enough = total > min_number - 0.5
-    local = np.divide(uniform_filter(charge, size, mode="constant"), bottom, out=filled.copy(), where=enough)
-    return local
+    enough = spread(number) > min_number - 0.5
+    return np.divide(spread(charge), spread(area), out=filled.copy(), where=enough)
 
 
 def at_pixels(image: npt.NDArray, rawx: npt.NDArray, rawy: npt.NDArray) -> npt.NDArray:
@@ -103,12 +106,14 @@ def background(
         & (events.pattern <= _LAST_BACKGROUND_PATTERN)
         & (events.e1 >= min_energy_adu)
     )
-    level = at_pixels(background_map(events, use, shape, min_number=min_number), events.rawx, events.rawy)
+    cell = 5
+    x, y = (events.rawx - 1) // cell + 1, (events.rawy - 1) // cell + 1
+    level = at_pixels(background_map(events, use, shape, min_number=min_number, cell=cell), x, y)
     if not use.any():
         return level, 0
     rest = events.e4 / RING_PIXELS - level
     keep = use & (np.abs(rest) <= 3.0 * np.sqrt(np.mean(rest[use] ** 2)))
-    level = at_pixels(background_map(events, keep, shape, min_number=min_number), events.rawx, events.rawy)
+    level = at_pixels(background_map(events, keep, shape, min_number=min_number, cell=cell), x, y)
     return level, int(use.sum() - keep.sum())
 
 
