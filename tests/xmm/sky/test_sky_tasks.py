@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.attcalc import SKY_NULL, sky_coordinates
-from daxa.xmm.sky.attitude import ATTHK_COLUMNS, Attitude, AttHk
+from daxa.xmm.sky.attitude import ATTHK_COLUMNS, AttHk, Attitude
 from daxa.xmm.task import TaskError, run_task
 
 START = utc_to_tt("2017-11-01T10:42:37")
