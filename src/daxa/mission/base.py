@@ -145,6 +145,10 @@ class BaseMission(Selection):
 
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
         """A mission's own columns, after the common ones have been checked."""
+        if "proprietary_end_date" in info.columns:
+            # an unknown date means that the data are not public yet
+            public = info["proprietary_end_date"].to_numpy("datetime64[us]") <= np.datetime64("now", "us")
+            info["proprietary_usable"] = public
         return info
 
     def _catalogue(self) -> pd.DataFrame:
@@ -308,11 +312,13 @@ class BaseMission(Selection):
             disable_progress=quiet,
         )
         if before is not None:
-            untouched = {o: why for o, why in before.failed.items() if o not in obs_ids}
-            report.failed = dict(sorted((untouched | report.failed).items()))
+            for name in ("failed", "failed_products"):
+                untouched = {o: why for o, why in getattr(before, name).items() if o not in obs_ids}
+                setattr(report, name, dict(sorted((untouched | getattr(report, name)).items())))
         self._report = report
-        self._downloaded = {"raw": True, "products": products and self.has_products}
-        if report.failed:
+        has_products = self.has_products and (products or "products" not in self._parts)
+        self._downloaded = {"raw": True, "products": has_products}
+        if report.failed or report.failed_products:
             text = f"{self.pretty_name}: {len(report.failed)} observations did not come\n{report}"
             if not report.done and not report.present and set(obs_ids) <= set(report.failed):
                 self._downloaded = None

@@ -62,15 +62,28 @@ class Request:
 
 @dataclass
 class Report:
-    """What became of the requests."""
+    """What became of the requests: ObsIDs fetched, already there, and missing with the reasons."""
 
     done: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_products: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{len(self.done)} fetched, {len(self.present)} already there, {len(self.failed)} missing"]
-        return "\n".join(lines + [f"  {obs_id}: {reason}" for obs_id, reason in self.failed.items()])
+        lines += [f"  {obs_id}: {reason}" for obs_id, reason in self.failed.items()]
+        if self.failed_products:
+            lines.append(f"{len(self.failed_products)} without the archive's products")
+            lines += [f"  {obs_id}: {reason}" for obs_id, reason in self.failed_products.items()]
+        return "\n".join(lines)
+
+    def _add(self, request: Request, reason: str | None) -> None:
+        if reason is None:
+            self.done.extend([request.obs_id] if request.part == "raw" else [])
+        elif request.part == "raw":
+            self.failed[request.obs_id] = reason
+        else:
+            self.failed_products[request.obs_id] = reason
 
 
 def fetch_all(
@@ -90,7 +103,7 @@ def fetch_all(
     waiting = []
     for request in requested:
         if store.has(request.obs_id, request.part, request.instruments):
-            report.present.append(request.obs_id)
+            report.present.extend([request.obs_id] if request.part == "raw" else [])
         else:
             waiting.append(request)
     if not waiting:
@@ -104,11 +117,7 @@ def fetch_all(
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 request = running.pop(future)
-                reason = future.result()
-                if reason:
-                    report.failed[request.obs_id] = reason
-                else:
-                    report.done.append(request.obs_id)
+                report._add(request, future.result())
             progress.note(f"{len(running)} observations to go, {len(report.failed)} failed")
     finally:
         stop.set()
@@ -116,6 +125,7 @@ def fetch_all(
         progress.close()
     report.done.sort()
     report.failed = dict(sorted(report.failed.items()))
+    report.failed_products = dict(sorted(report.failed_products.items()))
     return report
 
 

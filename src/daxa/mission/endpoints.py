@@ -15,6 +15,8 @@ ADDRESSES = {
     "heasarc_ftp": "https://heasarc.gsfc.nasa.gov/FTP",
     "s3": "https://nasa-heasarc.s3.amazonaws.com",
     "erass_dr1": "https://erosita.mpe.mpg.de/dr1/erodat/data/download",
+    "erass_tiles": "https://erosita.mpe.mpg.de/dr1/eSASS4DR1/eSASS4DR1_ProductsDescription/SKYMAPS_052022_MPE.fits",
+    "erosita_edr": "https://erosita.mpe.mpg.de/edr/eROSITAObservations/CalPvObs",
 }
 
 

@@ -492,13 +492,13 @@ class Selection:
         return mask, (obs, pos), (ra, dec)
 
     def _instrument_groups(self, info: pd.DataFrame, radii: dict[str, float]) -> list[tuple]:
-        chosen = {i: r for i, r in radii.items() if i in self.chosen_instruments}
+        if "instrument" in info.columns:
+            instrument = info["instrument"].to_numpy()
+            return [(np.flatnonzero(instrument == inst), radius) for inst, radius in radii.items()]
+        chosen = [radius for inst, radius in radii.items() if inst in self.chosen_instruments]
         if not chosen:
             raise ValueError(f"search_distance: has none of {', '.join(self.chosen_instruments)}")
-        if "instrument" not in info.columns:
-            return [(np.arange(len(info)), max(chosen.values()))]
-        instrument = info["instrument"].to_numpy()
-        return [(np.flatnonzero(instrument == inst), radius) for inst, radius in chosen.items()]
+        return [(np.arange(len(info)), max(chosen))]
 
     def _pairs_frame(self, obs: np.ndarray, pos: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> pd.DataFrame:
         keep = self.filter_array[obs]

@@ -150,13 +150,18 @@ class XMMPointed(BaseMission):
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
         if "proprietary_end_date" not in info.columns:
             info["proprietary_end_date"] = np.full(len(info), np.datetime64("NaT", "us"))
+        info = super()._adjust(info)
         if self._local is not None:
-            info["proprietary_usable"] = np.ones(len(info), bool)
-        else:
-            info["proprietary_usable"] = (
-                info["proprietary_end_date"] <= np.datetime64("now", "us")
-            ).to_numpy()
+            info["proprietary_usable"] = True
         return info
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return ("raw", "products")
+
+    @property
+    def has_products(self) -> bool:
+        return self._local is None
 
     # -- raw data ---------------------------------------------------------------------------
 

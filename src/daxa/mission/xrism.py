@@ -1,0 +1,58 @@
+"""XRISM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from daxa.mission.catalogue import TapTable
+from daxa.mission.heasarc import HeasarcMission, Product, positive
+
+
+class XRISMPointed(HeasarcMission):
+    """Pointed XRISM observations."""
+
+    name = "xrism_pointed"
+    pretty_name = "XRISM Pointed"
+    id_regex = r"^[0-9]{9}$"
+    instruments = ("RESOLVE", "XTEND")
+    default_instruments = ("RESOLVE", "XTEND")
+    table = TapTable(
+        "heasarc_tap",
+        "xrismmastr",
+        columns={
+            "ObsID": "obsid",
+            "ra": "ra",
+            "dec": "dec",
+            "start": ("time", "start_time"),
+            "duration": ("exposure", "rsl_exposure", "xtd_exposure"),
+        },
+        optional={
+            "end": ("end_time", "stop_time"),
+            "proprietary_end_date": "public_date",
+            "target": "name",
+        },
+        id_width=9,
+    )
+    inst_files = {"RESOLVE": r"^resolve/", "XTEND": r"^xtend/"}
+    product_files = r"^(resolve|xtend)/(event_cl|products)/"
+    products = (
+        Product("event list", r"^resolve/event_cl/xa\d{9}rsl_p0px[1-4]\w*_cl\.evt$", ("RESOLVE",)),
+        Product("event list", r"^xtend/event_cl/xa\d{9}xtd_p0\w*_cl\.evt$", ("XTEND",)),
+        Product("image", r"^resolve/products/xa\d{9}rsl_\w*\.img$", ("RESOLVE",), (1.7, 12.0)),
+        Product("image", r"^xtend/products/xa\d{9}xtd_\w*\.img$", ("XTEND",), (0.4, 20.0)),
+    )
+
+    @property
+    def fov(self) -> Any:
+        from astropy.units import Quantity
+
+        return {"XTEND": Quantity(19, "arcmin"), "RESOLVE": Quantity(1.5, "arcmin")}
+
+    def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        frame["science_usable"] = positive(frame, ["duration"])
+        return frame
+
+    def _folders(self, row: Any) -> list[tuple[str, str]]:
+        return [(f"xrism/data/obs/{row.ObsID[0]}/{row.ObsID}", "")]
