@@ -218,14 +218,17 @@ def simulate(
         float | None, typer.Option(help="Exposure time of each observation [s], instead of the size's own.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same one gives the same files.")] = 907,
-    sky: Annotated[str, typer.Option(help="Field to look at: a907 or blank.")] = "a907",
+    sky: Annotated[str, typer.Option(help="Field: cluster (like Abell 907) or pulsar.")] = "cluster",
 ) -> None:
     """Simulate three XMM-Newton observations: raw files, calibration files and the truth."""
     if size not in ("demo", "small"):
         raise typer.BadParameter(f"--size: expected demo or small, got {size!r}")
     from daxa.simulate import simulate_set
 
-    made = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
+    try:
+        made = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
     for obs in made.obs_ids:
         typer.echo(f"{obs}  raw files {made.odf(obs)}")
     typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
