@@ -289,7 +289,7 @@ def _read_ccd(
         amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], split.n_pixels)
     smeared = rng.random(n) < oot_fraction
     column = np.rint(x).astype(int)
-    row = np.where(smeared, rng.integers(1, 601, n), np.rint(y)).astype(int)
+    row = np.where(smeared, rng.integers(1, 601, n), np.clip(np.rint(y), 1, 600)).astype(int)
     event = split.event[alive[split.event]]
     take = alive[split.event]
     deposits.add(
@@ -368,7 +368,8 @@ def _read_ccd(
         "OFFSET": np.concatenate([column_offset, row_offset]),
         "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
     }
-    kept = {"NPIXELS": split.n_pixels, "OOT": smeared, "KEPT": alive & sent[frame]}
+    reaches = ~masked[np.clip(column, 1, 600) - 1, row - 1]
+    kept = {"NPIXELS": split.n_pixels, "OOT": smeared, "KEPT": alive & reaches & sent[frame]}
     one = CcdData(table, window, offsets, truth=truth)
     return one, counters, kept
 

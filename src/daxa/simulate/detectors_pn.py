@@ -150,9 +150,11 @@ def observe_pn(
         one.truth |= {
             "n_frames": int(sent.sum()),
             "frame_time_s": period,
+            "frame_time_tt_s": float(clock.tt(begin + n_frames * period) - clock.tt(begin)) / n_frames,
             "integration_s": mode.integration_s,
-            "start_s": float(clock.tt(begin)),
-            "stop_s": float(clock.tt(begin + n_frames * period)),
+            # A frame stands for a whole cycle around the middle of its integration.
+            "start_s": float(clock.tt(begin - mode.readout_s / 2)),
+            "stop_s": float(clock.tt(begin - mode.readout_s / 2 + n_frames * period)),
         }
     auxiliary = [
         _frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng),

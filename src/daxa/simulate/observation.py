@@ -269,7 +269,12 @@ def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorD
 def source_table(
     description: Description, sky: SkyModel, observed: Sequence[DetectorData]
 ) -> list[dict[str, Any]]:
-    """Expected and recorded counts of each source in each exposure."""
+    """Expected and recorded counts of each source in each exposure.
+
+    ``expected_hits`` and ``hits`` count photons on the chips while frames were taken, ``recorded`` those
+    that no bad pixel, particle or gap took away; ``clear`` is the part of the 15 arcsec around the source
+    that lies on good pixels of one chip.
+    """
     p, rows = description.pointing, []
     rates: dict[tuple[str, str], Any] = {}
     for data in observed:
@@ -286,6 +291,10 @@ def source_table(
             data.photons["SOURCE"][kept & (data.photons["SOURCE"] >= 0)], minlength=len(sky.names)
         )
         duration = data.stop_s - data.start_s
+        seen = data.photons["FRAME"] >= 0
+        hits = np.bincount(
+            data.photons["SOURCE"][seen & (data.photons["SOURCE"] >= 0)], minlength=len(sky.names)
+        )
         for number, rate in enumerate(rates[kind]):
             expected = rate["vignetted"] * rate["on_chip"] * duration
             rows.append(
@@ -294,11 +303,30 @@ def source_table(
                     "exp_id": e.exp_id,
                     "number": number,
                     **rate,
+                    "clear": _clear_fraction(CAMERAS[e.instrument], rate, p),
                     "expected_hits": expected,
+                    "hits": int(hits[number]),
                     "recorded": int(counts[number]),
                 }
             )
     return rows
+
+
+def _clear_fraction(
+    camera: Camera, rate: Mapping[str, Any], p: Pointing, radius_arcsec: float = 15.0
+) -> float:
+    pointing = p.ra_deg, p.dec_deg, p.pa_deg
+    x0, y0 = camera.sky_to_det(rate["ra_deg"], rate["dec_deg"], *pointing, p.start_s)
+    dx, dy = np.meshgrid(*[np.linspace(-radius_arcsec, radius_arcsec, 61) / 0.05] * 2)
+    inside = np.hypot(dx, dy) <= radius_arcsec / 0.05
+    detx, dety = x0 + dx[inside], y0 + dy[inside]
+    ccd, rawx, rawy = camera.det_to_raw(detx, dety)
+    home = int(camera.det_to_raw(x0, y0)[0])
+    good = (ccd == home) & camera.in_fov(detx, dety)
+    if home:
+        bad = camera.bad_pixel_mask(home)
+        good[good] = ~bad[np.rint(rawx[good]).astype(int) - 1, np.rint(rawy[good]).astype(int) - 1]
+    return float(good.mean()) if home else 0.0
 
 
 def _write_truth(

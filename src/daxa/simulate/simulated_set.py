@@ -22,10 +22,11 @@ SIZES = {"demo": (7200.0, 0.3, 0.03), "small": (2400.0, 0.3, 0.02), "real": (200
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
 #: ObsID, offset of the pointing [arcmin east, north], position angle [deg], start in the revolution [s].
+#: Chosen so that no point source falls within 20 arcsec of the edge of a chip in any camera.
 _OBSERVATIONS = (
-    ("0800010101", 0.7, -0.4, 131.2, 8_000.0),
-    ("0800010201", -0.9, 0.5, 138.7, 58_000.0),
-    ("0800010301", 0.2, 1.1, 305.4, 108_000.0),
+    ("0800010101", 0.2, -1.4, 150.75, 8_000.0),
+    ("0800010201", -0.2, 0.4, 330.125, 58_000.0),
+    ("0800010301", 0.6, 1.6, 303.125, 108_000.0),
 )
 
 

@@ -62,14 +62,15 @@ NABOVE 1I COUNTS
 GATTIFLG 1B
 FIFOOVF 1B
 """)
-#: Row and column offsets used on board, one row per CCD line (AXIS 0: column, 1: row).
+#: Row and column offsets used on board, one row per CCD line (AXIS 0: column, 1: row). INDEX counts
+#: telemetry pixels from 0, underscan included.
 MOS_OFFSETS = columns("""
 AXIS 1B
 INDEX 1I PIXEL
 OFFSET 1I CHANNEL
 VARIANCE 1E CHANNEL
 """)
-#: Bright pixels masked on board.
+#: Bright pixels masked on board; RAWX, RAWY as in the calibration, from 1.
 MOS_BRIGHT_PIXELS = columns("""
 CCDID 1B
 CCDNODE 1B
