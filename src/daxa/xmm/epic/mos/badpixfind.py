@@ -15,6 +15,8 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 #: The rest of a line agrees with its surroundings if this probable.
 _COMPATIBLE = 0.1
+#: Pixels count in the sums of lines up to that many standard deviations above the mean.
+_CLIP_SIGMA = 5.0
 
 
 @dataclass
@@ -228,6 +230,9 @@ def _lines(
         dark, bright, n_dark, n_bright = _lines(counts.T, good.T, 0, search)
         return dark.T, bright.T, n_dark, n_bright
     masked = np.where(good, counts, 0.0)
+    # A line is bad along its length; a source on it must not decide, nor hide its neighbours.
+    mean = masked.sum() / max(good.sum(), 1)
+    masked = np.minimum(masked, mean + _CLIP_SIGMA * np.sqrt(mean) + 1.0)
     on, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
     half = search.half_width_1d
     usable = area > 0

@@ -288,6 +288,16 @@ def to_channel(values: npt.ArrayLike, null: int = -32768) -> npt.NDArray[np.int1
     return np.where(fits, values, null).astype(np.int16)
 
 
+def beside(image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels left, right, above or below a marked one."""
+    near = np.zeros_like(image)
+    near[1:] |= image[:-1]
+    near[:-1] |= image[1:]
+    near[:, 1:] |= image[:, :-1]
+    near[:, :-1] |= image[:, 1:]
+    return near
+
+
 def flag_neighbours(
     events: Events,
     badpix: Mapping[str, npt.NDArray[np.bool_]],
@@ -322,11 +332,7 @@ def flag_neighbours(
         image = badpix[name]
         if not image.any():
             continue
-        near = np.zeros_like(image)
-        near[1:] |= image[:-1]
-        near[:-1] |= image[1:]
-        near[:, 1:] |= image[:, :-1]
-        near[:, :-1] |= image[:, 1:]
+        near = beside(image)
         inside = (x >= 1) & (x <= nx) & (y >= 1) & (y <= ny)
         events.flag[inside & at_pixels(near, x, y)] |= bit
 

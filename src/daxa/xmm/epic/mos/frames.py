@@ -256,9 +256,6 @@ def build_frames(
         table[name] = np.zeros(span, np.int64)
         table[name][at] = np.asarray(values)
     end = np.interp(np.arange(span), at, phase + number * length)
-    missing = int((flag & FrameFlag.MISSING != 0).sum())
-    if missing:
-        warn("missingFrames", f"{missing} missing frame(s) inserted")
     if shift[-1]:
         warn("framesRenumbered", f"times show that {int(shift[-1])} frame number(s) were lost")
     frames = Frames(

@@ -274,6 +274,8 @@ def _frames(
         warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
     )
     say.info("emframes", f" Create frame table with {len(made):12d}  rows")
+    missing = int((made.flag & frames.FrameFlag.MISSING != 0).sum())
+    say.info("emframes", f" {missing:12d}  missing frames inserted")
     say.info("emframes", f" Observing mode was {camera.submode}")
     say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
     say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
@@ -466,13 +468,22 @@ def project(
     return image.reshape(ny, nx)
 
 
-def search_bad_pixels(camera: Camera, ccd: Ccd, use: npt.NDArray[np.bool_], **changes: Any) -> None:
-    """Search the first pass's events for bad pixels and add them to the CCD's list."""
+def search_bad_pixels(
+    camera: Camera, ccd: Ccd, use: npt.NDArray[np.bool_], *, low_energy: bool = False, **changes: Any
+) -> None:
+    """Search the first pass's events for bad pixels and add them to the CCD's list.
+
+    At low energies pixels next to dead ones are left out: they hold the remains of events whose other
+    pixels are dead.
+    """
     image = project(ccd, ccd.first, use, camera.library)
     x0, x1, y0, y1 = ccd.limits
     good = np.zeros(image.shape, bool)
     good[y0 - 1 : y1, x0 - 1 : x1] = True
     good &= ~ccd.pixels.bad
+    if low_energy:
+        blind = (ccd.pixels.kind == bp.DEAD) | (ccd.pixels.origin == bp.ONBOARD)
+        good &= ~energy.beside(blind)
     found = find(image, good, replace(camera.options.search, **changes))
     for number, (bright, dark_c, bright_c, dark_r, bright_r, dark) in enumerate(found.passes, start=1):
         for text in (
@@ -694,5 +705,5 @@ def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
         if opts.low_energy_search:
             # The search uses amplitudes: the energy limit is turned into one.
             limit = (opts.low_energy_ev - ccd.coefficients[0, 0]) / ccd.coefficients[0, 1]
-            search_bad_pixels(camera, ccd, calm & (ccd.pha < limit))
+            search_bad_pixels(camera, ccd, calm & (ccd.pha < limit), low_energy=True)
     return curve
