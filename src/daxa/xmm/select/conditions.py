@@ -98,20 +98,20 @@ def _convert(node: Node, negated: bool) -> tuple[Alternatives, bool]:
 
 
 def _product(parts: Sequence[tuple[Alternatives, bool]]) -> tuple[Alternatives, bool]:
-    result: Alternatives = [[]]
+    result: list[tuple[list[Condition], bool]] = [([], False)]
     complete = True
     for alternatives_, whole in parts:
         complete &= whole
         if len(result) * len(alternatives_) > _MOST:
             complete = False
             continue
-        result = [_both(a, b) for a in result for b in alternatives_]
-    return result, complete
+        result = [_both(a, b, merged) for a, merged in result for b in alternatives_]
+    # Joining filters of one axis puts axes into alphabetical order, as it does in SAS.
+    return [sorted(c, key=lambda c: c.axis) if merged else c for c, merged in result], complete
 
 
-def _both(a: list[Condition], b: list[Condition]) -> list[Condition]:
+def _both(a: list[Condition], b: list[Condition], merged: bool) -> tuple[list[Condition], bool]:
     out = list(a)
-    merged = False
     for condition in b:
         same = [i for i, c in enumerate(out) if c.key == condition.key]
         joined = _intersect(out[same[0]], condition) if same else None
@@ -120,7 +120,7 @@ def _both(a: list[Condition], b: list[Condition]) -> list[Condition]:
         else:
             out[same[0]] = joined
             merged = True
-    return sorted(out, key=lambda c: c.axis) if merged else out
+    return out, merged
 
 
 def _intersect(a: Condition, b: Condition) -> Condition | None:

@@ -159,6 +159,14 @@ class Restriction:
         self.gti = self.subspace.ccd_gti()
         before = self.old.ccd_gti()
         self.changed = {c for c, g in self.gti.items() if g != before.get(c)}
+        # Good times that this selection leaves alone keep the value in the header, which may count frames
+        # that were lost.
+        self.ontime = {
+            ccd: float(source.header.get(f"ONTIME{ccd:02d}", gti.total))
+            if ccd not in self.changed
+            else gti.total
+            for ccd, gti in self.gti.items()
+        }
         self.live: dict[int, float] = {}
         self.exposures = ccd_tables(source.hdus, "EXPOSU")
         for ccd, gti in self.gti.items():
@@ -326,7 +334,7 @@ def _filtered(
     elif p.writedss:
         restriction.subspace.write(header)
         if p.updateexposure:
-            for key, card in exposure_keywords(header, restriction.gti, restriction.live).items():
+            for key, card in exposure_keywords(header, restriction.ontime, restriction.live).items():
                 header[key] = card
     if flag is None and outputs.slctexpr:
         header["SLCTEXPR"] = (outputs.slctexpr, "Filtering expression used by evselect")

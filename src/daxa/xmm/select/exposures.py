@@ -56,7 +56,7 @@ def ccd_tables(hdus: fits.HDUList, stem: str) -> dict[int, int]:
 
 
 def exposure_keywords(
-    header: Mapping[str, Any], gti: Mapping[int, GTI], live: Mapping[int, float]
+    header: Mapping[str, Any], ontime: Mapping[int, float], live: Mapping[int, float]
 ) -> dict[str, tuple[float, str]]:
     """ONTIMEnn, LIVETInn, ONTIME and LIVETIME after a selection.
 
@@ -64,18 +64,18 @@ def exposure_keywords(
     are those of the CCD with the longest good time.
     """
     cards: dict[str, tuple[float, str]] = {}
-    for ccd in sorted(gti):
-        cards[f"ONTIME{ccd:02d}"] = (gti[ccd].total, "Sum of GTIs for a particular CCD")
+    for ccd in sorted(ontime):
+        cards[f"ONTIME{ccd:02d}"] = (ontime[ccd], "Sum of GTIs for a particular CCD")
         if ccd in live:
             cards[f"LIVETI{ccd:02d}"] = (live[ccd], "Live time for a particular CCD")
-    if gti:
+    if ontime:
         was = header.get("LIVETIME")
-        same = [c for c in sorted(gti) if was is not None and header.get(f"LIVETI{c:02d}") == was]
+        same = [c for c in sorted(ontime) if was is not None and header.get(f"LIVETI{c:02d}") == was]
         if not same:
             was = header.get("ONTIME")
-            same = [c for c in sorted(gti) if was is not None and header.get(f"ONTIME{c:02d}") == was]
-        prime = same[0] if same else max(sorted(gti), key=lambda c: gti[c].total)
-        cards["ONTIME"] = (gti[prime].total, f"[s] Sum of GTIs of CCD {prime}")
+            same = [c for c in sorted(ontime) if was is not None and header.get(f"ONTIME{c:02d}") == was]
+        prime = same[0] if same else max(sorted(ontime), key=lambda c: ontime[c])
+        cards["ONTIME"] = (ontime[prime], f"[s] Sum of GTIs of CCD {prime}")
         if prime in live:
             cards["LIVETIME"] = (live[prime], f"[s] Live time of CCD {prime}")
     return cards

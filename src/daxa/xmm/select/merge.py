@@ -362,7 +362,7 @@ def _merge_events(
         if _overlap(sources):
             ctx.warn("overlap", "the exposures overlap in time: ONTIME and LIVETIME are those of the first")
         else:
-            for key, card in exposure_keywords(header, gti, live).items():
+            for key, card in exposure_keywords(header, {c: g.total for c, g in gti.items()}, live).items():
                 header[key] = card
     else:
         ctx.warn("differentInstruments", "frames and good times of the second file are not merged")

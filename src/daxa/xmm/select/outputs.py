@@ -343,7 +343,7 @@ class Outputs:
         if p.writedss:
             cards += self.restriction.subspace.cards()
             if p.updateexposure:
-                ontime = {c: g.total for c, g in sorted(self.restriction.gti.items())}
+                ontime = dict(sorted(self.restriction.ontime.items()))
                 cards += [
                     (f"ONTIME{c:02d}", t, "Sum of GTIs for a particular CCD") for c, t in ontime.items()
                 ]

@@ -234,7 +234,7 @@ class Region:
         def form(size: int) -> str:
             return "E" if size == 1 else f"{size}E"
 
-        names = [("!" if s.exclude else "") + s.name.upper() for _, s, _ in rows]
+        names = [(("!" if s.exclude else "") + s.name.upper()).ljust(16) for _, s, _ in rows]
         columns = [
             fits.Column("SHAPE", "16A", array=np.array(names, "S16")),
             fits.Column("X", form(size_x), array=padded(0, size_x)),
