@@ -13,6 +13,7 @@ from daxa.xmm.epic.pn.frames import (
     fill_frames,
     frame_clock,
     good_times,
+    missing_records,
     out_of_order,
     reject_mips,
     silent_gaps,
@@ -99,12 +100,35 @@ def test_filled_frames_hold_every_cycle_but_the_lost_ones(ahead, data):
     assert np.count_nonzero(table.gap) == np.count_nonzero(lost & (np.array(ahead) > 1))
 
 
+def test_empty_frames_at_the_ends():
+    table = fill_frames([0, 3], [False], before=2, after=1)
+    assert list(table.cycle) == [-2, -1, 0, 1, 2, 3, 4]
+    assert list(table.listed) == [2, 5]
+    assert not table.gap.any()
+
+
 def test_long_silence_is_a_gap_and_short_ones_are_empty_frames():
     rng = np.random.default_rng(6)
     cycle = occupied(rng, 10_000, 0.5)
     assert not silent_gaps(cycle).any()
     late = np.where(cycle > 5000, cycle + 400, cycle)
     assert np.count_nonzero(silent_gaps(late)) == 1
+
+
+def test_short_gap_beside_a_missing_record_is_lost():
+    rng = np.random.default_rng(7)
+    cycle = occupied(rng, 4000, 0.5)
+    record = np.arange(0, 4000, 20)
+    late = cycle[(cycle < 2005) | (cycle >= 2031)]
+    assert not missing_records(cycle, record, 20).any()
+    kept = record[(record + 20 <= 2005) | (record >= 2031)]
+    missing = missing_records(late, kept, 20)
+    lost = silent_gaps(late, missing)
+    assert np.count_nonzero(lost) == 1
+    i = int(np.flatnonzero(lost)[0])
+    assert late[i] < 2005
+    assert late[i + 1] >= 2031
+    assert not silent_gaps(late).any()
 
 
 def test_good_times_break_at_bad_frames_and_gaps():

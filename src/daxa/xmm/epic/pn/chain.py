@@ -251,8 +251,8 @@ def _write(
     }
     primary = exposure.keywords()
     ra, dec, pa = AttHk.read(ctx.path(request.attitude)).median
-    primary["RA_PNT"] = (ra, "[deg] Actual (mean) pointing RA of the optical axis")
-    primary["DEC_PNT"] = (dec, "[deg] Actual (mean) pointing DEC of the optical axis")
+    primary["RA_PNT"] = (ra, "[deg] pointing, right ascension")
+    primary["DEC_PNT"] = (dec, "[deg] pointing, declination")
     primary["PA_PNT"] = (pa, "[deg] Actual (mean) position angle of the pointing")
     primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
     primary.update(_source_position(primary, sky, pa))

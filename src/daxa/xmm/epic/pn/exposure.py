@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,7 @@ class PnExposure:
     files: dict[int, OdfFile]
     cal: Calibration
     warn: Warn
+    _sent: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -313,6 +314,28 @@ class PnExposure:
             "coarse": coarse,
             "stamp_s": stamp,
         }
+
+    def sent_cycles(self, quadrant: int) -> npt.NDArray[np.int64]:
+        """CYCLE of all frames that any CCD of a quadrant has listed, increasing."""
+        if quadrant not in self._sent:
+            order, begin = self._frame_rows
+            rows = order[begin[4 * quadrant] : begin[4 * quadrant + 4]]
+            self._sent[quadrant] = np.unique(self.auxiliary[0]["CYCLE"][rows].astype(np.int64))
+        return self._sent[quadrant]
+
+    @cached_property
+    def last_cycle(self) -> int:
+        """CYCLE of the last frame that any CCD has listed."""
+        return int(self.auxiliary[0]["CYCLE"].max())
+
+    def records(self, quadrant: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """CYCLE and NDISCLIN of the counter records of a quadrant, in order; empty if there are none."""
+        counters = self.auxiliary[1]
+        if counters is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        mine = np.flatnonzero(counters["QUADRANT"] == quadrant)
+        cycle, first = np.unique(counters["CYCLE"][mine].astype(np.int64), return_index=True)
+        return cycle, unsigned(counters["NDISCLIN"][mine[first]])
 
     @cached_property
     def wrap_s(self) -> float:

@@ -20,6 +20,8 @@ N_COLUMNS = 64
 _MIPS_PER_FRAME = 5
 #: Chance of a false alarm that lets a silent gap count as lost telemetry rather than as empty frames.
 _SILENCE = 1e-9
+#: The same beside a counter record that did not arrive.
+_SHORT_SILENCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,8 @@ class FrameTable:
     gap: npt.NDArray[np.bool_]
 
 
-def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike) -> FrameTable:
-    """Put the empty frames between the listed ones.
+def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike, before: int = 0, after: int = 0) -> FrameTable:
+    """Put the empty frames between the listed ones, and ahead of the first and behind the last.
 
     Parameters
     ----------
@@ -184,6 +186,8 @@ def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike) -> FrameTable:
         Frame periods since the first listed frame, increasing.
     lost
         Per pair of neighbours: whether the frames between them were lost, not empty.
+    before, after
+        Empty frames at either end.
     """
     cycle, lost = np.asarray(cycle, np.int64), np.asarray(lost, bool)
     if not len(cycle):
@@ -196,12 +200,24 @@ def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike) -> FrameTable:
     rows = cycle[owner] + np.arange(len(anchor)) - listed[owner]
     gap = np.zeros(len(rows), bool)
     gap[listed[1:][lost & (np.diff(cycle) > 1)]] = True
-    return FrameTable(rows, listed, gap)
+    rows = np.concatenate([rows[0] + np.arange(-before, 0), rows, rows[-1] + np.arange(1, after + 1)])
+    gap = np.concatenate([np.zeros(before, bool), gap, np.zeros(after, bool)])
+    return FrameTable(rows, listed + before, gap)
 
 
-def silent_gaps(cycle: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Gaps too long to be a run of empty frames at the rate of the exposure.
+def silent_gaps(cycle: npt.ArrayLike, missing: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
+    """Gaps between listed frames that are too long to be a run of empty frames at the rate of the exposure.
 
+    Parameters
+    ----------
+    cycle
+        Frame periods of frames known to have been sent, increasing.
+    missing
+        Per pair of neighbours: whether a counter record between them is missing, which makes lost telemetry
+        likely beforehand.
+
+    Notes
+    -----
     With a share p of frames occupied, n empty ones in a row have the probability (1 - p)^n.
     """
     cycle = np.asarray(cycle, np.int64)
@@ -212,7 +228,32 @@ def silent_gaps(cycle: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     short = ahead[ahead <= 20 * np.median(ahead)]
     occupied = min(len(short) / short.sum(), 1 - 1e-3)
     longest = np.log(_SILENCE / len(cycle)) / np.log1p(-occupied)
-    return ahead > max(longest, 3)
+    silent = ahead > max(longest, 3)
+    if missing is not None:
+        silent |= missing & (ahead > max(np.log(_SHORT_SILENCE) / np.log1p(-occupied), 3))
+    return silent
+
+
+def missing_records(cycle: npt.ArrayLike, record_cycle: npt.ArrayLike, period: int) -> npt.NDArray[np.bool_]:
+    """Pairs of neighbouring frames between which a counter record is missing.
+
+    Parameters
+    ----------
+    cycle
+        CYCLE of frames, increasing.
+    record_cycle
+        CYCLE of the records, increasing.
+    period
+        Cycles that a record covers.
+    """
+    cycle, record = np.asarray(cycle, np.int64), np.asarray(record_cycle, np.int64)
+    holes = np.diff(record) > period
+    # The frames on either side of the middle of the hole are the ones that the lost telemetry lies between.
+    middle = (record[:-1][holes] + period + record[1:][holes]) // 2
+    pair = np.searchsorted(cycle, middle, side="right") - 1
+    missing = np.zeros(max(len(cycle) - 1, 0), bool)
+    missing[pair[(pair >= 0) & (pair < len(missing))]] = True
+    return missing
 
 
 def counter_record(

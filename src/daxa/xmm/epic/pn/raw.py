@@ -33,12 +33,14 @@ from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, read_window
 from daxa.xmm.epic.pn.frames import (
     N_COLUMNS,
+    FrameClock,
     FrameTable,
     counter_record,
     discarded_fraction,
     fill_frames,
     frame_clock,
     good_times,
+    missing_records,
     out_of_order,
     reject_mips,
     silent_gaps,
@@ -46,7 +48,7 @@ from daxa.xmm.epic.pn.frames import (
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns, pixel_key
 from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import PN_EVENTS, unsigned
+from daxa.xmm.odf.layout import PN_EVENTS
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -206,9 +208,10 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
     reset = exposure.reset_time_s(float(clock.stamp_s[first_valid]))
     stamp_listed = exposure.time_correlation.obt_to_tt(clock.stamp_s + reset)
 
-    live = _discarded_on_board(exposure, quadrant, listed["CYCLE"], clock.cycle, options)
-    frames, fraction = live
+    frames = _all_frames(exposure, quadrant, listed, clock)
+    fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options)
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
+    stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
     time = stamp - timing.delay_s[ccd_id]
     good = np.ones(len(time), bool)
     good[frames.listed[~clock.valid]] = False
@@ -339,49 +342,57 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
     )
 
 
+def _all_frames(
+    exposure: PnExposure, quadrant: int, listed: Mapping[str, npt.NDArray[Any]], clock: FrameClock
+) -> FrameTable:
+    """All frames of a CCD: listed, empty, and not those lost in the telemetry.
+
+    Where CYCLE counts frames, the three CCDs of the quadrant and its counter records tell together which
+    frames were sent; else the CCD's own frames must do.
+    """
+    counts = np.array_equal(np.diff(listed["CYCLE"]), np.diff(clock.cycle))
+    if not counts:
+        return fill_frames(clock.cycle, silent_gaps(clock.cycle))
+    zero = int(listed["CYCLE"][0] - clock.cycle[0])
+    sent = exposure.sent_cycles(quadrant) - zero
+    record = exposure.records(quadrant)[0] - zero
+    missing, before, after = None, 0, 0
+    if len(record) > 1:
+        period = int(np.median(np.diff(record)))
+        missing = missing_records(sent, record, period)
+        # Other CCDs show that the last, unfinished record was read out.
+        end = max(record[-1] + period - 1, min(exposure.last_cycle - zero, record[-1] + 2 * period - 1))
+        before = max(int(clock.cycle[0] - record[0]), 0)
+        after = max(int(end - clock.cycle[-1]), 0)
+    lost = np.flatnonzero(silent_gaps(sent, missing))
+    inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
+    edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
+    known = np.union1d(clock.cycle, edges)
+    table = fill_frames(known, np.isin(known[:-1], edges[0]), before, after)
+    return FrameTable(table.cycle, table.listed[np.searchsorted(known, clock.cycle)], table.gap)
+
+
 def _discarded_on_board(
     exposure: PnExposure,
     quadrant: int,
-    listed_cycle: npt.NDArray[np.int64],
-    clock_cycle: npt.NDArray[np.int64],
+    listed: Mapping[str, npt.NDArray[Any]],
+    clock: FrameClock,
+    table: FrameTable,
     options: RawOptions,
-) -> tuple[FrameTable, npt.NDArray[np.float64]]:
-    """All frames of a CCD and the share of their columns left by the rejection on board (FC1)."""
-    lost = silent_gaps(clock_cycle)
-    counters = exposure.auxiliary[1]
-    mine = np.flatnonzero(counters["QUADRANT"] == quadrant) if counters is not None else np.empty(0, int)
-    if counters is None or not len(mine):
-        if counters is not None:
-            exposure.warn("noAUX2forCCD", f"{counters.where}: no counters of quadrant {quadrant}")
-        table = fill_frames(clock_cycle, lost)
-        return table, np.ones(len(table.cycle))
-    record = counters["CYCLE"][mine].astype(np.int64)
-    order = np.argsort(record, kind="stable")
-    record, discarded = record[order], unsigned(counters["NDISCLIN"][mine[order]])
-
-    def look_up(table: FrameTable) -> tuple[npt.NDArray[np.int64], ...]:
-        cycle = np.floor(np.interp(table.cycle, clock_cycle, listed_cycle) + 1e-6).astype(np.int64)
-        return cycle, *counter_record(cycle, record)
-
-    table = fill_frames(clock_cycle, np.zeros(max(len(clock_cycle) - 1, 0), bool))
-    cycle, _, covered = look_up(table)
-    if covered[table.listed].mean() > 0.9:
-        # Empty frames whose counters are missing were not empty but not transmitted; after the last record
-        # there is nothing to tell.
-        absent = ~covered & (cycle >= record[0]) & (cycle < record[-1])
-        before = np.concatenate([[0], np.cumsum(absent)])
-        between = before[table.listed[1:]] - before[table.listed[:-1] + 1]
-        lost = lost | (between > 0)
-    else:
-        exposure.warn(
-            "noAUX2forCCD", f"{counters.where}: the counters do not cover the frames of quadrant {quadrant}"
-        )
-    table = fill_frames(clock_cycle, lost)
-    _, index, covered = look_up(table)
+) -> npt.NDArray[np.float64]:
+    """Per frame, the share of columns left by the rejection of particles on board (FC1)."""
+    record, discarded = exposure.records(quadrant)
+    if not len(record):
+        exposure.warn("noAUX2forCCD", f"no counters of lines discarded in quadrant {quadrant}")
+        return np.ones(len(table.cycle))
+    inside = np.clip(table.cycle, clock.cycle[0], clock.cycle[-1])
+    cycle = np.floor(np.interp(inside, clock.cycle, listed["CYCLE"]) + 1e-6).astype(np.int64)
+    index, covered = counter_record(cycle + table.cycle - inside, record)
+    if covered.mean() < 0.5:
+        exposure.warn("noAUX2forCCD", f"the counters do not cover the frames of quadrant {quadrant}")
     n_frames = int(exposure.hk(f"A{quadrant}_MAXFRC", options.anmaxfrc))
-    n_ccds = exposure.active_ccds(quadrant)
-    fraction = discarded_fraction(discarded, n_ccds, n_frames)
-    return table, np.where(covered, fraction[index], np.mean(fraction))
+    fraction = discarded_fraction(discarded, exposure.active_ccds(quadrant), n_frames)
+    return np.where(covered, fraction[index], np.mean(fraction))
 
 
 def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | None:
