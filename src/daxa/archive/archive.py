@@ -408,7 +408,10 @@ class Archive(ProcessViews):
                 handle.write("")
             except OSError:
                 raise DAXAError(f"the archive {self._name} is being processed by another process") from None
-            self.ledger.interrupt_all()
+            for mission, obs_id in self.ledger.interrupt_all():
+                # What was being published when the last process was killed.
+                for path in self.obs_folder(mission, obs_id).rglob(".*.part"):
+                    path.unlink()
             shutil.rmtree(self.layout.scratch, ignore_errors=True)
             try:
                 yield

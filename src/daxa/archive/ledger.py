@@ -251,9 +251,18 @@ class Ledger:
                 [(run.id, path, sha, size) for path, (sha, size) in run.outputs.items()],
             )
 
-    def interrupt_all(self) -> int:
-        """Mark runs that never ended as interrupted; only for the one process that may run jobs."""
-        return self._db.execute("UPDATE run SET status='interrupted' WHERE status='running'").rowcount
+    def interrupt_all(self) -> list[tuple[str, str]]:
+        """Mark runs that never ended as interrupted; only for the one process that may run jobs.
+
+        Returns
+        -------
+        list
+            (mission, ObsID) of their data.
+        """
+        where = "status='running'"
+        rows = self._db.execute(f"SELECT DISTINCT mission, obs_id FROM run WHERE {where}").fetchall()
+        self._db.execute(f"UPDATE run SET status='interrupted' WHERE {where}")
+        return [(r["mission"], r["obs_id"]) for r in rows]
 
     def latest(self, mission: str, process: str, ident: str) -> Run | None:
         """The last finished run of a process on a piece of data."""

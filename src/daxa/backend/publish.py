@@ -6,8 +6,12 @@ import contextlib
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Collection, Iterable
 from pathlib import Path
+
+#: End of the names that files have until they are published.
+PART = ".part"
 
 
 class PublishError(Exception):
@@ -48,14 +52,17 @@ def find_outputs(
 def _stage(source: Path, final: Path) -> Path:
     """Bring a file onto the file system of its destination, written out to the disk."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    part = final.with_name(f".{final.name}.part")
-    part.unlink(missing_ok=True)
+    part = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}{PART}")
     try:
-        os.link(source, part)
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
     except OSError:
-        shutil.copyfile(source, part)
-    with part.open("rb+") as handle:
-        os.fsync(handle.fileno())
+        part.unlink(missing_ok=True)
+        raise
     return part
 
 
@@ -86,20 +93,30 @@ def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -
     sums = {}
     try:
         for source, final in pairs:
-            if final in shared and final.exists():
-                sums[str(final)] = checksum(final)
-                continue
             try:
                 part = _stage(source, final)
+                staged.append((part, final))
+                sums[str(final)] = checksum(part)
             except OSError as failure:
-                final.with_name(f".{final.name}.part").unlink(missing_ok=True)
                 raise PublishError(f"cannot write {final}: {failure.strerror or failure}") from failure
-            staged.append((part, final))
-            sums[str(final)] = checksum(part)
         for part, final in staged:
-            os.replace(part, final)
+            if final in shared and not _first(part, final):
+                sums[str(final)] = checksum(final)
+            elif final not in shared:
+                os.replace(part, final)
     finally:
         for part, _ in staged:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
     return sums
+
+
+def _first(part: Path, final: Path) -> bool:
+    """Give a file its final name unless there is one already."""
+    try:
+        os.link(part, final)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links; two jobs may then replace each other's equal files
+        os.replace(part, final)
+    return True

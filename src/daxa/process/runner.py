@@ -272,27 +272,42 @@ class _Runner:
         return False
 
     def _check_something_to_do(self, missions: list[BaseMission]) -> None:
-        """Tell a caller whose step can do nothing why."""
+        """Tell a caller whose step can do nothing, or only a part, why."""
+        if len(self.steps) > 1:
+            return
         step, options = self.steps[0]
         nodes = [n for group in self.nodes.values() for n in group]
-        if len(self.steps) > 1 or any(self._satisfied(n) for n in nodes):
-            return
         for mission in missions:
-            instruments = [i for i in mission.chosen_instruments if i in step.instruments]
+            instruments: list[str | None] = [i for i in mission.chosen_instruments if i in step.instruments]
             if step.instruments and not instruments:
                 warnings.warn(
-                    f"{step.name}: none of {', '.join(step.instruments)} is chosen for {mission.pretty_name}; "
-                    "there is nothing to do",
+                    f"{step.name}: no {' or '.join(step.instruments)} chosen for {mission.pretty_name}: "
+                    "nothing to do",
                     stacklevel=5,
                 )
                 continue
-            wanted = list(dict.fromkeys(n for i in instruments or [None] for n in step.needs(i, options)))
-            missing = [n for n in wanted if not self.archive.ledger.has_run(mission.name, n)]
-            if missing:
+            unrun = {}
+            for inst in instruments or [None]:
+                needs = step.needs(inst, options)
+                missing = [n for n in needs if not self.archive.ledger.has_run(mission.name, n)]
+                if missing:
+                    unrun[inst] = missing
+                if missing and len(missing) < len(needs):
+                    raise NoDependencyProcessError(
+                        f"{step.name}: {' and '.join(missing)} must be run on {mission.name} first"
+                    )
+            names = list(dict.fromkeys(n for missing in unrun.values() for n in missing))
+            if unrun and len(unrun) == len(instruments or [None]):
                 raise NoDependencyProcessError(
-                    f"{step.name}: {' and '.join(missing)} must be run on {mission.name} first"
+                    f"{step.name}: {' and '.join(names)} must be run on {mission.name} first"
                 )
-            if wanted:
+            if unrun:
+                warnings.warn(
+                    f"{step.name}: {', '.join(map(str, unrun))} left out, as {' and '.join(names)} has not been run",
+                    stacklevel=5,
+                )
+            wanted = list(dict.fromkeys(n for i in instruments or [None] for n in step.needs(i, options)))
+            if wanted and not any(n.piece.mission is mission and self._satisfied(n) for n in nodes):
                 raise NoDependencyProcessError(
                     f"{step.name}: {' and '.join(wanted)} succeeded for none of the {mission.name} data"
                 )
