@@ -38,7 +38,12 @@ def mean_direction(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[float
     """Direction of the sum of unit vectors [deg]."""
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
-    return float(np.degrees(np.arctan2(y, x)) % 360), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    return _turn(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+
+
+def _turn(angle: float) -> float:
+    angle = float(angle) % 360
+    return 0.0 if angle == 360 else angle
 
 
 def separation(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
@@ -571,6 +576,6 @@ def statistics(values: npt.NDArray[np.float64], name: str) -> tuple[float, float
     if not values.size:
         return math.nan, math.nan
     if name.endswith(("RA", "PA")):
-        values = values[0] + (values - values[0] + 180) % 360 - 180
-        return float(values.mean() % 360), float(np.median(values) % 360)
+        values = values - 360 * np.rint((values - values[0]) / 360)
+        return _turn(values.mean()), _turn(np.median(values))
     return float(values.mean()), float(np.median(values))
