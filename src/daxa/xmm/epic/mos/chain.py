@@ -6,238 +6,19 @@ Sources: manuals of emchain and emproc; parameters and defaults from a real run'
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from daxa.xmm.epic.keywords import exposure_summary, merge_headers, observation_keywords
-from daxa.xmm.epic.mos.pipeline import REJECTION_FLAG, Camera, ExposureResult, Messages, Options, process
-from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
-from daxa.xmm.odf.layout import INSTRUMENTS, MOS_AUXILIARY
+from daxa.xmm.epic.mos.camera import REJECTION_FLAG, Options
+from daxa.xmm.epic.mos.driver import Run, run_all
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import INSTRUMENTS
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
-
-#: Constituents listed in the product's CALINDEX.
-_SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
-_NOT_YET = {"TIE": "FastUncompressed (timing)", "CTE": "FastCompressed (timing)", "RIE": "reduced imaging"}
-
-
-@dataclass
-class Run:
-    """One call of emchain or emproc."""
-
-    ctx: TaskContext
-    odf: Odf
-    cal: Calibration
-    options: Options
-    atthk: Path
-    ccds: list[int]
-    event_name: Callable[[str, str], str]
-    external_gti: GTI | None = None
-    stop_on_error: bool = False
-    tag_low_energy_noise: bool = False
-    make_flare_gti: bool = False
-    average_pointing: bool = False
-    attitude_tolerance_deg: float | None = None
-
-
-def _messages(ctx: TaskContext) -> Messages:
-    def info(task_name: str, text: str) -> None:
-        (replace(ctx, name=f"{ctx.name}::{task_name}") if task_name else ctx).info(text)
-
-    def warn(task_name: str, code: str, text: str) -> None:
-        name = ctx.name if task_name in ("", "emchain") else f"{ctx.name}::{task_name}"
-        replace(ctx, name=name).warn(code, text)
-
-    return Messages(info, warn)
-
-
-def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult | None:
-    """Process the imaging data of one exposure and write its event list.
-
-    Returns
-    -------
-    ExposureResult or None
-        None if the exposure has no imaging data.
-
-    Raises
-    ------
-    TaskError
-        Nothing of the exposure can be processed.
-    NotImplementedError
-        All of it is in a mode that the engine does not reduce.
-    """
-    from daxa.xmm.odf.times import TimeCorrelation, utc_to_tt
-    from daxa.xmm.sky.attitude import AttHk, Attitude
-    from daxa.xmm.sky.geometry import CameraGeometry
-
-    ctx, odf = run.ctx, run.odf
-    say = _messages(ctx)
-    ctx.info(f"Processing {exp_id}")
-    science = odf.science_files(instrument, exp_id)
-    if run.ccds:
-        science = [f for f in science if f.name.ccd in run.ccds]
-    files = [f for f in science if f.name.file_type == "IME"]
-    other = sorted({f.name.file_type for f in science} - {"IME"})
-    if not files:
-        modes = ", ".join(_NOT_YET.get(t, t) for t in other)
-        if other:
-            raise NotImplementedError(f"{ctx.name}: {instrument} {exp_id}: data in the mode {modes} only")
-        raise TaskError(
-            "MissingData", f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs"
-        )
-    for kind in other:
-        ccds = sorted({f.name.ccd for f in science if f.name.file_type == kind})
-        text = f"CCD {', '.join(map(str, ccds))} in the mode {_NOT_YET.get(kind, kind)} is not reduced"
-        ctx.warn("ModeNotSupported", f"{instrument} {exp_id}: {text}")
-    summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
-    submode = summary.mode or "UNDEFINED"
-    if submode == "UNDEFINED":
-        submode = _submode(run, instrument, exp_id)
-    start, stop = utc_to_tt(summary.start), utc_to_tt(summary.end)
-    correlation = TimeCorrelation.from_odf(odf, start, stop)
-    scope = INSTRUMENTS[instrument]
-    geometry = CameraGeometry.from_calibration(run.cal, scope, 0.5 * (start + stop))
-    atthk = AttHk.read(run.atthk)
-    pointing = atthk.mean if run.average_pointing else atthk.median
-    camera = Camera(
-        odf, instrument, exp_id, submode, run.cal, geometry, correlation, Attitude.from_odf(odf),
-        pointing, run.options, say, _external_gti(run, atthk),
-    )  # fmt: skip
-    auxiliary = odf.one(instrument, "AUX", exp_id=exp_id).read(1, MOS_AUXILIARY)
-    result = process(camera, files, auxiliary, stop_on_error=run.stop_on_error)
-    primary = merge_headers(
-        observation_keywords(
-            odf,
-            instrument,
-            exp_id,
-            data_mode="IMAGING",
-            submode=submode,
-            filter_name=summary.filter,
-            start_tt_s=result.start_s,
-            stop_tt_s=result.stop_s,
-            pointing=pointing,
-            correlation=correlation,
-            average=run.average_pointing,
-        ),
-        result.headers,
-        _noise_tags(camera, result) if run.tag_low_energy_noise else {},
-    )
-    _write(run, run.event_name(instrument, exp_id), instrument, primary, result, pointing)
-    if run.make_flare_gti:
-        _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, [result])
-    return result
-
-
-def _submode(run: Run, instrument: str, exp_id: str) -> str:
-    """Mode of an exposure that the summary calls undefined."""
-    from daxa.xmm.odf.modes import ReadoutWindow, mos_mode
-
-    types, windows, frame_time = {}, {}, None
-    for file in run.odf.science_files(instrument, exp_id):
-        try:
-            primary, header = file.headers()
-        except TaskError as error:
-            # Reported when its turn comes; the mode is that of the files that can be read.
-            run.ctx.warn(error.code, error.message)
-            continue
-        types[file.name.ccd] = file.name.file_type
-        windows[file.name.ccd] = ReadoutWindow.from_header({**dict(primary), **dict(header)})
-        if file.name.ccd == 1:
-            frame_time = header.get("FRMTIME")
-    table = run.cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
-    mode = mos_mode(types, windows, frame_time, table)
-    if mode is None:
-        run.ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
-    return mode or "UNDEFINED"
-
-
-def _external_gti(run: Run, atthk: Any) -> GTI | None:
-    """Good times from the user and from the attitude."""
-    gti = run.external_gti
-    if run.attitude_tolerance_deg is not None:
-        time, off = atthk.columns["TIME"], atthk.columns["DAHFPNT"]
-        step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-        good = np.nan_to_num(off, nan=np.inf) < run.attitude_tolerance_deg
-        attitude = GTI(time[good] - 0.5 * step, time[good] + 0.5 * step * (1 + 1e-9))
-        gti = attitude if gti is None else gti & attitude
-    return gti
-
-
-def _write(
-    run: Run,
-    name: str,
-    instrument: str,
-    primary: Mapping[str, Any],
-    result: ExposureResult,
-    pointing: tuple[float, float, float],
-) -> None:
-    from daxa.xmm.event.eventlist import write_event_list
-
-    header = dict(primary)
-    header["FILENAME"] = name
-    header["ORIGIN"] = "DAXA"
-    run.ctx.provenance(header)
-    with run.ctx.output(name) as part:
-        write_event_list(
-            part,
-            primary=header,
-            columns=result.columns,
-            ccds=result.ccds,
-            sky={"ra_deg": pointing[0], "dec_deg": pointing[1]},
-            calindex=run.cal.calindex_hdu(_SCOPES[instrument]),
-            prime_ccd=1,
-        )
-    run.ctx.info(f"{name}: {len(result.columns['TIME'])} of {result.n_raw} events, {len(result.ccds)} CCDs")
-
-
-def _noise_tags(camera: Camera, result: ExposureResult) -> dict[str, tuple[bool, str]]:
-    """LENOISnn of CCDs with strong noise at low energies (emtaglenoise)."""
-    try:
-        table = camera.table("SCREENTHRESH", "SCREEN_THRESH")
-    except TaskError as error:
-        camera.messages.warn("emtaglenoise", error.code, error.message)
-        return {}
-    c = result.columns
-    corner = camera.geometry.in_corner(c["DETX"], c["DETY"])
-    tags = {}
-    for ccd in sorted(n for n in result.ccds if n != 1 and n < 10):
-        pi = c["PI"][corner & (c["CCDNR"] == ccd)]
-        hard = int(((pi >= 2500) & (pi <= 5000)).sum())
-        soft = int(((pi >= 400) & (pi <= 800)).sum())
-        row = np.flatnonzero(table["CCD_ID"] == ccd)
-        if soft and len(row):
-            noisy = bool(hard / soft < float(table["BAD"][row[0]]))
-            tags[f"LENOIS{ccd:02d}"] = (noisy, f"hardness of the corners {hard / soft:.3f}")
-    return tags
-
-
-def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], results: list[ExposureResult]) -> None:
-    """Write the flare curve and its good times."""
-    from astropy.io import fits
-
-    from daxa.xmm.epic.mos.flares import CURVE_COLUMNS
-    from daxa.xmm.tables import make_table
-
-    curve = results[0].flares
-    head = {k: v for k, v in primary.items() if k not in ("FRMTIME",)} | TIME_KEYWORDS
-    first = fits.PrimaryHDU()
-    for key, value in head.items():
-        first.header[key] = value
-    run.ctx.provenance(first.header)
-    extra = {"TIMEDEL": (curve.bin_s, "[s] bin"), "FLCUTTHR": (run.options.flare_max_rate, "threshold")}
-    rate = make_table(CURVE_COLUMNS, curve.table(), "RATE", head | extra)
-    with run.ctx.output(f"{stem}TSR0000.FIT") as part:
-        fits.HDUList([first, rate]).writeto(part)
-    gti = curve.gti(run.options.flare_max_rate).to_hdu("STDGTI")
-    with run.ctx.output(f"{stem}GTI0000.FIT") as part:
-        fits.HDUList([first.copy(), gti]).writeto(part)
 
 
 def _attitude(ctx: TaskContext, odf: Odf, name: str, force: bool) -> Path:
@@ -261,22 +42,6 @@ def _calibration(ctx: TaskContext) -> Calibration:
     from daxa.xmm.ccf.calibration import Calibration
 
     return Calibration.from_environment(ctx.env, ctx.cwd)
-
-
-def _run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
-    """Process exposures; one that fails does not stop the others, but the task fails in the end."""
-    failures: list[Exception] = []
-    for instrument, exp_id in wanted:
-        try:
-            process_exposure(run, instrument, exp_id)
-        except (TaskError, NotImplementedError) as error:
-            if run.stop_on_error or len(wanted) == 1:
-                raise
-            code = error.code if isinstance(error, TaskError) else "ModeNotSupported"
-            run.ctx.warn(code, f"{instrument} {exp_id}: {error}")
-            failures.append(error)
-    if failures and len(failures) == len(wanted):
-        raise failures[0]
 
 
 def _select_exposures(
@@ -467,7 +232,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     )
     if not p.clobber:
         wanted = [w for w in wanted if not ctx.path(run.event_name(*w)).exists()]
-    _run_all(run, wanted)
+    run_all(run, wanted)
 
 
 def _refuse(task_name: str, p: Parameters, on: tuple[str, ...], off: tuple[str, ...]) -> None:
@@ -620,4 +385,4 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         _gti_file(ctx, p.gtiset) if p.withgtiset else None,
         average_pointing=p.referencepointing == "mean",
     )
-    _run_all(run, wanted)
+    run_all(run, wanted)

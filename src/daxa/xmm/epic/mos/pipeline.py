@@ -7,154 +7,32 @@ pixels known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import MOS_MODE_IDS
 from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos import energy, events, frames
-from daxa.xmm.epic.mos.badpixfind import Search, find
+from daxa.xmm.epic.mos import energy, events
+from daxa.xmm.epic.mos.badpixfind import find
+from daxa.xmm.epic.mos.camera import REJECTION_FLAG, Camera, Ccd
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.flares import FlareCurve, flare_curve
-from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, N_PATTERNS, PatternLibrary
-from daxa.xmm.event.eventlist import UNIT_ARCSEC, CcdExposure
+from daxa.xmm.epic.mos.patterns import PatternLibrary
+from daxa.xmm.epic.mos.reading import open_ccd
+from daxa.xmm.event.eventlist import CcdExposure
 from daxa.xmm.event.flags import MosFlag
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS, MOS_IMAGING, MOS_OFFSETS
-from daxa.xmm.odf.modes import ReadoutWindow
-from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
-from daxa.xmm.odf.times import TimeCorrelation, utc_to_tt
+from daxa.xmm.odf.odf import OdfFile, OdfTable
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError
 
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.sky.attitude import Attitude
-    from daxa.xmm.sky.geometry import CameraGeometry
-
-#: Bits that disqualify an event for the bad-pixel search and, by default, for the event list.
-REJECTION_FLAG = 0x762AA000
 _POSITION, _TIME, _ENERGY = 1, 2, 3
-_COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 _DAY_S = 86400.0
 #: Silicon K fluorescence [eV] and the half-width of its range.
 _SILICON_EV = (1740.0, 100.0)
-
-
-@dataclass
-class Options:
-    """What emchain and emproc let their users choose."""
-
-    randomize_position: bool = True
-    randomize_time: bool = True
-    randomize_energy: bool = True
-    find_bad_pixels: bool = True
-    low_energy_search: bool = True
-    low_energy_ev: float = 500.0
-    use_bad_pixels: bool = True
-    reject_rows: bool = True
-    max_events_per_row: float = 4.0
-    width_next_to_row: int = 10
-    keep_silicon: bool = False
-    correct_cti: bool = True
-    correct_gain: bool = True
-    reject_bad_events: bool = True
-    rejection_flag: int = REJECTION_FLAG
-    apply_ccd_gti: bool = True
-    flare_bin_s: float = 52.0
-    flare_max_rate: float = 2.0
-    min_background_adu: float = 100.0
-    search: Search = field(default_factory=Search)
-
-
-Log = Callable[[str, str], None]
-
-
-@dataclass
-class Messages:
-    """Where a sub-task's lines go: ``info(task, text)``, ``warn(task, code, text)``."""
-
-    info: Callable[[str, str], None] = lambda task, text: None
-    warn: Callable[[str, str, str], None] = lambda task, code, text: None
-
-
-@dataclass
-class Camera:
-    """Everything that the CCDs of an exposure share."""
-
-    odf: Odf
-    instrument: str
-    exp_id: str
-    submode: str
-    cal: Calibration
-    geometry: CameraGeometry
-    correlation: TimeCorrelation
-    attitude: Attitude
-    pointing: tuple[float, float, float]
-    options: Options
-    messages: Messages
-    external_gti: GTI | None = None
-    library: PatternLibrary = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.scope = INSTRUMENTS[self.instrument]
-        self.library = PatternLibrary.from_calibration(self.cal, self.scope)
-        self.mode_id = MOS_MODE_IDS.get(self.submode, 0)
-
-    def table(self, typeid: str, extname: str) -> Mapping[str, npt.NDArray[Any]]:
-        """Table of one of the camera's constituents."""
-        return self.cal.constituent(self.scope, typeid).table(extname)
-
-    def misc(self, name: str) -> float:
-        """Number of XMM_MISCDATA for this camera."""
-        return self.cal.misc(self.scope, name)
-
-    def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
-        """Generator that gives the same numbers for the same CCD of the same exposure."""
-        exposure = (ord(self.exp_id[0]), int(self.exp_id[1:]))
-        camera = sum(self.instrument.encode())
-        return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
-
-    def frame_times(self, ccd: int) -> tuple[float | None, float]:
-        """Nominal frame time and delay of the time stamps [s] of a CCD in this mode."""
-        table = self.table("TIMECORR", "FRAMETIME")
-        row = np.flatnonzero(table["MODE_ID"] == self.mode_id)
-        if not len(row):
-            self.messages.warn("emframes", "noTimeCorrection", f"no entry for {self.submode}: delay 0")
-            return None, 0.0
-        element = 0 if ccd == 1 else 1
-        return tuple(float(table[n][row[0]][element]) for n in ("FRAME_TIME", "DELAY"))  # type: ignore[return-value]
-
-
-@dataclass
-class Ccd:
-    """One CCD and node on its way through the pipeline."""
-
-    number: int
-    node: int
-    file: OdfFile
-    header: OdfTable
-    window: ReadoutWindow
-    shape: tuple[int, int]
-    limits: tuple[int, int, int, int]
-    raw: Events
-    frames: frames.Frames
-    field_of_view: npt.NDArray[np.bool_]
-    arcmin2: float
-    offsets: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]
-    gatti_on: bool
-    first: Events
-    pixels: bp.BadPixels
-    coefficients: npt.NDArray[np.float64]
-    pha: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def name(self) -> int:
-        """Number in merged lists: CCD + 10 node."""
-        return self.number + 10 * self.node
 
 
 @dataclass
@@ -172,178 +50,25 @@ class ExposureResult:
 
 
 def read_ccd(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
-    """Read one CCD's events, build its frame table and flag its events a first time.
+    """Read one CCD and flag and measure its events a first time.
+
+    The first pass knows no bad pixels, splits no events and randomises nothing.
 
     Raises
     ------
     TaskError
         The file is damaged or does not fit the auxiliary file.
     """
-    opts, say = camera.options, camera.messages
-    number, node = file.name.ccd, file.name.node
-    table = file.read(1, MOS_IMAGING)
-    if int(table.keyword("CCDID", number)) != number:
-        raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
-    window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
-    if window is None:
-        raise TaskError(
-            "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
-        )
-    shape = camera.geometry.shape(number)
-    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-    scan = [
-        int(modeparam.keyword(k, "MODEPARAM", default=0)) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
-    ]
-    under = tuple(scan[:2])
-    read_out = (shape[0] + scan[0] + scan[2], shape[1] + scan[1] + scan[3])
-    limits = (
-        max(window.x0 - under[0] + 1, 1),
-        min(window.x0 - under[0] + window.dx, shape[0]),
-        max(window.y0 - under[1] + 1, 1),
-        min(window.y0 - under[1] + window.dy, shape[1]),
-    )
-    x, y = np.arange(1, shape[0] + 1), np.arange(1, shape[1] + 1)
-    detx, dety = camera.geometry.raw_to_det(number, x[None, :], y[:, None], node)
-    fov = camera.geometry.in_fov(detx, dety)
-    inside = np.zeros(fov.shape, bool)
-    inside[limits[2] - 1 : limits[3], limits[0] - 1 : limits[1]] = True
-    step = np.hypot(detx[0, 1] - detx[0, 0], dety[0, 1] - dety[0, 0]) * UNIT_ARCSEC / 60.0
-
-    table_frames, raw, gatti_on = _frames(
-        camera, table, auxiliary, file, window, under, read_out, fov & inside, inside
-    )
-    gains = energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node)
-    ccd = Ccd(
-        number, node, file, table, window, shape, limits, raw, table_frames, fov,
-        float((fov & inside).sum()) * step**2, _offsets(camera, file, under, shape), gatti_on,
-        raw, bp.BadPixels(shape), gains,
-    )  # fmt: skip
-    say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
-    fraction = (fov & inside).sum() / max(inside.sum(), 1)
-    say.info("emframes", f" Fraction of window within field of view is {fraction:.9f}")
-    say.info("emframes", f" Fraction of good time : {table_frames.good_fraction:.9f}")
-    # First pass: without bad pixels, splitting and randomisation.
+    ccd = open_ccd(camera, file, auxiliary)
+    raw = ccd.raw
     ccd.first = replace(raw, flag=raw.flag.copy(), e1=raw.e1.copy(), e2=raw.e2.copy())
     flag_events(camera, ccd, ccd.first)
-    at = energy.at_pixels(fov, ccd.first.rawx, ccd.first.rawy)
+    at = energy.at_pixels(ccd.field_of_view, ccd.first.rawx, ccd.first.rawy)
     ccd.first.flag[~at] |= MosFlag.OUT_OF_FOV
     ccd.pha = measure(camera, ccd, ccd.first, None)
-    if opts.use_bad_pixels:
+    if camera.options.use_bad_pixels:
         _known_bad_pixels(camera, ccd)
     return ccd
-
-
-def _frames(
-    camera: Camera,
-    table: OdfTable,
-    auxiliary: OdfTable,
-    file: OdfFile,
-    window: ReadoutWindow,
-    under: tuple[int, ...],
-    read_out: tuple[int, int],
-    open_pixels: npt.NDArray[np.bool_],
-    pixels: npt.NDArray[np.bool_],
-) -> tuple[frames.Frames, Events, bool]:
-    say = camera.messages
-    number, node = file.name.ccd, file.name.node
-    rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
-    if not len(rows):
-        raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
-    rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
-    nominal, delay = camera.frame_times(number)
-    header_s = float(table.keyword("FRMTIME", 0.0)) / 1000.0 or nominal or 0.0
-    start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
-    numbers = auxiliary["FRAME"][rows].astype(np.int64)
-    obt = frames.unwrap_stamps(
-        auxiliary["FTCOARSE"][rows],
-        auxiliary["FTFINE"][rows],
-        numbers,
-        camera.correlation.tt_to_obt(start_tt),
-        header_s,
-    )
-    counters = {}
-    for name in _COUNTERS:
-        values = auxiliary[name][rows].astype(np.int64)
-        counters[name] = np.where(values < 0, values + 65536, values)
-    made, shift = frames.build_frames(
-        numbers,
-        camera.correlation.obt_to_tt(obt),
-        counters,
-        header_frame_s=header_s,
-        delay_s=delay,
-        warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
-    )
-    say.info("emframes", f" Create frame table with {len(made):12d}  rows")
-    missing = int((made.flag & frames.FrameFlag.MISSING != 0).sum())
-    say.info("emframes", f" {missing:12d}  missing frames inserted")
-    say.info("emframes", f" Observing mode was {camera.submode}")
-    say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
-    say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
-    found = np.clip(np.searchsorted(numbers, table["FRAME"]), 0, len(numbers) - 1)
-    known = numbers[found] == table["FRAME"]
-    index = numbers[found] + shift[found] - made.number[0]
-    invalid = frames.flag_invalid(made, index[known])
-    say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
-    say.info("emframes", f" {frames.flag_overflow(made):12d}  frames rejected by FIFO")
-    sound = known & (table["PATTERN"] < N_PATTERNS)
-    for axis, start, size in (("RAWX", window.x0, read_out[0]), ("RAWY", window.y0, read_out[1])):
-        sound &= (table[axis] >= 0) & (table[axis] + start < size)
-    lost = int((~sound).sum())
-    if lost:
-        say.warn(
-            "emevents", "invalidRows", f"CCD {number}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
-        )
-    raw = Events(
-        index[sound],
-        events.raw_to_ccd(table["RAWX"][sound], window.x0, under[0]),
-        events.raw_to_ccd(table["RAWY"][sound], window.y0, under[1]),
-        *(table[n][sound].astype(np.int64) for n in ("ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4")),
-        *(table[n][sound].astype(np.int64) for n in ("PATTERN", "PERIPIX")),
-        np.zeros(int(sound.sum()), np.int64),
-    )
-    in_pattern = camera.library.n_pixels.copy()
-    in_pattern[list(COSMIC_PATTERNS)] = 0
-    frames.set_dead_time(
-        made,
-        raw.frame,
-        in_pattern[raw.pattern],
-        window_pixels=window.dx * window.dy,
-        open_fraction=float(open_pixels.sum() / max(pixels.sum(), 1)),
-        cosmic_size=camera.misc("COSMICSI"),
-        cosmic_out_over_in=camera.misc("COSMICOU"),
-    )
-    gatti_on = frames.set_gatti(made)
-    outside = 0
-    if camera.external_gti is not None:
-        outside = frames.flag_outside(made, camera.external_gti)
-    say.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
-    return made, raw, gatti_on
-
-
-def _offsets(
-    camera: Camera, file: OdfFile, under: tuple[int, ...], shape: tuple[int, int]
-) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
-    """Offsets per RAWX and per RAWY that were subtracted on board."""
-    name = file.name
-    found = camera.odf.find(name.instrument, "OVE", name.exp_id, name.ccd, name.node)
-    found = found or camera.odf.find(name.instrument, "OVE", ccd=name.ccd, node=name.node)
-    if not found:
-        return None, None
-    try:
-        table = found[0].read(1, MOS_OFFSETS)
-    except TaskError as error:
-        camera.messages.warn("emevents", "addOffsets01", f"{error.message}; offsets are taken as 0")
-        return None, None
-    result = []
-    for axis in (0, 1):
-        values = np.zeros(shape[axis])
-        mine = table["AXIS"] == axis
-        # Lines are counted in the whole read-out, whatever the window.
-        position = events.raw_to_ccd(table["INDEX"][mine], 0, under[axis])
-        inside = (position >= 1) & (position <= shape[axis])
-        values[position[inside] - 1] = table["OFFSET"][mine][inside]
-        result.append(values)
-    return tuple(result)  # type: ignore[return-value]
 
 
 def _known_bad_pixels(camera: Camera, ccd: Ccd) -> None:
@@ -594,7 +319,7 @@ def _exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[n
     }
     return CcdExposure(
         ccd.frames.time_s,
-        np.full(len(ccd.frames), ccd.frames.length_s),
+        np.full(len(ccd.frames), ccd.frames.length_s * camera.duty_cycle(ccd.number)),
         ccd.frames.fraction,
         gti,
         table,
