@@ -34,11 +34,12 @@ START = "1998-01-01T00:00:00"
 
 @dataclass(frozen=True)
 class Extension:
-    """One table of a constituent: data by column, keywords."""
+    """One table of a constituent: data by column, keywords, shapes (TDIM) of the cells of columns."""
 
     name: str
     data: Mapping[str, Any]
     header: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _write(constituent: Constituent, folder: Path) -> Path:
         hdu = make_table(schema, extension.data, extension.name, keywords)
         # The constructor puts names in capitals; those of pattern libraries are SUBMODE values.
         hdu.header["EXTNAME"] = extension.name
+        for column, shape in extension.shapes.items():
+            hdu.columns.change_attrib(column, "dim", str(shape).replace(" ", ""))
         hdus.append(hdu)
     path = folder / constituent.name
     temporary = path.with_name(f".{path.name}.part")
@@ -338,9 +341,9 @@ def _patternlib(camera: Camera) -> Constituent:
     roles = {p: r for p, r in pattern_roles().items() if not camera.is_pn or p <= 12}
     data = {"PATTERN_ID": list(roles), "PATTERN": np.stack([r.ravel() for r in roles.values()])}
     threshold = camera.event_threshold_adu
-    header = {"TDIM2": "(5,5)", "EDUTHR_I": threshold, "EDUTHR_O": threshold}
+    header = {"EDUTHR_I": threshold, "EDUTHR_O": threshold}
     modes = PN_MODE_IDS if camera.is_pn else MOS_MODE_IDS
-    extensions = [Extension(mode, data, header) for mode in modes]
+    extensions = [Extension(mode, data, header, {"PATTERN": (5, 5)}) for mode in modes]
     return Constituent(camera.name, "PATTERNLIB", 1 if camera.is_pn else 5, extensions)
 
 

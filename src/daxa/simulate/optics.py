@@ -92,8 +92,9 @@ def vignetting(energy_ev, theta_arcmin) -> np.ndarray:
     table = np.array(list(response.VIGNETTING.values()))
     row = np.interp(energy_ev, energies, np.arange(len(energies)))
     column = np.asarray(theta_arcmin, float) / 60 / response.VIGNETTING_STEP_DEG
-    row, column = np.broadcast_arrays(row, column)
-    return map_coordinates(table, [row, column], order=1, mode="nearest")
+    places = np.stack(np.broadcast_arrays(row, column))
+    # map_coordinates takes no scalars.
+    return map_coordinates(table, places[..., None], order=1, mode="nearest")[..., 0]
 
 
 def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.ndarray]:
