@@ -10,6 +10,7 @@ import fnmatch
 import hashlib
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 FILE_GLOB = "*.ccf|*.CCF"
 CATEGORY = "XMMCCF"
+# The filters of warnings belong to the process, not to the thread that changes them for a while.
+_FILTERS = threading.Lock()
 _NAME = re.compile(r"^(?P<scope>[A-Z0-9]{1,5})_(?P<typeid>[A-Z0-9]+)_(?P<issue>\d{3,4})\.CCF$", re.IGNORECASE)
 
 
@@ -120,7 +123,7 @@ def open_constituent(path: str | os.PathLike[str]) -> fits.HDUList:
 
     path = Path(path)
     try:
-        with warnings.catch_warnings():
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", AstropyUserWarning)
             hdus = fits.open(path, memmap=False, lazy_load_hdus=False)
     except (
