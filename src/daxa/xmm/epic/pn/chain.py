@@ -253,7 +253,7 @@ def _write(
     ra, dec, pa = AttHk.read(ctx.path(request.attitude)).median
     primary["RA_PNT"] = (ra, "[deg] pointing, right ascension")
     primary["DEC_PNT"] = (dec, "[deg] pointing, declination")
-    primary["PA_PNT"] = (pa, "[deg] Actual (mean) position angle of the pointing")
+    primary["PA_PNT"] = (pa, "[deg] position angle of the pointing")
     primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
     primary.update(_source_position(primary, sky, pa))
     ctx.provenance(primary)
@@ -281,7 +281,7 @@ def _write(
 
 def _source_position(primary: Mapping[str, Any], sky: Sky, pa: float) -> dict[str, Any]:
     """Pixel of the proposal's target, as the fast modes need it."""
-    cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] Assumed RAWY source position for fast modes")}
+    cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] RAWY of the source in fast modes")}
     if "RA_OBJ" not in primary:
         return cards
     ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]
