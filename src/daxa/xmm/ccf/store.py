@@ -1,32 +1,23 @@
 """The user's store of calibration files: what is there, and fetching what is missing.
 
-Only constituents that the engine reads are fetched, for the wanted cameras and dates. A mirror is a
-folder served over HTTP(S) with the constituents in it; if it has a master index (``ccf.mif`` or
-``XMM_CALINDEX_nnnn.CCF``) validity, size and MD5 are taken from there, else the headers of the
-candidates are read (a few kilobytes each). A file gets its name in the store only when its size, its
-checksum where known and its FITS structure are right; what has arrived of an unfinished one is kept
-beside it and continued by the next attempt.
+Only constituents that the engine reads are fetched, for the wanted cameras and dates.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
 
 from daxa.exceptions import DAXADownloadError
 from daxa.xmm.ccf.errors import DamagedConstituent
 from daxa.xmm.ccf.index import (
-    CATEGORY,
     Entry,
     list_files,
     md5sum,
@@ -34,14 +25,13 @@ from daxa.xmm.ccf.index import (
     open_constituent,
     parse_name,
     read_entry,
-    read_index,
     select,
 )
 from daxa.xmm.ccf.layout import LAYOUT, REQUIRED, TELESCOPES, layout_of
-from daxa.xmm.task import TaskError
+from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
 
 if TYPE_CHECKING:
-    import requests
+    pass
 
 #: Public copies of the calibration files.
 MIRRORS = (
@@ -50,17 +40,6 @@ MIRRORS = (
 )
 #: Environment variable with other mirrors, separated by blanks or commas.
 MIRRORS_VARIABLE = "DAXA_CCF_MIRRORS"
-_HEADER_BYTES = 4 * 2880
-_BLOCK = 1 << 16
-_TRIES = 3
-_LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_MASTER = re.compile(r"^(ccf\.mif|XMM_CALINDEX_\d+\.CCF)$", re.IGNORECASE)
-
-Progress = Callable[[str, int, int | None], None]
-
-
-class _Bad(Exception):
-    """A file did not come as it should; the message says why."""
 
 
 def store_path() -> Path:
@@ -212,228 +191,6 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 # --- fetching ------------------------------------------------------------------------------------
 
 
-@dataclass
-class Mirror:
-    """A served folder of constituents.
-
-    ``files`` are the names of the constituents in it; ``entries`` what is known of them.
-    """
-
-    url: str
-    timeout_s: float = 60.0
-    pause_s: float = 1.0
-    files: dict[str, str] = field(default_factory=dict)
-    entries: dict[str, Entry] = field(default_factory=dict)
-    master: bool = False
-    _session: Any = None
-
-    @property
-    def session(self) -> requests.Session:
-        """Connection shared by the threads of one fetch."""
-        if self._session is None:
-            import requests
-
-            self._session = requests.Session()
-        return self._session
-
-    def _get(self, url: str, **kwargs: Any) -> requests.Response:
-        import requests
-
-        try:
-            answer = self.session.get(url, timeout=self.timeout_s, **kwargs)
-        except requests.RequestException as err:
-            raise _Bad(f"{url}: {_reason(err)}") from err
-        if answer.status_code not in (200, 206, 416):
-            answer.close()
-            raise _Bad(f"{url}: the server answers {answer.status_code} {answer.reason}")
-        return answer
-
-    def open(self) -> None:
-        """Read the folder's listing and its master index, if it has one."""
-        base = self.url if self.url.endswith("/") else self.url + "/"
-        page = self._get(base).text
-        masters = []
-        for link in _LINK.findall(page):
-            url = urljoin(base, link)
-            name = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
-            # Only files of this very folder: a listing must not lead elsewhere.
-            if url.rsplit("/", 1)[0] + "/" != base:
-                continue
-            if _MASTER.match(name):
-                masters.append(url)
-            elif parse_name(name):
-                self.files[name.upper()] = url
-        if not self.files:
-            raise _Bad(f"{base}: no calibration constituents are listed there")
-        for url in sorted(masters, reverse=True):
-            try:
-                self._read_master(url)
-                break
-            except (_Bad, TaskError):
-                # Another index, or the headers of the files, will do.
-                continue
-
-    def _read_master(self, url: str) -> None:
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "ccf.mif"
-            path.write_bytes(self._get(url).content)
-            index = read_index(path)
-        by_name = {entry.name: entry for entry in index.entries}
-        self.entries = {name: by_name[name] for name in self.files if name in by_name}
-        self.master = True
-
-    def entry(self, name: str) -> Entry:
-        """Validity of a constituent, from the master index or from the start of the file."""
-        if name not in self.entries:
-            self.entries[name] = self._read_header(self.files[name])
-        return self.entries[name]
-
-    def _read_header(self, url: str) -> Entry:
-        from astropy.io import fits
-
-        with self._get(url, headers={"Range": f"bytes=0-{_HEADER_BYTES - 1}"}, stream=True) as answer:
-            start = b""
-            for block in answer.iter_content(_HEADER_BYTES):
-                start += block
-                if len(start) >= _HEADER_BYTES:
-                    break
-        try:
-            header = fits.Header.fromfile(io.BytesIO(start))
-            named = parse_name(url.rsplit("/", 1)[-1])
-            if named is None or "VALDATE" not in header:
-                raise ValueError("no VALDATE")
-            end = str(header.get("EVALDATE", "")).strip()
-            return Entry(
-                *named,
-                normal_date(str(header["VALDATE"])),
-                normal_date(end) if end else "",
-                subdate=normal_date(str(header.get("SUBDATE", header["VALDATE"]))),
-                category=str(header.get("CATEGORY", CATEGORY)).strip(),
-            )
-        except (OSError, ValueError, EOFError) as err:
-            raise _Bad(f"{url}: no readable calibration header ({err})") from err
-
-    # -- one file --
-
-    def download(self, name: str, folder: Path, progress: Progress | None = None) -> Path:
-        """Bring one constituent into a folder.
-
-        Raises
-        ------
-        _Bad
-            It did not come, or not as it should; nothing but a part to continue is left behind.
-        """
-        final = folder / name
-        part = folder / f".{name}.part"
-        with _locked(folder / ".locks" / name):
-            if final.is_file():
-                return final
-            problem = ""
-            for attempt in range(_TRIES):
-                if attempt:
-                    time.sleep(self.pause_s * 2 ** (attempt - 1))
-                try:
-                    self._receive(name, part, progress)
-                except _Bad as err:
-                    problem = str(err)
-                    if "answers 4" in problem:
-                        break
-                    # A server may lie about the length: what came may be whole all the same.
-                    if not self._is_whole(name, part):
-                        continue
-                try:
-                    self._check(name, part)
-                except _Bad as err:
-                    problem = str(err)
-                    part.unlink(missing_ok=True)
-                    continue
-                os.replace(part, final)
-                return final
-            raise _Bad(problem)
-
-    def _receive(self, name: str, part: Path, progress: Progress | None) -> None:
-        import requests
-        import urllib3
-
-        url = self.files[name]
-        have = part.stat().st_size if part.is_file() else 0
-        headers = (
-            {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-            if have
-            else {"Accept-Encoding": "identity"}
-        )
-        with self._get(url, headers=headers, stream=True) as answer:
-            if answer.status_code == 416:
-                return
-            span = re.match(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-            resumed = answer.status_code == 206 and span is not None and int(span[1]) == have
-            if answer.status_code == 206 and not resumed:
-                raise _Bad(f"{url}: the server answers with another part of the file than asked for")
-            length = answer.headers.get("Content-Length")
-            total = (have if resumed else 0) + int(length) if (length or "").isdigit() else None
-            done = have if resumed else 0
-            # The length is checked below: urllib3 would throw away the last bytes before a cut.
-            answer.raw.enforce_content_length = False
-            try:
-                with part.open("ab" if resumed else "wb") as out:
-                    for block in answer.iter_content(_BLOCK):
-                        out.write(block)
-                        done += len(block)
-                        if progress is not None:
-                            progress(name, done, total)
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as err:
-                raise _Bad(f"{url}: cut after {done} bytes ({_reason(err)})") from err
-            except OSError as err:
-                raise _Bad(f"{part}: {err}") from err
-            if total is not None and done < total:
-                raise _Bad(f"{url}: cut after {done} of {total} bytes")
-
-    def _is_whole(self, name: str, part: Path) -> bool:
-        try:
-            self._check(name, part)
-        except _Bad:
-            return False
-        return True
-
-    def _check(self, name: str, part: Path) -> None:
-        url = self.files[name]
-        if not part.is_file():
-            raise _Bad(f"{url}: nothing came")
-        size = part.stat().st_size
-        known = self.entries.get(name) if self.master else None
-        if known is not None and known.fsize and known.fsize != size:
-            raise _Bad(f"{url}: {size} bytes came, the master index says {known.fsize}")
-        if known is not None and known.md5 and known.md5.lower() != md5sum(part):
-            raise _Bad(f"{url}: the checksum is not that of the master index")
-        try:
-            entry = read_entry(part)
-        except DamagedConstituent as err:
-            raise _Bad(f"{url}: what came is not a whole constituent ({err.message})") from err
-        if entry is None or (entry.scope, entry.typeid, entry.issue) != parse_name(name):
-            raise _Bad(f"{url}: what came is not {name}")
-
-
-def _reason(err: BaseException) -> str:
-    text = str(err.args[0] if err.args else err)
-    return f"{type(err).__name__}: {text[:200]}"
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, where the system has such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def mirrors(mirror: str | Sequence[str] | None = None) -> list[str]:
     """Addresses to try, in order: those given, else of the environment, else the public ones."""
     if mirror is not None:
@@ -572,7 +329,7 @@ def _open_one(remaining: list[str], timeout_s: float, pause_s: float) -> tuple[M
         source = Mirror(remaining.pop(0), timeout_s, pause_s)
         try:
             source.open()
-        except _Bad as err:
+        except BadFile as err:
             problems.append(str(err))
         else:
             return source, ""
@@ -593,7 +350,7 @@ def _entries(
                     return replace(entry, path=None)
         try:
             return source.entry(name)
-        except _Bad as err:
+        except BadFile as err:
             return str(err)
 
     found = list(pool.map(one, names))
@@ -604,21 +361,21 @@ def _bring(source: Mirror, name: str, target: Path, progress: Progress | None) -
     final = target / name
     if final.is_file():
         try:
-            source._check(name, final)
+            source.check(name, final)
             return final, ""
-        except _Bad:
+        except BadFile:
             # Damaged since it was fetched: it is fetched again, and kept until the new one is there.
             damaged = final.with_name(f".{name}.damaged")
             os.replace(final, damaged)
             try:
                 path = source.download(name, target, progress)
-            except _Bad as err:
+            except BadFile as err:
                 return None, str(err)
             damaged.unlink(missing_ok=True)
             return path, ""
     try:
         return source.download(name, target, progress), ""
-    except _Bad as err:
+    except BadFile as err:
         return None, str(err)
 
 
