@@ -103,7 +103,8 @@ class Deposits:
         frame, x, y = (np.concatenate(c).astype(np.int64) for c in (self.frame, self.x, self.y))
         inside = (x >= 1) & (x <= 600) & (y >= 1) & (y <= 600)
         keys, index = np.unique(_key(frame, x, y)[inside], return_inverse=True)
-        return keys, np.bincount(index, weights=np.concatenate(self.adu)[inside], minlength=len(keys))
+        charge = np.bincount(index, weights=np.concatenate(self.adu)[inside], minlength=len(keys))
+        return keys, charge.astype(float)
 
 
 def recognise(
@@ -432,7 +433,7 @@ def _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng) ->
         if kind == "flickering":
             # On for a short while every half hour.
             phase = (centres - exposure.start_s + 37.0 * ccd) % 1800.0
-            fires = (rng.random(n_frames) < 0.6) & (phase < 20 * length)
+            fires = (rng.random(n_frames) < min(7.5 * noise.hot_pixel, 1.0)) & (phase < 20 * length)
         frame = np.flatnonzero(fires)
         deposits.add(frame, x, y, rng.normal(110.0, 18.0, len(frame)))
     return [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in new]

@@ -196,7 +196,7 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     inside = (px >= 1) & (px <= COLUMNS) & (py >= 1) & (py <= ROWS)
     k, px, py, adu = k[inside].astype(np.int64), px[inside], py[inside], adu[inside]
     key, index = np.unique((k << 16) + (py.astype(np.int64) << 8) + px, return_inverse=True)
-    adu = np.bincount(index, weights=adu, minlength=len(key))
+    adu = np.bincount(index, weights=adu, minlength=len(key)).astype(float)
     adu += camera.noise_adu * rng.standard_normal(len(adu))
     value = np.rint(adu).astype(np.int64)
     # Soft noise is what the read noise of millions of pixels leaves above the threshold.

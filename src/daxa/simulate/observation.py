@@ -24,7 +24,7 @@ from daxa.xmm.odf.layout import PN_MODES
 from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
-FLARE_RATES = {"M1": 9.0, "M2": 9.0, "PN": 32.0}
+FLARE_RATES = {"M1": 28.0, "M2": 28.0, "PN": 100.0}
 #: On-board seconds from the start of the revolution back to the last reset of the pn counter.
 _RESET_LEAD_S = 23_000
 _PHOTONS = columns("""

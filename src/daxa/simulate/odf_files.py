@@ -50,8 +50,10 @@ def tt_of_utc(date: str) -> float:
 
 def utc_of_tt(time_s: float) -> datetime:
     """UTC of a mission time [s]."""
-    guess = _EPOCH + timedelta(seconds=float(time_s) - 69.184)
-    return _EPOCH + timedelta(seconds=float(time_s) - _tt_minus_utc(guess))
+    candidates = (
+        (start, _EPOCH + timedelta(seconds=float(time_s) - offset)) for start, offset in reversed(_TT_UTC)
+    )
+    return next(utc for start, utc in candidates if utc >= start)
 
 
 def utc_text(time_s: float, *, up: bool = False) -> str:

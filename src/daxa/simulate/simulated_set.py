@@ -18,7 +18,7 @@ SKIES = {
     "pulsar": lambda: cluster_field(period_s=7.3),
 }
 #: Length of the observations, and how much of the real noise they hold (MOS, pn).
-SIZES = {"demo": (7200.0, 0.3, 0.03), "small": (2400.0, 0.3, 0.02), "real": (20000.0, 1.0, 1.0)}
+SIZES = {"demo": (6600.0, 0.3, 0.03), "small": (2400.0, 0.3, 0.02), "real": (20000.0, 1.0, 1.0)}
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
 #: ObsID, offset of the pointing [arcmin east, north], position angle [deg], start in the revolution [s].
@@ -122,8 +122,8 @@ def describe_set(duration_s: float, noise: Noise) -> list[Description]:
             submode="PrimeFullWindowExtended" if number == 2 else "PrimeFullWindow",
             gaps_s=((gap + 60, gap + 85),) if number == 1 else (),
         )  # fmt: skip
-        begin = start + (0.70, 0.20, 0.55)[number] * duration_s
-        flare = Flare(begin, begin + 0.12 * duration_s)
+        begin = start + (0.68, 0.20, 0.55)[number] * duration_s
+        flare = Flare(begin, begin + max(0.08 * duration_s, 240.0))
         result.append(Description(pointing, [*mos1, mos2, pn], [flare], noise))
     return result
 
