@@ -143,8 +143,13 @@ MOS_MODES = {
     "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (5, 1, 600, 600), 0.0035),
     "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.0),
     "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.0),
+    # As W2, W3 and the refreshed frame store, but free running.
+    "PrimePartialW4": (3, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.0),
+    "PrimePartialW5": (4, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.0),
+    "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
     "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
     "FastUncompressed": (7, (0.00175, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
+    "FastCompressed": (8, (0.00175, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
 }
 #: Under- and overscan of the MOS read-out of 610 columns x 602 rows.
 MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 1, "OVER_Y": 1}
