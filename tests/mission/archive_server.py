@@ -91,7 +91,7 @@ class ArchiveServer:
             self.requests[key] += 1
             self.headers_seen.append(dict(handler.headers))
             fault = next((f.pop(0) for part, f in self.faults.items() if part in key and f), None)
-        status, kind, body, extra = self._content(path, params)
+        status, kind, body, extra = self._content(path, params, urlsplit(handler.path).query)
         if fault is not None:
             fault(handler, body)
             return
@@ -126,7 +126,9 @@ class ArchiveServer:
         handler.wfile.write(body)
         handler.wfile.flush()
 
-    def _content(self, path: str, params: dict[str, list[str]]) -> tuple[int, str, bytes, dict[str, str]]:
+    def _content(
+        self, path: str, params: dict[str, list[str]], query: str
+    ) -> tuple[int, str, bytes, dict[str, str]]:
         if path.endswith("/sync"):
             return 200, "application/x-votable+xml", self._tap(params["QUERY"][0]), {}
         if path == "/aio":
@@ -143,8 +145,7 @@ class ArchiveServer:
         if path == "/s3/":
             return 200, "application/xml", self._bucket(params), {}
         if path.startswith("/sesame"):
-            name = unquote(urlsplit(path).path)
-            return 200, "text/plain", self._sesame(params, name), {}
+            return 200, "text/plain", self._sesame(query), {}
         key = path.removeprefix("/FTP/").removeprefix("/s3/")
         if key in self.files:
             extra = {"Accept-Ranges": "bytes", "ETag": f'"{hash(self.files[key])}"'} if self.etags else {}
@@ -189,8 +190,13 @@ class ArchiveServer:
             f"<IsTruncated>{'true' if rest else 'false'}</IsTruncated>{token}{items}</ListBucketResult>"
         ).encode()
 
-    def _sesame(self, params: dict, path: str) -> bytes:
-        return b""
+    def _sesame(self, query: str) -> bytes:
+        # the object is the bare query, as Sesame wants it
+        name = unquote(query.replace("+", " "))
+        if name not in self.names:
+            return f"# {name}\n#!S: Nothing found\n".encode()
+        ra, dec = self.names[name]
+        return f"# {name}\n#=S=Simbad: 1\n%J {ra:.6f} {dec:+.6f} = 09:58:22.0 -11:03:51\n".encode()
 
     def _tap(self, query: str) -> bytes:
         self.queries.append(query)

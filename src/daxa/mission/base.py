@@ -20,13 +20,12 @@ from daxa.exceptions import (
     IncompatibleSaveError,
     MissionLockedError,
     NoObsAfterFilterError,
-    PreProcessedNotAvailableError,
-    PreProcessedNotSupportedError,
 )
 from daxa.mission import state
 from daxa.mission.download import MAX_PARALLEL, Report, Request, fetch_all
 from daxa.mission.frames import REQUIRED, make_frame
 from daxa.mission.http import Client
+from daxa.mission.products import ArchiveProducts
 from daxa.mission.resolve import resolve
 from daxa.mission.selection import Selection, today
 from daxa.mission.store import RawStore
@@ -34,7 +33,7 @@ from daxa.mission.store import RawStore
 STATE_VERSION = 1
 
 
-class BaseMission(Selection):
+class BaseMission(ArchiveProducts, Selection):
     """An X-ray mission: its catalogue, what of it is selected, and the raw data on disk.
 
     A mission is mostly a description. Its class sets the attributes below and says how to query the
@@ -300,6 +299,7 @@ class BaseMission(Selection):
         self, obs_ids: list[str], num_cores: int | None, credentials: Any, products: bool, quiet: bool
     ) -> Report:
         requests = self._requests(obs_ids, True, products, credentials)
+        self.client.stopped.clear()
         threads = config.num_cores() if num_cores is None else num_cores
         if num_cores is not None and num_cores > MAX_PARALLEL:
             warnings.warn(f"num_cores: at most {MAX_PARALLEL} downloads run at once", stacklevel=3)
@@ -310,6 +310,7 @@ class BaseMission(Selection):
             threads=threads,
             description=f"Downloading {self.pretty_name}",
             disable_progress=quiet,
+            stop=self.client.stopped,
         )
         if before is not None:
             for name in ("failed", "failed_products"):
@@ -360,65 +361,6 @@ class BaseMission(Selection):
         for obs_id in gone:
             self.store.delete(obs_id)
         self._downloaded = None
-
-    # -- processed products of the archive --------------------------------------------------
-
-    @property
-    def has_products(self) -> bool:
-        """Whether the archive offers processed products."""
-        return bool(self.energy_bands)
-
-    @property
-    def preprocessed_energy_bands(self) -> dict[str, Any]:
-        """Energy bands of the archive's images: instrument -> Quantity of shape (n, 2)."""
-        from astropy.units import Quantity
-
-        self._need_products()
-        return {inst: Quantity(bands, "keV") for inst, bands in self.energy_bands.items()}
-
-    def _need_products(self) -> None:
-        if not self.has_products:
-            raise PreProcessedNotSupportedError(f"{self.pretty_name} offers no processed products")
-
-    def _product(self, kind: str, obs_id: str, inst: str | None, lo_en: Any, hi_en: Any) -> Path:
-        """Path of one product; missions with products say how the files are named."""
-        raise PreProcessedNotAvailableError(f"{self.pretty_name} offers no {kind}")
-
-    def _product_path(
-        self, kind: str, obs_id: str, inst: str | None, lo_en: Any = None, hi_en: Any = None
-    ) -> str:
-        self._need_products()
-        self._known(obs_id)
-        if inst is not None:
-            (inst,) = self.check_inst_names(inst, show_warn=False)
-        if (lo_en is None) != (hi_en is None):
-            raise ValueError("lo_en, hi_en: give both or none")
-        path = self._product(kind, obs_id, inst, lo_en, hi_en)
-        if not path.is_file():
-            raise FileNotFoundError(f"ObsID {obs_id}: the {kind} {path} is not on disk")
-        return str(path)
-
-    def get_evt_list_path(self, obs_id: str, inst: str | None = None) -> str:
-        """Path of the archive's event list."""
-        return self._product_path("event list", obs_id, inst)
-
-    def get_image_path(
-        self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
-    ) -> str:
-        """Path of the archive's image in an energy band."""
-        return self._product_path("image", obs_id, inst, lo_en, hi_en)
-
-    def get_expmap_path(
-        self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
-    ) -> str:
-        """Path of the archive's exposure map in an energy band."""
-        return self._product_path("exposure map", obs_id, inst, lo_en, hi_en)
-
-    def get_background_path(
-        self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
-    ) -> str:
-        """Path of the archive's background map in an energy band."""
-        return self._product_path("background map", obs_id, inst, lo_en, hi_en)
 
     # -- processing -------------------------------------------------------------------------
 

@@ -93,11 +93,12 @@ def fetch_all(
     threads: int = 4,
     description: str = "Downloading",
     disable_progress: bool = False,
+    stop: threading.Event | None = None,
 ) -> Report:
     """Bring every requested part to disk.
 
-    A failure concerns its own observation only. An interrupt stops after the files under way; what has
-    been fetched of them is used by the next call.
+    A failure concerns its own observation only. An interrupt sets `stop`, which ends what is under way;
+    what has been fetched is used by the next call.
     """
     report = Report()
     waiting = []
@@ -108,7 +109,7 @@ def fetch_all(
             waiting.append(request)
     if not waiting:
         return report
-    stop = threading.Event()
+    stop = threading.Event() if stop is None else stop
     progress = Progress(description, disable_progress)
     pool = ThreadPoolExecutor(max_workers=max(1, min(threads, MAX_PARALLEL, len(waiting))))
     try:
@@ -119,8 +120,10 @@ def fetch_all(
                 request = running.pop(future)
                 report._add(request, future.result())
             progress.note(f"{len(running)} observations to go, {len(report.failed)} failed")
-    finally:
+    except BaseException:
         stop.set()
+        raise
+    finally:
         pool.shutdown(wait=True, cancel_futures=True)
         progress.close()
     report.done.sort()

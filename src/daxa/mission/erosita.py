@@ -7,6 +7,7 @@ import difflib
 import io
 import os
 import re
+import shutil
 import warnings
 from functools import partial
 from importlib import resources
@@ -20,7 +21,7 @@ from daxa import config
 from daxa.exceptions import DAXADownloadError
 from daxa.mission import remote, unpack
 from daxa.mission.catalogue import read_cache, write_cache
-from daxa.mission.download import Progress, Request, sizes_of
+from daxa.mission.download import Progress, Report, Request, sizes_of
 from daxa.mission.endpoints import address
 from daxa.mission.heasarc import ArchiveMission, Product
 from daxa.mission.http import RemoteFile
@@ -163,6 +164,10 @@ class eRASS1DE(_ErositaMission):
 class eROSITACalPV(_ErositaMission):
     """Fields of eROSITA's calibration and performance-verification phase (early data release).
 
+    The release has no catalogue that programs can query. The packaged table lists the fields whose
+    ObsIDs and addresses are documented publicly; where no date is, that of the whole phase stands. `table`
+    takes a longer one.
+
     Parameters
     ----------
     insts : str or list of str, optional
@@ -202,6 +207,8 @@ class eROSITACalPV(_ErositaMission):
 
     def _query(self, refresh: bool) -> tuple[Any, str | None]:
         if self._table is not None:
+            if not Path(self._table).is_file():
+                raise FileNotFoundError(f"table: no such file {self._table}")
             source = Path(self._table).read_text(encoding="utf-8")
         else:
             source = (
@@ -263,6 +270,12 @@ class eROSITACalPV(_ErositaMission):
             Request(row.ObsID, "raw", None, partial(self._bring_field, row))
             for row in rows.itertuples(index=False)
         ]
+
+    def _download(self, *args: Any, **kwargs: Any) -> Report:
+        report = super()._download(*args, **kwargs)
+        if not report.failed:
+            shutil.rmtree(self.store.root / ".partial" / "fields", ignore_errors=True)
+        return report
 
     def _bring_field(self, row: Any, staging: Path, progress: Progress) -> Part:
         """A field's archive file holds all its observations; each keeps its own files."""

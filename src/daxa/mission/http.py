@@ -11,7 +11,6 @@ import json
 import os
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +68,8 @@ class Client:
         Pauses between attempts double from the first to the longest, in seconds.
     timeout_s : float
         How long a server may stay silent, in seconds.
-    sleep : callable
-        Does the waiting.
+    sleep : callable, optional
+        Does the waiting; the default one ends when `stopped` is set.
     """
 
     def __init__(
@@ -79,13 +78,15 @@ class Client:
         first_pause_s: float = 1.0,
         longest_pause_s: float = 60.0,
         timeout_s: float = 60.0,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ):
         self.tries = tries
         self.first_pause_s = first_pause_s
         self.longest_pause_s = longest_pause_s
         self.timeout_s = timeout_s
-        self.sleep = sleep
+        # set by another thread to end everything under way
+        self.stopped = threading.Event()
+        self.sleep = self.stopped.wait if sleep is None else sleep
         self._local = threading.local()
 
     @property
@@ -101,6 +102,8 @@ class Client:
         """Call `attempt` until it works; it returns whether a failed attempt made progress before."""
         failures = 0
         while True:
+            if self.stopped.is_set():
+                raise DAXADownloadError(hide_secrets(f"{what}: stopped"))
             try:
                 attempt()
                 return
@@ -305,6 +308,8 @@ class _Transfer:
                 out.write(block)
                 have += len(block)
                 self._count_to(have)
+                if self.client.stopped.is_set():
+                    raise DAXADownloadError(f"{self.target.name}: stopped")
                 if total is not None and have > total:
                     break
         if total is not None and have != total:
