@@ -85,7 +85,8 @@ def test_gtibuild_lines(text, start, stop):
     ("line", "reason"),
     [
         ("10", "expected"), ("10 x", "number"), ("20 10", "before"), ("-1 5", "negative"),
-        ("1 2 *", "operator"), ("1 2 +g", "expected"), ("1 0 +g 1 1", "finite"), ("1 5 +g 0 1", "positive"), ("1 2 + 3", "expected"),
+        ("1 2 *", "operator"), ("1 2 +g", "expected"), ("1 0 +g 1 1", "finite"),
+        ("1 5 +g 0 1", "positive"), ("1 2 + 3", "expected"),
     ],
 )  # fmt: skip
 def test_gtibuild_names_the_bad_line(line, reason):

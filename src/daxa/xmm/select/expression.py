@@ -590,7 +590,9 @@ def compile(
         With the position of the mistake.
     """
     header = {} if header is None else header
-    expanded, origin = expand(text if text.strip() else "true", header)
+    if text.strip().lower() in ("", "true"):
+        return Selection(text, "true", nodes.Const(True))
+    expanded, origin = expand(text, header)
     try:
         tree = _Builder(expanded, header, files or Files(), selected).build(parse(expanded))
     except SelectionError as error:
