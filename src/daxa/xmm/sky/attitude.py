@@ -111,12 +111,12 @@ class Attitude:
         TaskError
             A date or angle cannot be read; the message names ``where``.
         """
-        text = {
-            name: np.char.strip(np.asarray(table[name]).astype(str))
-            for name in ("VALTIME", "VIEWRA", "VIEWDECL", "TYPEID")
-        }
         duration, pa = (np.asarray(table[name], dtype=np.float64) for name in ("VALDUR", "ASTPOS"))
         try:
+            text = {
+                name: np.char.strip(np.asarray(table[name]).astype(str))
+                for name in ("VALTIME", "VIEWRA", "VIEWDECL", "TYPEID")
+            }
             start = np.atleast_1d(utc_to_tt(text["VALTIME"]))
             ra = parse_sexagesimal(text["VIEWRA"], hours=True)
             dec = parse_sexagesimal(text["VIEWDECL"])
