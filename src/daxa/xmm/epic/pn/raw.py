@@ -7,6 +7,7 @@ raw stage serves both runs of the chain.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -403,14 +404,13 @@ def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | 
     if not files:
         return None
     try:
-        import io
-
         with fits.open(io.BytesIO(files[0].bytes())) as hdus:
-            images = [h.data for h in hdus if h.data is not None and getattr(h, "is_image", False)]
+            kinds = (fits.PrimaryHDU, fits.ImageHDU)
+            images = [h.data for h in hdus if isinstance(h, kinds) and h.data is not None]
         counts = np.asarray(images[0]).astype(np.int64).ravel()
         if counts.shape != (N_COLUMNS,):
             raise ValueError(f"{counts.size} values, expected {N_COLUMNS}")
-    except (OSError, IndexError, ValueError, TypeError, TaskError) as error:
+    except (OSError, IndexError, KeyError, ValueError, TypeError, fits.VerifyError, TaskError) as error:
         exposure.warn("illegalODF", f"{files[0].path.name}: discarded lines cannot be read: {error}")
         return None
     return counts
