@@ -257,6 +257,8 @@ def histogram_method(
                 "fitFailed",
                 f"the quiet level {centre:.3f} ct/s lies outside the limits {limits[0]:g} to {limits[1]:g}",
             )
+        # Few samples may happen to scatter less than counting allows; the cut must not follow them.
+        sigma = max(sigma, float(np.sqrt(centre / (length * step_s))))
         inside = np.abs(smoothed - centre) <= allow_sigma * sigma
         accepted = drop_short(exposed & inside, max(1, round(shortest_s / step_s)))
         if np.array_equal(accepted, good):
@@ -278,7 +280,7 @@ def histogram_method(
             f"({spread:.2f} of the fitted sigma): no quiet level",
         )
     run = mean_run(good) * step_s
-    if run < min(min_run * length * step_s, 0.5 * exposed.sum() * step_s):
+    if run < min(min_run * length * step_s, 0.15 * exposed.sum() * step_s):
         raise FlareFitError(
             "allFlare",
             f"the rate stays near {centre:.3f} ct/s for only {run:.0f} s at a time: no quiet level",
