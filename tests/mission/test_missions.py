@@ -1,0 +1,377 @@
+"""Every mission: its rows, its folders, its products, against the archives' stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import archive_server as faults
+import numpy as np
+import odf_files
+import pandas as pd
+import pytest
+from archive_server import ArchiveServer
+from astropy import units as u
+from astropy.coordinates import ICRS, SkyCoord
+from astropy.table import Table
+
+from daxa.exceptions import (
+    DAXADownloadError,
+    NoObsAfterFilterError,
+    PreProcessedNotAvailableError,
+    PreProcessedNotSupportedError,
+)
+from daxa.mission import (
+    ASCA,
+    MISS_INDEX,
+    Chandra,
+    INTEGRALPointed,
+    NuSTARPointed,
+    ROSATAllSky,
+    ROSATPointed,
+    Suzaku,
+    Swift,
+    XMMPointed,
+    XRISMPointed,
+    eRASS1DE,
+    eROSITACalPV,
+)
+from daxa.mission.tools import multi_mission_filter_on_positions
+
+pytestmark = [pytest.mark.usefixtures("pauses"), pytest.mark.filterwarnings("ignore:.*approximate")]
+PLACE = {"ra": 149.6, "dec": -11.1}
+
+# mission: table, rows (the first is good, the others are not to be selected), files of the first
+# (True: expected with the raw data, "product": with the products, False: not fetched)
+CASES: dict[type, dict[str, Any]] = {
+    Chandra: {
+        "table": "chanmaster",
+        "rows": [
+            {"obsid": "3205", "time": 52460.0, "exposure": 4e4, "public_date": 52900, "status": "archived",
+             "detector": "ACIS-I", "grating": "NONE", "category": "CLUSTERS OF GALAXIES"},
+            {"obsid": "3206", "time": 52460.0, "exposure": 4e4, "public_date": 52900, "status": "archived",
+             "detector": "ACIS-S", "grating": "HETG", "category": "NORMAL STARS AND WD"},
+            {"obsid": "3207", "time": 52460.0, "exposure": 4e4, "public_date": 52900, "status": "scheduled",
+             "detector": "ACIS-I", "grating": "NONE", "category": "X"},
+        ],
+        "root": "chandra/data/byobsid/5/3205",
+        "files": {"oif.fits": True, "primary/acisf03205N003_evt2.fits.gz": True, "primary/a_full.jpg": False,
+                  "secondary/acisf03205_000N003_evt1.fits.gz": True},
+        "events": ("ACIS", "primary/acisf03205N003_evt2.fits"),
+    },
+    NuSTARPointed: {
+        "table": "numaster",
+        "rows": [
+            {"obsid": "60001107002", "time": 56500.0, "end_time": 56501.0, "public_date": 56900,
+             "status": "archived", "observation_mode": "SCIENCE", "spacecraft_mode": "INERTIAL",
+             "ontime_a": 1e4, "ontime_b": 1e4},
+            {"obsid": "60001107003", "time": 56500.0, "end_time": 56501.0, "public_date": 56900,
+             "status": "archived", "observation_mode": "SLEW", "spacecraft_mode": "INERTIAL",
+             "ontime_a": 1e4, "ontime_b": 1e4},
+            {"obsid": "60001107004", "time": 56500.0, "end_time": 56501.0, "public_date": 56900,
+             "status": "archived", "observation_mode": "SCIENCE", "spacecraft_mode": "INERTIAL",
+             "ontime_a": 0.0, "ontime_b": 0.0},
+        ],
+        "root": "nustar/data/obs/00/6/60001107002",
+        "files": {"auxil/nu60001107002_att.fits.gz": True, "event_uf/nu60001107002A_uf.evt.gz": True,
+                  "hk/nu60001107002A_fpm.hk.gz": True, "event_cl/nu60001107002A01_cl.evt.gz": "product",
+                  "event_cl/nu60001107002A01_sk.img.gz": "product"},
+        "events": ("FPMA", "event_cl/nu60001107002A01_cl.evt"),
+        "image": ("FPMA", 3, 78, "event_cl/nu60001107002A01_sk.img"),
+    },
+    ROSATPointed: {
+        "table": "rosmaster",
+        "rows": [
+            {"seq_id": "RP800001N00", "start_date": 48400.0, "end_date": 48401.0, "exposure": 9e3,
+             "instrument": "PSPCB", "subject_category": 8},
+            {"seq_id": "RH800002N00", "start_date": 48400.0, "end_date": 48401.0, "exposure": 0.0,
+             "instrument": "HRI", "subject_category": 8},
+        ],
+        "root": "rosat/data/pspc/processed_data/800000/rp800001n00",
+        "files": {"rp800001n00_bas.fits.Z": True, "rp800001n00_anc.fits.Z": True,
+                  "rp800001n00_im2.fits.Z": "product", "rp800001n00_mex.fits.Z": "product"},
+        "id": "rp800001n00",
+        "events": ("PSPCB", "rp800001n00_bas.fits"),
+        "image": ("PSPCB", 0.4, 2.4, "rp800001n00_im2.fits"),
+    },
+    ROSATAllSky: {
+        "table": "rassmaster",
+        "rows": [{"seq_id": "rs931016n00", "start_date": 48100.0, "end_date": 48200.0, "exposure": 9e3}],
+        "root": "rosat/data/pspc/processed_data/900000/rs931016n00",
+        "files": {"rs931016n00_bas.fits.Z": True, "rs931016n00_im1.fits.Z": "product"},
+        "events": ("PSPC", "rs931016n00_bas.fits"),
+        "image": ("PSPC", 0.07, 2.4, "rs931016n00_im1.fits"),
+    },
+    Swift: {
+        "table": "swiftmastr",
+        "rows": [
+            {"obsid": "00035001001", "start_time": 53600.0, "stop_time": 53601.0, "xrt_exposure": 5e3,
+             "bat_exposure": 5e3, "uvot_exposure": 0.0},
+            {"obsid": "00035001002", "start_time": 53600.0, "stop_time": 53601.0, "xrt_exposure": 0.0,
+             "bat_exposure": 0.0, "uvot_exposure": 0.0},
+        ],
+        "root": "swift/data/obs/2005_08/00035001001",
+        "files": {"auxil/sw00035001001sat.fits.gz": True, "xrt/event/sw00035001001xpcw3po_cl.evt.gz": True,
+                  "uvot/event/x.evt.gz": False, "xrt/products/sw00035001001xpc_sk.img.gz": "product"},
+        "events": ("XRT", "xrt/event/sw00035001001xpcw3po_cl.evt"),
+        "image": ("XRT", 0.01, 10.23, "xrt/products/sw00035001001xpc_sk.img"),
+    },
+    Suzaku: {
+        "table": "suzamaster",
+        "rows": [
+            {"obsid": "801001010", "time": 53800.0, "stop_time": 53801.0, "exposure": 4e4,
+             "public_date": 54400},
+            {"obsid": "801001020", "time": 53800.0, "stop_time": 53801.0, "exposure": 0.0,
+             "public_date": 54400},
+        ],
+        "root": "suzaku/data/obs/8/801001010",
+        "files": {"auxil/ae801001010.att.gz": True, "hxd/event_uf/x.evt.gz": False,
+                  "xis/event_cl/ae801001010xi0_0_3x3n066a_cl.evt.gz": True,
+                  "xis/products/ae801001010xi0_0_3x3n066a_sk.img.gz": "product"},
+        "events": ("XIS0", "xis/event_cl/ae801001010xi0_0_3x3n066a_cl.evt"),
+        "image": ("XIS0", 0.2, 12, "xis/products/ae801001010xi0_0_3x3n066a_sk.img"),
+    },
+    ASCA: {
+        "table": "ascamaster",
+        "rows": [
+            {"sequence_number": 80000000, "time": 49200.0, "exposure": 3e4, "sis_exposure": 3e4,
+             "gis_exposure": 3e4},
+            {"sequence_number": 80000010, "time": 49200.0, "exposure": 0.0, "sis_exposure": 0.0,
+             "gis_exposure": 0.0},
+        ],
+        "root": "asca/data/rev2/80000000",
+        "files": {"screened/ad80000000s000102h.evt.gz": True, "telem/ft930511.gz": False,
+                  "images/ad80000000sis32002_hi.totsky.gz": "product",
+                  "images/ad80000000gis25670_all.totexpo.gz": "product"},
+        "events": ("SIS0", "screened/ad80000000s000102h.evt"),
+        "image": ("SIS0", 2, 10, "images/ad80000000sis32002_hi.totsky"),
+    },
+    INTEGRALPointed: {
+        "table": "intscwpub",
+        "rows": [
+            {"scw_id": "003900020020", "scw_ver": "001", "start_date": 52680.0, "end_date": 52680.1,
+             "good_jemx1": 0.0, "good_jemx2": 0.0, "good_isgri": 2e3, "good_spi": 0.0},
+            {"scw_id": "003900020030", "scw_ver": "001", "start_date": 52680.0, "end_date": 52680.1,
+             "good_jemx1": 0.0, "good_jemx2": 0.0, "good_isgri": 0.0, "good_spi": 2e3},
+        ],
+        "root": "integral/data/scw/0039/003900020020.001",
+        "files": {"swg.fits": True, "isgri_events.fits.gz": True, "spi_oper.fits.gz": False,
+                  "omc_shots.fits": False},
+    },
+    XRISMPointed: {
+        "table": "xrismmastr",
+        "rows": [
+            {"obsid": "000126000", "time": 60280.0, "exposure": 1e5, "public_date": 60500},
+            {"obsid": "000127000", "time": 60280.0, "exposure": 0.0, "public_date": 60500},
+        ],
+        "root": "xrism/data/obs/0/000126000",
+        "files": {"auxil/xa000126000.att.gz": True,
+                  "resolve/event_uf/xa000126000rsl_p0px1000_uf.evt.gz": True,
+                  "resolve/event_cl/xa000126000rsl_p0px1000_cl.evt.gz": "product"},
+        "events": ("RESOLVE", "resolve/event_cl/xa000126000rsl_p0px1000_cl.evt"),
+    },
+}  # fmt: skip
+
+
+def packed(name: str) -> bytes:
+    """What the archive holds under a name: the plain name, compressed as the suffix says."""
+    content = Path(name).name.encode() * 9
+    if name.endswith(".gz"):
+        return faults.gzipped(content)
+    # a .Z file of which every code has 9 bits
+    bits = sum(byte << 9 * i for i, byte in enumerate(content))
+    width = -(-9 * len(content) // 8)
+    return b"\x1f\x9d\x90" + bits.to_bytes(width, "little") if name.endswith(".Z") else content
+
+
+def fill(server: ArchiveServer, mission: type) -> dict[str, Any]:
+    case = CASES[mission]
+    rows = [row | PLACE for row in case["rows"]]
+    server.tables[case["table"]] = {k: [row[k] for row in rows] for k in rows[0]}
+    server.files |= {f"{case['root']}/{name}": packed(name) for name in case["files"]}
+    if mission is INTEGRALPointed:
+        server.files["integral/data/scw/0039/rev.001/idx/isgri.fits"] = b"index"
+        server.files["integral/data/aux/adp/0039.001/orbit.fits"] = b"orbit"
+    return case
+
+
+@pytest.mark.parametrize("mission_class", CASES)
+def test_heasarc_missions(server: ArchiveServer, mission_class: type, tmp_path: Path) -> None:
+    case = fill(server, mission_class)
+    obs_id = case.get("id") or str(next(iter(case["rows"][0].values())))
+    mission = mission_class()
+    assert list(mission.filtered_obs_ids) == [obs_id]
+    assert MISS_INDEX[mission.name] is mission_class
+    assert mission.check_obsid_pattern(obs_id)
+    assert mission.ident_to_obsid(obs_id) == obs_id
+    mission.filter_on_positions([149.7, -11.1], 0.2)
+    with pytest.raises(NoObsAfterFilterError):
+        mission.filter_on_positions([10, 10])
+    report = mission.download(disable_progress=True)
+    assert not report.failed, report
+    assert not report.failed_products, report
+    folder = mission.get_obs_path(obs_id)
+    held = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name[0] != "."}
+    plain = {n.removesuffix(".gz").removesuffix(".Z"): n for n, use in case["files"].items() if use}
+    assert held == set(plain)
+    for name, original in plain.items():
+        assert (folder / name).read_bytes() == Path(original).name.encode() * 9
+    if "events" in case:
+        inst, path = case["events"]
+        assert mission.get_evt_list_path(obs_id, inst) == str(folder / path)
+        assert "preprocessed" in mission.downloaded_type
+    else:
+        with pytest.raises(PreProcessedNotSupportedError):
+            mission.get_evt_list_path(obs_id)
+    if "image" in case:
+        inst, low, high, path = case["image"]
+        assert mission.get_image_path(obs_id, low, high * u.keV, inst) == str(folder / path)
+        assert (low, high) in [tuple(band) for band in mission.preprocessed_energy_bands[inst].value]
+        with pytest.raises(PreProcessedNotAvailableError, match="no image from 1 to 3 keV, there are"):
+            mission.get_image_path(obs_id, 1, 3, inst)
+    mission.save(tmp_path)
+    again = mission_class(save_file_path=tmp_path / f"{mission.name}_state.json")
+    assert list(again.filtered_obs_ids) == [obs_id]
+    before = mission.filtered_obs_info.reset_index(drop=True)
+    pd.testing.assert_frame_equal(again.filtered_obs_info, before, check_dtype=False)
+    assert not again.update(download_new=False)["sel_obs_change"]
+    with pytest.raises(ValueError, match="insts"):
+        mission_class.check_inst_names(mission, ["NO-SUCH"])
+
+
+def test_products_can_be_left_out(server: ArchiveServer) -> None:
+    fill(server, NuSTARPointed)
+    mission = NuSTARPointed("FA")
+    assert mission.chosen_instruments == ["FPMA"]
+    mission.download(download_products=False, disable_progress=True)
+    assert mission.downloaded_type == "raw"
+    with pytest.raises(PreProcessedNotAvailableError, match="60001107002"):
+        mission.get_evt_list_path("60001107002", "FPMA")
+    assert not any("event_cl/nu" in path for path in server.requests)
+
+
+def test_integral_revolutions_are_shared(server: ArchiveServer) -> None:
+    fill(server, INTEGRALPointed)
+    mission = INTEGRALPointed()
+    mission.download(disable_progress=True)
+    shared = Path(mission.raw_data_path) / "revolution_0039"
+    assert (shared / "rev/idx/isgri.fits").read_bytes() == b"index"
+    assert (shared / "aux/orbit.fits").read_bytes() == b"orbit"
+
+
+def test_chandra_gratings_and_targets(server: ArchiveServer) -> None:
+    fill(server, Chandra)
+    assert list(Chandra(["ACIS", "HETG"]).filtered_obs_ids) == ["3206"]
+    with pytest.warns(UserWarning, match="ACIS-I is ACIS"):
+        mission = Chandra("ACIS-I")
+    mission.filter_on_target_type("GCL")
+    assert mission.coord_frame is ICRS
+    with pytest.warns(UserWarning, match="approximate"):
+        mission.filter_on_positions(SkyCoord(149.6, -10.7, unit="deg"))
+    with pytest.raises(NotImplementedError, match="credentials"):
+        mission.download(credentials="me", disable_progress=True)
+
+
+def test_renamed_columns_are_told(server: ArchiveServer) -> None:
+    fill(server, Swift)
+    server.tables["swiftmastr"]["start"] = server.tables["swiftmastr"].pop("start_time")
+    with pytest.raises(
+        DAXADownloadError, match=r"its columns have changed: there is no start \(start_time\)"
+    ):
+        Swift()
+
+
+# -- eROSITA --------------------------------------------------------------------------------------
+
+
+def tiles(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(
+        {
+            "SRVMAP": np.array([150102, 60120], "i4"),
+            "OWNER": np.array([2, 2], "i2"),
+            "RA_CEN": [149.6, 60.0],
+            "DE_CEN": [-11.9, -30.0],
+            **{name: [0.0, 0.0] for name in ("RA_MIN", "RA_MAX", "DE_MIN", "DE_MAX")},
+        }
+    )
+    table.write(tmp_path / "tiles.fits")
+    server.files["tiles.fits"] = (tmp_path / "tiles.fits").read_bytes()
+    monkeypatch.setenv("DAXA_URL_ERASS_TILES", f"{server.url}/FTP/tiles.fits")
+
+
+def test_erass(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles(server, tmp_path, monkeypatch)
+    names = ["020_EventList", "024_Image", "021_Image", "024_ExposureMap"]
+    for version in ("009", "010"):
+        for name in names:
+            path = f"erass/102/150/EXP_{version}/em01_150102_{name}_c{version}.fits.gz"
+            server.files[path] = faults.gzipped(f"{name} {version}".encode())
+    server.files["erass/102/150/DET_010/em01_150102_021_BackgrImage_c010.fits.gz"] = faults.gzipped(
+        b"background"
+    )
+    mission = eRASS1DE()
+    assert list(mission.obs_ids) == ["150102", "060120"]
+    mission.filter_on_positions([149.6, -11.1])
+    mission.download(disable_progress=True)
+    assert Path(mission.get_evt_list_path("150102")).read_bytes() == b"020_EventList 010"
+    assert Path(mission.get_image_path("150102", 0.2, 2.3)).read_bytes() == b"024_Image 010"
+    assert Path(mission.get_expmap_path("150102", 0.2, 2.3)).name == "em01_150102_024_ExposureMap_c010.fits"
+    assert Path(mission.get_background_path("150102", 0.2, 0.6)).read_bytes() == b"background"
+    mission.delete_raw_data(force_del=True)
+    with pytest.raises(DAXADownloadError, match="no version 011, there are 009, 010"):
+        mission.download(pipeline_version=11, disable_progress=True)
+    # the tiles are cached
+    server.files.pop("tiles.fits")
+    assert len(eRASS1DE()) == 2
+
+
+def test_calpv(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAXA_URL_EROSITA_EDR", f"{server.url}/FTP/edr")
+    files = {f"eFEDS/fm00_30000{n}_020_EventList_c001.fits": f"{n}".encode() for n in (7, 8, 9)}
+    files["eFEDS/fm00_300010_020_EventList_c001.fits"] = b"10"
+    server.files["edr/eFEDS.tar.gz"] = odf_files.tar_bytes(files, "w:gz")
+    mission = eROSITACalPV(fields="efeds")
+    assert mission.chosen_fields == ["EFEDS"]
+    assert len(mission) == 4
+    mission.filter_on_obs_ids(["300007", "300010"])
+    mission.download(disable_progress=True)
+    assert Path(mission.get_evt_list_path("300007")).read_bytes() == b"7"
+    assert server.requests["/FTP/edr/eFEDS.tar.gz"] == 1  # one file for the whole field
+    with pytest.raises(ValueError, match="'EFED' is no eROSITA CalPV field or field type; near it: EFEDS"):
+        eROSITACalPV(fields="EFED")
+    whole = eROSITACalPV("TM1")
+    whole.filter_on_fields("magellanic clouds")
+    assert whole.chosen_fields == ["LMC_SN1987A"]
+    assert "SURVEY" in whole.all_mission_field_types
+
+
+# -- several at once ------------------------------------------------------------------------------
+
+
+def test_several_missions(server: ArchiveServer) -> None:
+    for mission in (Chandra, Suzaku, NuSTARPointed):
+        fill(server, mission)
+    server.tables["numaster"]["ra"] = [10.0] * 3
+    with pytest.warns(UserWarning, match="nustar_pointed has no data there; swift could not be searched"):
+        found = multi_mission_filter_on_positions(
+            [149.6, -11.1],
+            {"chandra": 0.5 * u.deg, "suzaku": 20 * u.arcmin},
+            ["chandra", "suzaku", "nustar_pointed", "swift"],
+            {"suzaku": ["XIS1"]},
+        )
+    assert [m.name for m in found] == ["chandra", "suzaku"]
+    assert found[1].chosen_instruments == ["XIS1"]
+    with pytest.raises(ValueError, match="missions: unknown mission\\(s\\) hubble"):
+        multi_mission_filter_on_positions([1, 2], missions="hubble")
+    with pytest.raises(NoObsAfterFilterError, match="suzaku has no data there"):
+        multi_mission_filter_on_positions([1, 2], missions="suzaku")
+
+
+def test_every_mission_is_described() -> None:
+    assert len(MISS_INDEX) == 12
+    for name, mission in MISS_INDEX.items():
+        assert mission.name == name
+        assert mission.pretty_name
+        assert set(mission.default_instruments) <= set(mission.instruments)
+        assert set(mission.aliases.values()) <= set(mission.instruments)
+    assert XMMPointed.instruments == ("M1", "M2", "PN", "OM", "R1", "R2")
