@@ -61,6 +61,7 @@ class PnOdf:
     def write(self):
         """Write the ODF; every frame with events gets the next FRAME number."""
         from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
+        from daxa.xmm.odf.layout import PN_MODES
 
         clock = Clock(self.start_s, RESET_S + 3 * WRAP_S + 1000.25)
         pointing = Pointing(
@@ -79,8 +80,10 @@ class PnOdf:
             columns = {k: np.concatenate(v).astype(np.int64) for k, v in lists.items()}
             sent = (columns["FRAME"] < self.lost[0]) | (columns["FRAME"] >= self.lost[1])
             columns = {k: v[sent] for k, v in columns.items()}
-            key = np.lexsort((columns["RAWX"], columns["RAWY"], columns["FRAME"]))
-            columns = {k: v[key] for k, v in columns.items()}
+            # In the order of the read-out; of two events in one pixel the later one stays.
+            key = (columns["FRAME"] * 200 + columns["RAWY"]) * 64 + columns["RAWX"]
+            _, last = np.unique(key[::-1], return_index=True)
+            columns = {k: v[::-1][last] for k, v in columns.items()}
             cycle, number = np.unique(columns["FRAME"], return_inverse=True)
             stamp = clock.obt(self.centre_s(cycle) + self.mode.delays_s[ccd]) - RESET_S
             stamp = stamp % WRAP_S
@@ -99,8 +102,10 @@ class PnOdf:
                 self.stop_s,
                 window=self.mode.window[ccd],
                 frame_time_s=self.mode.frame_time_s,
-                ccd_mode={"PrimeFullWindow": 1, "PrimeFullWindowExtended": 0}[self.submode],
-                discarded=np.full(64, self.discarded.get((ccd - 1) // 3, 0)),
+                ccd_mode=next(k for k, v in PN_MODES.items() if v == self.submode),
+                discarded=None
+                if self.submode == "PrimeSmallWindow"
+                else np.full(64, self.discarded.get((ccd - 1) // 3, 0)),
             )
         record = np.arange(0, self.n_frames, 20)
         record = record[(record + 20 <= self.lost[0]) | (record >= self.lost[1])]

@@ -246,3 +246,36 @@ def test_extended_full_frame(pn_odf, tmp_path):
     assert headers["EVENTS"]["FRMTIME"] == 199
     offset = (events["TIME"] - odf.centre_s(0)) / odf.mode.frame_time_s
     assert np.abs(offset - np.rint(offset)).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("submode", "ccd", "first_row"), [("PrimeLargeWindow", 8, 101), ("PrimeSmallWindow", 4, 137)]
+)
+def test_window_modes(pn_odf, tmp_path, submode, ccd, first_row):
+    odf = pn_odf(submode=submode, n_frames=20_000)
+    rng = np.random.default_rng(6)
+    n = 6000
+    rows = rng.integers(first_row, 201, n)
+    odf.add(ccd, rng.integers(0, odf.n_frames, n), rng.integers(2, 63, n), rows, rng.integers(60, 1800, n))
+    odf.add(ccd, np.arange(0, 4000, 10), np.arange(400) % 50 + 5, first_row, 700)
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": str(ccd), "runbadpixfind": "N"}
+    _, err = odf.write().run(tmp_path, **common)
+    assert "** " not in err, err
+    events, headers = read(tmp_path / NORMAL)
+    assert headers["EVENTS"]["SUBMODE"] == submode
+    assert ("DLIMAP08" in headers) == (submode == "PrimeLargeWindow")
+    assert events["RAWY"].min() == first_row
+    edge = (events["RAWY"] == first_row) & (events["PHA"] == 700)
+    assert edge.sum() > 300
+    assert np.all(events["FLAG"][edge] & int(PnFlag.CLOSE_TO_CCD_WINDOW))
+    assert not np.any(events["FLAG"][events["RAWY"] == first_row + 2] & int(PnFlag.CLOSE_TO_CCD_WINDOW))
+    share = 1 - odf.mode.readout_s / odf.mode.frame_time_s
+    head = headers["EVENTS"]
+    assert head["LIVETIME"] / head["ONTIME"] == pytest.approx(share, rel=1e-4)
+    assert head["ONTIME"] == pytest.approx(odf.n_frames * odf.mode.frame_time_s, rel=2e-3)
+    frame = (events["TIME"] - odf.centre_s(0)) / odf.mode.frame_time_s
+    assert np.abs(frame - np.rint(frame)).max() * odf.mode.frame_time_s < 40e-6
+    odf.run(tmp_path, **common, withoutoftime="Y")
+    moved, _ = read(tmp_path / OUT_OF_TIME)
+    assert moved["RAWY"].min() >= first_row
+    assert len(moved) == pytest.approx(len(events), rel=0.02)
