@@ -74,6 +74,12 @@ OFFSETS_COLUMNS = {
     ),
     "EPN": (Column("RAWX", "1I", "pixel"), Column("OFFSETX", "1I", "CHAN"), Column("CCDNR", "1B")),
 }
+#: Keywords that also stand in the extensions of each CCD; a list has some fifty of these, and every
+#: reader pays for every card.
+IDENTITY = (
+    "TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATAMODE", "SUBMODE", "FILTER", "DATE-OBS",
+    "DATE-END", "FRMTIME",
+)  # fmt: skip
 DLIMAP_COLUMNS = (Column("DLIODF", "1J"), Column("DLISAS", "1J"))
 
 
@@ -163,7 +169,8 @@ def write_event_list(
         File to write; the caller renames it when it is complete.
     primary
         Keywords of the observation and exposure (TELESCOP, INSTRUME, DATAMODE, SUBMODE, FILTER, OBS_ID,
-        EXP_ID, EXPIDSTR, RA_PNT, ...); they are copied into EVENTS and the CCD extensions.
+        EXP_ID, EXPIDSTR, RA_PNT, ...); they are copied into EVENTS, and those of :data:`IDENTITY` into the
+        CCD extensions.
     columns
         Event columns by name; those of :data:`EVENT_COLUMNS` for this instrument and data mode.
     ccds
@@ -183,6 +190,7 @@ def write_event_list(
     family = instrument.rstrip("12")
     schema = EVENT_COLUMNS[family, "IMAGING" if primary["DATAMODE"] == "IMAGING" else "TIMING"]
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
+    identity = {k: v for k, v in primary.items() if k in IDENTITY}
     hdus = [fits.PrimaryHDU()]
     hdus[0].header["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
     hdus[0].header.update(dict(primary))
@@ -224,7 +232,7 @@ def write_event_list(
             tables.append(make_table(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}"))
         tables.append(info.gti.to_hdu(f"STDGTI{ccd:02d}"))
         for hdu in tables:
-            hdu.header.update({k: v for k, v in common.items() if k not in hdu.header})
+            hdu.header.update({k: v for k, v in identity.items() if k not in hdu.header})
             hdu.header.update(info.header)
             hdu.header["CCDNR"] = ccd
             if hdu.name.startswith("EXPOSU"):

@@ -337,7 +337,7 @@ def _filtered(
             for key, card in exposure_keywords(header, restriction.ontime, restriction.live).items():
                 header[key] = card
     if flag is None and outputs.slctexpr:
-        header["SLCTEXPR"] = (outputs.slctexpr, "Filtering expression used by evselect")
+        header["SLCTEXPR"] = outputs.expression_card
 
     kept = 0
 
