@@ -35,7 +35,8 @@ emchain)
     echo "events $stem" > ${stem}MIEVLI0000.FIT; echo "attitude $obs" > P${obs}OBX000ATTTSR0000.FIT ;;
 emanom)
     name=$(basename "$p_eventfile" -events.fits); name=${name#*-inst}; inst=${name%%-*}; exp=${name##*subexp}
-    for ccd in 1 2 3; do echo "CCD: $ccd Hardness Ratio: 3.0 Error: 0.1 Status: G"; done > mos${inst#M}$exp-anom.log
+    for ccd in 1 2 3; do echo "CCD: $ccd Hardness Ratio: 3.0 Error: 0.1 Status: G"; done > log
+    mv log mos${inst#M}$exp-anom.log
     echo "CCD: 4 Hardness Ratio: 1.0 Error: 0.1 Status: B" >> mos${inst#M}$exp-anom.log ;;
 espfilt)
     name=$(basename "$p_eventfile" -events.fits); name=${name#*-inst}; inst=${name%%-*}; exp=${name##*subexp}

@@ -76,11 +76,6 @@ class ForkLauncher:
             threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         return self._process
 
-    def start(self) -> None:
-        """Start the helper ahead of the first job, so that its imports run in the meantime."""
-        with self._lock:
-            self._ensure()
-
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         for line in process.stdout:

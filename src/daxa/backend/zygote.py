@@ -22,29 +22,28 @@ import sys
 import time
 from pathlib import Path
 
-#: What tasks import when they start.
-PRELOAD = (
-    "numpy",
-    "astropy.io.fits",
+#: What every task imports; loaded before the first job.
+FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.tasks", "daxa.xmm.odf.ingest")
+#: What some tasks import; loaded while the first jobs run.
+LATER = (
     "astropy.time",
+    "astropy.table",
     "scipy.ndimage",
     "scipy.interpolate",
     "scipy.optimize",
     "scipy.spatial",
+    "scipy.stats",
     "lark",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "astropy.wcs",
 )
 
 
-def preload() -> None:
-    """Import what jobs will need."""
-    from daxa.xmm.tasks import TASKS
-
-    for module in (*PRELOAD, *sorted(set(TASKS.values()))):
-        # A job that needs it will fail with the reason; the others need not.
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
-    gc.collect()
-    gc.freeze()
+def preload(module: str) -> None:
+    """Import what jobs will need; where that fails, the job that needs it will tell why."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module(module)
 
 
 class Zygote:
@@ -55,6 +54,7 @@ class Zygote:
         self.events = events
         self.jobs: dict[int, int] = {}
         self.since: dict[int, float] = {}
+        self.unloaded: list[str] = []
 
     def tell(self, **event: object) -> None:
         os.write(self.events, (json.dumps(event) + "\n").encode())
@@ -139,11 +139,15 @@ class Zygote:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from daxa.xmm.tasks import TASKS
+
+        self.unloaded = [*dict.fromkeys(TASKS.values()), *LATER]
         starter = os.getppid()
         buffer = b""
         try:
             while os.getppid() == starter:
-                ready, _, _ = select.select([self.orders, wake_read], [], [], 1.0)
+                idle_s = 0.0 if self.unloaded and self.jobs else 1.0
+                ready, _, _ = select.select([self.orders, wake_read], [], [], idle_s)
                 if wake_read in ready:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake_read, 4096)
@@ -155,6 +159,8 @@ class Zygote:
                     *lines, buffer = (buffer + chunk).split(b"\n")
                     for line in lines:
                         self.obey(line)
+                if not ready and self.unloaded and self.jobs:
+                    preload(self.unloaded.pop(0))
         except BrokenPipeError:
             return
         finally:
@@ -167,7 +173,11 @@ def main() -> int:
     events = os.dup(1)
     os.dup2(2, 1)
     zygote = Zygote(0, events)
-    preload()
+    for module in FIRST:
+        preload(module)
+    # Objects that exist now are never garbage; left alone, their memory stays shared with the jobs.
+    gc.collect()
+    gc.freeze()
     zygote.serve()
     return 0
 

@@ -168,7 +168,6 @@ class _Runner:
         for mission in missions:
             for step, options in self.steps:
                 self.archive.ledger.set_configuration(mission.name, step.name, _recordable(options))
-        self._announce()
         own = None
         executor = _executor.get()
         try:
@@ -195,17 +194,12 @@ class _Runner:
         self._summarise()
 
     def _announce(self) -> None:
-        if not hasattr(launch.launcher(), "start") or _executor.get() is not None:
-            return
-        text = {
-            "embedded": "DAXA: tasks are run by the embedded engine",
-            "sas": "DAXA: tasks are run by SAS",
-        }[self.backend]
-        log.info(text)
+        """Say once which back-end works."""
+        text = f"DAXA: tasks are run by {'SAS' if self.backend == 'sas' else 'the embedded engine'}"
         if self.backend not in _announced:
             _announced.add(self.backend)
+            log.info(text)
             self.progress.say(text)
-        launch.launcher().start()  # type: ignore[union-attr]
 
     def _plan(self, mission: BaseMission, obs_id: str, number: int) -> None:
         """Make an observation's nodes, as far as its content is known."""
@@ -303,7 +297,8 @@ class _Runner:
                 )
             if unrun:
                 warnings.warn(
-                    f"{step.name}: {', '.join(map(str, unrun))} left out, as {' and '.join(names)} has not been run",
+                    f"{step.name}: {', '.join(map(str, unrun))} left out: "
+                    f"{' and '.join(names)} has not been run",
                     stacklevel=5,
                 )
             wanted = list(dict.fromkeys(n for i in instruments or [None] for n in step.needs(i, options)))
@@ -407,6 +402,7 @@ class _Runner:
             backend=self.backend,
             scratch=self.archive.layout.scratch,
         )
+        self._announce()
         self.progress.begin(node.bar)
         self.archive.ledger.start(run)
         node.state = "running"

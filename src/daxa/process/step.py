@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,11 @@ class Piece:
 
     def environment(self, *, cif: bool = True, summary: bool = True) -> dict[str, str]:
         """Environment variables that tasks read."""
-        env = {"SAS_CCFPATH": config.calibration_path()}
+        # The cache exists only once something has been fetched; without, there is nothing to search.
+        cache = config.cache_path() / "ccf"
+        folders = config.calibration_path().split(os.pathsep)
+        present = [f for f in folders if f != str(cache) or cache.is_dir()]
+        env = {"SAS_CCFPATH": os.pathsep.join(present or folders)}
         if cif:
             env["SAS_CCF"] = str(self.made("cif_build", "cif", ident=self.obs_id))
         if summary:
