@@ -274,7 +274,7 @@ class Calibration:
             str(cwd / Path(p).expanduser()) for p in re.split(r"[\s,:]+", env.get("SAS_CCFFILES", "")) if p
         ]
         stamps = tuple(os.stat(p).st_mtime_ns if os.path.exists(p) else 0 for p in [str(index_path), *extra])
-        return _cached(cls, str(index_path), tuple(folders), tuple(extra), stamps)
+        return _cached(str(index_path), tuple(folders), tuple(extra), stamps)
 
     @classmethod
     def for_observation(
@@ -382,10 +382,9 @@ class Calibration:
 
 @functools.lru_cache(maxsize=8)
 def _cached(
-    cls: type[Calibration],
     index: str,
     folders: tuple[str, ...],
     extra: tuple[str, ...],
     stamps: tuple[int, ...],
 ) -> Calibration:
-    return cls(read_index(index), map(Path, folders), map(Path, extra))
+    return Calibration(read_index(index), map(Path, folders), map(Path, extra))

@@ -199,7 +199,9 @@ class Mirror:
             if answer.status_code == 206 and not resumed:
                 raise BadFile(f"{url}: the server answers with another part of the file than asked for")
             length = answer.headers.get("Content-Length")
-            total = (have if resumed else 0) + int(length) if (length or "").isdigit() else None
+            total = (
+                (have if resumed else 0) + int(length) if length is not None and length.isdigit() else None
+            )
             done = have if resumed else 0
             # The length is checked below: urllib3 would throw away the last bytes before a cut.
             answer.raw.enforce_content_length = False

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daxa.exceptions import DAXADownloadError
 from daxa.xmm.ccf.errors import DamagedConstituent
@@ -29,9 +29,6 @@ from daxa.xmm.ccf.index import (
 )
 from daxa.xmm.ccf.layout import LAYOUT, REQUIRED, TELESCOPES, layout_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
-
-if TYPE_CHECKING:
-    pass
 
 #: Public copies of the calibration files.
 MIRRORS = (

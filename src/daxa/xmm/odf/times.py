@@ -109,7 +109,7 @@ def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
 def _polynomial(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], degree: int
 ) -> npt.NDArray[np.float64]:
-    return np.polynomial.chebyshev.chebfit(x, y, degree)
+    return np.asarray(np.polynomial.chebyshev.chebfit(x, y, degree), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class TimeCorrelation:
         used = np.ones(len(x), dtype=bool)
         while True:
             n = int(used.sum())
-            best, best_score = None, np.inf
+            best, best_score = np.zeros(1), np.inf
             for trial in range(1, max(1, min(degree, n - 2)) + 1):
                 coefficients = _polynomial(x[used], difference[used], trial)
                 residual = difference[used] - np.polynomial.chebyshev.chebval(x[used], coefficients)

@@ -298,7 +298,7 @@ def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float 
             f"no attitude record within {MAX_DISTANCE_S:g} s of the interval {start_s:.1f} to {stop_s:.1f} s",
         )
     values = [np.where(good, v, np.nan) for v in attitude.at(time)]
-    columns: dict[str, FloatArray] = {"TIME": time}
+    columns: dict[str, Any] = {"TIME": time}
     columns.update(zip(("AHFRA", "AHFDEC", "AHFPA"), values, strict=True))
     columns.update(zip(("OMRA", "OMDEC", "OMPA"), (v.copy() for v in values), strict=True))
     median = (_circular(values[0][good], np.median), float(np.median(values[1][good])))

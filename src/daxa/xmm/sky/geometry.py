@@ -274,7 +274,7 @@ class CameraGeometry:
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
         """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel."""
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
-        number, rawx, rawy = (np.array(v) for v in self.det_to_raw(detx, dety))
+        number, rawx, rawy = self.det_to_raw(detx, dety)
         gap = number == 0
         if np.any(gap):
             nx, ny = self._shape
