@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.epic.pn.frames import sorted_unique
 from daxa.xmm.odf.layout import (
     PN_AUXILIARY_CYCLES,
     PN_AUXILIARY_FRAMES,
@@ -320,7 +321,7 @@ class PnExposure:
         if quadrant not in self._sent:
             order, begin = self._frame_rows
             rows = order[begin[4 * quadrant] : begin[4 * quadrant + 4]]
-            self._sent[quadrant] = np.unique(self.auxiliary[0]["CYCLE"][rows].astype(np.int64))
+            self._sent[quadrant] = sorted_unique(self.auxiliary[0]["CYCLE"][rows])
         return self._sent[quadrant]
 
     @cached_property

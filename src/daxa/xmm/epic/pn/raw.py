@@ -45,6 +45,7 @@ from daxa.xmm.epic.pn.frames import (
     out_of_order,
     reject_mips,
     silent_gaps,
+    sorted_unique,
 )
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns, pixel_key
 from daxa.xmm.event.flags import PnFlag
@@ -368,7 +369,7 @@ def _all_frames(
     lost = np.flatnonzero(silent_gaps(sent, missing))
     inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
     edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
-    known = np.union1d(clock.cycle, edges)
+    known = sorted_unique(np.concatenate([clock.cycle, edges.ravel()]))
     table = fill_frames(known, np.isin(known[:-1], edges[0]), before, after)
     return FrameTable(table.cycle, table.listed[np.searchsorted(known, clock.cycle)], table.gap)
 
