@@ -119,7 +119,7 @@ class DataSubspace:
         axes = [Axis(values[1, "DSTYP", n], values.get((1, "DSUNI", n), "")) for n in numbers]
         if not axes:
             return cls()
-        components = []
+        components: list[list[Filter]] = []
         for k in range(1, max(k for k, *_ in values) + 1):
 
             def get(name: str, n: int, k: int = k) -> str | None:

@@ -288,9 +288,10 @@ def parse(text: str) -> Any:
         hint = f" (expected {' or '.join(names[:3])}, …)" if names else ""
         raise SelectionError(what + hint, text or " ", position) from None
     except lark.exceptions.UnexpectedCharacters as error:
-        char = text[error.pos_in_stream]
+        position = int(error.pos_in_stream or 0)
+        char = text[position]
         hint = "; '==' compares" if char == "=" else ""
-        raise SelectionError(f"unexpected character {char!r}{hint}", text, error.pos_in_stream) from None
+        raise SelectionError(f"unexpected character {char!r}{hint}", text, position) from None
 
 
 class _Pair(Node):

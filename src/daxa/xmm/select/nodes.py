@@ -469,7 +469,7 @@ class InGti(Node):
 
 
 def _ifthenelse(condition: Value, yes: Value, no: Value) -> Value:
-    result = np.where(np.asarray(condition) != 0, yes, no)
+    result: Any = np.where(np.asarray(condition) != 0, yes, no)
     return result if result.ndim else result.item()
 
 

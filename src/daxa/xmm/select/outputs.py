@@ -61,6 +61,12 @@ class Outputs:
         self._counters: dict[str, Counter] = {}
         self._ccds: Counter | None = None
 
+    @property
+    def expression_card(self) -> tuple[str, str]:
+        """Value and comment of SLCTEXPR; no comment where it would not fit on the card."""
+        fits_beside = len(self.slctexpr) < 28 or len(self.slctexpr) > 68
+        return self.slctexpr, "Filtering expression used by evselect" if fits_beside else ""
+
     # ranges and bins
     def _wanted(self) -> dict[str, tuple[bool, str, str, str, str]]:
         """Axis -> wanted, column, switch, lower and upper parameter."""
@@ -290,7 +296,7 @@ class Outputs:
             exposure = sum(live[c] * n for c, n in seen.items()) / sum(seen.values())
         else:
             exposure = max(live.values())
-        header["EXPOSURE"] = (exposure, "Weighted live time of CCDs in the extraction region")
+        header["EXPOSURE"] = (exposure, "Weighted live time of the CCDs with events")
 
     def _describe(self, header: fits.Header, cards: list[tuple[Any, ...]]) -> None:
         head = self.source.header
@@ -298,7 +304,7 @@ class Outputs:
             if key in head or key in self.source.primary:
                 header[key] = head.get(key, self.source.primary.get(key))
         if self.slctexpr:
-            header["SLCTEXPR"] = (self.slctexpr, "Filtering expression used by evselect")
+            header["SLCTEXPR"] = self.expression_card
         if "FILTER" in head or "FILTER" in self.source.primary:
             header["FILTER"] = (head.get("FILTER", self.source.primary.get("FILTER")), "Filter ID")
         for key, *value in cards:
@@ -331,7 +337,7 @@ class Outputs:
         primary = fits.PrimaryHDU(data)
         cards: list[Any] = []
         if self.slctexpr:
-            cards.append(("SLCTEXPR", self.slctexpr, "Filtering expression used by evselect"))
+            cards.append(("SLCTEXPR", *self.expression_card))
         cards += [
             ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
             ("HDUCLAS1", "IMAGE", "File contains an Image"),

@@ -61,18 +61,19 @@ class RawTable:
         self._offset = int(hdu.fileinfo()["datLoc"])
         dtype = hdu.columns.dtype.newbyteorder(">")
         names = list(dtype.names or ())
-        offsets = [dtype.fields[n][1] for n in names]
+        described = dtype.fields or {}
+        offsets = [described[n][1] for n in names]
         self.dtype = np.dtype(
             {
                 "names": names,
-                "formats": [dtype.fields[n][0] for n in names],
+                "formats": [described[n][0] for n in names],
                 "offsets": offsets,
                 "itemsize": self.row_bytes,
             }
         )
         self.fields = {
             column.name: Field(
-                self.dtype.fields[column.name][0],
+                described[column.name][0],
                 1.0 if column.bscale in ("", None) else float(column.bscale),
                 0.0 if column.bzero in ("", None) else float(column.bzero),
                 column.unit or "",
@@ -93,7 +94,7 @@ class RawTable:
             file.seek(self._offset)
             for row0 in range(0, self.count, rows):
                 part = buffer[: min(rows, self.count - row0)]
-                view = memoryview(part).cast("B")
+                view = memoryview(part.data).cast("B")
                 done = 0
                 while done < len(view):
                     got = file.readinto(view[done:])
@@ -240,7 +241,7 @@ class RowWriter:
         """Append rows (count, row_bytes)."""
         if not len(rows):
             return
-        self._file.write(memoryview(np.ascontiguousarray(rows)).cast("B"))
+        self._file.write(memoryview(np.ascontiguousarray(rows).data).cast("B"))
         self.count += len(rows)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ inside. Angles are degrees, counter-clockwise from +X.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,7 @@ def _polygon(x: Array, y: Array, *corners: float) -> Array:
     return inside | border
 
 
-_TESTS = {
+_TESTS: dict[str, Callable[..., Array]] = {
     "point": _point,
     "line": _line,
     "circle": _circle,
@@ -261,6 +261,7 @@ class Region:
 def _shape_from_row(name: str, x: Array, y: Array, r: Array, angle: Array, exclude: bool) -> Shape:
     """A shape from the cells of a region table, where a BOX has full widths."""
     name = {"rotbox": "box", "rotrectangle": "rectangle", **ALIASES}.get(name, name)
+    args: Sequence[Any]
     if name == "box":
         args = (x[0], y[0], r[0] / 2, r[1] / 2, angle[0])
     elif name in ("ellipse", "rhombus"):
