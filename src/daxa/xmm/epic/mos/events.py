@@ -158,7 +158,7 @@ def split_diagonals(
     second = events.take(split)
     second.rawx = second.rawx + step[second.pattern, 0]
     second.rawy = second.rawy + step[second.pattern, 1]
-    second.e1 = second.e2
+    second.e1 = second.e2.copy()
     for part, index in ((events, split), (second, slice(None))):
         part.e2[index] = 0
         part.pattern[index] = 0

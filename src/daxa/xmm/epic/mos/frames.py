@@ -167,9 +167,14 @@ def valid_rows(number: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         return np.ones(len(number), bool)
     from scipy.ndimage import median_filter
 
-    keep = np.ones(len(number), bool) if (np.diff(number) > 0).all() else None
-    if keep is None:
+    keep = np.ones(len(number), bool)
+    if not (np.diff(number) > 0).all():
         keep = number == median_filter(number, 5, mode="nearest")
+        # A damaged number spoils the medians of its neighbours: those between the ones kept come back.
+        largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        before = np.maximum.accumulate(np.where(keep, number, smallest))
+        after = np.minimum.accumulate(np.where(keep, number, largest)[::-1])[::-1]
+        keep |= (number > before) & (number < after) & (before > smallest) & (after < largest)
         index = np.flatnonzero(keep)
         while len(index) > 1:
             rising = np.append(True, np.diff(number[index]) > 0)
@@ -257,7 +262,7 @@ def build_frames(
         table[name][at] = np.asarray(values)
     end = np.interp(np.arange(span), at, phase + number * length)
     if shift[-1]:
-        warn("framesRenumbered", f"times show that {int(shift[-1])} frame number(s) were lost")
+        warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} put in")
     frames = Frames(
         number=np.arange(new[0], new[0] + span),
         time_s=end - 0.5 * length + delay_s,

@@ -1,0 +1,379 @@
+"""emchain on simulated observations: what comes out is what was put in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.epic.keywords import exposure_summary
+from daxa.xmm.event.flags import MACROS, MosFlag
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.sky.tangent import to_xy
+from daxa.xmm.task import TaskError, run_task
+
+OBS = "0800010201"
+EXPOSURES = [("M1", "S001"), ("M1", "U002"), ("M2", "S002")]
+GOOD = MACROS["EMOS1"]["XMMEA_EM"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=EXPOSURES, ids="".join)
+def exposure(request, reduced, simulated):
+    """Event list, truth and true photons of one exposure."""
+    instrument, exp_id = request.param
+    truth = next(
+        e for e in simulated.truth(OBS)["exposures"] if (e["instrument"], e["exp_id"]) == (instrument, exp_id)
+    )
+    photons = simulated.folder / "truth" / f"{OBS}_{instrument}{exp_id}_photons.fits"
+    with fits.open(reduced.event_list(instrument, exp_id)) as hdus, fits.open(photons) as table:
+        yield hdus, truth, table[1].data
+
+
+def _good(events):
+    return (events["FLAG"] & GOOD == 0) & (events["PATTERN"] <= 12)
+
+
+def test_structure(exposure):
+    hdus, truth, _ = exposure
+    header = hdus["EVENTS"].header
+    assert header["SUBMODE"] == "PrimeFullWindow"
+    assert header["FILTER"] == "Medium"
+    assert header["DATAMODE"] == "IMAGING"
+    assert header["EXPIDSTR"] == truth["exp_id"]
+    assert header["EXP_ID"] == OBS + truth["exp_id"][1:]
+    assert header["OBJECT"] == "A907"
+    assert header["FRMTIME"] == 2600
+    names = [h.name for h in hdus]
+    for ccd in range(1, 8):
+        assert {f"EXPOSU{ccd:02d}", f"BADPIX{ccd:02d}", f"STDGTI{ccd:02d}"} <= set(names)
+    assert "CALINDEX" in names
+    scopes = {str(s).strip() for s in hdus["CALINDEX"].data["SCOPE"]}
+    number = truth["instrument"][1]
+    assert scopes == {f"EMOS{number}", f"XRT{number}", "XMM"}
+
+
+def test_pointing(exposure, simulated):
+    header = exposure[0]["EVENTS"].header
+    ra, dec, pa = simulated.truth(OBS)["pointing_deg"]
+    assert header["RA_PNT"] == pytest.approx(ra, abs=1e-6)
+    assert header["DEC_PNT"] == pytest.approx(dec, abs=1e-6)
+    assert header["PA_PNT"] == pytest.approx(pa, abs=1e-4)
+
+
+def test_frames_and_live_time(exposure):
+    hdus, truth, _ = exposure
+    header = hdus["EVENTS"].header
+    for number, ccd in truth["ccds"].items():
+        number = int(number)
+        assert header[f"ONTIME{number:02d}"] == pytest.approx(ccd["ontime_s"], rel=1e-6)
+        assert header[f"LIVETI{number:02d}"] == pytest.approx(ccd["livetime_s"], rel=1e-3)
+        frames = hdus[f"EXPOSU{number:02d}"].data
+        assert (frames["FRACEXP"] > 0).sum() == ccd["n_frames"]
+        start = frames["TIME"][0] - 0.5 * frames["TIMEDEL"][0]
+        assert start == pytest.approx(ccd["start_s"], abs=1e-4)
+        gti = GTI.from_hdu(hdus[f"STDGTI{number:02d}"])
+        assert np.allclose(np.stack([gti.start, gti.stop], 1), ccd["gti_s"], rtol=0, atol=1e-4)
+
+
+def test_events_lie_in_their_good_times(exposure):
+    hdus, _, _ = exposure
+    events = hdus["EVENTS"].data
+    for ccd in range(1, 8):
+        gti = GTI.from_hdu(hdus[f"STDGTI{ccd:02d}"])
+        assert gti.contains(events["TIME"][events["CCDNR"] == ccd]).all()
+    assert (events["FLAG"] & 0x762AA000 == 0).all()
+
+
+def _matched(hdus, photons):
+    """Events and the photons that made them: same CCD, frame and (within one) pixel, one of each."""
+    events = hdus["EVENTS"].data
+    result = []
+    for ccd in range(1, 8):
+        frames = hdus[f"EXPOSU{ccd:02d}"].data
+        length = float(hdus[f"STDGTI{ccd:02d}"].data["STOP"][-1] - hdus[f"STDGTI{ccd:02d}"].data["START"][0])
+        length /= len(frames)
+        start = frames["TIME"][0] - 0.5 * length
+        mine = np.flatnonzero(events["CCDNR"] == ccd)
+        frame = np.floor((events["TIME"][mine] - start) / length).astype(np.int64)
+        true = np.flatnonzero((photons["CCDNR"] == ccd) & photons["KEPT"] & ~photons["OOT"])
+
+        def key(f, x, y):
+            return (f.astype(np.int64) * 1024 + y) * 1024 + x
+
+        x, y = (np.rint(photons[k][true]).astype(np.int64) for k in ("RAWX", "RAWY"))
+        keys = key(frame, events["RAWX"][mine].astype(np.int64), events["RAWY"][mine].astype(np.int64))
+        order = np.argsort(keys, kind="stable")
+        found = np.full(len(true), -1)
+        for dx in (0, -1, 1):
+            for dy in (0, -1, 1):
+                wanted = key(photons["FRAME"][true].astype(np.int64), x + dx, y + dy)
+                at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+                hit = (keys[order][at] == wanted) & (found < 0)
+                found[hit] = mine[order[at[hit]]]
+        result.append(np.stack([true, found], axis=1))
+    return np.concatenate(result)
+
+
+def test_photons_are_found(exposure):
+    hdus, _, photons = exposure
+    pairs = _matched(hdus, photons)
+    assert (pairs[:, 1] >= 0).mean() > 0.985
+
+
+def test_energies_of_photons(exposure):
+    hdus, _, photons = exposure
+    events = hdus["EVENTS"].data
+    pairs = _matched(hdus, photons)
+    pairs = pairs[pairs[:, 1] >= 0]
+    true, pi = photons["ENERGY"][pairs[:, 0]], events["PI"][pairs[:, 1]].astype(float)
+    usable = _good(events)[pairs[:, 1]]
+    for low, high, limit in ((400, 1500, 10.0), (1500, 3000, 10.0), (3000, 9000, 25.0)):
+        chosen = usable & (true > low) & (true < high)
+        error = np.median(pi[chosen] - true[chosen])
+        assert abs(error) < limit, (low, high, error)
+
+
+def test_patterns_follow_the_number_of_pixels(exposure):
+    hdus, _, photons = exposure
+    events = hdus["EVENTS"].data
+    pairs = _matched(hdus, photons)
+    pairs = pairs[pairs[:, 1] >= 0]
+    n, pattern = photons["NPIXELS"][pairs[:, 0]], events["PATTERN"][pairs[:, 1]]
+    for pixels, low, high in ((1, 0, 0), (2, 1, 4)):
+        chosen = n == pixels
+        assert ((pattern[chosen] >= low) & (pattern[chosen] <= high)).mean() > 0.95
+
+
+def test_source_positions(exposure, simulated):
+    hdus, truth, _ = exposure
+    events, header = hdus["EVENTS"].data, hdus["EVENTS"].header
+    events = events[_good(events)]
+    offsets, weights = [], []
+    with simulated.sources(OBS).open() as handle:
+        for row in csv.DictReader(handle):
+            if (row["instrument"], row["exp_id"]) != (truth["instrument"], truth["exp_id"]):
+                continue
+            if row["name"] == "cluster":
+                continue
+            x0, y0 = to_xy(
+                float(row["ra_deg"]), float(row["dec_deg"]), header["REFXCRVL"], header["REFYCRVL"]
+            )
+            x, y = float(x0), float(y0)
+            for _ in range(20):
+                near = np.hypot(events["X"] - x, events["Y"] - y) < 240
+                x, y = events["X"][near].mean(), events["Y"][near].mean()
+            offsets.append(((x - x0) * 0.05, (y - y0) * 0.05))
+            weights.append(near.sum())
+    mean = np.average(offsets, axis=0, weights=weights)
+    assert np.hypot(*mean) < 0.5
+    # A source of n counts in a PSF of some arcseconds is found within about 7/sqrt(n) arcsec per axis.
+    scatter = np.hypot(*np.transpose(offsets)) * np.sqrt(weights)
+    assert scatter.max() < 30
+
+
+def test_bad_pixels(exposure):
+    hdus, truth, _ = exposure
+    for number, ccd in truth["ccds"].items():
+        table = hdus[f"BADPIX{int(number):02d}"].data
+        found = {
+            (int(row["RAWX"]), int(row["RAWY"]) + i)
+            for row in table[table["BADFLAG"] == 3]
+            for i in range(row["YEXTENT"])
+        }
+        known = {(p["rawx"], p["rawy"]): p["kind"] for p in ccd["found_bad_pixels"]}
+        assert found <= set(known)
+        assert {p for p, kind in known.items() if kind == "hot"} <= found
+        assert set(table["BADFLAG"]) <= {1, 2, 3}
+
+
+def test_attitude_file_and_flare_products(reduced):
+    names = {p.name for p in reduced.folder.iterdir()}
+    assert f"P{OBS}OBX000ATTTSR0000.FIT" in names
+    for instrument, exp_id in EXPOSURES:
+        assert f"P{OBS}{instrument}{exp_id}FBKTSR0000.FIT" in names
+        assert f"P{OBS}{instrument}{exp_id}FBKGTI0000.FIT" in names
+    assert not [n for n in names if n.endswith(".part")]
+
+
+def test_log_reads_like_the_chain(reduced):
+    for text in (
+        "emchain::emframes:-",
+        "frames rejected by FIFO",
+        "cosmic-ray events",
+        "events with truncated E1",
+        "bright pixels found in image",
+        "final bad pixel sets will be added to BADPIX extension",
+    ):
+        assert text in reduced.log
+    assert not reduced.warnings
+
+
+# --- other calls, and damage -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(simulated, tmp_path):
+    """A copy of an ODF that may be damaged, without pn."""
+    folder = tmp_path / "odf"
+    folder.mkdir()
+    for path in simulated.odf(OBS).iterdir():
+        if "_PN" not in path.name and "M1U002" not in path.name:
+            shutil.copy(path, folder)
+    return folder
+
+
+def _emchain(odf, reduced, folder, task="emchain", **arguments):
+    out, err = io.StringIO(), io.StringIO()
+    folder.mkdir(exist_ok=True)
+    env = {"SAS_CCF": reduced.env["SAS_CCF"], "SAS_CCFPATH": reduced.env["SAS_CCFPATH"], "SAS_ODF": str(odf)}
+    run_task(task, arguments, cwd=folder, env=env, out=out, err=err)
+    return out.getvalue(), err.getvalue()
+
+
+def _file(odf, text):
+    return next(p for p in odf.iterdir() if text in p.name)
+
+
+def test_one_exposure_and_no_flare_products(copy, reduced, tmp_path):
+    _emchain(
+        copy,
+        reduced,
+        tmp_path / "out",
+        instruments="M2",
+        exposures="S002",
+        addtaglenoise="no",
+        makeflaregti="no",
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"P{OBS}M2S002MIEVLI0000.FIT",
+        f"P{OBS}OBX000ATTTSR0000.FIT",
+    ]
+    with (
+        fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as one,
+        fits.open(reduced.event_list("M2", "S002")) as other,
+    ):
+        # Without SUM.SAS and in other company: the same events.
+        for name in one["EVENTS"].columns.names:
+            assert np.array_equal(one["EVENTS"].data[name], other["EVENTS"].data[name])
+
+
+def test_chosen_ccds_and_no_randomisation(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    _emchain(
+        copy,
+        reduced,
+        out,
+        instruments="M1",
+        ccds="2 4",
+        randomize="",
+        rejectbadevents="no",
+        makeflaregti="no",
+    )
+    with fits.open(out / f"P{OBS}M1S001MIEVLI0000.FIT") as hdus:
+        events = hdus["EVENTS"].data
+        assert set(events["CCDNR"]) == {2, 4}
+        assert (events["FLAG"] & int(MosFlag.COSMIC_RAY) != 0).any()
+        frames = hdus["EXPOSU02"].data["TIME"]
+        assert np.isin(events["TIME"][events["CCDNR"] == 2], frames).all()
+        assert len({*zip(events["RAWX"], events["RAWY"], events["CCDNR"], strict=False)}) == len(
+            {*zip(events["DETX"], events["DETY"], strict=False)}
+        )
+
+
+def test_emproc(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    _emchain(copy, reduced, out, task="emproc", withinstexpids="yes", instexpids="M2S002")
+    assert {p.name for p in out.iterdir()} == {
+        f"3100_{OBS}_AttHk.ds",
+        f"3100_{OBS}_EMOS2_S002_ImagingEvts.ds",
+    }
+
+
+def test_good_times_of_the_user(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with fits.open(reduced.event_list("M2", "S002")) as hdus:
+        start = hdus["STDGTI01"].data["START"][0]
+    gti = GTI([start + 100.0], [start + 200.0])
+    fits.HDUList([fits.PrimaryHDU(), gti.to_hdu("STDGTI")]).writeto(out / "gti.fits")
+    _emchain(copy, reduced, out, instruments="M2", ingtiset="gti.fits", makeflaregti="no")
+    with fits.open(out / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
+        for ccd in range(1, 8):
+            kept = GTI.from_hdu(hdus[f"STDGTI{ccd:02d}"])
+            assert (kept - gti).total < 1e-5
+            assert kept.total > 100.0 - 2 * 2.6 - 1e-3
+
+
+@pytest.mark.parametrize("damage", ["zeros", "truncated", "absent", "empty"])
+def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
+    path = _file(copy, "M2S00230IME")
+    data = path.read_bytes()
+    if damage == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"zeros": b"\0" * len(data), "truncated": data[: len(data) // 2], "empty": b""}[damage]
+        )
+    _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2", makeflaregti="no")
+    if damage != "absent":
+        assert path.name in err
+    with fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
+        assert set(hdus["EVENTS"].data["CCDNR"]) == {1, 2, 4, 5, 6, 7}
+        assert "EXPOSU03" not in [h.name for h in hdus]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("M2S00200AUX", "AUX"), ("SCX00000ATS", "ATS"), ("SCX00000T", "TC")]
+)
+def test_what_the_exposure_needs_is_named(copy, reduced, tmp_path, text, expected):
+    for path in [p for p in copy.iterdir() if text in p.name]:
+        path.unlink()
+    with pytest.raises(TaskError, match=expected):
+        _emchain(copy, reduced, tmp_path / "out", instruments="M2", makeflaregti="no")
+    assert not list((tmp_path / "out").glob("*MIEVLI*"))
+
+
+def test_stop_on_error(copy, reduced, tmp_path):
+    _file(copy, "M2S00230IME").write_bytes(b"\0" * 2880)
+    with pytest.raises(TaskError, match="M2S00230IME"):
+        _emchain(copy, reduced, tmp_path / "out", instruments="M2", stoponerror="yes", makeflaregti="no")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"instruments": "PN"}, "PN"),
+        ({"exposures": "S009"}, "S009"),
+        ({"ccds": "8"}, "ccds"),
+        ({"rejectionflag": "xyz"}, "rejectionflag"),
+        ({"randomize": "Q"}, "randomize"),
+        ({"emevents:nonsense": "1"}, "nonsense"),
+        ({"nonsense": "1"}, "nonsense"),
+    ],
+)
+def test_wrong_parameters_are_named(copy, reduced, tmp_path, arguments, text):
+    with pytest.raises(TaskError, match=text):
+        _emchain(copy, reduced, tmp_path / "out", **arguments)
+
+
+def test_timing_data_are_refused_by_mode(copy, reduced, tmp_path):
+    for path in [p for p in copy.iterdir() if "M2S002" in p.name and "IME" in p.name]:
+        if "10IME" in path.name:
+            path.rename(path.with_name(path.name.replace("10IME", "10TIE")))
+        else:
+            path.unlink()
+    with pytest.raises(NotImplementedError, match="timing"):
+        _emchain(copy, reduced, tmp_path / "out", instruments="M2")
+
+
+def test_summary_without_sum_sas(copy):
+    found = exposure_summary(Odf.open(copy), "M2", "S002", lambda code, text: None)
+    assert found.filter == "Medium"
+    assert found.mode == "PrimeFullWindow"

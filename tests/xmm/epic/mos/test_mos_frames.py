@@ -1,0 +1,185 @@
+"""Frame tables of MOS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daxa.xmm.epic.mos import frames
+from daxa.xmm.epic.mos.frames import FrameFlag
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, as_signed
+from daxa.xmm.task import TaskError
+
+COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+
+
+def _build(number, stamp, length=2.6, warnings=None, **counters):
+    table = {name: np.zeros(len(number), int) for name in COUNTERS} | counters
+    return frames.build_frames(
+        np.asarray(number),
+        np.asarray(stamp, float),
+        table,
+        header_frame_s=length,
+        warn=lambda code, text: (warnings if warnings is not None else []).append(code),
+    )
+
+
+@given(start=st.floats(1e5, 9e8), n=st.integers(1, 200), length=st.floats(0.1, 5.0))
+def test_stamps_are_unwrapped(start, n, length):
+    number = np.arange(1, n + 1)
+    obt = start + number * length
+    fine = np.rint((obt % 1) / MOS_FTFINE_UNIT_S).astype(int)
+    coarse = np.floor(obt).astype(int)
+    result = frames.unwrap_stamps(as_signed(coarse % 65536), as_signed(fine), number, start + 3.0, length)
+    assert np.abs(result - obt).max() <= 0.5 * MOS_FTFINE_UNIT_S + 1e-6
+
+
+def test_frame_time_needs_a_steady_stretch():
+    number = np.arange(10)
+    assert frames.measure_frame_time(number, 2.6 * number) == pytest.approx(2.6, abs=1e-12)
+    assert frames.measure_frame_time(number[:3], 2.6 * number[:3]) is None
+    assert frames.measure_frame_time(number, 2.6 * number + 0.1 * (number % 2)) is None
+    jump = 2.6 * number + np.where(number > 5, 7.7, 0)
+    assert frames.measure_frame_time(number, jump) == pytest.approx(2.6, abs=1e-12)
+
+
+def test_missing_frames_are_inserted_and_flagged():
+    number = np.array([1, 2, 3, 4, 5, 9, 10, 11, 12])
+    made, shift = _build(number, 1000.0 + 2.6 * number)
+    assert made.number.tolist() == list(range(1, 13))
+    assert not shift.any()
+    assert np.flatnonzero(made.flag == FrameFlag.MISSING).tolist() == [5, 6, 7]
+    assert made.time_s == pytest.approx(1000.0 + 2.6 * made.number - 1.3)
+    gti = made.gti()
+    assert gti.start == pytest.approx([1000.0, 1000.0 + 2.6 * 8])
+    assert gti.stop == pytest.approx([1000.0 + 2.6 * 5, 1000.0 + 2.6 * 12])
+    assert made.fraction.tolist() == [1.0] * 5 + [0.0] * 3 + [1.0] * 4
+
+
+def test_lost_numbers_are_made_up_for():
+    number = np.arange(1, 21)
+    stamp = 2.6 * number + np.where(number > 10, 3 * 2.6, 0.0)
+    warnings = []
+    made, shift = _build(number, stamp, warnings=warnings)
+    assert shift.tolist() == [0] * 10 + [3] * 10
+    assert len(made) == 23
+    assert (made.flag == FrameFlag.MISSING).sum() == 3
+    assert warnings == ["framesRenumbered"]
+
+
+def test_aberrant_time_is_corrected():
+    number = np.arange(1, 21)
+    stamp = 2.6 * number
+    stamp[7] += 1.0
+    warnings = []
+    made, shift = _build(number, stamp, warnings=warnings)
+    assert warnings == ["frames13"]
+    assert np.flatnonzero(made.flag).tolist() == [7]
+    assert made.time_s == pytest.approx(2.6 * number - 1.3)
+    assert not shift.any()
+
+
+def test_few_frames_keep_the_header_value():
+    warnings = []
+    made, _ = _build([1, 2], [2.6, 5.2], warnings=warnings)
+    assert warnings == ["frames10"]
+    assert made.length_s == 2.6
+    assert not made.steady
+
+
+@pytest.mark.parametrize("bad", [2**30, -5, 0])
+def test_damaged_frame_numbers_are_dropped(bad):
+    number = np.arange(1, 40)
+    number[17] = bad
+    keep = frames.valid_rows(number)
+    assert np.flatnonzero(~keep).tolist() == [17]
+
+
+def test_falling_frame_numbers_are_refused():
+    with pytest.raises(TaskError) as error:
+        frames.valid_rows(np.arange(50, 0, -1))
+    assert error.value.code == "frames05"
+
+
+def test_wrong_numbers_of_steady_frames_are_put_right():
+    warnings = []
+    number = np.array([1, 2, 3, 4, 5, 2**30, 2**30 + 1, 2**30 + 2])
+    made, _ = _build(number, 2.6 * np.arange(1, 9), warnings=warnings)
+    assert len(made) == 8
+    assert warnings == ["framesRenumbered"]
+
+
+def test_absurd_span_is_refused():
+    number = np.array([1, 2, 3, 4, 5, 2**30, 2**30 + 1, 2**30 + 2])
+    with pytest.raises(TaskError) as error:
+        _build(number, 2.6 * number)
+    assert error.value.code == "frames05"
+
+
+def test_flags():
+    number = np.arange(1, 11)
+    made, _ = _build(
+        number,
+        2.6 * number,
+        NVALID=np.full(10, 2),
+        FIFOOVF=np.where(number == 4, 1, 0),
+    )
+    event_frame = np.repeat(np.arange(10), 2)[1:]
+    assert frames.flag_invalid(made, event_frame) == 1
+    assert frames.flag_overflow(made) == 1
+    assert frames.flag_outside(made, GTI([-1.0, 14.0], [10.4, 30.0])) == 2
+    assert made.flag.tolist() == [
+        FrameFlag.INVALID_COUNT,
+        0,
+        0,
+        FrameFlag.FIFO_OVERFLOW,
+        FrameFlag.HOUSEKEEPING,
+        FrameFlag.HOUSEKEEPING,
+        0,
+        0,
+        0,
+        0,
+    ]
+    assert made.good_fraction == 0.6
+
+
+def test_frames_exactly_filling_the_good_time_are_inside():
+    number = np.arange(1, 11)
+    made, _ = _build(number, 5e8 + 2.6 * number)
+    assert frames.flag_outside(made, made.gti()) == 0
+    assert frames.flag_outside(made, GTI()) == 10
+
+
+def test_dead_time():
+    number = np.arange(1, 5)
+    made, _ = _build(
+        number,
+        2.6 * number,
+        NPIXEL=np.array([130, 30, 0, 5]),
+        NBELOW=np.array([10, 0, 0, 0]),
+        NABOVE=np.array([0, 0, 40, 0]),
+    )
+    frames.set_dead_time(
+        made,
+        np.array([0, 0, 1, 3]),
+        np.array([10, 10, 30, 5]),
+        window_pixels=1000,
+        open_fraction=0.5,
+        cosmic_size=3.0,
+        cosmic_out_over_in=2.0,
+    )
+    assert made.dead_fraction == pytest.approx(np.array([0.1, 0.0, 0.04, 0.0]) * 2.0)
+
+
+def test_sliding_scale_keeps_its_phase_over_a_gap():
+    number = np.concatenate([np.arange(0, 20), np.arange(50, 80)])
+    flag = (number % 8 == 7).astype(int)
+    made, _ = _build(number, 2.6 * number, GATTIFLG=flag)
+    assert frames.set_gatti(made)
+    present = made.flag == 0
+    assert made.gatti[present].tolist() == (number % 8).tolist()
+    made, _ = _build(number, 2.6 * number)
+    assert not frames.set_gatti(made)
