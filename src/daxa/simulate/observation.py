@@ -17,6 +17,7 @@ from daxa.simulate import optics
 from daxa.simulate.detectors import DetectorData, Exposure, Noise
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
+from daxa.simulate.instrument_numbers import PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
@@ -273,7 +274,7 @@ def source_table(
 
     ``expected_hits`` and ``hits`` count photons on the chips while frames were taken, ``recorded`` those
     that no bad pixel, particle or gap took away; ``clear`` is the part of the 15 arcsec around the source
-    that lies on good pixels of one chip.
+    that lies on sound pixels of one chip.
     """
     p, rows = description.pointing, []
     rates: dict[tuple[str, str], Any] = {}
@@ -325,6 +326,11 @@ def _clear_fraction(
     good = (ccd == home) & camera.in_fov(detx, dety)
     if home:
         bad = camera.bad_pixel_mask(home)
+        if camera.is_pn:
+            # Events on columns with an extra offset, and beside them, are sound but flagged.
+            for chip, column, _ in PN_OFFSET_COLUMNS:
+                if chip == home:
+                    bad[max(column - 2, 0) : column + 1] = True
         good[good] = ~bad[np.rint(rawx[good]).astype(int) - 1, np.rint(rawy[good]).astype(int) - 1]
     return float(good.mean()) if home else 0.0
 

@@ -22,11 +22,11 @@ SIZES = {"demo": (6600.0, 0.3, 0.03), "small": (2400.0, 0.3, 0.02), "real": (200
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
 #: ObsID, offset of the pointing [arcmin east, north], position angle [deg], start in the revolution [s].
-#: Chosen so that no point source falls within 20 arcsec of the edge of a chip in any camera.
+#: Chosen so that no point source falls within 20 arcsec of a chip edge, or on a bad or offset column.
 _OBSERVATIONS = (
-    ("0800010101", 0.2, -1.4, 150.75, 8_000.0),
-    ("0800010201", -0.2, 0.4, 330.125, 58_000.0),
-    ("0800010301", 0.6, 1.6, 303.125, 108_000.0),
+    ("0800010101", -0.1, -1.5, 150.375, 8_000.0),
+    ("0800010201", 0.2, 0.5, 332.75, 58_000.0),
+    ("0800010301", -1.2, 0.0, 220.875, 108_000.0),
 )
 
 
