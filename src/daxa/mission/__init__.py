@@ -12,7 +12,7 @@ from daxa.mission.swift import Swift
 from daxa.mission.xmm import XMMPointed
 from daxa.mission.xrism import XRISMPointed
 
-MISSIONS = (
+MISSIONS: tuple[type[BaseMission], ...] = (
     XMMPointed,
     NuSTARPointed,
     eROSITACalPV,

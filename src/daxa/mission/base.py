@@ -138,7 +138,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     # -- catalogue --------------------------------------------------------------------------
 
-    def _query(self, refresh: bool) -> tuple[Any, str]:
+    def _query(self, refresh: bool) -> tuple[Any, str | None]:
         """Rows of the whole catalogue (input of `make_frame`) and the date they are of."""
         raise NotImplementedError
 
@@ -153,15 +153,21 @@ class BaseMission(ArchiveProducts, Selection):
     def _catalogue(self) -> pd.DataFrame:
         if self._info is None:
             rows, date = self._query(refresh=False)
-            self._set_info(make_frame(rows, self.id_regex, self.pretty_name), date)
+            return self._set_info(make_frame(rows, self.id_regex, self.pretty_name), date)
         return self._info
 
-    def _set_info(self, info: pd.DataFrame, date: str | None) -> None:
+    def _set_info(self, info: pd.DataFrame, date: str | None) -> pd.DataFrame:
         self._info = self._adjust(info)
         self._catalogue_date = date
         self._mask = self._initial_mask()
+        return self._info
 
-    @Selection.all_obs_info.setter
+    @property
+    def all_obs_info(self) -> pd.DataFrame:
+        """Every observation of the catalogue; of a loaded state, the ones that were selected."""
+        return self._catalogue()
+
+    @all_obs_info.setter
     def all_obs_info(self, info: pd.DataFrame) -> None:
         self._check_unlocked()
         missing = [c for c in REQUIRED if c not in info.columns]
@@ -223,6 +229,11 @@ class BaseMission(ArchiveProducts, Selection):
         return None
 
     # -- download ---------------------------------------------------------------------------
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """Parts an observation is fetched in."""
+        return ("raw", "products") if self.has_products else ("raw",)
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:
         """What to fetch for these observations."""
@@ -468,7 +479,7 @@ class BaseMission(ArchiveProducts, Selection):
         if "obs_info" in saved:
             info = make_frame(saved["obs_info"], self.id_regex, self.pretty_name)
             self._set_info(info, saved.get("catalogue_date"))
-            self._mask = np.ones(len(self._info), bool)
+            self._mask = np.ones(len(info), bool)
         else:  # a state of the package's first generation: it lists ObsIDs only
             self._mask = np.isin(self.obs_ids.astype(str), list(saved["selected_obs"]))
         self._operations = operations
@@ -523,8 +534,9 @@ class BaseMission(ArchiveProducts, Selection):
         }
         for column in ("science_usable", "proprietary_usable"):
             changed: list[str] = []
-            if column in old.columns and column in self._info.columns:
-                before, now = old.set_index("ObsID")[column], self._info.set_index("ObsID")[column]
+            today_info = self._catalogue()
+            if column in old.columns and column in today_info.columns:
+                before, now = old.set_index("ObsID")[column], today_info.set_index("ObsID")[column]
                 both = before.index.intersection(now.index)
                 changed = sorted(both[before[both].to_numpy() != now[both].to_numpy()])
             self._meta[f"{column}_change"] = bool(changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -45,8 +46,8 @@ class TapTable:
 
     service: str
     table: str
-    columns: dict[str, str | tuple[str, ...]]
-    optional: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[str, str | tuple[str, ...]]
+    optional: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     id_width: int = 0
 
     @property
@@ -96,14 +97,15 @@ def _count(service: Any, table: str) -> int:
     import pyvo
 
     try:
-        return int(_run(service, f"SELECT COUNT(*) AS number FROM {table}").iloc[0, 0])
+        return int(str(_run(service, f"SELECT COUNT(*) AS number FROM {table}").iloc[0, 0]))
     except (pyvo.dal.DALQueryError, IndexError, ValueError):
         return 0
 
 
 def _run_paged(service: Any, select: str, key: str) -> pd.DataFrame:
     """All rows of a query whose answer the service cuts, in pages ordered by the key."""
-    pages, last = [], None
+    pages: list[pd.DataFrame] = []
+    last: Any = None
     while True:
         literal = f"'{last}'" if isinstance(last, str) else last
         where = "" if last is None else f" WHERE {key} > {literal}"
@@ -129,7 +131,9 @@ def _existing_columns(service: Any, table: TapTable) -> dict[str, str]:
     """Our column names with the one of the candidates that the service has."""
     import pyvo
 
-    wanted = {ours: (c,) if isinstance(c, str) else c for ours, c in (table.columns | table.optional).items()}
+    wanted = {
+        ours: (c,) if isinstance(c, str) else c for ours, c in {**table.columns, **table.optional}.items()
+    }
     bare = table.table.rpartition(".")[2]
     try:
         answer = _run(
@@ -207,7 +211,7 @@ def write_cache(name: str, frame: pd.DataFrame, date: datetime) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         os.replace(temporary, path)
     except OSError as err:
         warnings.warn(f"the catalogue cannot be kept in {path} ({err.strerror})", stacklevel=2)

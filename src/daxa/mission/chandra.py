@@ -87,8 +87,8 @@ class Chandra(HeasarcMission):
         return frame
 
     def _initial_mask(self) -> np.ndarray:
-        info = self._info
-        gratings = [g for g in ("HETG", "LETG") if g in self._chosen]
+        info = self._catalogue()
+        gratings: list[str] = [g for g in ("HETG", "LETG") if g in self._chosen]
         detectors = [d for d in ("ACIS", "HRC") if d in self._chosen] or ["ACIS", "HRC"]
         wanted = info["grating"].isin(gratings or ["NONE"]) & info["instrument"].isin(detectors)
         return (info["science_usable"] & wanted).to_numpy(bool)

@@ -237,7 +237,7 @@ class eROSITACalPV(_ErositaMission):
         info = self._catalogue()
         by_key = {_key(n): [n] for n in info["Field_Name"]}
         for kind, names in info.groupby("Field_Type")["Field_Name"]:
-            by_key.setdefault(_key(kind), sorted(set(names)))
+            by_key.setdefault(_key(str(kind)), sorted(set(names)))
         chosen: list[str] = []
         for field in [fields] if isinstance(fields, str) else fields:
             if _key(field) not in by_key:
@@ -255,7 +255,7 @@ class eROSITACalPV(_ErositaMission):
         self._fields = names
 
     def _initial_mask(self) -> np.ndarray:
-        info = self._info
+        info = self._catalogue()
         active = info["active_insts"].str.split(r"[\s,;]+", regex=True)
         mask = self.science_usable & active.map(lambda have: bool(set(have) & set(self._chosen))).to_numpy(
             bool

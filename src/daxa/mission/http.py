@@ -40,6 +40,7 @@ class _TryAgain(Exception):
     def __init__(self, reason: str, pause_s: float = 0.0):
         super().__init__(reason)
         self.pause_s = pause_s
+        self.progress = False
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class Client:
             self._local.session = session
         return self._local.session
 
-    def _repeat(self, what: str, attempt: Callable[[], bool]) -> None:
-        """Call `attempt` until it works; it returns whether a failed attempt made progress before."""
+    def _repeat(self, what: str, attempt: Callable[[], None]) -> None:
+        """Call `attempt` until it works; attempts that made progress do not count as failures in a row."""
         failures = 0
         while True:
             if self.stopped.is_set():
@@ -108,7 +109,7 @@ class Client:
                 attempt()
                 return
             except _TryAgain as fault:
-                failures = 1 if getattr(fault, "progress", False) else failures + 1
+                failures = 1 if fault.progress else failures + 1
                 if failures >= self.tries:
                     raise DAXADownloadError(
                         hide_secrets(f"{what}: {fault} (given up after {failures} attempts)")
@@ -128,7 +129,7 @@ class Client:
         """
         result: list[str] = []
 
-        def attempt() -> bool:
+        def attempt() -> None:
             try:
                 with self.session.get(url, params=params, timeout=self.timeout_s, stream=True) as answer:
                     self._check_status(answer)
@@ -143,7 +144,6 @@ class Client:
                     result.append(body.decode(answer.encoding or "utf-8", errors="replace"))
             except _NETWORK as err:
                 raise _TryAgain(_short(err)) from err
-            return True
 
         self._repeat(url, attempt)
         return result[-1]
@@ -237,14 +237,13 @@ class _Transfer:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def attempt(self) -> bool:
+    def attempt(self) -> None:
         try:
             self._attempt()
         except _TryAgain as fault:
             fault.progress = self._have() > self.best
             self.best = max(self.best, self._have())
             raise
-        return True
 
     def _attempt(self) -> None:
         headers, have, validator = {}, self._have(), self._validator()
@@ -270,8 +269,7 @@ class _Transfer:
     def _begin(self, answer: requests.Response) -> int | None:
         """Set up for the answer's body; returns the length of the whole file if it is known."""
         length = answer.headers.get("Content-Length", "")
-        length = int(length) if length.isdigit() else None
-        total = length
+        total = int(length) if length.isdigit() else None
         if answer.status_code == 206:
             match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
             if match is None or int(match[1]) != self._have():
@@ -348,8 +346,8 @@ def _title(answer: requests.Response) -> str:
 
 def _short(err: BaseException) -> str:
     """The innermost cause of a network error, in one line."""
-    while err.__cause__ is not None or err.__context__ is not None:
-        err = err.__cause__ or err.__context__
+    while inner := err.__cause__ or err.__context__:
+        err = inner
     text = " ".join(str(err).split()) or type(err).__name__
     return f"{type(err).__name__}: {text[:200]}"
 

@@ -50,7 +50,7 @@ class INTEGRALPointed(HeasarcMission):
             "end": ("end_date", "end_time"),
             "scw_ver": "scw_ver",
         },
-        optional={ours: ours for ours in _GOOD.values()} | {"scw_type": "scw_type"},
+        optional={name: name for name in (*_GOOD.values(), "scw_type")},
         id_width=12,
     )
     inst_files = {
@@ -77,7 +77,7 @@ class INTEGRALPointed(HeasarcMission):
 
     def _initial_mask(self) -> np.ndarray:
         good = [_GOOD[inst.upper()] for inst in self._chosen]
-        return self.science_usable & positive(self._info, good).to_numpy(bool)
+        return self.science_usable & positive(self._catalogue(), good).to_numpy(bool)
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:
         return [(f"integral/data/scw/{row.revolution}/{row.ObsID}.{row.scw_ver}", "")]

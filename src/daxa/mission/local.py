@@ -129,7 +129,7 @@ def read_summary(observation: LocalObservation) -> dict:
         return _parse(path, str(path))
     if path is not None:
         try:
-            text = gzip.decompress(path.read_bytes())
+            text: bytes | None = gzip.decompress(path.read_bytes())
         except (OSError, EOFError) as err:
             raise DAXADownloadError(f"ObsID {observation.obs_id}: {path}: damaged gzip file ({err})") from err
     elif observation.packed is not None:

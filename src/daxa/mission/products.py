@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ class ArchiveProducts:
     # filled by BaseMission
     pretty_name: str
     energy_bands: dict[str, list[tuple[float, float]]]
+    _known: Callable[[str], None]
+    check_inst_names: Callable[..., list[str]]
 
     @property
     def has_products(self) -> bool:

@@ -86,7 +86,7 @@ class ROSATPointed(HeasarcMission):
         return frame
 
     def _initial_mask(self) -> Any:
-        info = self._info
+        info = self._catalogue()
         return (info["science_usable"] & info["instrument"].isin(self._chosen)).to_numpy(bool)
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

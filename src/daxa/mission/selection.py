@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,16 +72,18 @@ class Selection:
     id_regex: str
     fov: Any
     _locked: bool
-    _info: pd.DataFrame
+    name_resolver: Callable[[str, bool], tuple[float, float] | None]
+    _chosen: list[str]
+    instruments: tuple[str, ...]
     _mask: np.ndarray
     _operations: list[dict]
 
     # -- what there is and what is selected -------------------------------------------------
 
     @property
-    def all_obs_info(self) -> pd.DataFrame:
-        """Every observation of the catalogue; of a loaded state, the ones that were selected."""
-        return self._catalogue()
+    def coord_frame(self) -> Any:
+        """The astropy frame class of the catalogue's positions."""
+        raise NotImplementedError
 
     @property
     def filter_array(self) -> np.ndarray:
@@ -455,7 +458,7 @@ class Selection:
                 return {inst: 1.2 * d.to_value("deg") for inst, d in distance.items()}
             return np.array(1.2 * distance.to_value("deg"))
         if isinstance(search_distance, dict):
-            unknown = sorted(set(search_distance) - set(self.all_mission_instruments))
+            unknown = sorted(set(search_distance) - set(self.instruments))
             if unknown:
                 raise ValueError(f"search_distance: unknown instruments {', '.join(unknown)}")
             return {inst: float(Quantity(d, "deg").value) for inst, d in search_distance.items()}
@@ -495,9 +498,9 @@ class Selection:
         if "instrument" in info.columns:
             instrument = info["instrument"].to_numpy()
             return [(np.flatnonzero(instrument == inst), radius) for inst, radius in radii.items()]
-        chosen = [radius for inst, radius in radii.items() if inst in self.chosen_instruments]
+        chosen = [radius for inst, radius in radii.items() if inst in self._chosen]
         if not chosen:
-            raise ValueError(f"search_distance: has none of {', '.join(self.chosen_instruments)}")
+            raise ValueError(f"search_distance: has none of {', '.join(self._chosen)}")
         return [(np.arange(len(info)), max(chosen))]
 
     def _pairs_frame(self, obs: np.ndarray, pos: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> pd.DataFrame:

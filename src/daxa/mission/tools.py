@@ -59,7 +59,7 @@ def multi_mission_filter_on_positions(
     for name in names:
         distance = distances.get(name) if isinstance(search_distance, dict) else search_distance
         try:
-            mission = MISS_INDEX[name](**({"insts": insts[name]} if name in insts else {}))
+            mission = MISS_INDEX[name](insts[name]) if name in insts else MISS_INDEX[name]()
             mission.filter_on_positions(positions, distance)
         except NoObsAfterFilterError:
             without.append(f"{name} has no data there")

@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Protocol
 
 from daxa.exceptions import DAXADownloadError
 
@@ -23,6 +23,12 @@ COMPRESS_MAGIC = b"\x1f\x9d"
 MAX_BYTES = 64 * 2**30
 MAX_FILES = 100_000
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+
+
+class Readable(Protocol):
+    """Anything that bytes can be read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 def kind_of(path: Path) -> str:
@@ -52,7 +58,7 @@ def safe_member_path(name: str, where: str) -> PurePosixPath:
     return path
 
 
-def write_atomically(source: BinaryIO, path: Path, limit: int = MAX_BYTES) -> int:
+def write_atomically(source: Readable, path: Path, limit: int = MAX_BYTES) -> int:
     """Copy a stream to a file that appears only when it is whole; returns its size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -85,7 +91,7 @@ def gunzip(path: Path, target: Path, limit: int = MAX_BYTES) -> int:
         raise DAXADownloadError(f"{path.name}: damaged gzip file ({err})") from err
 
 
-def _members(path: Path, where: str) -> Iterator[tuple[PurePosixPath, BinaryIO, int]]:
+def _members(path: Path, where: str) -> Iterator[tuple[PurePosixPath, Readable, int]]:
     """Regular files of a tar file, plain or gzipped, as (safe path, stream, size).
 
     Everything is read to the end: only there a gzip file has its checksum and a tar file its end mark.

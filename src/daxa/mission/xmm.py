@@ -144,7 +144,7 @@ class XMMPointed(BaseMission):
 
     def _local_observations(self) -> dict[str, local_files.LocalObservation]:
         if self._found is None:
-            self._found = local_files.scan(self._local)
+            self._found = {} if self._local is None else local_files.scan(self._local)
         return self._found
 
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
