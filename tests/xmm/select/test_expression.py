@@ -135,7 +135,7 @@ def condition(draw: Any, depth: int = 3) -> tuple[str, Any]:
     return text, lambda row: every(p[1](row) for p in parts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(condition())
 def test_random_expressions_select_the_rows_of_a_plain_evaluator(case):
     text, function = case
@@ -144,7 +144,7 @@ def test_random_expressions_select_the_rows_of_a_plain_evaluator(case):
     assert compile(text).mask(COLUMNS).tolist() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(condition(depth=2))
 def test_byte_order_and_chunking_do_not_matter(case):
     text, _ = case

@@ -105,19 +105,29 @@ def _product(parts: Sequence[tuple[Alternatives, bool]]) -> tuple[Alternatives, 
         if len(result) * len(alternatives_) > _MOST:
             complete = False
             continue
-        result = [_both(a, b, merged) for a, merged in result for b in alternatives_]
+        pairs = [_both(a, b, merged) for a, merged in result for b in alternatives_]
+        result = [pair for pair in pairs if pair is not None]
     # Joining filters of one axis puts axes into alphabetical order, as it does in SAS.
     return [sorted(c, key=lambda c: c.axis) if merged else c for c, merged in result], complete
 
 
-def _both(a: list[Condition], b: list[Condition], merged: bool) -> tuple[list[Condition], bool]:
+def _both(a: list[Condition], b: list[Condition], merged: bool) -> tuple[list[Condition], bool] | None:
+    """All conditions of two alternatives; None if they exclude each other."""
     out = list(a)
     for condition in b:
         same = [i for i, c in enumerate(out) if c.key == condition.key]
+        if same and isinstance(condition, BitCondition):
+            other = out[same[0]]
+            if isinstance(other, BitCondition) and (
+                (condition.clear & other.set) or (condition.set & other.clear)
+            ):
+                return None
         joined = _intersect(out[same[0]], condition) if same else None
         if joined is None:
             out.append(condition)
         else:
+            if isinstance(joined, RangeCondition) and not joined.intervals:
+                return None
             out[same[0]] = joined
             merged = True
     return out, merged
@@ -127,11 +137,7 @@ def _intersect(a: Condition, b: Condition) -> Condition | None:
     if isinstance(a, RangeCondition) and isinstance(b, RangeCondition):
         return RangeCondition(a.axis, intersect_intervals(a.intervals, b.intervals))
     if isinstance(a, BitCondition) and isinstance(b, BitCondition):
-        return (
-            None
-            if (a.clear & b.set) or (a.set & b.clear)
-            else BitCondition(a.axis, a.clear | b.clear, a.set | b.set)
-        )
+        return BitCondition(a.axis, a.clear | b.clear, a.set | b.set)
     if isinstance(a, TimeCondition) and isinstance(b, TimeCondition):
         return TimeCondition(a.axis, a.gti & b.gti)
     if isinstance(a, RegionCondition) and isinstance(b, RegionCondition):
