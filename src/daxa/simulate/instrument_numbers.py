@@ -96,13 +96,20 @@ DRIFT_REST = {
 }
 
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
-#: MOS: the circle that gives the areas which emframes printed for every CCD of one observation (within 0.5 %
-#: for MOS1 CCDs 2, 4, 5, 7 and MOS2 CCDs 3, 5, 7; up to 3 % more than printed for the others, whose bad
-#: pixels the program leaves out); the edge of exposure masks lies within 50 units of it.
-#: pn: the pixel masks of pipeline light curves.
+#: MOS: Snowden and Kuntz, ESAS cookbook. It holds all of the real exposure masks, and the areas that emframes
+#: printed for the CCDs of one observation never exceed it by more than 0.3 %; they are up to 4 % smaller where
+#: pixels were masked (3.0 and 1.4 % of CCD 1, which lies inside entirely). pn: the pixel masks of pipeline
+#: light curves.
 FOV = {
-    "M1": [[("CIRCLE", -140.0, -230.0, (17085.0, 0.0), 0.0)]],
-    "M2": [[("CIRCLE", -120.0, -320.0, (17120.0, 0.0), 0.0)]],
+    "M1": [
+        [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],
+        [("BOX", 2743.5, -16051.0, (2579.5, 1340.0), 0.0)],
+        [("CIRCLE", 97.0, -172.0, (17152.0, 0.0), 0.0)],
+    ],
+    "M2": [
+        [("CIRCLE", -61.0, -228.0, (17085.0, 0.0), 0.0)],
+        [("BOX", 14.375, -16567.6, (5552.62, 795.625), 0.0)],
+    ],
     "PN": [[("CIRCLE", -2200.0, -1100.0, (17924.0, 0.0), 0.0)]],
 }
 #: Corners that no sky photon reaches (Kuntz and Snowden 2008, A&A 478, 575, table 3).
