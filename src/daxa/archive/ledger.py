@@ -390,7 +390,10 @@ class _Transaction:
         self.db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.db.execute("ROLLBACK" if kind else "COMMIT")
+        if kind is None:
+            self.db.execute("COMMIT")
+        elif self.db.in_transaction:  # SQLite itself rolls back when the disk is full
+            self.db.execute("ROLLBACK")
 
 
 def _values(row: sqlite3.Row) -> dict[str, Any]:
