@@ -1,0 +1,102 @@
+"""A simulated observation, from the search in each archive to the processed archive."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import odf_files
+import pytest
+from archive_server import ArchiveServer
+
+from daxa.archive import Archive
+from daxa.mission import XMMPointed
+from daxa.mission.local import LocalObservation, read_summary
+from daxa.simulate import SimulatedSet
+from daxa.xmm.odf.names import OdfName
+
+pytestmark = pytest.mark.slow
+OBS = "0800010101"
+
+
+def serve(server: ArchiveServer, folder: Path) -> dict[str, bytes]:
+    """Put the ODF in a folder into every archive; returns its files."""
+    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if OdfName.parse(p.name)}
+    row = read_summary(LocalObservation(OBS, sorted(folder.iterdir())))
+    server.tables["xsa.v_all_observations"] = {
+        "observation_id": [OBS],
+        "ra": [row["ra"]],
+        "dec": [row["dec"]],
+        "start_utc": [row["start"]],
+        "end_utc": [row["end"]],
+        "duration": [10_000],
+        "with_science": [True],
+        "proprietary_end_date": ["2020-01-01 00:00:00.0"],
+        "revolution": [row["revolution"]],
+    }
+    server.tables["xmmmaster"] = {
+        "obsid": [OBS],
+        "ra": [row["ra"]],
+        "dec": [row["dec"]],
+        "time": [57754.0],
+        "duration": [10_000.0],
+        "public_date": [58000],
+        "xmm_revolution": [row["revolution"]],
+        "status": ["archived"],
+    }
+    server.aio[OBS, "ODF"] = odf_files.aio_bytes(files, OBS, row["revolution"])
+    for name, content in files.items():
+        plain = name.endswith("SUM.ASC")
+        path = f"xmm/data/rev0/{OBS}/ODF/{name}" + ("" if plain else ".gz")
+        server.files[path] = content if plain else gzip.compress(content, 1)
+    server.names["A 907"] = (row["ra"] + 0.02, row["dec"])
+    return files
+
+
+@pytest.mark.usefixtures("pauses")
+@pytest.mark.parametrize("source", ["xsa", "heasarc", "s3"])
+def test_from_search_to_events(
+    server: ArchiveServer, simulated: SimulatedSet, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    from daxa.process.xmm.assemble import emchain
+    from daxa.process.xmm.setup import cif_build, odf_ingest
+
+    monkeypatch.setenv("SAS_CCFPATH", str(simulated.ccf))
+    files = serve(server, Path(simulated.odf(OBS)))
+    mission = XMMPointed(["M1"], source=source)
+    mission.filter_on_name("A 907")
+    archive = Archive(f"found_{source}", mission, download_products=False)
+    fetched = {p.name: p.read_bytes() for p in mission.get_obs_path(OBS).iterdir() if OdfName.parse(p.name)}
+    instruments = {"M1", "SC", "RM"}
+    assert fetched == {
+        n: c for n, c in files.items() if source == "xsa" or OdfName.parse(n).instrument in instruments
+    }
+    cif_build(archive, disable_progress=True)
+    odf_ingest(archive, disable_progress=True)
+    emchain(archive, disable_progress=True)
+    done = archive.process_success["xmm_pointed"]["emchain"]
+    assert done
+    assert all(done.values()), archive.process_errors
+    # opening it again needs no network
+    before = server.requests.copy()
+    monkeypatch.setenv("DAXA_URL_XSA_TAP", "http://127.0.0.1:9")
+    monkeypatch.setenv("DAXA_URL_HEASARC_TAP", "http://127.0.0.1:9")
+    again = Archive(f"found_{source}")
+    assert list(again["xmm_pointed"].filtered_obs_ids) == [OBS]
+    assert again["xmm_pointed"].get_obs_path(OBS) == mission.get_obs_path(OBS)
+    assert server.requests == before
+
+
+def test_from_a_folder(simulated: SimulatedSet, tmp_path: Path) -> None:
+    folder = Path(simulated.odf(OBS)).parent
+    mission = XMMPointed(local=folder)
+    assert OBS in set(mission.filtered_obs_ids)
+    mission.filter_on_obs_ids(OBS)
+    archive = Archive("mine", mission)
+    assert archive["xmm_pointed"].get_obs_path(OBS) == folder / OBS
+    packed = XMMPointed(local=next(folder.glob(f"{OBS}.tar.gz")))
+    packed.download(disable_progress=True)
+    copy = packed.get_obs_path(OBS)
+    for path in (folder / OBS).iterdir():
+        if OdfName.parse(path.name):
+            assert (copy / path.name).read_bytes() == path.read_bytes()
