@@ -373,6 +373,7 @@ def test_an_empty_selection_gives_empty_products(mos_list: Path):
     assert fits.getdata(folder / "i.fits").sum() == 0
 
 
+@pytest.mark.slow
 def test_stingray_reads_filtered_lists_and_their_good_times(tmp_path: Path, gti_file: Path):
     from stingray import EventList
 
@@ -404,3 +405,45 @@ def test_grids_do_not_overflow_small_types():
     index, inside = grid.index(np.array([-20000, 20000, 32767, -32768], "i2"))
     assert index.tolist() == [0, 13333]
     assert inside.tolist() == [True, True, False, False]
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_the_chunk(tmp_path: Path):
+    import tracemalloc
+
+    count = 1_000_000
+    make_list(tmp_path / "big.fits", columns=event_columns("EMOS1", count, 1, 1000.0, 2000.0))
+    size = (tmp_path / "big.fits").stat().st_size
+    evselect(tmp_path, table="big.fits", filteredset="warm.fits", expression="PI<10")
+    tracemalloc.start()
+    evselect(
+        tmp_path, table="big.fits", filteredset="out.fits", rateset="r.fits", imageset="i.fits", xcolumn="X",
+        ycolumn="Y", expression="PI > 500 && (X,Y) in circle(25000,25000,20000)",
+    )  # fmt: skip
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 34e6
+    # A chunk of rows, some columns of it, and an image.
+    assert peak < 30e6
+    events = rows(tmp_path / "out.fits")
+    assert len(events) > 300_000
+    assert fits.getdata(tmp_path / "i.fits").sum() == len(events)
+
+
+@pytest.mark.parametrize("name", ["out.fits", "image.fits", "rate.fits", "spectrum.fits"])
+def test_files_pass_the_standard_s_checker(pn_list: Path, gti_file: Path, name: str):
+    import shutil
+    import subprocess
+
+    checker = shutil.which("fitsverify")
+    if checker is None:
+        pytest.skip("fitsverify is not installed")
+    evselect(
+        pn_list.parent, table="pn.fits", filteredset="out.fits", imageset="image.fits", xcolumn="X",
+        ycolumn="Y", rateset="rate.fits", spectrumset="spectrum.fits", energycolumn="PI",
+        expression="#XMMEA_EP && gti(gti.fits,TIME) && (X,Y) in circle(25000,25000,9000) && PI in [200:9999]",
+    )  # fmt: skip
+    result = subprocess.run(
+        [checker, "-q", pn_list.parent / name], capture_output=True, text=True, check=False
+    )
+    assert "verification OK" in result.stdout

@@ -338,6 +338,7 @@ def _filtered(
                 header[key] = card
     if flag is None and outputs.slctexpr:
         header["SLCTEXPR"] = outputs.expression_card
+        header["LONGSTRN"] = "OGIP 1.0"
 
     kept = 0
 
@@ -354,6 +355,7 @@ def _filtered(
             primary.remove(key, ignore_missing=True)
         number = sum(f"XPROC{i}" in primary for i in range(100))
         ctx.provenance(primary, number)
+        primary["LONGSTRN"] = "OGIP 1.0"
         changed[0] = primary.tostring().encode("ascii")
     appended: list[bytes] = []
     if flag is None and p.writedss:

@@ -379,6 +379,7 @@ def _merge_events(
         _write_plane(header, primary, plane, size, numbers)
     number = sum(f"XPROC{i}" in primary for i in range(100))
     ctx.provenance(primary, number)
+    primary["LONGSTRN"] = "OGIP 1.0"
     primary.add_history(f"merged of {first.given.name} and {second.given.name}, in this order")
 
     def events(file: BinaryIO) -> None:

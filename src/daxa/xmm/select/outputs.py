@@ -237,6 +237,7 @@ class Outputs:
         self.ctx.provenance(header)
         for card in cards:
             header.append(card, end=True)
+        header["LONGSTRN"] = "OGIP 1.0"
 
     def _copied(self, header: fits.Header) -> None:
         for key in self.p.attributestocopy:
@@ -305,6 +306,7 @@ class Outputs:
                 header[key] = head.get(key, self.source.primary.get(key))
         if self.slctexpr:
             header["SLCTEXPR"] = self.expression_card
+            header["LONGSTRN"] = "OGIP 1.0"
         if "FILTER" in head or "FILTER" in self.source.primary:
             header["FILTER"] = (head.get("FILTER", self.source.primary.get("FILTER")), "Filter ID")
         for key, *value in cards:
