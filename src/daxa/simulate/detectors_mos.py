@@ -180,7 +180,7 @@ def recognise(
 
 def found_bad_pixels(camera: Camera, ccd: int) -> list[tuple[int, int, str]]:
     """Bad pixels that the calibration does not know: column, row, kind."""
-    rng = np.random.default_rng([int(camera.code[1]), ccd, 77])
+    rng = np.random.default_rng([int(camera.code[1]), ccd, 98])
     x, y = rng.integers(30, 570, 2), rng.integers(30, 570, 2)
     return [(int(x[0]), int(y[0]), "hot"), (int(x[1]), int(y[1]), "flickering")]
 
