@@ -211,3 +211,9 @@ def geometries(geometry_set: GeometrySet):
 
     cal = Calibration.for_observation([geometry_set.folder], "2004-03-01T00:00:00")
     return {i: CameraGeometry.from_calibration(cal, i, 2e8) for i in CAMERAS}
+
+
+@pytest.fixture(scope="session")
+def real_rows(shared_data: Path) -> dict[str, dict[str, np.ndarray]]:
+    """All rows of real results of ecoordconv by camera."""
+    return {instrument: read_rows(shared_data, instrument) for instrument in CAMERAS}

@@ -294,6 +294,12 @@ class CameraGeometry:
         """Which detector positions lie in the field of view."""
         return self.field_of_view.contains(detx, dety)
 
+    def fov_mask(self, ccd: int) -> BoolArray:
+        """Pixels of a CCD whose centres lie in the field of view, shape (rows, columns)."""
+        nx, ny = self.shape(ccd)
+        rawx, rawy = np.meshgrid(np.arange(1, nx + 1), np.arange(1, ny + 1))
+        return self.in_fov(*self.raw_to_det(ccd, rawx, rawy))
+
     def in_corner(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
         """Which detector positions lie in the dark corners used for the particle background.
 
