@@ -198,7 +198,9 @@ def split_charge(
         dx.append(x[used])
         dy.append(y[used])
         share.append(part[used])
-    return Split(*(np.concatenate(c) for c in (event, dx, dy, share)), n_pixels)
+    return Split(
+        np.concatenate(event), np.concatenate(dx), np.concatenate(dy), np.concatenate(share), n_pixels
+    )
 
 
 def in_intervals(time_s: np.ndarray, intervals: Sequence[tuple[float, float]]) -> np.ndarray:

@@ -122,7 +122,9 @@ def observe_pn(
     }
     obt_hit = clock.obt(columns["TIME"])
     data: dict[int, CcdData] = {}
-    listed, discarded, passed = [], {}, {}
+    listed: list[np.ndarray] = []
+    discarded: dict[int, np.ndarray] = {}
+    passed: dict[int, np.ndarray] = {}
     for ccd in ccds:
         begin = first_stamp - mode.delay_s(ccd) - mode.integration_s / 2
         here = np.flatnonzero(columns["CCDNR"] == ccd)
@@ -143,10 +145,9 @@ def observe_pn(
         fate["KEPT"][here] = sent[frame] & ~lost[frame, column - 1] & ~blank[column - 1, row - 1]
         listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)]))
         quadrant = (ccd - 1) // 3
-        discarded[quadrant] = discarded.get(quadrant, 0) + lost.sum(axis=1)
-        passed[quadrant] = passed.get(quadrant, 0) + np.bincount(
-            one.truth.pop("event_frame"), minlength=n_frames
-        )
+        discarded[quadrant] = discarded.get(quadrant, np.zeros(n_frames, int)) + lost.sum(axis=1)
+        count = np.bincount(one.truth.pop("event_frame"), minlength=n_frames)
+        passed[quadrant] = passed.get(quadrant, np.zeros(n_frames, int)) + count
         one.truth |= {
             "n_frames": int(sent.sum()),
             "frame_time_s": period,
