@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.xmm.ccf.index import (
@@ -277,6 +277,7 @@ def test_selection(rows, observed, analysed) -> None:
     assert [e.issue for e in chosen] == ([max(valid)] if valid else [])
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.builds(
