@@ -437,3 +437,24 @@ def test_image_masks_follow_physical_coordinates():
     mask = ImageMask.from_hdu(data, {"LTM1_1": 0.0125, "LTM2_2": 0.0125, "LTV1": 0.49375, "LTV2": 0.49375})
     # Pixel 5 holds 321 to 400, pixel 3 holds 161 to 240.
     assert mask.contains([320, 321, 400, 401], [200] * 4).tolist() == [False, True, True, False]
+
+
+def test_images_select_through_the_sky(tmp_path: Path):
+    """An image on another tangent plane, turned and without physical coordinates."""
+    columns = make_list(tmp_path / "e.fits")
+    image = np.zeros((60, 60), "u1")
+    image[20:30, 35:50] = 1
+    hdu = fits.PrimaryHDU(image)
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 30, "CRPIX2": 30, "CRVAL1": 149.7}
+    cards |= {"CRVAL2": -11.0, "CD1_1": -0.01, "CD1_2": 0.002, "CD2_1": 0.002, "CD2_2": 0.01}
+    hdu.header.update(cards)
+    hdu.writeto(tmp_path / "mask.fits")
+    header = fits.getheader(tmp_path / "e.fits", 1)
+    from astropy.wcs import WCS
+
+    ra, dec = ColumnSky.from_header(header).from_xy(columns["X"], columns["Y"])
+    i, j = np.rint(WCS(hdu.header).wcs_world2pix(ra, dec, 0)).astype(int)
+    expected = (j >= 20) & (j < 30) & (i >= 35) & (i < 50)
+    assert expected.sum() > 10
+    for text in ("(X,Y) in image(mask.fits)", "image(mask.fits,RA,DEC)", "mask(mask.fits,1,1,X,Y)"):
+        assert np.array_equal(compile(text, header, Files(tmp_path)).mask(columns), expected), text

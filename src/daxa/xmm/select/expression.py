@@ -19,20 +19,21 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.event.gti import GTI
 from daxa.xmm.select import nodes
+from daxa.xmm.select.blocks import Files, SelectionError, split_block
 from daxa.xmm.select.nodes import Node, Rows
-from daxa.xmm.select.regions import ALIASES, SHAPES, ColumnSky, ImageMask, Region, Shape
-from daxa.xmm.task import TaskError
+from daxa.xmm.select.regions import ALIASES, SHAPES, ColumnSky, Shape
+
+__all__ = ["Files", "Selection", "SelectionError", "compile", "expand", "parse", "split_block"]
 
 #: Symbolic constants; angles in radians.
 CONSTANTS = {
@@ -45,123 +46,6 @@ CONSTANTS = {
 _MACRO = re.compile(r"#([A-Za-z][A-Za-z0-9_-]*)|\"[^\"]*\"|'[^']*'")
 _PLAIN = re.compile(r"\s*[-+]?[0-9][0-9.eExXa-fA-F+-]*\s*$")
 _RELATIONS = {".eq.": "==", ".ne.": "!=", ".lt.": "<", ".le.": "<=", ".gt.": ">", ".ge.": ">="}
-
-
-class SelectionError(TaskError):
-    """An expression cannot be understood or evaluated; the message shows where.
-
-    Attributes
-    ----------
-    position
-        Index of the character at fault in the expression as given.
-    """
-
-    def __init__(self, message: str, text: str = "", position: int = 0) -> None:
-        self.position = position
-        if text:
-            start = max(0, position - 60)
-            cut = text[start : position + 60].replace("\n", " ")
-            message = f"{message} at character {position + 1} of the expression:\n    {cut}\n    "
-            message += " " * (position - start) + "^"
-        super().__init__("invalidExpression", message)
-
-
-class Files:
-    """Reads the blocks that an expression names: ``set``, ``set:id``, ``set[id]``, ``set+n`` or ``:id``.
-
-    Parameters
-    ----------
-    folder
-        What relative paths refer to.
-    current
-        File meant by a block without a file name.
-    """
-
-    def __init__(
-        self, folder: str | os.PathLike[str] = ".", current: str | os.PathLike[str] | None = None
-    ) -> None:
-        self.folder = Path(folder)
-        self.current = None if current is None else self.folder / current
-
-    def resolve(self, block: str) -> tuple[Path, str | int | None]:
-        """File and extension (name or HDU index, None for the first fitting one) of a block."""
-        path, identifier = split_block(block)
-        file = self.folder / Path(path).expanduser() if path else self.current
-        if file is None:
-            raise SelectionError(f"{block!r} names no file")
-        return file, identifier
-
-    def gti(self, block: str) -> GTI:
-        """Intervals of a GTI table."""
-        file, identifier = self.resolve(block)
-        try:
-            return GTI.read(file, identifier)
-        except (OSError, KeyError) as error:
-            raise SelectionError(f"gti({block}): {_reason(error)}") from error
-
-    def region(self, block: str) -> Region:
-        """Shapes of a region table."""
-        from astropy.io import fits
-
-        file, identifier = self.resolve(block)
-        try:
-            with fits.open(file) as hdus:
-                if identifier is None:
-                    tables = [h for h in hdus if isinstance(h, fits.BinTableHDU)]
-                    fitting = [h for h in tables if "SHAPE" in (n.upper() for n in h.columns.names)]
-                    if not fitting:
-                        raise SelectionError(f"region({block}): no table with a column SHAPE")
-                    return Region.from_hdu(fitting[0], str(file))
-                return Region.from_hdu(hdus[identifier], str(file))
-        except (OSError, KeyError, ValueError) as error:
-            raise SelectionError(f"region({block}): {_reason(error)}") from error
-
-    def image(self, block: str) -> ImageMask:
-        """Pixels of an image."""
-        from astropy.io import fits
-
-        file, identifier = self.resolve(block)
-        try:
-            with fits.open(file) as hdus:
-                images = [h for h in hdus if h.is_image and h.header.get("NAXIS") == 2]
-                if identifier is not None:
-                    images = [hdus[identifier]]
-                if not images or np.ndim(images[0].data) != 2:
-                    raise SelectionError(f"mask({block}): no image with two axes")
-                return ImageMask.from_hdu(images[0].data, images[0].header)
-        except (OSError, KeyError) as error:
-            raise SelectionError(f"mask({block}): {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-
-
-def split_block(block: str) -> tuple[str, str | int | None]:
-    """File name and extension of a block specification.
-
-    Examples
-    --------
-    >>> split_block("a/evt.fits:EVENTS"), split_block("b.fits[GTI0]"), split_block("c.ds+2")
-    (('a/evt.fits', 'EVENTS'), ('b.fits', 'GTI0'), ('c.ds', 2))
-    """
-    block = block.strip().strip("\"'")
-    bracket = re.fullmatch(r"(.*)\[([^\]]*)\]", block)
-    if bracket:
-        path, identifier = bracket.groups()
-    else:
-        colon = re.fullmatch(r"(.*):([^:/\\]*)", block)
-        plus = re.fullmatch(r"(.*)\+(\d+)", block)
-        if colon:
-            path, identifier = colon.groups()
-        elif plus and not os.path.exists(block):
-            path, identifier = plus.groups()
-        else:
-            return block, None
-    identifier = identifier.strip().strip("\"'")
-    if not identifier:
-        return path, None
-    return path, int(identifier) if identifier.isdigit() else identifier
 
 
 def expand(
@@ -499,9 +383,16 @@ class _Builder:
                 raise self.error(
                     f"{kind} takes a file, two offsets and two columns: mask(file,1,1,X,Y)", token
                 )
-            return nodes.InRegion(
-                self.files.image(block), arguments[0], arguments[1], offset=offset, block=block
-            )
+            image = self.files.image(block)
+            names = [getattr(n, "name", None) for n in arguments]
+            if self.sky is not None and (kind == "image" or not image.physical) and image.wcs is not None:
+                if names == ["RA", "DEC"] and not self.columns >= {"RA", "DEC"}:
+                    arguments = [nodes.Column(n) for n in self.sky.names]
+                    image = replace(image, sky=self.sky)
+                elif names == list(self.sky.names):
+                    image = replace(image, sky=self.sky)
+            self.check_columns(arguments, token)
+            return nodes.InRegion(image, arguments[0], arguments[1], offset=offset, block=block)
         except SelectionError as error:
             if error.position or "character" in error.message:
                 raise

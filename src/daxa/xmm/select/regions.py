@@ -308,31 +308,49 @@ def _row_from_shape(shape: Shape) -> tuple[Sequence[float], ...]:
     return [a[0]], [a[1]], list(a[2:]), []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageMask:
     """An image used as a selection: its non-zero pixels.
 
-    ``scale`` and ``shift`` take coordinates to 1-based pixels, ``pixel = scale * value + shift``.
+    ``scale`` and ``shift`` take coordinates to 1-based pixels, ``pixel = scale * value + shift``. With
+    ``sky``, the celestial coordinates of the columns, positions go through the sky (``wcs``) instead.
     """
 
     values: npt.NDArray[np.bool_]
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
+    physical: bool = False
+    wcs: Any = None
+    sky: ColumnSky | None = None
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike, x0: float = 1, y0: float = 1) -> Array:
         """Whether each point falls on a non-zero pixel; ``x0``, ``y0`` number the first pixel."""
-        i = np.floor(np.asarray(x, float) * self.scale[0] + self.shift[0] - x0 + 0.5).astype(np.int64)
-        j = np.floor(np.asarray(y, float) * self.scale[1] + self.shift[1] - y0 + 0.5).astype(np.int64)
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        if self.sky is not None:
+            x, y = self.wcs.wcs_world2pix(*self.sky.from_xy(x, y), 1)
+        else:
+            x, y = x * self.scale[0] + self.shift[0], y * self.scale[1] + self.shift[1]
+        i = np.floor(np.nan_to_num(x, nan=-1e9) - x0 + 0.5).astype(np.int64)
+        j = np.floor(np.nan_to_num(y, nan=-1e9) - y0 + 0.5).astype(np.int64)
         ny, nx = self.values.shape
         inside = (i >= 0) & (i < nx) & (j >= 0) & (j < ny)
         return inside & self.values[np.clip(j, 0, ny - 1), np.clip(i, 0, nx - 1)]
 
     @classmethod
     def from_hdu(cls, data: Array, header: Any) -> ImageMask:
-        """Pixels of an image with its physical coordinates (LTMi_i, LTVi), if it has any."""
+        """Pixels of an image with its physical coordinates (LTMi_i, LTVi) and celestial ones, if any."""
         scale = (float(header.get("LTM1_1", 1)), float(header.get("LTM2_2", 1)))
         shift = (float(header.get("LTV1", 0)), float(header.get("LTV2", 0)))
-        return cls(np.asarray(data) != 0, scale, shift)
+        wcs = None
+        if str(header.get("CTYPE1", "")).startswith("RA--"):
+            from astropy.io import fits
+            from astropy.wcs import WCS
+
+            keep = ("CTYPE", "CRPIX", "CRVAL", "CDELT", "CUNIT", "CROTA")
+            keys = [f"{k}{i}" for k in keep for i in (1, 2)] + [f"CD{i}_{j}" for i in (1, 2) for j in (1, 2)]
+            keys += [f"PC{i}_{j}" for i in (1, 2) for j in (1, 2)]
+            wcs = WCS(fits.Header([(k, header[k]) for k in keys if k in header]), naxis=2)
+        return cls(np.asarray(data) != 0, scale, shift, "LTM1_1" in header, wcs)
 
 
 @dataclass(frozen=True)
