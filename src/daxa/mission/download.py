@@ -10,8 +10,9 @@ from pathlib import Path
 
 import requests
 
-from daxa.exceptions import DAXAError
+from daxa.exceptions import DAXADownloadError, DAXAError
 from daxa.mission.store import Part, RawStore
+from daxa.mission.unpack import RESERVE, free_bytes
 
 # more at once gets a client throttled or blocked by the archives
 MAX_PARALLEL = 10
@@ -109,6 +110,9 @@ def fetch_all(
             waiting.append(request)
     if not waiting:
         return report
+    free = free_bytes(store.root)
+    if free < RESERVE:
+        raise DAXADownloadError(f"the disk of {store.root} is full: {free / 2**20:.0f} MiB are free")
     stop = threading.Event() if stop is None else stop
     progress = Progress(description, disable_progress)
     pool = ThreadPoolExecutor(max_workers=max(1, min(threads, MAX_PARALLEL, len(waiting))))

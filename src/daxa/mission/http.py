@@ -21,11 +21,9 @@ import urllib3
 
 from daxa._version import __version__
 from daxa.exceptions import DAXADownloadError
-from daxa.mission.unpack import free_bytes
+from daxa.mission.unpack import RESERVE, free_bytes
 
-BLOCK = 1 << 18
-# Space that a download must leave free, as processing needs some too.
-RESERVE = 64 * 2**20
+BLOCK = 1 << 16
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError)
 _SECRET = re.compile(r"((?:AIOUSER|AIOPWD|password)=)[^&\s]+", re.IGNORECASE)
 

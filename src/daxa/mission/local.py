@@ -7,10 +7,13 @@ XSA has them, ``<REV>_<ObsID>.TAR``). The source itself is never changed.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,6 +110,44 @@ def scan(source: str | Path, max_depth: int = 5) -> dict[str, LocalObservation]:
             f"{max_depth} folders below"
         )
     return found
+
+
+def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict], list[str]]:
+    """Catalogue rows of observations, and why some have none.
+
+    Rows of packed observations, which take seconds to unpack, are remembered as long as the file stays
+    the same.
+    """
+    from daxa import config
+
+    cache = config.cache_path() / "local_summaries.json"
+    try:
+        known = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    rows, unreadable, changed = [], [], False
+    for observation in observations:
+        key = None
+        if observation.packed is not None:
+            status = observation.packed.stat()
+            key = f"{observation.packed} {status.st_size} {status.st_mtime_ns}"
+        if key is not None and key in known:
+            rows.append(known[key])
+            continue
+        try:
+            rows.append(read_summary(observation))
+        except DAXADownloadError as err:
+            unreadable.append(str(err))
+            continue
+        if key is not None:
+            known[key], changed = rows[-1], True
+    if changed:
+        with contextlib.suppress(OSError):  # it only saves time
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+            os.replace(temporary, cache)
+    return rows, unreadable
 
 
 def read_summary(observation: LocalObservation) -> dict:

@@ -22,6 +22,8 @@ COMPRESS_MAGIC = b"\x1f\x9d"
 # No ODF, raw or processed observation comes near; a crafted file that does must not fill the disk.
 MAX_BYTES = 64 * 2**30
 MAX_FILES = 100_000
+# Space that downloads must leave free, as processing needs some too.
+RESERVE = 64 * 2**20
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -151,7 +153,7 @@ def untar(
         The file is damaged, cut or refused.
     """
     written: list[Path] = []
-    left = limit
+    left = min(limit, max(0, free_bytes(folder) - RESERVE))
     try:
         for name, stream, size in _members(path, path.name):
             inner_tar = name.suffix.lower() == ".tar" or name.name.lower().endswith((".tar.gz", ".tgz"))
@@ -160,7 +162,7 @@ def untar(
                 continue
             if size > left:
                 raise DAXADownloadError(
-                    f"{path.name}: refused, it unpacks to more than {limit / 2**30:.1f} GiB"
+                    f"{path.name}: refused, it unpacks to more than {limit / 2**30:.1f} GiB, or the disk is full"
                 )
             target = folder / (name.name if flat else name)
             left -= write_atomically(stream, target, left)

@@ -129,12 +129,7 @@ class XMMPointed(BaseMission):
         return frame, date.isoformat(timespec="seconds")
 
     def _local_rows(self) -> list[dict]:
-        rows, unreadable = [], []
-        for observation in self._local_observations().values():
-            try:
-                rows.append(local_files.read_summary(observation))
-            except DAXADownloadError as err:
-                unreadable.append(str(err))
+        rows, unreadable = local_files.read_summaries(self._local_observations().values())
         if unreadable:
             text = f"local: {len(unreadable)} observations cannot be used: " + "; ".join(unreadable)
             if not rows:
