@@ -159,3 +159,14 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     path.write_bytes(b"\0" * 5760)
     with pytest.raises(TaskError, match="M1S00110IME"):
         file.headers()
+
+
+def test_damaged_card_is_refused_by_name(tmp_path):
+    path = tmp_path / (STEM + "M1S00110IME.FIT")
+    _events().writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"OBS_ID  = '0123700101'", b"OBS_ID  = '01''37x0'01'"))
+    file = Odf.open(tmp_path).one("M1", "IME")
+    with pytest.raises(TaskError, match="M1S00110IME"):
+        file.headers()
+    with pytest.raises(TaskError, match="M1S00110IME"):
+        file.read()

@@ -117,9 +117,12 @@ class OdfFile:
                 if primary.get("SIMPLE") is not True:
                     raise ValueError("no SIMPLE card at the start")
                 try:
-                    return primary, fits.Header.fromfile(stream)
+                    extension = fits.Header.fromfile(stream)
                 except EOFError:
-                    return primary, primary
+                    extension = primary
+                # Cards are read when they are used; a damaged one has to be found here.
+                dict(primary), dict(extension)
+                return primary, extension
         except (*_DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
 
@@ -148,6 +151,7 @@ class OdfFile:
                 if not isinstance(table, fits.BinTableHDU):
                     raise TypeError(f"extension {hdu} is not a binary table")
                 header = table.header.copy()
+                dict(primary), dict(header)
                 end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
                 if end > len(data):
                     raise ValueError(f"truncated: {len(data)} bytes, the table ends at byte {end}")

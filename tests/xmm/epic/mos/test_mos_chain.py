@@ -329,6 +329,27 @@ def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
         assert "EXPOSU03" not in [h.name for h in hdus]
 
 
+def test_ccd_without_events_and_short_exposure(copy, reduced, tmp_path):
+    for path in list(copy.iterdir()):
+        if "M2S002" not in path.name:
+            continue
+        with fits.open(path) as hdus:
+            hdus = fits.HDUList([h.copy() for h in hdus])
+        if "IME" in path.name:
+            last = 0 if "30IME" in path.name else 3
+            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] <= last]
+        elif "AUX" in path.name:
+            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] <= 3]
+            hdus[1].data["NVALID"][hdus[1].data["CCDID"] == 3] = 0
+        hdus.writeto(path, overwrite=True)
+    _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2")
+    assert "frames10" in err
+    with fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
+        assert 3 not in hdus["EVENTS"].data["CCDNR"]
+        assert len(hdus["EXPOSU03"].data) == 3
+        assert hdus["EVENTS"].header["ONTIME03"] == pytest.approx(3 * 2.6, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("M2S00200AUX", "AUX"), ("SCX00000ATS", "ATS"), ("SCX00000T", "TC")]
 )
