@@ -92,7 +92,8 @@ def hits_of(
             lambda energy: optics.effective_area(camera, exposure.filter, energy),
             rng,
         )
-        parts.append(optics.photon_hits(camera, photons, lambda _: (p.ra_deg, p.dec_deg, p.pa_deg), rng))
+        attitude = np.asarray(p.ra_deg), np.asarray(p.dec_deg), np.asarray(p.pa_deg)
+        parts.append(optics.photon_hits(camera, photons, lambda _: attitude, rng))
         for number, flare in enumerate(description.flares):
             # The same flare in all cameras, cut to each exposure.
             time, level = flare.light_curve(_generator(seed, p.obs_id, "flare", number))
@@ -173,7 +174,7 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
                 frame_time_s=frame_time, threshold_adu=camera.event_threshold_adu, offsets=one.offsets,
             )  # fmt: skip
     if camera.is_pn:
-        writer.pn_auxiliary(exposure.exp_id, *data.auxiliary, *span)
+        writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
     else:
         writer.mos_auxiliary(camera.code, exposure.exp_id, data.auxiliary[0], *span)
 
