@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.sky.geometry import CameraGeometry, camera_vectors
+from daxa.xmm.sky.geometry import DET_UNIT_RAD, CameraGeometry
 from daxa.xmm.sky.tangent import REFERENCE_PIXEL, UNITS_PER_RADIAN, local_frame
 
 if TYPE_CHECKING:
@@ -83,17 +83,14 @@ def _project(
     good: npt.NDArray[np.bool_],
     centre: float,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    vectors = camera_vectors(detx, dety)
-    first, last = group[0], group[-1]
-    if first == last:
-        w = vectors @ plane[first].T
-    else:
-        w = np.einsum("nij,nj->ni", plane[group], vectors)
-    depth = w[:, 0]
+    tx, ty = np.tan(detx * DET_UNIT_RAD), np.tan(dety * DET_UNIT_RAD)
+    # Events in order of time: a block of one attitude needs no matrix per event.
+    rows = plane[group[0]] if group[0] == group[-1] else np.moveaxis(plane[group], 0, -1)
+    depth, east, north = (r[0] + r[1] * tx + r[2] * ty for r in rows)
     limit = np.iinfo(np.int32).max
     with np.errstate(divide="ignore", invalid="ignore"):
-        px = np.rint(centre - w[:, 1] / depth * UNITS_PER_RADIAN)
-        py = np.rint(centre + w[:, 2] / depth * UNITS_PER_RADIAN)
+        px = np.rint(centre - east / depth * UNITS_PER_RADIAN)
+        py = np.rint(centre + north / depth * UNITS_PER_RADIAN)
         good = good & (depth > 0) & (np.abs(px) < limit) & (np.abs(py) < limit)
     return (
         np.where(good, px, SKY_NULL).astype(np.int32),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_UNIT_RAD = np.deg2rad(UNIT_ARCSEC / 3600.0)
+DET_UNIT_RAD = np.deg2rad(UNIT_ARCSEC / 3600.0)
 
 
 def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
@@ -144,6 +144,9 @@ class CameraGeometry:
         self._origin = np.full((size, nodes, 2), np.nan)
         for (ccd, node), (matrix, origin) in pixels.items():
             self._matrix[ccd, node], self._origin[ccd, node] = matrix, origin
+        flat, shift = self._matrix.reshape(-1, 2, 2), self._origin.reshape(-1, 2)
+        self._table = [v for i in (0, 1) for v in (flat[:, i, 0], flat[:, i, 1], shift[:, i])]
+        self._table = [np.ascontiguousarray(v) for v in self._table]
         self.optical_axis = (0.0, 0.0)
         if optics is not None:
             x, y = self.raw_to_det(*optics)
@@ -235,13 +238,13 @@ class CameraGeometry:
         size, nodes = self._matrix.shape[:2]
         if np.any((ccd < 0) | (ccd >= size)) or np.any((node < 0) | (node >= nodes)):
             raise ValueError(f"{self.instrument}: no such CCD or node; CCDs are {self.ccds.tolist()}")
-        m, origin = self._matrix[ccd, node], self._origin[ccd, node]
-        if np.isnan(origin).any():
+        # Six numbers per CCD and node, gathered one by one: matrices per event would take much memory.
+        row = ccd * nodes + node
+        coefficients = [self._table[i][row] for i in range(6)]
+        if np.isnan(coefficients[2]).any():
             raise ValueError(f"{self.instrument}: no such CCD or node; CCDs are {self.ccds.tolist()}")
-        return (
-            m[..., 0, 0] * rawx + m[..., 0, 1] * rawy + origin[..., 0],
-            m[..., 1, 0] * rawx + m[..., 1, 1] * rawy + origin[..., 1],
-        )
+        ax, bx, cx, ay, by, cy = coefficients
+        return ax * rawx + bx * rawy + cx, ay * rawx + by * rawy + cy
 
     def _to_pixel(self, ccd: int, detx: FloatArray, dety: FloatArray) -> tuple[FloatArray, FloatArray]:
         inverse = np.linalg.inv(self._matrix[ccd, 0])
@@ -260,14 +263,19 @@ class CameraGeometry:
             stands in front of CCD 1, has the position.
         """
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
+        shape = detx.shape
+        detx, dety = detx.ravel(), dety.ravel()
         number = np.zeros(detx.shape, dtype=np.int64)
         rawx, rawy = np.full(detx.shape, np.nan), np.full(detx.shape, np.nan)
-        for ccd in self.ccds.tolist():
-            nx, ny = self._shape
-            x, y = self._to_pixel(ccd, detx, dety)
+        rest = np.arange(detx.size)
+        nx, ny = self._shape
+        for ccd in self.ccds[::-1].tolist():
+            x, y = self._to_pixel(ccd, detx[rest], dety[rest])
             here = (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
-            number[here], rawx[here], rawy[here] = ccd, x[here], y[here]
-        return number, rawx, rawy
+            found = rest[here]
+            number[found], rawx[found], rawy[found] = ccd, x[here], y[here]
+            rest = rest[~here]
+        return number.reshape(shape), rawx.reshape(shape), rawy.reshape(shape)
 
     def nearest_pixel(
         self, detx: npt.ArrayLike, dety: npt.ArrayLike
@@ -362,13 +370,13 @@ class CameraGeometry:
         rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
         v = np.einsum("...ji,...j->...i", rotation, direction(ra_deg, dec_deg))
         depth = np.where(v[..., 0] > 0, v[..., 0], np.nan)
-        return np.arctan(v[..., 1] / depth) / _UNIT_RAD, np.arctan(v[..., 2] / depth) / _UNIT_RAD
+        return np.arctan(v[..., 1] / depth) / DET_UNIT_RAD, np.arctan(v[..., 2] / depth) / DET_UNIT_RAD
 
 
 def camera_vectors(detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
     """Directions (axis, +DETX, +DETY) of detector positions, not normalised; shape (..., 3)."""
     x, y = np.broadcast_arrays(
-        np.tan(np.asarray(detx, float) * _UNIT_RAD), np.tan(np.asarray(dety, float) * _UNIT_RAD)
+        np.tan(np.asarray(detx, float) * DET_UNIT_RAD), np.tan(np.asarray(dety, float) * DET_UNIT_RAD)
     )
     return np.stack([np.ones_like(x), x, y], axis=-1)
 
