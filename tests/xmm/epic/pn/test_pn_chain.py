@@ -279,3 +279,30 @@ def test_window_modes(pn_odf, tmp_path, submode, ccd, first_row):
     moved, _ = read(tmp_path / OUT_OF_TIME)
     assert moved["RAWY"].min() >= first_row
     assert len(moved) == pytest.approx(len(events), rel=0.02)
+
+
+def test_damaged_headers_and_counters(filled, tmp_path):
+    """A card that cannot be read costs its CCD; counters from nowhere cost their own correction only."""
+    path = next(filled.folder.glob("*PNS00307IME.FIT"))
+    content = path.read_bytes()
+    at = content.index(b"WINDOWDY")
+    path.write_bytes(content[: at + 10] + b" 1\x07 / x".ljust(70) + content[at + 80 :])
+    aux = next(filled.folder.glob("*AUX.FIT"))
+    with fits.open(aux, mode="update") as hdus:
+        hdus[2].data["CYCLE"][0] = -2_000_000_000
+    _, err = filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    assert path.name in err
+    events, headers = read(tmp_path / NORMAL)
+    assert set(events["CCDNR"]) == {4}
+    ontime = filled.n_frames * filled.mode.frame_time_s
+    assert headers["EVENTS"]["ONTIME04"] == pytest.approx(ontime, rel=2e-3)
+
+
+def test_times_that_cannot_be(filled, tmp_path):
+    aux = next(filled.folder.glob("*AUX.FIT"))
+    with fits.open(aux, mode="update") as hdus:
+        rng = np.random.default_rng(1)
+        hdus[1].data["FTCOARSE"] = rng.integers(0, 32400, len(hdus[1].data))
+    with pytest.raises(TaskError, match="AUX") as caught:
+        filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    assert caught.value.code == "InconsistentTimeInfo"

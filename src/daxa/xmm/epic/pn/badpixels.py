@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -171,7 +171,7 @@ def _hot_pixels(
                 yield int(column), int(row)
 
 
-def _clip_level(values: npt.NDArray[np.float64]) -> float:
+def _clip_level(values: npt.NDArray[Any]) -> float:
     """Counts beyond which a pixel says nothing about the background."""
     if not len(values):
         return 0.0

@@ -241,7 +241,7 @@ def _write(
         ccd: CcdExposure(
             raw.time_s,
             np.full(len(raw.time_s), length),
-            raw.fraction,
+            raw.fraction.astype(np.float64),
             raw.gti,
             badpix_columns(raw.badpix),
             dict(raw.header),

@@ -99,15 +99,16 @@ def ccd_events(
         The columns of an imaging event list.
     """
     n_pixels, n_patterns = len(raw.pha), len(raw.main)
-    amplitude = raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
+    amplitude: npt.NDArray[np.float64] = (
+        raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
+    )
     if options.randomizeenergy:
-        amplitude += random(_ENERGY).random(n_pixels, dtype=np.float32) - 0.5
+        amplitude = amplitude + (random(_ENERGY).random(n_pixels, dtype=np.float32) - 0.5)
     rawy = raw.rawy.astype(np.int64)
     if options.withoutoftime:
         rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(_OUT_OF_TIME))
-    energy = np.bincount(
-        raw.label, weights=scale.pixel_energy(amplitude, raw.rawx, rawy), minlength=n_patterns
-    )
+    pixels = scale.pixel_energy(amplitude, raw.rawx, rawy)
+    energy = np.asarray(np.bincount(raw.label, weights=pixels, minlength=n_patterns), np.float64)
     if options.withpatternoffset:
         energy = energy + scale.pattern_shift(raw.code, energy)
     if not options.testenergywidth:
@@ -142,7 +143,7 @@ def ccd_events(
     ):
         flag[mask] |= int(bit)
 
-    shift = np.zeros((2, len(x)))
+    shift: npt.NDArray[Any] = np.zeros((2, len(x)))
     if options.randomizeposition:
         # Drawn for every pattern, so that a selection does not change the others' positions.
         shift = random(_POSITION).random((2, n_patterns), dtype=np.float32)[:, chosen] - 0.5

@@ -33,6 +33,7 @@ FILE_TYPES = {"IMAGING": "IME", "TIMING": "TIE", "BURST": "BUE"}
 #: Coarse time of a frame whose time was lost.
 NO_TIME = 65535
 _CCDS_PER_QUADRANT = 3
+_NUMBERS = ("QUADRANT", "CCDID", "CCDMODE", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
 #: Length of a revolution of the satellite [s].
 _LONGEST_S = 172_400.0
 
@@ -139,7 +140,10 @@ class PnExposure:
         for ccd, file in self.files.items():
             try:
                 headers[ccd] = file.headers()
+                for header in headers[ccd]:
+                    check_header(header, file.path.name)
             except TaskError as error:
+                headers.pop(ccd, None)
                 self.warn("notInODF", error.message)
         if not headers:
             raise TaskError("noEvents", f"exposure PN{self.exp_id}: none of its event files can be read")
@@ -453,10 +457,35 @@ class PnExposure:
         }
 
 
+def check_header(header: Any, where: str) -> None:
+    """Refuse a header with a card that cannot be read, or with the numbers used here as text.
+
+    Raises
+    ------
+    TaskError
+        ``damagedFile``.
+    """
+    from astropy.io import fits
+
+    try:
+        for card in header.cards:
+            _ = card.value
+    except fits.VerifyError as error:
+        raise TaskError("damagedFile", f"{where}: {error}") from error
+    for name in _NUMBERS:
+        if name in header and not isinstance(header[name], (int, float)):
+            raise TaskError("damagedFile", f"{where}: keyword {name} is {header[name]!r}, not a number")
+
+
 def read_window(header: Any) -> tuple[int, int, int, int]:
     """Read-out window (RAWX and RAWY of its first pixel, size) from the header of an event file."""
     x0, y0 = int(header.get("WINDOWX0", 0)) + 1, int(header.get("WINDOWY0", 0)) + 1
-    return x0, y0, int(header.get("WINDOWDX", 65 - x0)), int(header.get("WINDOWDY", 201 - y0))
+    size = int(header.get("WINDOWDX", 65 - x0)), int(header.get("WINDOWDY", 201 - y0))
+    if not (1 <= x0 <= 64 and 1 <= y0 <= 200 and min(size) >= 1):
+        raise TaskError(
+            "illegalODF", f"window of {size[0]} x {size[1]} pixels at ({x0}, {y0}) is not on a CCD"
+        )
+    return x0, y0, *size
 
 
 def parse_ccds(text: str) -> list[int]:

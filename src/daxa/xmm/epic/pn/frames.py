@@ -105,13 +105,15 @@ def frame_clock(
         keep = np.ones(len(used), bool)
         keep[lone] = False
         used, times = used[keep], times[keep]
-    for i in np.flatnonzero(irregular(np.diff(times))) + 1 if len(times) > 1 else ():
-        dt = times[i] - times[i - 1]
-        shift = _jump(dt, step, tolerance_s)
-        if shift or dt < step / 2:
-            # A backward step that no known jump explains: the frame follows its predecessor.
-            times[i:] += shift if shift else step - dt
-            jumps += 1
+    dt = np.diff(times)
+    broken = np.flatnonzero(irregular(dt))
+    shift = _jumps(dt[broken], step, tolerance_s)
+    # A backward step that no known jump explains: the frame follows its predecessor.
+    shift = np.where((shift == 0) & (dt[broken] < step / 2), step - dt[broken], shift)
+    jumps += int(np.count_nonzero(shift))
+    later = np.zeros(len(times))
+    later[broken + 1] = shift
+    times = times + np.cumsum(later)
     steps = np.maximum(np.rint(np.diff(times) / step).astype(np.int64), 1)
     cycles = np.concatenate([[0], np.cumsum(steps)])
     stamp[used] = times
@@ -146,16 +148,15 @@ def _measured_step(times: npt.NDArray[np.float64], step_s: float, tolerance_s: f
     return float(dt[near].sum() / n[near].sum())
 
 
-def _jump(dt: float, step: float, tolerance: float) -> float:
-    """Seconds to add after an irregular difference ``dt``, 0 if no known kind of jump explains it."""
+def _jumps(dt: npt.NDArray[np.float64], step: float, tolerance: float) -> npt.NDArray[np.float64]:
+    """Seconds to add after irregular differences ``dt``, 0 where no known kind of jump explains one."""
+    found = np.zeros(len(dt))
     for shift in (-1.0, 1.0, *(2.0**n + 1 for n in range(16))):
         mended = dt + shift
-        if (
-            step / 2 < mended < max(abs(dt), 64 * step)
-            and abs(mended - step * np.rint(mended / step)) <= tolerance
-        ):
-            return shift
-    return 0.0
+        fits = (mended > step / 2) & (mended < np.maximum(np.abs(dt), 64 * step))
+        fits &= np.abs(mended - step * np.rint(mended / step)) <= tolerance
+        found[(found == 0) & fits] = shift
+    return found
 
 
 @dataclass(frozen=True)

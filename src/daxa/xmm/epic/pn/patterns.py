@@ -214,8 +214,8 @@ def _classify(
 ) -> npt.NDArray[np.uint8]:
     """PATTERN code of each group of at least two pixels."""
     lookup = np.full((3, 3), 0)
-    for (dx, dy), bit in _NEIGHBOURS.items():
-        lookup[dx + 1, dy + 1] = bit
+    for (right, up), value in _NEIGHBOURS.items():
+        lookup[right + 1, up + 1] = value
     centre = main[group]
     dx = ((key[members] >> 8) & 63) - ((key[centre] >> 8) & 63)
     dy = (key[members] & 255) - (key[centre] & 255)
@@ -226,8 +226,8 @@ def _classify(
     shape = np.bincount(group, weights=bit, minlength=len(main)).astype(np.int64)
     table = np.zeros(_FAR, np.uint8)
     for shapes in (_DOUBLES, _TRIPLES, _QUADRUPLES):
-        for bits, value in shapes.items():
-            table[bits] = value
+        for bits, number in shapes.items():
+            table[bits] = number
     code = table[np.minimum(shape, _FAR - 1)]
 
     corner = (bit & _DIAGONALS).astype(bool) & near

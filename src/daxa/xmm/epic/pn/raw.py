@@ -31,7 +31,7 @@ from daxa.xmm.epic.pn.badpixels import (
     psf_core_share,
 )
 from daxa.xmm.epic.pn.energy import EnergyScale
-from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, read_window
+from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, check_header, read_window
 from daxa.xmm.epic.pn.frames import (
     N_COLUMNS,
     FrameClock,
@@ -171,6 +171,8 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
     warn = exposure.warn
     file = exposure.files[ccd]
     table = file.read(1, PN_EVENTS)
+    for cards in (table.header, table.primary):
+        check_header(cards, table.where)
     quadrant, ccd_id = divmod(ccd - 1, 3)
     said = int(table.keyword("QUADRANT", quadrant)), int(table.keyword("CCDID", ccd_id))
     if said != (quadrant, ccd_id):
@@ -366,6 +368,10 @@ def _all_frames(
         end = max(record[-1] + period - 1, min(exposure.last_cycle - zero, record[-1] + 2 * period - 1))
         before = max(int(clock.cycle[0] - record[0]), 0)
         after = max(int(end - clock.cycle[-1]), 0)
+        longest = (exposure.stop_s - exposure.start_s) / clock.step_s + 2 * period
+        if before + int(clock.cycle[-1] - clock.cycle[0]) + after > longest:
+            exposure.warn("corruptedAUX1", f"quadrant {quadrant}: counters from outside the exposure")
+            before = after = 0
     lost = np.flatnonzero(silent_gaps(sent, missing))
     inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
     edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
@@ -534,7 +540,7 @@ def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]
         }
     content["about"] = np.array(json.dumps(about))
     with path.open("wb") as handle:
-        np.savez(handle, **content)
+        np.savez(handle, **content)  # type: ignore[arg-type]
 
 
 def load_raw(path: Path, identity: Mapping[str, Any]) -> dict[int, RawCcd]:
