@@ -179,6 +179,11 @@ def _number(text: str) -> float | None:
         return None
 
 
+def _printable(text: str) -> str:
+    """Text that FITS keywords can hold."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text)
+
+
 def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
     """Read ``SUM.ASC``.
 
@@ -223,10 +228,10 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
         revolution=revolution,
         start=start,
         end=end,
-        target=values.get("Target Name", ""),
+        target=_printable(values.get("Target Name", "")),
         ra_deg=None if ra_hours is None else ra_hours * 15.0,
         dec_deg=_number(values.get("Target Declination", "")),
-        observer=" ".join(_value(observer).split()),
+        observer=_printable(" ".join(_value(observer).split())),
         n_files=n_files,
         files=tuple(files),
         slew=slew,
