@@ -190,7 +190,7 @@ def test_events_of_a_slew_and_of_no_attitude(synthetic_ccf: Path) -> None:
         np.array([0.0, 100.0]), np.array([90.0, 200.0]), np.array([10.0, 10.001]), np.array([20.0, 20.0]),
         np.array([359.9, 0.1]), np.zeros(2, bool),
     )  # fmt: skip
-    time = np.concatenate([np.linspace(0, 200, 300_001), [230.0]])
+    time = np.concatenate([np.linspace(0, 200, 150_001), [230.0]])
     detx = np.resize(np.arange(-9000, 9000, 7), time.size)
     dety = np.resize(np.arange(9000, -9000, -11), time.size)
     x, y = sky_coordinates(time, detx, dety, geometry, attitude, 10.0, 20.0)
