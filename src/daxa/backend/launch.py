@@ -45,7 +45,7 @@ class _Waiting:
 class Launcher(Protocol):
     """Runs a job folder in a process of its own."""
 
-    def run(self, folder: Path, timeout_s: float | None) -> Ended: ...
+    def run(self, folder: Path, timeout_s: float | None, backend: str) -> Ended: ...
 
     def close(self) -> None: ...
 
@@ -106,14 +106,14 @@ class ForkLauncher:
         process.stdin.write((json.dumps(order) + "\n").encode())
         process.stdin.flush()
 
-    def run(self, folder: Path, timeout_s: float | None) -> Ended:
+    def run(self, folder: Path, timeout_s: float | None, backend: str) -> Ended:
         with self._lock:
             process = self._ensure()
             self._count += 1
             ident = self._count
             waiting = self._waiting[ident] = _Waiting(process)
             try:
-                self._send(process, run=ident, folder=str(folder))
+                self._send(process, run=ident, folder=str(folder), backend=backend)
             except OSError:
                 del self._waiting[ident]
                 return Ended(-int(signal.SIGKILL), lost=True)
@@ -150,7 +150,7 @@ class SpawnLauncher:
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
-    def run(self, folder: Path, timeout_s: float | None) -> Ended:
+    def run(self, folder: Path, timeout_s: float | None, backend: str) -> Ended:
         process = subprocess.Popen(
             [sys.executable, "-m", "daxa.backend.job", str(folder)],
             stdin=subprocess.PIPE,

@@ -71,7 +71,7 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
 
 
 def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
-    end = runner.run(folder, job.timeout_s)
+    end = runner.run(folder, job.timeout_s, job.backend)
     outcome.cpu_seconds, outcome.peak_memory = end.cpu_seconds, end.peak_memory
     outcome.timed_out = end.timed_out
     outcome.stdout, outcome.stderr = _read(folder / "stdout"), _read(folder / "stderr")

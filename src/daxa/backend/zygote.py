@@ -1,9 +1,10 @@
 """``python -m daxa.backend.zygote``: a helper that has everything imported and forks one process per job.
 
-One line of JSON per order on standard input, ``{"run": id, "folder": path}`` or ``{"kill": id}``, and one
-per event on standard output, ``{"started": id, "pid": n}`` or ``{"ended": id, "status": n, "cpu": s,
-"memory": bytes, "seconds": s}``. Every job is the leader of a process group of its own. When standard
-input closes, which it also does when the starter is killed, all groups are killed and the helper ends.
+Orders come as lines of JSON on standard input, ``{"run": id, "folder": path, "backend": name}`` or
+``{"kill": id}``; events go as lines to standard output, ``{"started": id, "pid": n}`` or
+``{"ended": id, "status": n, "cpu": s, "memory": bytes, "seconds": s}``. Every job is the leader of a process
+group of its own. When standard input closes, which it also does when the starter is killed, all groups are
+killed and the helper ends.
 
 Only this process ever forks: it has one thread, so a forked job cannot inherit a lock that nobody will
 release.
@@ -55,6 +56,7 @@ class Zygote:
         self.jobs: dict[int, int] = {}
         self.since: dict[int, float] = {}
         self.unloaded: list[str] = []
+        self.warm = False
 
     def tell(self, **event: object) -> None:
         os.write(self.events, (json.dumps(event) + "\n").encode())
@@ -93,6 +95,20 @@ class Zygote:
                 sys.stderr.flush()
             os._exit(status)
 
+    def warm_up(self) -> None:
+        """Load what embedded tasks import; programs need none of it."""
+        if self.warm:
+            return
+        self.warm = True
+        from daxa.xmm.tasks import TASKS
+
+        for module in FIRST:
+            preload(module)
+        self.unloaded = [*dict.fromkeys(TASKS.values()), *LATER]
+        # Objects that exist now are never garbage; left alone, their memory stays shared with the jobs.
+        gc.collect()
+        gc.freeze()
+
     def kill(self, pid: int) -> None:
         """Kill a job's whole process group."""
         with contextlib.suppress(ProcessLookupError):
@@ -125,6 +141,8 @@ class Zygote:
     def obey(self, line: bytes) -> None:
         order = json.loads(line)
         if "run" in order:
+            if order["backend"] == "embedded":
+                self.warm_up()
             self.start(order["run"], order["folder"])
         else:
             for pid, ident in list(self.jobs.items()):
@@ -139,9 +157,6 @@ class Zygote:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        from daxa.xmm.tasks import TASKS
-
-        self.unloaded = [*dict.fromkeys(TASKS.values()), *LATER]
         starter = os.getppid()
         buffer = b""
         try:
@@ -173,11 +188,6 @@ def main() -> int:
     events = os.dup(1)
     os.dup2(2, 1)
     zygote = Zygote(0, events)
-    for module in FIRST:
-        preload(module)
-    # Objects that exist now are never garbage; left alone, their memory stays shared with the jobs.
-    gc.collect()
-    gc.freeze()
     zygote.serve()
     return 0
 

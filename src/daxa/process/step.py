@@ -90,8 +90,8 @@ class Piece:
         """Environment variables that tasks read."""
         # The cache exists only once something has been fetched; without, there is nothing to search.
         cache = config.cache_path() / "ccf"
-        folders = config.calibration_path().split(os.pathsep)
-        present = [f for f in folders if f != str(cache) or cache.is_dir()]
+        folders = [os.path.abspath(f) for f in config.calibration_path().split(os.pathsep)]
+        present = [f for f in folders if f != os.path.abspath(cache) or cache.is_dir()]
         env = {"SAS_CCFPATH": os.pathsep.join(present or folders)}
         if cif:
             env["SAS_CCF"] = str(self.made("cif_build", "cif", ident=self.obs_id))
