@@ -405,6 +405,8 @@ def test_grids_do_not_overflow_small_types():
     index, inside = grid.index(np.array([-20000, 20000, 32767, -32768], "i2"))
     assert index.tolist() == [0, 13333]
     assert inside.tolist() == [True, True, False, False]
+    index, _ = Grid("N", -10, 4, 100).index(np.array([0, 30], "u4"))
+    assert index.tolist() == [2, 10]
 
 
 @pytest.mark.slow

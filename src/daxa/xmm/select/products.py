@@ -52,12 +52,14 @@ class Grid:
                 values = values[inside]
             if values.dtype.itemsize < 4:
                 values = values.astype(np.int32)
+            elif values.dtype.kind == "u":
+                values = values.astype(np.int64)
             index = values - values.dtype.type(low)
             if self.step != 1:
                 # Unsigned division by a constant is the quicker one.
                 unsigned = index.view(f"u{index.dtype.itemsize}")
                 index = (unsigned // unsigned.dtype.type(int(self.step))).view(index.dtype)
-            return index.astype(np.intp, copy=False), inside
+            return index, inside
         position = (values.astype(np.float64) - self.minimum) / self.step
         inside = (position >= 0) & (position <= self.count if self.closed else position < self.count)
         index = position[inside].astype(np.intp)
@@ -105,6 +107,8 @@ class Counter:
         self.weight = weight
         self.error = error
         size = math.prod(g.count for g in grids)
+        # Bin numbers of most images fit 32 bits, which halves what has to be moved.
+        self._small = size < 2**31
         self._sum = np.zeros(size, np.float64 if weight else np.int64)
         self._squares = np.zeros(size) if error else None
         self._pending: list[tuple[Array, Array | None, Array | None]] = []
@@ -127,7 +131,13 @@ class Counter:
                 if index is not None:
                     index = index[ok]
                 inside = np.flatnonzero(ok) if inside is None else inside[ok]
-            index = part * scale if index is None else index + part * scale
+            if index is None:
+                index = part if self._small else part.astype(np.intp, copy=False)
+            else:
+                part = part.astype(index.dtype, copy=False)
+                part *= index.dtype.type(scale)
+                part += index
+                index = part
             scale *= grid.count
         if index is None:
             return
