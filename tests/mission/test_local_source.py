@@ -140,6 +140,8 @@ def test_save_and_load_without_the_folder(tmp_path: Path) -> None:
     root.rename(tmp_path / "elsewhere")
     offline = XMMPointed(save_file_path=tmp_path / "xmm_pointed_state.json")
     assert list(offline.filtered_obs_ids) == OBS[1:]
+    with pytest.raises(DAXANotDownloadedError, match="mine they were in is gone"):
+        offline.get_obs_path(OBS[1])
 
 
 def test_update_reports_what_is_new(tmp_path: Path) -> None:

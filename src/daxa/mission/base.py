@@ -472,10 +472,15 @@ class BaseMission(ArchiveProducts, Selection):
         if not insts_given:
             self._chosen = self.check_inst_names(saved["chos_inst"], show_warn=False)
         self._set_extra_state(saved, path.parent)
-        operations = [
-            {"name": o["name"], "arguments": {k: state.decode(v) for k, v in o["arguments"].items()}}
-            for o in saved["filtering_operations"]
-        ]
+        try:
+            operations = [
+                {"name": o["name"], "arguments": {k: state.decode(v) for k, v in o["arguments"].items()}}
+                for o in saved["filtering_operations"]
+            ]
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise IncompatibleSaveError(
+                f"save_file_path: the filters in {path} cannot be read ({err})"
+            ) from err
         if "obs_info" in saved:
             info = make_frame(saved["obs_info"], self.id_regex, self.pretty_name)
             self._set_info(info, saved.get("catalogue_date"))

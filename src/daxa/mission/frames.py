@@ -27,16 +27,24 @@ def to_times(values: Any) -> np.ndarray:
         times = np.datetime64("1858-11-17", "us") + np.rint(days * 86400e6).astype("timedelta64[us]")
         times[~good] = np.datetime64("NaT")
         return times
-    return np.array([_one_time(v) for v in series], "datetime64[us]")
+    times = np.array([_one_time(v) for v in series], "datetime64[us]")
+    if (
+        np.isnat(times).all()
+        and len(given := series.dropna())
+        and (given.astype(str).str.strip() != "").any()
+    ):
+        raise ValueError(f"times in an unknown format, such as {given.iloc[0]!r}")
+    return times
 
 
 def _one_time(value: Any) -> np.datetime64:
     if value is None or value != value:
         return np.datetime64("NaT")
     try:
-        return np.datetime64(
-            value.strip().removesuffix("Z").replace(" ", "T") if isinstance(value, str) else value
-        )
+        if isinstance(value, str):
+            # all archives give UTC, some say so
+            value = re.sub(r"(Z|[+-]00(:?00)?)$", "", value.strip()).replace(" ", "T")
+        return np.datetime64(value, "us")
     except (ValueError, TypeError):
         return np.datetime64("NaT")
 
@@ -83,7 +91,10 @@ def make_frame(rows: Any, id_regex: str, name: str) -> pd.DataFrame:
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
     for column in ("start", "end", "proprietary_end_date"):
         if column in frame.columns:
-            frame[column] = to_times(frame[column])
+            try:
+                frame[column] = to_times(frame[column])
+            except ValueError as err:
+                raise ValueError(f"{name}: column {column}: {err}") from None
     frame["duration"] = _durations(frame)
     if "end" not in frame.columns:
         frame["end"] = frame["start"] + frame["duration"]

@@ -162,7 +162,7 @@ def untar(
                 continue
             if size > left:
                 raise DAXADownloadError(
-                    f"{path.name}: refused, it unpacks to more than {limit / 2**30:.1f} GiB, or the disk is full"
+                    f"{path.name}: refused, it unpacks to more than {limit / 2**30:.1f} GiB or fills the disk"
                 )
             target = folder / (name.name if flat else name)
             left -= write_atomically(stream, target, left)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daxa.exceptions import DAXADownloadError, PreProcessedNotAvailableError
+from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError, PreProcessedNotAvailableError
 from daxa.mission import catalogue, remote, unpack
 from daxa.mission import local as local_files
 from daxa.mission.base import BaseMission
@@ -167,7 +167,14 @@ class XMMPointed(BaseMission):
             found = self._local_observations().get(obs_id) if self._local.exists() else None
             if found is not None and found.folder is not None:
                 return found.folder
-        return super().get_obs_path(obs_id)
+        try:
+            return super().get_obs_path(obs_id)
+        except DAXANotDownloadedError as err:
+            if self._local is not None and not self._local.exists():
+                raise DAXANotDownloadedError(
+                    f"{err}; the folder {self._local} they were in is gone"
+                ) from None
+            raise
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:
         if self._local is not None:
