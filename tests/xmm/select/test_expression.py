@@ -135,7 +135,7 @@ def condition(draw: Any, depth: int = 3) -> tuple[str, Any]:
     return text, lambda row: every(p[1](row) for p in parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(condition())
 def test_random_expressions_select_the_rows_of_a_plain_evaluator(case):
     text, function = case
