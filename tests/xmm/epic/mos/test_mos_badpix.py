@@ -65,6 +65,15 @@ def test_a_point_source_is_no_bad_pixel():
     assert not found.dark.any()
 
 
+def test_lines_beside_a_broad_source_are_not_dark():
+    image = _image(0.03)
+    y, x = np.mgrid[-100:200, -150:150]
+    image = image + np.random.default_rng(2).poisson(30 * np.exp(-(x**2 + y**2) / (2 * 6.0**2)))
+    found = find(image, np.ones(image.shape, bool))
+    assert not found.dark.any()
+    assert not found.bright.any()
+
+
 def test_columns_rows_and_segments():
     image = _image(1.0)
     rng = np.random.default_rng(5)

@@ -85,7 +85,9 @@ def li_ma(on: npt.ArrayLike, off: npt.ArrayLike, n: npt.ArrayLike) -> FloatArray
     return np.sqrt(np.maximum(2.0 * (first + second), 0.0)) * np.sign(on - off / np.maximum(n, 1))
 
 
-def find(image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None) -> Found:
+def find(
+    image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None, clumping: float = 1.0
+) -> Found:
     """Search an image of counts.
 
     Parameters
@@ -96,6 +98,8 @@ def find(image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None
         Pixels to look at; known bad ones and those outside the window are not.
     search
         Parameters.
+    clumping
+        Counts per independent event: an event of several pixels adds more than one count to a line.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def find(image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None
         for axis in (0, 1):
             dark_lines = bright_lines = 0
             if search.find_segments:
-                dark, light, dark_lines, bright_lines = _lines(counts, good, axis, search)
+                dark, light, dark_lines, bright_lines = _lines(counts, good, axis, search, clumping)
                 found.dark |= dark
                 found.bright |= light
                 good &= ~(dark | light)
@@ -217,7 +221,7 @@ def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArr
 
 
 def _lines(
-    counts: FloatArray, good: BoolArray, axis: int, search: Search
+    counts: FloatArray, good: BoolArray, axis: int, search: Search, clumping: float
 ) -> tuple[BoolArray, BoolArray, int, int]:
     """Dark and bright columns (``axis`` 0) or rows (``axis`` 1), the most significant first.
 
@@ -227,7 +231,7 @@ def _lines(
         Maps of their pixels, and numbers of lines.
     """
     if axis == 1:
-        dark, bright, n_dark, n_bright = _lines(counts.T, good.T, 0, search)
+        dark, bright, n_dark, n_bright = _lines(counts.T, good.T, 0, search, clumping)
         return dark.T, bright.T, n_dark, n_bright
     masked = np.where(good, counts, 0.0)
     # A line is bad along its length; a source on it must not decide, nor hide its neighbours.
@@ -238,16 +242,25 @@ def _lines(
     usable = area > 0
     dark, bright = np.zeros(good.shape, bool), np.zeros(good.shape, bool)
     n_dark = n_bright = 0
-    kernel = np.ones(2 * half + 1)
-    kernel[half] = 0.0
+    before = np.concatenate([np.zeros(half + 1), np.ones(half)])
     while True:
-        off = np.convolve(np.where(usable, on, 0.0), kernel, "same")
-        around = np.convolve(np.where(usable, area, 0.0), kernel, "same")
+        counted, measured = np.where(usable, on, 0.0), np.where(usable, area, 0.0)
+        sides = [
+            (np.convolve(counted, kernel, "same"), np.convolve(measured, kernel, "same"))
+            for kernel in (before, before[::-1])
+        ]
+        off, around = sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]
         valid = usable & (around > 0)
-        expected = np.divide(off * area, around, out=np.zeros_like(off), where=valid)
         share = np.divide(area, area + around, out=np.zeros_like(off), where=valid)
-        high = np.where(valid & (on > search.min_ratio * expected), chance_above(on, off, share), 1.0)
-        low = np.where(valid & (on < search.max_ratio * expected), chance_below(on, off, share), 1.0)
+        brighter, darker = valid.copy(), valid.copy()
+        # Next to a source a line differs from one side only.
+        for side, extent in sides:
+            some = extent > 0
+            expected = np.divide(side * area, extent, out=np.zeros_like(off), where=some)
+            brighter &= ~some | (on > search.min_ratio * expected)
+            darker &= ~some | (on < search.max_ratio * expected)
+        high = np.where(brighter, chance_above(on / clumping, off / clumping, share), 1.0)
+        low = np.where(darker, chance_below(on / clumping, off / clumping, share), 1.0)
         if not search.find_dark:
             low[:] = 1.0
         if not search.find_bright:

@@ -180,7 +180,7 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
     Returns
     -------
     events, number
-        The new list and how many events were changed.
+        The new list and how many events were changed or flagged.
     """
     ny, nx = bright.shape
     sizes = np.array([len(o) for o in library.offsets])
@@ -194,7 +194,6 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
         hit[inside] = bright[y[inside], x[inside]]
         mask |= hit.astype(np.int64) << k
     touched = np.flatnonzero(mask)
-    changed = 0
     new: list[Events] = []
     key = events.pattern[touched] * (1 << 26) + mask[touched]
     for value in np.unique(key):
@@ -218,7 +217,6 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
         rest.pattern = np.full(len(rows), library.by_shape[shape])
         rest.flag = rest.flag & ~np.int64(MosFlag.ON_BADPIX)
         new.append(rest)
-        changed += len(rows)
         # The original row stands for the bright pixel.
         first_bad = pixels[(bits & -bits).bit_length() - 1]
         events.rawx[rows] += first_bad[0]
@@ -228,7 +226,7 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
         events.pattern[rows] = 0
     for part in new:
         events = events.joined(part)
-    return events, changed
+    return events, len(touched)
 
 
 def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: int) -> tuple[int, int, float]:

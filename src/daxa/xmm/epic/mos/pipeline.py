@@ -177,8 +177,14 @@ def correct(camera: Camera, ccd: Ccd, list_: Events, pha: npt.NDArray[np.float64
 
 def project(
     ccd: Ccd, list_: Events, use: npt.NDArray[np.bool_], library: PatternLibrary
-) -> npt.NDArray[np.int64]:
-    """Image of the counts of good events, each on all pixels of its pattern (emeventsproj)."""
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Image of the counts of good events, each on all pixels of its pattern (emeventsproj).
+
+    Returns
+    -------
+    image, clumping
+        Counts, indices RAWY - 1, RAWX - 1, and by how much their variance exceeds that of single counts.
+    """
     nx, ny = ccd.shape
     image = np.zeros(nx * ny, np.int64)
     use = use & (list_.flag & REJECTION_FLAG == 0)
@@ -190,7 +196,8 @@ def project(
         px, py = x[chosen] + offset[pattern[chosen], 0], y[chosen] + offset[pattern[chosen], 1]
         inside = (px >= 1) & (px <= nx) & (py >= 1) & (py <= ny)
         image += np.bincount((py[inside] - 1) * nx + px[inside] - 1, minlength=nx * ny)
-    return image.reshape(ny, nx)
+    clumping = float((sizes**2).sum() / sizes.sum()) if len(sizes) else 1.0
+    return image.reshape(ny, nx), clumping
 
 
 def search_bad_pixels(
@@ -201,7 +208,7 @@ def search_bad_pixels(
     At low energies pixels next to dead ones are left out: they hold the remains of events whose other
     pixels are dead.
     """
-    image = project(ccd, ccd.first, use, camera.library)
+    image, clumping = project(ccd, ccd.first, use, camera.library)
     x0, x1, y0, y1 = ccd.limits
     good = np.zeros(image.shape, bool)
     good[y0 - 1 : y1, x0 - 1 : x1] = True
@@ -209,7 +216,7 @@ def search_bad_pixels(
     if low_energy:
         blind = (ccd.pixels.kind == bp.DEAD) | (ccd.pixels.origin == bp.ONBOARD)
         good &= ~energy.beside(blind)
-    found = find(image, good, replace(camera.options.search, **changes))
+    found = find(image, good, replace(camera.options.search, **changes), clumping)
     for number, (bright, dark_c, bright_c, dark_r, bright_r, dark) in enumerate(found.passes, start=1):
         for text in (
             f" Iteration {number:12d}",
