@@ -454,7 +454,7 @@ class BaseMission(ArchiveProducts, Selection):
             **self._extra_state(),
         }
         temporary = folder / f".{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary.write_text(state.dump(content), encoding="utf-8")
         os.replace(temporary, folder / name)
 
     def _load(self, path: Path, insts_given: bool) -> None:

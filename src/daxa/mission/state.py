@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from typing import Any
 
@@ -25,6 +26,8 @@ def encode(value: Any) -> Any:
         return {"datetime": value.isoformat()}
     if isinstance(value, np.datetime64):
         return {"datetime": str(value)}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return {"ndarray": value.tolist()}
     if isinstance(value, np.ndarray):
         return {"ndarray": [encode(v) for v in value.tolist()]}
     if isinstance(value, np.generic):
@@ -39,7 +42,8 @@ def encode(value: Any) -> Any:
 def decode(value: Any) -> Any:
     """The value that `encode` wrote."""
     if isinstance(value, list):
-        return [decode(v) for v in value]
+        # plain numbers and text, of which there may be very many, stand for themselves
+        return [decode(v) for v in value] if any(isinstance(v, (list, dict)) for v in value) else value
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
@@ -61,6 +65,11 @@ def decode(value: Any) -> Any:
         if kind == "dict":
             return {k: decode(v) for k, v in content.items()}
     return {k: decode(v) for k, v in value.items()}
+
+
+def dump(content: dict[str, Any]) -> str:
+    """A JSON object with one key per line: quick to write and still readable."""
+    return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in content.items()) + "\n}\n"
 
 
 def rows_to_json(frame: Any) -> dict[str, list]:
