@@ -177,7 +177,7 @@ def histogram_method(
     range_scale: float = 6.0,
     allow_sigma: float = 3.0,
     limits: tuple[float, float] = (0.1, 6.5),
-    shortest_s: float = 60.0,
+    shortest_s: float = 25.0,
     max_excess: float = 3.0,
     max_spread: float = 1.32,
     min_run: float = 6.0,
@@ -201,7 +201,8 @@ def histogram_method(
     limits
         Lowest rate of the histogram; largest centre of the Gaussian, ct/s.
     shortest_s
-        Good intervals shorter than this are dropped.
+        Good intervals shorter than this are dropped: by default half the running mean, as what is shorter
+        is no measurement of its own. (SAS has such a limit, too; its value is not published.)
     max_excess
         Largest acceptable ratio of the fitted sigma to that of pure counting noise. A light curve
         that is flare from end to end has no quiet peak, only a wide distribution.
