@@ -42,7 +42,7 @@ class ReadoutWindow:
     def from_header(cls, header: Mapping[str, Any]) -> ReadoutWindow | None:
         """The window keywords, or None if one is missing."""
         values = [header.get(k) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")]
-        return None if any(v is None for v in values) else cls(*(int(v) for v in values))
+        return None if None in values else cls(*(int(str(v)) for v in values))
 
 
 def mos_mode(
@@ -72,10 +72,10 @@ def mos_mode(
     kind = file_types.get(1)
     if kind in _MOS_FAST:
         return _MOS_FAST[kind]
-    if kind is None or windows.get(1) is None:
+    window = windows.get(1)
+    if kind is None or window is None:
         # Without the central CCD the outer ones do not say in which mode it was.
         return "PrimeFullWindow" if kind is None and "IME" in file_types.values() else None
-    window = windows[1]
     outer = [w for ccd, w in windows.items() if ccd != 1 and w is not None]
     if modeparam is None:
         return "PrimeFullWindow" if window in outer else None

@@ -358,7 +358,8 @@ def _read_exposure(lines: list[str], instrument: str, path: object) -> ExposureS
     identifier = also.group(1) if also else (lines[0].split() or [""])[0]
     times = [_value(line) for line in lines if _TIME.match(_value(line))]
     # Scheduled start and end come first, the actual ones after them.
-    exposure = ExposureSummary(identifier, *(times[2:4] if len(times) >= 4 else [*times, "", ""][:2]))
+    start, stop = times[2:4] if len(times) >= 4 else [*times, "", ""][:2]
+    exposure = ExposureSummary(identifier, start, stop)
     for line in lines[1:]:
         if line.startswith("//"):
             continue
@@ -369,9 +370,9 @@ def _read_exposure(lines: list[str], instrument: str, path: object) -> ExposureS
             continue
         name, value = pair
         if "/ Instrument configuration" in line:
-            exposure.mode = (value.split() or [None])[0]
+            exposure.mode = value.split()[0] if value.split() else None
         elif name == "FILTER":
-            exposure.filter = (value.split() or [None])[0]
+            exposure.filter = value.split()[0] if value.split() else None
         elif numbered := re.fullmatch(r"(DATA|CALIBRATION)_MODE_(\d+)", name):
             target = exposure.ccd_modes if numbered[1] == "DATA" else exposure.calibration_modes
             target[int(numbered[2])] = value
