@@ -150,6 +150,11 @@ def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
     return cards
 
 
+def _plain(card: Any) -> str:
+    """Value of a keyword that may come with its comment."""
+    return str(card[0] if isinstance(card, tuple) else card)
+
+
 def write_event_list(
     path: str | os.PathLike[str],
     *,
@@ -186,9 +191,9 @@ def write_event_list(
     """
     from astropy.io import fits
 
-    instrument = str(primary["INSTRUME"])
+    instrument, data_mode = (_plain(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     family = instrument.rstrip("12")
-    schema = EVENT_COLUMNS[family, "IMAGING" if primary["DATAMODE"] == "IMAGING" else "TIMING"]
+    schema = EVENT_COLUMNS[family, "IMAGING" if data_mode == "IMAGING" else "TIMING"]
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
     identity = {k: v for k, v in primary.items() if k in IDENTITY}
     hdus = [fits.PrimaryHDU()]
