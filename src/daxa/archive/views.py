@@ -220,7 +220,7 @@ class ProcessViews:
         import numpy as np
 
         self._check_mission(mission_name)
-        idents = [obs_ident] if isinstance(obs_ident, str) else list(obs_ident)
+        idents: list[Any] = [obs_ident] if isinstance(obs_ident, str) else list(obs_ident)
         if idents and all(isinstance(i, str) for i in idents) and len(idents) > 1 and len(idents[1]) < 5:
             idents = [idents]  # one identifier given in parts
         names = [i if isinstance(i, str) else "".join(i) for i in idents]

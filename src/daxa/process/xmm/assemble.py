@@ -173,10 +173,7 @@ def _merged(piece: Piece, options: Options) -> Recipe:
     idents = [run.ident for run in runs]
     if not runs:
         raise ValueError(f"{piece.ident}: there is no cleaned event list")
-    keys = {
-        piece.archive.ledger.latest(piece.mission.name, "cleaned_evt_lists", i).extra["en_key"]
-        for i in idents
-    }  # type: ignore[union-attr]
+    keys = {str(run.extra["en_key"]) for run in runs}
     if len(keys) > 1:
         raise ValueError(
             f"{piece.ident}: the cleaned event lists are of different energies ({', '.join(keys)})"
