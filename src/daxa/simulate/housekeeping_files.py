@@ -1,0 +1,381 @@
+"""The files of an ODF that hold no events: housekeeping, attitude, clock, summary; and what all files share.
+
+Sources: XMM-Newton Data Files Handbook; the summary file of a real ODF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.simulate.clock import (
+    CLOCK_EPOCH,
+    EPOCH,
+    REVOLUTION_S,
+    Clock,
+    tt_minus_utc,
+    utc_of_tt,
+    utc_text,
+)
+from daxa.xmm.odf import layout
+from daxa.xmm.odf.names import OdfName
+from daxa.xmm.tables import make_table
+
+
+def on_attitude_grid(ra_deg: float, dec_deg: float) -> tuple[float, float]:
+    """The nearest direction that an attitude file can hold (0.1 s of time, 0.1 arcsec)."""
+    return round(ra_deg / 15 * 36000) / 36000 * 15, round(dec_deg * 36000) / 36000
+
+
+def sexagesimal(value: float, *, hours: bool = False) -> str:
+    """``HH:MM:SS.S`` or ``+DD:MM:SS.S`` of an angle in degrees."""
+    tenths = round(abs(value / 15 if hours else value) * 36000)
+    sign = "" if hours else "-" if value < 0 else "+"
+    whole, rest = divmod(tenths, 36000)
+    return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """What identifies an observation: pointing and target [deg], start and stop [s], revolution."""
+
+    obs_id: str
+    revolution: int
+    target: str
+    ra_deg: float
+    dec_deg: float
+    pa_deg: float
+    target_ra_deg: float
+    target_dec_deg: float
+    start_s: float
+    stop_s: float
+    revolution_start_s: float
+    prime_instrument: str = "E3"
+
+
+@dataclass
+class HousekeepingWriter:
+    """Writes the components of one ODF other than science files, and remembers their names.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if absent.
+    pointing
+        The observation.
+    clock
+        The on-board clock.
+    """
+
+    folder: Path
+    pointing: Pointing
+    clock: Clock
+    names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    # --- files -------------------------------------------------------------------------------------
+
+    def name(
+        self, instrument: str, file_type: str, exp_id: str = "X000", ccd: int = 0, extension: str = "FIT"
+    ) -> str:
+        """Name of a component."""
+        p = self.pointing
+        return str(
+            OdfName(
+                p.revolution, p.obs_id, instrument, exp_id[0], int(exp_id[1:]), ccd, 0, file_type, extension
+            )
+        )
+
+    def write(
+        self,
+        instrument: str,
+        file_type: str,
+        hdus: Sequence[Any],
+        content: str,
+        start_s: float,
+        stop_s: float,
+        exp_id: str = "X000",
+        ccd: int = 0,
+    ) -> Path:
+        """Write extensions behind the primary header that all components share."""
+        from astropy.io import fits
+
+        name, p = self.name(instrument, file_type, exp_id, ccd), self.pointing
+        common: dict[str, Any] = {
+            "TELESCOP": ("XMM", "Telescope"),
+            "INSTRUME": (layout.INSTRUMENTS[instrument], "Instrument"),
+            "OBS_ID": (p.obs_id, "Observation identifier"),
+        }
+        if exp_id[0] in "SU":
+            common["EXP_ID"] = (f"{p.obs_id}{exp_id[1:]}", "Exposure identifier")
+        dates = {
+            "DATE-OBS": (utc_text(start_s), "Start of the data, UTC"),
+            "DATE-END": (utc_text(stop_s, up=True), "End of the data, UTC"),
+        }
+        primary = fits.PrimaryHDU()
+        provenance = {
+            "FILENAME": (name, "Name of this file"),
+            "ODSVER": ("16.911", "Version of the observation data system"),
+            "ODSCHAIN": ("SIMU", "Processing chain"),
+            "OBS_MODE": ("POINTING", "Observation mode"),
+            "REVOLUT": (p.revolution, "Revolution"),
+            "CONTENT": (content, "Content of this file"),
+            "ORIGIN": ("daxa.simulate", "Simulated data"),
+            "CREATOR": ("daxa.simulate", "Program that wrote this file"),
+            "DATE": (utc_text(p.stop_s + 86400), "Date of this file"),
+        }
+        for key, value in (common | provenance | dates).items():
+            primary.header[key] = value
+        for hdu in hdus:
+            for key, value in (common | dates).items():
+                hdu.header[key] = value
+        path = self.folder / name
+        fits.HDUList([primary, *hdus]).writeto(path, overwrite=True)
+        self.names.append(name)
+        return path
+
+    # --- EPIC ---------------------------------------------------------------------------------------
+
+    def mos_housekeeping(
+        self,
+        instrument: str,
+        filters: Sequence[tuple[float, float, str]],
+        masked: Sequence[tuple[int, int, int, int]],
+    ) -> None:
+        """Periodic housekeeping with the filter wheel, and the table of pixels masked on board.
+
+        Parameters
+        ----------
+        filters
+            Start, stop [s] and filter of each exposure; the wheel is closed outside them.
+        masked
+            CCD, RAWX, RAWY, extent along RAWY.
+        """
+        codes = {filter_: code for code, filter_ in layout.MOS_FILTER_CODES.items()}
+        times = self._housekeeping_times()
+        schema = layout.MOS_HOUSEKEEPING[instrument]
+        data = {"TIME": times, schema[1].name: _wheel(times, filters, codes)}
+        p = self.pointing
+        span = p.start_s, p.stop_s
+        table = make_table(schema, data, layout.extension(instrument, "PEH"))
+        self.write(instrument, "PEH", [table], "EPIC MOS PERIODIC HOUSEKEEPING", *span)
+        rows = np.array(masked, int).reshape(-1, 4).T
+        pixels = {
+            "CCDID": rows[0],
+            "CCDNODE": rows[0] * 0,
+            "RAWX": rows[1],
+            "RAWY": rows[2],
+            "YEXTENT": rows[3],
+        }
+        table = make_table(layout.MOS_BRIGHT_PIXELS, pixels, layout.extension(instrument, "PTH"))
+        self.write(instrument, "PTH", [table], "EPIC MOS BRIGHT PIXEL TABLE", *span)
+
+    def pn_housekeeping(
+        self,
+        filters: Sequence[tuple[float, float, str]],
+        *,
+        reset_obt_s: int,
+        wrap_s: int,
+        submode: str,
+        max_frames: int,
+        bad_pixel_table: Sequence[int] = (0, 0, 0),
+    ) -> None:
+        """Main and additional periodic housekeeping."""
+        codes = {filter_: code for code, filter_ in layout.PN_FILTER_CODES.items()}
+        times = self._housekeeping_times()
+        n, p = len(times), self.pointing
+        span = p.start_s, p.stop_s
+        swing = np.sin(2 * np.pi * (times - times[0]) / 9000.0)
+        main: dict[str, Any] = {
+            "TIME": times,
+            "F1030": np.full(n, reset_obt_s),
+            "F1052": np.full(n, wrap_s),
+            "F1118": [submode[:16]] * n,
+            "F1122": _wheel(times, filters, codes),
+            "F1128": -89.97 + 0.01 * swing,
+            "F1294": np.zeros(n, int),
+        }
+        for quadrant in range(4):
+            main[f"A{quadrant}_CHOP"] = np.zeros(n, int)
+            main[f"A{quadrant}_MAXFRC"] = np.full(n, max_frames)
+            for position in range(3):
+                main[f"A{quadrant}_CCD{position}SWI"] = ["ON"] * n
+        table = make_table(layout.PN_MAIN_HOUSEKEEPING, main, layout.extension("PN", "PMH"))
+        self.write("PN", "PMH", [table], "EPIC PN MAIN PERIODIC HOUSEKEEPING", *span)
+        more = {"TIME": times} | {
+            name: 15.0 + 0.3 * q + 0.2 * swing for q, name in enumerate(("F1576", "F1676", "F1776", "F1876"))
+        }
+        for name, value in zip(("F1628", "F1629", "F1630"), bad_pixel_table, strict=True):
+            more[name] = np.full(n, value)
+        table = make_table(layout.PN_ADDITIONAL_HOUSEKEEPING, more, layout.extension("PN", "PAH"))
+        self.write("PN", "PAH", [table], "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING", *span)
+
+    def _housekeeping_times(self, step_s: float = 16.0) -> np.ndarray:
+        p = self.pointing
+        return np.arange(np.floor(p.start_s) - 320.0, p.stop_s + 320.0, step_s)
+
+    # --- spacecraft --------------------------------------------------------------------------------
+
+    def attitude(self, *, slew_deg: float = 41.0, slew_s: float = 2400.0, step_s: float = 10.0) -> None:
+        """Attitude history of the revolution: another field, a slew, the pointing, a slew, another field."""
+        p = self.pointing
+        begin, end = np.floor(p.start_s) - 60.0, np.ceil(p.stop_s) + 60.0
+        steps = np.arange(0.0, slew_s, step_s)
+        away = slew_deg * (1 - np.cos(np.pi * steps / slew_s)) / 2
+        before, after = (p.pa_deg - 17.0) % 360, (p.pa_deg + 9.0) % 360
+        first, last = p.revolution_start_s, p.revolution_start_s + REVOLUTION_S
+        # time, duration, degrees from the pointing along the declination, PA, type
+        rows: list[tuple[float, float, float, float, str]] = []
+        if begin - slew_s - first > 60:
+            rows.append((first, begin - slew_s - first, slew_deg, before, "P"))
+        rows += [
+            (begin - slew_s + t, step_s, slew_deg - a, before + (a / slew_deg) * 17.0, "S")
+            for t, a in zip(steps, away, strict=True)
+        ]
+        rows.append((begin, end - begin, 0.0, p.pa_deg, "P"))
+        rows += [
+            (end + t, step_s, a, p.pa_deg + (a / slew_deg) * 9.0, "S")
+            for t, a in zip(steps, away, strict=True)
+        ]
+        if last - end - slew_s > 60:
+            rows.append((end + slew_s, last - end - slew_s, slew_deg, after, "P"))
+        n = len(rows)
+        time, duration, offset, angle, kind = (list(c) for c in zip(*rows, strict=True))
+        # The slews go towards the equator, where the declination has room.
+        dec = np.array([p.dec_deg - np.sign(p.dec_deg or 1.0) * o for o in offset])
+        text = [""] * n
+        pointing = [k == "P" for k in kind]
+        data: dict[str, Any] = {
+            "VALTIME": [utc_text(t) for t in time],
+            "VALDUR": duration,
+            "OTFTHRES": np.full(n, 10.0),
+            "VIEWRA": [sexagesimal(p.ra_deg, hours=True)] * n,
+            "VIEWDECL": [sexagesimal(d) for d in dec],
+            "ASTPOS": np.asarray(angle) % 360,
+            "ROLLANG": np.zeros(n),
+            "GSREFNO": ["0547600187" if at else "" for at in pointing],
+            "GSRA": [sexagesimal(p.ra_deg + 0.6, hours=True) if at else "" for at in pointing],
+            "GSDEC": [sexagesimal(p.dec_deg + 0.4) if at else "" for at in pointing],
+            "ASPANGLE": np.full(n, 92.5),
+            "ACFLAG": np.zeros(n, int),
+            "APDAMP": ["0.2" if at else "" for at in pointing],
+            "DIFFVRA": ["00:00:00.0"] * n,
+            "DIFFVDEC": ["+00:00:00.0"] * n,
+            "DIFFPOS": ["0.000"] * n,
+            "PREQID": [f"{p.obs_id}" if at else "" for at in pointing],
+            "TYPEID": kind,
+            "SOURCEID": ["R"] * n,
+            "ATTSEQNO": ["1"] * n,
+            "SLEWTIME": text,
+        }
+        table = make_table(layout.ATTITUDE, data, layout.extension("SC", "ATS"))
+        self.write("SC", "ATS", [table], "SPACECRAFT ATTITUDE HISTORY", first, last)
+
+    def time_correlation(self, rng: np.random.Generator, *, scatter_s: float = 1.5e-6) -> None:
+        """Clock against UTC: TCS of the observation, TCX of the revolution."""
+        p = self.pointing
+        margin, step = 600.0, 64.0
+        for file_type, schema, first, last in (
+            ("TCS", layout.TIME_CORRELATION, p.start_s - margin, p.stop_s + margin),
+            (
+                "TCX",
+                layout.RECONSTRUCTED_TIME_CORRELATION,
+                p.revolution_start_s,
+                p.revolution_start_s + REVOLUTION_S,
+            ),
+        ):
+            obt = np.arange(np.ceil(self.clock.obt(first)), self.clock.obt(last), step)
+            ticks = rng.integers(0, 2**24, len(obt))
+            obt += ticks * layout.OBTFINE_UNIT_S
+            tt = self.clock.tt(obt) + scatter_s * rng.standard_normal(len(obt))
+            offset = tt_minus_utc(utc_of_tt(p.start_s))
+            us = np.rint((tt - offset) * 1e6).astype(np.int64)
+            us += (EPOCH - CLOCK_EPOCH).days * 86_400_000_000
+            day, within = np.divmod(us, 86_400_000_000)
+            n, slope = len(obt), 1 / (1 + self.clock.rate)
+            data: dict[str, Any] = {
+                "FRAME": np.arange(1, n + 1),
+                "OBTCOARS": np.floor(obt).astype(np.int64),
+                "OBTFINE": ticks,
+                "UTCDAY": day,
+                "UTCMILLI": within // 1000,
+                "UTCMICRO": within % 1000,
+                "CORRPARA": [f"{slope:.15f}"] * n,
+                "CORRPARB": [f"{tt[0] - obt[0] * slope:.6f}"] * n,
+                "UTCFLAG": np.zeros(n, int),
+                "ERTIME": [utc_of_tt(t + 0.2).isoformat()[:27] for t in tt],
+                "GSID": ["PERTH"] * n,
+                "ERTIMERAW": [utc_of_tt(t + 0.25).isoformat()[:27] for t in tt],
+                "UTCREAL": us / 1e6,
+                "OBTREAL": obt,
+                "PASS": np.full(n, p.revolution % 32767),
+                "GS": np.full(n, 2),
+                "PREDUTC": us / 1e6,
+                "RESIDUAL": tt - self.clock.tt(obt),
+            }
+            table = make_table(schema, data, layout.extension("SC", file_type))
+            content = "SPACECRAFT TIME CORRELATION" + (" RECONSTRUCTED" if file_type == "TCX" else "")
+            self.write("SC", file_type, [table], content, first, last)
+
+    def summary(self) -> Path:
+        """``SUM.ASC``; written last, as it lists every other file."""
+        p = self.pointing
+        name = self.name("SC", "SUM", extension="ASC")
+        ra, dec = p.target_ra_deg / 15, p.target_dec_deg
+        comments = {
+            "SCX00000ATS": "Reconstructed Attitude file",
+            "SCX00000TCS": "Time Correlation File",
+            "SCX00000TCX": "Corrected Time Correlation file",
+            "SCX00000SUM": "Intermediate Summary File",
+        }
+        files = sorted([*self.names, name])
+        lines = [
+            "OBSERVATION",
+            f"{p.obs_id} / Observation/Slew Identifier",
+            f"{p.revolution:04d} / Revolution number",
+            f"{utc_text(p.start_s)} / Scheduled Start Time",
+            f"{utc_text(p.stop_s, up=True)} / Scheduled Stop Time",
+            "FILES",
+            f"{len(files)} /  Number of files into this ODF/SDF",
+            *(f"{f} / {comments.get(f[16:27], 'Generic ODF file')}" for f in files),
+            "CONFIGURATION",
+            "2 / Number of Configuration Parameters",
+            "ODF_VERSION = 001 / ODF AMS internal version",
+            f"PRIME_INSTR = {p.prime_instrument} / Prime Instrument",
+            "PROPOSAL",
+            "Dr    A                   Simulator",
+            "Department of Made-up Skies",
+            *[""] * 7,
+            " 1 / Announcement of Opportunity",
+            " G / Observation type",
+            f"{p.target:<20} / Target Name",
+            f"{ra:.7f} / Target Right Ascension",
+            f"{dec:.7f} / Target Declination",
+            f" {round(p.stop_s - p.start_s)} / Observation Duration",
+            "",
+            f"{ra:.7f} / Boresight Right Ascension",
+            f"{dec:.7f} / Boresight Declination",
+            "N / Position Angle Origin reference",
+            "DATA QUALITY - not available",
+        ]
+        path = self.folder / name
+        path.write_bytes("".join(f"{line:<80.80}\n" for line in lines).encode("ascii"))
+        self.names.append(name)
+        return path
+
+
+def _wheel(
+    times: np.ndarray, filters: Sequence[tuple[float, float, str]], codes: Mapping[str, int]
+) -> np.ndarray:
+    position = np.full(len(times), codes["Closed"])
+    for start, stop, filter_ in filters:
+        # The wheel turns a minute before an exposure and stays a minute after.
+        position[(times >= start - 60) & (times <= stop + 60)] = codes[filter_]
+    return position
