@@ -260,14 +260,16 @@ def _modeparam(camera: Camera) -> Constituent:
 
         frame = pair(mode.frame_time_s * 1e3, mode.outer_frame_time_s * 1e3)
         integration = pair(mode.integration_s * 1e3, mode.outer_integration_s * 1e3)
+        fast = bool(mode.fast_ccds)
+        shift = (camera.ny / mode.line_rows * mode.line_s if fast else mode.readout_s) * 1e3
         rows.append(
             (
                 mode.mode_id,
                 integration,
-                pair(mode.readout_s * 1e3, mode.readout_s * 1e3),
+                pair(shift, mode.readout_s * 1e3),
                 frame,
                 frame,
-                frame,
+                pair(mode.line_s * 1e3, mode.outer_frame_time_s * 1e3) if fast else frame,
                 pair(
                     mode.integration_s / mode.frame_time_s, mode.outer_integration_s / mode.outer_frame_time_s
                 ),
@@ -504,11 +506,11 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         "E_REF": (numbers.PN_CTI_ENERGY_EV, "[eV]"),
         "SLOPE": (numbers.PN_CTI_SLOPE, "power of the energy"),
     }
-    imaging = [(m, c) for m in (0, 1, 2) for c in ccds] + [(3, 4)]
+    used = [(m, c) for m in (0, 1, 2) for c in ccds] + [(m, 4) for m in (3, 4, 5)]
     years = np.arange(26.0)
     shifts = [
         (m, c, pattern, kev, numbers.PN_PATTERN_SHIFT_EV[pixels])
-        for m, c in imaging
+        for m, c in used
         for pattern, pixels in ((p, 2 if p < 5 else 3 if p < 9 else 4) for p in range(1, 13))
         for kev in (0.3, 10.0)
     ]
@@ -516,7 +518,7 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
     for issue, growth in ((48, 0.0), (56, 1.0)):
         ageing = [
             (m, c, kev, start + growth * pn_ltc_growth(years))
-            for m, c in imaging
+            for m, c in used
             for kev, start in zip(numbers.PN_LTC_ENERGY_KEV, numbers.PN_LTC_START, strict=True)
         ]
         yield Constituent(

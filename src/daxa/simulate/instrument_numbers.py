@@ -97,9 +97,9 @@ DRIFT_REST = {
 
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
 #: MOS: Snowden and Kuntz, ESAS cookbook. It holds all of the real exposure masks, and the areas that emframes
-#: printed for the CCDs of one observation never exceed it by more than 0.3 %; they are up to 4 % smaller where
-#: pixels were masked (3.0 and 1.4 % of CCD 1, which lies inside entirely). pn: the pixel masks of pipeline
-#: light curves.
+#: printed for the CCDs of one observation never exceed it by more than 0.3 %; they are up to 4 % smaller
+#: where pixels were masked (3.0 and 1.4 % of CCD 1, which lies inside entirely). pn: the pixel masks of
+#: pipeline light curves.
 FOV = {
     "M1": [
         [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],
@@ -144,16 +144,21 @@ CORNER = {
 #: central CCD (x0, y0, dx, dy: 0-based telemetry pixels), smeared fraction). Users Handbook table 3.
 MOS_MODES = {
     "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (5, 1, 600, 600), 0.0035),
-    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.0),
-    "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.0),
+    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
+    "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
     # As W2, W3 and the refreshed frame store, but free running.
-    "PrimePartialW4": (3, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.0),
-    "PrimePartialW5": (4, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.0),
+    "PrimePartialW4": (3, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
+    "PrimePartialW5": (4, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
     "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
     "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
-    "FastUncompressed": (7, (0.00175, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
-    "FastCompressed": (8, (0.00175, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
+    # A frame is 600 lines, and the window's second axis counts them.
+    "FastUncompressed": (7, (1.05, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
+    "FastCompressed": (8, (1.05, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
 }
+#: Timing: seconds per line, and rows of the CCD that are collected in one (assumed: the 600 rows of the
+#: image pass in six lines, so that the width of a source's image is much less than one line).
+MOS_LINE_S = 0.00175
+MOS_LINE_ROWS = 100
 #: Under- and overscan of the MOS read-out of 610 columns x 602 rows.
 MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 1, "OVER_Y": 1}
 MOS_TRANSFER_S = 0.0091
@@ -174,10 +179,19 @@ MOS_MISCELLANEOUS = (
 )
 #: Hardness of the corner events below which a CCD is noisy, above which it is good.
 MOS_HARDNESS_LIMITS = (1.5, 2.5)
+#: Sequencer clock of fast modes [s], lines of a timing frame and clocks per line, clocks per line of burst.
+_TIMING_CLOCK_S, _BURST_CLOCK_S = 39.99998e-9, 39.999246e-9
+PN_TIMING_LINES, PN_BURST_LINES = 200, 180
+PN_TIMING_LINE_S, PN_BURST_LINE_S = 739 * _TIMING_CLOCK_S, 18 * _BURST_CLOCK_S
+#: Rows of the CCD that are collected in one line.
+PN_TIMING_LINE_ROWS, PN_BURST_LINE_ROWS = 10, 1
+#: Seconds per row of the fast shift that empties a window, in which photons are smeared along the column.
+PN_FAST_SHIFT_S = 0.72e-6
 #: SUBMODE -> (MODE_ID, frame time [s], read-out time [s], window, smeared fraction, delays of the three CCDs
-#: of a quadrant [s] from the centre of the integration to the time stamp). Frame times of full frame and
-#: extended full frame, and the read-out (frame minus TIMEDEL), are those of real headers; the rest follows
-#: Kuster et al. (1999).
+#: of a quadrant [s]). Delays of imaging modes run from the centre of the integration to the time stamp; of
+#: fast modes from the arrival of a photon that needs no shifting and is read in line 0. Frame times of full
+#: frame and extended full frame, and the read-out (frame minus TIMEDEL), are those of real headers; the rest
+#: follows Kuster et al. (1999). The first line of a timing frame is not used: it lasts a tenth of the others.
 PN_MODES = {
     "PrimeFullWindow": (
         0, 0.07336496, 0.00466276, (0, 1, 64, 199), 0.063, (0.05123388, 0.04512348, 0.03901328)
@@ -189,9 +203,17 @@ PN_MODES = {
         2, 0.04766464, 0.00243, (0, 100, 64, 100), 0.0016, (0.03302994, 0.02906118, 0.02509262)
     ),
     "PrimeSmallWindow": (3, 0.00567179, 0.00164482, (0, 136, 63, 64), 0.011, (0.00368096,) * 3),
-    "FastTiming": (4, 0.005964637, 0.00003, (0, 0, 64, 200), 0.0, (0.0,) * 3),
-    "FastBurst": (5, 0.004344478, 0.0042142, (0, 0, 64, 180), 0.0, (0.0,) * 3),
+    "FastTiming": (
+        4, 149116 * _TIMING_CLOCK_S, PN_TIMING_LINE_S, (0, 0, 64, PN_TIMING_LINES), 0.0,
+        (PN_TIMING_LINES * PN_TIMING_LINE_S,) * 3,
+    ),
+    "FastBurst": (
+        5, 108614 * _BURST_CLOCK_S, 108614 * _BURST_CLOCK_S - PN_BURST_LINES * PN_BURST_LINE_S,
+        (0, 0, 64, PN_BURST_LINES), 0.0, (105014 * _BURST_CLOCK_S,) * 3,
+    ),
 }  # fmt: skip
+#: CCDs that are read, where it is not all.
+PN_MODE_CCDS = {"PrimeSmallWindow": (4,), "FastTiming": (4,), "FastBurst": (4,)}
 #: Tolerance of frame-time jumps in 20.48 us, as printed by real runs.
 PN_JUMP_TOLERANCE = {0: 51.0, 1: 22.0, 2: 51.0, 3: 51.0, 4: 51.0, 5: 51.0}
 

@@ -43,7 +43,11 @@ class BadPixel(NamedTuple):
 
 @dataclass(frozen=True)
 class Mode:
-    """A read-out mode. Windows are 0-based telemetry pixels (x0, y0, dx, dy) by CCD."""
+    """A read-out mode. Windows are 0-based telemetry pixels (x0, y0, dx, dy) by CCD.
+
+    In fast modes (``fast_ccds`` not empty) the second axis of these CCDs' windows counts lines: line ``n``
+    is read ``n line_s`` after the first, and charge from row ``y`` reaches it ``y / line_rows`` lines later.
+    """
 
     submode: str
     mode_id: int
@@ -55,6 +59,10 @@ class Mode:
     delays_s: dict[int, float]
     outer_frame_time_s: float
     outer_integration_s: float
+    ccds: tuple[int, ...]
+    fast_ccds: tuple[int, ...] = ()
+    line_s: float = 0.0
+    line_rows: int = 1
 
     def delay_s(self, ccd: int) -> float:
         """DELAY of the calibration's TIMECORR for one CCD.
@@ -236,16 +244,25 @@ class Camera:
             raise ValueError(f"{self.name} has no mode {submode!r}; it has {', '.join(self.modes)}")
         if self.is_pn:
             mode_id, frame, readout, window, smeared, delays = numbers.PN_MODES[submode]
+            ccds = numbers.PN_MODE_CCDS.get(submode, self.ccds)
+            line_s, line_rows = {
+                "FastTiming": (numbers.PN_TIMING_LINE_S, numbers.PN_TIMING_LINE_ROWS),
+                "FastBurst": (numbers.PN_BURST_LINE_S, numbers.PN_BURST_LINE_ROWS),
+            }.get(submode, (0.0, 1))
             return Mode(
                 submode, mode_id, frame, frame - readout, readout, dict.fromkeys(self.ccds, window), smeared,
                 {ccd: delays[(ccd - 1) % 3] for ccd in self.ccds}, frame, frame - readout,
+                ccds, ccds if line_s else (), line_s, line_rows,
             )  # fmt: skip
         mode_id, frames, live, window, smeared = numbers.MOS_MODES[submode]
         whole = numbers.MOS_MODES["PrimeFullWindow"][3]
+        fast = submode.startswith("Fast")
         return Mode(
             submode, mode_id, frames[0], frames[0] * live[0], numbers.MOS_TRANSFER_S,
             {ccd: window if ccd == 1 else whole for ccd in self.ccds}, smeared,
             dict.fromkeys(self.ccds, -numbers.MOS_STAMP_DELAY_S), frames[1], frames[1] * live[1],
+            self.ccds, (1,) if fast else (), numbers.MOS_LINE_S if fast else 0.0,
+            numbers.MOS_LINE_ROWS if fast else 1,
         )  # fmt: skip
 
     @cached_property

@@ -150,13 +150,22 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     ("EPN", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS},
     # MODEPARAM header: UNDER_X, OVER_X, UNDER_Y, OVER_Y (pixels); WINDOW* are 0-based telemetry pixels,
     # so RAWX = x_telemetry + WINDOWX0 - UNDER_X + 1. MOS vectors: CCD 1, outer CCDs.
+    # Fast modes (pn timing and burst, CCD 1 of MOS timing): the 0-based telemetered RAWY counts the lines
+    # of a frame. TIME_RES is the time from line to line; SHIFT_T the time in which charge from the last
+    # row of the CCD reaches the read-out, so that charge from row y is read y / n_rows SHIFT_T after its
+    # photon arrived. WINDOWDY is the number of lines. MOS: photons read in line L from row y arrived
+    # L TIME_RES to (L + 1) TIME_RES after the start of the frame, less y / n_rows SHIFT_T; the frame lasts
+    # FRAME_T = WINDOWDY TIME_RES and its stamp is treated as that of imaging frames.
     ("EMOS", "MODEPARAM"): {"MODEPARAM": _modeparam(2)},
     ("EPN", "MODEPARAM"): {"MODEPARAM": _modeparam(1)},
     # DELAY (assumed name): s from the centre of the integration to the time stamp of the frame.
     ("EMOS", "TIMECORR"): {"FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 2D s\nDELAY 2D s")},
     ("EPN", "TIMECORR"): {
         "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D s\nREADOUT_TIME 1D s"),
-        # CCD: position 0, 1, 2 in the quadrant.
+        # CCD: position 0, 1, 2 in the quadrant. DELAY runs from the centre of the integration to the time
+        # stamp; in fast modes from the arrival of photons that need no shifting and are read in line 0:
+        # TIME = stamp - DELAY + (line - floor(SRCPOS / 10)) TIME_RES in timing, and
+        # TIME = stamp - DELAY + (line - SRCPOS) TIME_RES in burst (line: RAWY as telemetered, from 0).
         "TIMECORR": columns("MODE_ID 1I\nCCD 1I\nDELAY 1D s"),
     },
     # Tolerance of frame-time jumps in units of 20.48 us.
