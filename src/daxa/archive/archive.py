@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class Archive(ProcessViews):
     clobber : bool
         Delete an archive of that name first.
     download_products : bool or dict
-        Fetch the missions' ready-made products too; a dictionary has every mission's name.
+        Fetch the missions' ready-made products too; a dictionary has every mission's name. By default
+        each mission decides: yes, except for XMM-Newton, whose raw data are processed here.
     use_preprocessed : bool or dict
         Take such products into the archive.
 
@@ -54,7 +55,7 @@ class Archive(ProcessViews):
         archive_name: str,
         missions: BaseMission | list[BaseMission] | None = None,
         clobber: bool = False,
-        download_products: bool | dict[str, bool] = True,
+        download_products: bool | dict[str, bool] | None = None,
         use_preprocessed: bool | dict[str, bool] = False,
     ) -> None:
         if not isinstance(archive_name, str):
@@ -86,7 +87,9 @@ class Archive(ProcessViews):
                 shutil.rmtree(self.layout.root)
             self._create(checked, products, ready)
 
-    def _create(self, missions: list[BaseMission], products: dict[str, bool], ready: dict[str, bool]) -> None:
+    def _create(
+        self, missions: list[BaseMission], products: dict[str, bool | None], ready: dict[str, bool]
+    ) -> None:
         self.layout.save_info.mkdir(parents=True)
         self._missions = {m.name: m for m in missions}
         for mission in missions:
@@ -491,7 +494,14 @@ def _check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
     return found
 
 
-def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict[str, bool]:
+def recordable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a step in the form that the ledger keeps; names with an underscore stay out."""
+    from daxa.mission.state import encode
+
+    return {k: encode(v) for k, v in options.items() if not k.startswith("_")}
+
+
+def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict[str, Any]:
     names = [m.name for m in missions]
     if isinstance(value, bool):
         return dict.fromkeys(names, value)
@@ -506,11 +516,14 @@ def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict
 
 def _check_products(
     missions: list[BaseMission], download_products: Any, use_preprocessed: Any
-) -> tuple[dict[str, bool], dict[str, bool]]:
-    products = _per_mission("download_products", missions, download_products)
+) -> tuple[dict[str, bool | None], dict[str, bool]]:
+    if download_products is None:
+        products: dict[str, Any] = {m.name: None for m in missions}
+    else:
+        products = _per_mission("download_products", missions, download_products)
     ready = _per_mission("use_preprocessed", missions, use_preprocessed)
     for name, wanted in ready.items():
-        if wanted and not products[name]:
+        if wanted and products[name] is False:
             raise ValueError(f"use_preprocessed: {name} needs download_products as well")
     for mission in missions:
         if ready[mission.name] and not mission.has_products:

@@ -14,7 +14,7 @@ def assemble_archive_from_positions(
     missions: list[str] | None = None,
     insts: dict[str, list[str]] | None = None,
     clobber: bool = False,
-    download_products: bool | dict[str, bool] = True,
+    download_products: bool | dict[str, bool] | None = None,
     use_preprocessed: bool | dict[str, bool] = False,
 ) -> Archive:
     """Make an archive of everything that missions have observed around positions.

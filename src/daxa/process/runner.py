@@ -19,10 +19,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa._version import __version__
-from daxa.archive.archive import Archive
+from daxa.archive.archive import Archive, recordable
 from daxa.archive.ledger import Run
 from daxa.archive.views import error_text
 from daxa.backend import launch
@@ -30,10 +30,12 @@ from daxa.backend.contract import Job, Outcome
 from daxa.backend.runner import run_job
 from daxa.backend.select import select_backend
 from daxa.exceptions import NoDependencyProcessError, NoValidMissionsError
-from daxa.mission import BaseMission
 from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.progress import Progress
 from daxa.process.step import Options, Piece, Recipe, Step
+
+if TYPE_CHECKING:
+    from daxa.mission import BaseMission
 
 log = logging.getLogger("daxa")
 
@@ -167,7 +169,7 @@ class _Runner:
         self._check_something_to_do(missions)
         for mission in missions:
             for step, options in self.steps:
-                self.archive.ledger.set_configuration(mission.name, step.name, _recordable(options))
+                self.archive.ledger.set_configuration(mission.name, step.name, recordable(options))
         own = None
         executor = _executor.get()
         try:
@@ -368,7 +370,7 @@ class _Runner:
             piece.inst,
             piece.exp_id,
             backend=self.backend,
-            config=_recordable(node.options),
+            config=recordable(node.options),
             versions=self.versions,
             started=_now(),
         )
@@ -536,12 +538,6 @@ def _related(need: Piece, piece: Piece) -> bool:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _recordable(options: Options) -> dict[str, Any]:
-    from daxa.mission.state import encode
-
-    return {k: encode(v) for k, v in options.items() if not k.startswith("_")}
 
 
 def _match(pattern: str, names: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa import config
 from daxa.archive import layout
@@ -14,7 +14,9 @@ from daxa.archive.archive import Archive
 from daxa.archive.ledger import Run
 from daxa.backend.contract import Task
 from daxa.exceptions import NoDependencyProcessError
-from daxa.mission import BaseMission
+
+if TYPE_CHECKING:
+    from daxa.mission import BaseMission
 
 Options = Mapping[str, Any]
 
