@@ -424,6 +424,7 @@ def demo(
     import os
     import time
 
+    from daxa import config
     from daxa.mission import XMMPointed
     from daxa.simulate import SimulatedSet, simulate_set
     from daxa.xmm.task import run_task
@@ -441,7 +442,8 @@ def demo(
     os.environ["DAXA_OUTPUT"] = str(folder.resolve() / "daxa_output")
     os.environ["DAXA_BACKEND"] = "embedded"
     os.environ["DAXA_CCFPATH"] = str(made.ccf)
-    archive = _process(XMMPointed(local=raw / "odf"), "demo", cores, True)
+    # Nothing else is expected to happen meanwhile: every core may help.
+    archive = _process(XMMPointed(local=raw / "odf"), "demo", cores or config.available_cores(), True)
     processed = time.perf_counter()
 
     from daxa.report import combined_images, pictures
