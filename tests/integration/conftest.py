@@ -1,0 +1,41 @@
+"""Fixtures of the whole pipeline: each part of it is run once for all workers of a test run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from simulated_field import Field, Short, once, process, run_folder, set_environment
+
+from daxa.simulate import SimulatedSet, simulate_set
+
+
+@pytest.fixture(scope="session")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
+    """The standard set at the demo's length, which gives the sources enough counts, processed."""
+    folder = run_folder(tmp_path_factory) / "integration_field"
+    with once(folder) as todo, pytest.MonkeyPatch.context() as patch:
+        raw, output = folder / "simulated", folder / "output"
+        if todo:
+            made = simulate_set(raw, size="demo")
+            set_environment(patch, output, made.ccf)
+            process("field", raw / "odf")
+    return Field(SimulatedSet(raw), output / "archives" / "field")
+
+
+@pytest.fixture(scope="session")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Short:
+    """Ten minutes without a flare: for tests that run the pipeline often."""
+    from daxa.simulate import simulate_observation
+    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.detectors import Noise
+    from daxa.simulate.simulated_set import describe_set
+    from daxa.simulate.sky import cluster_field
+
+    result = Short(run_folder(tmp_path_factory) / "integration_short")
+    with once(result.base) as todo:
+        if todo:
+            write_calibration(result.ccf)
+            whole = describe_set(700.0, Noise().scaled(0.1, 0.01))[1]
+            simulate_observation(replace(whole, flares=()), cluster_field(), result.raw / result.obs_id)
+    return result

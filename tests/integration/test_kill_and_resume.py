@@ -1,0 +1,204 @@
+"""A run killed at a random moment: the next call finishes it and repeats nothing that was finished."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from simulated_field import Short, X, once, run_folder, set_environment, settings, show
+
+from daxa.archive import Archive
+from daxa.backend.publish import checksum
+from daxa.mission import XMMPointed
+from daxa.process.simple import full_process_xmm
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to see processes"),
+]
+MARK = "DAXA_TEST_RUN"
+RUN = (
+    "from daxa.archive import Archive; from daxa.process.simple import full_process_xmm; "
+    "full_process_xmm(Archive('field'), num_cores=2, disable_progress=True)"
+)
+#: Cards that differ from run to run.
+VOLATILE = {"DATE", "ANALDATE", "CHECKSUM", "DATASUM"}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The archive made in one go, and how long its jobs took."""
+
+    root: Path
+    seconds: dict[tuple[str, str], float]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(short: Short, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    base = run_folder(tmp_path_factory) / "integration_undisturbed"
+    with once(base) as todo, pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, base / "output", short.ccf)
+        if todo:
+            archive = begin(short)
+            full_process_xmm(archive, num_cores=2, disable_progress=True)
+            archive.ledger.close()
+        archive = Archive("field")
+        seconds = {(r.process, r.ident): r.wall_s for r in archive.ledger.runs(logs=False)}
+        assert {r.status for r in archive.ledger.runs(everything=True)} == {"done"}
+    return Undisturbed(base / "output" / "archives" / "field", seconds)
+
+
+def begin(short: Short) -> Archive:
+    """An archive of MOS1 alone: two exposures, whose lists are merged, in little time."""
+    return Archive("field", XMMPointed("M1", local=short.raw))
+
+
+def products(root: Path) -> dict[str, Path]:
+    """Everything with a final name, logs left out."""
+    folder = root / "processed_data"
+    return {
+        str(p.relative_to(folder)): p
+        for p in folder.rglob("*")
+        if p.is_file() and p.parent.name != "logs" and not p.name.startswith(".")
+    }
+
+
+def cards(header: fits.Header, root: Path) -> list[tuple[str, object]]:
+    """Cards without what depends on the time of the run, paths relative to the archive."""
+    result = []
+    # Where the text of a history is broken depends on the length of the paths in it.
+    joined = {k: "".join(str(v) for v in header[k]) for k in ("HISTORY", "COMMENT") if k in header}
+    for card in [*header.cards, *joined.items()]:
+        name, value = card[0], card[1]
+        if name in VOLATILE or (len(card) == 3 and name in joined):
+            continue
+        result.append((name, value.replace(str(root), "ROOT") if isinstance(value, str) else value))
+    return result
+
+
+def difference(path: Path, root: Path, other: Path, other_root: Path) -> str:
+    """What differs between two products; empty if nothing does."""
+    if path.suffix.lower() in (".fits", ".fit", ".cif"):
+        with fits.open(path) as one, fits.open(other) as two:
+            for number, (a, b) in enumerate(zip(one, two, strict=False)):
+                left, right = cards(a.header, root), cards(b.header, other_root)
+                if left != right:
+                    mine, yours = (
+                        [c for c in x if c not in y][:3] for x, y in ((left, right), (right, left))
+                    )
+                    return f"HDU {number}: {mine} here, {yours} there"
+            report = fits.FITSDiff(
+                one, two, ignore_keywords=[*VOLATILE, "HISTORY", "COMMENT", "XPROC*", "SLCTEXPR"]
+            )
+            return "" if report.identical else report.report()
+    mine, yours = (
+        p.read_bytes().replace(str(r).encode(), b"ROOT") for p, r in ((path, root), (other, other_root))
+    )
+    return "" if mine == yours else f"{path.name}: other bytes"
+
+
+def marked(mark: str) -> set[int]:
+    """Living processes that were started, however indirectly, by the run with this mark."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            here = f"{MARK}={mark}".encode() in (entry / "environ").read_bytes()
+            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue
+        if here and state not in "ZX":
+            found.add(int(entry.name))
+    return found
+
+
+def poll(condition, limit_s: float = 120.0, step_s: float = 0.03) -> bool:
+    """Wait until a condition holds."""
+    pause, end = threading.Event(), time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        pause.wait(step_s)
+    return True
+
+
+def begun(archive: Archive, key: tuple[str, str]) -> bool:
+    return any(True for _ in archive.ledger.runs(everything=True, logs=False, process=key[0], ident=key[1]))
+
+
+def counts(archive: Archive) -> Counter[tuple[str, str]]:
+    """How often each job was started."""
+    return Counter((r.process, r.ident) for r in archive.ledger.runs(everything=True, logs=False))
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_the_next_call_finishes_a_killed_run(
+    attempt, short, undisturbed, tmp_path, monkeypatch, record_property
+):
+    rng = random.Random(1000 + attempt)
+    # Somewhere in a random job, weighted by how long jobs take: any moment is as likely as any other.
+    jobs = list(undisturbed.seconds)
+    job = rng.choices(jobs, [undisturbed.seconds[j] for j in jobs])[0]
+    moment = rng.uniform(0.0, 1.0) * undisturbed.seconds[job]
+
+    set_environment(monkeypatch, tmp_path / "output", short.ccf)
+    archive = begin(short)
+    root = Path(archive.archive_path)
+    mark = uuid.uuid4().hex
+    environment = {**os.environ, **settings(tmp_path / "output", short.ccf), MARK: mark}
+    run = subprocess.Popen([sys.executable, "-c", RUN], env=environment, start_new_session=True)
+    try:
+        assert poll(lambda: run.poll() is not None or begun(archive, job))
+        end = time.monotonic() + moment
+        poll(lambda: run.poll() is not None or time.monotonic() >= end)
+        killed = run.poll() is None
+    finally:
+        # The run alone, not its group: its jobs have to notice by themselves.
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+    assert killed
+    assert poll(lambda: not marked(mark), limit_s=20), "something of the killed run keeps running"
+
+    reference = products(undisturbed.root)
+    before = counts(archive)
+    finished = {(r.process, r.ident) for r in archive.ledger.runs(logs=False) if r.ok}
+    for name, path in products(root).items():
+        assert difference(path, root, reference[name], undisturbed.root) == "", f"{name}: not whole"
+
+    full_process_xmm(archive, num_cores=2, disable_progress=True)
+
+    after = counts(archive)
+    show(
+        f"kill {attempt}: {moment:.2f} s into {' '.join(job)}",
+        ["finished before", "interrupted", "run by the next call", "all"],
+        [[len(finished), sum(before.values()) - len(finished), sum((after - before).values()), len(jobs)]],
+    )
+    record_property("finished_before_kill", len(finished))
+    last = list(archive.ledger.runs(logs=False))
+    assert {(r.process, r.ident) for r in last if r.ok} == set(jobs)
+    assert {k: after[k] for k in finished} == {k: before[k] for k in finished}
+    done = Counter((r.process, r.ident) for r in archive.ledger.runs(everything=True, logs=False) if r.ok)
+    assert set(done.values()) == {1}
+    assert {r.status for r in archive.ledger.runs(everything=True)} <= {"done", "interrupted"}
+
+    assert archive.final_process_success == {X: {short.obs_id: True}}
+    made = products(root)
+    assert made.keys() == reference.keys()
+    recorded = {f"{X}/{short.obs_id}/{name}": sha for r in last for name, (sha, _) in r.outputs.items()}
+    for name, path in made.items():
+        assert recorded[name] == checksum(path), name
+        assert difference(path, root, reference[name], undisturbed.root) == "", name
+    assert not [p for p in root.rglob("*.part")]
+    assert not (root / ".scratch").exists()
