@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,15 @@ def sky_image(
 
 def _draw(data: np.ndarray, header: Any, title: str, unit: str, smooth_pixels: float) -> Any:
     from astropy.visualization import AsinhStretch, ImageNormalize
-    from astropy.wcs import WCS
+    from astropy.wcs import WCS, FITSFixedWarning
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from scipy.ndimage import gaussian_filter
 
+    with warnings.catch_warnings():
+        # RADECSYS, as SAS writes it, is read but thought old-fashioned.
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(header, naxis=2)
     data = np.nan_to_num(data)
     shown = gaussian_filter(data, smooth_pixels) if smooth_pixels else data
     positive = shown[shown > 0]
@@ -68,7 +73,7 @@ def _draw(data: np.ndarray, header: Any, title: str, unit: str, smooth_pixels: f
     # The object interface needs no display and keeps no global state.
     figure = Figure(figsize=(7.2, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(projection=WCS(header, naxis=2))
+    axes = figure.add_subplot(projection=wcs)
     drawn = axes.imshow(
         np.where(shown > 0, shown, np.nan),
         origin="lower",
