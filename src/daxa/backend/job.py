@@ -46,6 +46,9 @@ def _embedded(task: Task, work: Path, env: dict[str, str]) -> str | None:
         if not isinstance(failure, NotImplementedError):
             traceback.print_exc()
         text = str(failure) or repr(failure)
+        if isinstance(failure, OSError) and failure.filename is None:
+            # A full disk or a quota: the system does not say which file it refused.
+            text += f" (working in {work})"
         print(f"** {task.name}: error ({type(failure).__name__}), {text}", file=sys.stderr)
         return text
     return None
