@@ -33,7 +33,8 @@ def write_events(path: Path, count: int, seed: int = 1) -> None:
 
     from daxa.xmm.event.eventlist import EVENT_COLUMNS, write_sky_wcs
     from daxa.xmm.event.gti import GTI
-    from daxa.xmm.select.rawtable import RowWriter, hdu_bytes
+    from daxa.xmm.fitsfile import hdu_bytes
+    from daxa.xmm.select.rawtable import RowWriter
     from daxa.xmm.tables import make_table
 
     schema = EVENT_COLUMNS["EPN", "IMAGING"]

@@ -6,17 +6,19 @@ twice. Times are seconds since MJDREF (1998-01-01T00:00:00 TT).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.tables import Column, make_table
+from daxa.xmm.tables import Column, make_table, table_bytes
 
 if TYPE_CHECKING:
     from astropy.io import fits
+
+    from daxa.xmm.fitsfile import Hdu
 
 GTI_COLUMNS = (Column("START", "1D", "s"), Column("STOP", "1D", "s"))
 #: Time keywords of every product.
@@ -130,7 +132,7 @@ class GTI:
         return cls(np.concatenate([g.start for g in gtis]), np.concatenate([g.stop for g in gtis]))
 
     @classmethod
-    def from_hdu(cls, hdu: fits.BinTableHDU) -> GTI:
+    def from_hdu(cls, hdu: Hdu | fits.BinTableHDU) -> GTI:
         """Read START and STOP of a table."""
         return cls(np.asarray(hdu.data["START"], float), np.asarray(hdu.data["STOP"], float))
 
@@ -153,18 +155,20 @@ class GTI:
                     return cls.from_hdu(hdu)
         raise KeyError(f"{path}: no table with columns START and STOP")
 
-    def to_hdu(self, name: str = "STDGTI", header: dict[str, Any] | None = None) -> fits.BinTableHDU:
-        """The OGIP standard table."""
-        hdu = make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name)
-        hdu.header["HDUCLASS"] = "OGIP"
-        hdu.header["HDUCLAS1"] = "GTI"
-        hdu.header["HDUCLAS2"] = "STANDARD"
-        for key, value in TIME_KEYWORDS.items():
-            hdu.header[key] = value
+    def _cards(self, header: Mapping[str, Any] | None) -> dict[str, Any]:
+        cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "GTI", "HDUCLAS2": "STANDARD"}
+        cards |= TIME_KEYWORDS
         if len(self):
-            hdu.header["TSTART"] = self.start[0]
-            hdu.header["TSTOP"] = self.stop[-1]
-        hdu.header["ONTIME"] = (self.total, "[s] sum of the intervals")
-        for key, value in (header or {}).items():
-            hdu.header[key] = value
-        return hdu
+            cards |= {"TSTART": self.start[0], "TSTOP": self.stop[-1]}
+        return cards | {"ONTIME": (self.total, "[s] sum of the intervals")} | dict(header or {})
+
+    def to_hdu(self, name: str = "STDGTI", header: Mapping[str, Any] | None = None) -> fits.BinTableHDU:
+        """The OGIP standard table."""
+        return make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name, self._cards(header))
+
+    def to_bytes(
+        self, name: str = "STDGTI", header: Mapping[str, Any] | None = None, more: Iterable[fits.Card] = ()
+    ) -> bytes:
+        """The OGIP standard table as it stands in a file, with ``more`` cards that it has not."""
+        columns = {"START": self.start, "STOP": self.stop}
+        return table_bytes(GTI_COLUMNS, columns, name, self._cards(header), more)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile, Hdu
 from daxa.xmm.select import nodes
 from daxa.xmm.select.conditions import (
     Alternatives,
@@ -34,6 +35,7 @@ from daxa.xmm.select.conditions import (
 )
 from daxa.xmm.select.nodes import Node
 from daxa.xmm.select.regions import Region
+from daxa.xmm.tables import column_names
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -388,16 +390,18 @@ def remove(header: fits.Header) -> None:
         del header[key]
 
 
-def read(hdus: fits.HDUList, header: Mapping[str, Any]) -> DataSubspace:
+def read(hdus: FitsFile | fits.HDUList, header: Mapping[str, Any]) -> DataSubspace:
     """The data subspace of a header, with the tables of its file."""
 
     def load(name: str) -> Table | None:
         if name not in hdus:
             return None
         hdu = hdus[name]
-        columns = {c.upper() for c in hdu.columns.names}
+        columns = {c.upper() for c in column_names(hdu)}
         if {"START", "STOP"} <= columns:
             return GTI.from_hdu(hdu)
-        return Region.from_hdu(hdu) if "SHAPE" in columns else None
+        if "SHAPE" not in columns:
+            return None
+        return Region.from_hdu(hdu.to_astropy() if isinstance(hdu, Hdu) else hdu)
 
     return DataSubspace.from_header(header, load)

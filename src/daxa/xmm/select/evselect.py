@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile, block_bytes, rewrite
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select import nodes
 from daxa.xmm.select.conditions import alternatives
@@ -21,7 +21,7 @@ from daxa.xmm.select.expression import Files, Selection, compile, expand, split_
 from daxa.xmm.select.nodes import Const, Rows
 from daxa.xmm.select.outputs import Outputs
 from daxa.xmm.select.products import Counter, Extremes, Grid
-from daxa.xmm.select.rawtable import RawTable, RowWriter, hdu_bytes, plain_file, rewrite
+from daxa.xmm.select.rawtable import RawTable, RowWriter, plain_file
 from daxa.xmm.task import Parameters, TaskContext, TaskError
 
 
@@ -41,17 +41,14 @@ class Source:
     """
 
     def __init__(self, ctx: TaskContext, specification: str, scratch: Path) -> None:
-        from astropy.io import fits
-
         name, block = split_block(specification)
         self.given = ctx.path(name)
         self.path = plain_file(self.given, scratch)
         try:
-            # Headers of every extension are read now, their data never.
-            self.hdus = fits.open(self.path, memmap=True, lazy_load_hdus=False)
+            self.hdus = FitsFile(self.path)
         except OSError as error:
             raise TaskError("notFits", f"{self.given}: {error}") from error
-        tables = [i for i, h in enumerate(self.hdus) if isinstance(h, fits.BinTableHDU)]
+        tables = [h.index for h in self.hdus if h.is_table]
         if block is None:
             if not tables:
                 raise TaskError("noTable", f"{self.given} holds no table")
@@ -64,17 +61,13 @@ class Source:
                 raise TaskError("noTable", f"{self.given} has no table {block}; it has {names}") from None
             if index not in tables:
                 raise TaskError("noTable", f"{self.given}: {block} is no table")
-        self.table = RawTable(self.path, index, self.hdus[index])
+        self.table = RawTable(self.hdus[index])
         self.primary = self.hdus[0].header
         self.header = self.table.header
         self.subspace = dss_module.read(self.hdus, self.header)
         gti_tables = ccd_tables(self.hdus, "STDGTI")
         if not self.subspace.axes and gti_tables and "CCDNR" in self.table.fields:
             self.subspace = default_subspace({c: f"STDGTI{c:02d}" for c in gti_tables}, self.hdus)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.hdus.close()
 
 
 def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
@@ -123,16 +116,14 @@ def build_selection(ctx: TaskContext, p: Parameters, source: Source) -> Selectio
         files = Files(ctx.cwd, source.path)
         return compile(p.expression, source.header, files, selected)
     path, block = split_block(p.dssblock)
-    from astropy.io import fits
-
     if not path:
         hdu = source.hdus[block if block is not None else source.table.hdu_index]
         subspace = dss_module.read(source.hdus, hdu.header)
     else:
-        with fits.open(ctx.path(path)) as hdus:
-            holders = [h for h in hdus if "DSTYP1" in h.header]
-            hdu = hdus[block] if block is not None else (holders or [hdus[0]])[0]
-            subspace = dss_module.read(hdus, hdu.header)
+        hdus = FitsFile(ctx.path(path))
+        holders = [h for h in hdus if "DSTYP1" in h.header]
+        hdu = hdus[block] if block is not None else (holders or [hdus[0]])[0]
+        subspace = dss_module.read(hdus, hdu.header)
     try:
         return Selection(f"dataSubspace({p.dssblock})", "true", subspace.tree())
     except KeyError as error:
@@ -183,9 +174,8 @@ class Restriction:
 
 def run(ctx: TaskContext, p: Parameters) -> None:
     """Do what the parameters of evselect ask for."""
-    with tempfile.TemporaryDirectory(prefix="evselect") as scratch, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="evselect") as scratch:
         source = Source(ctx, p.table, Path(scratch))
-        stack.callback(source.close)
         selection = build_selection(ctx, p, source)
         restriction = Restriction(ctx, p, source, selection)
         if p.updateexposure and not restriction.gti and "INSTRUME" in source.header:
@@ -356,21 +346,19 @@ def _filtered(
         number = sum(f"XPROC{i}" in primary for i in range(100))
         ctx.provenance(primary, number)
         primary["LONGSTRN"] = "OGIP 1.0"
-        changed[0] = primary.tostring().encode("ascii")
+        changed[0] = block_bytes(primary)
     appended: list[bytes] = []
     if flag is None and p.writedss:
         changed |= _times(p, source, restriction)
         for name in restriction.subspace.table_names():
             if name not in source.hdus:
-                appended.append(hdu_bytes(outputs.table_hdu(name)))
-    rewrite(source.path, temporary, changed, appended)
+                appended.append(outputs.table(name))
+    rewrite(source.hdus, temporary, changed, appended)
     return kept
 
 
 def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int, bytes | None]:
     """The extensions of the CCDs whose good times have changed."""
-    from astropy.io import fits
-
     changed: dict[int, bytes | None] = {}
     used = set(restriction.subspace.table_names())
     for name in restriction.old.table_names():
@@ -384,19 +372,15 @@ def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int,
             header = source.hdus[standard[ccd]].header.copy(strip=True)
             for key in ("CHECKSUM", "DATASUM", "TSTART", "TSTOP", "ONTIME", "EXTNAME"):
                 header.remove(key, ignore_missing=True)
-            hdu = gti.to_hdu(f"STDGTI{ccd:02d}")
-            for card in header.cards:
-                if card.keyword not in hdu.header and card.keyword:
-                    hdu.header.append(card, end=True)
-            changed[standard[ccd]] = hdu_bytes(hdu)
+            changed[standard[ccd]] = gti.to_bytes(f"STDGTI{ccd:02d}", more=header.cards)
         if p.filterexposure and ccd in restriction.exposures:
-            index = restriction.exposures[ccd]
-            old = source.hdus[index]
-            keep = gti.contains(np.asarray(old.data["TIME"], float))
-            hdu = fits.BinTableHDU(old.data[keep], old.header.copy())
+            old = source.hdus[restriction.exposures[ccd]]
+            rows = old.data[gti.contains(np.asarray(old.data["TIME"], float))]
+            header = old.header.copy()
             for key in ("CHECKSUM", "DATASUM"):
-                hdu.header.remove(key, ignore_missing=True)
-            changed[index] = hdu_bytes(hdu)
+                header.remove(key, ignore_missing=True)
+            header["NAXIS2"] = len(rows)
+            changed[old.index] = block_bytes(header, rows.tobytes())
     return changed
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.tables import column
+from daxa.xmm.fitsfile import FitsFile, Hdu
+from daxa.xmm.tables import column, column_names
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -33,10 +34,10 @@ class Frames:
         return float(np.sum(self.live_s[gti.contains(self.time_s)]))
 
 
-def read_frames(hdu: fits.BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
+def read_frames(hdu: Hdu | fits.BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
     """Frames of an EXPOSUnn table; a missing TIMEDEL column is the keyword's value for all frames."""
     time = np.asarray(column(hdu, "TIME", where), float)
-    names = hdu.columns.names
+    names = column_names(hdu)
     if "TIMEDEL" in names:
         length = np.asarray(column(hdu, "TIMEDEL", where), float)
     else:
@@ -45,7 +46,7 @@ def read_frames(hdu: fits.BinTableHDU, fallback: Mapping[str, Any], where: str) 
     return Frames(time, length * fraction)
 
 
-def ccd_tables(hdus: fits.HDUList, stem: str) -> dict[int, int]:
+def ccd_tables(hdus: FitsFile | fits.HDUList, stem: str) -> dict[int, int]:
     """HDU index of each table ``stem`` + two-digit CCD number."""
     found = {}
     for index, hdu in enumerate(hdus):

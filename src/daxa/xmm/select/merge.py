@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -19,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import hdu_bytes, rewrite
 from daxa.xmm.select.dss import Axis, DataSubspace, Filter
 from daxa.xmm.select.evselect import Source
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
 from daxa.xmm.select.expression import split_block
 from daxa.xmm.select.gtitasks import gti_hdu
-from daxa.xmm.select.rawtable import RawTable, RowWriter, hdu_bytes, rewrite
+from daxa.xmm.select.rawtable import RawTable, RowWriter
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
@@ -178,13 +178,12 @@ def merge(ctx: TaskContext, p: Parameters) -> None:
     """Merge two event lists, attitude files or orbit files."""
     if len(p.columns) > _MOST_COLUMNS:
         raise TaskError("tooManyColumns", f"columns: at most {_MOST_COLUMNS} may be named")
-    with TemporaryDirectory(prefix="merge") as scratch, ExitStack() as stack:
+    with TemporaryDirectory(prefix="merge") as scratch:
         sources = []
         for number, name in ((1, p.set1), (2, p.set2)):
             folder = Path(scratch) / str(number)
             folder.mkdir()
             source = Source(ctx, _main_table(ctx, name), folder)
-            stack.callback(source.close)
             sources.append(source)
         kinds = [s.table.name for s in sources]
         if kinds[0] != kinds[1]:
@@ -395,7 +394,7 @@ def _merge_events(
     changed[first.table.hdu_index] = events
     changed[0] = primary.tostring().encode("ascii")
     with ctx.output(p.outset) as path:
-        rewrite(first.path, path, changed, appended)
+        rewrite(first.hdus, path, changed, appended)
 
 
 def _reproject(
@@ -475,7 +474,7 @@ def _unite_ccds(
         for ccd in sorted(one | two):
             if ccd not in one:
                 hdu = second.hdus[two[ccd]]
-                appended.append(hdu_bytes(fits.BinTableHDU(hdu.data, hdu.header)))
+                appended.append(hdu.read())
                 if stem == "EXPOSU":
                     live[ccd] = read_frames(hdu, second.header, str(second.given)).livetime(
                         gti.get(ccd, GTI())
@@ -564,7 +563,7 @@ def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
 
     with ctx.output(p.outset) as path:
         rewrite(
-            first.path,
+            first.hdus,
             path,
             {first.table.hdu_index: table, 0: primary.tostring().encode("ascii")},
             [],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import hdu_bytes
 from daxa.xmm.select.products import (
     Counter,
     Extremes,
@@ -246,38 +247,31 @@ class Outputs:
                 continue
             header[key] = (self.source.header[key], self.source.header.comments[key])
 
-    def table_hdu(self, name: str) -> Any:
+    def table(self, name: str) -> bytes:
         """An extension that the data subspace refers to: as it is in the input, or a new one."""
-        from astropy.io import fits
-
         subspace = self.restriction.subspace
         table = subspace.tables.get(name)
         if name in self.source.hdus and table is self.restriction.old.tables.get(name):
-            hdu = self.source.hdus[name]
-            return fits.BinTableHDU(hdu.data, hdu.header)
+            return self.source.hdus[name].read()
         if table is None:
             raise TaskError("missingTable", f"{self.source.given}: the data subspace needs a table {name}")
-        hdu = table.to_hdu(name)
-        if isinstance(table, GTI):
-            ccds = [
-                ccd
-                for ccd, component in zip(subspace.ccds(), subspace.components, strict=True)
-                if ccd is not None and any(f.table == name for f in component)
-            ]
-            if ccds:
-                hdu.header.set("CCDID", ccds[0], "CCD of these intervals", after="EXTNAME")
-        return hdu
+        if not isinstance(table, GTI):
+            return hdu_bytes(table.to_hdu(name))
+        ccds = [
+            ccd
+            for ccd, component in zip(subspace.ccds(), subspace.components, strict=True)
+            if ccd is not None and any(f.table == name for f in component)
+        ]
+        return table.to_bytes(name, {"CCDID": (ccds[0], "CCD of these intervals")} if ccds else None)
 
-    def _tables(self) -> list[Any]:
-        result = []
-        if self.p.writedss:
-            result = [self.table_hdu(name) for name in self.restriction.subspace.table_names()]
-        names = {h.name for h in result}
+    def _tables(self) -> list[bytes]:
+        names = self.restriction.subspace.table_names() if self.p.writedss else []
+        result = [self.table(name) for name in names]
         for block in self.p.blockstocopy:
             if block not in self.source.hdus:
                 raise TaskError("noTable", f"{self.source.given} has no block {block} (blockstocopy)")
             if block.upper() not in names:
-                result.append(self.source.hdus[block].copy())
+                result.append(self.source.hdus[block].read())
         return result
 
     def _exposure(self, header: fits.Header) -> None:
@@ -324,11 +318,9 @@ class Outputs:
         for kind, counter in self._counters.items():
             writers[kind](counter)
 
-    def _write(self, name: str, hdus: list[Any]) -> None:
-        from astropy.io import fits
-
+    def _write(self, name: str, blocks: list[bytes]) -> None:
         with self.ctx.output(name) as path:
-            fits.HDUList(hdus).writeto(path, output_verify="silentfix+ignore", overwrite=True)
+            path.write_bytes(b"".join(blocks))
 
     def _write_image(self, counter: Counter) -> None:
         from astropy.io import fits
@@ -366,11 +358,11 @@ class Outputs:
         for card in cards:
             header.append(card, end=True)
         self._copied(header)
-        hdus = [primary, *self._tables()]
+        blocks = [hdu_bytes(primary), *self._tables()]
         errors = counter.errors()
         if errors is not None:
-            hdus.append(fits.ImageHDU(errors.astype("f4"), name="ERROR"))
-        self._write(p.imageset, hdus)
+            blocks.append(hdu_bytes(fits.ImageHDU(errors.astype("f4"), name="ERROR")))
+        self._write(p.imageset, blocks)
 
     def _table_file(self, name: str, hdu: Any) -> None:
         from astropy.io import fits
@@ -381,7 +373,7 @@ class Outputs:
             self.restriction.subspace.write(hdu.header)
         self._exposure(hdu.header)
         self._copied(hdu.header)
-        self._write(name, [primary, hdu, *self._tables()])
+        self._write(name, [hdu_bytes(primary), hdu_bytes(hdu), *self._tables()])
 
     def _write_rate(self, counter: Counter) -> None:
         p, source = self.p, self.source

@@ -1,4 +1,4 @@
-"""FITS files as blocks of bytes: tables read in chunks of rows, files copied block by block.
+"""Tables read and written in chunks of rows.
 
 Event lists may be larger than memory. Rows are read into one buffer of fixed size and written back as
 they are; only columns that are needed are converted.
@@ -6,9 +6,8 @@ they are; only columns that are needed are converted.
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.fitsfile import BLOCK, Hdu, is_gzipped
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-BLOCK = 2880
 #: Bytes of rows held at a time; small enough to stay in a processor's cache.
 CHUNK_BYTES = 4 << 20
 
@@ -51,34 +50,27 @@ class RawTable:
         Columns by name.
     """
 
-    def __init__(self, path: Path, hdu_index: int, hdu: fits.BinTableHDU) -> None:
-        self.path = path
-        self.hdu_index = hdu_index
+    def __init__(self, hdu: Hdu) -> None:
+        self.path = hdu.path
+        self.hdu_index = hdu.index
         self.name = hdu.name
         self.header = hdu.header
-        self.count = int(hdu.header["NAXIS2"])
-        self.row_bytes = int(hdu.header["NAXIS1"])
-        self._offset = int(hdu.fileinfo()["datLoc"])
-        dtype = hdu.columns.dtype.newbyteorder(">")
-        names = list(dtype.names or ())
-        described = dtype.fields or {}
-        offsets = [described[n][1] for n in names]
-        self.dtype = np.dtype(
-            {
-                "names": names,
-                "formats": [described[n][0] for n in names],
-                "offsets": offsets,
-                "itemsize": self.row_bytes,
-            }
-        )
+        self.count = hdu.rows
+        self.row_bytes = hdu.row_bytes
+        self._offset = hdu.data_start
+        self.dtype = hdu.dtype
+        self._numbers = {name: i for i, name in enumerate(hdu.columns, start=1)}
+
+        def factor(key: str, default: float) -> float:
+            text = hdu.text(key)
+            return float(text.upper().replace("D", "E")) if text else default
+
+        described = self.dtype.fields or {}
         self.fields = {
-            column.name: Field(
-                described[column.name][0],
-                1.0 if column.bscale in ("", None) else float(column.bscale),
-                0.0 if column.bzero in ("", None) else float(column.bzero),
-                column.unit or "",
+            name: Field(
+                described[name][0], factor(f"TSCAL{i}", 1.0), factor(f"TZERO{i}", 0.0), hdu.text(f"TUNIT{i}")
             )
-            for column in hdu.columns
+            for name, i in self._numbers.items()
         }
 
     def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[int, npt.NDArray[Any]]]:
@@ -117,10 +109,9 @@ class RawTable:
         TaskError
             There is no such column.
         """
-        for i in range(1, int(self.header["TFIELDS"]) + 1):
-            if str(self.header.get(f"TTYPE{i}", "")).strip() == column:
-                return i
-        raise TaskError("missingColumn", f"{self.path}[{self.name}]: no column {column}")
+        if column not in self._numbers:
+            raise TaskError("missingColumn", f"{self.path}[{self.name}]: no column {column}")
+        return self._numbers[column]
 
     def keyword(self, key: str, column: str) -> Any:
         """Value of a keyword of a column (``TLMIN`` ...), None if absent."""
@@ -160,70 +151,14 @@ def plain_file(path: Path, scratch: Path) -> Path:
     import shutil
 
     try:
-        with open(path, "rb") as file:
-            magic = file.read(2)
+        if not is_gzipped(path):
+            return path
     except FileNotFoundError:
         raise TaskError("fileNotFound", f"{path}: no such file") from None
-    if magic != b"\x1f\x8b":
-        return path
     copy = scratch / (path.stem + ".fits")
     with gzip.open(path, "rb") as source, open(copy, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     return copy
-
-
-def hdu_bytes(hdu: Any) -> bytes:
-    """A small extension as it stands in a file."""
-    stream = io.BytesIO()
-    from astropy.io import fits
-
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
-    return stream.getvalue()[BLOCK:]
-
-
-def copy_bytes(source: BinaryIO, target: BinaryIO, start: int, length: int) -> None:
-    """Copy part of a file."""
-    source.seek(start)
-    while length:
-        piece = source.read(min(length, 4 << 20))
-        if not piece:
-            raise TaskError("truncatedFile", f"{source.name} is shorter than its headers say")
-        target.write(piece)
-        length -= len(piece)
-
-
-def rewrite(
-    source: Path,
-    target: Path,
-    changed: Mapping[int, bytes | Callable[[BinaryIO], None] | None],
-    appended: list[bytes],
-) -> None:
-    """Copy a FITS file, replacing some of its blocks.
-
-    Parameters
-    ----------
-    changed
-        By HDU index: the block's new bytes, a function that writes it, or None to leave it out.
-    appended
-        Blocks to add at the end.
-    """
-    from astropy.io import fits
-
-    with fits.open(source, memmap=False, lazy_load_hdus=False) as hdus:
-        infos = [h.fileinfo() for h in hdus]
-    spans = [(i["hdrLoc"], i["datLoc"] + i["datSpan"] - i["hdrLoc"]) for i in infos]
-    with open(source, "rb") as old, open(target, "wb") as new:
-        for index, (start, length) in enumerate(spans):
-            if index not in changed:
-                copy_bytes(old, new, start, length)
-                continue
-            block = changed[index]
-            if isinstance(block, bytes):
-                new.write(block)
-            elif block is not None:
-                block(new)
-        for block in appended:
-            new.write(block)
 
 
 class RowWriter:
