@@ -227,7 +227,8 @@ def _lincoord(camera: Camera) -> Constituent:
     for ccd, (turns, _, _) in camera.layout.items():
         x, y = camera.raw_to_det(ccd, *reference)
         x0, y0 = float(x) * mm_per_unit - shift[0], float(y) * mm_per_unit - shift[1]
-        rows.append((ccd, 0, x0, y0, 0.0, *reference, turns * np.pi / 2, 0.0, 0.0))
+        height = 0.0 if camera.is_pn else numbers.MOS_HEIGHT_MM[ccd]
+        rows.append((ccd, 0, x0, y0, height, *reference, turns * np.pi / 2, 0.0, 0.0))
     data = _table(("CCD_ID", "NODE_ID", "X0", "Y0", "Z0", "RAWX0", "RAWY0", "PHI0", "THETA0", "PSI0"), rows)
     header = {
         "MM_PX_X": (camera.pixel[0] * mm_per_unit, "[mm] pixel along RAWX"),
@@ -239,6 +240,9 @@ def _lincoord(camera: Camera) -> Constituent:
         "R_CHIP_T": (173.0, "[K] reference temperature of the chips"),
         "EXP_CHIP": (1.0e-6, "[1/K] expansion of the chips"),
     }
+    if not camera.is_pn:
+        header["SHADE_C"] = (numbers.MOS_SHADE_PIXELS[0], "[pixel] shade of CCDs in front on CCD 1")
+        header["SHADE_O"] = (numbers.MOS_SHADE_PIXELS[1], "[pixel] shade of CCDs in front on the others")
     extensions = [Extension("LINCOORD", data, header), Extension("FOV", _regions(numbers.FOV[camera.code]))]
     if not camera.is_pn:
         extensions.append(Extension("CORNER", _regions(numbers.CORNER[camera.code])))

@@ -39,7 +39,9 @@ class Exposure:
     overflow_frames
         Frame numbers (from 0) in which a MOS event buffer overflows.
     ccds
-        CCDs that are read; all of the camera if empty.
+        CCDs that are read; all of the mode if empty.
+    empty_ccds, missing_ccds
+        CCDs of an aborted exposure: whose event file holds no rows, whose files never reached the ground.
     """
 
     instrument: str
@@ -51,6 +53,8 @@ class Exposure:
     gaps_s: tuple[tuple[float, float], ...] = ()
     overflow_frames: tuple[int, ...] = ()
     ccds: tuple[int, ...] = ()
+    empty_ccds: tuple[int, ...] = ()
+    missing_ccds: tuple[int, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -89,13 +93,14 @@ class Noise:
 
 @dataclass
 class CcdData:
-    """What one CCD sent: columns of its event table, window, and its truth."""
+    """What one CCD sent: columns of its event table, window, type of its file, and its truth."""
 
     events: dict[str, np.ndarray]
     window: tuple[int, int, int, int]
     offsets: dict[str, np.ndarray] | None = None
     discarded: np.ndarray | None = None
     truth: dict[str, Any] = field(default_factory=dict)
+    file_type: str = "IME"
 
 
 @dataclass

@@ -199,8 +199,10 @@ def observe_mos(
     noise
         Rates of everything that is not a photon.
     """
-    mode = camera.mode(exposure.submode)
-    ccds = exposure.ccds or camera.ccds
+    from daxa.simulate.detectors_fast import mos_lines, read_mos_timing
+
+    mode, whole = camera.mode(exposure.submode), camera.mode("PrimeFullWindow")
+    ccds = exposure.ccds or mode.ccds
     columns = photon_columns(hits)
     n_hits = len(columns["TIME"])
     fate = {
@@ -223,15 +225,25 @@ def observe_mos(
         ends = start + length * np.arange(1, n_frames + 1)
         centres = clock.tt(ends - length / 2)
         here = np.flatnonzero(columns["CCDNR"] == ccd)
-        cycle = (obt_hit[here] - start) / length
-        frame = np.floor(cycle).astype(np.int64)
-        used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
-        here, frame = here[used], frame[used]
         sent = ~in_intervals(centres, exposure.gaps_s)
-        one, counters, kept = _read_ccd(
-            camera, ccd, mode.window[ccd], {k: columns[k][here] for k in columns}, frame, centres, length,
-            mode.oot_fraction, exposure, noise, sent, rng,
-        )  # fmt: skip
+        if ccd in mode.fast_ccds:
+            here, frame, line = mos_lines(
+                mode, obt_hit, columns["RAWX"], columns["RAWY"], here, start, n_frames
+            )
+            photons = {k: columns[k][here] for k in columns}
+            one, counters, kept = read_mos_timing(
+                camera, ccd, mode, photons, frame, line, length, noise, sent, rng
+            )
+        else:
+            cycle = (obt_hit[here] - start) / length
+            frame = np.floor(cycle).astype(np.int64)
+            used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
+            used &= _in_window(mode.window[ccd], columns["RAWX"][here], columns["RAWY"][here])
+            here, frame = here[used], frame[used]
+            one, counters, kept = _read_ccd(
+                camera, ccd, mode.window[ccd], {k: columns[k][here] for k in columns}, frame, centres, length,
+                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, noise, sent, rng,
+            )  # fmt: skip
         fate["FRAME"][here] = frame
         for name in ("NPIXELS", "OOT", "KEPT"):
             fate[name][here] = kept[name]
@@ -256,6 +268,7 @@ def observe_mos(
         one.truth |= {
             "n_frames": int(sent.sum()),
             "frame_time_s": length,
+            "integration_s": integration,
             "frame_time_tt_s": float((clock.tt(ends[-1]) - clock.tt(start)) / n_frames),
             "start_s": float(clock.tt(start)),
             "stop_s": float(clock.tt(ends[-1])),
@@ -269,13 +282,21 @@ def observe_mos(
     )
 
 
+def _in_window(window: tuple[int, int, int, int], rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
+    x = np.rint(rawx) - 1 + numbers.MOS_SCAN["UNDER_X"] - window[0]
+    y = np.rint(rawy) - 1 + numbers.MOS_SCAN["UNDER_Y"] - window[1]
+    return (window[2] >= 600) | ((x >= 0) & (x < window[2]) & (y >= 0) & (y < window[3]))
+
+
 def _read_ccd(
     camera, ccd, window, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
     n_frames, n = len(sent), len(frame)
     threshold = round(camera.event_threshold_adu)
     deposits = Deposits.empty()
-    n_tracks, track_pixels, rebounds = _particles(camera, deposits, n_frames, length, noise, rng)
+    n_tracks, track_pixels, rebounds = _particles(
+        camera, deposits, n_frames, length, noise, rng, window[2] * window[3]
+    )
     track_pixels = track_pixels.astype(np.int64)
     # A photon that falls on a track is lost with it.
     area = window[2] * window[3]
@@ -290,7 +311,9 @@ def _read_ccd(
         amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], split.n_pixels)
     smeared = rng.random(n) < oot_fraction
     column = np.rint(x).astype(int)
-    row = np.where(smeared, rng.integers(1, 601, n), np.clip(np.rint(y), 1, 600)).astype(int)
+    x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
+    anywhere = rng.integers(y0, y0 + window[3], n)
+    row = np.where(smeared, anywhere, np.clip(np.rint(y), 1, 600)).astype(int)
     event = split.event[alive[split.event]]
     take = alive[split.event]
     deposits.add(
@@ -305,7 +328,6 @@ def _read_ccd(
     k, px, py = _unkey(keys)
     good = ~masked[px - 1, py - 1]
     if window[2] < 600:
-        x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
         good &= (px >= x0) & (px < x0 + window[2]) & (py >= y0) & (py < y0 + window[3])
     keys, charge, k, px, py = keys[good], charge[good], k[good], px[good], py[good]
     column_offset, row_offset = offset_tables(ccd)
@@ -381,7 +403,7 @@ def _track_counts(events: dict[str, np.ndarray], frame: np.ndarray, n_frames: in
     return np.bincount(frame[cosmic], weights=size, minlength=n_frames)
 
 
-def _particles(camera, deposits, n_frames, length, noise, rng):
+def _particles(camera, deposits, n_frames, length, noise, rng, window_pixels):
     """Add particles; returns tracks per frame that stay on board, their pixels, and rebound events' keys."""
     time = n_frames * length
 
@@ -412,8 +434,8 @@ def _particles(camera, deposits, n_frames, length, noise, rng):
     # Read noise beyond the threshold.
     frame, x, y = places(noise.mos_soft)
     deposits.add(frame, x, y, camera.event_threshold_adu + rng.exponential(4.0, len(frame)))
-    chip_cm2 = (600 * camera.pixel_mm / 10) ** 2
-    tracks = rng.poisson(camera.cosmic_rays_s_cm2 * chip_cm2 * length, n_frames)
+    window_cm2 = window_pixels * (camera.pixel_mm / 10) ** 2
+    tracks = rng.poisson(camera.cosmic_rays_s_cm2 * window_cm2 * length, n_frames)
     return tracks, rng.poisson(tracks * _TRACK_PIXELS), rebounds
 
 

@@ -23,6 +23,7 @@ from daxa.simulate.detectors import (
     photon_columns,
     split_charge,
 )
+from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S
 from daxa.simulate.instruments import Camera
 from daxa.simulate.odf_files import Clock
 from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
@@ -35,6 +36,8 @@ ADC_MAXIMUM = 4095
 #: Amplitude from which a pixel counts as a particle [adu].
 MIP_ADU = 3000
 COLUMNS, ROWS = 64, 200
+#: Windows of modes that read the whole chip begin at this row at most.
+WHOLE_CHIP_FIRST_ROW = 2
 
 
 def found_bad_pixels(ccd: int) -> list[tuple[int, int]]:
@@ -73,6 +76,37 @@ def read_out(
     return frame + wrapped, np.where(wrapped, apparent - ROWS, apparent), late
 
 
+def read_window(
+    phase_s: np.ndarray, frame: np.ndarray, row: np.ndarray, integration_s: float, first_row: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Frame and row in which photons appear in a window mode.
+
+    The window is emptied by a fast shift, and before the next integration its place is cleared by another
+    one; between the two nothing is recorded. A source thus smears over the rows behind it and, in the next
+    frame, over those before it. Photons outside the window are seen only while charge of the window passes.
+
+    Parameters
+    ----------
+    phase_s, frame, row
+        As in :func:`read_out`.
+    first_row
+        First row of the window, which reaches to the end of the chip.
+
+    Returns
+    -------
+    frame, row, out_of_time, seen
+    """
+    n_rows = ROWS - first_row + 1
+    late = phase_s >= integration_s
+    shifted = np.floor((phase_s - integration_s) / PN_FAST_SHIFT_S).astype(np.int64)
+    shifted = np.where(late, shifted, 0)
+    apparent = row + shifted
+    wrapped = apparent > ROWS
+    apparent = np.where(wrapped, apparent - n_rows, apparent)
+    seen = (shifted < n_rows) & (apparent >= first_row)
+    return frame + wrapped, np.where(seen, apparent, row), late, seen
+
+
 def discard_columns(n_frames: int, rate_per_frame: float, rng: np.random.Generator) -> np.ndarray:
     """Columns given up on board because of particles: boolean (frame, column)."""
     n = rng.poisson(rate_per_frame * n_frames)
@@ -105,7 +139,11 @@ def observe_pn(
         On-board time of the counter's reset (F1030).
     """
     mode = camera.mode(exposure.submode)
-    ccds = exposure.ccds or camera.ccds
+    if mode.fast_ccds:
+        from daxa.simulate.detectors_fast import observe_pn_fast
+
+        return observe_pn_fast(camera, hits, exposure, clock, noise, rng, reset_obt_s=reset_obt_s)
+    ccds = [ccd for ccd in mode.ccds if ccd in (exposure.ccds or mode.ccds)]
     period = mode.frame_time_s
     n_frames = int((exposure.duration_s - 2 * period) / period)
     # The stamp follows the integrations of the three CCDs of a quadrant.
@@ -131,8 +169,14 @@ def observe_pn(
         cycle = np.floor((obt_hit[here] - begin) / period).astype(np.int64)
         phase = obt_hit[here] - begin - cycle * period
         true_row = np.clip(np.rint(columns["RAWY"][here]), 1, ROWS).astype(np.int64)
-        frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
-        used = (frame >= 0) & (frame < n_frames)
+        first_row = mode.window[ccd][1] + 1
+        if first_row > WHOLE_CHIP_FIRST_ROW:
+            frame, row, late, used = read_window(phase, cycle, true_row, mode.integration_s, first_row)
+            used &= np.rint(columns["RAWX"][here]) <= mode.window[ccd][2]
+        else:
+            frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
+            used = np.ones(len(here), bool)
+        used &= (frame >= 0) & (frame < n_frames)
         here, frame, row, late = here[used], frame[used], row[used], late[used]
         one, number, split, lost = _read_ccd(
             camera, ccd, {k: columns[k][here] for k in columns}, frame, row, period, mode, noise, sent, rng
@@ -145,7 +189,8 @@ def observe_pn(
         fate["KEPT"][here] = sent[frame] & ~lost[frame, column - 1] & ~blank[column - 1, row - 1]
         listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)]))
         quadrant = (ccd - 1) // 3
-        discarded[quadrant] = discarded.get(quadrant, np.zeros(n_frames, int)) + lost.sum(axis=1)
+        on_board = 0 if one.discarded is None else lost.sum(axis=1)
+        discarded[quadrant] = discarded.get(quadrant, np.zeros(n_frames, int)) + on_board
         count = np.bincount(one.truth.pop("event_frame"), minlength=n_frames)
         passed[quadrant] = passed.get(quadrant, np.zeros(n_frames, int)) + count
         one.truth |= {
@@ -158,8 +203,8 @@ def observe_pn(
             "stop_s": float(clock.tt(begin - mode.readout_s / 2 + n_frames * period)),
         }
     auxiliary = [
-        _frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng),
-        _cycle_table(discarded, passed, sent, n_frames, rng),
+        frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng),
+        cycle_table(discarded, passed, sent, n_frames, rng),
     ]
     bounds = [(d.truth["start_s"], d.truth["stop_s"]) for d in data.values()]
     return DetectorData(
@@ -169,8 +214,13 @@ def observe_pn(
 
 def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     n_frames, time = len(sent), len(sent) * period
-    chip_cm2 = COLUMNS * ROWS * (camera.pixel_mm / 10) ** 2
-    lost = discard_columns(n_frames, camera.cosmic_rays_s_cm2 * chip_cm2 * period, rng)
+    windowed = mode.window[ccd][1] + 1 > WHOLE_CHIP_FIRST_ROW
+    n_columns, first_row = (mode.window[ccd][2], mode.window[ccd][1] + 1) if windowed else (COLUMNS, 1)
+    window_cm2 = n_columns * (ROWS - first_row + 1) * (camera.pixel_mm / 10) ** 2
+    # Only modes that read all CCDs reject particles on board.
+    on_board = len(mode.ccds) > 1
+    particles = camera.cosmic_rays_s_cm2 * window_cm2 * (mode.integration_s if windowed else period)
+    lost = discard_columns(n_frames, particles if on_board else 0.0, rng)
     energy = fluctuate(camera, photons["ENERGY"], rng)
     pixels = number_of_pixels(camera, photons["ENERGY"], rng)
     x, y, t = photons["RAWX"], photons["RAWY"], photons["TIME"]
@@ -192,9 +242,10 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     for hot_x, hot_y in [*hot, *new]:
         k = rng.integers(0, n_frames, rng.poisson(noise.hot_pixel * time))
         parts.append((k, np.full(len(k), hot_x), np.full(len(k), hot_y), rng.normal(60.0, 12.0, len(k))))
-    parts.append(_residual_mips(n_frames, time, noise, rng))
+    mips = noise.pn_residual_mips * time + (0.0 if on_board else particles * n_frames)
+    parts.append(_mips(n_frames, mips, max(20, first_row), rng))
     k, px, py, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
-    inside = (px >= 1) & (px <= COLUMNS) & (py >= 1) & (py <= ROWS)
+    inside = (px >= 1) & (px <= n_columns) & (py >= first_row) & (py <= ROWS)
     k, px, py, adu = k[inside].astype(np.int64), px[inside], py[inside], adu[inside]
     key, index = np.unique((k << 16) + (py.astype(np.int64) << 8) + px, return_inverse=True)
     adu = np.bincount(index, weights=adu, minlength=len(key)).astype(float)
@@ -202,15 +253,19 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     value = np.rint(adu).astype(np.int64)
     # Soft noise is what the read noise of millions of pixels leaves above the threshold.
     n = rng.poisson(noise.pn_soft * time)
-    soft = (rng.integers(0, n_frames, n) << 16) + (rng.integers(1, ROWS + 1, n) << 8)
-    soft += rng.integers(1, COLUMNS + 1, n)
+    soft = (rng.integers(0, n_frames, n) << 16) + (rng.integers(first_row, ROWS + 1, n) << 8)
+    soft += rng.integers(1, n_columns + 1, n)
     key = np.concatenate([key, soft])
     value = np.concatenate([value, round(camera.event_threshold_adu) + rng.exponential(1.7, n).astype(int)])
     key, first = np.unique(key, return_index=True)
     value = np.minimum(value[first], ADC_MAXIMUM)
     k, py, px = key >> 16, (key >> 8) & 255, key & 255
+    if not on_board:
+        lost = columns_lost_to_mips(k, px, value, n_frames)
     blank = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
-    keep = (value >= camera.event_threshold_adu) & sent[k] & ~lost[k, px - 1] & ~blank[px - 1, py - 1]
+    keep = (value >= camera.event_threshold_adu) & sent[k] & ~blank[px - 1, py - 1]
+    if on_board:
+        keep &= ~lost[k, px - 1]
     k, px, py, value = k[keep], px[keep], py[keep], value[keep]
     number, order = np.unique(k, return_inverse=True)
     events = {"FRAME": order + 1, "RAWX": px - 1, "RAWY": py - 1, "ENERGY": value}
@@ -220,14 +275,30 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
         "found_bad_pixels": [{"rawx": a, "rawy": b, "kind": "hot"} for a, b in new],
         "event_frame": k,
     }
-    one = CcdData(events, mode.window[ccd], discarded=lost[sent].sum(axis=0), truth=truth)
+    discarded = lost[sent].sum(axis=0) if on_board else None
+    one = CcdData(events, mode.window[ccd], discarded=discarded, truth=truth)
     return one, number, split, lost
 
 
-def _residual_mips(n_frames, time, noise, rng):
-    """Particles that the rejection on board missed: a bright pixel and its trail along the column."""
-    n = rng.poisson(noise.pn_residual_mips * time)
-    frame, x, y = rng.integers(0, n_frames, n), rng.integers(1, COLUMNS + 1, n), rng.integers(20, ROWS, n)
+def columns_lost_to_mips(frame, column, adu, n_frames: int) -> np.ndarray:
+    """Columns that particles make useless where nothing is rejected on board: boolean (frame, column)."""
+    lost = np.zeros((n_frames, COLUMNS), bool)
+    mip = adu >= MIP_ADU
+    for step in (-1, 0, 1):
+        x = column[mip] - 1 + step
+        inside = (x >= 0) & (x < COLUMNS)
+        lost[frame[mip][inside], x[inside]] = True
+    return lost
+
+
+def _mips(n_frames, expected, first_row, rng):
+    """Particles that are sent down: a bright pixel and its trail along the column."""
+    n = rng.poisson(expected)
+    frame, x, y = (
+        rng.integers(0, n_frames, n),
+        rng.integers(1, COLUMNS + 1, n),
+        rng.integers(first_row, ROWS, n),
+    )
     trail = np.arange(4)
     adu = np.where(trail == 0, rng.uniform(MIP_ADU + 150, 4600, n)[:, None], rng.uniform(100, 2500, (n, 4)))
     shape = (n, len(trail))
@@ -239,7 +310,8 @@ def _residual_mips(n_frames, time, noise, rng):
     )
 
 
-def _frame_table(listed, stamps, reset_obt_s, rng) -> dict[str, np.ndarray]:
+def frame_table(listed, stamps, reset_obt_s, rng) -> dict[str, np.ndarray]:
+    """Table of listed frames (frame, running number, CCD) with jittered time stamps."""
     frame, number, ccd = listed
     order = np.lexsort((ccd, frame))
     frame, number, ccd = frame[order], number[order], ccd[order]
@@ -260,7 +332,8 @@ def _frame_table(listed, stamps, reset_obt_s, rng) -> dict[str, np.ndarray]:
     }
 
 
-def _cycle_table(discarded, passed, sent, n_frames, rng) -> dict[str, np.ndarray]:
+def cycle_table(discarded, passed, sent, n_frames, rng) -> dict[str, np.ndarray]:
+    """Counter records: one per quadrant and :data:`MAX_FRAMES` frames."""
     begin = np.arange(0, n_frames, MAX_FRAMES)
     received = sent[begin]
     columns: dict[str, list[np.ndarray]] = {}

@@ -96,22 +96,25 @@ DRIFT_REST = {
 }
 
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
-#: MOS: Snowden and Kuntz, ESAS cookbook. It holds all of the real exposure masks, and the areas that emframes
-#: printed for the CCDs of one observation never exceed it by more than 0.3 %; they are up to 4 % smaller
-#: where pixels were masked (3.0 and 1.4 % of CCD 1, which lies inside entirely). pn: the pixel masks of
-#: pipeline light curves.
+#: MOS: boxes of Snowden and Kuntz (ESAS cookbook); circles fitted, together with MOS_SHADE_PIXELS, to the areas
+#: that emframes printed for the twelve CCDs of one observation (the cookbook's are 97, -172, 17152 and -61,
+#: -228, 17085). pn: the pixel masks of pipeline light curves.
 FOV = {
     "M1": [
         [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],
         [("BOX", 2743.5, -16051.0, (2579.5, 1340.0), 0.0)],
-        [("CIRCLE", 97.0, -172.0, (17152.0, 0.0), 0.0)],
+        [("CIRCLE", 225.0, -176.0, (17175.0, 0.0), 0.0)],
     ],
     "M2": [
-        [("CIRCLE", -61.0, -228.0, (17085.0, 0.0), 0.0)],
+        [("CIRCLE", -66.0, -228.0, (17080.0, 0.0), 0.0)],
         [("BOX", 14.375, -16567.6, (5552.62, 795.625), 0.0)],
     ],
     "PN": [[("CIRCLE", -2200.0, -1100.0, (17924.0, 0.0), 0.0)]],
 }
+#: How far MOS CCDs in front shade CCD 1 and the other CCDs [pixel].
+MOS_SHADE_PIXELS = (4.0, 8.0)
+#: Heights of the MOS CCDs [mm]: the outer ones stand above CCD 1, and 3, 5, 7 above 2, 4, 6 (values assumed).
+MOS_HEIGHT_MM = {1: 0.0, 2: 4.0, 3: 4.5, 4: 4.0, 5: 4.5, 6: 4.0, 7: 4.5}
 #: Corners that no sky photon reaches (Kuntz and Snowden 2008, A&A 478, 575, table 3).
 CORNER = {
     "M1": [

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from daxa.simulate import optics
 from daxa.simulate.detectors import DetectorData, Exposure, Noise
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
-from daxa.simulate.instrument_numbers import PN_OFFSET_COLUMNS
+from daxa.simulate.instrument_numbers import MOS_SCAN, PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
@@ -81,15 +81,18 @@ def hits_of(
     camera, p = CAMERAS[exposure.instrument], description.pointing
     label = exposure.instrument, exposure.exp_id
     rng = _generator(seed, p.obs_id, *label, "photons")
-    open_ = exposure.filter not in ("Closed", "CalClosed")
+    # CalMedium: the medium filter, and the calibration source shines, too.
+    calibrated, glass = exposure.filter.startswith("Cal"), exposure.filter.removeprefix("Cal")
     parts = [
         optics.particle_hits(camera, exposure.start_s, exposure.stop_s, rng, description.particle_factor)
     ]
-    if open_:
+    if calibrated:
+        parts.append(optics.calibration_hits(camera, exposure.start_s, exposure.stop_s, rng))
+    if glass != "Closed":
         photons = sky.photons(
             exposure.start_s,
             exposure.stop_s,
-            lambda energy: optics.effective_area(camera, exposure.filter, energy),
+            lambda energy: optics.effective_area(camera, glass, energy),
             rng,
         )
         attitude = np.asarray(p.ra_deg), np.asarray(p.dec_deg), np.asarray(p.pa_deg)
@@ -161,17 +164,23 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
     exposure, span = data.exposure, (data.start_s, data.stop_s)
     mode = camera.mode(exposure.submode)
     for ccd, one in data.ccds.items():
+        if ccd in exposure.missing_ccds:
+            continue
+        if ccd in exposure.empty_ccds:
+            one.events = {name: values[:0] for name, values in one.events.items()}
         if camera.is_pn:
             code = next(number for number, name in PN_MODES.items() if name == exposure.submode)
             writer.pn_events(
                 exposure.exp_id, ccd, one.events, *span, window=one.window,
                 frame_time_s=mode.frame_time_s, ccd_mode=code, discarded=one.discarded,
+                file_type=one.file_type,
             )  # fmt: skip
         else:
             frame_time = mode.frame_time_s if ccd == 1 else mode.outer_frame_time_s
             writer.mos_events(
                 camera.code, exposure.exp_id, ccd, one.events, *span, window=one.window,
                 frame_time_s=frame_time, threshold_adu=camera.event_threshold_adu, offsets=one.offsets,
+                file_type=one.file_type,
             )  # fmt: skip
     if camera.is_pn:
         writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
@@ -225,8 +234,11 @@ def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorD
         for ccd, one in data.ccds.items():
             intervals = _good_times(data, ccd)
             ontime = sum(stop - start for start, stop in intervals)
+            file = "missing" if ccd in e.missing_ccds else "empty" if ccd in e.empty_ccds else "sent"
             ccds[str(ccd)] = {
                 **one.truth,
+                "file": file,
+                "window": list(one.window),
                 "gti_s": intervals,
                 "ontime_s": ontime,
                 "livetime_s": ontime * one.truth["live_fraction"],
@@ -259,10 +271,17 @@ def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorD
         "fluorescence_ev": {
             code: [energy for energy, _ in lines] for code, lines in optics.FLUORESCENCE_LINES.items()
         },
+        "calibration_ev": [energy for energy, _ in optics.CALIBRATION_LINES],
         "source_codes": {
             "particles": optics.PARTICLES,
             "flare": optics.FLARE,
             "fluorescence": optics.FLUORESCENCE,
+            "calibration": optics.CALIBRATION,
+        },
+        "pulsars": {
+            source.name: {"period_s": source.period_s, "epoch_s": source.epoch_s}
+            for source in sky.sources
+            if getattr(source, "period_s", None) is not None
         },
         "exposures": exposures,
     }
@@ -278,16 +297,18 @@ def source_table(
     that lies on sound pixels of one chip.
     """
     p, rows = description.pointing, []
-    rates: dict[tuple[str, str], Any] = {}
+    rates: dict[tuple[Any, ...], Any] = {}
     for data in observed:
         e = data.exposure
-        if e.filter in ("Closed", "CalClosed"):
+        glass = e.filter.removeprefix("Cal")
+        if glass == "Closed":
             continue
-        kind = e.instrument, e.filter
+        kind = (e.instrument, glass, e.submode, *data.ccds)
         if kind not in rates:
             rates[kind] = optics.expected_rates(
-                sky, CAMERAS[e.instrument], e.filter, (p.ra_deg, p.dec_deg, p.pa_deg), p.start_s
-            )
+                sky, CAMERAS[e.instrument], glass, (p.ra_deg, p.dec_deg, p.pa_deg), p.start_s,
+                recorded=_recorded_share(CAMERAS[e.instrument], e.submode, list(data.ccds)),
+            )  # fmt: skip
         kept = data.photons["KEPT"]
         counts = np.bincount(
             data.photons["SOURCE"][kept & (data.photons["SOURCE"] >= 0)], minlength=len(sky.names)
@@ -312,6 +333,35 @@ def source_table(
                 }
             )
     return rows
+
+
+def _recorded_share(
+    camera: Camera, submode: str, ccds: Sequence[int]
+) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Share of the time in which pixels record photons, out of time or not: windows, dead times."""
+    mode = camera.mode(submode)
+    scan = (0, 0) if camera.is_pn else (MOS_SCAN["UNDER_X"], MOS_SCAN["UNDER_Y"])
+
+    def share(ccd: np.ndarray, rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
+        result = np.isin(ccd, ccds).astype(float)
+        for number in ccds:
+            x0, y0, dx, dy = mode.window[number]
+            central = camera.is_pn or number == 1
+            frame = mode.frame_time_s if central else mode.outer_frame_time_s
+            live = mode.integration_s if central else mode.outer_integration_s
+            if camera.is_pn and (x0, y0) == (0, 1):
+                # The whole chip, and its read-out records.
+                continue
+            if camera.is_pn and not mode.fast_ccds:
+                live += PN_FAST_SHIFT_S * dy
+            x, y = np.rint(rawx) - 1 + scan[0] - x0, np.rint(rawy) - 1 + scan[1] - y0
+            inside = (x >= 0) & (x < dx)
+            if number not in mode.fast_ccds:
+                inside &= (y >= 0) & (y < dy)
+            result = np.where(ccd == number, result * inside * live / frame, result)
+        return result
+
+    return share
 
 
 def _clear_fraction(

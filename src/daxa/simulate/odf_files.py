@@ -47,21 +47,25 @@ class OdfWriter(HousekeepingWriter):
         threshold_adu: float,
         offsets: Mapping[str, np.ndarray] | None = None,
         node: int = 0,
+        file_type: str = "IME",
     ) -> None:
-        """Imaging event list of one CCD, and the offset table that goes with it."""
+        """Event list of one CCD (imaging, or timing: TIE), and the offset table that goes with it."""
+        timing = file_type == "TIE"
         header = {
-            "DATATYPE": (layout.DATATYPES["IME"], "Type of the data"),
+            "DATATYPE": (layout.DATATYPES[file_type], "Type of the data"),
             "CCDID": (ccd, "CCD"),
             "CCDNODE": (node, "Read-out node"),
             **_window(window),
             "FRMTIME": (round(frame_time_s * 1000), "[ms] Frame time"),
             "EDUTHR": (round(threshold_adu), "[adu] Threshold of the event detection unit"),
-            "EDUMODE": (3, "Mode of the event detection unit: imaging"),
+            "EDUMODE": (1, "Mode of the event detection unit: timing")
+            if timing
+            else (3, "Mode of the event detection unit: imaging"),
         }
-        table = make_table(layout.MOS_IMAGING, events, layout.extension(instrument, "IME"), header)
-        self.write(
-            instrument, "IME", [table], "EPIC MOS IMAGING MODE EVENT LIST", start_s, stop_s, exp_id, ccd
-        )
+        schema = layout.MOS_TIMING if timing else layout.MOS_IMAGING
+        table = make_table(schema, events, layout.extension(instrument, file_type), header)
+        content = f"EPIC MOS {layout.DATA_MODES[file_type]} MODE EVENT LIST"
+        self.write(instrument, file_type, [table], content, start_s, stop_s, exp_id, ccd)
         if offsets is not None:
             header.pop("EDUTHR")
             header["DATATYPE"] = ("OFFVAR.EL", "Type of the data")
@@ -95,21 +99,26 @@ class OdfWriter(HousekeepingWriter):
         frame_time_s: float,
         ccd_mode: int,
         discarded: np.ndarray | None = None,
+        file_type: str = "IME",
     ) -> None:
-        """Imaging event list of one CCD (coordinates from 0), and its count of discarded columns."""
+        """Event list of one CCD (coordinates from 0), and its count of columns discarded on board, if any.
+
+        Imaging, timing (``file_type`` TIE) and burst (BUE) lists have the same columns.
+        """
         from astropy.io import fits
 
         quadrant, position = divmod(ccd - 1, 3)
         header = {
-            "DATATYPE": (layout.DATATYPES["IME"], "Type of the data"),
+            "DATATYPE": (layout.DATATYPES[file_type], "Type of the data"),
             "QUADRANT": (quadrant, "Quadrant"),
             "CCDID": (position, "CCD in the quadrant"),
             "CCDMODE": (ccd_mode, "Read-out mode"),
             **_window(window),
             "FRMTIME": (round(frame_time_s * 1000), "[ms] Frame time"),
         }
-        table = make_table(layout.PN_EVENTS, events, layout.extension("PN", "IME"), header)
-        self.write("PN", "IME", [table], "EPIC PN IMAGING MODE EVENT LIST", start_s, stop_s, exp_id, ccd)
+        table = make_table(layout.PN_EVENTS, events, layout.extension("PN", file_type), header)
+        content = f"EPIC PN {layout.DATA_MODES[file_type]} MODE EVENT LIST"
+        self.write("PN", file_type, [table], content, start_s, stop_s, exp_id, ccd)
         if discarded is not None:
             image = fits.ImageHDU(np.asarray(discarded, np.int32), name=layout.extension("PN", "DLI"))
             header["DATATYPE"] = ("DISCLIN.IM", "Type of the data")

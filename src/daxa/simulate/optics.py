@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from daxa.simulate import response_numbers as response
 from daxa.simulate.instruments import Camera
 from daxa.simulate.sky import CENTRES_EV, EDGES_EV, Photons, SkyModel
 
 #: Values of Hits.source that are not numbers of sky sources.
-PARTICLES, FLARE, FLUORESCENCE = -1, -2, -3
+PARTICLES, FLARE, FLUORESCENCE, CALIBRATION = -1, -2, -3, -4
 
 #: Attitude: time [s] -> RA, Dec, position angle [deg].
 Attitude = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -34,6 +35,9 @@ FLUORESCENCE_LINES = {
     "M2": ((1486.6, 1.38e-4), (1740.0, 1.9e-5)),
     "PN": ((1486.6, 1.9e-4), (7470.0, 9.0e-5), (8040.0, 6.4e-4), (8630.0, 8.0e-5), (8900.0, 8.0e-5)),
 }
+#: On-board calibration source (Fe 55 on aluminium): lines [eV] and their shares, counts/s when it was fresh.
+CALIBRATION_LINES = ((1486.6, 0.2), (5895.1, 0.7), (6490.4, 0.1))
+CALIBRATION_RATES = {"M1": 40.0, "M2": 40.0, "PN": 100.0}
 #: Soft protons: photon index and cut-off [eV] of their spectrum, relative loss at 15 arcmin off axis.
 FLARE_INDEX, FLARE_CUTOFF_EV, FLARE_VIGNETTING = 0.6, 6000.0, 0.25
 
@@ -173,9 +177,7 @@ def _field_positions(camera: Camera, count: int, rng: np.random.Generator):
     )
 
 
-def flare_hits(
-    camera: Camera, time_s: Sequence[float], rate: Sequence[float], rng: np.random.Generator
-) -> Hits:
+def flare_hits(camera: Camera, time_s: npt.ArrayLike, rate: npt.ArrayLike, rng: np.random.Generator) -> Hits:
     """Soft protons: they come through the mirror, so they fill the field of view and spare the corners.
 
     Parameters
@@ -195,6 +197,15 @@ def flare_hits(
     ccd, rawx, rawy = _field_positions(camera, count, rng)
     energy = _draw_energies(spectrum, count, rng)
     return merge([Hits(time, ccd, rawx, rawy, energy, np.full(count, FLARE, np.int16))])
+
+
+def calibration_hits(camera: Camera, start_s: float, stop_s: float, rng: np.random.Generator) -> Hits:
+    """Lines of the calibration source, spread over the field of view."""
+    count = int(rng.poisson(CALIBRATION_RATES[camera.code] * (stop_s - start_s)))
+    energies, shares = np.array(CALIBRATION_LINES).T
+    ccd, rawx, rawy = _field_positions(camera, count, rng)
+    time, energy = rng.uniform(start_s, stop_s, count), rng.choice(energies, count, p=shares)
+    return merge([Hits(time, ccd, rawx, rawy, energy, np.full(count, CALIBRATION, np.int16))])
 
 
 def particle_rates(camera: Camera) -> tuple[float, float]:
@@ -258,8 +269,14 @@ def expected_rates(
     pointing: tuple[float, float, float],
     time_s: float,
     seed: int = 1,
+    recorded: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> list[dict[str, float | str]]:
     """What to expect from each source at a fixed pointing, before the detector's read-out.
+
+    Parameters
+    ----------
+    recorded
+        Share of the time in which a chip's pixel (CCD, RAWX, RAWY) records; always if None.
 
     Returns
     -------
@@ -281,7 +298,10 @@ def expected_rates(
         theta, _ = camera.off_axis(detx, dety)
         through = vignetting(energy, theta)
         detx, dety = scatter(camera, detx, dety, energy, rng)
-        on_chip = (camera.det_to_raw(detx, dety)[0] > 0) & camera.in_fov(detx, dety)
+        place = camera.det_to_raw(detx, dety)
+        on_chip = ((place[0] > 0) & camera.in_fov(detx, dety)).astype(float)
+        if recorded is not None:
+            on_chip *= recorded(*place)
         centre, _ = camera.off_axis(*camera.sky_to_det(source.ra_deg, source.dec_deg, *pointing, time_s))
         is_point = bool(np.ptp(theta) == 0)
         mean = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.simulate.detectors import Exposure, Noise
+from daxa.simulate.mode_set import describe_modes
 from daxa.simulate.observation import Description, Flare, simulate_observation
 from daxa.simulate.odf_files import Pointing, on_attitude_grid, tt_of_utc
 from daxa.simulate.sky import SkyModel, cluster_field
@@ -18,7 +19,13 @@ SKIES = {
     "pulsar": lambda: cluster_field(period_s=7.3),
 }
 #: Length of the observations, and how much of the real noise they hold (MOS, pn).
-SIZES = {"demo": (6600.0, 0.3, 0.03), "small": (2400.0, 0.3, 0.02), "real": (20000.0, 1.0, 1.0)}
+#: "modes" are other observations, see :mod:`daxa.simulate.mode_set`.
+SIZES = {
+    "modes": (600.0, 0.3, 0.02),
+    "demo": (6600.0, 0.3, 0.03),
+    "small": (2400.0, 0.3, 0.02),
+    "real": (20000.0, 1.0, 1.0),
+}
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
 #: ObsID, offset of the pointing [arcmin east, north], position angle [deg], start in the revolution [s].
@@ -134,23 +141,27 @@ def simulate_set(
     size: str = "demo",
     duration_s: float | None = None,
     seed: int = 1,
-    sky: SkyModel | str = "cluster",
+    sky: SkyModel | str | None = None,
 ) -> SimulatedSet:
-    """Write the standard set: calibration, three observations, their archives, the truth.
+    """Write a set: calibration, observations, their archives, the truth.
+
+    The standard set has three observations of one field, in full frame and extended full frame; the set of
+    modes has one for each family of other modes, and one of odd exposures.
 
     Parameters
     ----------
     folder
         Where to write.
     size
-        ``demo`` (about a million raw events), ``small`` (for tests) or ``real`` (20 ks with the noise of
-        real data).
+        ``demo`` (about a million raw events), ``small`` (for tests), ``real`` (20 ks with the noise of
+        real data) or ``modes`` (the set of modes).
     duration_s
         Length of each observation; that of ``size`` if not given.
     seed
         The same seed gives the same bytes.
     sky
-        A sky model, or the name of one: ``cluster``, ``pulsar``.
+        A sky model, or the name of one: ``cluster``, ``pulsar``. By default ``cluster``; in the set of modes
+        a pulsar at the target, with a period and brightness that suit each mode.
 
     Raises
     ------
@@ -172,11 +183,17 @@ def simulate_set(
         raise ValueError(f"duration_s: expected 600 to 60000 seconds, got {duration:g}")
     base = Path(folder)
     write_calibration(base / "ccf")
-    for description in describe_set(duration, Noise().scaled(mos, pn)):
+    noise = Noise().scaled(mos, pn)
+    observations: list[tuple[Description, SkyModel]] = (
+        [*describe_modes(duration, noise)]
+        if size == "modes"
+        else [(description, cluster_field()) for description in describe_set(duration, noise)]
+    )
+    for description, own_sky in observations:
         obs_id = description.pointing.obs_id
         simulate_observation(
             description,
-            sky,
+            sky or own_sky,
             base / "odf" / obs_id,
             base / "truth",
             seed=seed,

@@ -264,13 +264,35 @@ def cluster_field(
         Add an eleventh point source that pulsates with this period.
     """
     sources: list[Source] = [
-        BetaModel("cluster", ra_deg, dec_deg, thermal(kt_kev, cluster_flux_erg, redshift))
+        BetaModel("cluster", ra_deg, dec_deg, thermal(kt_kev, cluster_flux_erg, redshift)),
+        *_field_sources(ra_deg, dec_deg),
     ]
-    for number, (east, north, index, flux) in enumerate(FIELD_SOURCES, 1):
-        distance, angle = np.deg2rad(np.hypot(east, north) / 60), np.arctan2(east, north)
-        ra, dec = around(ra_deg, dec_deg, distance, angle)
-        sources.append(PointSource(f"point{number:02d}", float(ra), float(dec), power_law(index, flux)))
     if period_s is not None:
         ra, dec = around(ra_deg, dec_deg, np.deg2rad(4.2 / 60), np.deg2rad(230.0))
         sources.append(PointSource("pulsar", float(ra), float(dec), power_law(1.4, 3.0e-12), period_s, 0.7))
     return SkyModel(sources)
+
+
+def _field_sources(ra_deg: float, dec_deg: float) -> list[Source]:
+    sources: list[Source] = []
+    for number, (east, north, index, flux) in enumerate(FIELD_SOURCES, 1):
+        distance, angle = np.deg2rad(np.hypot(east, north) / 60), np.arctan2(east, north)
+        ra, dec = around(ra_deg, dec_deg, distance, angle)
+        sources.append(PointSource(f"point{number:02d}", float(ra), float(dec), power_law(index, flux)))
+    return sources
+
+
+def pulsar_field(
+    ra_deg: float, dec_deg: float, *, period_s: float, flux_erg: float, epoch_s: float
+) -> SkyModel:
+    """The point sources of :func:`cluster_field` around a pulsar.
+
+    Parameters
+    ----------
+    period_s, epoch_s
+        Period, and a time at which the light curve is at its mean and rising.
+    flux_erg
+        Unabsorbed mean flux of the pulsar between 0.5 and 10 keV [erg/cm2/s].
+    """
+    pulsar = PointSource("pulsar", ra_deg, dec_deg, power_law(1.6, flux_erg), period_s, 0.7, epoch_s)
+    return SkyModel([pulsar, *_field_sources(ra_deg, dec_deg)])
