@@ -96,9 +96,9 @@ DRIFT_REST = {
 }
 
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
-#: MOS: boxes of Snowden and Kuntz (ESAS cookbook); circles fitted, together with MOS_SHADE_PIXELS, to the areas
-#: that emframes printed for the twelve CCDs of one observation (the cookbook's are 97, -172, 17152 and -61,
-#: -228, 17085). pn: the pixel masks of pipeline light curves.
+#: MOS: boxes of Snowden and Kuntz (ESAS cookbook); circles fitted, together with MOS_SHADE_PIXELS, to the
+#: areas that emframes printed for the twelve CCDs of one observation (the cookbook's are 97, -172, 17152 and
+#: -61, -228, 17085). pn: the pixel masks of pipeline light curves.
 FOV = {
     "M1": [
         [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],

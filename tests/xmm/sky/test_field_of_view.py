@@ -37,21 +37,28 @@ def test_areas_printed_by_real_processing(cal: Calibration, instrument: str, sha
     plate = cal.misc(instrument, "PLATE_SCALE_X") * cal.misc(instrument, "PLATE_SCALE_Y") / 3600.0
     with open(shared_data / "logs" / "0802710101_mos_per_ccd.csv") as handle:
         rows = [r for r in csv.DictReader(handle) if r["inst"] == f"M{instrument[-1]}"]
-    near = 0
+    assert len(rows) == {"EMOS1": 5, "EMOS2": 7}[instrument]
     for row in rows:
         printed, fraction = float(row["fov_area_arcmin2"]), float(row["fov_fraction"])
         mask = geometry.fov_mask(int(row["ccd"]))
         # The area is a number of pixels times the plate scale of MISCDATA.
         assert printed / (mask.size * plate) == pytest.approx(fraction, rel=1e-6)
         assert fraction * mask.size == pytest.approx(round(fraction * mask.size), abs=0.02)
-        # Pixels masked in the calibration are left out there: up to 4 % of a CCD, 1 to 3 % of CCD 1, which
-        # lies in the field of view as a whole.
-        excess = mask.mean() / fraction - 1
-        assert -0.003 < excess < 0.04, row["ccd"]
-        near += abs(excess) < 0.005
-        if row["ccd"] == "1":
-            assert mask.all()
-    assert near == {"EMOS1": 1, "EMOS2": 3}[instrument]
+        assert mask.mean() == pytest.approx(fraction, rel=0.005), row["ccd"]
+        assert mask.sum() * plate == pytest.approx(printed, rel=0.005)
+
+
+def test_chips_in_front_shade_those_behind(cal: Calibration) -> None:
+    geometry = CameraGeometry.from_calibration(cal, "EMOS1", 6.26e8)
+    mask = geometry.fov_mask(1)
+    # CCD 1 lies in the field of view as a whole; CCDs 4 and 5 cover its top, CCD 2 stands clear of its foot.
+    assert geometry.in_fov(*geometry.raw_to_det(1, [1, 600], [1, 600])).all()
+    assert mask[0].mean() > 0.98
+    assert not mask[-1].any()
+    # pn chips lie side by side in one plane.
+    pn = CameraGeometry.from_calibration(cal, "EPN", 6.26e8)
+    rawx, rawy = np.meshgrid(np.arange(1, 65), np.arange(1, 201))
+    np.testing.assert_array_equal(pn.fov_mask(4), pn.in_fov(*pn.raw_to_det(4, rawx, rawy)))
 
 
 def test_pixel_masks_of_a_real_light_curve(cal: Calibration, shared_data: Path) -> None:

@@ -146,6 +146,8 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # LINCOORD header: MM_PX_X, MM_PX_Y, CC12_TX, CC12_TY [mm], ARC_MM_X, ARC_MM_Y [arcsec/mm].
     # CAMCOORD1 = (X0, Y0) + rot(PHI0) ((RAWX - RAWX0) MM_PX_X, (RAWY - RAWY0) MM_PX_Y);
     # CAMCOORD2 = CAMCOORD1 + (CC12_TX, CC12_TY); DETX = CAMCOORD2_x ARC_MM_X / 0.05 arcsec.
+    # Optional (names assumed): SHADE_C, SHADE_O [pixel], how far CCDs of greater Z0 shade the lowest CCD and
+    # the others; only the area of the field of view uses them.
     ("EMOS", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS, "CORNER": _REGIONS},
     ("EPN", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS},
     # MODEPARAM header: UNDER_X, OVER_X, UNDER_Y, OVER_Y (pixels); WINDOW* are 0-based telemetry pixels,

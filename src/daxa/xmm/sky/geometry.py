@@ -15,6 +15,7 @@ theta, phi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from daxa.xmm.event.eventlist import EVENT_COLUMNS, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Table
+    from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -129,8 +130,10 @@ class CameraGeometry:
         field_of_view: Region,
         corner: Region | None = None,
         optics: tuple[int, float, float] | None = None,
+        shades: Mapping[int, Mapping[int, float]] | None = None,
     ) -> None:
         self.instrument = instrument
+        self._shades = shades or {}
         self.ccds = np.array(sorted({ccd for ccd, _ in pixels}))
         self.boresight = boresight
         self.field_of_view = field_of_view
@@ -213,6 +216,7 @@ class CameraGeometry:
             Region.from_table(lincoord.table("FOV")),
             corner,
             optics,
+            _shades(lincoord, table),
         )
 
     def shape(self, ccd: int) -> tuple[int, int]:
@@ -303,10 +307,20 @@ class CameraGeometry:
         return self.field_of_view.contains(detx, dety)
 
     def fov_mask(self, ccd: int) -> BoolArray:
-        """Pixels of a CCD whose centres lie in the field of view, shape (rows, columns)."""
+        """Pixels of a CCD that see the sky: centres in the field of view and not behind another CCD.
+
+        Shape (rows, columns). Shades reach beyond the edge of the CCD that casts them by the widths in the
+        header of LINCOORD; without those keywords nothing is shaded.
+        """
         nx, ny = self.shape(ccd)
         rawx, rawy = np.meshgrid(np.arange(1, nx + 1), np.arange(1, ny + 1))
-        return self.in_fov(*self.raw_to_det(ccd, rawx, rawy))
+        detx, dety = self.raw_to_det(ccd, rawx, rawy)
+        seen = self.in_fov(detx, dety)
+        for front, width in self._shades.get(ccd, {}).items():
+            x, y = self._to_pixel(front, detx, dety)
+            beyond = np.hypot(x - np.clip(x, 0.5, nx + 0.5), y - np.clip(y, 0.5, ny + 0.5))
+            seen &= beyond > width
+        return seen
 
     def in_corner(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
         """Which detector positions lie in the dark corners used for the particle background.
@@ -371,6 +385,23 @@ class CameraGeometry:
         v = np.einsum("...ji,...j->...i", rotation, direction(ra_deg, dec_deg))
         depth = np.where(v[..., 0] > 0, v[..., 0], np.nan)
         return np.arctan(v[..., 1] / depth) / DET_UNIT_RAD, np.arctan(v[..., 2] / depth) / DET_UNIT_RAD
+
+
+def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
+    """Per CCD those in front of it and how far [pixel] their shades reach over it."""
+    widths = [lincoord.keyword(name, "LINCOORD", default=None) for name in ("SHADE_C", "SHADE_O")]
+    if None in widths:
+        return {}
+    ccds, heights = table["CCD_ID"].tolist(), table["Z0"].tolist()
+    lowest = min(heights)
+    return {
+        int(behind): {
+            int(front): float(widths[0] if z == lowest else widths[1])
+            for front, above in zip(ccds, heights, strict=True)
+            if above > z
+        }
+        for behind, z in zip(ccds, heights, strict=True)
+    }
 
 
 def camera_vectors(detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:

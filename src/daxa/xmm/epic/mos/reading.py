@@ -61,6 +61,7 @@ def open_ccd(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     fov = camera.geometry.in_fov(detx, dety)
     inside = np.zeros(fov.shape, bool)
     inside[limits[2] - 1 : limits[3], limits[0] - 1 : limits[1]] = True
+    seen = camera.geometry.fov_mask(number) & inside
     step = np.hypot(detx[0, 1] - detx[0, 0], dety[0, 1] - dety[0, 0]) * UNIT_ARCSEC / 60.0
 
     table_frames, raw, gatti_on = _frames(
@@ -69,11 +70,11 @@ def open_ccd(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     gains = energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node)
     ccd = Ccd(
         number, node, file, table, window, shape, limits, raw, table_frames, fov,
-        float((fov & inside).sum()) * step**2, _offsets(camera, file, under, shape), gatti_on,
+        float(seen.sum()) * step**2, _offsets(camera, file, under, shape), gatti_on,
         raw, bp.BadPixels(shape), gains,
     )  # fmt: skip
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
-    fraction = (fov & inside).sum() / max(inside.sum(), 1)
+    fraction = seen.sum() / max(inside.sum(), 1)
     say.info("emframes", f" Fraction of window within field of view is {fraction:.9f}")
     say.info("emframes", f" Fraction of good time : {table_frames.good_fraction:.9f}")
     return ccd
