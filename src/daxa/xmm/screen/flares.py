@@ -167,6 +167,35 @@ def mean_run(good: BoolArray) -> float:
     return float((lengths**2).sum() / lengths.sum()) if len(lengths) else 0.0
 
 
+def dispersion(counts: FloatArray, good: BoolArray, length: int) -> tuple[float, int]:
+    """Variance over mean of the counts in blocks of accepted samples; 1 for a steady rate.
+
+    Parameters
+    ----------
+    counts : (n,) array
+        Counts per sample.
+    good : (n,) bool array
+        Accepted samples. Blocks lie inside one run of them; what is left over is not used.
+    length
+        Samples per block.
+
+    Returns
+    -------
+    ratio
+        NaN for fewer than two blocks, or none that holds counts.
+    number
+        Blocks used.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    total = np.concatenate([[0.0], np.cumsum(counts)])
+    starts = [np.arange(a, b - length + 1, length) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    first = np.concatenate(starts) if starts else np.zeros(0, int)
+    blocks = total[first + length] - total[first]
+    if len(blocks) < 2 or blocks.sum() <= 0:
+        return float("nan"), len(blocks)
+    return float(blocks.var(ddof=1) / blocks.mean()), len(blocks)
+
+
 def histogram_method(
     rate: FloatArray,
     exposed: BoolArray,
@@ -181,6 +210,8 @@ def histogram_method(
     max_excess: float = 3.0,
     max_spread: float = 1.32,
     min_run: float = 6.0,
+    max_dispersion: float = 2.0,
+    max_below: float = 0.003,
 ) -> FlareFit:
     """Accept the samples whose smoothed rate lies in the Gaussian of quiet rates.
 
@@ -212,6 +243,13 @@ def histogram_method(
     min_run
         Least mean length of accepted stretches, in smoothing lengths: a curve that only passes through
         the accepted rates on its way up and down was never quiet.
+    max_dispersion, max_below
+        Protons only add to the quiet rate: nothing lies below it but counting noise. A curve is refused
+        if a share of its samples larger than ``max_below`` of the accepted ones lies more than three
+        times the counting noise below the centre, and the accepted time itself varies over four
+        smoothing lengths with a variance larger than ``max_dispersion`` times that of counting. (Either
+        alone also occurs with a true quiet level: as an excess where the feet of flares are accepted, as a
+        deficit where the read-out lost frames.)
 
     Raises
     ------
@@ -285,6 +323,14 @@ def histogram_method(
         raise FlareFitError(
             "allFlare",
             f"the rate stays near {centre:.3f} ct/s for only {run:.0f} s at a time: no quiet level",
+        )
+    below = np.count_nonzero(exposed & (smoothed < centre - 3.0 * noise)) / max(np.count_nonzero(good), 1)
+    ratio, blocks = dispersion(rate * step_s, good, 4 * length)
+    if below > max_below and blocks >= 10 and ratio > max_dispersion:
+        raise FlareFitError(
+            "allFlare",
+            f"the rate varies by {ratio:.1f} times the counting noise about {centre:.3f} ct/s, and goes below: "
+            "no quiet level",
         )
     return FlareFit(
         norm,
