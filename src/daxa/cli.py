@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from daxa._version import __version__
+from daxa.cli_calibration import calibration
+from daxa.cli_output import Json, print_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,11 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find, download and reduce X-ray observations into organised, science-ready archives.",
 )
-calibration = typer.Typer(no_args_is_help=True, help="Calibration files of the embedded engine.")
 app.add_typer(calibration, name="calibration")
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 BackendOption = Annotated[
     str | None, typer.Option("--backend", help="auto, sas or embedded; the configured one by default.")
 ]
@@ -46,26 +47,7 @@ def _root(
     pass
 
 
-def _print_table(rows: list[dict[str, Any]], title: str = "") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left")
-    for name in rows[0] if rows else []:
-        numeric = isinstance(rows[0][name], (int, float)) and not isinstance(rows[0][name], bool)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
-    for row in rows:
-        table.add_row(
-            *("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row.values())
-        )
-    # A pipe has no width of its own; a wide one keeps every column whole.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
-
-
 def _set_backend(backend: str | None) -> None:
-    import os
-
     from daxa import config
 
     if backend:
@@ -178,7 +160,7 @@ def find(
         typer.echo(info.to_json(orient="records", date_format="iso", indent=1))
     else:
         shown = info[["ObsID", "ra", "dec", "start", "duration", "science_usable"]]
-        _print_table(
+        print_table(
             [
                 {
                     "ObsID": str(r.ObsID),
@@ -279,7 +261,6 @@ def process(
     as_json: Json = False,
 ) -> None:
     """Find, download and reduce observations; an interrupted run goes on where it stopped."""
-    import os
 
     _set_backend(backend)
     if ccf is not None:
@@ -306,7 +287,7 @@ def _finish(archive: Any, as_json: bool) -> None:
         typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
     else:
         if rows:
-            _print_table(rows, f"{archive.archive_name}: products")
+            print_table(rows, f"{archive.archive_name}: products")
         for failure in failed:
             typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}", err=True)
         typer.echo(f"archive {archive.archive_path}\nreport  {report}")
@@ -364,7 +345,7 @@ def status(archive: ArchiveName, as_json: Json = False) -> None:
     if not rows:
         typer.echo(f"{archive}: nothing has been processed yet")
         return
-    _print_table(rows, f"{archive}: steps")
+    print_table(rows, f"{archive}: steps")
     for failure in _failures_or_none(opened):
         typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
 
@@ -421,7 +402,6 @@ def demo(
 ) -> None:
     """Simulate three observations, reduce them without SAS, and show what came out."""
     import io
-    import os
     import time
 
     from daxa import config
@@ -474,51 +454,14 @@ def demo(
     _finish(archive, as_json)
 
 
-@calibration.command("list")
-def calibration_list(as_json: Json = False) -> None:
-    """List the calibration files that are at hand."""
-    from daxa import config
-    from daxa.xmm.ccf import store
-
-    rows = store.available(config.calibration_path())
-    if as_json:
-        typer.echo(json.dumps(rows, indent=1))
-    elif rows:
-        _print_table(rows, "calibration files")
-    else:
-        typer.echo(f"no calibration files in {config.calibration_path()}")
-
-
-@calibration.command("show")
-def calibration_show(file: Annotated[Path, typer.Argument(help="A calibration file.")]) -> None:
-    """Describe one calibration file: validity, tables, columns."""
-    from daxa.xmm.ccf import store
-
-    typer.echo(json.dumps(store.describe(file), indent=1))
-
-
-@calibration.command("fetch")
-def calibration_fetch(
-    inst: Annotated[
-        list[str] | None, typer.Option("--inst", help="Camera (EMOS1, EMOS2, EPN); all by default.")
-    ] = None,
-    mirror: Annotated[str | None, typer.Option("--mirror", help="Address of the calibration tree.")] = None,
-) -> None:
-    """Fetch the calibration files that the EPIC chains read."""
-    from daxa.xmm.ccf import store
-
-    options = {} if mirror is None else {"mirror": mirror}
-    for path in store.fetch(inst or ["EMOS1", "EMOS2", "EPN"], **options):
-        typer.echo(str(path))
-
-
 def main() -> None:
     """Run the command; a mistake of the user gives one line and exit status 1 or 2."""
     from daxa.exceptions import DAXAError
+    from daxa.xmm.task import TaskError
 
     try:
         app()
-    except (DAXAError, NotImplementedError) as failure:
+    except (DAXAError, TaskError, NotImplementedError) as failure:
         typer.echo(f"daxa: {type(failure).__name__}: {failure}", err=True)
         sys.exit(1)
 

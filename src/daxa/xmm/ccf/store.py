@@ -130,6 +130,31 @@ def _known(scope: str, typeid: str) -> bool:
     return (generic, typeid) in LAYOUT
 
 
+def lacking(names: Iterable[str], instruments: Iterable[str]) -> list[str]:
+    """Types, as ``SCOPE_TYPE``, that some cameras need and that are not among the files named."""
+    have = {(parse_name(name) or ("", ""))[:2] for name in names}
+    return [f"{scope}_{typeid}" for scope, typeid in wanted_types(instruments) if (scope, typeid) not in have]
+
+
+def find(name: str | os.PathLike[str], search_path: str) -> Path:
+    """The file of that path; else the one of that name, or the latest of that type, in a search path.
+
+    Raises
+    ------
+    DamagedConstituent
+        There is none.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    wanted = Path(name).name.upper().removesuffix(".CCF")
+    folders = [Path(f) for f in search_path.split(os.pathsep) if f]
+    files = {path.name.upper().removesuffix(".CCF"): path for path in reversed(list_files(folders))}
+    found = [stem for stem in files if stem == wanted or stem.rpartition("_")[0] == wanted]
+    if not found:
+        raise DamagedConstituent(f"{name}: no such file, here or in {search_path}")
+    return files[max(found)]
+
+
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a constituent is and holds: validity, extensions, columns, and whether its layout is known.
 

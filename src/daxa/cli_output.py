@@ -1,0 +1,31 @@
+"""How the commands print."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
+    """Print rows of one shape, as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for name in rows[0] if rows else []:
+        numeric = isinstance(rows[0][name], (int, float)) and not isinstance(rows[0][name], bool)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in rows:
+        table.add_row(*("" if v is None else f"{v:,}" if type(v) is int else word(v) for v in row.values()))
+    # A pipe has no width of its own; a wide one keeps every column whole.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def word(value: Any) -> str:
+    """A value as people write it."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
