@@ -34,19 +34,29 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory):
     """The small simulated set, made once for all workers of a test run."""
+    return _simulated_once(tmp_path_factory, "simulated", "small")
+
+
+@pytest.fixture(scope="session")
+def simulated_modes(tmp_path_factory: pytest.TempPathFactory):
+    """The simulated set of modes, made once for all workers of a test run."""
+    return _simulated_once(tmp_path_factory, "simulated_modes", "modes")
+
+
+def _simulated_once(tmp_path_factory: pytest.TempPathFactory, name: str, size: str):
     from daxa.simulate import SimulatedSet, simulate_set
 
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    folder = base / "simulated"
-    lock = base / "simulated.lock"
+    folder = base / name
+    lock = base / f"{name}.lock"
     import fcntl
 
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            simulate_set(folder, size="small")
+            simulate_set(folder, size=size)
             (folder / "complete").touch()
     return SimulatedSet(folder)
 
