@@ -135,3 +135,32 @@ def test_boxcar_against_plain_mean():
     for i in (0, 3, 100, 199):
         window = slice(max(i - 4, 0), i + 5)
         assert found[i] == pytest.approx(rate[window][exposed[window]].mean())
+
+
+def test_a_level_that_the_rate_goes_below_is_not_quiet():
+    """Flares only add: wandering light curves are refused nearly always, a floor never."""
+    refused = 0
+    for seed in range(60):
+        rng = np.random.default_rng([8, seed])
+        steps = rng.normal(0, 1.0, 20_000 // 400 + 3)
+        wander = np.interp(np.arange(20_000), np.arange(len(steps)) * 400, steps)
+        try:
+            accept(rng.poisson(0.8 * (1 + 4 * np.exp(0.9 * wander))).astype(float))
+        except flares.FlareFitError:
+            refused += 1
+    assert refused >= 56
+    rng = np.random.default_rng(8)
+    floor = np.concatenate([np.full(9_000, 3.0), 3.0 + 2.4 * np.sin(np.arange(9_000) / 600) ** 2])
+    assert accept(rng.poisson(floor).astype(float)).good[:9_000].mean() > 0.95
+
+
+def test_dispersion():
+    rng = np.random.default_rng(9)
+    good = np.ones(40_000, bool)
+    good[rng.integers(0, 40_000, 20)] = False
+    ratio, number = flares.dispersion(rng.poisson(2.0, 40_000).astype(float), good, 200)
+    assert ratio == pytest.approx(1.0, abs=4 * np.sqrt(2 / number))
+    assert 150 < number <= 199
+    blocks = np.repeat([1.0, 3.0], 50)
+    assert flares.dispersion(blocks, np.ones(100, bool), 50) == (pytest.approx(50.0), 2)
+    assert np.isnan(flares.dispersion(blocks, np.zeros(100, bool), 50)[0])

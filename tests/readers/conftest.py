@@ -1,0 +1,72 @@
+"""One reduced observation, as other programs find it."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+OBS_ID = "0800010101"
+
+
+@dataclass
+class Reduced:
+    """Archive with one observation of the standard set, all three cameras."""
+
+    archive: Path
+    obs_id: str
+    truth: Path
+
+    @property
+    def missions(self) -> Path:
+        return self.archive / "processed_data" / "xmm_pointed"
+
+    @property
+    def folder(self) -> Path:
+        return self.missions / self.obs_id
+
+    def events(self, inst: str) -> Path:
+        return self.folder / "events" / f"obsid{self.obs_id}-inst{inst}-subexpALL-en-finalevents.fits"
+
+    def image(self, inst: str, kind: str = "image") -> Path:
+        return self.folder / "images" / f"obsid{self.obs_id}-inst{inst}-subexpALL-en0.5_2.0keV-{kind}.fits"
+
+    def sources(self, inst: str = "PN") -> list[tuple[float, float, int]]:
+        """RA, Dec [deg] and recorded photons of the point sources of a camera, the brightest first."""
+        with (self.truth / f"{self.obs_id}_sources.csv").open() as table:
+            rows = [r for r in csv.DictReader(table) if r["instrument"] == inst and r["number"] != "0"]
+        found = [(float(r["ra_deg"]), float(r["dec_deg"]), int(r["recorded"])) for r in rows]
+        return sorted(found, key=lambda s: -s[2])
+
+
+@pytest.fixture(scope="session")
+def reduced(simulated, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
+    """The first observation of the small simulated set, reduced once for all workers of a test run."""
+    from daxa.archive import Archive
+    from daxa.mission import XMMPointed
+    from daxa.process.simple import full_process_xmm
+
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    output = base / "read_by_others"
+    output.mkdir(exist_ok=True)
+    with (base / "read_by_others.lock").open("w") as handle, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not (output / "complete").exists():
+            for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR"):
+                patch.delenv(variable, raising=False)
+            patch.setenv("DAXA_OUTPUT", str(output))
+            patch.setenv("DAXA_BACKEND", "embedded")
+            patch.setenv("DAXA_CCFPATH", str(simulated.ccf))
+            patch.setenv("XDG_CONFIG_HOME", str(output))
+            patch.setenv("XDG_CACHE_HOME", str(output))
+            mission = XMMPointed(local=simulated.odf(OBS_ID).parent)
+            mission.filter_on_obs_ids([OBS_ID])
+            full_process_xmm(Archive("read", mission), num_cores=2, disable_progress=True)
+            (output / "complete").touch()
+    return Reduced(output / "archives" / "read", OBS_ID, simulated.folder / "truth")
