@@ -28,6 +28,9 @@ def test_vignetting_is_the_table(cal: Calibration, instrument: str) -> None:
     middle = response.vignetting(cal, instrument, table["ENERGY"][3], (theta[1:] + theta[:-1]) / 2)
     row = table["VIGNETTING_FACTOR"][3]
     np.testing.assert_allclose(middle, (row[1:] + row[:-1]) / 2, rtol=1e-12)
+    for energy in (1.0, 1234.5, 1e6):
+        one, many = (response.vignetting(cal, instrument, e, theta + 3.0) for e in (energy, [[energy]]))
+        np.testing.assert_allclose(one, many[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("instrument", CAMERAS)

@@ -14,14 +14,14 @@ class FlatCamera:
     def raw_to_det(self, ccd, x, y, node=0):
         return (np.asarray(x, float) - 200.5) * 20.0, (np.asarray(y, float) - 200.5) * 20.0
 
-    def det_to_raw(self, detx, dety):
-        return np.ones(np.shape(detx), int), detx / 20.0 + 200.5, dety / 20.0 + 200.5
+    def covered(self, ccd):
+        return np.zeros((400, 400), bool)
 
     def in_fov(self, detx, dety):
         return np.hypot(detx, dety) < 3600
 
-    def det_to_tel(self, detx, dety):
-        return 0.05 * np.hypot(detx, dety), np.arctan2(dety, detx)
+    def off_axis(self, detx, dety):
+        return 0.05 * np.hypot(detx, dety)
 
     def sky_to_det(self, ra, dec, ra0, dec0, pa):
         x = -(ra - ra0) * 3600 * np.cos(np.radians(dec0)) / 0.05
@@ -40,11 +40,13 @@ def pointings(ra=(150.0,), dec=(0.0,)):
 def chip_map(live, vignetting=None, badpix=None):
     camera = FlatCamera()
     good = exposure.good_pixel_map((400, 400), badpix or {"RAWX": [], "RAWY": [], "YEXTENT": []})
-    return exposure.ChipMap(1, exposure.chip_efficiency(camera, 1, good, vignetting), np.asarray(live, float))
+    return exposure.ChipMap(
+        1, exposure.efficiency(exposure.off_axis_angles(camera, 1, good), vignetting), np.asarray(live, float)
+    )
 
 
 def test_value_is_live_time_times_vignetting():
-    def vignetting(theta, phi):
+    def vignetting(theta):
         return 1 - 0.1 * theta
 
     found = exposure.sky_exposure_map(

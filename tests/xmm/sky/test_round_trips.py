@@ -181,3 +181,14 @@ def test_source_pixel_printed_by_real_processing(cal) -> None:
     assert int(ccd) == 4
     assert float(rawx) == pytest.approx(37.28, abs=0.1)
     assert float(rawy) == pytest.approx(190.94, abs=0.1)
+
+
+@pytest.mark.parametrize("instrument", CAMERAS)
+def test_covered_pixels_are_those_that_the_detector_plane_gives_to_another_ccd(cal, instrument):
+    geometry = CameraGeometry.from_calibration(cal, instrument, 6.0e8)
+    for ccd in geometry.ccds.tolist():
+        nx, ny = geometry.shape(ccd)
+        rawx, rawy = np.meshgrid(np.arange(1, nx + 1), np.arange(1, ny + 1))
+        owner = geometry.det_to_raw(*geometry.raw_to_det(ccd, rawx, rawy))[0]
+        np.testing.assert_array_equal(geometry.covered(ccd), owner != ccd)
+    assert geometry.covered(1).any() == (instrument != "EPN")

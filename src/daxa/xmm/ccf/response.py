@@ -76,6 +76,13 @@ def vignetting(
     arguments: list[Any] = [np.asarray(energy_ev, float), np.asarray(theta_arcmin, float)]
     if phi_rad is not None:
         arguments.append(np.asarray(phi_rad, float))
+    if not np.ndim(energy_ev) and len(grid) > 1:
+        e = np.clip(float(energy_ev), grid[0], grid[-1])
+        row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)
+        share = (e - grid[row - 1]) / (grid[row] - grid[row - 1])
+        profile = factors[row - 1] * (1 - share) + factors[row] * share
+        theta = np.broadcast_arrays(*arguments[1:])[0]
+        return np.interp(theta / step_arcmin, np.arange(len(profile)), profile)
     energy, theta, *_ = np.broadcast_arrays(*arguments)
     position = np.clip(theta / step_arcmin, 0, factors.shape[1] - 1)
     column = np.minimum(position.astype(np.intp), max(factors.shape[1] - 2, 0))

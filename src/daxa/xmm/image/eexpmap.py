@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile, hdu_bytes
 from daxa.xmm.image import exposure
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
@@ -81,83 +82,76 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     for path in (event_path, ctx.path(p.imageset)):
         if not path.exists():
             raise TaskError("noFile", f"{path}: no such file")
-    with fits.open(ctx.path(p.imageset)) as hdus:
-        image_header = hdus[0].header.copy()
-        if image_header.get("NAXIS") != 2:
-            raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is no 2-D image")
+    image_header = FitsFile(ctx.path(p.imageset))[0].header
+    if image_header.get("NAXIS") != 2:
+        raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is no 2-D image")
     shape = (image_header["NAXIS2"], image_header["NAXIS1"])
 
-    with fits.open(event_path) as hdus:
-        events = hdus["EVENTS"].header
-        instrument = str(events["INSTRUME"]).strip()
-        cal = Calibration.from_environment(ctx.env, ctx.cwd)
-        middle = 0.5 * (float(events.get("TSTART", 0.0)) + float(events.get("TSTOP", 0.0)))
-        geometry = CameraGeometry.from_calibration(cal, instrument, middle)
-        strict = selects_flag_zero(events, image_header)
-        offsets = hdus["OFFSETS"].data if "OFFSETS" in hdus else None
-        names = {h.name for h in hdus}
-        ccds = sorted(int(m[1]) for n in names if (m := _CCD_TABLE.match(n)))
-        if not ccds:
-            raise TaskError("noExposure", f"{event_path}: no EXPOSUnn extension")
+    hdus = FitsFile(event_path)
+    events = hdus["EVENTS"].header
+    instrument = str(events["INSTRUME"]).strip()
+    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    middle = 0.5 * (float(events.get("TSTART", 0.0)) + float(events.get("TSTOP", 0.0)))
+    geometry = CameraGeometry.from_calibration(cal, instrument, middle)
+    strict = selects_flag_zero(events, image_header)
+    offsets = hdus["OFFSETS"].data if "OFFSETS" in hdus else None
+    names = {h.name for h in hdus}
+    ccds = sorted(int(m[1]) for n in names if (m := _CCD_TABLE.match(n)))
+    if not ccds:
+        raise TaskError("noExposure", f"{event_path}: no EXPOSUnn extension")
 
-        if p.withdetcoords:
-            still = np.array([0.0])
-            pointings = exposure.PointingBins(still, still, still, still, np.array([0]))
+    if p.withdetcoords:
+        still = np.array([0.0])
+        pointings = exposure.PointingBins(still, still, still, still, np.array([0]))
+    else:
+        atthk = AttHk.read(ctx.path(p.attitudeset))
+        pointings = exposure.bin_attitude(
+            *(np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")),
+            p.attrebin,
+        )
+        if not len(pointings.ra_deg):
+            raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
+
+    plain = []
+    for ccd in ccds:
+        table = hdus[f"EXPOSU{ccd:02d}"]
+        frames = np.asarray(table.data["TIME"], float)
+        if "TIMEDEL" in table.columns:
+            length = np.asarray(table.data["TIMEDEL"], float)
         else:
-            atthk = AttHk.read(ctx.path(p.attitudeset))
-            pointings = exposure.bin_attitude(
-                *(np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")),
-                p.attrebin,
-            )
-            if not len(pointings.ra_deg):
-                raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
+            length = np.full(len(frames), float(table.header["TIMEDEL"]))
+        gti_name = f"STDGTI{ccd:02d}"
+        if gti_name not in names:
+            ctx.warn("noGTI", f"{event_path}: no {gti_name}; CCD {ccd} is left out")
+            continue
+        good = GTI.from_hdu(hdus[gti_name]).contains(frames)
+        live = exposure.live_times(frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings)
+        columns: Any = ()
+        if strict and offsets is not None and "OFFSETX" in offsets.dtype.names:
+            columns = offsets["RAWX"][(offsets["CCDNR"] == ccd) & (offsets["OFFSETX"] != 0)]
+        bad_name = f"BADPIX{ccd:02d}"
+        bad = hdus[bad_name].data if bad_name in names else None
+        pixels = exposure.good_pixel_map(
+            geometry.shape(ccd),
+            {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
+            window=_window(table.header),
+            with_neighbours=strict,
+            offset_columns=columns,
+        )
+        if live.sum() > 0:
+            plain.append((ccd, exposure.off_axis_angles(geometry, ccd, pixels), live))
 
-        plain = []
-        for ccd in ccds:
-            table = hdus[f"EXPOSU{ccd:02d}"]
-            frames = np.asarray(table.data["TIME"], float)
-            if "TIMEDEL" in table.columns.names:
-                length = np.asarray(table.data["TIMEDEL"], float)
-            else:
-                length = np.full(len(frames), float(table.header["TIMEDEL"]))
-            gti_name = f"STDGTI{ccd:02d}"
-            if gti_name not in names:
-                ctx.warn("noGTI", f"{event_path}: no {gti_name}; CCD {ccd} is left out")
-                continue
-            good = GTI.from_hdu(hdus[gti_name]).contains(frames)
-            live = exposure.live_times(
-                frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings
-            )
-            columns: Any = ()
-            if strict and offsets is not None and "OFFSETX" in offsets.columns.names:
-                columns = offsets["RAWX"][(offsets["CCDNR"] == ccd) & (offsets["OFFSETX"] != 0)]
-            bad_name = f"BADPIX{ccd:02d}"
-            bad = hdus[bad_name].data if bad_name in names else None
-            pixels = exposure.good_pixel_map(
-                geometry.shape(ccd),
-                {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
-                window=_window(table.header),
-                with_neighbours=strict,
-                offset_columns=columns,
-            )
-            plain.append((ccd, pixels, live))
-
-    if not any(live.sum() > 0 for _, _, live in plain):
+    if not plain:
         ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
     for name, low, high in bands:
         energy = 0.5 * (low + high)
 
-        def factor(theta: np.ndarray, phi: np.ndarray, energy: float = energy) -> np.ndarray:
-            return np.asarray(vignetting(cal, instrument, energy, theta, phi), float)
+        def factor(theta: np.ndarray, energy: float = energy) -> np.ndarray:
+            return vignetting(cal, instrument, energy, theta)
 
         chips = [
-            exposure.ChipMap(
-                ccd,
-                exposure.chip_efficiency(geometry, ccd, pixels, factor if p.withvignetting else None),
-                live,
-            )
-            for ccd, pixels, live in plain
-            if live.sum() > 0
+            exposure.ChipMap(ccd, exposure.efficiency(angles, factor if p.withvignetting else None), live)
+            for ccd, angles, live in plain
         ]
         if p.withdetcoords:
             result = exposure.detector_exposure_map(
@@ -175,7 +169,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         header["VIGNETT"] = (p.withvignetting, "vignetting included")
         ctx.provenance(header)
         with ctx.output(name) as temporary:
-            fits.PrimaryHDU(result.astype(np.float32), header).writeto(temporary)
+            temporary.write_bytes(hdu_bytes(fits.PrimaryHDU(result.astype(np.float32), header)))
         ctx.info(
             f"{name}: {len(pointings.ra_deg)} attitude bins, largest exposure {header['EXPOSURE']:.1f} s"
         )

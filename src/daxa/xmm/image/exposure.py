@@ -135,28 +135,29 @@ class ChipMap:
     live_s: FloatArray
 
 
-def chip_efficiency(
-    geometry: CameraGeometry,
-    ccd: int,
-    good: npt.NDArray[np.bool_],
-    vignetting: Callable[[FloatArray, FloatArray], FloatArray] | None,
-) -> FloatArray:
-    """Efficiency of every pixel: vignetting (1 without) inside the field of view, 0 elsewhere.
+def off_axis_angles(geometry: CameraGeometry, ccd: int, good: npt.NDArray[np.bool_]) -> FloatArray:
+    """Angle from the optical axis [arcmin] of every pixel; NaN for those that see no sky.
 
-    Parameters
-    ----------
-    vignetting
-        Function of off-axis angle [arcmin] and azimuth [rad].
+    Those are the bad ones, those outside the field of view, and those that another chip covers.
     """
-    ny, nx = good.shape
-    y, x = np.mgrid[1 : ny + 1, 1 : nx + 1].astype(float)
-    detx, dety = geometry.raw_to_det(ccd, x, y)
-    # Where chips overlap only the upper one sees the sky.
-    seen = good & geometry.in_fov(detx, dety) & (geometry.det_to_raw(detx, dety)[0] == ccd)
-    if vignetting is None:
-        return seen.astype(float)
-    theta, phi = geometry.det_to_tel(detx, dety)
-    return np.where(seen, vignetting(theta / 60.0, phi), 0.0)
+    rows, columns = np.nonzero(good & ~geometry.covered(ccd))
+    detx, dety = geometry.raw_to_det(ccd, columns + 1.0, rows + 1.0)
+    angles = np.full(good.shape, np.nan)
+    angles[rows, columns] = np.where(
+        geometry.in_fov(detx, dety), geometry.off_axis(detx, dety) / 60.0, np.nan
+    )
+    return angles
+
+
+def efficiency(
+    angles_arcmin: FloatArray, vignetting: Callable[[FloatArray], FloatArray] | None
+) -> FloatArray:
+    """Efficiency of pixels at angles from the axis: vignetting (1 without), 0 where the angle is NaN."""
+    seen = np.isfinite(angles_arcmin)
+    result = seen.astype(float)
+    if vignetting is not None:
+        result[seen] = vignetting(angles_arcmin[seen])
+    return result
 
 
 def _affine(source: FloatArray, target: FloatArray) -> FloatArray:

@@ -281,6 +281,22 @@ class CameraGeometry:
             rest = rest[~here]
         return number.reshape(shape), rawx.reshape(shape), rawy.reshape(shape)
 
+    def covered(self, ccd: int) -> BoolArray:
+        """Pixels of a CCD that another one stands in front of, shape (rows, columns)."""
+        nx, ny = self.shape(ccd)
+        result = np.zeros((ny, nx), dtype=bool)
+        for other in self.ccds[self.ccds > ccd].tolist():
+            # Only the part that the other one's corners enclose has to be looked at.
+            edge = self.raw_to_det(other, np.array([0.5, nx + 0.5] * 2), np.repeat([0.5, ny + 0.5], 2))
+            x, y = self._to_pixel(ccd, *edge)
+            low_x, high_x = np.clip([x.min(), x.max() + 2], 1, nx + 1).astype(int)
+            low_y, high_y = np.clip([y.min(), y.max() + 2], 1, ny + 1).astype(int)
+            rawy, rawx = np.mgrid[low_y:high_y, low_x:high_x]
+            x, y = self._to_pixel(other, *self.raw_to_det(ccd, rawx, rawy))
+            hidden = (x >= 0.5) & (x < nx + 0.5) & (y >= 0.5) & (y < ny + 0.5)
+            result[rawy[hidden] - 1, rawx[hidden] - 1] = True
+        return result
+
     def nearest_pixel(
         self, detx: npt.ArrayLike, dety: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
@@ -332,6 +348,12 @@ class CameraGeometry:
         return self.corner.contains(detx, dety)
 
     # --- the telescope ---
+
+    def off_axis(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
+        """Angle from the optical axis [arcsec]."""
+        u = UNIT_ARCSEC * (np.asarray(detx, float) - self.optical_axis[0])
+        v = UNIT_ARCSEC * (np.asarray(dety, float) - self.optical_axis[1])
+        return np.hypot(u, v)
 
     def det_to_tel(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Off-axis angle theta [arcsec] and azimuth phi [rad, 0 to 2 pi]."""
