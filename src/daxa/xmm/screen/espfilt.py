@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile, set_keywords
 from daxa.xmm.screen import flares
 from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP, corner_expression
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
@@ -65,25 +66,19 @@ def _limits(words: list[str]) -> tuple[float, float]:
 
 
 def _read_rate(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        data = hdus["RATE"].data
-        return np.asarray(data["TIME"], float), np.nan_to_num(np.asarray(data["RATE"], float))
+    data = FitsFile(path)["RATE"].data
+    return np.asarray(data["TIME"], float), np.nan_to_num(np.asarray(data["RATE"], float))
 
 
-def _good_times(path: Path, prime: int) -> GTI:
+def _good_times(file: FitsFile, prime: int) -> GTI:
     """Good times of the prime CCD, or of all CCDs together if it is off."""
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        names = [h.name for h in hdus if h.name.startswith("STDGTI")]
-        if not names:
-            raise TaskError("noGTI", f"{path}: no STDGTInn extension")
-        wanted = f"STDGTI{prime:02d}"
-        if wanted in names:
-            return GTI.from_hdu(hdus[wanted])
-        return GTI.union(GTI.from_hdu(hdus[n]) for n in names)
+    tables = {h.name: h for h in file if h.name.startswith("STDGTI")}
+    if not tables:
+        raise TaskError("noGTI", f"{file.path}: no STDGTInn extension")
+    wanted = f"STDGTI{prime:02d}"
+    if wanted in tables:
+        return GTI.from_hdu(tables[wanted])
+    return GTI.union(GTI.from_hdu(h) for h in tables.values())
 
 
 def write_qdp(
@@ -128,8 +123,6 @@ def _plot(path: Path, fit: flares.FlareFit, time_s: np.ndarray, rate: np.ndarray
 @task("espfilt", "1.0", _PARAMETERS)
 def espfilt(ctx: TaskContext, p: Parameters) -> None:
     """Write the flare-free event list, its good times, corner products and the histogram."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
 
     if p.elow >= p.ehigh:
@@ -138,10 +131,10 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     events = ctx.path(p.eventfile)
     if not events.exists():
         raise TaskError("noEventFile", f"{events}: no such file")
-    with fits.open(events) as hdus:
-        if "EVENTS" not in hdus:
-            raise TaskError("noEvents", f"{events}: no EVENTS extension")
-        header = hdus["EVENTS"].header.copy()
+    file = FitsFile(events)
+    if "EVENTS" not in file:
+        raise TaskError("noEvents", f"{events}: no EVENTS extension")
+    header = file["EVENTS"].header
     missing = [k for k in ("INSTRUME", "EXPIDSTR", "DATAMODE") if k not in header]
     if missing:
         raise TaskError("noKeyword", f"{events}[EVENTS]: no keyword {missing[0]}")
@@ -160,7 +153,7 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     band = f"PI in [{p.elow}:{p.ehigh}]"
     cal = Calibration.from_environment(ctx.env, ctx.cwd)
     corner = f"{WHOLE_CHIP[instrument]}&&{corner_expression(cal, instrument)}"
-    good_times = _good_times(events, 4 if instrument == "EPN" else 1)
+    good_times = _good_times(file, 4 if instrument == "EPN" else 1)
     if not len(good_times):
         raise TaskError("noCounts", f"{events}: no good time at all")
     start, stop = float(np.floor(good_times.start[0])), float(np.ceil(good_times.stop[-1]))
@@ -229,8 +222,7 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     rows = [f"{a:.6f} {b:.6f} +" for a, b in zip(gti.start, gti.stop, strict=True)] or ["0.0 0.0000001 +"]
     ctx.path(names("gti", "txt")).write_text("\n".join(rows) + "\n", encoding="ascii")
     ctx.call("gtibuild", file=names("gti", "txt"), table=names("gti"))
-    with fits.open(ctx.path(names("gti")), mode="update") as hdus:
-        _attributes(hdus[1].header, p, fit)
+    set_keywords(ctx.path(names("gti")), 1, _attributes(p, fit))
     if p.method == "histogram":
         write_qdp(ctx.path(names("hist", "qdp")), fit, time_s, rate, good, corner_rate, p.binsize)
         if fit is not None:
@@ -238,15 +230,17 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
 
     in_gti = f"GTI({names('gti')},TIME)"
     whole = WHOLE_CHIP[instrument].replace("&&", f"&&{in_gti}&&", 1)
-    ctx.call("evselect", table=str(events), expression=whole, filteredset=names("allevc"))
-    ctx.call("evselect", table=names("corev"), expression=in_gti, filteredset=names("corevc"))
+    for source, expression, kind, image in (
+        (str(events), whole, "allevc", "allimc"),
+        (names("corev"), in_gti, "corevc", "corimc"),
+    ):
+        ctx.call(
+            "evselect", table=source, expression=expression, filteredset=names(kind), imageset=names(image),
+            **detector,
+        )  # fmt: skip
+        set_keywords(ctx.path(names(kind)), "EVENTS", _attributes(p, fit))
     if p.withoot:
         ctx.call("evselect", table=p.ootfile, expression=whole, filteredset=names("allevcoot"))
-    for kind, source in (("allimc", "allevc"), ("corimc", "corevc")):
-        ctx.call("evselect", table=names(source), imageset=names(kind), **detector)
-    for kind in ("allevc", "corevc"):
-        with fits.open(ctx.path(names(kind)), mode="update") as hdus:
-            _attributes(hdus["EVENTS"].header, p, fit)
     if not p.keepinterfiles:
         temporary += [names("gti", "txt")]
         for name in temporary:
@@ -254,13 +248,16 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f"accepted {gti.total:.1f} s of {good_times.total:.1f} s")
 
 
-def _attributes(header: Any, p: Parameters, fit: flares.FlareFit | None) -> None:
-    header["ELOW"] = (p.elow, "[eV] lower energy of the light curve")
-    header["EHIGH"] = (p.ehigh, "[eV] upper energy of the light curve")
+def _attributes(p: Parameters, fit: flares.FlareFit | None) -> dict[str, tuple[float, str]]:
+    cards = {
+        "ELOW": (p.elow, "[eV] lower energy of the light curve"),
+        "EHIGH": (p.ehigh, "[eV] upper energy of the light curve"),
+    }
     if fit is not None:
-        header["NORM"] = (fit.norm, "height of the Gaussian")
-        header["WIDTH"] = (fit.sigma, "[ct/s] sigma of the Gaussian")
-        header["CENTER"] = (fit.centre, "[ct/s] centre of the Gaussian")
+        cards["NORM"] = (fit.norm, "height of the Gaussian")
+        cards["WIDTH"] = (fit.sigma, "[ct/s] sigma of the Gaussian")
+        cards["CENTER"] = (fit.centre, "[ct/s] centre of the Gaussian")
+    return cards
 
 
 def _ratio(

@@ -17,7 +17,9 @@ def _figure(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    # Margins by hand: finding them means drawing everything twice.
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.1, top=0.94, hspace=0.5)
     FigureCanvasAgg(figure)
     return figure
 
