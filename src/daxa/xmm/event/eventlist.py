@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from daxa.xmm.event.flags import flag_keywords
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
-from daxa.xmm.tables import Column, make_table
+from daxa.xmm.fitsfile import hdu_bytes
+from daxa.xmm.tables import Column, make_table, table_bytes
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -225,28 +226,23 @@ def write_event_list(
         head[key] = value
     hdus.append(events)
 
+    fits.HDUList(hdus).writeto(path)
+
     schema_offsets = OFFSETS_COLUMNS[family]
-    hdus.append(make_table(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS"))
+    blocks = [table_bytes(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS")]
     for ccd, info in sorted(ccds.items()):
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
-        tables = [
-            make_table(EXPOSURE_COLUMNS, frames, f"EXPOSU{ccd:02d}", {"TIMEPIXR": 0.5}),
-            make_table(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}"),
-        ]
+        cards = {**identity, **info.header, "CCDNR": ccd}
+        timing = {"TIMEPIXR": 0.5, **cards, **TIME_KEYWORDS}
+        blocks.append(table_bytes(EXPOSURE_COLUMNS, frames, f"EXPOSU{ccd:02d}", timing))
+        blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:
-            tables.append(make_table(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}"))
-        tables.append(info.gti.to_hdu(f"STDGTI{ccd:02d}"))
-        for hdu in tables:
-            hdu.header.update({k: v for k, v in identity.items() if k not in hdu.header})
-            hdu.header.update(info.header)
-            hdu.header["CCDNR"] = ccd
-            if hdu.name.startswith("EXPOSU"):
-                for key, value in TIME_KEYWORDS.items():
-                    hdu.header[key] = value
-        hdus += tables
+            blocks.append(table_bytes(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}", cards))
+        blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
     if calindex is not None:
-        hdus.append(calindex)
-    fits.HDUList(hdus).writeto(path)
+        blocks.append(hdu_bytes(calindex))
+    with open(path, "ab") as file:
+        file.writelines(blocks)
 
 
 def write_reference(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
