@@ -98,3 +98,6 @@ def test_demo_status_and_logs(tmp_path, monkeypatch):
     done = run.invoke(app, ["logs", "demo", "epchain", "--obs-id", "0800010101"])
     assert done.exit_code == 0
     assert "epchain" in done.stdout
+    for obs_id, status in (("12", 2), ("0999999999", 1)):
+        done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--obs-id", obs_id])
+        assert done.exit_code == status

@@ -46,7 +46,7 @@ def test_public_names():
 
 def test_environment_wins_over_file(monkeypatch, tmp_path):
     path = config.config_file()
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir()
     path.write_text("[DAXA_SETUP]\nnum_cores = 1\nbackend = sas\ndaxa_save_path = /there\n")
     assert config.num_cores() == 1
     assert config.backend() == "sas"
@@ -70,7 +70,7 @@ def test_bad_backend(monkeypatch):
 
 def test_unreadable_configuration_names_the_file():
     path = config.config_file()
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir()
     path.write_text("num_cores = 1\n")
     with pytest.raises(DAXAConfigError, match="daxa.cfg"):
         config.num_cores()

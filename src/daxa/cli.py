@@ -87,14 +87,17 @@ def _select(
     if not (name or obs_id or position or local):
         raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
     place = None if position is None else _parse_position(position)
-    mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
     distance = None if radius is None else Quantity(radius, "arcmin")
-    if obs_id:
-        mission.filter_on_obs_ids(obs_id)
-    if place is not None:
-        mission.filter_on_positions(place, search_distance=distance)
-    if name:
-        mission.filter_on_name(name, search_distance=distance)
+    try:
+        mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
+        if obs_id:
+            mission.filter_on_obs_ids(obs_id)
+        if place is not None:
+            mission.filter_on_positions(place, search_distance=distance)
+        if name:
+            mission.filter_on_name(name, search_distance=distance)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
     return mission
 
 
