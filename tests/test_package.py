@@ -23,12 +23,12 @@ def run(code, **environment):
 def test_import_is_silent_and_light(tmp_path):
     heavy = ("numpy", "astropy", "pandas", "scipy", "matplotlib", "requests", "pyvo")
     code = f"import daxa, sys; print([m for m in {heavy} if m in sys.modules])"
-    done = run(
-        code, HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path / "c"), XDG_CACHE_HOME=str(tmp_path / "k")
-    )
+    home = tmp_path / "home"
+    home.mkdir()
+    done = run(code, HOME=str(home), XDG_CONFIG_HOME=str(home / "c"), XDG_CACHE_HOME=str(home / "k"))
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    assert list(home.iterdir()) == []
 
 
 def test_public_names():
