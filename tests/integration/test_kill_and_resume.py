@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -134,8 +135,33 @@ def poll(condition, limit_s: float = 120.0, step_s: float = 0.03) -> bool:
     return True
 
 
-def begun(archive: Archive, key: tuple[str, str]) -> bool:
-    return any(True for _ in archive.ledger.runs(everything=True, logs=False, process=key[0], ident=key[1]))
+def states(archive: Archive, key: tuple[str, str]) -> set[str]:
+    """What the ledger says of the runs of a job."""
+    runs = archive.ledger.runs(everything=True, logs=False, process=key[0], ident=key[1])
+    return {run.status for run in runs}
+
+
+def killed_run(short: Short, folder: Path, job: tuple[str, str], moment: float, mark: str) -> Archive | None:
+    """An archive whose processing was killed some seconds into a job; None if it was too quick for that."""
+    archive = begin(short)
+    log = folder / "run.log"
+    environment = {**os.environ, **settings(folder, short.ccf), MARK: mark}
+    with log.open("w") as handle:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN], env=environment, stderr=handle, start_new_session=True
+        )
+    try:
+        assert poll(lambda: run.poll() is not None or states(archive, job))
+        end = time.monotonic() + moment
+        poll(lambda: time.monotonic() >= end or "running" not in states(archive, job))
+        ended = run.poll()
+    finally:
+        # The run alone, not its group: its jobs have to notice by themselves.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+    assert ended in (None, 0), log.read_text()
+    return archive if ended is None and run.returncode == -signal.SIGKILL else None
 
 
 def counts(archive: Archive) -> Counter[tuple[str, str]]:
@@ -153,22 +179,14 @@ def test_the_next_call_finishes_a_killed_run(
     job = rng.choices(jobs, [undisturbed.seconds[j] for j in jobs])[0]
     moment = rng.uniform(0.0, 1.0) * undisturbed.seconds[job]
 
-    set_environment(monkeypatch, tmp_path / "output", short.ccf)
-    archive = begin(short)
-    root = Path(archive.archive_path)
     mark = uuid.uuid4().hex
-    environment = {**os.environ, **settings(tmp_path / "output", short.ccf), MARK: mark}
-    run = subprocess.Popen([sys.executable, "-c", RUN], env=environment, start_new_session=True)
-    try:
-        assert poll(lambda: run.poll() is not None or begun(archive, job))
-        end = time.monotonic() + moment
-        poll(lambda: run.poll() is not None or time.monotonic() >= end)
-        killed = run.poll() is None
-    finally:
-        # The run alone, not its group: its jobs have to notice by themselves.
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-    assert killed
+    archive = None
+    while archive is None:
+        folder = tmp_path / f"output{moment:.4f}"
+        set_environment(monkeypatch, folder, short.ccf)
+        archive = killed_run(short, folder, job, moment, mark)
+        moment /= 2
+    root = Path(archive.archive_path)
     assert poll(lambda: not marked(mark), limit_s=20), "something of the killed run keeps running"
 
     reference = products(undisturbed.root)
@@ -181,7 +199,7 @@ def test_the_next_call_finishes_a_killed_run(
 
     after = counts(archive)
     show(
-        f"kill {attempt}: {moment:.2f} s into {' '.join(job)}",
+        f"kill {attempt}: {2 * moment:.2f} s into {' '.join(job)}",
         ["finished before", "interrupted", "run by the next call", "all"],
         [[len(finished), sum(before.values()) - len(finished), sum((after - before).values()), len(jobs)]],
     )
