@@ -25,8 +25,11 @@ from pathlib import Path
 
 #: What every task imports; loaded before the first job.
 FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.tasks", "daxa.xmm.odf.ingest")
-#: What some tasks import; loaded while the first jobs run.
+#: What some tasks import or, after a colon, do once per process; loaded while the first jobs run.
 LATER = (
+    "daxa.xmm.ccf.response",
+    "daxa.xmm.sky.attcalc",
+    "daxa.xmm.select.expression:parser",
     "astropy.time",
     "astropy.table",
     "scipy.ndimage",
@@ -37,14 +40,18 @@ LATER = (
     "lark",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
+    "daxa.xmm.screen.plots:warm_up",
     "astropy.wcs",
 )
 
 
-def preload(module: str) -> None:
+def preload(name: str) -> None:
     """Import what jobs will need; where that fails, the job that needs it will tell why."""
-    with contextlib.suppress(ImportError):
-        importlib.import_module(module)
+    module, _, function = name.partition(":")
+    with contextlib.suppress(ImportError, OSError):
+        loaded = importlib.import_module(module)
+        if function:
+            getattr(loaded, function)()
 
 
 class Zygote:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,13 @@ def _figure(width: float, height: float) -> Any:
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.1, top=0.94, hspace=0.5)
     FigureCanvasAgg(figure)
     return figure
+
+
+def warm_up() -> None:
+    """Load fonts and file formats, which the first picture of a process waits for."""
+    figure = _figure(1, 1)
+    figure.subplots().set_title("warm")
+    figure.savefig(io.BytesIO(), format="png")
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -140,7 +140,8 @@ class _IntervalCommas:
 
 
 @functools.cache
-def _parser() -> Any:
+def parser() -> Any:
+    """The parser of expressions; making it takes much longer than using it."""
     import lark
 
     grammar = Path(__file__).with_name("selection.lark").read_text()
@@ -163,7 +164,7 @@ def parse(text: str) -> Any:
     import lark
 
     try:
-        return _parser().parse(text)
+        return parser().parse(text)
     except lark.exceptions.UnexpectedToken as error:
         token = error.token
         position = len(text) if token.type == "$END" else token.start_pos
