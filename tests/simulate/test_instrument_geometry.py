@@ -201,11 +201,12 @@ def mask_grid(shared_data, name, pointing):
 
 
 @pytest.mark.parametrize(
-    ("code", "name", "limit"), [("M1", "MOS1", 120), ("M2", "MOS2", 70), ("PN", "PN", 130)]
+    ("code", "name", "limit", "share"),
+    [("M1", "MOS1", 120, 0.04), ("M2", "MOS2", 70, 0.003), ("PN", "PN", 130, 0.007)],
 )
-def test_outline_against_a_real_mask(shared_data, code, name, limit):
+def test_outline_against_a_real_mask(shared_data, code, name, limit, share):
     """Of the 216,000 to 335,000 mask pixels few, all at the edge of the field, are over a pixel off."""
-    from scipy.ndimage import binary_dilation, binary_erosion
+    from scipy.ndimage import binary_closing, binary_dilation, binary_erosion
 
     pointing = (147.452625, 17.1264722222222, 114.215713500977)
     mask, (ra, dec) = mask_grid(shared_data, name, pointing)
@@ -225,8 +226,15 @@ def test_outline_against_a_real_mask(shared_data, code, name, limit):
     working = [c for c in camera.ccds if mask.ravel()[ccd == c].mean() > 0.1]
     missing = model & np.isin(ccd, working).reshape(mask.shape) & ~mask
     assert missing.sum() < 0.17 * model.sum()
+    # A flat field falls on the mask to a pixel, once columns that the mask lacks are filled; of MOS1 a part
+    # of CCD 4 is dark.
+    _, _, rawy = camera.det_to_raw(detx, dety)
+    field = model & np.isin(ccd, working).reshape(mask.shape)
     if code == "PN":
-        _, _, rawy = camera.det_to_raw(detx, dety)
+        field &= (rawy > 12.5).reshape(mask.shape)
+    filled = binary_dilation(binary_closing(mask, np.ones((9, 9))), box)
+    assert (field & ~filled).sum() < share * field.sum()
+    if code == "PN":
         below = (rawy < 11.5).reshape(mask.shape)
         assert (mask & below).sum() < 0.02 * (model & below).sum()
 

@@ -18,10 +18,8 @@ TIME_S = 595_000_000.0  # November 2016
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ccf")
-    write_calibration(folder)
-    return folder
+def folder(synthetic_ccf):
+    return synthetic_ccf
 
 
 def table(folder, name, extension):

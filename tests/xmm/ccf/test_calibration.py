@@ -127,6 +127,42 @@ def test_cut_short(mirror: Path, tmp_path: Path) -> None:
         cal.constituent("EPN", "LINCOORD").table("LINCOORD")
 
 
+def test_changed_content_of_the_same_size(mirror: Path, tmp_path: Path) -> None:
+    _index(tmp_path, mirror)
+    path = mirror / "EPN_LINCOORD_0009.CCF"
+    data = bytearray(path.read_bytes())
+    data[-5000] ^= 1
+    path.write_bytes(data)
+    env = {"SAS_CCF": "ccf.cif", "SAS_CCFPATH": str(mirror)}
+    with pytest.raises(DamagedConstituent, match=r"EPN_LINCOORD_0009.CCF: the checksum is not that of"):
+        Calibration.from_environment(env, tmp_path).constituent("EPN", "LINCOORD")
+    # What the checksums of an index made by SAS cover is not known: they are left alone.
+    with fits.open(tmp_path / "ccf.cif") as hdus:
+        hdus[0].header["CREATOR"] = "cifbuild (cifbuild-4.9) [xmmsas_20180620_1732-17.0.0]"
+        hdus.writeto(tmp_path / "sas.cif")
+    cal = Calibration.from_environment({**env, "SAS_CCF": "sas.cif"}, tmp_path)
+    assert cal.constituent("EPN", "LINCOORD").path == path
+
+
+def test_future_constituents_are_not_used(mirror: Path, tmp_path: Path) -> None:
+    # Valid from 2030, and a copy valid now but submitted after the analysis.
+    future = mirror / "EMOS1_CTI_0120.CCF"
+    assert fits.getval(future, "VALDATE") > "2029"
+    copy = mirror / "EMOS1_CTI_0121.CCF"
+    shutil.copy(mirror / "EMOS1_CTI_0095.CCF", copy)
+    with fits.open(copy, mode="update") as hdus:
+        hdus[0].header["ISSUE"], hdus[0].header["SUBDATE"] = 121, "2025-01-01T00:00:00"
+    at = Calibration.for_observation
+    assert at([mirror], "2017-11-01", "2024-12-31").constituent("EMOS1", "CTI").issue == 95
+    assert at([mirror], "2017-11-01", "2025-01-02").constituent("EMOS1", "CTI").issue == 121
+    future.unlink()
+    for path in mirror.glob("EMOS1_CTI_*"):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["VALDATE"] = "2030-01-01T00:00:00"
+    with pytest.raises(MissingConstituent, match="no EMOS1_CTI valid for 2017-11-01"):
+        at([mirror], "2017-11-01").constituent("EMOS1", "CTI")
+
+
 def _rewrite(path: Path, change) -> None:
     with fits.open(path) as hdus:
         copies = fits.HDUList([h.copy() for h in hdus])

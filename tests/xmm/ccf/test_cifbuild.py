@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import shutil
 from datetime import date
@@ -44,14 +45,22 @@ def constituent(folder: Path, name: str, valdate: str = "2000-01-01T00:00:00", *
         "SCOPE": scope, "TYPEID": typeid, "ISSUE": issue, "VALDATE": valdate,
         "SUBDATE": "2001-01-01T00:00:00", "CATEGORY": "XMMCCF", **keywords,
     }  # fmt: skip
-    primary = fits.PrimaryHDU()
+    primary = fits.PrimaryHDU(header=fits.Header())
     for key, value in header.items():
         if value is not None:
             primary.header[key] = value
-    table = fits.BinTableHDU.from_columns([fits.Column("A", "J", array=[1])], name="TABLE")
     path = folder / name
-    fits.HDUList([primary, table]).writeto(path)
+    # Hundreds of these are written: much faster than through an HDU list.
+    path.write_bytes(primary.header.tostring().encode("ascii") + _table())
     return path
+
+
+@functools.lru_cache(maxsize=1)
+def _table() -> bytes:
+    table = fits.BinTableHDU.from_columns([fits.Column("A", "J", array=[1])], name="TABLE")
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(file)
+    return file.getvalue()[2880:]
 
 
 DATE = {"withobservationdate": True, "observationdate": "2017-11-01T10:42:37"}

@@ -325,7 +325,7 @@ class Calibration:
         MissingConstituent
             The index has none, or its file is not found.
         DamagedConstituent
-            The file's size is not the one in the index.
+            The file's size or checksum is not the one in the index.
         """
         key = (scope.upper(), typeid.upper())
         if key not in self._constituents:
@@ -340,6 +340,11 @@ class Calibration:
             if entry.fsize and entry.fsize != size:
                 raise DamagedConstituent(
                     f"{path}: {size} bytes, but {entry.fsize} in the calibration index; "
+                    "fetch it again or rerun cifbuild"
+                )
+            if self.index.whole_file_md5 and entry.md5 and entry.md5.lower() != md5sum(path):
+                raise DamagedConstituent(
+                    f"{path}: the checksum is not that of the calibration index; "
                     "fetch it again or rerun cifbuild"
                 )
             self._constituents[key] = Constituent(entry, path)
