@@ -19,7 +19,10 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
         if todo:
             made = simulate_set(raw, size="demo")
             set_environment(patch, output, made.ccf)
-            process("field", raw / "odf")
+            success = process("field", raw / "odf").process_success
+            assert all(
+                ok for steps in success.values() for idents in steps.values() for ok in idents.values()
+            )
     return Field(SimulatedSet(raw), output / "archives" / "field")
 
 
