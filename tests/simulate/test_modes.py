@@ -286,6 +286,25 @@ def test_the_pulsar_in_mos_timing(simulated_modes, exposure):
     assert abs(phase) < 3.5 * error
 
 
+def test_the_calibration_tells_how_fast_modes_count_lines(simulated_modes):
+    """TIME_RES, SHIFT_T and DELAY are those of the published clock formulas."""
+    for name, mode, line_s, shift_s, lines in (
+        ("EPN_MODEPARAM_0003", 4, 29.56e-6, 591.2e-6, 200),
+        ("EPN_MODEPARAM_0003", 5, 0.72e-6, 144e-6, 180),
+        ("EMOS1_MODEPARAM_0006", 7, 1.75e-3, 10.5e-3, 600),
+    ):
+        table = fits.getdata(simulated_modes.ccf / f"{name}.CCF", "MODEPARAM")
+        row = table[table["MODE_ID"] == mode][0]
+        first = {k: float(np.ravel(row[k])[0]) for k in ("TIME_RES", "SHIFT_T", "WINDOWDY", "FRAME_T")}
+        assert first["TIME_RES"] == pytest.approx(1e3 * line_s, rel=3e-5)
+        assert first["SHIFT_T"] == pytest.approx(1e3 * shift_s, rel=3e-5)
+        assert first["WINDOWDY"] == lines
+        assert first["FRAME_T"] >= 0.999999 * lines * first["TIME_RES"]
+    delays = fits.getdata(simulated_modes.ccf / "EPN_TIMECORR_0011.CCF", "TIMECORR")
+    for mode, clocks in ((4, 200 * 739), (5, 105014)):
+        assert delays["DELAY"][delays["MODE_ID"] == mode] == pytest.approx(clocks * 40e-9, rel=3e-5)
+
+
 # --- odd exposures -----------------------------------------------------------------------------------
 
 

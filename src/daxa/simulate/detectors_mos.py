@@ -201,6 +201,8 @@ def observe_mos(
     """
     from daxa.simulate.detectors_fast import mos_lines, read_mos_timing
 
+    if exposure.submode == "FastCompressed":
+        raise NotImplementedError("FastCompressed: a mode that was not used for science is not simulated")
     mode, whole = camera.mode(exposure.submode), camera.mode("PrimeFullWindow")
     ccds = exposure.ccds or mode.ccds
     columns = photon_columns(hits)
@@ -282,7 +284,7 @@ def observe_mos(
     )
 
 
-def _in_window(window: tuple[int, int, int, int], rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
+def _in_window(window: tuple[int, int, int, int], rawx, rawy) -> np.ndarray:
     x = np.rint(rawx) - 1 + numbers.MOS_SCAN["UNDER_X"] - window[0]
     y = np.rint(rawy) - 1 + numbers.MOS_SCAN["UNDER_Y"] - window[1]
     return (window[2] >= 600) | ((x >= 0) & (x < window[2]) & (y >= 0) & (y < window[3]))
@@ -383,7 +385,7 @@ def _read_ccd(
     truth = {
         "live_fraction": 1.0 - dead,
         "n_events": len(table["FRAME"]),
-        "found_bad_pixels": found,
+        "found_bad_pixels": [b for b in found if _in_window(window, b["rawx"], b["rawy"])],
     }
     offsets = {
         "AXIS": np.repeat([0, 1], [len(column_offset), len(row_offset)]),

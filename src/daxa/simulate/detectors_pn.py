@@ -238,7 +238,7 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
         if p.ccd == ccd and p.kind == "hot" and not p.uplinked
         for i in range(p.yextent)
     ]
-    new = found_bad_pixels(ccd)
+    new = [(a, b) for a, b in found_bad_pixels(ccd) if a <= n_columns and b >= first_row]
     for hot_x, hot_y in [*hot, *new]:
         k = rng.integers(0, n_frames, rng.poisson(noise.hot_pixel * time))
         parts.append((k, np.full(len(k), hot_x), np.full(len(k), hot_y), rng.normal(60.0, 12.0, len(k))))

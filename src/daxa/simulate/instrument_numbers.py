@@ -149,9 +149,9 @@ MOS_MODES = {
     "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (5, 1, 600, 600), 0.0035),
     "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
     "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
-    # As W2, W3 and the refreshed frame store, but free running.
-    "PrimePartialW4": (3, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
-    "PrimePartialW5": (4, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
+    # As W2 and W3, with refreshed frame store.
+    "PrimePartialW4": (3, (0.2, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
+    "PrimePartialW5": (4, (0.7, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
     "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
     "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
     # A frame is 600 lines, and the window's second axis counts them.

@@ -177,12 +177,15 @@ def test_phase_of_the_pulsar(chains, obs_id, exposure):
     # The same photon by photon, which no Poisson noise blurs: half a frame either way, and no offset.
     photons = chains.photons(obs_id, exposure)
     photons = photons[photons["KEPT"] & (photons["SOURCE"] == 0) & ~photons["OOT"]]
-    difference = events["TIME"] - nearest(events, photons)["TIME"]
+    near = nearest(events, photons)
+    difference = events["TIME"] - near["TIME"]
     truth = chains.truth(obs_id, exposure)["ccds"]["4"]
     matched = np.abs(difference) < truth["integration_s"] / 2 + 1e-4
     assert matched.mean() > 0.93
     limit = 4 * truth["integration_s"] / np.sqrt(12 * matched.sum())
     assert difference[matched].mean() == pytest.approx(0, abs=limit)
+    single = matched & (events["PATTERN"] == 0) & (near["ENERGY"] > 1000) & (near["ENERGY"] < 4000)
+    assert np.median((events["PI"] - near["ENERGY"])[single]) == pytest.approx(0, abs=12)
 
 
 @pytest.mark.parametrize(("obs_id", "exposure"), [w[:2] for w in WINDOWS])
