@@ -123,6 +123,12 @@ def test_good_and_live_time(chains, obs_id, exposure):
     assert total[1] == pytest.approx(total[0], rel=0.1 if short else 1e-3)
 
 
+def test_whole_exposures_give_no_warnings(chains):
+    for obs_id, exposure, *_ in WINDOWS:
+        chains.product(obs_id, exposure)
+        assert chains.messages[obs_id, exposure] == ""
+
+
 def test_live_time_of_windows(chains):
     """The published shares: 71 % in small window, 94.9 % in large window, 97.5 and 99.5 % of MOS."""
     for obs_id, exposure, ccd, share in (
@@ -302,7 +308,8 @@ def test_pn_fast_modes(chains, obs_id, mode, datamode, resolution):
     # The image is some rows wide, and each row is shifted for its own time; the clocks' pause adds 53 us.
     matched = np.abs(difference) < 4 * resolution + 100e-6
     assert matched.mean() > 0.8
-    assert np.median(difference[matched]) == pytest.approx(0, abs=max(1.2 * resolution, 3e-6))
+    # Time stamps are whole numbers of 20.48 us, rounded down.
+    assert np.median(difference[matched]) == pytest.approx(0, abs=max(1.2 * resolution, 15e-6))
     single = nearest(chosen[matched], photons)["ENERGY"]
     good = (chosen["PATTERN"][matched] == 0) & (single > 1000) & (single < 4000)
     assert np.median((chosen["PI"][matched] - single)[good]) == pytest.approx(0, abs=25)

@@ -125,7 +125,9 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     exposure = PnExposure.open(
         odf, request.exp_id, request.data_mode, request.ccds, cal, _sub(ctx, "epframes").warn
     )
-    missing = sorted(set(request.ccds) - set(exposure.files))
+    # Small window reads one CCD.
+    read = {PRIME_CCD} if exposure.submode == "PrimeSmallWindow" else set(request.ccds)
+    missing = sorted(set(request.ccds) & read - set(exposure.files))
     if missing:
         ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
     sky = _sky(ctx, exposure, request)
