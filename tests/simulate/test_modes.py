@@ -15,6 +15,7 @@ from daxa.simulate import simulate_observation
 from daxa.simulate.clock import Clock
 from daxa.simulate.detectors import Exposure, Noise
 from daxa.simulate.detectors_fast import pn_lines
+from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import observe_pn, read_window
 from daxa.simulate.instruments import CAMERAS
 from daxa.simulate.mode_set import MOS1_CCDS_LEFT, describe_modes
@@ -174,6 +175,60 @@ def test_live_time_of_window_modes(simulated_modes):
         assert truth["integration_s"] / truth["frame_time_s"] == pytest.approx(live)
 
 
+START = 600_000_000.0
+
+
+def steady(camera, ccd, n, duration_s, seed=3):
+    """Photons of 2 keV that fall evenly on a patch of one CCD."""
+    rng = np.random.default_rng(seed)
+    low = (20, 150) if camera.is_pn else (290, 290)
+    x, y = (rng.uniform(first, first + 20, n) for first in low)
+    time = np.sort(rng.uniform(START, START + duration_s, n))
+    return Hits(time, np.full(n, ccd), x, y, np.full(n, 2000.0), np.zeros(n, int))
+
+
+def observe(camera, submode, hits, duration_s, gaps_s=()):
+    exposure = Exposure(camera.code, "S001", START, START + duration_s, submode=submode, gaps_s=gaps_s)
+    clock, noise, rng = Clock(START - 1000.0), Noise().scaled(0.1, 0.01), np.random.default_rng(9)
+    if camera.is_pn:
+        return observe_pn(camera, hits, exposure, clock, noise, rng, reset_obt_s=538_041_000)
+    return observe_mos(camera, hits, exposure, clock, noise, rng)
+
+
+@pytest.mark.parametrize(
+    ("code", "submode"),
+    [
+        (c, m)
+        for c in ("M1", "PN")
+        for m in CAMERAS[c].modes
+        if m not in ("FastCompressed", "PrimeFullWindow")
+    ],
+)
+def test_every_mode_records_its_share_and_loses_gaps(code, submode):
+    camera, ccd = CAMERAS[code], 4 if code == "PN" else 1
+    mode, gap = camera.mode(submode), (START + 20, START + 30)
+    # Few enough that MOS frames do not pile up.
+    n = 600 if code == "M1" else 40_000
+    data = observe(camera, submode, steady(camera, ccd, n, 60.0), 60.0, (gap,))
+    live = mode.integration_s / mode.frame_time_s
+    if code == "PN" and submode == "PrimeFullWindowExtended":
+        live = 1.0
+    seen = (data.photons["FRAME"] >= 0).mean()
+    assert seen == pytest.approx(live, rel=0.09)
+    kept = data.photons["TIME"][data.photons["KEPT"]]
+    lost = (kept > gap[0] + mode.frame_time_s) & (kept < gap[1] - mode.frame_time_s)
+    assert lost.sum() == 0
+    one = data.ccds[ccd]
+    assert len(one.events["FRAME"]) > 0.6 * live * n
+    assert set(data.ccds) == set(mode.ccds)
+    assert one.file_type == ("BUE" if submode == "FastBurst" else "TIE" if mode.fast_ccds else "IME")
+
+
+def test_the_mode_that_nobody_used_is_refused():
+    with pytest.raises(NotImplementedError, match="FastCompressed"):
+        observe(CAMERAS["M1"], "FastCompressed", steady(CAMERAS["M1"], 1, 10, 10.0), 10.0)
+
+
 # --- fast modes --------------------------------------------------------------------------------------
 
 
@@ -243,21 +298,6 @@ def test_the_first_line_of_timing_frames_is_left_out(simulated_modes):
     assert lines[0] == 0
     assert np.argmax(lines) == 18
     assert lines[18] == pytest.approx(2.3 * np.median(lines), rel=0.3)
-
-
-def test_burst_records_three_per_cent():
-    """The pn in burst mode records 3 % of the photons, whatever their row."""
-    rng, n = np.random.default_rng(3), 100_000
-    start = 600_000_000.0
-    hits = Hits(
-        np.sort(rng.uniform(start, start + 100, n)), np.full(n, 4), rng.uniform(20, 40, n),
-        rng.uniform(20, 200, n), np.full(n, 2000.0), np.zeros(n, int),
-    )  # fmt: skip
-    data = observe_pn(
-        PN, hits, Exposure("PN", "S001", start, start + 100, submode="FastBurst"), Clock(start - 1000.0),
-        Noise().scaled(0, 0), rng, reset_obt_s=int(538_041_560.0) - 500,
-    )  # fmt: skip
-    assert (data.photons["FRAME"] >= 0).mean() == pytest.approx(0.0298, abs=2e-3)
 
 
 @pytest.mark.parametrize("exposure", ["M1S001", "M2S002"])
