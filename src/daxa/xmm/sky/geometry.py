@@ -333,9 +333,16 @@ class CameraGeometry:
         detx, dety = self.raw_to_det(ccd, rawx, rawy)
         seen = self.in_fov(detx, dety)
         for front, width in self._shades.get(ccd, {}).items():
-            x, y = self._to_pixel(front, detx, dety)
+            # Only where the front CCD's outline, widened, lies.
+            outline = self.raw_to_det(front, [0.5, nx + 0.5, 0.5, nx + 0.5], [0.5, 0.5, ny + 0.5, ny + 0.5])
+            x, y = self._to_pixel(ccd, *outline)
+            place = (
+                slice(max(0, int(y.min() - width) - 1), max(0, int(y.max() + width) + 1)),
+                slice(max(0, int(x.min() - width) - 1), max(0, int(x.max() + width) + 1)),
+            )
+            x, y = self._to_pixel(front, detx[place], dety[place])
             beyond = np.hypot(x - np.clip(x, 0.5, nx + 0.5), y - np.clip(y, 0.5, ny + 0.5))
-            seen &= beyond > width
+            seen[place] &= beyond > width
         return seen
 
     def in_corner(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
