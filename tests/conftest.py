@@ -63,6 +63,15 @@ def _simulated_once(tmp_path_factory: pytest.TempPathFactory, name: str, size: s
 
 
 @pytest.fixture(scope="session")
+def reduced(simulated, tmp_path_factory: pytest.TempPathFactory):
+    """The first observation of the small simulated set, reduced once for all workers of a test run."""
+    from reduced_observation import reduce_once
+
+    base = tmp_path_factory.getbasetemp()
+    return reduce_once(simulated, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
 def synthetic_ccf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the synthetic calibration set."""
     from daxa.simulate.calibration import write_calibration

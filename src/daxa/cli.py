@@ -389,6 +389,34 @@ def logs(
 
 
 @app.command()
+def mosaic(
+    archive: ArchiveName,
+    low: Annotated[
+        list[float] | None, typer.Option("--low", help="Lower energy of a band [keV]; may be repeated.")
+    ] = None,
+    high: Annotated[
+        list[float] | None, typer.Option("--high", help="Upper energy of a band [keV]; may be repeated.")
+    ] = None,
+    weighting: Annotated[
+        str, typer.Option(help="area: rates as the pn would see them; time: mean rates of the cameras.")
+    ] = "area",
+    cores: Cores = None,
+) -> None:
+    """Combine the images of cameras and of overlapping observations."""
+    from astropy.units import Quantity
+
+    from daxa.process.xmm.generate import WEIGHTINGS, generate_mosaics
+
+    if weighting not in WEIGHTINGS:
+        raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
+    if len(low or []) != len(high or []):
+        raise typer.BadParameter("--low and --high: give as many of one as of the other")
+    bands = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
+    for path in generate_mosaics(_open(archive), *bands, weighting=weighting, num_cores=cores):
+        typer.echo(str(path))
+
+
+@app.command()
 def report(archive: ArchiveName) -> None:
     """Write the HTML report of an archive and print where it is."""
     from daxa.report import build_report

@@ -8,6 +8,7 @@
             events/ images/ background/ cleaning/ misc/ logs/
         failed_data/MISSION/OBSID/        the same for observations of which nothing is left
         regions/MISSION/OBSID/source_regions_radec.reg
+        mosaics/                          images of all observations that overlap or touch
 
 Names of products are relative to the observation's folder, so that archives and observations can be moved.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUBFOLDERS = ("events", "images", "background", "cleaning", "misc", "logs")
-#: Sub-exposure label of products made of all sub-exposures.
+#: Label of products made of all sub-exposures, or all cameras.
 ALL = "ALL"
 
 
@@ -60,6 +61,10 @@ class Layout:
 
     def failed(self, mission: str, obs_id: str) -> Path:
         return self.root / "failed_data" / mission / obs_id
+
+    @property
+    def mosaics(self) -> Path:
+        return self.root / "mosaics"
 
     def regions(self, mission: str, obs_id: str) -> Path:
         return self.root / "regions" / mission / obs_id / "source_regions_radec.reg"
@@ -153,3 +158,12 @@ def image(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
 
 def exposure_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-expmap.fits"
+
+
+def rate_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-rate.fits"
+
+
+def field_mosaic(field: str, lo_kev: float, hi_kev: float, kind: str) -> str:
+    """Mosaic of several observations, in the archive's ``mosaics``: ``kind`` is image, expmap or rate."""
+    return f"{field}-en{energy_text(lo_kev, hi_kev)}-{kind}.fits"

@@ -355,9 +355,8 @@ class _Runner:
                     )
                 )
             results += [r.ok for r in found] or [False]
-        if node.step.scope == "instrument":
-            return any(results)
-        return all(results)
+        # What is made of several parts is made of those that there are.
+        return all(results) if node.step.scope == "exposure" else any(results) or not results
 
     def _start(self, node: _Node, executor: Executor) -> None:
         piece = node.piece
@@ -369,7 +368,7 @@ class _Runner:
             piece.obs_id,
             piece.inst,
             piece.exp_id,
-            backend=self.backend,
+            backend=node.step.backend or self.backend,
             config=recordable(node.options),
             versions=self.versions,
             started=_now(),
@@ -401,7 +400,7 @@ class _Runner:
             shared=recipe.shared,
             inputs=recipe.inputs,
             timeout_s=self.limit_s,
-            backend=self.backend,
+            backend=node.step.backend or self.backend,
             scratch=self.archive.layout.scratch,
         )
         self._announce()

@@ -153,6 +153,8 @@ class Step:
         Whether a piece is to be processed at all.
     done
         Called after a success, e.g. to take what the job found out into the archive.
+    backend
+        The back-end of a step that only one of them can do; None for the configured one.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Step:
     needs: Callable[[str | None, Options], tuple[str, ...]] = lambda inst, options: ()
     wants: Callable[[Piece, Options], bool] = _always
     done: Callable[[Piece], None] | None = None
+    backend: str | None = None
 
 
 #: Names that the tasks write for instruments.

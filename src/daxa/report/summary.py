@@ -140,5 +140,7 @@ def combined_images(archive: Archive, band: str | None = None) -> tuple[list[str
     bands = sorted({b for _, b, _, _ in pairs}, key=lambda text: float(text.partition("_")[0]))
     if not bands:
         return [], []
-    chosen = [(str(i), str(e)) for _, b, i, e in pairs if b == (band or bands[0])]
+    # Mosaics of the cameras hold the same photons once more.
+    mosaic = f"-inst{layout.ALL}-"
+    chosen = [(str(i), str(e)) for _, b, i, e in pairs if b == (band or bands[0]) and mosaic not in i.name]
     return [i for i, _ in chosen], [e for _, e in chosen]

@@ -17,7 +17,7 @@ _MODULES = {
     ),
     "check": ("emanom",),
     "clean": ("espfilt",),
-    "generate": ("generate_images_expmaps",),
+    "generate": ("generate_images_expmaps", "generate_mosaics"),
 }
 
 

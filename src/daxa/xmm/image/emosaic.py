@@ -10,6 +10,9 @@ import numpy as np
 from daxa.xmm.image import mosaic
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
+#: Beginnings of keywords that describe the first image only.
+_OF_ONE_IMAGE = ("XPROC", "DS", "BITPIX", "ONTIME", "LIVETI", "EXPOSURE", "EXP_ID", "EXPIDSTR", "SUBMODE")
+
 
 def _read(path: Path) -> tuple[np.ndarray, Any]:
     from astropy.io import fits
@@ -32,12 +35,23 @@ def _read(path: Path) -> tuple[np.ndarray, Any]:
         Parameter("exposuremaps", "list", ""),
         Parameter("expmosaicset", "dataset", ""),
         Parameter("ratemosaicset", "dataset", ""),
+        Parameter("weighting", "choice", "time", choices=("time", "area")),
     ],
 )
 def emosaic(ctx: TaskContext, p: Parameters) -> None:
-    """Write the sum of the images and, with exposure maps, the summed exposure and the rate."""
+    """Write the sum of the images and, with exposure maps, the summed exposure and the rate.
+
+    With ``weighting=time`` exposures are added as they are: the rate is the mean rate of one camera, which
+    steps where another set of cameras sees the sky. With ``weighting=area`` each exposure is multiplied by
+    the camera's effective area over that of the reference camera (pn, if it is among them, else the first):
+    the rate is that which the reference camera would see, the same on both sides of an edge.
+    """
     from astropy.io import fits
 
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.image.area import area_weights
+
+    cards: dict[str, tuple[Any, str]] = {}
     if p.withexposure and len(p.exposuremaps) != len(p.imagesets):
         raise TaskError(
             "badParameter",
@@ -49,13 +63,27 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
     products: list[tuple[str, np.ndarray, str]] = [(p.mosaicedset, counts, "count")]
     if p.withexposure:
         maps, map_headers = zip(*(_read(ctx.path(name)) for name in p.exposuremaps), strict=True)
-        exposure = mosaic.add_images(maps, map_headers, target, mean=True)
+        weights = [1.0] * len(maps)
+        if p.weighting == "area":
+            weights, reference = area_weights(Calibration.from_environment(ctx.env, ctx.cwd), map_headers)
+            cards["EMSREF"] = (reference, "camera whose rate is given")
+            for k, weight in enumerate(weights, start=1):
+                cards[f"EMSWT{k:03d}"] = (
+                    round(weight, 6),
+                    "area over that of the reference",
+                )
+        weighted = [w * m for w, m in zip(weights, maps, strict=True)]
+        exposure = mosaic.add_images(weighted, map_headers, target, mean=True)
         if p.expmosaicset:
             products.append((p.expmosaicset, exposure, "s"))
         if p.ratemosaicset:
             products.append((p.ratemosaicset, mosaic.rate_image(counts, exposure), "count / s"))
     for name, data, unit in products:
-        header = fits.Header([c for c in target.cards if not c.keyword.startswith(("XPROC", "DS", "BITPIX"))])
+        header = fits.Header([c for c in target.cards if not c.keyword.startswith(_OF_ONE_IMAGE)])
+        if len({str(h.get("INSTRUME", "")).strip() for h in headers}) > 1:
+            header["INSTRUME"] = ("EPIC", "several cameras, see EMSCInnn")
+        for key, (value, comment) in cards.items():
+            header[key] = (value, comment)
         header["BUNIT"] = unit
         for k, source in enumerate(headers, start=1):
             header[f"EMSCI{k:03d}"] = str(source.get("INSTRUME", "")).strip()

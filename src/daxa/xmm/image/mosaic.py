@@ -6,13 +6,20 @@ output pixel they fall in, so that the sum of the counts is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.task import TaskError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
 FloatArray = npt.NDArray[np.float64]
+#: Largest mosaic: 2 GB of numbers while it is made.
+MAX_PIXELS = 2.5e8
 
 
 def same_grid(first: Any, second: Any) -> bool:
@@ -51,6 +58,9 @@ def covering_header(headers: Sequence[Any]) -> Any:
     x, y = wcs.wcs_world2pix(directions[:, 0], directions[:, 1], 1)
     low_x, low_y = np.floor(x.min()), np.floor(y.min())
     wcs.wcs.crpix = [2.0 - low_x, 2.0 - low_y]
+    size = (x.max() - low_x + 2) * (y.max() - low_y + 2)
+    if size > MAX_PIXELS:
+        raise TaskError("badImage", f"the images are too far apart: one grid for all has {size:.1e} pixels")
     header = fits.Header()
     header["NAXIS"] = 2
     header["NAXIS1"] = int(np.ceil(x.max()) - low_x + 2)
@@ -60,6 +70,33 @@ def covering_header(headers: Sequence[Any]) -> Any:
     header["EQUINOX"] = 2000.0
     header["RADESYS"] = "FK5"
     return header
+
+
+def pixel_map(
+    source: WCS, target: WCS, shape: tuple[int, int]
+) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Function from 0-based pixels of an image of this shape to those of another one.
+
+    Tangent planes map onto each other by ratios of linear functions, found here from a few points; other
+    projections go the long way over the sky.
+    """
+
+    def over_the_sky(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return tuple(target.wcs_world2pix(*source.wcs_pix2world(x, y, 0), 0))
+
+    x, y = (g.ravel() for g in np.meshgrid(*(np.linspace(0, n - 1, 6) for n in reversed(shape))))
+    u, v = over_the_sky(x, y)
+    one, none = np.ones_like(x), np.zeros_like(x)
+    rows = [[x, y, one, none, none, none, -u * x, -u * y], [none, none, none, x, y, one, -v * x, -v * y]]
+    design = np.concatenate([np.stack(r, axis=1) for r in rows])
+    scale = np.maximum(np.abs(design).max(axis=0), 1.0)
+    h = np.linalg.lstsq(design / scale, np.concatenate([u, v]), rcond=None)[0] / scale
+
+    def directly(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        depth = h[6] * x + h[7] * y + 1.0
+        return (h[0] * x + h[1] * y + h[2]) / depth, (h[3] * x + h[4] * y + h[5]) / depth
+
+    return directly if np.allclose(directly(x, y), (u, v), rtol=0, atol=1e-4) else over_the_sky
 
 
 def add_images(
@@ -90,19 +127,20 @@ def add_images(
         if same_grid(header, target):
             total += image
             continue
-        wcs = WCS(header, naxis=2)
+        move = pixel_map(WCS(header, naxis=2), out, image.shape)
         # A mean also needs the pixels that saw nothing; a sum does not.
         y, x = (i.ravel() for i in np.indices(image.shape)) if mean else np.nonzero(image)
         values = image[y, x] / (1 if mean else pieces**2)
         summed, seen = np.zeros(shape), np.zeros(shape)
         for dy in steps:
             for dx in steps:
-                ra, dec = wcs.wcs_pix2world(x + dx, y + dy, 0)
-                px, py = out.wcs_world2pix(ra, dec, 0)
+                px, py = move(x + dx, y + dy)
                 ix, iy = np.round(px).astype(int), np.round(py).astype(int)
                 inside = (ix >= 0) & (ix < shape[1]) & (iy >= 0) & (iy < shape[0])
-                np.add.at(summed, (iy[inside], ix[inside]), values[inside])
-                np.add.at(seen, (iy[inside], ix[inside]), 1.0)
+                pixel = iy[inside] * shape[1] + ix[inside]
+                summed += np.bincount(pixel, values[inside], total.size).reshape(shape)
+                if mean:
+                    seen += np.bincount(pixel, minlength=total.size).reshape(shape)
         total += np.where(seen > 0, summed / np.maximum(seen, 1), 0.0) if mean else summed
     return total
 

@@ -1,15 +1,16 @@
-"""One reduced observation, as other programs find it."""
+"""One reduced observation of the simulated set."""
 
 from __future__ import annotations
 
 import csv
 import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+#: The observation.
 OBS_ID = "0800010101"
 
 
@@ -43,16 +44,12 @@ class Reduced:
         return sorted(found, key=lambda s: -s[2])
 
 
-@pytest.fixture(scope="session")
-def reduced(simulated, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
-    """The first observation of the small simulated set, reduced once for all workers of a test run."""
+def reduce_once(simulated: Any, base: Path) -> Reduced:
+    """Reduce the first observation, once for all workers of a test run that share ``base``."""
     from daxa.archive import Archive
     from daxa.mission import XMMPointed
     from daxa.process.simple import full_process_xmm
 
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
     output = base / "read_by_others"
     output.mkdir(exist_ok=True)
     with (base / "read_by_others.lock").open("w") as handle, pytest.MonkeyPatch.context() as patch:
