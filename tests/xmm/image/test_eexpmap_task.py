@@ -149,3 +149,36 @@ def test_bad_arguments(change, message, list_maker, calibration_env, tmp_path):
     with pytest.raises(TaskError, match=message):
         call("eexpmap", calibration_env, tmp_path, **{**arguments, **change})
     assert not (tmp_path / "exp.fits").exists()
+
+
+def test_map_in_detector_coordinates(list_maker, calibration_env, tmp_path, geometry):
+    """On a DETX, DETY image the map is the live time of the CCD under each pixel; no attitude is needed."""
+    maker = list_maker("EMOS2")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 20000, START, START + 900), 900)
+    call(
+        "evselect", calibration_env, tmp_path, table="ev.fits", imageset="det.fits", xcolumn="DETX",
+        ycolumn="DETY", imagebinning="binSize", ximagebinsize=200, yimagebinsize=200, withxranges=True,
+        ximagemin=-20000, ximagemax=19999, withyranges=True, yimagemin=-20000, yimagemax=19999,
+    )  # fmt: skip
+    call(
+        "eexpmap", calibration_env, tmp_path, imageset="det.fits", eventset="ev.fits", expimageset="exp.fits",
+        withdetcoords=True, withvignetting=False, pimin=500, pimax=2000,
+    )  # fmt: skip
+    with fits.open(tmp_path / "det.fits") as image, fits.open(tmp_path / "exp.fits") as expmap:
+        counts, found = image[0].data, expmap[0].data
+        assert expmap[0].header["CTYPE1"] == image[0].header["CTYPE1"] == "DETX"
+    live = fits.getheader(tmp_path / "ev.fits", "EVENTS")["LIVETIME"]
+    centre = -20000 + 200 * np.arange(200) + 99.5
+    detx, dety = np.meshgrid(centre, centre)
+    chip = geometry["EMOS2"]
+    inside = chip.in_fov(detx, dety) & (chip.det_to_raw(detx, dety)[0] > 0)
+    assert found.shape == counts.shape == (200, 200)
+    assert np.mean(np.abs(found[inside] / live - 1) < 0.01) > 0.97
+    assert np.mean(found[~inside] == 0) > 0.97
+    # Events lie where there is exposure, and nothing but edge pixels is without.
+    seen = (counts > 0) & chip.in_fov(detx, dety)
+    assert np.mean(found[seen] > 0) > 0.99
+    call("evselect", calibration_env, tmp_path, table="ev.fits", imageset="im.fits", **GRID)
+    wrong = {"imageset": "im.fits", "eventset": "ev.fits", "expimageset": "no.fits", "withdetcoords": True}
+    with pytest.raises(TaskError, match="needs an image in DETX, DETY"):
+        call("eexpmap", calibration_env, tmp_path, pimin=500, pimax=2000, **wrong)
