@@ -366,6 +366,22 @@ def test_offline(server: Server, tmp_path: Path) -> None:
     assert sum(server.requests.values()) == 0
 
 
+def test_only_types_that_a_task_reads(shared_data: Path) -> None:
+    from daxa.xmm.ccf.index import read_index
+
+    wanted = set(store.wanted_types(["EMOS1", "EMOS2", "EPN"]))
+    # The 70 MB of each mirror's point-spread function serve the pn only.
+    assert ("XRT3", "XPSF") in wanted
+    assert not {("XRT1", "XPSF"), ("XRT2", "XPSF"), ("EPN", "FWC"), ("EPN", "REDIST")} & wanted
+    assert not any(scope.startswith(("RGS", "OM", "XRT1")) for scope, _ in store.wanted_types(["EMOS2"]))
+    # By the sizes of a real index, less than a tenth of what there is.
+    entries = read_index(shared_data / "epic_pn_0124710801" / "ccf.cif").entries
+    size = sum(e.fsize for e in entries if e.key in wanted)
+    assert size < 1e8
+    assert size < sum(e.fsize for e in entries) / 10
+    assert wanted <= {e.key for e in entries}
+
+
 def test_wrong_arguments(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="RGS1"):
         store.fetch(["RGS1"], folder=tmp_path)

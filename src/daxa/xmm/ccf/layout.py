@@ -243,6 +243,17 @@ REQUIRED = {
 }
 
 
+def required_of(instrument: str) -> list[tuple[str, str]]:
+    """Scope and type of every constituent that the reduction of a camera reads."""
+    telescope = TELESCOPES[instrument]
+    return [
+        *(("XMM", typeid) for typeid in REQUIRED["XMM"]),
+        *((instrument, typeid) for typeid in REQUIRED[instrument.rstrip("12")]),
+        # The point-spread functions, 70 MB each, are read for the pn only (its search for bad pixels).
+        *((telescope, typeid) for typeid in REQUIRED["XRT"] if typeid != "XPSF" or instrument == "EPN"),
+    ]
+
+
 def layout_of(scope: str, typeid: str) -> dict[str, tuple[Column, ...]]:
     """Tables of one constituent, by extension name; ``scope`` as in file names (``EMOS1``)."""
     generic = scope.rstrip("123") if scope.startswith(("EMOS", "XRT")) else scope

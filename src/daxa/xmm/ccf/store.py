@@ -27,7 +27,7 @@ from daxa.xmm.ccf.index import (
     read_entry,
     select,
 )
-from daxa.xmm.ccf.layout import LAYOUT, REQUIRED, TELESCOPES, layout_of
+from daxa.xmm.ccf.layout import LAYOUT, TELESCOPES, layout_of, required_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
 
 #: Public copies of the calibration files.
@@ -58,11 +58,7 @@ def wanted_types(instruments: Iterable[str]) -> list[tuple[str, str]]:
     unknown = [i for i in instruments if i not in TELESCOPES]
     if unknown:
         raise ValueError(f"instrument {unknown[0]!r} is not one of {', '.join(TELESCOPES)}")
-    wanted = [("XMM", typeid) for typeid in REQUIRED["XMM"]]
-    for instrument in instruments:
-        wanted += [(instrument, typeid) for typeid in REQUIRED[instrument.rstrip("12")]]
-        wanted += [(TELESCOPES[instrument], typeid) for typeid in REQUIRED["XRT"]]
-    return sorted(set(wanted))
+    return sorted({key for instrument in instruments for key in required_of(instrument)})
 
 
 def needed(entries: Iterable[Entry], dates: Sequence[str] | None, analysis_date: str = "now") -> list[Entry]:

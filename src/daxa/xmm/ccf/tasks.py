@@ -23,7 +23,7 @@ from daxa.xmm.ccf.index import (
     select,
     write_index,
 )
-from daxa.xmm.ccf.layout import REQUIRED, TELESCOPES
+from daxa.xmm.ccf.layout import required_of
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 
@@ -103,10 +103,7 @@ def scan(
 def missing_types(entries: Iterable[Entry], instruments: Iterable[str]) -> list[str]:
     """Constituents ``SCOPE_TYPEID`` that the reduction of some instruments needs and an index lacks."""
     have = {entry.key for entry in entries}
-    wanted: list[tuple[str, str]] = [("XMM", typeid) for typeid in REQUIRED["XMM"]]
-    for instrument in instruments:
-        wanted += [(instrument, typeid) for typeid in REQUIRED[instrument.rstrip("12")]]
-        wanted += [(TELESCOPES[instrument], typeid) for typeid in REQUIRED["XRT"]]
+    wanted = dict.fromkeys(key for instrument in instruments for key in required_of(instrument))
     return [f"{scope}_{typeid}" for scope, typeid in wanted if (scope, typeid) not in have]
 
 
