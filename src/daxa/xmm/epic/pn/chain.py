@@ -18,6 +18,7 @@ from daxa.xmm.epic.pn.badpixels import SearchLimits, badpix_columns
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, random_source
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, PnExposure, parse_ccds
+from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, load_raw, raw_ccd, save_raw
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
@@ -83,6 +84,14 @@ _NOT_DONE = {
 }
 
 
+#: The same in fast modes.
+_FAST_NOT_DONE = {
+    "runepfast": "the rate-dependent correction of epfast",
+    "withrdpha": "the rate-dependent correction of amplitudes (RDPHA)",
+    "withxrlcorrection": "the X-ray loading correction of epreject",
+}
+
+
 @dataclass(frozen=True)
 class Request:
     """What a chain is asked to do with one exposure.
@@ -93,6 +102,9 @@ class Request:
         Exposure, kind of data, CCDs.
     output, attitude, stage
         Names of the event list, the attitude file and the intermediate file.
+    source, default_row
+        Fast modes: RA and Dec [deg] of the source, its RAWY, or None for the proposal's target; RAWY to take
+        if that is not on the CCD.
     """
 
     exp_id: str
@@ -106,6 +118,8 @@ class Request:
     run_atthkgen: bool = True
     timestep: float = 1.0
     accuracy: int = 2
+    source: tuple[float, float] | int | None = None
+    default_row: int = 190
     raw: RawOptions = field(default_factory=RawOptions)
     events: EventOptions = field(default_factory=EventOptions)
 
@@ -117,20 +131,32 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     ------
     TaskError
         No CCD could be processed, or the exposure lacks something that all CCDs need.
-    NotImplementedError
-        Timing and burst mode.
     """
-    if request.data_mode != "IMAGING":
-        raise NotImplementedError(f"epchain: {request.data_mode} mode of the pn is not implemented yet")
+    fast = request.data_mode != "IMAGING"
+    if fast and request.events.withoutoftime:
+        ctx.warn(
+            "notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list"
+        )
+        request = replace(request, events=replace(request.events, withoutoftime=False))
     exposure = PnExposure.open(
         odf, request.exp_id, request.data_mode, request.ccds, cal, _sub(ctx, "epframes").warn
     )
-    # Small window reads one CCD.
-    read = {PRIME_CCD} if exposure.submode == "PrimeSmallWindow" else set(request.ccds)
+    # Small window and the fast modes read one CCD.
+    read = {PRIME_CCD} if fast or exposure.submode == "PrimeSmallWindow" else set(request.ccds)
     missing = sorted(set(request.ccds) & read - set(exposure.files))
     if missing:
         ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
     sky = _sky(ctx, exposure, request)
+    if fast:
+        row = source_row(
+            request.source,
+            request.default_row,
+            request.data_mode,
+            lambda ra, dec: sky.camera_pixel(ra, dec, _position_angle(ctx, request)),
+            exposure.proposal,
+            ctx,
+        )
+        request = replace(request, raw=replace(request.raw, source_row=row))
     stage = ctx.path(request.stage)
     identity = {
         "obs_id": odf.obs_id,
@@ -138,6 +164,7 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
         "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
         "lowest_ev": request.raw.lowest_ev,
+        "source_row": request.raw.source_row,
     }
     if request.reuse:
         raws = load_raw(stage, identity)
@@ -160,8 +187,13 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         scale = EnergyScale.from_calibration(
             cal, ccd, exposure.mode_id, exposure.start_s, accuracy=request.accuracy
         )
-        window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
-        columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
+        lines = exposure.line_clock(ccd)
+        if lines is not None:
+            row = request.raw.source_row
+            columns = fast_events(raw, scale, lines, row, random_of[ccd], request.events)
+        else:
+            window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
+            columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
         lists.append(columns)
         log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
     _write(ctx, exposure, request, raws, lists, sky)
@@ -226,6 +258,12 @@ def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
     )
 
 
+def _position_angle(ctx: TaskContext, request: Request) -> float:
+    from daxa.xmm.sky.attitude import AttHk
+
+    return AttHk.read(ctx.path(request.attitude)).median[2]
+
+
 def _write(
     ctx: TaskContext,
     exposure: PnExposure,
@@ -236,7 +274,8 @@ def _write(
 ) -> None:
     from daxa.xmm.sky.attitude import AttHk
 
-    names = [c.name for c in EVENT_COLUMNS["EPN", "IMAGING"]]
+    fast = request.data_mode != "IMAGING"
+    names = [c.name for c in EVENT_COLUMNS["EPN", "TIMING" if fast else "IMAGING"]]
     columns = {name: np.concatenate([c[name] for c in lists]) for name in names}
     length = exposure.timing.frame_s - exposure.timing.readout_s
     ccds = {
@@ -258,6 +297,8 @@ def _write(
     primary["PA_PNT"] = (pa, "[deg] position angle of the pointing")
     primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
     primary.update(_source_position(primary, sky, pa))
+    if fast:
+        primary["SRCPOS"] = (request.raw.source_row, "[pixel] RAWY of the source")
     ctx.provenance(primary)
     offsets = {
         "RAWX": [c for raw in raws.values() for c in raw.offsets],
@@ -270,7 +311,7 @@ def _write(
             primary=primary,
             columns=columns,
             ccds=ccds,
-            sky={"ra_deg": sky.ra_deg, "dec_deg": sky.dec_deg},
+            sky={} if fast else {"ra_deg": sky.ra_deg, "dec_deg": sky.dec_deg},
             offsets=offsets,
             calindex=exposure.cal.calindex_hdu(("EPN", "XRT3", "XMM")),
             prime_ccd=PRIME_CCD,
@@ -287,16 +328,32 @@ def _source_position(primary: Mapping[str, Any], sky: Sky, pa: float) -> dict[st
     if "RA_OBJ" not in primary:
         return cards
     ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]
-    detx, dety = sky.geometry.sky_to_det(ra, dec, sky.ra_deg, sky.dec_deg, pa)
-    ccd, x, y = sky.geometry.det_to_raw(detx, dety)
-    if int(ccd):
-        cards["SRCPOSX"] = (float(x), "[pixel] RAWX of the target")
-        cards["SRCPOSY"] = (float(y), "[pixel] RAWY of the target")
-        cards["CCDSRC"] = (int(ccd), "CCD of the target")
+    ccd, x, y = sky.camera_pixel(ra, dec, pa)
+    if ccd:
+        cards["SRCPOSX"] = (x, "[pixel] RAWX of the target")
+        cards["SRCPOSY"] = (y, "[pixel] RAWY of the target")
+        cards["CCDSRC"] = (ccd, "CCD of the target")
     return cards
 
 
 # --- tasks -------------------------------------------------------------------------------------------
+
+
+def _fast_options(ctx: TaskContext, p: Parameters, exp_id: str, data_mode: str) -> dict[str, Any]:
+    """The parts of a request that only fast modes have."""
+    if data_mode == "IMAGING":
+        return {}
+    for name, what in _FAST_NOT_DONE.items():
+        if p.get(name):
+            raise NotImplementedError(f"{name}=yes: {what} is not implemented")
+    if p.withdefaultcal:
+        ctx.warn(
+            "notDone",
+            f"PN{exp_id}: energies of {data_mode} data are not corrected for the rate of the source "
+            "(withrdpha, epfast) and for X-ray loading",
+        )
+    source = (p.srcra, p.srcdec) if p.withsrccoords else p.srcposition if p.withsrcrawy else None
+    return {"source": source, "default_row": p.srcposition}
 
 
 def _options(p: Parameters) -> dict[str, Any]:
@@ -445,9 +502,10 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
     odf, cal = _open(ctx, folder)
     if p.runbackground and "runbackground" in p.given:
         ctx.warn("noBackground", "runbackground=yes: masks and light curve of the background are not made")
-    kind = "OO" if p.withoutoftime else "PI"
+    imaging = "OO" if p.withoutoftime else "PI"
     for exp_id, data_mode in _chosen(ctx, odf, p):
         root = f"P{odf.obs_id}PN{exp_id}"
+        kind = imaging if data_mode == "IMAGING" else "TI"
         reuse = not (p.runepframes or p.runbadpixfind or p.runbadpix)
         if not reuse and not p.runepframes:
             ctx.info("runepframes=no: bad pixels are wanted anew, so the frames are read again")
@@ -466,6 +524,7 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
                 keep=p.keepintermediate in ("raw", "all"),
                 run_atthkgen=p.runatthkgen,
                 timestep=p.timestep,
+                **_fast_options(ctx, p, exp_id, data_mode),
                 **options,
             ),
         )
@@ -509,9 +568,7 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("exposure", f"{odf.folder}: no pn exposure of the wanted modes")
     root = f"{odf.revolution:04d}_{odf.obs_id}"
     for number, (exp_id, data_mode) in enumerate(found):
-        if data_mode != "IMAGING":
-            ctx.warn("notImplemented", f"PN{exp_id}: {data_mode} mode is left out")
-            continue
+        kind = "Imaging" if data_mode == "IMAGING" else "Timing"
         run_exposure(
             ctx,
             odf,
@@ -520,13 +577,12 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
                 exp_id,
                 data_mode,
                 ccds,
-                f"{root}_EPN_{exp_id}_ImagingEvts.ds",
+                f"{root}_EPN_{exp_id}_{kind}Evts.ds",
                 f"{root}_AttHk.ds",
                 f"rawevents_PN{exp_id}.npz",
                 run_atthkgen=p.runatthkgen and number == 0,
                 timestep=p.timestep,
+                **_fast_options(ctx, p, exp_id, data_mode),
                 **options,
             ),
         )
-    if all(m != "IMAGING" for _, m in found):
-        raise NotImplementedError(f"epproc: {found[0][1]} mode of the pn is not implemented yet")

@@ -48,6 +48,12 @@ class Sky:
     ra_deg: float
     dec_deg: float
 
+    def camera_pixel(self, ra_deg: float, dec_deg: float, pa_deg: float) -> tuple[int, float, float]:
+        """CCD (0: none), RAWX and RAWY of a direction when the camera points at the tangent point."""
+        det = self.geometry.sky_to_det(ra_deg, dec_deg, self.ra_deg, self.dec_deg, pa_deg)
+        ccd, x, y = self.geometry.det_to_raw(*det)
+        return int(ccd), float(x), float(y)
+
 
 def random_source(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.random.Generator]:
     """Random numbers of a CCD: a generator for each purpose, the same for the same data."""
@@ -66,6 +72,34 @@ def edge_map(window: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.bool_], 
     inner[[x0 - 1, x1 - 1], y0 - 1 : y1] = True
     inner[x0 - 1 : x1, [y0 - 1, y1 - 1]] = True
     return border, inner & ~border
+
+
+def pattern_energies(
+    raw: RawCcd,
+    scale: EnergyScale,
+    rawy: npt.NDArray[np.int64],
+    random: Callable[[int], np.random.Generator],
+    options: EventOptions,
+) -> npt.NDArray[np.float64]:
+    """PI of each pattern, whole numbers of eV.
+
+    Parameters
+    ----------
+    rawy
+        Per pixel, row that its charge is taken to come from.
+    """
+    amplitude: npt.NDArray[np.float64] = (
+        raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
+    )
+    if options.randomizeenergy:
+        amplitude = amplitude + (random(_ENERGY).random(len(raw.pha), dtype=np.float32) - 0.5)
+    pixels = scale.pixel_energy(amplitude, raw.rawx, rawy)
+    energy = np.asarray(np.bincount(raw.label, weights=pixels, minlength=len(raw.main)), np.float64)
+    if options.withpatternoffset:
+        energy = energy + scale.pattern_shift(raw.code, energy)
+    if not options.testenergywidth:
+        energy = scale.adu_ev * np.rint(energy / scale.adu_ev)
+    return np.rint(energy)
 
 
 def ccd_events(
@@ -98,23 +132,11 @@ def ccd_events(
     dict
         The columns of an imaging event list.
     """
-    n_pixels, n_patterns = len(raw.pha), len(raw.main)
-    amplitude: npt.NDArray[np.float64] = (
-        raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
-    )
-    if options.randomizeenergy:
-        amplitude = amplitude + (random(_ENERGY).random(n_pixels, dtype=np.float32) - 0.5)
+    n_patterns = len(raw.main)
     rawy = raw.rawy.astype(np.int64)
     if options.withoutoftime:
         rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(_OUT_OF_TIME))
-    pixels = scale.pixel_energy(amplitude, raw.rawx, rawy)
-    energy = np.asarray(np.bincount(raw.label, weights=pixels, minlength=n_patterns), np.float64)
-    if options.withpatternoffset:
-        energy = energy + scale.pattern_shift(raw.code, energy)
-    if not options.testenergywidth:
-        energy = scale.adu_ev * np.rint(energy / scale.adu_ev)
-    pi = np.rint(energy)
-
+    pi = pattern_energies(raw, scale, rawy, random, options)
     chosen = np.flatnonzero(
         (pi > options.screenlowthresh) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
     )

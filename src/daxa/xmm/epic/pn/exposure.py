@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.epic.pn.badpixels import SHAPE
+from daxa.xmm.epic.pn.fast import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.frames import sorted_unique
 from daxa.xmm.odf.layout import (
     PN_AUXILIARY_CYCLES,
@@ -197,6 +199,13 @@ class PnExposure:
         )
         delays = tuple(d + longer / 2 for d in timing.delay_s)
         return FrameTiming(header_s, timing.readout_s, delays, timing.tolerance_s)  # type: ignore[arg-type]
+
+    def line_clock(self, ccd: int) -> LineClock | None:
+        """How lines of a frame count time; None in imaging modes."""
+        if self.submode not in FAST_MODES:
+            return None
+        delay = self.timing.delay_s[(ccd - 1) % _CCDS_PER_QUADRANT]
+        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], delay)
 
     # --- summary and housekeeping ---
 

@@ -32,6 +32,7 @@ from daxa.xmm.epic.pn.badpixels import (
 )
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, check_header, read_window
+from daxa.xmm.epic.pn.fast import bad_columns, steady_stamps
 from daxa.xmm.epic.pn.frames import (
     N_COLUMNS,
     FrameClock,
@@ -50,7 +51,7 @@ from daxa.xmm.epic.pn.frames import (
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns, pixel_key
 from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import PN_EVENTS
+from daxa.xmm.odf.layout import PN_EVENTS, PN_FTFINE_UNIT_S
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class RawOptions:
-    """Parameters of the raw stage, with SAS's names."""
+    """Parameters of the raw stage, with SAS's names; ``source_row`` is RAWY of the source in fast modes."""
 
     lowerthreshold: int = 0
     mipthreshold: int = 3000
@@ -79,6 +80,7 @@ class RawOptions:
     loenergythresh: float = 0.14
     hienergythresh: float = 12.0
     lowest_ev: float = 150.0
+    source_row: int = 0
     search: SearchLimits = field(default_factory=SearchLimits)
 
 
@@ -92,14 +94,14 @@ class RawCcd:
         CCD number, 1 to 12.
     time_s, stamp_s, fraction
         Per frame, empty ones included: centre of the integration, time stamp (mission time), live
-        fraction by lost columns.
+        fraction by lost columns. In fast modes the centre is that of the source's photons.
     good
         Per frame: whether it lies in the good times.
     gti
         Good times.
     frame, rawx, rawy, pha, sequence, flag
-        Per pixel, in order of (frame, column, row): row of its frame, column, row, amplitude without the
-        extra offset of its column, PAT_SEQ, FLAG bits known so far.
+        Per pixel, in order of (frame, column, row): row of its frame, column, row (fast modes: line
+        + 1), amplitude without the extra offset of its column, PAT_SEQ, FLAG bits known so far.
     label, main, size, code, number
         Patterns, see :class:`daxa.xmm.epic.pn.patterns.Patterns`.
     rows
@@ -210,13 +212,20 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
         )
     first_valid = int(np.argmax(valid))
     reset = exposure.reset_time_s(float(clock.stamp_s[first_valid]))
-    stamp_listed = exposure.time_correlation.obt_to_tt(clock.stamp_s + reset)
+    lines = exposure.line_clock(ccd)
+    stamps = clock.stamp_s
+    if lines is not None:
+        stamps = steady_stamps(stamps, clock.cycle, clock.valid, clock.step_s, PN_FTFINE_UNIT_S)
+    stamp_listed = exposure.time_correlation.obt_to_tt(stamps + reset)
 
     frames = _all_frames(exposure, quadrant, listed, clock)
     fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options)
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
     stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
     time = stamp - timing.delay_s[ccd_id]
+    if lines is not None:
+        # Of the arrival at the source's row: the middle of what one frame holds.
+        time += (timing.frame_s - timing.readout_s) / 2 - lines.transfer_s(options.source_row)
     good = np.ones(len(time), bool)
     good[frames.listed[~clock.valid]] = False
 
@@ -439,6 +448,11 @@ def _bad_pixels(
     if not options.runbadpix:
         return []
     known = known_bad_pixels(exposure.cal, ccd, uplinked=options.getuplnkbadpix, other=options.getotherbadpix)
+    lines = exposure.line_clock(ccd)
+    if lines is not None:
+        columns = bad_columns(known, _ROWS, lines.n_lines)
+        info(f"   bad columns: {len(columns)} of the calibration; fast modes are not searched for others")
+        return columns
     found: list[BadPixel] = []
     if options.runbadpixfind and options.getnewbadpix:
         band = (pha * scale.adu_ev >= options.loenergythresh * 1000) & (
