@@ -51,6 +51,20 @@ def test_headers_and_columns(folder):
                 assert hdus[extension].columns.names == [c.name for c in schema], (path.name, extension)
 
 
+def test_extensions_are_those_of_real_constituents(folder, shared_data):
+    with fits.open(shared_data / "epic_pn_0124710801" / "ccf.cif") as hdus:
+        index = hdus["CALINDEX"].data
+        real = {(row["SCOPE"], row["TYPEID"]): str(row["EXTSEQID"]) for row in index}
+    for path in folder.glob("*.CCF"):
+        scope, typeid, _ = path.stem.split("_")
+        names = real[scope, typeid]
+        # The index keeps 256 characters: a longer list has lost its end.
+        known = names.split()[:-1] if len(names) == 256 else names.split()
+        with fits.open(path) as hdus:
+            unknown = [h.header["EXTNAME"] for h in hdus[1:] if h.header["EXTNAME"] not in known]
+        assert not unknown or (unknown == ["KING_PARAMS"] and len(names) > 250), path.name
+
+
 def test_two_runs_write_the_same_bytes(folder, tmp_path):
     for path in write_calibration(tmp_path / "again"):
         assert path.read_bytes() == (folder / path.name).read_bytes()

@@ -77,7 +77,7 @@ def vignetting(
     if phi_rad is not None:
         arguments.append(np.asarray(phi_rad, float))
     if not np.ndim(energy_ev) and len(grid) > 1:
-        e = np.clip(float(energy_ev), grid[0], grid[-1])
+        e = np.clip(float(arguments[0]), grid[0], grid[-1])
         row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)
         share = (e - grid[row - 1]) / (grid[row] - grid[row - 1])
         profile = factors[row - 1] * (1 - share) + factors[row] * share
