@@ -1,9 +1,9 @@
-"""Speed and memory of the pn chain, with its out-of-time run, on a simulated observation.
+"""Speed and memory of the chains on a simulated observation: pn with its out-of-time run, and both MOS.
 
-Usage: ``python benchmarks/pn_chain.py [--duration 20000 ...] [--json pn_chain.json]``
+Usage: ``python benchmarks/chains.py [--duration 20000 ...] [--camera PN M1 M2] [--json chains.json]``
 
-A 20 ks exposure with the noise of real data holds about five million raw pn events. Both calls of epchain
-run in a process of their own, on one core; the time is CPU time without that of starting Python.
+A 20 ks exposure with the noise of real data holds about five million raw pn events. Every call of epchain or
+emchain runs in a process of its own, on one core; the time is CPU time without that of starting Python.
 """
 
 from __future__ import annotations
@@ -24,11 +24,19 @@ folder, second = sys.argv[1], sys.argv[2] == "second"
 call = dict(cwd=folder, out=io.StringIO())
 if not os.path.exists(os.environ["SAS_CCF"]):
     run_task("cifbuild", {}, **call)
-import daxa.xmm.epic.pn.chain
-common = dict(odfaccess="odf", exposure=3)
-skip = dict.fromkeys(("runatthkgen", "runepframes", "runbadpixfind", "runbadpix"), "N")
+camera = sys.argv[3]
+if camera == "PN":
+    import daxa.xmm.epic.pn.chain
+    task, arguments = "epchain", dict(odfaccess="odf", exposure=3)
+    if second:
+        arguments |= dict.fromkeys(("runatthkgen", "runepframes", "runbadpixfind", "runbadpix"), "N")
+    else:
+        arguments |= dict(keepintermediate="raw", withoutoftime="Y")
+else:
+    import daxa.xmm.epic.mos.chain
+    task, arguments = "emchain", dict(instruments=camera)
 wall, cpu = time.perf_counter(), time.process_time()
-run_task("epchain", common | (skip if second else dict(keepintermediate="raw", withoutoftime="Y")), **call)
+run_task(task, arguments, **call)
 print(json.dumps({
     "wall_s": time.perf_counter() - wall,
     "cpu_s": time.process_time() - cpu,
@@ -37,8 +45,8 @@ print(json.dumps({
 """
 
 
-def simulate(folder: Path, duration_s: float) -> tuple[Path, int]:
-    """The pn exposure of the standard set with real noise; its folder and number of raw events."""
+def simulate(folder: Path, duration_s: float, camera: str) -> tuple[Path, int]:
+    """One camera's exposure of the standard set with real noise; its folder and number of raw events."""
     from dataclasses import replace
 
     from daxa.simulate.calibration import write_calibration
@@ -47,18 +55,18 @@ def simulate(folder: Path, duration_s: float) -> tuple[Path, int]:
     from daxa.simulate.simulated_set import SKIES, describe_set
 
     description = describe_set(duration_s, Noise())[0]
-    pn = [e for e in description.exposures if e.instrument == "PN"]
+    exposures = [e for e in description.exposures if e.instrument == camera]
     odf = folder / "odf"
     write_calibration(folder / "ccf")
-    truth = simulate_observation(replace(description, exposures=pn), SKIES["cluster"](), odf)
+    truth = simulate_observation(replace(description, exposures=exposures), SKIES["cluster"](), odf)
     return odf, sum(e["n_events"] for e in truth["exposures"])
 
 
-def measure(duration_s: float) -> dict[str, Any]:
-    """Simulate one exposure and run the chain on it twice, as a driver does."""
+def measure(duration_s: float, camera: str) -> dict[str, Any]:
+    """Simulate one exposure and run the chain on it; for pn twice, as a driver does."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        odf, events = simulate(folder, duration_s)
+        odf, events = simulate(folder, duration_s, camera)
         env = {
             **os.environ,
             "SAS_ODF": str(odf),
@@ -68,11 +76,12 @@ def measure(duration_s: float) -> dict[str, Any]:
             "OPENBLAS_NUM_THREADS": "1",
         }
         runs = []
-        for which in ("first", "second"):
-            command = [sys.executable, "-c", _CHILD, str(folder), which]
+        for which in ("first", "second") if camera == "PN" else ("first",):
+            command = [sys.executable, "-c", _CHILD, str(folder), which, camera]
             done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
             runs.append(json.loads(done.stdout.splitlines()[-1]))
     return {
+        "camera": camera,
         "duration_s": duration_s,
         "raw_events": events,
         "wall_s": sum(r["wall_s"] for r in runs),
@@ -85,14 +94,17 @@ def main() -> None:
     """Measure the durations asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--duration", type=float, nargs="+", default=[5000.0, 20_000.0])
+    parser.add_argument("--camera", nargs="+", default=["PN", "M1", "M2"], choices=["PN", "M1", "M2"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results = [measure(d) for d in arguments.duration]
-    print(f"{'duration s':>10} {'raw events':>11} {'wall s':>7} {'CPU s':>7} {'us/event':>8} {'peak MB':>8}")
+    results = [measure(d, c) for d in arguments.duration for c in arguments.camera]
+    titles = ("duration s", "raw events", "wall s", "CPU s", "us/event", "peak MB")
+    print("camera" + "".join(f"{t:>12}" for t in titles))
     for r in results:
+        per_event = r["cpu_s"] / r["raw_events"] * 1e6
         print(
-            f"{r['duration_s']:10.0f} {r['raw_events']:11d} {r['wall_s']:7.2f} {r['cpu_s']:7.2f} "
-            f"{r['cpu_s'] / r['raw_events'] * 1e6:8.2f} {r['peak_mb']:8.0f}"
+            f"{r['camera']:6}{r['duration_s']:12.0f}{r['raw_events']:12d}{r['wall_s']:12.2f}"
+            f"{r['cpu_s']:12.2f}{per_event:12.2f}{r['peak_mb']:12.0f}"
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
