@@ -23,6 +23,14 @@ FIELD = {
     "EMOS2": "(PATTERN<=12)&&({band})&&(#XMMEA_EM)",
     "EPN": "(PATTERN<=4)&&({band})&&(#XMMEA_EP)&&!(#XMMEA_16)",
 }
+#: Bright strips in the corners that a real espfilt 4.3 run leaves out besides those of the calibration file.
+STRIPS = {
+    "EMOS1": (
+        "BOX(-12900,16000,250,4000,0,DETX,DETY)",
+        "BOX(80,18600,150,1300,0,DETX,DETY)",
+        "BOX(-10,-18800,125,1500,0,DETX,DETY)",
+    )
+}
 
 
 def _shape(name: str, x: float, y: float, radii: np.ndarray, angle: float) -> str:
@@ -46,4 +54,5 @@ def corner_expression(cal: Calibration, instrument: str) -> str:
         _shape(n.lstrip("!"), x, y, r, a)
         for n, x, y, r, a in zip(names, table["X"], table["Y"], table["R"], table["ROTANG"], strict=True)
     ]
+    shapes += [s for s in STRIPS.get(instrument, ()) if s not in shapes]
     return f"!({'||'.join(shapes)})"
