@@ -162,3 +162,22 @@ def test_rate_is_blank_without_exposure():
     rate = mosaic.rate_image(np.array([[4.0, 1.0]]), np.array([[2.0, 0.0]]))
     assert rate[0, 0] == 2
     assert np.isnan(rate[0, 1])
+
+
+@pytest.mark.parametrize("kind", ["TAN", "SIN"])
+def test_pixels_of_one_grid_on_another_are_those_found_over_the_sky(kind):
+    from astropy.wcs import WCS
+
+    grids = []
+    for ra, dec, angle in ((150.0, -11.0, 0.0), (150.2, -10.9, 37.0)):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype = [f"RA---{kind}", f"DEC--{kind}"]
+        wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cdelt = (ra, dec), (300, 310), (-0.001, 0.001)
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        wcs.wcs.pc = [[c, -s], [s, c]]
+        grids.append(wcs)
+    first, second = grids
+    x, y = np.random.default_rng(3).uniform(-0.5, 599.5, (2, 1000))
+    expected = second.wcs_world2pix(*first.wcs_pix2world(x, y, 0), 0)
+    found = mosaic.pixel_map(first, second, (600, 600))(x, y)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
