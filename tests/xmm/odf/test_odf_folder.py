@@ -170,3 +170,27 @@ def test_damaged_card_is_refused_by_name(tmp_path):
         file.headers()
     with pytest.raises(TaskError, match="M1S00110IME"):
         file.read()
+
+
+def test_impossible_name_of_a_column_is_refused(tmp_path):
+    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    _events().writeto(path)
+    data = path.read_bytes()
+    at = data.index(b"TTYPE1  = ")
+    path.write_bytes(data[:at] + b"TTYPE1  = 7".ljust(80) + data[at + 80 :])
+    with pytest.raises(TaskError, match=path.name) as caught:
+        Odf.open(tmp_path).files[0].read(1)
+    assert caught.value.code == "damagedFile"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("rows", [10, 1000])
+def test_rows_that_the_header_does_not_count(tmp_path, rows, packed):
+    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    _events(rows).writeto(path)
+    data = path.read_bytes()
+    assert Odf.open(tmp_path).files[0].excess() is None
+    at = data.index(b"NAXIS2  = ")
+    data = data[:at] + b"NAXIS2  =                    3".ljust(80) + data[at + 80 :]
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert "behind the end of the data" in Odf.open(tmp_path).files[0].excess()

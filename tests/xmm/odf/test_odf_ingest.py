@@ -124,6 +124,14 @@ def test_damaged_file_is_left_out(odf):
     assert list(observation_summary(path)["M1"]["exposures"]["S001"]["ccd_modes"]) == [1, 2]
 
 
+def test_rows_behind_the_end_of_a_table_are_told(odf):
+    path = next(odf.glob("*M1S00150IME.FIT"))
+    path.write_bytes(path.read_bytes() + b"\1\2" * 1440)
+    _path, _out, err = _run(odf)
+    assert "warning (InconsistentData)" in err
+    assert path.name in err
+
+
 @pytest.mark.parametrize(
     ("values", "warning"),
     [

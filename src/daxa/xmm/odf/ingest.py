@@ -106,6 +106,9 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         except TaskError as error:
             warn("MissingData", f"{error.message}; the file is left out")
             continue
+        excess = file.excess()
+        if excess:
+            warn("InconsistentData", f"{file.path.name}, {excess}: rows may be missing")
         exposure = exposures[name.instrument, name.exp_id]
         start, end = (primary.get(k) or header.get(k) for k in ("DATE-OBS", "DATE-END"))
         if not start or not end:

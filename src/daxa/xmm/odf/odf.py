@@ -32,7 +32,12 @@ SCIENCE_TYPES = {
     "R2": ("SPE", "HTE"),
     "OM": ("IMI", "FAE"),
 }
-_DAMAGE = (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError)
+#: What astropy raises on damaged files (an AssertionError for the name of a column).
+_DAMAGE = (
+    OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    AssertionError, ArithmeticError, MemoryError,
+)  # fmt: skip
+_BLOCK = 2880
 _NO_DEFAULT = object()
 
 
@@ -125,6 +130,41 @@ class OdfFile:
                 return primary, extension
         except (*_DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
+
+    def excess(self) -> str | None:
+        """What lies behind the end of an extension though the headers know nothing of it; None if nothing.
+
+        A table whose header counts too few rows reads well: only this tells.
+
+        Raises
+        ------
+        TaskError
+            ``damagedFile``: it does not start with FITS headers.
+        """
+        from astropy.io import fits
+
+        self.headers()
+        with self._stream() as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            number = -1
+            try:
+                while True:
+                    start = stream.tell()
+                    if not stream.read(1):
+                        return None
+                    stream.seek(start)
+                    header = fits.Header.fromfile(stream)
+                    number += 1
+                    axes = [int(header[f"NAXIS{i}"]) for i in range(1, int(header["NAXIS"]) + 1)]
+                    size = int(np.prod(axes, dtype=object)) if axes else 0
+                    size = (size + int(header.get("PCOUNT", 0))) * abs(int(header["BITPIX"])) // 8
+                    stream.seek(stream.tell() + size)
+                    rest = stream.read(-size % _BLOCK)
+                    # Some software fills the last block with blanks.
+                    if len(set(rest)) > 1:
+                        return f"extension {number}: its last block is not empty behind the end of the data"
+            except (*_DAMAGE, fits.VerifyError):
+                return f"extension {number}: other data than an extension behind the end of the data"
 
     def read(self, hdu: int | str = 1, schema: Sequence[Column] | None = None) -> OdfTable:
         """Read a binary table.
