@@ -76,7 +76,8 @@ def open_ccd(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
     fraction = seen.sum() / max(inside.sum(), 1)
     say.info("emframes", f" Fraction of window within field of view is {fraction:.9f}")
-    say.info("emframes", f" Fraction of good time : {table_frames.good_fraction:.9f}")
+    live = float((table_frames.fraction * table_frames.good).mean()) if len(table_frames) else 0.0
+    say.info("emframes", f" Fraction of good time : {live:.9f}")
     return ccd
 
 
