@@ -384,10 +384,10 @@ def test_wrong_parameters_are_named(copy, reduced, tmp_path, arguments, text):
         _emchain(copy, reduced, tmp_path / "out", **arguments)
 
 
-def test_timing_data_are_refused_by_mode(copy, reduced, tmp_path):
+def test_compressed_timing_is_refused_by_mode(copy, reduced, tmp_path):
     for path in [p for p in copy.iterdir() if "M2S002" in p.name and "IME" in p.name]:
         if "10IME" in path.name:
-            path.rename(path.with_name(path.name.replace("10IME", "10TIE")))
+            path.rename(path.with_name(path.name.replace("10IME", "10CTE")))
         else:
             path.unlink()
     with pytest.raises(NotImplementedError, match="timing"):

@@ -32,7 +32,7 @@ REJECTION_FLAG = 0x762AA000
 
 @dataclass
 class Options:
-    """What emchain and emproc let their users choose."""
+    """What emchain and emproc let their users choose; ``source``: RA and Dec [deg] for timing mode."""
 
     randomize_position: bool = True
     randomize_time: bool = True
@@ -53,6 +53,7 @@ class Options:
     flare_bin_s: float = 52.0
     flare_max_rate: float = 2.0
     min_background_adu: float = 100.0
+    source: tuple[float, float] | None = None
     search: Search = field(default_factory=Search)
 
 

@@ -223,7 +223,9 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         _subtask_options(options, p, "emchain"),
         _attitude(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
         ccds,
-        lambda instrument, exp_id: f"P{odf.obs_id}{instrument}{exp_id}MIEVLI0000.FIT",
+        lambda instrument, exp_id, kind: (
+            f"P{odf.obs_id}{instrument}{exp_id}{'TI' if kind == 'Timing' else 'MI'}EVLI0000.FIT"
+        ),
         _gti_file(ctx, p.ingtiset) if p.ingtiset else None,
         p.stoponerror,
         p.addtaglenoise,
@@ -231,7 +233,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         attitude_tolerance_deg=p.atttol if p.filteratt else None,
     )
     if not p.clobber:
-        wanted = [w for w in wanted if not ctx.path(run.event_name(*w)).exists()]
+        wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.names(*w))]
     run_all(run, wanted)
 
 
@@ -332,8 +334,6 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         raise NotImplementedError("emproc: badpixfindalgo=badpixfind: the engine has embadpixfind only")
     if p.referencepointing == "user":
         raise NotImplementedError("emproc: referencepointing=user is not supported by the embedded engine")
-    if p.selectmodes and not p.imaging:
-        raise NotImplementedError("emproc: imaging=no: the embedded engine reduces imaging modes only")
     mask = 0
     if p.filterevents:
         match = re.fullmatch(
@@ -373,6 +373,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         rejection_flag=mask,
         apply_ccd_gti=p.applygti,
         flare_bin_s=p.timebin,
+        source=(p.srcra, p.srcdec) if p.withsrccoords else None,
     )
     run = Run(
         ctx,
@@ -381,8 +382,10 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         _subtask_options(options, p, "emproc"),
         _attitude(ctx, odf, f"{stem}_AttHk.ds", False),
         [n for n in range(1, 8) if p[f"ccd{n}"]] if p.selectccds else [],
-        lambda instrument, exp_id: f"{stem}_{INSTRUMENTS[instrument]}_{exp_id}_ImagingEvts.ds",
+        lambda instrument, exp_id, kind: f"{stem}_{INSTRUMENTS[instrument]}_{exp_id}_{kind}Evts.ds",
         _gti_file(ctx, p.gtiset) if p.withgtiset else None,
         average_pointing=p.referencepointing == "mean",
+        imaging=p.imaging or not p.selectmodes,
+        timing=p.timing or not p.selectmodes,
     )
     run_all(run, wanted)

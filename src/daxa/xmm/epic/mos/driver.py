@@ -12,6 +12,7 @@ import numpy as np
 from daxa.xmm.epic.keywords import exposure_summary, merge_headers, observation_keywords
 from daxa.xmm.epic.mos.camera import Camera, Messages, Options
 from daxa.xmm.epic.mos.pipeline import ExposureResult, process
+from daxa.xmm.epic.mos.timing import TimingResult, process_timing
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.odf.layout import INSTRUMENTS, MOS_AUXILIARY
 from daxa.xmm.odf.odf import Odf
@@ -19,10 +20,13 @@ from daxa.xmm.task import TaskContext, TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.event.eventlist import CcdExposure
 
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
-_NOT_YET = {"TIE": "FastUncompressed (timing)", "CTE": "FastCompressed (timing)", "RIE": "reduced imaging"}
+_NOT_YET = {"CTE": "FastCompressed (timing)", "RIE": "reduced imaging"}
+#: File types that are reduced, and how the products are called.
+_KINDS = {"IME": "Imaging", "TIE": "Timing"}
 
 
 @dataclass
@@ -35,13 +39,21 @@ class Run:
     options: Options
     atthk: Path
     ccds: list[int]
-    event_name: Callable[[str, str], str]
+    event_name: Callable[[str, str, str], str]
     external_gti: GTI | None = None
     stop_on_error: bool = False
     tag_low_energy_noise: bool = False
     make_flare_gti: bool = False
     average_pointing: bool = False
     attitude_tolerance_deg: float | None = None
+    imaging: bool = True
+    timing: bool = True
+
+    def names(self, instrument: str, exp_id: str) -> list[str]:
+        """Names of the event lists that an exposure makes."""
+        types = {f.name.file_type for f in self.odf.science_files(instrument, exp_id)}
+        wanted = {"IME": self.imaging, "TIE": self.timing}
+        return [self.event_name(instrument, exp_id, k) for t, k in _KINDS.items() if t in types and wanted[t]]
 
 
 def _messages(ctx: TaskContext) -> Messages:
@@ -56,12 +68,12 @@ def _messages(ctx: TaskContext) -> Messages:
 
 
 def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult | None:
-    """Process the imaging data of one exposure and write its event list.
+    """Process one exposure and write its event lists: of its imaging CCDs, and of the one in timing mode.
 
     Returns
     -------
     ExposureResult or None
-        None if the exposure has no imaging data.
+        Content of the imaging list; None if there is none.
 
     Raises
     ------
@@ -80,14 +92,16 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     science = odf.science_files(instrument, exp_id)
     if run.ccds:
         science = [f for f in science if f.name.ccd in run.ccds]
-    files = [f for f in science if f.name.file_type == "IME"]
-    other = sorted({f.name.file_type for f in science} - {"IME"})
-    if not files:
+    files = [f for f in science if f.name.file_type == "IME" and run.imaging]
+    timing = [f for f in science if f.name.file_type == "TIE" and run.timing]
+    other = sorted({f.name.file_type for f in science} - set(_KINDS))
+    if not files and not timing:
         modes = ", ".join(_NOT_YET.get(t, t) for t in other)
         if other:
             raise NotImplementedError(f"{ctx.name}: {instrument} {exp_id}: data in the mode {modes} only")
         raise TaskError(
-            "MissingData", f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs"
+            "MissingData",
+            f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs and modes",
         )
     for kind in other:
         ccds = sorted({f.name.ccd for f in science if f.name.file_type == kind})
@@ -108,25 +122,52 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
         pointing, run.options, say, _external_gti(run, atthk),
     )  # fmt: skip
     auxiliary = odf.one(instrument, "AUX", exp_id=exp_id).read(1, MOS_AUXILIARY)
-    result = process(camera, files, auxiliary, stop_on_error=run.stop_on_error)
-    primary = merge_headers(
-        observation_keywords(
+
+    def header(data_mode: str, made: ExposureResult | TimingResult) -> dict[str, Any]:
+        cards = observation_keywords(
             odf,
             instrument,
             exp_id,
-            data_mode="IMAGING",
+            data_mode=data_mode,
             submode=submode,
             filter_name=summary.filter,
-            start_tt_s=result.start_s,
-            stop_tt_s=result.stop_s,
+            start_tt_s=made.start_s,
+            stop_tt_s=made.stop_s,
             pointing=pointing,
             correlation=correlation,
             average=run.average_pointing,
-        ),
-        result.headers,
-        _noise_tags(camera, result) if run.tag_low_energy_noise else {},
-    )
-    _write(run, run.event_name(instrument, exp_id), instrument, primary, result, pointing)
+        )
+        return merge_headers(cards, made.headers)
+
+    failure: TaskError | None = None
+    for file in timing:
+        ctx.info(f"Processing data set: {file.path}")
+        try:
+            lines = process_timing(camera, file, auxiliary)
+        except TaskError as error:
+            # The imaging CCDs do not need this one.
+            if run.stop_on_error or not files:
+                raise
+            ctx.warn(error.code, f"{error.message}; CCD {file.name.ccd} is left out")
+            failure = error
+            continue
+        name = run.event_name(instrument, exp_id, "Timing")
+        ccds = {lines.exposure.header["CCDID"][0]: lines.exposure}
+        _write(run, name, instrument, header("TIMING", lines), lines.columns, ccds, None, lines.n_raw)
+    if not files:
+        return None
+    try:
+        result = process(camera, files, auxiliary, stop_on_error=run.stop_on_error)
+    except TaskError as error:
+        if run.stop_on_error or not timing or failure is not None:
+            raise
+        ctx.warn(error.code, f"{instrument} {exp_id}: {error.message}; there is no imaging list")
+        return None
+    primary = header("IMAGING", result)
+    if run.tag_low_energy_noise:
+        primary = merge_headers(primary, _noise_tags(camera, result))
+    name = run.event_name(instrument, exp_id, "Imaging")
+    _write(run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw)
     if run.make_flare_gti:
         _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, [result])
     return result
@@ -172,8 +213,10 @@ def _write(
     name: str,
     instrument: str,
     primary: Mapping[str, Any],
-    result: ExposureResult,
-    pointing: tuple[float, float, float],
+    columns: Mapping[str, Any],
+    ccds: Mapping[int, CcdExposure],
+    pointing: tuple[float, float, float] | None,
+    n_raw: int,
 ) -> None:
     from daxa.xmm.event.eventlist import write_event_list
 
@@ -185,13 +228,13 @@ def _write(
         write_event_list(
             part,
             primary=header,
-            columns=result.columns,
-            ccds=result.ccds,
-            sky={"ra_deg": pointing[0], "dec_deg": pointing[1]},
+            columns=columns,
+            ccds=ccds,
+            sky={} if pointing is None else {"ra_deg": pointing[0], "dec_deg": pointing[1]},
             calindex=run.cal.calindex_hdu(_SCOPES[instrument]),
             prime_ccd=1,
         )
-    run.ctx.info(f"{name}: {len(result.columns['TIME'])} of {result.n_raw} events, {len(result.ccds)} CCDs")
+    run.ctx.info(f"{name}: {len(columns['TIME'])} of {n_raw} events, {len(ccds)} CCDs")
 
 
 def _noise_tags(camera: Camera, result: ExposureResult) -> dict[str, tuple[bool, str]]:

@@ -25,6 +25,7 @@ from daxa.xmm.epic.mos.reading import open_ccd
 from daxa.xmm.event.eventlist import CcdExposure
 from daxa.xmm.event.flags import MosFlag
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import DATA_MODES
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError
@@ -304,13 +305,14 @@ def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> tuple[dict[str, npt.NDArra
     return columns, _exposure(camera, ccd, gti, table)
 
 
-def _exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
+def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+    """Keywords of the extensions of one CCD."""
     x0, x1, y0, y1 = ccd.limits
-    header = {
+    return {
         "CCDID": (ccd.number, "CCD"),
         "CCDNODE": (ccd.node, "read-out node"),
         "CCDMODE": (
-            (ccd.file.name.file_type == "IME" and "IMAGING") or ccd.file.name.file_type,
+            DATA_MODES.get(ccd.file.name.file_type, ccd.file.name.file_type),
             "mode of the CCD",
         ),
         "WINDOWX0": (x0, "[pixel] first column of the window"),
@@ -324,13 +326,16 @@ def _exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[n
         "COSMICSI": (camera.misc("COSMICSI"), "size of cosmic-ray tracks"),
         "COSMICOU": (camera.misc("COSMICOU"), "cosmic rays outside over inside the field"),
     }
+
+
+def _exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
     return CcdExposure(
         ccd.frames.time_s,
         np.full(len(ccd.frames), ccd.frames.length_s * camera.duty_cycle(ccd.number)),
         ccd.frames.fraction,
         gti,
         table,
-        header,
+        ccd_keywords(camera, ccd),
     )
 
 

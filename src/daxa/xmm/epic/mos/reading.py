@@ -93,6 +93,54 @@ def _frames(
     pixels: npt.NDArray[np.bool_],
 ) -> tuple[frames.Frames, Events, bool]:
     say = camera.messages
+    number = file.name.ccd
+    made, index, known = frame_table(camera, table, auxiliary, file)
+    sound = known & (table["PATTERN"] < N_PATTERNS)
+    for axis, start, size in (("RAWX", window.x0, read_out[0]), ("RAWY", window.y0, read_out[1])):
+        sound &= (table[axis] >= 0) & (table[axis] + start < size)
+    lost = int((~sound).sum())
+    if lost:
+        say.warn(
+            "emevents", "invalidRows", f"CCD {number}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
+        )
+    raw = Events(
+        index[sound],
+        events.raw_to_ccd(table["RAWX"][sound], window.x0, under[0]),
+        events.raw_to_ccd(table["RAWY"][sound], window.y0, under[1]),
+        *(table[n][sound].astype(np.int64) for n in ("ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4")),
+        *(table[n][sound].astype(np.int64) for n in ("PATTERN", "PERIPIX")),
+        np.zeros(int(sound.sum()), np.int64),
+    )
+    in_pattern = camera.library.n_pixels.copy()
+    in_pattern[list(COSMIC_PATTERNS)] = 0
+    frames.set_dead_time(
+        made,
+        raw.frame,
+        in_pattern[raw.pattern],
+        window_pixels=window.dx * window.dy,
+        open_fraction=float(open_pixels.sum() / max(pixels.sum(), 1)),
+        cosmic_size=camera.misc("COSMICSI"),
+        cosmic_out_over_in=camera.misc("COSMICOU"),
+    )
+    gatti_on = frames.set_gatti(made)
+    outside = 0
+    if camera.external_gti is not None:
+        outside = frames.flag_outside(made, camera.external_gti)
+    say.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
+    return made, raw, gatti_on
+
+
+def frame_table(
+    camera: Camera, table: OdfTable, auxiliary: OdfTable, file: OdfFile
+) -> tuple[frames.Frames, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Frames of a CCD, with those flagged that are incomplete.
+
+    Returns
+    -------
+    frames, index, known
+        The table; per event, the index of its frame, and whether it is listed.
+    """
+    say = camera.messages
     number, node = file.name.ccd, file.name.node
     rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
     if not len(rows):
@@ -133,39 +181,7 @@ def _frames(
     invalid = frames.flag_invalid(made, index[known])
     say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
     say.info("emframes", f" {frames.flag_overflow(made):12d}  frames rejected by FIFO")
-    sound = known & (table["PATTERN"] < N_PATTERNS)
-    for axis, start, size in (("RAWX", window.x0, read_out[0]), ("RAWY", window.y0, read_out[1])):
-        sound &= (table[axis] >= 0) & (table[axis] + start < size)
-    lost = int((~sound).sum())
-    if lost:
-        say.warn(
-            "emevents", "invalidRows", f"CCD {number}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
-        )
-    raw = Events(
-        index[sound],
-        events.raw_to_ccd(table["RAWX"][sound], window.x0, under[0]),
-        events.raw_to_ccd(table["RAWY"][sound], window.y0, under[1]),
-        *(table[n][sound].astype(np.int64) for n in ("ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4")),
-        *(table[n][sound].astype(np.int64) for n in ("PATTERN", "PERIPIX")),
-        np.zeros(int(sound.sum()), np.int64),
-    )
-    in_pattern = camera.library.n_pixels.copy()
-    in_pattern[list(COSMIC_PATTERNS)] = 0
-    frames.set_dead_time(
-        made,
-        raw.frame,
-        in_pattern[raw.pattern],
-        window_pixels=window.dx * window.dy,
-        open_fraction=float(open_pixels.sum() / max(pixels.sum(), 1)),
-        cosmic_size=camera.misc("COSMICSI"),
-        cosmic_out_over_in=camera.misc("COSMICOU"),
-    )
-    gatti_on = frames.set_gatti(made)
-    outside = 0
-    if camera.external_gti is not None:
-        outside = frames.flag_outside(made, camera.external_gti)
-    say.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
-    return made, raw, gatti_on
+    return made, index, known
 
 
 def _offsets(
