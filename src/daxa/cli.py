@@ -125,17 +125,17 @@ def find(
     """List the observations of an object, a position, or a table of positions."""
     from astropy.units import Quantity
 
-    from daxa.mission import MISS_INDEX
+    from daxa.mission import MISS_INDEX, XMMPointed
 
     if mission not in MISS_INDEX:
         raise typer.BadParameter(f"--mission: expected one of {', '.join(MISS_INDEX)}, got {mission!r}")
-    if mission == "xmm_pointed":
-        if file is None:
-            found = _select(name, local, obs_id, position, radius, None)
-        else:
-            found = MISS_INDEX[mission](local=local) if local else MISS_INDEX[mission]()
-    else:
+    found: Any
+    if mission != "xmm_pointed":
         found = MISS_INDEX[mission]()
+    elif file is None:
+        found = _select(name, local, obs_id, position, radius, None)
+    else:
+        found = XMMPointed(local=local) if local else XMMPointed()
     distance = None if radius is None else Quantity(radius, "arcmin")
     if mission != "xmm_pointed":
         if obs_id:
@@ -411,8 +411,8 @@ def mosaic(
         raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
     if len(low or []) != len(high or []):
         raise typer.BadParameter("--low and --high: give as many of one as of the other")
-    bands = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
-    for path in generate_mosaics(_open(archive), *bands, weighting=weighting, num_cores=cores):
+    lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
+    for path in generate_mosaics(_open(archive), lows, highs, weighting=weighting, num_cores=cores):
         typer.echo(str(path))
 
 

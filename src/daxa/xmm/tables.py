@@ -148,7 +148,7 @@ def table_bytes(
         ("TFIELDS", len(schema), "number of table fields"),
     ]
     for i, c in enumerate(schema, start=1):
-        described = {
+        described: dict[str, Any] = {
             "TTYPE": c.name,
             "TFORM": c.form.removeprefix("1") if c.repeat == 1 else c.form,
             "TUNIT": c.unit or None,

@@ -105,10 +105,10 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         pointings = exposure.PointingBins(still, still, still, still, np.array([0]))
     else:
         atthk = AttHk.read(ctx.path(p.attitudeset))
-        pointings = exposure.bin_attitude(
-            *(np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")),
-            p.attrebin,
+        time_s, ra, dec, pa = (
+            np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")
         )
+        pointings = exposure.bin_attitude(time_s, ra, dec, pa, p.attrebin)
         if not len(pointings.ra_deg):
             raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
 

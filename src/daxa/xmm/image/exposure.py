@@ -285,7 +285,7 @@ def live_times(
     index = pointings.of(frame_time_s[good])
     live = frame_live_s[good]
     known = index >= 0
-    return np.bincount(index[known], live[known], minlength=len(pointings.ra_deg))
+    return np.bincount(index[known], live[known], minlength=len(pointings.ra_deg)).astype(float)
 
 
 def wcs_functions(header: Any) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:

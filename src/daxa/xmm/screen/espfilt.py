@@ -104,8 +104,8 @@ def write_qdp(
     block = ((time_s - start) // bin_s).astype(int)
     number = np.maximum(np.bincount(block), 1) if len(block) else np.array([])
     for series in (rate, corner):
-        mean = np.bincount(block, series) / number if len(block) else []
-        accepted = np.bincount(block, good) / number if len(block) else []
+        mean = np.bincount(block, series) / number if len(block) else number
+        accepted = np.bincount(block, good) / number if len(block) else number
         for k, (value, share) in enumerate(zip(mean, accepted, strict=True)):
             lines.append(
                 f"{(k + 0.5) * bin_s:.1f} {value:.5f} {(max(value, 0) / bin_s) ** 0.5:.5f} {share:.3f}"

@@ -65,7 +65,7 @@ class RawTable:
             text = hdu.text(key)
             return float(text.upper().replace("D", "E")) if text else default
 
-        described = self.dtype.fields or {}
+        described: Mapping[str, Any] = self.dtype.fields or {}
         self.fields = {
             name: Field(
                 described[name][0], factor(f"TSCAL{i}", 1.0), factor(f"TZERO{i}", 0.0), hdu.text(f"TUNIT{i}")
