@@ -43,6 +43,13 @@ def no_flare(rng: np.random.Generator) -> tuple[float, np.ndarray]:
     return _quiet(rng), np.zeros(SECONDS)
 
 
+def drifting(rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """No flare, but a quiet level that drifts by a tenth."""
+    scale = rng.uniform(300, 1500)
+    steps = rng.normal(0, 0.1, int(SECONDS / scale) + 3)
+    return _quiet(rng), np.interp(np.arange(SECONDS), np.arange(len(steps)) * scale, steps).clip(-0.5, 0.5)
+
+
 def weak(rng: np.random.Generator) -> tuple[float, np.ndarray]:
     return _quiet(rng), several(rng, int(rng.integers(1, 4)), 0.5, 2.0)
 
@@ -79,6 +86,7 @@ def _quiet(rng: np.random.Generator) -> float:
 
 KINDS: dict[str, Callable[[np.random.Generator], tuple[float, np.ndarray]]] = {
     "no flare": no_flare,
+    "drifting": drifting,
     "weak": weak,
     "strong": strong,
     "rising": rising,
@@ -102,7 +110,7 @@ def screen(kind: str, number: int, seed: int) -> dict[str, float | bool]:
     except flares.FlareFitError:
         good = np.zeros(SECONDS, bool)
     # Time counts as quiet while flares add less than a tenth to the rate.
-    calm = exposed & (excess < 0.1)
+    calm = exposed & ((excess < 0.1) | (kind == "drifting"))
     accepted = float(good.sum())
     return {
         "accepted": accepted / exposed.sum(),

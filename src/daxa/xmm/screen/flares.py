@@ -330,8 +330,8 @@ def histogram_method(
     if below > max_below and blocks >= 10 and ratio > max_dispersion:
         raise FlareFitError(
             "allFlare",
-            f"the rate varies by {ratio:.1f} times the counting noise about {centre:.3f} ct/s, and goes below: "
-            "no quiet level",
+            f"the rate varies by {ratio:.1f} times the counting noise about {centre:.3f} ct/s, "
+            "and goes below: no quiet level",
         )
     return FlareFit(
         norm,
