@@ -37,7 +37,7 @@ def test_version():
         (["process", "A907", "--ccf", "/nowhere"], "--ccf"),
         (["status", "nothing"], "no archive 'nothing'"),
         (["logs", "nothing", "epchain"], "no archive 'nothing'"),
-        (["simulate", "x", "--size", "huge"], "expected demo or small"),
+        (["simulate", "x", "--size", "huge"], "size: expected one of modes, demo"),
         (["find", "A907", "--mission", "voyager"], "expected one of xmm_pointed"),
         (["find", "--position", "north"], "expected RA and Dec"),
     ],

@@ -198,16 +198,16 @@ def download(
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made if needed.")],
-    size: Annotated[str, typer.Option(help="demo (about a million raw events) or small.")] = "demo",
+    size: Annotated[
+        str, typer.Option(help="small, demo, real (event rates of real data) or modes.")
+    ] = "demo",
     duration: Annotated[
         float | None, typer.Option(help="Exposure time of each observation [s], instead of the size's own.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same one gives the same files.")] = 907,
     sky: Annotated[str, typer.Option(help="Field: cluster (like Abell 907) or pulsar.")] = "cluster",
 ) -> None:
-    """Simulate three XMM-Newton observations: raw files, calibration files and the truth."""
-    if size not in ("demo", "small"):
-        raise typer.BadParameter(f"--size: expected demo or small, got {size!r}")
+    """Simulate XMM-Newton observations: raw files, calibration files and the truth."""
     from daxa.simulate import simulate_set
 
     try:
@@ -219,9 +219,7 @@ def simulate(
     typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
 
 
-def _process(
-    mission: Any, archive_name: str, cores: int | None, unscheduled: bool, quiet: bool = False
-) -> Any:
+def _process(mission: Any, archive_name: str, cores: int | None, unscheduled: bool) -> Any:
     from daxa.archive import Archive
     from daxa.process.simple import full_process_xmm
 

@@ -46,7 +46,7 @@ class SASVersionError(BackendSoftwareError):
     """The installed SAS is too old for the task."""
 
 
-class eSASSNotFoundError(BackendSoftwareError):  # noqa: N801 - the name scripts catch
+class eSASSNotFoundError(BackendSoftwareError):
     """eSASS is not installed."""
 
 
