@@ -154,6 +154,7 @@ class _Runner:
         self.running: dict[Future[Outcome], _Node] = {}
         self.ready: list[tuple[tuple[int, int], int, _Node]] = []
         self.count = 0
+        self.notes: list[str] = []
         self.versions = {"daxa": __version__, "python": platform.python_version(), "backend": backend}
 
     # -- the graph --------------------------------------------------------------------------
@@ -232,6 +233,12 @@ class _Runner:
     def _add(
         self, nodes: list[_Node], step: Step, options: Options, piece: Piece, order: tuple[int, int]
     ) -> None:
+        note = step.note(piece, options)
+        if note and note not in self.notes:
+            # What was processed before was told then.
+            last = self.archive.ledger.latest(piece.mission.name, step.name, piece.ident)
+            if last is None or not last.ok:
+                self.notes.append(note)
         if not step.wants(piece, options):
             return
         node = _Node(step, options, piece, order)
@@ -304,6 +311,9 @@ class _Runner:
                     stacklevel=5,
                 )
             wanted = list(dict.fromkeys(n for i in instruments or [None] for n in step.needs(i, options)))
+            # If nothing is left because of what the exposures are, the notes say so.
+            if self.notes and not nodes:
+                continue
             if wanted and not any(n.piece.mission is mission and self._satisfied(n) for n in nodes):
                 raise NoDependencyProcessError(
                     f"{step.name}: {' and '.join(wanted)} succeeded for none of the {mission.name} data"
@@ -509,6 +519,8 @@ class _Runner:
         self.archive.final_process_success = {mission: {obs_id: success}}
 
     def _summarise(self) -> None:
+        if self.notes:
+            warnings.warn("\n".join(self.notes), stacklevel=5)
         nodes = [n for group in self.nodes.values() for n in group]
         failed = [n for n in nodes if n.state == "failed"]
         if not failed:

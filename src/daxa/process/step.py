@@ -130,6 +130,10 @@ def _always(piece: Piece, options: Options) -> bool:
     return True
 
 
+def _no_note(piece: Piece, options: Options) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Step:
     """A processing step.
@@ -151,6 +155,8 @@ class Step:
         What runs on a piece.
     wants
         Whether a piece is to be processed at all.
+    note
+        What the user should know of a piece, or of its being left out; a warning tells it.
     done
         Called after a success, e.g. to take what the job found out into the archive.
     backend
@@ -164,6 +170,7 @@ class Step:
     instruments: tuple[str, ...] = ()
     needs: Callable[[str | None, Options], tuple[str, ...]] = lambda inst, options: ()
     wants: Callable[[Piece, Options], bool] = _always
+    note: Callable[[Piece, Options], str | None] = _no_note
     done: Callable[[Piece], None] | None = None
     backend: str | None = None
 

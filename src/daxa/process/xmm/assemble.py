@@ -63,6 +63,20 @@ def _pn_wanted(piece: Piece, options: Options) -> bool:
     return scheduling_wanted(piece, options) and (not known or bool(_imaging_ccds(piece)))
 
 
+def _fast_note(piece: Piece, options: Options) -> str | None:
+    """Which CCDs of an exposure are in fast modes, and what that means."""
+    modes = piece.exposure.get("ccd_modes") or {}
+    fast = {ccd: mode for ccd, mode in sorted(modes.items()) if mode.upper() != "IMAGING"}
+    if not fast or not scheduling_wanted(piece, options):
+        return None
+    if len(fast) == len(modes):
+        left_out = "it has no image and is left out"
+    else:
+        left_out = f"CCD {', '.join(map(str, fast))} has no image and is left out, the others are used"
+    kinds = " and ".join(dict.fromkeys(mode.lower() for mode in fast.values()))
+    return f"{piece.ident} ({piece.exposure.get('mode') or 'unknown mode'}): {kinds} data; {left_out}"
+
+
 def _epchain(piece: Piece, options: Options) -> Recipe:
     where = piece.where
     common: dict[str, Any] = {
@@ -226,6 +240,7 @@ EPCHAIN = Step(
     instruments=("PN",),
     needs=lambda inst, options: ("odf_ingest",),
     wants=_pn_wanted,
+    note=_fast_note,
 )
 EMCHAIN = Step(
     "emchain",
@@ -235,6 +250,7 @@ EMCHAIN = Step(
     instruments=MOS,
     needs=lambda inst, options: ("odf_ingest",),
     wants=scheduling_wanted,
+    note=_fast_note,
 )
 CLEANED_EVT_LISTS = Step(
     "cleaned_evt_lists",
@@ -270,7 +286,8 @@ def epchain(
 ) -> None:
     """Make pn event lists, and lists of simulated out-of-time events (task epchain).
 
-    Needs `odf_ingest`. CCDs that are not in an imaging mode are left out.
+    Needs `odf_ingest`. CCDs that are not in an imaging mode are left out, and a warning names them; the task
+    epchain itself makes their lists with `datamode=TIMING` or `datamode=BURST`.
 
     Parameters
     ----------
@@ -303,6 +320,8 @@ def emchain(
     timeout: Quantity | None = None,
 ) -> None:
     """Make MOS event lists (task emchain). Needs `odf_ingest`.
+
+    Of exposures in timing mode the outer CCDs are used, and a warning names them.
 
     Parameters
     ----------
