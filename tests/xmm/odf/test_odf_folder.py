@@ -194,3 +194,26 @@ def test_rows_that_the_header_does_not_count(tmp_path, rows, packed):
     data = data[:at] + b"NAXIS2  =                    3".ljust(80) + data[at + 80 :]
     path.write_bytes(gzip.compress(data) if packed else data)
     assert "behind the end of the data" in Odf.open(tmp_path).files[0].excess()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "default"), [("CCDID", "X", 1), ("CCDID", True, 1), ("DATE-OBS", "2016-13-45", "")]
+)
+def test_keywords_of_another_kind_are_refused(tmp_path, keyword, value, default):
+    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    hdus = _events()
+    hdus[1].header[keyword] = value
+    hdus.writeto(path)
+    with pytest.raises(TaskError, match=f"{path.name}.*{keyword}") as caught:
+        Odf.open(tmp_path).files[0].read(1).keyword(keyword, default)
+    assert caught.value.code == "badKeyword"
+
+
+def test_table_of_wide_words_is_refused(tmp_path):
+    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    _events().writeto(path)
+    data = path.read_bytes()
+    at = data.rindex(b"BITPIX  = ")
+    path.write_bytes(data[:at] + b"BITPIX  =                   64".ljust(80) + data[at + 80 :])
+    with pytest.raises(TaskError, match="BITPIX"):
+        Odf.open(tmp_path).files[0].read(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -130,6 +131,24 @@ def test_rows_behind_the_end_of_a_table_are_told(odf):
     _path, _out, err = _run(odf)
     assert "warning (InconsistentData)" in err
     assert path.name in err
+
+
+@pytest.mark.parametrize("keyword", ["DATE-OBS", "WINDOWDX"])
+def test_keywords_that_are_no_dates_or_numbers(odf, keyword):
+    path = next(odf.glob("*M1S00150IME.FIT"))
+    with fits.open(path, mode="update") as hdus:
+        for hdu in hdus:
+            if keyword in hdu.header:
+                hdu.header[keyword] = "X"
+    _path, _out, err = _run(odf)
+    assert keyword != "DATE-OBS" or f"{path.name}: DATE-OBS or DATE-END" in err
+
+
+def test_housekeeping_of_another_camera(odf):
+    shutil.copy(next(odf.glob("*PNX00000PMH.FIT")), next(odf.glob("*M1X00000PEH.FIT")))
+    path, _out, err = _run(odf)
+    assert "no column E1317" in err
+    assert observation_summary(path)["M1"]["exposures"]["S001"]["filter"] is None
 
 
 @pytest.mark.parametrize(

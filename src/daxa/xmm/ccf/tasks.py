@@ -126,7 +126,9 @@ def _observation(ctx: TaskContext) -> tuple[str, str, list[str]]:
         elif odf.sas_summary is not None:
             start = read_sas_summary(odf.sas_summary).start
         else:
-            raise TaskError("noObservationDate", f"{odf.folder}: no summary file to take the date from")
+            raise TaskError(
+                "noObservationDate", f"{odf.folder}: no summary file (SUM.ASC, SUM.SAS) to take the date from"
+            )
         return normal_date(start), f"{odf.revolution:04d}_{odf.obs_id}", cameras
     except ValueError as err:
         raise TaskError("noObservationDate", f"{odf.folder}: summary file: {err}") from err

@@ -24,7 +24,7 @@ from daxa.xmm.odf.modes import (
     pn_mode,
     rgs_mode,
 )
-from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
+from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf, is_date
 from daxa.xmm.odf.summary import (
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
@@ -114,6 +114,9 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         if not start or not end:
             warn("MissingData", f"{file.path.name}: no DATE-OBS or DATE-END")
             continue
+        if not (is_date(start) and is_date(end)):
+            warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are no dates")
+            continue
         ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
         exposure.all_times.append((start, end))
         if name.file_type in DIAGNOSTIC_MODES:
@@ -142,8 +145,9 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
     for file in files:
         try:
             table = file.read(1)
-            times.append(np.asarray(table["TIME"], float))
-            values.append(np.asarray(table[column]))
+            record = np.asarray(table["TIME"], float), np.asarray(table[column])
+            times.append(record[0])
+            values.append(record[1])
         except TaskError as error:
             warn("HousekeepingParameterMissing", error.message)
     if not times:
@@ -182,6 +186,8 @@ def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, la
     if instrument in ("M1", "M2"):
         windows = {ccd: ReadoutWindow.from_header(h) for ccd, h in exposure.headers.items()}
         frame_time = exposure.headers.get(1, {}).get("FRMTIME")
+        if not isinstance(frame_time, (int, float)):
+            frame_time = None
         mode = mos_mode(types, windows, frame_time, _modeparam(calibration, instrument, warn))
     elif instrument == "PN":
         codes = {h.get("CCDMODE") for h in exposure.headers.values()}

@@ -27,6 +27,8 @@ DIAGNOSTIC_MODES = {
 }
 _MOS_FAST = {"TIE": "FastUncompressed", "CTE": "FastCompressed"}
 _PN_FAST = {"TIE": 4, "BUE": 5}
+#: No CCD has more pixels on a side, its over- and underscan included.
+_LARGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,13 @@ class ReadoutWindow:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> ReadoutWindow | None:
-        """The window keywords, or None if one is missing."""
+        """The window keywords, or None if one is missing or no number of pixels."""
         values = [header.get(k) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")]
-        return None if None in values else cls(*(int(str(v)) for v in values))
+        try:
+            window = cls(*(int(str(v)) for v in values))
+        except ValueError:
+            return None
+        return window if all(0 <= v <= _LARGEST for v in vars(window).values()) else None
 
 
 def mos_mode(

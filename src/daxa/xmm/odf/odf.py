@@ -41,6 +41,17 @@ _BLOCK = 2880
 _NO_DEFAULT = object()
 
 
+def is_date(value: Any) -> bool:
+    """Whether the value of a keyword is a date that times can be made of."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    try:
+        utc_to_tt(value)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(value, str)
+
+
 @dataclass(frozen=True)
 class OdfTable:
     """A binary table of an ODF file: its columns as native-endian arrays, and both headers.
@@ -69,11 +80,20 @@ class OdfTable:
         Raises
         ------
         TaskError
-            ``missingKeyword``: there is none and no default was given.
+            ``missingKeyword``: there is none and no default was given. ``badKeyword``: the default is a
+            number and the value is not, or a date that is none.
         """
         for header in (self.header, self.primary):
             if name in header:
-                return header[name]
+                value = header[name]
+                number = isinstance(default, (int, float)) and not isinstance(default, bool)
+                if number and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                    raise TaskError(
+                        "badKeyword", f"{self.where}: keyword {name}: expected a number, got {value!r}"
+                    )
+                if name.startswith("DATE-") and not is_date(value):
+                    raise TaskError("badKeyword", f"{self.where}: keyword {name}: {value!r} is not a date")
+                return value
         if default is _NO_DEFAULT:
             raise TaskError("missingKeyword", f"{self.where}: no keyword {name}")
         return default
@@ -192,9 +212,14 @@ class OdfFile:
                     raise TypeError(f"extension {hdu} is not a binary table")
                 header = table.header.copy()
                 dict(primary), dict(header)
+                if header["BITPIX"] != 8:
+                    raise ValueError(f"BITPIX of a table is 8, not {header['BITPIX']}")
                 end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
                 if end > len(data):
                     raise ValueError(f"truncated: {len(data)} bytes, the table ends at byte {end}")
+                width = table.columns.dtype.itemsize
+                if width != header["NAXIS1"]:
+                    raise ValueError(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
                 where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
                 wanted = table.columns.names if schema is None else [c.name for c in schema]
                 missing = [n for n in wanted if n not in table.columns.names]
@@ -204,6 +229,8 @@ class OdfFile:
                 arrays = {}
                 for name in wanted:
                     values = np.asarray(table.data[name])
+                    if schema is not None and values.ndim != 1:
+                        raise ValueError(f"column {name} has no single values")
                     arrays[name] = values.astype(values.dtype.newbyteorder("="))
         except TaskError:
             raise

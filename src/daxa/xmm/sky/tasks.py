@@ -52,7 +52,10 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
             sas = read_sas_summary(odf.sas_summary)
             start, end = sas.start, sas.end
         else:
-            raise TaskError("noObservationDate", f"{odf.folder}: no summary file to take start and stop from")
+            raise TaskError(
+                "noObservationDate",
+                f"{odf.folder}: no summary file (SUM.ASC, SUM.SAS) to take start and stop from",
+            )
         cards["DATE-OBS"], cards["DATE-END"] = start[:19], end[:19]
         return utc_to_tt(start), utc_to_tt(end), cards
     except ValueError as err:

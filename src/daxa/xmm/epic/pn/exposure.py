@@ -187,7 +187,8 @@ class PnExposure:
     def timing(self) -> FrameTiming:
         """Clock of the exposure; extended full frame may run with a longer wait than the calibration's."""
         timing = FrameTiming.from_calibration(self.cal, self.mode_id)
-        header_s = float(self.keyword("FRMTIME", 0.0) or 0.0) / 1000.0
+        header_ms = self.keyword("FRMTIME", 0.0)
+        header_s = header_ms / 1000.0 if isinstance(header_ms, (int, float)) else 0.0
         longer = header_s - timing.frame_s
         # Headers may round to full milliseconds.
         if header_s <= 0 or abs(longer) < 0.002:
@@ -366,9 +367,11 @@ class PnExposure:
     @cached_property
     def start_s(self) -> float:
         """Mission time of DATE-OBS."""
+        from daxa.xmm.odf.odf import is_date
         from daxa.xmm.odf.times import utc_to_tt
 
-        text = self.keyword("DATE-OBS")
+        dates = [c["DATE-OBS"] for pair in self._headers.values() for c in pair if "DATE-OBS" in c]
+        text = next(filter(is_date, dates), self.keyword("DATE-OBS"))
         try:
             return float(utc_to_tt(str(text)))
         except ValueError:

@@ -1,0 +1,66 @@
+"""A damaged ODF is processed or refused with a message that leads to the file; nothing else happens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from damaged_odf import complaints, run, set_card, small_observation
+
+N_CASES = 80
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fuzz")
+    small_observation(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sound(base: Path):
+    _, outcome = run(base, base / "sound", None)
+    assert set(outcome.tasks.values()) == {"done"}, outcome
+    assert len(outcome.products) == 2
+    return outcome
+
+
+def test_damage_is_told(base: Path, sound, tmp_path: Path):
+    """The first cases of ``benchmarks/fuzz.py``."""
+    failures = []
+    for case in range(N_CASES):
+        folder = tmp_path / str(case)
+        what, outcome = run(base, folder, case)
+        failures += [f"case {case}, {what}: {text}" for text in complaints(what, outcome, sound)]
+        shutil.rmtree(folder)
+    assert not failures, "\n\n".join(failures)
+
+
+@pytest.mark.parametrize("name", ["M1S00110IME", "PNS00301IME"])
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("FRMTIME", "'X'"),
+        ("FRMTIME", "-1.5E30"),
+        ("DATE-OBS", "7"),
+        ("DATE-OBS", "'2016-13-45T99:00:00'"),
+        ("DATE-END", "''"),
+        ("CCDID", "'X'"),
+        ("CCDID", "9"),
+        ("WINDOWDX", "T"),
+        ("WINDOWY0", "70000"),
+        ("NAXIS2", "2147483647"),
+        ("NAXIS2", "3"),
+        ("BITPIX", "64"),
+        ("TTYPE2", "7"),
+        ("TFORM2", "'X'"),
+    ],
+)
+def test_impossible_keywords(base: Path, sound, tmp_path: Path, name, keyword, value):
+    try:
+        what, outcome = run(base, tmp_path / "case", lambda odf: set_card(odf, name, keyword, value))
+    except ValueError:
+        pytest.skip(f"{name} has no {keyword}")
+    assert complaints(what, outcome, sound) == []
