@@ -8,13 +8,14 @@ and vignetting; only pixels at chip edges and bad pixels are sampled.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from daxa.xmm.image.wcs import sky_wcs
 
 if TYPE_CHECKING:
     from daxa.xmm.sky.geometry import CameraGeometry
@@ -290,10 +291,5 @@ def live_times(
 
 def wcs_functions(header: Any) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
     """RA, Dec [deg] of 0-based pixel coordinates, from an image header."""
-    from astropy.wcs import WCS, FITSFixedWarning
-
-    with warnings.catch_warnings():
-        # SAS writes RADECSYS, which astropy reads but finds old-fashioned.
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(header, naxis=2)
+    wcs = sky_wcs(header)
     return lambda x, y: tuple(wcs.wcs_pix2world(x, y, 0))  # type: ignore[return-value]

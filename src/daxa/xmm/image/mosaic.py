@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.image.wcs import sky_wcs
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def covering_header(headers: Sequence[Any]) -> Any:
     first = headers[0]
     if all(same_grid(first, h) for h in headers[1:]):
         return first.copy()
-    footprints = [WCS(h, naxis=2).calc_footprint() for h in headers]
+    footprints = [sky_wcs(h).calc_footprint() for h in headers]
     directions = np.concatenate(footprints)
     ra, dec = np.radians(directions).T
     mean = np.array([np.cos(ra) * np.cos(dec), np.sin(ra) * np.cos(dec), np.sin(dec)]).mean(axis=1)
@@ -117,17 +118,16 @@ def add_images(
     pieces
         Each pixel is cut into ``pieces`` squared.
     """
-    from astropy.wcs import WCS
 
     shape = (int(target["NAXIS2"]), int(target["NAXIS1"]))
     total = np.zeros(shape)
-    out = WCS(target, naxis=2)
+    out = sky_wcs(target)
     steps = (np.arange(pieces) + 0.5) / pieces - 0.5
     for image, header in zip(images, headers, strict=True):
         if same_grid(header, target):
             total += image
             continue
-        move = pixel_map(WCS(header, naxis=2), out, image.shape)
+        move = pixel_map(sky_wcs(header), out, image.shape)
         # A mean also needs the pixels that saw nothing; a sum does not.
         y, x = (i.ravel() for i in np.indices(image.shape)) if mean else np.nonzero(image)
         values = image[y, x] / (1 if mean else pieces**2)
