@@ -454,10 +454,12 @@ def _chosen(ctx: TaskContext, odf: Any, p: Parameters) -> list[tuple[str, str]]:
         ctx.info(f"{len(found)} {p.datamode} exposures in ODF:")
         for i, (exp_id, mode) in enumerate(found, start=1):
             ctx.info(f"{i}: {odf.revolution:04d}_{odf.obs_id}_PN{exp_id} {mode[:2]}")
+        rest = [f"{e} ({m})" for e, m in _exposures(odf, "ALL") if (e, m) not in found]
+        other = f", and in other modes {', '.join(rest)}" if rest else ""
         raise TaskError(
             "exposure",
             f"{odf.folder}: no {p.datamode} exposure {p.schedule}{p.exposure:03d}; "
-            f"there are {', '.join(e for e, _ in found) or 'none'}",
+            f"there are {', '.join(e for e, _ in found) or 'none'}{other}",
         )
     return chosen
 
