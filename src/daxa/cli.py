@@ -223,10 +223,8 @@ def _process(mission: Any, archive_name: str, cores: int | None, unscheduled: bo
     from daxa.archive import Archive
     from daxa.process.simple import full_process_xmm
 
-    if (Path(_archives()) / archive_name).exists():
-        archive = Archive(archive_name)
-    else:
-        archive = Archive(archive_name, mission)
+    exists = (Path(_archives()) / archive_name).exists()
+    archive = Archive(archive_name) if exists else Archive(archive_name, mission)
     options: dict[str, Any] = {"process_unscheduled": unscheduled}
     if cores is not None:
         options["num_cores"] = cores
@@ -262,7 +260,6 @@ def process(
     as_json: Json = False,
 ) -> None:
     """Find, download and reduce observations; an interrupted run goes on where it stopped."""
-
     _set_backend(backend)
     if ccf is not None:
         if not ccf.is_dir():
@@ -273,9 +270,29 @@ def process(
     title = archive or (name or "archive").replace(" ", "")
     if not title.replace("_", "").replace("-", "").replace("+", "").replace(".", "").isalnum():
         raise typer.BadParameter(f"--archive: {title!r} is no usable folder name")
-    mission = _select(name, local, obs_id, position, radius, inst)
-    done = _process(mission, title, cores, unscheduled)
-    _finish(done, as_json)
+    mission = None
+    if not (Path(_archives()) / title).exists():
+        # An archive that is there knows its observations; going on with it needs no network.
+        mission = _select(name, local, obs_id, position, radius, inst)
+        _fetch_calibration(mission)
+    _finish(_process(mission, title, cores, unscheduled), as_json)
+
+
+def _fetch_calibration(mission: Any) -> None:
+    """Fetch what the embedded engine needs for these observations and has no file of."""
+    from daxa.backend.select import select_backend
+    from daxa.xmm.ccf import store
+    from daxa.xmm.odf.layout import INSTRUMENTS
+
+    if select_backend() != "embedded":
+        return
+    cameras = [INSTRUMENTS[i] for i in mission.chosen_instruments if i in ("M1", "M2", "PN")]
+    if not store.lacking((row["name"] for row in store.available()), cameras):
+        return
+    dates = [start.strftime("%Y-%m-%dT%H:%M:%S") for start in mission.filtered_obs_info["start"]]
+    typer.echo(f"fetching calibration files for {', '.join(cameras)} ...", err=True)
+    paths = store.fetch(cameras, dates)
+    typer.echo(f"{len(paths)} calibration files in {store.store_path()}", err=True)
 
 
 def _finish(archive: Any, as_json: bool) -> None:

@@ -87,6 +87,42 @@ def test_from_search_to_events(
     assert server.requests == before
 
 
+@pytest.mark.usefixtures("pauses")
+def test_one_command_from_name_to_images(
+    server: ArchiveServer, simulated: SimulatedSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``daxa process NAME``: found, downloaded, calibration fetched, reduced; then again without network."""
+    import json
+
+    from typer.testing import CliRunner
+
+    from daxa.cli import app
+
+    serve(server, Path(simulated.odf(OBS)))
+    for path in Path(simulated.ccf).glob("*.CCF"):
+        server.files[f"xmm/data/CCF/{path.name}"] = path.read_bytes()
+    monkeypatch.setenv("DAXA_CCF_MIRRORS", f"{server.url}/FTP/xmm/data/CCF")
+    monkeypatch.setenv("DAXA_BACKEND", "embedded")
+    words = ["process", "A 907", "--archive", "a907", "--inst", "M2", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["failed"] == []
+    assert [(r["ObsID"], r["camera"]) for r in result["products"]] == [(OBS, "M2")]
+    images = list((tmp_path / "daxa_output/archives/a907").rglob("*-image.fits"))
+    assert len(images) == 2
+    stored = {p.name for p in (tmp_path / "cache/daxa/ccf").glob("*.CCF")}
+    assert any(n.startswith("EMOS2_LINCOORD") for n in stored)
+    assert not any(n.startswith(("EPN_CTI", "EMOS1_CTI")) for n in stored)
+
+    for key in ("XSA_TAP", "HEASARC_TAP", "XSA_AIO", "SESAME"):
+        monkeypatch.setenv(f"DAXA_URL_{key}", "http://127.0.0.1:9")
+    monkeypatch.setenv("DAXA_CCF_MIRRORS", "http://127.0.0.1:9")
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["products"] == result["products"]
+
+
 def test_from_a_folder(simulated: SimulatedSet, tmp_path: Path) -> None:
     folder = Path(simulated.odf(OBS)).parent
     mission = XMMPointed(local=folder)

@@ -39,7 +39,7 @@ def test_the_back_end_is_named_once(archive, capsys, monkeypatch):
     monkeypatch.setattr("daxa.process.runner._announced", set())
     cif_build(archive)
     odf_ingest(archive)
-    assert capsys.readouterr().out.count("tasks are run by SAS") == 1
+    assert capsys.readouterr().err.count("tasks are run by SAS") == 1
 
 
 def test_the_whole_pipeline_leaves_the_files_under_their_names(archive):

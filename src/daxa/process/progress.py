@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -33,11 +34,11 @@ class Progress:
         self._bars[name].update(1)
 
     def say(self, text: str) -> None:
-        """Print a line without disturbing the bars."""
+        """Print a line without disturbing the bars, and as these do to standard error."""
         if not self.disable:
             from tqdm.auto import tqdm
 
-            tqdm.write(text)
+            tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
         for bar in self._bars.values():
