@@ -64,3 +64,9 @@ def test_impossible_keywords(base: Path, sound, tmp_path: Path, name, keyword, v
     except ValueError:
         pytest.skip(f"{name} has no {keyword}")
     assert complaints(what, outcome, sound) == []
+
+
+def test_image_of_discarded_lines_with_wide_words(base: Path, sound, tmp_path: Path):
+    what, outcome = run(base, tmp_path / "case", lambda odf: set_card(odf, "PNS00304DLI", "BITPIX", "64"))
+    assert complaints(what, outcome, sound) == []
+    assert "PNS00304DLI.FIT: discarded lines cannot be read" in outcome.warnings

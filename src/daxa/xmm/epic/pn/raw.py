@@ -426,6 +426,8 @@ def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | 
         counts = np.asarray(images[0]).astype(np.int64).ravel()
         if counts.shape != (N_COLUMNS,):
             raise ValueError(f"{counts.size} values, expected {N_COLUMNS}")
+        if counts.min() < 0 or counts.max() > np.iinfo(np.int32).max:
+            raise ValueError(f"impossible counts, {counts.min()} to {counts.max()}")
     except (OSError, IndexError, KeyError, ValueError, TypeError, fits.VerifyError, TaskError) as error:
         exposure.warn("illegalODF", f"{files[0].path.name}: discarded lines cannot be read: {error}")
         return None
