@@ -20,15 +20,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_settings(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Keep every test away from the user's configuration, caches and outputs."""
     for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("DAXA_NUM_CORES", "DAXA_BACKEND", "DAXA_CCFPATH"):
         monkeypatch.delenv(variable, raising=False)
-    for variable, name in (("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(variable, str(tmp_path / name))
+    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path_factory.mktemp("settings")))
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "daxa_output"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import odf_files
@@ -111,7 +112,7 @@ def test_one_command_from_name_to_images(
     assert [(r["ObsID"], r["camera"]) for r in result["products"]] == [(OBS, "M2")]
     images = list((tmp_path / "daxa_output/archives/a907").rglob("*-image.fits"))
     assert len(images) == 2
-    stored = {p.name for p in (tmp_path / "cache/daxa/ccf").glob("*.CCF")}
+    stored = {p.name for p in (Path(os.environ["XDG_CACHE_HOME"]) / "daxa/ccf").glob("*.CCF")}
     assert any(n.startswith("EMOS2_LINCOORD") for n in stored)
     assert not any(n.startswith(("EPN_CTI", "EMOS1_CTI")) for n in stored)
 

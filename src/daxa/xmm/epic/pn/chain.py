@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.epic.pn import fixed
 from daxa.xmm.epic.pn.badpixels import SearchLimits, badpix_columns
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, random_source
@@ -552,10 +553,12 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
         *_BADPIX,
         *_EVENTS,
         *_OTHER_TASKS,
+        *fixed.PARAMETERS,
     ],
 )
 def epproc(ctx: TaskContext, p: Parameters) -> None:
     """Make the event lists of all pn exposures of an ODF."""
+    fixed.refuse_changes(p)
     options = _options(p)
     odf, cal = _open(ctx, None)
     ccds = tuple(i for i in range(1, 13) if p[f"ccd{i}"]) if p.selectccds else tuple(range(1, 13))

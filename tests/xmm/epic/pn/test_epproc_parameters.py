@@ -1,0 +1,37 @@
+"""Every parameter that a real run of epproc printed is known."""
+
+import gzip
+import re
+import shlex
+
+import pytest
+
+from daxa.xmm.epic.pn import fixed
+from daxa.xmm.task import find_task
+
+
+@pytest.fixture(scope="module")
+def real_call(shared_data):
+    """Parameters of epproc in the log of SAS 22.1, as text."""
+    (path,) = (shared_data / "logs").glob("0802710101_*.log.gz")
+    with gzip.open(path, "rt", errors="replace") as log:
+        line = next(text for text in log if re.match(r"epproc:- Executing \(routine\): epproc ", text))
+    words = shlex.split(line.split("routine): epproc ")[1])
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def test_the_real_call_is_understood(real_call):
+    assert len(real_call) > 100
+    parsed = find_task("epproc").parse(real_call)
+    fixed.refuse_changes(parsed)
+    ours = {p.name: p for p in find_task("epproc").parameters}
+    for name in fixed.DEFAULTS:
+        assert ours[name].parse("epproc", real_call[name]) == fixed.DEFAULTS[name], name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("filterexpression", "PI > 300"), ("runepnoise", "yes"), ("sigma", "5")]
+)
+def test_what_is_not_implemented_is_refused_by_name(name, value):
+    with pytest.raises(NotImplementedError, match=f"epproc: {name}="):
+        fixed.refuse_changes(find_task("epproc").parse({name: value}))
