@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import threading
@@ -77,7 +78,7 @@ def test_show(synthetic_ccf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fetch(mirror: str, tmp_path: Path, synthetic_ccf: Path) -> None:
-    store = tmp_path / "cache" / "daxa" / "ccf"
+    store = Path(os.environ["XDG_CACHE_HOME"]) / "daxa" / "ccf"
     text = said([*PN, "--mirror", mirror])
     names = sorted(path.name for path in store.glob("*.CCF"))
     assert f"{len(names)} calibration files for EPN in {store}: {len(names)} fetched (" in text
