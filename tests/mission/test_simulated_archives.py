@@ -56,14 +56,15 @@ def serve(server: ArchiveServer, folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("source", ["xsa", "heasarc", "s3"])
-def test_from_search_to_events(
+def test_from_search_to_images(
     server: ArchiveServer, simulated: SimulatedSet, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    from daxa.process.xmm.assemble import emchain
-    from daxa.process.xmm.setup import cif_build, odf_ingest
+    from daxa.process.simple import full_process_xmm
+    from daxa.xmm.ccf import store
 
-    monkeypatch.setenv("SAS_CCFPATH", str(simulated.ccf))
     files = serve(server, Path(simulated.odf(OBS)))
+    for path in Path(simulated.ccf).glob("*.CCF"):
+        server.files[f"xmm/data/CCF/{path.name}"] = path.read_bytes()
     mission = XMMPointed(["M1"], source=source)
     mission.filter_on_name("A 907")
     archive = Archive(f"found_{source}", mission, download_products=False)
@@ -72,12 +73,11 @@ def test_from_search_to_events(
     assert fetched == {
         n: c for n, c in files.items() if source == "xsa" or OdfName.parse(n).instrument in instruments
     }
-    cif_build(archive, disable_progress=True)
-    odf_ingest(archive, disable_progress=True)
-    emchain(archive, disable_progress=True)
-    done = archive.process_success["xmm_pointed"]["emchain"]
-    assert done
-    assert all(done.values()), archive.process_errors
+    store.fetch(["EMOS1"], mirror=f"{server.url}/FTP/xmm/data/CCF")
+    full_process_xmm(archive)
+    done = archive.process_success["xmm_pointed"]
+    assert {"cif_build", "odf_ingest", "emchain", "espfilt", "generate_images_expmaps"} <= set(done)
+    assert all(all(idents.values()) for idents in done.values()), archive.process_errors
     # opening it again needs no network
     before = server.requests.copy()
     monkeypatch.setenv("DAXA_URL_XSA_TAP", "http://127.0.0.1:9")
