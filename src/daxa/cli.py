@@ -427,8 +427,12 @@ def mosaic(
     if len(low or []) != len(high or []):
         raise typer.BadParameter("--low and --high: give as many of one as of the other")
     lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
-    for path in generate_mosaics(_open(archive), lows, highs, weighting=weighting, num_cores=cores):
+    made = generate_mosaics(_open(archive), lows, highs, weighting=weighting, num_cores=cores)
+    for path in made:
         typer.echo(str(path))
+    if not made:
+        typer.echo(f"{archive}: no mosaic was made", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
