@@ -55,10 +55,10 @@ class ProcessViews:
 
     @property
     def mission_names(self) -> list[str]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define mission_names")
 
     def get_current_data_path(self, mission: Any, obs_id: str) -> str:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define get_current_data_path")
 
     # -- per identifier ---------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class BaseMission(ArchiveProducts, Selection):
     @property
     def fov(self) -> Any:
         """Field of view: the radius (or half width) that searches start from."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define fov")
 
     @property
     def coord_frame(self) -> Any:
@@ -140,7 +140,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     def _query(self, refresh: bool) -> tuple[Any, str | None]:
         """Rows of the whole catalogue (input of `make_frame`) and the date they are of."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _query")
 
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
         """A mission's own columns, after the common ones have been checked."""
@@ -237,7 +237,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:
         """What to fetch for these observations."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _requests")
 
     def _downloadable(self, credentials: Any) -> np.ndarray:
         """Which selected observations this user may have; mask on `filtered_obs_info`."""

@@ -88,7 +88,7 @@ class ArchiveMission(BaseMission):
 
     def _listings(self, row: Any) -> list[RemoteFile]:
         """Files of one observation (a row of the catalogue), with paths below its folder."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _listings")
 
     def _wanted_files(self) -> tuple[str, ...] | None:
         return tuple(self._chosen) if self.inst_files else None
@@ -176,7 +176,7 @@ class HeasarcMission(ArchiveMission):
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:
         """Folders below HEASARC's root that an observation consists of, and where they go in its own."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _folders")
 
     def _listings(self, row: Any) -> list[RemoteFile]:
         files = []

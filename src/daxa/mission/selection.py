@@ -83,7 +83,7 @@ class Selection:
     @property
     def coord_frame(self) -> Any:
         """The astropy frame class of the catalogue's positions."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define coord_frame")
 
     @property
     def filter_array(self) -> np.ndarray:
@@ -377,7 +377,7 @@ class Selection:
     # -- inside -----------------------------------------------------------------------------
 
     def _catalogue(self) -> pd.DataFrame:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _catalogue")
 
     def _initial_mask(self) -> np.ndarray:
         return self.science_usable.copy()
