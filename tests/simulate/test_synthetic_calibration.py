@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from scipy.integrate import trapezoid
 
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate.calibration import pattern_roles, write_calibration
 from daxa.simulate.instruments import CAMERAS, J2000_S
+from daxa.xmm.ccf import response
+from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.layout import REQUIRED, layout_of
 
 TIME_S = 595_000_000.0  # November 2016
@@ -219,3 +224,63 @@ def test_lincoord_reproduces_the_positions(folder):
     assert [centres[i] for i in (1, 2, 4, 5, 6)] == pytest.approx(
         [-4.832, -14.626, 4.982, 14.776, 24.57], abs=0.002
     )
+
+
+BANDS_KEV = {"2": (0.5, 1.0), "3": (1.0, 2.0), "4": (2.0, 4.5), "5": (4.5, 12.0)}
+FILTERS = {"Thin": "Thin1", "Medium": "Medium", "Thick": "Thick"}
+
+
+@pytest.fixture(scope="module")
+def counts_to_flux(shared_data):
+    """Public factors [cm2/erg] of a barely absorbed power law: camera, filter, band -> median of epochs."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    with gzip.open(shared_data / "ecf" / "epic_ecf_absorbed_powerlaw.csv.gz", "rt") as file:
+        for row in csv.DictReader(file):
+            if (row["log10_nh"], row["gamma"]) == ("19.0", "1.7"):
+                key = row["camera"], row["filter"], row["band"]
+                found.setdefault(key, []).append(1e11 * float(row["ecf_1e11_counts_cm2_per_erg"]))
+    return {key: float(np.median(values)) for key, values in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("camera", "instrument", "ccd"), [("M1", "EMOS1", 1), ("M2", "EMOS2", 1), ("PN", "EPN", 4)]
+)
+def test_filters_pass_what_counts_to_flux_factors_say(folder, counts_to_flux, camera, instrument, ccd):
+    cal = Calibration.for_observation([folder], "2013-06-01")
+    for band, limits in BANDS_KEV.items():
+        kev = np.geomspace(*limits, 500)
+        rate = {
+            name: trapezoid(
+                response.effective_area(cal, instrument, 1e3 * kev, filter_name=ours, ccd=ccd) * kev**-1.7,
+                kev,
+            )
+            for name, ours in FILTERS.items()
+        }
+        for name, tolerance in (("Thin", 0.01), ("Thick", 0.03)):
+            real = counts_to_flux[camera, name, band] / counts_to_flux[camera, "Medium", band]
+            assert rate[name] / rate["Medium"] == pytest.approx(real, rel=tolerance), (name, band)
+
+
+def test_area_of_the_pn_is_near_that_of_counts_to_flux_factors(folder, counts_to_flux, shared_data):
+    """Folded with a real redistribution matrix; the factors count only singles and doubles."""
+    with fits.open(shared_data / "arf_spectra_ngc7793" / "PN.rmf.gz") as hdus:
+        matrix, channels = hdus["MATRIX"].data, hdus["EBOUNDS"].data
+        low, high = matrix["ENERG_LO"].astype(float), matrix["ENERG_HI"].astype(float)
+        kev, centre = np.sqrt(np.maximum(low, 1e-3) * high), (channels["E_MIN"] + channels["E_MAX"]) / 2
+        fold = np.zeros((len(kev), len(centre)))
+        for row, spread in zip(matrix, fold, strict=True):
+            done = 0
+            for group in range(row["N_GRP"]):
+                start = np.atleast_1d(row["F_CHAN"])[group] - channels["CHANNEL"][0]
+                n = np.atleast_1d(row["N_CHAN"])[group]
+                spread[start : start + n] = row["MATRIX"][done : done + n]
+                done += n
+    cal = Calibration.for_observation([folder], "2013-06-01")
+    for name, ours in FILTERS.items():
+        area = response.effective_area(cal, "EPN", 1e3 * kev, filter_name=ours, ccd=4)
+        counts = (area * kev**-1.7 * (high - low)) @ fold
+        for band, (e_min, e_max) in BANDS_KEV.items():
+            grid = np.geomspace(e_min, e_max, 500)
+            flux = trapezoid(grid**-0.7, grid) * 1.602e-9
+            found = counts[(centre >= e_min) & (centre < e_max)].sum() / flux
+            assert 1.0 < found / counts_to_flux["PN", name, band] < 1.12, (name, band)

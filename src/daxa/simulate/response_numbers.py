@@ -7,8 +7,8 @@ efficiency of the pn for 280 micron of silicon. The ARF of the pn counts singles
 efficiency here counts all valid patterns.
 
 Filters: transmission of the documented layers (40 or 80 nm Al on 160 nm polyimide; 330 nm polypropylene with
-110 nm Al and 45 nm Sn). MOS: RGA_SHARE is what the gratings let pass; contamination and the losses of
-invalid patterns are in the efficiency.
+110 nm Al and 45 nm Sn, from 0.6 to 1 keV fitted to public counts-to-flux factors). MOS: RGA_SHARE is what
+the gratings let pass; contamination and the losses of invalid patterns are in the efficiency.
 """
 
 #: Energies of areas and quantum efficiencies [keV].
@@ -81,8 +81,8 @@ FILTER_TRANSMISSION = {
         0.999, 0.999, 0.999, 0.9995, 0.9995, 1,
     ),
     "Thick": (
-        0.005, 0.046, 0.151, 0.2532, 0.3412, 0.3493, 0.1275, 0.1238, 0.25, 0.349, 0.492, 0.458,
-        0.627, 0.698, 0.809, 0.871, 0.89, 0.8203, 0.8659, 0.878, 0.929, 0.955, 0.958, 0.967, 0.979,
+        0.005, 0.046, 0.151, 0.2532, 0.3412, 0.3493, 0.1275, 0.1238, 0.25, 0.349, 0.492, 0.55,
+        0.695, 0.745, 0.809, 0.871, 0.89, 0.8203, 0.8659, 0.878, 0.929, 0.955, 0.958, 0.967, 0.979,
         0.986, 0.99, 0.993, 0.995, 0.996, 0.997, 1,
     ),
 }  # fmt: skip
