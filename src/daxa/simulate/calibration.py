@@ -86,6 +86,7 @@ def constituents() -> Iterator[Constituent]:
     for code, camera in CAMERAS.items():
         yield _lincoord(camera)
         yield _modeparam(camera)
+        yield _hkparmint(camera)
         yield from _badpix(camera)
         yield _patternlib(camera)
         yield _quantumef(camera)
@@ -248,6 +249,24 @@ def _lincoord(camera: Camera) -> Constituent:
         extensions.append(Extension("CORNER", _regions(numbers.CORNER[camera.code])))
     issue = {"M1": 19, "M2": 18, "PN": 9}[camera.code]
     return Constituent(camera.name, "LINCOORD", issue, extensions)
+
+
+# --- housekeeping ----------------------------------------------------------------------------------
+
+
+def _hkparmint(camera: Camera) -> Constituent:
+    limits = numbers.HOUSEKEEPING_LIMITS[camera.code]
+    names = [(short, long) for short, long, _ in limits]
+    return Constituent(
+        camera.name,
+        "HKPARMINT",
+        5 if camera.is_pn else 8,
+        [
+            Extension("HKPARMINT", _table(("PARAMETER", "EXPRESSION"), [(row[1], row[2]) for row in limits])),
+            Extension("TRANSLATION", _table(("SHORT_NAME", "LONG_NAME"), names)),
+        ],
+        "1999-01-01T00:00:00",
+    )
 
 
 # --- read-out --------------------------------------------------------------------------------------

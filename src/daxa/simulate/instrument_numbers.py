@@ -320,6 +320,16 @@ PN_LTC_SCALE_YR = 12.0
 #: Energy that recombined patterns lack [eV], by number of pixels.
 PN_PATTERN_SHIFT_EV = {1: 0.0, 2: 4.0, 3: 6.0, 4: 8.0}
 
+#: Limits of housekeeping: telemetry name, long name, selection expression. (Names of the pn are real ones.)
+HOUSEKEEPING_LIMITS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "M1": (("E1317", "FILTER_WHEEL_POSITION", "(@ >= 0)"),),
+    "M2": (("K1317", "FILTER_WHEEL_POSITION", "(@ >= 0)"),),
+    "PN": (
+        ("F1128", "H_CE_TTMPFPF", "(@ in [-95, -85])"),
+        *((f"F1{q + 5}76", f"E_C{q}_TEMPQB1", "(@ in [0, 40])") for q in range(4)),
+    ),
+}
+
 NOISE_ADU = {"M1": 4.8, "M2": 4.8, "PN": 3.6}
 EVENT_THRESHOLD_ADU = {"M1": 25.0, "M2": 25.0, "PN": 20.0}
 FANO = 0.118

@@ -21,6 +21,7 @@ TASKS: dict[str, str] = {
     "gtibuild": "daxa.xmm.select.gtitasks",
     "gtimerge": "daxa.xmm.select.gtitasks",
     "gtialign": "daxa.xmm.select.gtitasks",
+    "hkgtigen": "daxa.xmm.select.hkgtigen",
     "merge": "daxa.xmm.select.merge",
     # screening
     "espfilt": "daxa.xmm.screen.espfilt",

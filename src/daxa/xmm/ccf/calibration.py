@@ -148,6 +148,20 @@ class Constituent:
             raise UnknownLayout(f"{self.path.name}{place}: no keyword {name}")
         return default
 
+    def contents(self, extname: str) -> dict[str, npt.NDArray[Any]]:
+        """All columns of a table whose layout is not checked: for readers that tell columns by content.
+
+        Raises
+        ------
+        UnknownLayout
+            Extension missing, or no table.
+        """
+        self.header(extname)
+        columns = self._columns(extname)
+        if columns is None:
+            raise UnknownLayout(f"{self.path.name}[{extname}]: not a table")
+        return columns
+
     def _schema(self, extname: str) -> tuple[Column, ...]:
         try:
             tables = layout_of(self.scope, self.typeid)

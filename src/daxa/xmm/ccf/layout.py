@@ -126,6 +126,13 @@ _FILTERS = ("THIN1", "THIN2", "MEDIUM", "THICK", "OPEN", "CLOSED")
 _FILTER_TABLES = {f"FILTER-{name}": columns("REGION 64A\nTRANSMISSION 0D") for name in _FILTERS}
 _CURVE = columns("ENERGY 1D eV")
 
+# Limits of housekeeping parameters: selection expressions with @ for the parameter (documented; column names
+# assumed, readers tell the columns by what they hold). TRANSLATION: both names of parameters.
+_HKPARMINT = {
+    "HKPARMINT": columns("PARAMETER 32A\nEXPRESSION 64A"),
+    "TRANSLATION": columns("SHORT_NAME 16A\nLONG_NAME 32A"),
+}
+
 LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # PARM_ID used: FOCAL_LENGTH [mm], FOV_RADIUS [deg] (XRTn); PLATE_SCALE_X/Y [arcsec/pixel],
     # MM_PER_PIXEL_X/Y [mm], OPTICS_CCD, OPTICS_X, OPTICS_Y [pixel] (optical axis); for MOS also COSMICSI,
@@ -204,6 +211,8 @@ CTI_Y2 1D
         "EBINS": _CURVE,
     },
     ("EMOS", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
+    ("EMOS", "HKPARMINT"): _HKPARMINT,
+    ("EPN", "HKPARMINT"): _HKPARMINT,
     # Thresholds of emtaglenoise and emanom: state G above GOOD, B below BAD, I between (columns assumed).
     ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": columns("CCD_ID 1I\nBAD 1D\nGOOD 1D")},
     # OFFSET_GAIN header: ALGOID, REFTIME, BPT_CODE. PHA' = PHA - OFFSET[RAWX].

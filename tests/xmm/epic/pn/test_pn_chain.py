@@ -237,6 +237,59 @@ def test_epproc_names_its_products_its_own_way(filled, tmp_path):
     assert (tmp_path / "3100_0800010101_AttHk.ds").exists()
 
 
+def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
+    from daxa.xmm.event.gti import GTI
+    from daxa.xmm.select.gtitasks import gti_hdu
+
+    (path,) = filled.folder.glob("*PNX00000PMH.FIT")
+    with fits.open(path, mode="update") as hdus:
+        time = hdus[1].data["TIME"]
+        hot = (time > filled.start_s + 100) & (time < filled.start_s + 200)
+        hdus[1].data["F1128"][hot] = -40.0
+        first = float(time[hot][0])
+    name = "3100_0800010101_EPN_S003_ImagingEvts.ds"
+    arguments = {"task": "epproc", "selectccds": True, "ccd4": True}
+    out, _ = filled.run(tmp_path, **arguments)
+    assert "epproc::hkgtigen:-" in out
+    # As in the log of SAS: found, not used and removed.
+    assert not (tmp_path / "3100_0800010101_EPN_HkGti.ds").exists()
+    everything, _ = read(tmp_path / name)
+    filled.run(tmp_path, rungtimerge=True, removeintermediategtis=False, **arguments)
+    hk = GTI.read(tmp_path / "3100_0800010101_EPN_HkGti.ds")
+    assert hk.stop[0] == pytest.approx(first - 8.0)
+    events, _ = read(tmp_path / name)
+    assert len(events) == np.count_nonzero(hk.contains(everything["TIME"]))
+    with fits.open(tmp_path / name) as hdus:
+        assert len(GTI.from_hdu(hdus["STDGTI04"])) == 2
+
+    mine = GTI([filled.start_s + 20], [filled.start_s + 60])
+    gti_hdu(mine).writeto(tmp_path / "mine.ds")
+    filled.run(tmp_path, gtiset="mine.ds", runhkgtigen=False, **arguments)
+    events, headers = read(tmp_path / name)
+    assert len(events) == np.count_nonzero(mine.contains(everything["TIME"])) > 0
+    assert headers["STDGTI04"]["ONTIME"] == pytest.approx(40.0)
+
+
+def test_without_limits_of_housekeeping_the_chain_goes_on(filled, tmp_path, monkeypatch):
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.errors import MissingConstituent
+
+    original = Calibration.constituent
+
+    def without(self, scope, typeid):
+        if typeid == "HKPARMINT":
+            raise MissingConstituent("none")
+        return original(self, scope, typeid)
+
+    monkeypatch.setattr(Calibration, "constituent", without)
+    arguments = {"task": "epproc", "selectccds": True, "ccd4": True}
+    _, err = filled.run(tmp_path, **arguments)
+    assert "warning (noHkGti)" in err
+    assert "error" not in err
+    with pytest.raises(TaskError, match="none"):
+        filled.run(tmp_path, rungtimerge=True, **arguments)
+
+
 def test_extended_full_frame(pn_odf, tmp_path):
     odf = pn_odf(submode="PrimeFullWindowExtended", n_frames=2000)
     odf.background(5, 4000, np.random.default_rng(5))

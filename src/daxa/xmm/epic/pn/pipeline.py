@@ -1,0 +1,281 @@
+"""From one pn exposure to its event list: what epchain and epproc do with each exposure.
+
+Raw stage (:mod:`daxa.xmm.epic.pn.raw`), events (:mod:`daxa.xmm.epic.pn.events`), product. The raw stage can
+be kept in the folder, so that the out-of-time run and the ordinary run after it share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.epic.pn.badpixels import badpix_columns
+from daxa.xmm.epic.pn.energy import EnergyScale
+from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, random_source
+from daxa.xmm.epic.pn.exposure import PnExposure
+from daxa.xmm.epic.pn.fast import fast_events, source_row
+from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, load_raw, raw_ccd, save_raw
+from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.task import TaskContext, TaskError
+
+#: CCD with the aim point, which ONTIME and LIVETIME of the header refer to.
+PRIME_CCD = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a chain is asked to do with one exposure.
+
+    Attributes
+    ----------
+    exp_id, data_mode, ccds
+        Exposure, kind of data, CCDs.
+    output, attitude, stage
+        Names of the event list, the attitude file and the intermediate file.
+    gti
+        Good times besides those of the frames.
+    source, default_row
+        Fast modes: RA and Dec [deg] of the source, its RAWY, or None for the proposal's target; RAWY to take
+        if that is not on the CCD.
+    """
+
+    exp_id: str
+    data_mode: str
+    ccds: tuple[int, ...]
+    output: str
+    attitude: str
+    stage: str
+    reuse: bool = False
+    keep: bool = False
+    run_atthkgen: bool = True
+    timestep: float = 1.0
+    accuracy: int = 2
+    gti: GTI | None = None
+    source: tuple[float, float] | int | None = None
+    default_row: int = 190
+    raw: RawOptions = field(default_factory=RawOptions)
+    events: EventOptions = field(default_factory=EventOptions)
+
+
+def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None:
+    """Make the event list of one exposure.
+
+    Raises
+    ------
+    TaskError
+        No CCD could be processed, or the exposure lacks something that all CCDs need.
+    """
+    fast = request.data_mode != "IMAGING"
+    if fast and request.events.withoutoftime:
+        ctx.warn(
+            "notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list"
+        )
+        request = replace(request, events=replace(request.events, withoutoftime=False))
+    exposure = PnExposure.open(
+        odf, request.exp_id, request.data_mode, request.ccds, cal, _sub(ctx, "epframes").warn
+    )
+    # Small window and the fast modes read one CCD.
+    read = {PRIME_CCD} if fast or exposure.submode == "PrimeSmallWindow" else set(request.ccds)
+    missing = sorted(set(request.ccds) & read - set(exposure.files))
+    if missing:
+        ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
+    sky = _sky(ctx, exposure, request)
+    if fast:
+        row = source_row(
+            request.source,
+            request.default_row,
+            request.data_mode,
+            lambda ra, dec: sky.camera_pixel(ra, dec, _position_angle(ctx, request)),
+            exposure.proposal,
+            ctx,
+        )
+        request = replace(request, raw=replace(request.raw, source_row=row))
+    stage = ctx.path(request.stage)
+    identity = {
+        "obs_id": odf.obs_id,
+        "exp_id": request.exp_id,
+        "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
+        "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
+        "lowest_ev": request.raw.lowest_ev,
+        "source_row": request.raw.source_row,
+    }
+    if request.reuse:
+        raws = load_raw(stage, identity)
+        ctx.info(f"frames, bad pixels and patterns are those of {stage.name}")
+    else:
+        raws = _raw_stage(ctx, exposure, request)
+    if request.keep and not request.reuse:
+        with ctx.output(stage) as path:
+            save_raw(path, raws, identity)
+
+    if request.gti is not None:
+        raws = {ccd: _within(raw, request.gti) for ccd, raw in raws.items()}
+        if not any(len(raw.gti) for raw in raws.values()):
+            ctx.warn("noGoodTime", f"PN{request.exp_id}: no frame lies in the good times that were given")
+    random_of = {ccd: random_source(odf.obs_id, request.exp_id, ccd) for ccd in raws}
+    log = _sub(ctx, "epevents").info
+    log(
+        "out-of-time event list: every event gets a random row"
+        if request.events.withoutoftime
+        else "event list"
+    )
+    lists: list[Columns] = []
+    for ccd, raw in raws.items():
+        scale = EnergyScale.from_calibration(
+            cal, ccd, exposure.mode_id, exposure.start_s, accuracy=request.accuracy
+        )
+        lines = exposure.line_clock(ccd)
+        if lines is not None:
+            row = request.raw.source_row
+            columns = fast_events(raw, scale, lines, row, random_of[ccd], request.events)
+        else:
+            window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
+            columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
+        lists.append(columns)
+        log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
+    _write(ctx, exposure, request, raws, lists, sky)
+    if not request.keep:
+        stage.unlink(missing_ok=True)
+
+
+#: Constituents that the raw stage depends on.
+_RAW_CONSTITUENTS = (
+    ("EPN", "ADUCONV"),
+    ("EPN", "BADPIX"),
+    ("EPN", "TIMECORR"),
+    ("EPN", "TIMEJUMPTOL"),
+    ("EPN", "CTI"),
+)
+
+
+def _sub(ctx: TaskContext, name: str) -> TaskContext:
+    """The context of a sub-task: same world, its own name in messages."""
+    return replace(ctx, name=f"{ctx.name}::{name}")
+
+
+def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict[int, RawCcd]:
+    log = _sub(ctx, "epframes").info
+    log(
+        f" EPIC-pn frame time [ms] = {exposure.timing.frame_s * 1000:.5f}, {exposure.submode}, "
+        f"{exposure.filter}"
+    )
+    raws = {}
+    failure: TaskError | None = None
+    for ccd in exposure.files:
+        try:
+            raws[ccd] = raw_ccd(exposure, ccd, request.raw, log)
+        except TaskError as error:
+            ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
+            failure = failure or error
+    if not raws:
+        message = failure.message if failure else "no CCD"
+        raise TaskError(
+            failure.code if failure else "noEvents", f"PN{request.exp_id}: no CCD is usable: {message}"
+        )
+    return raws
+
+
+def _within(raw: RawCcd, gti: GTI) -> RawCcd:
+    return replace(raw, gti=raw.gti & gti, good=raw.good & gti.contains(raw.time_s))
+
+
+def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
+    from daxa.xmm.sky.attitude import AttHk, Attitude
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    if request.run_atthkgen:
+        here = replace(ctx, env={**ctx.env, "SAS_ODF": str(exposure.odf.sas_summary or exposure.odf.folder)})
+        here.call("atthkgen", atthkset=request.attitude, timestep=request.timestep)
+    elif not ctx.path(request.attitude).is_file():
+        raise TaskError(
+            "attitude", f"runatthkgen=no needs {request.attitude} of an earlier run in this folder"
+        )
+    ra, dec, _ = AttHk.read(ctx.path(request.attitude)).median
+    return Sky(
+        CameraGeometry.from_calibration(exposure.cal, "EPN", exposure.start_s),
+        Attitude.from_odf(exposure.odf),
+        ra,
+        dec,
+    )
+
+
+def _position_angle(ctx: TaskContext, request: Request) -> float:
+    from daxa.xmm.sky.attitude import AttHk
+
+    return AttHk.read(ctx.path(request.attitude)).median[2]
+
+
+def _write(
+    ctx: TaskContext,
+    exposure: PnExposure,
+    request: Request,
+    raws: Mapping[int, RawCcd],
+    lists: list[Columns],
+    sky: Sky,
+) -> None:
+    from daxa.xmm.sky.attitude import AttHk
+
+    fast = request.data_mode != "IMAGING"
+    names = [c.name for c in EVENT_COLUMNS["EPN", "TIMING" if fast else "IMAGING"]]
+    columns = {name: np.concatenate([c[name] for c in lists]) for name in names}
+    length = exposure.timing.frame_s - exposure.timing.readout_s
+    ccds = {
+        ccd: CcdExposure(
+            raw.time_s,
+            np.full(len(raw.time_s), length),
+            raw.fraction.astype(np.float64),
+            raw.gti,
+            badpix_columns(raw.badpix),
+            dict(raw.header),
+            None if raw.dli_odf is None else {"DLIODF": raw.dli_odf, "DLISAS": raw.dli_sas},
+        )
+        for ccd, raw in raws.items()
+    }
+    primary = exposure.keywords()
+    ra, dec, pa = AttHk.read(ctx.path(request.attitude)).median
+    primary["RA_PNT"] = (ra, "[deg] pointing, right ascension")
+    primary["DEC_PNT"] = (dec, "[deg] pointing, declination")
+    primary["PA_PNT"] = (pa, "[deg] position angle of the pointing")
+    primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
+    primary.update(_source_position(primary, sky, pa))
+    if fast:
+        primary["SRCPOS"] = (request.raw.source_row, "[pixel] RAWY of the source")
+    ctx.provenance(primary)
+    offsets = {
+        "RAWX": [c for raw in raws.values() for c in raw.offsets],
+        "OFFSETX": [v for raw in raws.values() for v in raw.offsets.values()],
+        "CCDNR": [ccd for ccd, raw in raws.items() for _ in raw.offsets],
+    }
+    with ctx.output(request.output) as path:
+        write_event_list(
+            path,
+            primary=primary,
+            columns=columns,
+            ccds=ccds,
+            sky={} if fast else {"ra_deg": sky.ra_deg, "dec_deg": sky.dec_deg},
+            offsets=offsets,
+            calindex=exposure.cal.calindex_hdu(("EPN", "XRT3", "XMM")),
+            prime_ccd=PRIME_CCD,
+        )
+    ctx.info(
+        f"{request.output}: {len(columns['TIME'])} events of {sum(r.n_raw for r in raws.values())} raw ones "
+        f"on {len(raws)} CCDs"
+    )
+
+
+def _source_position(primary: Mapping[str, Any], sky: Sky, pa: float) -> dict[str, Any]:
+    """Pixel of the proposal's target, as the fast modes need it."""
+    cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] RAWY of the source in fast modes")}
+    if "RA_OBJ" not in primary:
+        return cards
+    ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]
+    ccd, x, y = sky.camera_pixel(ra, dec, pa)
+    if ccd:
+        cards["SRCPOSX"] = (x, "[pixel] RAWX of the target")
+        cards["SRCPOSY"] = (y, "[pixel] RAWY of the target")
+        cards["CCDSRC"] = (ccd, "CCD of the target")
+    return cards
