@@ -69,15 +69,16 @@ AZIMUTH = {
     "PN": ((1, 0), (0, 1)),
 }
 
-#: Orientation of each camera in the reference field: RA and Dec [deg] of DET (0, 0), position angle of +DETY.
+#: Orientation of each camera in the reference field: RA and Dec [deg] of the optical axis, and there the
+#: position angle of +DETY (fitted to X, Y of every second row).
 REFERENCE_ORIENTATION = {
-    "M1": (266.9446297, -28.4454917, 271.926859),
-    "M2": (266.9474171, -28.4425571, 1.633142),
-    "PN": (266.9496443, -28.4446406, 182.140026),
+    "M1": (266.947983417, -28.444213661, 271.9252625),
+    "M2": (266.955365347, -28.460344410, 1.6293441),
+    "PN": (266.929157203, -28.449286400, 182.1497780),
 }
 #: Attitude of the spacecraft in that field. RA and Dec are the field's tangent point; the position angle is
 #: not printed there and follows from the net rolls of the cameras in another observation.
-REFERENCE_ATTITUDE = (266.96550, -28.46583, 271.93)
+REFERENCE_ATTITUDE = (266.96550, -28.46583333333, 271.93)
 #: Days since 2000-01-01 of the reference field (assumed: end of February 2004, when the yearly wave that
 #: other observations show passes through the values found there).
 REFERENCE_DAY = 1517.0

@@ -205,7 +205,7 @@ class Camera:
         return tuple(angles - self.drift_arcsec(REFERENCE_TIME_S) / 3600)
 
     def camera_rotation(self, time_s: float = REFERENCE_TIME_S) -> Rotation:
-        """Rotation from the camera frame (axis, +DETX, +DETY) to the spacecraft frame."""
+        """Rotation from the camera frame (optical axis, +DETX, +DETY) to the spacecraft frame."""
         angles = np.asarray(self.boresight_deg) + self.drift_arcsec(time_s) / 3600
         return Rotation.from_euler("ZYX", angles, degrees=True)
 
@@ -217,15 +217,14 @@ class Camera:
         to_camera = (attitude_rotation(pnt_ra, pnt_dec, pnt_pa) * self.camera_rotation(time_s)).inv()
         local = to_camera.apply(_unit_vectors(ra_deg, dec_deg))
         axis = np.where(local[..., 0] > 0, local[..., 0], np.nan)
-        return (
-            np.arctan(local[..., 1] / axis) / DET_RAD,
-            np.arctan(local[..., 2] / axis) / DET_RAD,
-        )
+        x0, y0 = self.optical_axis
+        return x0 + local[..., 1] / axis / DET_RAD, y0 + local[..., 2] / axis / DET_RAD
 
     def det_to_sky(self, detx, dety, pnt_ra, pnt_dec, pnt_pa, time_s: float = REFERENCE_TIME_S):
         """RA, Dec [deg] of detector positions."""
         to_sky = attitude_rotation(pnt_ra, pnt_dec, pnt_pa) * self.camera_rotation(time_s)
-        x, y = np.broadcast_arrays(np.tan(np.asarray(detx) * DET_RAD), np.tan(np.asarray(dety) * DET_RAD))
+        x0, y0 = self.optical_axis
+        x, y = np.broadcast_arrays((np.asarray(detx) - x0) * DET_RAD, (np.asarray(dety) - y0) * DET_RAD)
         vector = to_sky.apply(np.stack([np.ones_like(x), x, y], axis=-1))
         norm = np.linalg.norm(vector, axis=-1)
         return np.rad2deg(np.arctan2(vector[..., 1], vector[..., 0])) % 360, np.rad2deg(

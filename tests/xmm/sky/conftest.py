@@ -29,8 +29,9 @@ INFERRED = {
 }
 FOV = {"EMOS1": (97, -172, 17152), "EMOS2": (-61, -228, 17085), "EPN": (-2200, -1100, 17924)}
 PIXEL_MM = {"EMOS1": 0.04, "EMOS2": 0.04, "EPN": 0.15}
-POINTING = (266.9655, -28.46583333, 271.92)
-TANGENT = (266.9655, -28.46583333)
+POINTING = (266.9655, -28.4658333333, 271.92)
+#: Not printed: the only point from which the printed X, Y give the printed RA, Dec.
+TANGENT = (266.9655, -28.4658333333)
 
 
 def read_rows(folder: Path, instrument: str) -> dict[str, np.ndarray]:
@@ -179,7 +180,7 @@ def geometry_set(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) ->
             misc.append((instrument, f"OPTICS_{name}", value, "pixel"))
         misc.append((instrument, "OPTICS_CCD", ccd, ""))
 
-        camera = camera_vectors(half["DETX"], half["DETY"])
+        camera = camera_vectors(half["DETX"] - axis[0], half["DETY"] - axis[1])
         camera /= np.linalg.norm(camera, axis=1)[:, None]
         sky = direction(*from_xy(half["X"], half["Y"], *TANGENT))
         u, _, vt = np.linalg.svd(sky.T @ camera)

@@ -7,7 +7,7 @@ attitude, from the detector straight to the tangent plane.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -71,19 +71,20 @@ def sky_coordinates(
     plane = local_frame(ra0_deg, dec0_deg) @ rotation
     for begin in range(0, time.size, _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        x[part], y[part] = _project(plane, group[part], detx[part], dety[part], good[part], centre)
+        offsets = geometry.from_axis(detx[part], dety[part])
+        x[part], y[part] = _project(plane, group[part], *offsets, good[part], centre)
     return x, y
 
 
 def _project(
     plane: npt.NDArray[np.float64],
     group: npt.NDArray[np.intp],
-    detx: npt.NDArray[Any],
-    dety: npt.NDArray[Any],
+    offset_x: npt.NDArray[np.float64],
+    offset_y: npt.NDArray[np.float64],
     good: npt.NDArray[np.bool_],
     centre: float,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    tx, ty = np.tan(detx * DET_UNIT_RAD), np.tan(dety * DET_UNIT_RAD)
+    tx, ty = offset_x * DET_UNIT_RAD, offset_y * DET_UNIT_RAD
     # Events in order of time: a block of one attitude needs no matrix per event.
     rows = plane[group[0]] if group[0] == group[-1] else np.moveaxis(plane[group], 0, -1)
     depth, east, north = (r[0] + r[1] * tx + r[2] * ty for r in rows)

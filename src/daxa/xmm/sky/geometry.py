@@ -6,8 +6,8 @@ Coordinates (CAL handbook, "coordinate systems"; values and conventions fitted t
 RAWX, RAWY
     pixel numbers from 1, integers at pixel centres.
 DETX, DETY
-    detector plane in 0.05 arcsec, as angles: the direction of a sky source is proportional to
-    (tan DETX, tan DETY, 1) in the camera's frame.
+    plane perpendicular to the telescope's optical axis, in 0.05 arcsec: with (x, y) the distances from the
+    axis in radians, the direction of a sky source is proportional to (1, x, y) in the camera's frame.
 theta, phi
     angle from the telescope's optical axis [arcsec] and azimuth [rad], phi = 0 towards the position
     angle PA of the spacecraft and growing towards PA - 90 deg.
@@ -119,7 +119,8 @@ class CameraGeometry:
     optical_axis
         DETX, DETY of the telescope's optical axis.
     boresight
-        Rotation from the spacecraft frame (view, PA + 90 deg, PA) to the camera's (axis, +DETX, +DETY).
+        Rotation from the spacecraft frame (view, PA + 90 deg, PA) to the camera's (optical axis, +DETX,
+        +DETY).
     """
 
     def __init__(
@@ -356,16 +357,17 @@ class CameraGeometry:
 
     # --- the telescope ---
 
+    def from_axis(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """DETX, DETY counted from the optical axis [0.05 arcsec]."""
+        return np.asarray(detx, float) - self.optical_axis[0], np.asarray(dety, float) - self.optical_axis[1]
+
     def off_axis(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
         """Angle from the optical axis [arcsec]."""
-        u = UNIT_ARCSEC * (np.asarray(detx, float) - self.optical_axis[0])
-        v = UNIT_ARCSEC * (np.asarray(dety, float) - self.optical_axis[1])
-        return np.hypot(u, v)
+        return UNIT_ARCSEC * np.hypot(*self.from_axis(detx, dety))
 
     def det_to_tel(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Off-axis angle theta [arcsec] and azimuth phi [rad, 0 to 2 pi]."""
-        u = UNIT_ARCSEC * (np.asarray(detx, float) - self.optical_axis[0])
-        v = UNIT_ARCSEC * (np.asarray(dety, float) - self.optical_axis[1])
+        u, v = (UNIT_ARCSEC * offset for offset in self.from_axis(detx, dety))
         along = u * self._along[0] + v * self._along[1]
         across = u * self._across[0] + v * self._across[1]
         return np.hypot(u, v), np.arctan2(-across, along) % (2 * np.pi)
@@ -397,7 +399,7 @@ class CameraGeometry:
         pa_deg: npt.ArrayLike,
     ) -> tuple[FloatArray, FloatArray]:
         """Right ascension and declination [deg] of detector positions, for an attitude [deg]."""
-        vectors = camera_vectors(detx, dety)
+        vectors = camera_vectors(*self.from_axis(detx, dety))
         rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
         return position(np.einsum("...ij,...j->...i", rotation, vectors))
 
@@ -413,7 +415,8 @@ class CameraGeometry:
         rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
         v = np.einsum("...ji,...j->...i", rotation, direction(ra_deg, dec_deg))
         depth = np.where(v[..., 0] > 0, v[..., 0], np.nan)
-        return np.arctan(v[..., 1] / depth) / DET_UNIT_RAD, np.arctan(v[..., 2] / depth) / DET_UNIT_RAD
+        x, y = v[..., 1] / depth / DET_UNIT_RAD, v[..., 2] / depth / DET_UNIT_RAD
+        return x + self.optical_axis[0], y + self.optical_axis[1]
 
 
 def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
@@ -433,11 +436,9 @@ def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
     }
 
 
-def camera_vectors(detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
-    """Directions (axis, +DETX, +DETY) of detector positions, not normalised; shape (..., 3)."""
-    x, y = np.broadcast_arrays(
-        np.tan(np.asarray(detx, float) * DET_UNIT_RAD), np.tan(np.asarray(dety, float) * DET_UNIT_RAD)
-    )
+def camera_vectors(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+    """Directions (axis, +DETX, +DETY), not normalised, of positions from the axis [0.05 arcsec]; (..., 3)."""
+    x, y = np.broadcast_arrays(np.asarray(x, float) * DET_UNIT_RAD, np.asarray(y, float) * DET_UNIT_RAD)
     return np.stack([np.ones_like(x), x, y], axis=-1)
 
 
