@@ -24,7 +24,7 @@ from daxa.xmm.odf.modes import (
     pn_mode,
     rgs_mode,
 )
-from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf, is_date
+from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
 from daxa.xmm.odf.summary import (
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
@@ -33,6 +33,7 @@ from daxa.xmm.odf.summary import (
     read_ascii_summary,
     write_sas_summary,
 )
+from daxa.xmm.odf.times import is_date, utc_to_tt
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 #: Housekeeping file, column and codes of the filter wheel.
@@ -133,8 +134,6 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
 
 
 def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tuple[str | None, list[str]]:
-    from daxa.xmm.odf.times import utc_to_tt
-
     file_type, column, codes = _FILTER_WHEEL[instrument]
     files = odf.find(instrument, file_type)
     missing = (None, ["WARNING: FILTER_WHEEL not found"])

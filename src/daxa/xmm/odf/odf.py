@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.odf.names import OdfName
+from daxa.xmm.odf.times import is_date
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
@@ -39,17 +40,6 @@ _DAMAGE = (
 )  # fmt: skip
 _BLOCK = 2880
 _NO_DEFAULT = object()
-
-
-def is_date(value: Any) -> bool:
-    """Whether the value of a keyword is a date that times can be made of."""
-    from daxa.xmm.odf.times import utc_to_tt
-
-    try:
-        utc_to_tt(value)
-    except (ValueError, TypeError):
-        return False
-    return isinstance(value, str)
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.odf.layout import OBTFINE_UNIT_S
 from daxa.xmm.task import TaskError
-
-if TYPE_CHECKING:
-    from daxa.xmm.odf.odf import Odf
 
 #: TT - TAI.
 TT_TAI_S = 32.184
@@ -104,6 +102,26 @@ def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
     width = 19 if decimals == 0 else 20 + decimals
     text = text.astype(f"U{width}")
     return str(text[0]) if scalar else text
+
+
+def is_date(value: Any) -> bool:
+    """Whether the value of a keyword is a date that times can be made of."""
+    try:
+        utc_to_tt(value)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(value, str)
+
+
+class OdfFolder(Protocol):
+    """What is asked of an open ODF here; its own module builds on this one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    def find(self, instrument: str | None = None, file_type: str | None = None) -> list[Any]:
+        """Its files of an instrument and a type."""
 
 
 def _polynomial(
@@ -202,7 +220,7 @@ class TimeCorrelation:
 
     @classmethod
     def from_odf(
-        cls, odf: Odf, start_tt_s: float | None = None, stop_tt_s: float | None = None
+        cls, odf: OdfFolder, start_tt_s: float | None = None, stop_tt_s: float | None = None
     ) -> TimeCorrelation:
         """Fit the reconstructed (TCX) or, where there is none, the raw (TCS) correlation of an ODF.
 
@@ -220,7 +238,7 @@ class TimeCorrelation:
         if not files:
             raise TaskError("noTimeCorrelation", f"{odf.folder}: neither a TCX nor a TCS file")
         table = files[0].read()
-        obt, tt = clock_pairs(table)  # type: ignore[arg-type]
+        obt, tt = clock_pairs(table)
         if start_tt_s is not None and stop_tt_s is not None:
             inside = (tt >= start_tt_s) & (tt <= stop_tt_s)
             if inside.sum() >= 10:
