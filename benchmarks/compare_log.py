@@ -51,11 +51,11 @@ SECOND = {
 }
 PN = {
     "good time [s]": r"sum of good time intervals \[s\] +=\s+([\d.]+)",
-    "new bad pixels": r"final sets, (\d+) of them new",
-    "bad-pixel entries": r"bad pixels: (\d+) final sets",
+    "new bad pixels": r"final bad pixel sets, (\d+) of them new",
+    "bad-pixel entries": r"(\d+) final bad pixel sets",
     "raw events": r"events: (\d+) read",
     "lost with MIPs": r"read, (\d+) lost to",
-    "events to patterns": r"particles, (\d+) used",
+    "events to patterns": r"events: (\d+) used",
     "patterns": r"patterns: (\d+),",
 }
 
@@ -128,7 +128,7 @@ def our_mos(log: str) -> Figures:
 
 def our_pn(log: str) -> Figures:
     made: Figures = defaultdict(dict)
-    for block in re.split(r"(?=epproc::epframes:-    bad pixels)", log)[1:]:
+    for block in re.split(r"(?=epproc::epframes:-  CCD)", log)[1:]:
         ccd = int(re.search(r"CCD (\d+): number of frames", block)[1])  # type: ignore[index]
         _take(PN, block, made["PN", ccd])
     for ccd, kept in re.findall(r"CCD (\d+): selected (\d+) of", log):

@@ -11,8 +11,9 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.xmm.epic.pn.badpixels import BadPixel
-from daxa.xmm.epic.pn.fast import LineClock, bad_columns, source_row, steady_stamps
+from daxa.xmm.epic.pn.badpixels import BadPixel, bad_columns
+from daxa.xmm.epic.pn.clock import LineClock, steady_stamps
+from daxa.xmm.epic.pn.fast import source_row
 from daxa.xmm.task import TaskError, run_task
 
 CLOCK_S = 40e-9

@@ -44,7 +44,7 @@ class BadPixel(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """Parameters of badpixfind with their names and defaults there; rates per pixel [counts/s]."""
+    """Parameters of badpixfind with their names there; rates per pixel [counts/s], energies [keV]."""
 
     hithresh: float = 0.0045
     hicolthresh: float = 0.00105
@@ -54,6 +54,8 @@ class SearchLimits:
     cellsize: int = 2
     flickerksthresh: float = 0.55
     flickerchisqthresh: float = 15.0
+    loenergythresh: float = 0.14
+    hienergythresh: float = 12.0
 
 
 def psf_core_share(core_arcsec: float, slope: float, pixel_arcsec: float, cellsize: int) -> float:
@@ -338,3 +340,19 @@ def badpix_columns(pixels: Iterable[BadPixel]) -> dict[str, list[int]]:
         "YEXTENT": [p.yextent for p in rows],
         "BADFLAG": [p.badflag for p in rows],
     }
+
+
+def bad_columns(pixels: Iterable[BadPixel], n_rows: int, n_lines: int) -> list[BadPixel]:
+    """Columns of which more than half is bad, in lines of the frame.
+
+    Where on its column a pixel lies cannot be seen in fast modes: single bad pixels cannot be cut out.
+    """
+    whole: dict[int, list[BadPixel]] = {}
+    for pixel in pixels:
+        whole.setdefault(pixel.rawx, []).append(pixel)
+    found = []
+    for rawx, parts in sorted(whole.items()):
+        if sum(p.yextent for p in parts) > n_rows / 2:
+            largest = max(parts, key=lambda p: p.yextent)
+            found.append(BadPixel(rawx, 1, largest.kind, n_lines, largest.badflag))
+    return found

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from daxa.xmm.epic.pn import fixed
+from daxa.xmm.epic.pn.badpix import BadpixOptions
 from daxa.xmm.epic.pn.badpixels import SearchLimits
+from daxa.xmm.epic.pn.epframes import FrameOptions
 from daxa.xmm.epic.pn.events import EventOptions
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, parse_ccds
 from daxa.xmm.epic.pn.pipeline import Request, run_exposure
@@ -118,6 +120,10 @@ def _fast_options(ctx: TaskContext, p: Parameters, exp_id: str, data_mode: str) 
     return {"source": source, "default_row": p.srcposition}
 
 
+def _named(p: Parameters, *names: str) -> dict[str, Any]:
+    return {name: p[name] for name in names}
+
+
 def _options(p: Parameters) -> dict[str, Any]:
     """The parts of a request that both tasks take from parameters of the same names."""
     for name, what in _NOT_DONE.items():
@@ -128,47 +134,39 @@ def _options(p: Parameters) -> dict[str, Any]:
     if p.lothresh or p.locolthresh:
         raise NotImplementedError("lothresh, locolthresh: the search for dead pixels is not implemented")
     search = SearchLimits(
-        hithresh=p.hithresh,
-        hicolthresh=p.hicolthresh,
         withsearchbadcolumn=p.get("searchforbadcolumns", True),
-        narrowerthanpsf=p.narrowerthanpsf,
-        backgroundrate=p.backgroundrate,
-        flickerksthresh=p.flickerksthresh,
-        flickerchisqthresh=p.flickerchisqthresh,
+        **_named(
+            p,
+            "hithresh",
+            "hicolthresh",
+            "narrowerthanpsf",
+            "backgroundrate",
+            "flickerksthresh",
+            "flickerchisqthresh",
+            "loenergythresh",
+            "hienergythresh",
+        ),
     )
-    raw = RawOptions(
-        **{
-            name: p[name]
-            for name in [
-                "lowerthreshold",
-                "mipthreshold",
-                "mipmethod",
-                "wrongpixlimit",
-                "anmaxfrc",
-                "getuplnkbadpix",
-                "getotherbadpix",
-                "getnewbadpix",
-                "loenergythresh",
-                "hienergythresh",
-            ]
-        },
+    badpix = BadpixOptions(
         runbadpixfind=p.get("runbadpixfind", p.get("searchforbadpixels", True)),
         runbadpix=p.get("runbadpix", True),
-        lowest_ev=float(p.screenlowthresh),
         search=search,
+        **_named(p, "getuplnkbadpix", "getotherbadpix", "getnewbadpix"),
     )
+    frames = FrameOptions(
+        **_named(p, "lowerthreshold", "mipthreshold", "mipmethod", "wrongpixlimit", "anmaxfrc")
+    )
+    raw = RawOptions(frames, badpix, float(p.screenlowthresh))
     events = EventOptions(
-        **{
-            name: p[name]
-            for name in [
-                "withoutoftime",
-                "randomizeenergy",
-                "randomizeposition",
-                "testenergywidth",
-                "withpatternoffset",
-                "screenlowthresh",
-            ]
-        }
+        **_named(
+            p,
+            "withoutoftime",
+            "randomizeenergy",
+            "randomizeposition",
+            "testenergywidth",
+            "withpatternoffset",
+            "screenlowthresh",
+        )
     )
     return {"raw": raw, "events": events, "accuracy": p.gainctiaccuracy}
 

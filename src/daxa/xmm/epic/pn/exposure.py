@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.epic.pn.badpixels import SHAPE
-from daxa.xmm.epic.pn.fast import FAST_MODES, LineClock
+from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.frames import sorted_unique
 from daxa.xmm.odf.layout import (
     PN_AUXILIARY_CYCLES,

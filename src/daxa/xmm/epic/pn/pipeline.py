@@ -17,7 +17,8 @@ from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, random_source
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
-from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, load_raw, raw_ccd, save_raw
+from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, raw_ccd
+from daxa.xmm.epic.pn.stage import load_raw, save_raw
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.task import TaskContext, TaskError
@@ -93,7 +94,8 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
             exposure.proposal,
             ctx,
         )
-        request = replace(request, raw=replace(request.raw, source_row=row))
+        frames = replace(request.raw.frames, source_row=row)
+        request = replace(request, raw=replace(request.raw, frames=frames))
     stage = ctx.path(request.stage)
     identity = {
         "obs_id": odf.obs_id,
@@ -101,7 +103,7 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
         "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
         "lowest_ev": request.raw.lowest_ev,
-        "source_row": request.raw.source_row,
+        "source_row": request.raw.frames.source_row,
     }
     if request.reuse:
         raws = load_raw(stage, identity)
@@ -130,7 +132,7 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         )
         lines = exposure.line_clock(ccd)
         if lines is not None:
-            row = request.raw.source_row
+            row = request.raw.frames.source_row
             columns = fast_events(raw, scale, lines, row, random_of[ccd], request.events)
         else:
             window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
@@ -167,7 +169,7 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
     failure: TaskError | None = None
     for ccd in exposure.files:
         try:
-            raws[ccd] = raw_ccd(exposure, ccd, request.raw, log)
+            raws[ccd] = raw_ccd(exposure, ccd, request.raw, lambda name: _sub(ctx, name).info)
         except TaskError as error:
             ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
             failure = failure or error
@@ -243,7 +245,7 @@ def _write(
     primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
     primary.update(_source_position(primary, sky, pa))
     if fast:
-        primary["SRCPOS"] = (request.raw.source_row, "[pixel] RAWY of the source")
+        primary["SRCPOS"] = (request.raw.frames.source_row, "[pixel] RAWY of the source")
     ctx.provenance(primary)
     offsets = {
         "RAWX": [c for raw in raws.values() for c in raw.offsets],

@@ -7,81 +7,29 @@ raw stage serves both runs of the chain.
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpixels import (
-    DEAD,
-    FLICKERING,
-    HOT,
-    BadPixel,
-    BadPixelMap,
-    SearchLimits,
-    find_bad_pixels,
-    known_bad_pixels,
-    merge_bad_pixels,
-    psf_core_share,
-)
+from daxa.xmm.epic.pn.badpix import BadpixOptions, bad_pixels
+from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixel, BadPixelMap
 from daxa.xmm.epic.pn.energy import EnergyScale
-from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, check_header, read_window
-from daxa.xmm.epic.pn.fast import bad_columns, steady_stamps
-from daxa.xmm.epic.pn.frames import (
-    N_COLUMNS,
-    FrameClock,
-    FrameTable,
-    counter_record,
-    discarded_fraction,
-    fill_frames,
-    frame_clock,
-    good_times,
-    missing_records,
-    out_of_order,
-    reject_mips,
-    silent_gaps,
-    sorted_unique,
-)
-from daxa.xmm.epic.pn.patterns import Patterns, find_patterns, pixel_key
-from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.epic.pn.epframes import FrameOptions, RawList, frames_of_ccd
+from daxa.xmm.epic.pn.exposure import PnExposure
+from daxa.xmm.epic.pn.patterns import Patterns, find_patterns
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import PN_EVENTS, PN_FTFINE_UNIT_S
-from daxa.xmm.task import TaskError
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
-
-_ROWS = 200
-_LARGEST_PHA = 4095
-#: Changes of this stage's content or meaning.
-_VERSION = 1
 
 
 @dataclass(frozen=True)
 class RawOptions:
-    """Parameters of the raw stage, with SAS's names; ``source_row`` is RAWY of the source in fast modes."""
+    """Parameters of the raw stage."""
 
-    lowerthreshold: int = 0
-    mipthreshold: int = 3000
-    mipmethod: str = "onboard"
-    wrongpixlimit: int = 20
-    anmaxfrc: int = 20
-    runbadpixfind: bool = True
-    runbadpix: bool = True
-    getuplnkbadpix: bool = True
-    getotherbadpix: bool = True
-    getnewbadpix: bool = True
-    loenergythresh: float = 0.14
-    hienergythresh: float = 12.0
+    frames: FrameOptions = field(default_factory=FrameOptions)
+    badpix: BadpixOptions = field(default_factory=BadpixOptions)
     lowest_ev: float = 150.0
-    source_row: int = 0
-    search: SearchLimits = field(default_factory=SearchLimits)
 
 
 @dataclass
@@ -116,6 +64,10 @@ class RawCcd:
         Single pixels below this energy have been left out.
     header
         Keywords of the CCD's extensions.
+    counters
+        Counter records of the quadrant, see :class:`daxa.xmm.epic.pn.epframes.RawList`.
+    n_raw
+        Rows of the telemetry.
     """
 
     ccd: int
@@ -142,6 +94,7 @@ class RawCcd:
     dli_sas: npt.NDArray[np.int64]
     lowest_ev: float
     header: dict[str, Any]
+    counters: dict[str, npt.NDArray[Any]]
     n_raw: int = 0
 
     @property
@@ -150,7 +103,9 @@ class RawCcd:
         return Patterns(self.label, self.main, self.size, self.code, self.number, self.sequence)
 
 
-def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> RawCcd:
+def raw_ccd(
+    exposure: PnExposure, ccd: int, options: RawOptions, log: Callable[[str], Callable[[str], None]]
+) -> RawCcd:
     """Run the raw stage on one CCD.
 
     Parameters
@@ -161,178 +116,60 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
         CCD number.
     options
         Thresholds and switches.
-    info
-        Where the lines of the log go.
+    log
+        Gives, for the name of a sub-task, where its lines go.
 
     Raises
     ------
     TaskError
-        The CCD's event file is damaged or contradicts its name, its frames have no times
-        (``noAUX1forCCD``, ``NoGoodObtValues``), or it has no events (``noEvents``).
+        As :func:`daxa.xmm.epic.pn.epframes.frames_of_ccd`.
     """
-    warn = exposure.warn
-    file = exposure.files[ccd]
-    table = file.read(1, PN_EVENTS)
-    for cards in (table.header, table.primary):
-        check_header(cards, table.where)
-    quadrant, ccd_id = divmod(ccd - 1, 3)
-    said = int(table.keyword("QUADRANT", quadrant)), int(table.keyword("CCDID", ccd_id))
-    if said != (quadrant, ccd_id):
-        raise TaskError(
-            "illegalODF", f"{table.where}: QUADRANT {said[0]}, CCDID {said[1]}, but its name says CCD {ccd}"
-        )
-    n_raw = len(table)
-    if not n_raw:
-        raise TaskError("noEvents", f"{table.where}: no events")
-
-    # --- frames and their times ---
-    listed = exposure.listed_frames(quadrant, ccd_id)
-    if not len(listed["FRAME"]):
-        raise TaskError(
-            "noAUX1forCCD", f"{exposure.auxiliary[0].where}: no frames of quadrant {quadrant}, CCD {ccd_id}"
-        )
-    timing = exposure.timing
-    valid = listed["coarse"] != NO_TIME
-    if not valid.all():
-        warn("InvalidObtValue", f"CCD {ccd}: {np.count_nonzero(~valid)} frames without a coarse time")
-    clock = frame_clock(
-        listed["FRAME"], listed["stamp_s"], timing.frame_s, timing.tolerance_s, exposure.wrap_s, valid
-    )
-    if not clock.valid.any():
-        raise TaskError("NoGoodObtValues", f"{exposure.auxiliary[0].where}: no frame of CCD {ccd} has a time")
-    if clock.jumps:
-        warn("wrongFTCoarse", f"CCD {ccd}: {clock.jumps} time jumps were taken out")
-    span = float(clock.cycle.max() - clock.cycle.min()) * clock.step_s
-    longest = 2 * max(exposure.stop_s - exposure.start_s, 0.0) + 1000.0
-    if span > longest:
-        raise TaskError(
-            "InconsistentTimeInfo",
-            f"{exposure.auxiliary[0].where}: the frames of CCD {ccd} span {span:.0f} s, the exposure lasts "
-            f"{exposure.stop_s - exposure.start_s:.0f} s",
-        )
-    first_valid = int(np.argmax(valid))
-    reset = exposure.reset_time_s(float(clock.stamp_s[first_valid]))
-    lines = exposure.line_clock(ccd)
-    stamps = clock.stamp_s
-    if lines is not None:
-        stamps = steady_stamps(stamps, clock.cycle, clock.valid, clock.step_s, PN_FTFINE_UNIT_S)
-    stamp_listed = exposure.time_correlation.obt_to_tt(stamps + reset)
-
-    frames = _all_frames(exposure, quadrant, listed, clock)
-    fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options)
-    stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
-    stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
-    time = stamp - timing.delay_s[ccd_id]
-    if lines is not None:
-        # Of the arrival at the source's row: the middle of what one frame holds.
-        time += (timing.frame_s - timing.readout_s) / 2 - lines.transfer_s(options.source_row)
-    good = np.ones(len(time), bool)
-    good[frames.listed[~clock.valid]] = False
-
-    # --- events ---
-    number = table["FRAME"].astype(np.int64)
-    at = np.minimum(np.searchsorted(listed["FRAME"], number), len(listed["FRAME"]) - 1)
-    known = listed["FRAME"][at] == number
-    if not known.all():
-        warn(
-            "misFrame",
-            f"{table.where}: {np.count_nonzero(~known)} events of frames that are not in the AUX file",
-        )
-    row = frames.listed[at].astype(np.int32)
-    if np.any(np.diff(number) < 0):
-        warn(
-            "wrongTimeOrder",
-            f"{table.where}: {np.count_nonzero(np.diff(number) < 0)} frames in wrong time order",
-        )
-    rawx, rawy = table["RAWX"].astype(np.int32) + 1, table["RAWY"].astype(np.int32) + 1
-    pha = table["ENERGY"].astype(np.int32)
-    on_chip = (rawx >= 1) & (rawx <= N_COLUMNS) & (rawy >= 1) & (rawy <= _ROWS)
-    usable = known & on_chip & (pha >= options.lowerthreshold) & (pha >= 0) & (pha <= _LARGEST_PHA)
-    wrong = np.bincount(row[known & ~on_chip], minlength=len(time))
-    if not on_chip.all():
-        warn("wrongCoord", f"{table.where}: {np.count_nonzero(~on_chip)} events outside the CCD")
-    n_amplitude = int(np.count_nonzero((pha < 0) | (pha > _LARGEST_PHA)))
-    if n_amplitude:
-        warn("PHAoffset", f"{table.where}: {n_amplitude} events with an impossible amplitude")
-    bad_frames = wrong > options.wrongpixlimit
-    good &= ~bad_frames
-    spoiled = out_of_order(row[usable], rawy[usable])
-    if len(spoiled):
-        warn("wrongReadoutOrder", f"{table.where}: {len(spoiled)} frames in wrong read-out order")
-    mips = reject_mips(
-        row[usable], rawx[usable], pha[usable], len(time), options.mipthreshold, options.mipmethod
-    )
-    fraction = fraction * (1.0 - mips.lost_columns / N_COLUMNS)
-    usable[usable] = ~mips.associated & good[row[usable]]
-
-    row, rawx, rawy, pha = row[usable], rawx[usable], rawy[usable], pha[usable]
-    key = pixel_key(row, rawx, rawy)
-    if not np.all(key[1:] > key[:-1]):
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        if np.any(key[1:] == key[:-1]):
-            twice = np.concatenate([[False], key[1:] == key[:-1]])
-            warn("wrongCoord", f"{table.where}: {np.count_nonzero(twice)} pixels occur twice in a frame")
-            order = order[~twice]
-        row, rawx, rawy, pha = row[order], rawx[order], rawy[order], pha[order]
-    window = read_window(table.header)
-    flag = np.zeros(len(row), np.int32)
-    inside = (
-        (rawx >= window[0])
-        & (rawx < window[0] + window[2])
-        & (rawy >= window[1])
-        & (rawy < window[1] + window[3])
-    )
-    flag[~inside] |= int(PnFlag.OUT_OF_CCD_WINDOW)
-    if len(spoiled):
-        is_spoiled = np.zeros(len(time), bool)
-        is_spoiled[spoiled] = True
-        flag[is_spoiled[row]] |= int(PnFlag.IN_SPOILED_FRAME)
-
-    gti = good_times(time, good, frames.gap, clock.step_s)
+    raw = frames_of_ccd(exposure, ccd, options.frames, log("epframes"))
     scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
-    whole = np.rint(scale.offset).astype(np.int32)
-    pha = pha - whole[rawx - 1]
-    offsets = {int(c) + 1: int(whole[c]) for c in np.flatnonzero(whole)}
+    lines = exposure.line_clock(ccd)
+    badpix = bad_pixels(
+        raw,
+        exposure.cal,
+        options.badpix,
+        scale.adu_ev,
+        None if lines is None else lines.n_lines,
+        log("badpixfind"),
+        log("badpix"),
+    )
+    return recognise(raw, badpix, scale, options.lowest_ev, log("epevents"))
 
-    badpix = _bad_pixels(exposure, ccd, options, scale, rawx, rawy, pha, time[row], gti, info)
-    clean = ~BadPixelMap.of(badpix).bad[rawx - 1, rawy - 1]
-    row, rawx, rawy, pha, flag = row[clean], rawx[clean], rawy[clean], pha[clean], flag[clean]
+
+def recognise(
+    raw: RawList, badpix: list[BadPixel], scale: EnergyScale, lowest_ev: float, info: Callable[[str], None]
+) -> RawCcd:
+    """Leave out bad pixels and join the others to patterns (first part of epevents).
+
+    Parameters
+    ----------
+    raw
+        The raw events.
+    badpix
+        Bad pixels of the CCD.
+    scale
+        Energy scale, which tells below what amplitude single pixels cannot reach ``lowest_ev``.
+    """
+    clean = ~BadPixelMap.of(badpix).bad[raw.rawx - 1, raw.rawy - 1]
+    row, rawx, rawy, pha, flag = (a[clean] for a in (raw.frame, raw.rawx, raw.rawy, raw.pha, raw.flag))
     patterns = find_patterns(row, rawx, rawy, pha)
-    rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, _ROWS)
+    rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, SHAPE[1])
     n_patterns = len(patterns)
-    kept, patterns = _without_faint(patterns, pha, scale.amplitude_below(options.lowest_ev))
-
-    for line in (
-        f" CCD {ccd}: number of frames: {len(time)}, of which {len(listed['FRAME'])} hold events",
-        f"   events: {n_raw} read, {np.count_nonzero(mips.associated)} lost to "
-        f"{int(mips.column_counts.sum())} columns with minimum ionising particles, {len(row)} used",
-        f"   patterns: {n_patterns}, {np.count_nonzero(patterns.size > 1)} of more than one pixel",
-        f"   sum of good time intervals [s]  = {gti.total:.5f}",
-    ):
-        info(line)
-    header = exposure.ccd_keywords(ccd) | {
-        "TRESET": (
-            float(exposure.time_correlation.obt_to_tt(reset)),
-            "[s] Reset time offset added to PN times",
-        ),
-        "MIP_THRS": (options.mipthreshold, "maximum PHA for non-MIPs"),
-        "MIP_METH": (options.mipmethod.upper(), "method to handle MIPs"),
-        "WRGAMPLI": (n_amplitude, "Number of events with impossible PHA"),
-        "WRGCOORD": (int(np.count_nonzero(~on_chip)), "Number of events with wrong coordinates"),
-        "WRGORDER": (len(spoiled), "Number of frames in wrong readout order"),
-        "WRGTIME": (int(np.count_nonzero(np.diff(number) < 0)), "Number of frames in wrong time order"),
-        "WRGCOARS": (int(np.count_nonzero(~valid)), "Number of frames with FFFF coarse time"),
-        "FRAMEBAD": (int(np.count_nonzero(bad_frames)), "Number of bad frames"),
-        "FRAMETOT": (len(listed["FRAME"]), "Total number of input frames"),
-    }
+    kept, patterns = _without_faint(patterns, pha, scale.amplitude_below(lowest_ev))
+    info(
+        f" CCD {raw.ccd}: events: {len(row)} used, patterns: {n_patterns}, "
+        f"{np.count_nonzero(patterns.size > 1)} of more than one pixel"
+    )
     return RawCcd(
-        ccd,
-        time,
-        stamp,
-        fraction.astype(np.float32),
-        good,
-        gti,
+        raw.ccd,
+        raw.time_s,
+        raw.stamp_s,
+        raw.fraction.astype(np.float32),
+        raw.good,
+        raw.gti,
         row[kept],
         rawx[kept].astype(np.uint8),
         rawy[kept].astype(np.uint8),
@@ -346,148 +183,14 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, info: Any) -> R
         patterns.number,
         rows,
         badpix,
-        offsets,
-        _discarded_lines(exposure, ccd),
-        mips.column_counts,
-        options.lowest_ev,
-        header,
-        n_raw,
+        raw.offsets,
+        raw.dli_odf,
+        raw.dli_sas,
+        lowest_ev,
+        raw.header,
+        raw.counters,
+        raw.n_raw,
     )
-
-
-def _all_frames(
-    exposure: PnExposure, quadrant: int, listed: Mapping[str, npt.NDArray[Any]], clock: FrameClock
-) -> FrameTable:
-    """All frames of a CCD: listed, empty, and not those lost in the telemetry.
-
-    Where CYCLE counts frames, the three CCDs of the quadrant and its counter records tell together which
-    frames were sent; else the CCD's own frames must do.
-    """
-    counts = np.array_equal(np.diff(listed["CYCLE"]), np.diff(clock.cycle))
-    if not counts:
-        return fill_frames(clock.cycle, silent_gaps(clock.cycle))
-    zero = int(listed["CYCLE"][0] - clock.cycle[0])
-    sent = exposure.sent_cycles(quadrant) - zero
-    record = exposure.records(quadrant)[0] - zero
-    missing, before, after = None, 0, 0
-    if len(record) > 1:
-        period = int(np.median(np.diff(record)))
-        missing = missing_records(sent, record, period)
-        # Other CCDs show that the last, unfinished record was read out.
-        end = max(record[-1] + period - 1, min(exposure.last_cycle - zero, record[-1] + 2 * period - 1))
-        before = max(int(clock.cycle[0] - record[0]), 0)
-        after = max(int(end - clock.cycle[-1]), 0)
-        longest = (exposure.stop_s - exposure.start_s) / clock.step_s + 2 * period
-        if before + int(clock.cycle[-1] - clock.cycle[0]) + after > longest:
-            exposure.warn("corruptedAUX1", f"quadrant {quadrant}: counters from outside the exposure")
-            before = after = 0
-    lost = np.flatnonzero(silent_gaps(sent, missing))
-    inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
-    edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
-    known = sorted_unique(np.concatenate([clock.cycle, edges.ravel()]))
-    table = fill_frames(known, np.isin(known[:-1], edges[0]), before, after)
-    return FrameTable(table.cycle, table.listed[np.searchsorted(known, clock.cycle)], table.gap)
-
-
-def _discarded_on_board(
-    exposure: PnExposure,
-    quadrant: int,
-    listed: Mapping[str, npt.NDArray[Any]],
-    clock: FrameClock,
-    table: FrameTable,
-    options: RawOptions,
-) -> npt.NDArray[np.float64]:
-    """Per frame, the share of columns left by the rejection of particles on board (FC1)."""
-    record, discarded = exposure.records(quadrant)
-    if not len(record):
-        exposure.warn("noAUX2forCCD", f"no counters of lines discarded in quadrant {quadrant}")
-        return np.ones(len(table.cycle))
-    inside = np.clip(table.cycle, clock.cycle[0], clock.cycle[-1])
-    cycle = np.floor(np.interp(inside, clock.cycle, listed["CYCLE"]) + 1e-6).astype(np.int64)
-    index, covered = counter_record(cycle + table.cycle - inside, record)
-    if covered.mean() < 0.5:
-        exposure.warn("noAUX2forCCD", f"the counters do not cover the frames of quadrant {quadrant}")
-    n_frames = int(exposure.hk(f"A{quadrant}_MAXFRC", options.anmaxfrc))
-    fraction = discarded_fraction(discarded, exposure.active_ccds(quadrant), n_frames)
-    return np.where(covered, fraction[index], np.mean(fraction))
-
-
-def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | None:
-    """Lines discarded per column on board; None in modes without such a file."""
-    from astropy.io import fits
-
-    files = exposure.odf.find("PN", "DLI", exposure.exp_id, ccd)
-    if not files:
-        return None
-    try:
-        with fits.open(io.BytesIO(files[0].bytes())) as hdus:
-            kinds = (fits.PrimaryHDU, fits.ImageHDU)
-            images = [h.data for h in hdus if isinstance(h, kinds) and h.data is not None]
-        counts = np.asarray(images[0]).astype(np.int64).ravel()
-        if counts.shape != (N_COLUMNS,):
-            raise ValueError(f"{counts.size} values, expected {N_COLUMNS}")
-        if counts.min() < 0 or counts.max() > np.iinfo(np.int32).max:
-            raise ValueError(f"impossible counts, {counts.min()} to {counts.max()}")
-    except (OSError, IndexError, KeyError, ValueError, TypeError, fits.VerifyError, TaskError) as error:
-        exposure.warn("illegalODF", f"{files[0].path.name}: discarded lines cannot be read: {error}")
-        return None
-    return counts
-
-
-def _bad_pixels(
-    exposure: PnExposure,
-    ccd: int,
-    options: RawOptions,
-    scale: EnergyScale,
-    rawx: npt.NDArray[np.int32],
-    rawy: npt.NDArray[np.int32],
-    pha: npt.NDArray[np.int32],
-    time_s: npt.NDArray[np.float64],
-    gti: GTI,
-    info: Any,
-) -> list[BadPixel]:
-    """BADPIX of a CCD: on board, in the calibration, found."""
-    if not options.runbadpix:
-        return []
-    known = known_bad_pixels(exposure.cal, ccd, uplinked=options.getuplnkbadpix, other=options.getotherbadpix)
-    lines = exposure.line_clock(ccd)
-    if lines is not None:
-        columns = bad_columns(known, _ROWS, lines.n_lines)
-        info(f"   bad columns: {len(columns)} of the calibration; fast modes are not searched for others")
-        return columns
-    found: list[BadPixel] = []
-    if options.runbadpixfind and options.getnewbadpix:
-        band = (pha * scale.adu_ev >= options.loenergythresh * 1000) & (
-            pha * scale.adu_ev <= options.hienergythresh * 1000
-        )
-        found = find_bad_pixels(
-            rawx[band],
-            rawy[band],
-            time_s[band],
-            gti.total,
-            _core_share(exposure.cal, options.search.cellsize),
-            known=BadPixelMap.of(known).bad,
-            limits=options.search,
-        )
-    merged = merge_bad_pixels(known, found)
-    kinds = {kind: sum(p.kind == kind for p in found) for kind in (HOT, FLICKERING, DEAD)}
-    info(
-        f"   bad pixels: {len(merged)} final sets, {len(found)} of them new "
-        f"({kinds[HOT]} hot, {kinds[FLICKERING]} flickering)"
-    )
-    return merged
-
-
-def _core_share(cal: Calibration, cellsize: int) -> float:
-    """Share of an on-axis point source's counts in its central pixel."""
-    table = cal.constituent("XRT3", "XPSF").table("KING_PARAMS")
-    on_axis = np.asarray(table["THETA"]) == np.min(table["THETA"])
-    core, slope = np.median(np.asarray(table["PARAMS"], float)[on_axis], axis=0)
-    # The plate scale in arcsec per mm, times the pixel.
-    pixel = abs(float(cal.constituent("EPN", "LINCOORD").keyword("MM_PX_X", "LINCOORD"))) * abs(
-        float(cal.constituent("EPN", "LINCOORD").keyword("ARC_MM_X", "LINCOORD"))
-    )
-    return psf_core_share(float(core), float(slope), pixel, cellsize)
 
 
 def _without_faint(
@@ -506,95 +209,3 @@ def _without_faint(
         patterns.number[keep],
         patterns.sequence[pixels],
     )
-
-
-# --- the intermediate file ---------------------------------------------------------------------------
-
-_ARRAYS = [
-    "time_s",
-    "stamp_s",
-    "fraction",
-    "good",
-    "frame",
-    "rawx",
-    "rawy",
-    "pha",
-    "sequence",
-    "flag",
-    "label",
-    "main",
-    "size",
-    "code",
-    "number",
-    "dli_odf",
-    "dli_sas",
-]
-
-
-def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]) -> None:
-    """Keep the raw stage of an exposure in one file.
-
-    Parameters
-    ----------
-    identity
-        What the stage belongs to and was made with; :func:`load_raw` compares it.
-    """
-    content: dict[str, npt.NDArray[Any]] = {}
-    about: dict[str, Any] = {"version": _VERSION, "identity": dict(identity), "ccds": {}}
-    for ccd, raw in ccds.items():
-        for name in _ARRAYS:
-            if getattr(raw, name) is not None:
-                content[f"{ccd}/{name}"] = getattr(raw, name)
-        content[f"{ccd}/gti"] = np.stack([raw.gti.start, raw.gti.stop])
-        content[f"{ccd}/badpix"] = np.array(raw.badpix, np.int64).reshape(-1, 5)
-        about["ccds"][ccd] = {
-            "rows": raw.rows,
-            "offsets": raw.offsets,
-            "lowest_ev": raw.lowest_ev,
-            "header": raw.header,
-            "n_raw": raw.n_raw,
-        }
-    content["about"] = np.array(json.dumps(about))
-    with path.open("wb") as handle:
-        np.savez(handle, **content)  # type: ignore[arg-type]
-
-
-def load_raw(path: Path, identity: Mapping[str, Any]) -> dict[int, RawCcd]:
-    """Read what :func:`save_raw` kept.
-
-    Raises
-    ------
-    TaskError
-        ``rawevents``: no such file, damaged, or made from other data or with other settings.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            about = json.loads(str(content["about"]))
-            if about["version"] != _VERSION or about["identity"] != json.loads(json.dumps(dict(identity))):
-                raise TaskError(
-                    "rawevents", f"{path.name} belongs to other data or settings; run with runepframes=yes"
-                )
-            ccds = {}
-            for text, notes in about["ccds"].items():
-                ccd = int(text)
-                arrays = {n: content[f"{ccd}/{n}"] for n in _ARRAYS if f"{ccd}/{n}" in content}
-                arrays.setdefault("dli_odf", None)
-                ccds[ccd] = RawCcd(
-                    ccd=ccd,
-                    gti=GTI(*content[f"{ccd}/gti"]),
-                    badpix=[BadPixel(*map(int, p)) for p in content[f"{ccd}/badpix"]],
-                    rows=tuple(notes["rows"]),
-                    offsets={int(k): v for k, v in notes["offsets"].items()},
-                    lowest_ev=notes["lowest_ev"],
-                    header={k: tuple(v) if isinstance(v, list) else v for k, v in notes["header"].items()},
-                    n_raw=notes["n_raw"],
-                    **arrays,
-                )
-            return ccds
-    except FileNotFoundError:
-        raise TaskError(
-            "rawevents",
-            f"runepframes=no needs {path.name} of an earlier run with keepintermediate=raw in this folder",
-        ) from None
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise TaskError("rawevents", f"{path.name}: cannot be read: {error}") from error

@@ -1,0 +1,401 @@
+"""epframes: telemetry of one pn CCD to a raw event list with times, good times and live fractions.
+
+Source: manuals of epframes and epexposure. The algorithms stand in :mod:`daxa.xmm.epic.pn.frames` and
+:mod:`daxa.xmm.epic.pn.clock`; this module puts them together for the files of an ODF.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.pn.badpixels import SHAPE
+from daxa.xmm.epic.pn.clock import steady_stamps
+from daxa.xmm.epic.pn.energy import EnergyScale
+from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, check_header, read_window
+from daxa.xmm.epic.pn.frames import (
+    N_COLUMNS,
+    FrameClock,
+    FrameTable,
+    counter_record,
+    discarded_fraction,
+    fill_frames,
+    frame_clock,
+    good_times,
+    missing_records,
+    out_of_order,
+    reject_mips,
+    silent_gaps,
+    sorted_unique,
+)
+from daxa.xmm.epic.pn.patterns import pixel_key
+from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import PN_AUXILIARY_CYCLES, PN_EVENTS, PN_FTFINE_UNIT_S, unsigned
+from daxa.xmm.task import TaskError
+
+_ROWS = SHAPE[1]
+_LARGEST_PHA = 4095
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """Parameters of epframes, with SAS's names; ``source_row`` is RAWY of the source in fast modes."""
+
+    lowerthreshold: int = 0
+    mipthreshold: int = 3000
+    mipmethod: str = "onboard"
+    wrongpixlimit: int = 20
+    anmaxfrc: int = 20
+    source_row: int = 0
+
+
+@dataclass
+class RawList:
+    """The raw events of one CCD.
+
+    Attributes
+    ----------
+    ccd
+        CCD number, 1 to 12.
+    time_s, stamp_s, fraction
+        Per frame, empty ones included: centre of the integration, time stamp (mission time), live
+        fraction by lost columns. In fast modes the centre is that of the source's photons.
+    good
+        Per frame: whether it lies in the good times.
+    gti
+        Good times.
+    frame, rawx, rawy, pha, flag
+        Per pixel, in order of (frame, column, row): row of its frame, column, row (fast modes: line
+        + 1), amplitude without the extra offset of its column, FLAG bits known so far.
+    offsets
+        Column -> extra offset [adu], where not zero.
+    dli_odf, dli_sas
+        Lines discarded per column, on board (None: the mode has no such file) and here.
+    counters
+        Counter records of the quadrant (PNAUX2) with their times; empty columns if there are none.
+    header
+        Keywords of the CCD's extensions.
+    n_raw, n_mips
+        Rows of the telemetry, and those of them lost with minimum ionising particles.
+    """
+
+    ccd: int
+    time_s: npt.NDArray[np.float64]
+    stamp_s: npt.NDArray[np.float64]
+    fraction: npt.NDArray[np.float64]
+    good: npt.NDArray[np.bool_]
+    gti: GTI
+    frame: npt.NDArray[np.int32]
+    rawx: npt.NDArray[np.int32]
+    rawy: npt.NDArray[np.int32]
+    pha: npt.NDArray[np.int32]
+    flag: npt.NDArray[np.int32]
+    offsets: dict[int, int]
+    dli_odf: npt.NDArray[np.int64] | None
+    dli_sas: npt.NDArray[np.int64]
+    counters: dict[str, npt.NDArray[Any]]
+    header: dict[str, Any]
+    n_raw: int
+    n_mips: int = 0
+
+
+def frames_of_ccd(
+    exposure: PnExposure, ccd: int, options: FrameOptions, info: Callable[[str], None]
+) -> RawList:
+    """Time and screen the telemetry of one CCD.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    ccd
+        CCD number.
+    options
+        Thresholds and switches.
+    info
+        Where the lines of the log go.
+
+    Raises
+    ------
+    TaskError
+        The CCD's event file is damaged or contradicts its name, its frames have no times
+        (``noAUX1forCCD``, ``NoGoodObtValues``), or it has no events (``noEvents``).
+    """
+    warn = exposure.warn
+    file = exposure.files[ccd]
+    table = file.read(1, PN_EVENTS)
+    for cards in (table.header, table.primary):
+        check_header(cards, table.where)
+    quadrant, ccd_id = divmod(ccd - 1, 3)
+    said = int(table.keyword("QUADRANT", quadrant)), int(table.keyword("CCDID", ccd_id))
+    if said != (quadrant, ccd_id):
+        raise TaskError(
+            "illegalODF", f"{table.where}: QUADRANT {said[0]}, CCDID {said[1]}, but its name says CCD {ccd}"
+        )
+    n_raw = len(table)
+    if not n_raw:
+        raise TaskError("noEvents", f"{table.where}: no events")
+
+    # --- frames and their times ---
+    listed = exposure.listed_frames(quadrant, ccd_id)
+    if not len(listed["FRAME"]):
+        raise TaskError(
+            "noAUX1forCCD", f"{exposure.auxiliary[0].where}: no frames of quadrant {quadrant}, CCD {ccd_id}"
+        )
+    timing = exposure.timing
+    valid = listed["coarse"] != NO_TIME
+    if not valid.all():
+        warn("InvalidObtValue", f"CCD {ccd}: {np.count_nonzero(~valid)} frames without a coarse time")
+    clock = frame_clock(
+        listed["FRAME"], listed["stamp_s"], timing.frame_s, timing.tolerance_s, exposure.wrap_s, valid
+    )
+    if not clock.valid.any():
+        raise TaskError("NoGoodObtValues", f"{exposure.auxiliary[0].where}: no frame of CCD {ccd} has a time")
+    if clock.jumps:
+        warn("wrongFTCoarse", f"CCD {ccd}: {clock.jumps} time jumps were taken out")
+    span = float(clock.cycle.max() - clock.cycle.min()) * clock.step_s
+    longest = 2 * max(exposure.stop_s - exposure.start_s, 0.0) + 1000.0
+    if span > longest:
+        raise TaskError(
+            "InconsistentTimeInfo",
+            f"{exposure.auxiliary[0].where}: the frames of CCD {ccd} span {span:.0f} s, the exposure lasts "
+            f"{exposure.stop_s - exposure.start_s:.0f} s",
+        )
+    first_valid = int(np.argmax(valid))
+    reset = exposure.reset_time_s(float(clock.stamp_s[first_valid]))
+    lines = exposure.line_clock(ccd)
+    stamps = clock.stamp_s
+    if lines is not None:
+        stamps = steady_stamps(stamps, clock.cycle, clock.valid, clock.step_s, PN_FTFINE_UNIT_S)
+    stamp_listed = exposure.time_correlation.obt_to_tt(stamps + reset)
+
+    frames = _all_frames(exposure, quadrant, listed, clock)
+    fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options)
+    stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
+    stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
+    time = stamp - timing.delay_s[ccd_id]
+    if lines is not None:
+        # Of the arrival at the source's row: the middle of what one frame holds.
+        time += (timing.frame_s - timing.readout_s) / 2 - lines.transfer_s(options.source_row)
+    good = np.ones(len(time), bool)
+    good[frames.listed[~clock.valid]] = False
+
+    # --- events ---
+    number = table["FRAME"].astype(np.int64)
+    at = np.minimum(np.searchsorted(listed["FRAME"], number), len(listed["FRAME"]) - 1)
+    known = listed["FRAME"][at] == number
+    if not known.all():
+        warn(
+            "misFrame",
+            f"{table.where}: {np.count_nonzero(~known)} events of frames that are not in the AUX file",
+        )
+    row = frames.listed[at].astype(np.int32)
+    if np.any(np.diff(number) < 0):
+        warn(
+            "wrongTimeOrder",
+            f"{table.where}: {np.count_nonzero(np.diff(number) < 0)} frames in wrong time order",
+        )
+    rawx, rawy = table["RAWX"].astype(np.int32) + 1, table["RAWY"].astype(np.int32) + 1
+    pha = table["ENERGY"].astype(np.int32)
+    on_chip = (rawx >= 1) & (rawx <= N_COLUMNS) & (rawy >= 1) & (rawy <= _ROWS)
+    usable = known & on_chip & (pha >= options.lowerthreshold) & (pha >= 0) & (pha <= _LARGEST_PHA)
+    wrong = np.bincount(row[known & ~on_chip], minlength=len(time))
+    if not on_chip.all():
+        warn("wrongCoord", f"{table.where}: {np.count_nonzero(~on_chip)} events outside the CCD")
+    n_amplitude = int(np.count_nonzero((pha < 0) | (pha > _LARGEST_PHA)))
+    if n_amplitude:
+        warn("PHAoffset", f"{table.where}: {n_amplitude} events with an impossible amplitude")
+    bad_frames = wrong > options.wrongpixlimit
+    good &= ~bad_frames
+    spoiled = out_of_order(row[usable], rawy[usable])
+    if len(spoiled):
+        warn("wrongReadoutOrder", f"{table.where}: {len(spoiled)} frames in wrong read-out order")
+    mips = reject_mips(
+        row[usable], rawx[usable], pha[usable], len(time), options.mipthreshold, options.mipmethod
+    )
+    fraction = fraction * (1.0 - mips.lost_columns / N_COLUMNS)
+    usable[usable] = ~mips.associated & good[row[usable]]
+
+    row, rawx, rawy, pha = row[usable], rawx[usable], rawy[usable], pha[usable]
+    key = pixel_key(row, rawx, rawy)
+    if not np.all(key[1:] > key[:-1]):
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        if np.any(key[1:] == key[:-1]):
+            twice = np.concatenate([[False], key[1:] == key[:-1]])
+            warn("wrongCoord", f"{table.where}: {np.count_nonzero(twice)} pixels occur twice in a frame")
+            order = order[~twice]
+        row, rawx, rawy, pha = row[order], rawx[order], rawy[order], pha[order]
+    window = read_window(table.header)
+    flag = np.zeros(len(row), np.int32)
+    inside = (
+        (rawx >= window[0])
+        & (rawx < window[0] + window[2])
+        & (rawy >= window[1])
+        & (rawy < window[1] + window[3])
+    )
+    flag[~inside] |= int(PnFlag.OUT_OF_CCD_WINDOW)
+    if len(spoiled):
+        is_spoiled = np.zeros(len(time), bool)
+        is_spoiled[spoiled] = True
+        flag[is_spoiled[row]] |= int(PnFlag.IN_SPOILED_FRAME)
+
+    gti = good_times(time, good, frames.gap, clock.step_s)
+    scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
+    whole = np.rint(scale.offset).astype(np.int32)
+    pha = pha - whole[rawx - 1]
+    offsets = {int(c) + 1: int(whole[c]) for c in np.flatnonzero(whole)}
+    n_mips = int(np.count_nonzero(mips.associated))
+    for line in (
+        f" CCD {ccd}: number of frames: {len(time)}, of which {len(listed['FRAME'])} hold events",
+        f"   events: {n_raw} read, {n_mips} lost to {int(mips.column_counts.sum())} columns with minimum "
+        f"ionising particles, {len(row)} left",
+        f"   sum of good time intervals [s]  = {gti.total:.5f}",
+    ):
+        info(line)
+    header = exposure.ccd_keywords(ccd) | {
+        "TRESET": (
+            float(exposure.time_correlation.obt_to_tt(reset)),
+            "[s] Reset time offset added to PN times",
+        ),
+        "MIP_THRS": (options.mipthreshold, "maximum PHA for non-MIPs"),
+        "MIP_METH": (options.mipmethod.upper(), "method to handle MIPs"),
+        "WRGAMPLI": (n_amplitude, "Number of events with impossible PHA"),
+        "WRGCOORD": (int(np.count_nonzero(~on_chip)), "Number of events with wrong coordinates"),
+        "WRGORDER": (len(spoiled), "Number of frames in wrong readout order"),
+        "WRGTIME": (int(np.count_nonzero(np.diff(number) < 0)), "Number of frames in wrong time order"),
+        "WRGCOARS": (int(np.count_nonzero(~valid)), "Number of frames with FFFF coarse time"),
+        "FRAMEBAD": (int(np.count_nonzero(bad_frames)), "Number of bad frames"),
+        "FRAMETOT": (len(listed["FRAME"]), "Total number of input frames"),
+    }
+    return RawList(
+        ccd,
+        time,
+        stamp,
+        fraction,
+        good,
+        gti,
+        row,
+        rawx,
+        rawy,
+        pha,
+        flag,
+        offsets,
+        _discarded_lines(exposure, ccd),
+        mips.column_counts,
+        _counters(exposure, quadrant, listed, clock, frames, time),
+        header,
+        n_raw,
+        n_mips,
+    )
+
+
+def _all_frames(
+    exposure: PnExposure, quadrant: int, listed: Mapping[str, npt.NDArray[Any]], clock: FrameClock
+) -> FrameTable:
+    """All frames of a CCD: listed, empty, and not those lost in the telemetry.
+
+    Where CYCLE counts frames, the three CCDs of the quadrant and its counter records tell together which
+    frames were sent; else the CCD's own frames must do.
+    """
+    counts = np.array_equal(np.diff(listed["CYCLE"]), np.diff(clock.cycle))
+    if not counts:
+        return fill_frames(clock.cycle, silent_gaps(clock.cycle))
+    zero = int(listed["CYCLE"][0] - clock.cycle[0])
+    sent = exposure.sent_cycles(quadrant) - zero
+    record = exposure.records(quadrant)[0] - zero
+    missing, before, after = None, 0, 0
+    if len(record) > 1:
+        period = int(np.median(np.diff(record)))
+        missing = missing_records(sent, record, period)
+        # Other CCDs show that the last, unfinished record was read out.
+        end = max(record[-1] + period - 1, min(exposure.last_cycle - zero, record[-1] + 2 * period - 1))
+        before = max(int(clock.cycle[0] - record[0]), 0)
+        after = max(int(end - clock.cycle[-1]), 0)
+        longest = (exposure.stop_s - exposure.start_s) / clock.step_s + 2 * period
+        if before + int(clock.cycle[-1] - clock.cycle[0]) + after > longest:
+            exposure.warn("corruptedAUX1", f"quadrant {quadrant}: counters from outside the exposure")
+            before = after = 0
+    lost = np.flatnonzero(silent_gaps(sent, missing))
+    inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
+    edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
+    known = sorted_unique(np.concatenate([clock.cycle, edges.ravel()]))
+    table = fill_frames(known, np.isin(known[:-1], edges[0]), before, after)
+    return FrameTable(table.cycle, table.listed[np.searchsorted(known, clock.cycle)], table.gap)
+
+
+def _discarded_on_board(
+    exposure: PnExposure,
+    quadrant: int,
+    listed: Mapping[str, npt.NDArray[Any]],
+    clock: FrameClock,
+    table: FrameTable,
+    options: FrameOptions,
+) -> npt.NDArray[np.float64]:
+    """Per frame, the share of columns left by the rejection of particles on board (FC1)."""
+    record, discarded = exposure.records(quadrant)
+    if not len(record):
+        exposure.warn("noAUX2forCCD", f"no counters of lines discarded in quadrant {quadrant}")
+        return np.ones(len(table.cycle))
+    inside = np.clip(table.cycle, clock.cycle[0], clock.cycle[-1])
+    cycle = np.floor(np.interp(inside, clock.cycle, listed["CYCLE"]) + 1e-6).astype(np.int64)
+    index, covered = counter_record(cycle + table.cycle - inside, record)
+    if covered.mean() < 0.5:
+        exposure.warn("noAUX2forCCD", f"the counters do not cover the frames of quadrant {quadrant}")
+    n_frames = int(exposure.hk(f"A{quadrant}_MAXFRC", options.anmaxfrc))
+    fraction = discarded_fraction(discarded, exposure.active_ccds(quadrant), n_frames)
+    return np.where(covered, fraction[index], np.mean(fraction))
+
+
+def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | None:
+    """Lines discarded per column on board; None in modes without such a file."""
+    from astropy.io import fits
+
+    files = exposure.odf.find("PN", "DLI", exposure.exp_id, ccd)
+    if not files:
+        return None
+    try:
+        with fits.open(io.BytesIO(files[0].bytes())) as hdus:
+            kinds = (fits.PrimaryHDU, fits.ImageHDU)
+            images = [h.data for h in hdus if isinstance(h, kinds) and h.data is not None]
+        counts = np.asarray(images[0]).astype(np.int64).ravel()
+        if counts.shape != (N_COLUMNS,):
+            raise ValueError(f"{counts.size} values, expected {N_COLUMNS}")
+        if counts.min() < 0 or counts.max() > np.iinfo(np.int32).max:
+            raise ValueError(f"impossible counts, {counts.min()} to {counts.max()}")
+    except (OSError, IndexError, KeyError, ValueError, TypeError, fits.VerifyError, TaskError) as error:
+        exposure.warn("illegalODF", f"{files[0].path.name}: discarded lines cannot be read: {error}")
+        return None
+    return counts
+
+
+def _counters(
+    exposure: PnExposure,
+    quadrant: int,
+    listed: Mapping[str, npt.NDArray[Any]],
+    clock: FrameClock,
+    table: FrameTable,
+    time_s: npt.NDArray[np.float64],
+) -> dict[str, npt.NDArray[Any]]:
+    """Counter records of a quadrant, at the times of the frames that they begin with (HKAUX)."""
+    names = [c.name for c in PN_AUXILIARY_CYCLES if c.name != "QUADRANT"]
+    counters = exposure.auxiliary[1]
+    if counters is None:
+        return {"TIME": np.empty(0), **{n: np.empty(0, np.int64) for n in names}}
+    rows = np.flatnonzero(counters["QUADRANT"] == quadrant)
+    rows = rows[np.argsort(counters["CYCLE"][rows], kind="stable")]
+    cycle = counters["CYCLE"][rows].astype(np.int64)
+    # CYCLE of the telemetry -> frame periods of the clock -> time, with one period per cycle at the ends.
+    first, last = listed["CYCLE"][0], listed["CYCLE"][-1]
+    inside = np.clip(cycle, first, last)
+    period = np.interp(inside, listed["CYCLE"], clock.cycle) + cycle - inside
+    within = np.clip(period, table.cycle[0], table.cycle[-1])
+    time = np.interp(within, table.cycle, time_s) + clock.step_s * (period - within)
+    values = {n: unsigned(counters[n][rows]) if n != "CYCLE" else cycle for n in names}
+    return {"TIME": time, **values}
