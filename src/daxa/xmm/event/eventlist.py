@@ -1,8 +1,8 @@
 """The EPIC event list: its columns, its extensions, and writing it.
 
 Source: XMM-Newton Data Files Handbook (EPIC imaging and timing mode event lists) and the column lists
-of evlistcomb. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn), STDGTInn per
-CCD, CALINDEX.
+of evlistcomb. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn, HKAUXnn), STDGTInn
+per CCD, CALINDEX.
 """
 
 from __future__ import annotations
@@ -82,6 +82,12 @@ IDENTITY = (
     "DATE-END", "FRMTIME",
 )  # fmt: skip
 DLIMAP_COLUMNS = (Column("DLIODF", "1J"), Column("DLISAS", "1J"))
+#: Counter records of the pn. That the table is there is documented, and how many rows it has; its columns are
+#: those of PNAUX2 in the telemetry (assumed).
+HKAUX_COLUMNS = (
+    Column("TIME", "1D", "s"),
+    *(Column(name, "1J") for name in ("CYCLE", "NABOVE", "NDEFA", "NEPDH", "NDISCLIN", "MCOMMODE")),
+)
 
 
 @dataclass
@@ -101,6 +107,8 @@ class CcdExposure:
         Keywords of the CCD's extensions (CCDID, WINDOWX0, FRMTIME, ...).
     discarded
         pn only: columns DLIODF, DLISAS.
+    counters
+        pn only: columns of HKAUXnn.
     """
 
     frame_time_s: npt.NDArray[np.float64]
@@ -110,6 +118,7 @@ class CcdExposure:
     badpix: Mapping[str, npt.ArrayLike]
     header: dict[str, Any] = field(default_factory=dict)
     discarded: Mapping[str, npt.ArrayLike] | None = None
+    counters: Mapping[str, npt.ArrayLike] | None = None
 
     @property
     def ontime_s(self) -> float:
@@ -238,6 +247,8 @@ def write_event_list(
         blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:
             blocks.append(table_bytes(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}", cards))
+        if info.counters is not None:
+            blocks.append(table_bytes(HKAUX_COLUMNS, info.counters, f"HKAUX{ccd:02d}", cards))
         blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
     if calindex is not None:
         blocks.append(hdu_bytes(calindex))

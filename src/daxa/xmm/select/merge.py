@@ -469,7 +469,7 @@ def _unite_ccds(
     first, second = sources
     gti = subspace.ccd_gti()
     live: dict[int, float] = {}
-    for stem in ("EXPOSU", "BADPIX", "DLIMAP"):
+    for stem in ("EXPOSU", "BADPIX", "DLIMAP", "HKAUX"):
         one, two = (ccd_tables(s.hdus, stem) for s in sources)
         for ccd in sorted(one | two):
             if ccd not in one:

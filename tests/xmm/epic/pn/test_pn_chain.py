@@ -56,7 +56,7 @@ def test_headers_and_extensions(filled, tmp_path):
         names = [h.name for h in hdus]
         assert names[:3] == ["PRIMARY", "EVENTS", "OFFSETS"]
         assert names[3:-1] == [
-            f"{n}{c}" for c in ("04", "07") for n in ("EXPOSU", "BADPIX", "DLIMAP", "STDGTI")
+            f"{n}{c}" for c in ("04", "07") for n in ("EXPOSU", "BADPIX", "DLIMAP", "HKAUX", "STDGTI")
         ]
         assert names[-1] == "CALINDEX"
         head = hdus["EVENTS"].header
@@ -70,6 +70,11 @@ def test_headers_and_extensions(filled, tmp_path):
         assert hdus["EXPOSU07"].header["QUADRANT"] == 2
         # CCD 4 has an offset column next to CCD 7's.
         assert set(hdus["OFFSETS"].data["CCDNR"]) == {4, 7}
+        # A record every twenty frames, at the time of its first.
+        counters = hdus["HKAUX04"].data
+        assert np.array_equal(counters["CYCLE"], np.arange(0, filled.n_frames, 20))
+        assert counters["TIME"] == pytest.approx(filled.centre_s(counters["CYCLE"]), abs=1e-4)
+        assert set(counters["NDISCLIN"]) == {38}
         live = filled.mode.frame_time_s - filled.mode.readout_s
         assert hdus["EXPOSU04"].data["TIMEDEL"][0] == pytest.approx(live, rel=1e-6)
 

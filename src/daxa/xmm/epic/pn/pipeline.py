@@ -234,6 +234,7 @@ def _write(
             badpix_columns(raw.badpix),
             dict(raw.header),
             None if raw.dli_odf is None else {"DLIODF": raw.dli_odf, "DLISAS": raw.dli_sas},
+            raw.counters,
         )
         for ccd, raw in raws.items()
     }
