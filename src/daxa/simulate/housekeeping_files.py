@@ -278,6 +278,30 @@ class HousekeepingWriter:
         table = make_table(layout.ATTITUDE, data, layout.extension("SC", "ATS"))
         self.write("SC", "ATS", [table], "SPACECRAFT ATTITUDE HISTORY", first, last)
 
+    def raw_attitude(
+        self, start_s: float, stop_s: float, *, step_s: float = 1.0, wobble_arcsec: float = 0.0
+    ) -> Path:
+        """Raw attitude in ASCII: the pointing with a wobble of ten minutes in declination, step by step.
+
+        Outside the observation the spacecraft is shown slewing in declination, 90 deg an hour.
+        """
+        p = self.pointing
+        time = np.arange(start_s, stop_s, step_s)
+        away = np.maximum(p.start_s - time, 0) + np.maximum(time - p.stop_s, 0)
+        dec = p.dec_deg - np.sign(p.dec_deg or 1.0) * away * 90 / 3600
+        dec = dec + wobble_arcsec / 3600 * np.sin(2 * np.pi * (time - p.start_s) / 600)
+        ra = sexagesimal(p.ra_deg, hours=True)
+        lines = [
+            f"{utc_of_tt(t).isoformat(timespec='milliseconds')} {step_s:4.1f} {ra} {sexagesimal(d)} "
+            f"{p.pa_deg:10.6f} {0:8.4f}\n"
+            for t, d in zip(time, dec, strict=True)
+        ]
+        name = self.name("SC", "RAS", extension="ASC")
+        path = self.folder / name
+        path.write_text("".join(lines), encoding="ascii")
+        self.names.append(name)
+        return path
+
     def time_correlation(self, rng: np.random.Generator, *, scatter_s: float = 1.5e-6) -> None:
         """Clock against UTC: TCS of the observation, TCX of the revolution."""
         p = self.pointing
@@ -331,6 +355,7 @@ class HousekeepingWriter:
         ra, dec = p.target_ra_deg / 15, p.target_dec_deg
         comments = {
             "SCX00000ATS": "Reconstructed Attitude file",
+            "SCX00000RAS": "Raw Attitude file",
             "SCX00000TCS": "Time Correlation File",
             "SCX00000TCX": "Corrected Time Correlation file",
             "SCX00000SUM": "Intermediate Summary File",

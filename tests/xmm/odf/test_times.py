@@ -159,5 +159,45 @@ def test_odf_without_clock(tmp_path) -> None:
     from daxa.xmm.odf.odf import Odf
 
     (tmp_path / "0001_0123456789_SCX00000SUM.ASC").write_text("")
-    with pytest.raises(TaskError, match="neither a TCX nor a TCS"):
+    with pytest.raises(TaskError, match="no TCX or TCS file"):
         TimeCorrelation.from_odf(Odf.open(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("order", "removed", "source"),
+    [
+        (None, "", "TCX"),
+        (None, "TCX", "TCS"),
+        ("TCS", "", "TCS"),
+        ("TCS:TCX", "", "TCS"),
+        ("TCS:TCX", "TCS", "TCX"),
+        ("TCX", "TCX", None),
+        ("TCX;TCS", "", "SAS_TIMECORR: expected TCX or TCS"),
+    ],
+)
+def test_sas_timecorr_chooses_the_file(spacecraft_odf, tmp_path, order, removed, source) -> None:
+    from daxa.xmm.odf.odf import Odf
+
+    for path in spacecraft_odf.iterdir():
+        if not removed or removed not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    env = {"SAS_ODF": str(tmp_path)} | ({"SAS_TIMECORR": order} if order else {})
+    odf = Odf.from_environment(env, tmp_path)
+    if source in ("TCX", "TCS"):
+        assert TimeCorrelation.from_odf(odf).source.endswith(f"{source}.FIT")
+    else:
+        with pytest.raises(TaskError, match=source or "no TCX file"):
+            TimeCorrelation.from_odf(odf)
+
+
+@pytest.mark.parametrize(("scope", "rows"), [("OBS", 6000 / 64), ("ALL", 172_360 / 64)])
+def test_sas_timecorr_tcx_chooses_the_rows(spacecraft_odf, tmp_path, scope, rows) -> None:
+    from daxa.xmm.odf.odf import Odf
+
+    start = utc_to_tt("2017-11-01T10:42:37")
+    env = {"SAS_ODF": str(spacecraft_odf), "SAS_TIMECORR_TCX": scope}
+    fit = TimeCorrelation.from_odf(Odf.from_environment(env, tmp_path), start, start + 6000.0)
+    assert (fit.domain[1] - fit.domain[0]) / 64 == pytest.approx(rows, abs=3)
+    env["SAS_TIMECORR_TCX"] = "SOME"
+    with pytest.raises(TaskError, match="SAS_TIMECORR_TCX: expected OBS or ALL"):
+        TimeCorrelation.from_odf(Odf.from_environment(env, tmp_path))

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.xmm.sky.attitude import Attitude, make_atthk, parse_sexagesimal, separation_deg
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.times import utc_to_tt
+from daxa.xmm.sky.attitude import Attitude, attitude_source, make_atthk, parse_sexagesimal, separation_deg
 from daxa.xmm.task import TaskError
 
 
@@ -164,3 +166,115 @@ def test_history_with_a_wrong_date() -> None:
     }
     with pytest.raises(TaskError, match="X_ATS.FIT: VALTIME"):
         Attitude.from_table(table, "X_ATS.FIT")
+
+
+def test_raw_file_gives_instants_between_which_the_attitude_changes_evenly() -> None:
+    attitude = Attitude.from_raw_text(
+        "2017-11-01T10:00:00.000 1.0 00:00:00.0 +10:00:00.0 359.0\n"
+        "2017-11-01T10:00:00.500 1.0 00:00:00.0 +10:00:02.0 359.2\n\n"
+        "2017-11-01T10:01:00.500 1.0 00:00:00.0 +11:30:02.0 1.2\n"
+        "2017-11-01T10:01:01.500 1.0 00:00:00.0 +11:30:02.0 1.2\n"
+    )
+    start = utc_to_tt("2017-11-01T10:00:00")
+    assert attitude.source == "RAF"
+    np.testing.assert_allclose(attitude.start_s - start, [0.0, 0.5, 60.5, 61.5], atol=1e-6)
+    assert attitude.at(start + 0.25) == pytest.approx((0.0, 10.0 + 1 / 3600, 359.1))
+    assert attitude.at(start + 30.5) == pytest.approx((0.0, 10.75 + 2 / 3600, 0.2))
+    # Jitter of a pointing is no slew, 90 arcsec a second is.
+    assert attitude.slewing(start + np.array([0.2, 30.0, 61.0])).tolist() == [False, True, False]
+    assert attitude.good(start + np.array([-20.0, 15.0, 30.0, 82.0])).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("# TIME RA DEC\n", "line 1: expected a date"),
+        ("2017-11-01T10:00:00 00:00:00.0 +10:00:00.0 359.0\n2017-11-01T10:00:01 cut\n", "line 2: expected"),
+        ("2017-11-01T10:00:00 00:00:00.0 +10:00:00.0 north\n", "north"),
+        ("2017-13-01T10:00:00 00:00:00.0 +10:00:00.0 1.0\n", "not an ISO date"),
+    ],
+)
+def test_raw_files_of_another_form_are_refused(text: str, message: str) -> None:
+    with pytest.raises(TaskError, match=message) as failure:
+        Attitude.from_raw_text(text, "0001_RAS.ASC")
+    assert "0001_RAS.ASC" in failure.value.message
+
+
+@pytest.fixture(scope="module")
+def two_attitudes(tmp_path_factory):
+    """An ODF with the raw attitude beside the history; the raw one wobbles by 20 arcsec."""
+    from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
+
+    start = utc_to_tt("2017-11-01T10:42:37")
+    pointing = Pointing(
+        "0802710101", 3278, "X", 15.0, -30.0, 350.0, 15.0, -30.0, start, start + 900.0, start - 50_000.0
+    )
+    writer = OdfWriter(tmp_path_factory.mktemp("two_attitudes"), pointing, Clock(start - 50_000.0))
+    writer.attitude()
+    writer.raw_attitude(start - 120.0, start + 1020.0, step_s=0.5, wobble_arcsec=20.0)
+    writer.time_correlation(np.random.default_rng(1))
+    writer.summary()
+    return writer.folder
+
+
+@pytest.mark.parametrize(
+    ("order", "removed", "source"),
+    [
+        (None, "", "AHF"),
+        ("AHF:RAF", "", "AHF"),
+        (None, "ATS", "RAF"),
+        ("RAF:AHF", "", "RAF"),
+        ("RAF:AHF", "RAS", "AHF"),
+        ("RAF", "", "RAF"),
+        ("RAF", "RAS", None),
+        ("AHF", "ATS", None),
+    ],
+)
+def test_sas_attitude_chooses_the_file(two_attitudes, tmp_path, order, removed, source) -> None:
+    for path in two_attitudes.iterdir():
+        if not removed or removed not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    env = {"SAS_ODF": str(tmp_path)} | ({"SAS_ATTITUDE": order} if order else {})
+    odf = Odf.from_environment(env, tmp_path)
+    if source is None:
+        with pytest.raises(TaskError, match=rf"no attitude file \({order}\)"):
+            Attitude.from_odf(odf)
+        return
+    attitude = Attitude.from_odf(odf)
+    assert attitude.source == attitude_source(odf) == source
+    start = utc_to_tt("2017-11-01T10:42:37")
+    wobble = 20.0 if source == "RAF" else 0.0
+    expected = -30.0 + wobble / 3600 * np.sin(2 * np.pi * np.arange(0, 900, 50) / 600)
+    ra, dec, pa = attitude.at(start + np.arange(0, 900, 50))
+    # Attitude files have digits of 0.1 arcsec.
+    np.testing.assert_allclose(dec, expected, rtol=0, atol=0.06 / 3600)
+    assert set(ra) == {15.0}
+    assert set(pa) == {350.0}
+    assert attitude.slewing(start + np.array([-30.0 if source == "RAF" else -200.0, 100.0])).tolist() == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("order", ["THF", "AHF:AHF", "AHF,RAF", "ahf"])
+def test_impossible_sas_attitude(two_attitudes, tmp_path, order) -> None:
+    env = {"SAS_ODF": str(two_attitudes), "SAS_ATTITUDE": order}
+    with pytest.raises(TaskError, match="SAS_ATTITUDE: expected AHF or RAF"):
+        Attitude.from_odf(Odf.from_environment(env, tmp_path))
+    # An unset variable that exists is the default.
+    assert Attitude.from_odf(Odf.from_environment({**env, "SAS_ATTITUDE": ""}, tmp_path)).source == "AHF"
+
+
+def test_atthkgen_with_the_raw_attitude(two_attitudes, tmp_path) -> None:
+    import io
+
+    from astropy.io import fits
+
+    from daxa.xmm.task import run_task
+
+    env = {"SAS_ODF": str(two_attitudes), "SAS_ATTITUDE": "RAF"}
+    run_task("atthkgen", {}, cwd=tmp_path, env=env, out=io.StringIO())
+    with fits.open(tmp_path / "atthk.dat") as hdus:
+        assert hdus[0].header["ATT_SRC"] == "RAF"
+        assert np.ptp(hdus["ATTHK"].data["AHFDEC"]) * 3600 == pytest.approx(40.0, abs=0.3)

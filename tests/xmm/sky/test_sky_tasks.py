@@ -225,3 +225,11 @@ def test_ecoordconv_task(env, tmp_path: Path, shared_data: Path) -> None:
         _run("ecoordconv", tmp_path, env, imageset=image, srcexp="triangle(1,2,3)")
     with pytest.raises(TaskError, match="CCD"):
         _run("ecoordconv", tmp_path, env, imageset=image, x=1, y=1, coordtype="raw", ccdno=99)
+
+
+def test_attitude_of_the_optical_monitor_is_refused(env, tmp_path: Path) -> None:
+    _events(tmp_path / "ev.fits")
+    before = (tmp_path / "ev.fits").read_bytes()
+    with pytest.raises(NotImplementedError, match="attitudelabel=om.*tracking history"):
+        _run("attcalc", tmp_path, env, eventset="ev.fits", attitudelabel="om")
+    assert (tmp_path / "ev.fits").read_bytes() == before

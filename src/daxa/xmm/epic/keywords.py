@@ -91,6 +91,7 @@ def observation_keywords(
         Whether the pointing is the mean rather than the median.
     """
     from daxa.xmm.odf.times import tt_to_utc
+    from daxa.xmm.sky.attitude import attitude_source
 
     target = proposal(odf)
     ra, dec, pa = pointing
@@ -122,7 +123,7 @@ def observation_keywords(
         "DEC_PNT": (dec, "[deg] pointing"),
         "PA_PNT": (pa, "[deg] position angle"),
         "AVRG_PNT": ("MEAN" if average else "MEDIAN", "kind of average of the pointing"),
-        "ATT_SRC": ("AHF", "attitude from the history file"),
+        "ATT_SRC": (attitude_source(odf), "source of the attitude"),
         "ORB_RCNS": (True, "reconstructed orbit"),
     }
     if correlation is not None:

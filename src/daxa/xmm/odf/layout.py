@@ -199,6 +199,10 @@ SOURCEID 1A
 ATTSEQNO 1A
 SLEWTIME 19A
 """)
+#: Raw attitude file (text): quantities of the attitude history, sampled every 0.5 to 1 s. Its layout is
+#: assumed: blank-separated fields in the order of the attitude history, so that VALTIME (with or without
+#: fractions of a second) comes first, VIEWDECL behind VIEWRA and ASTPOS behind that.
+ATTITUDE_FILES = {"AHF": "ATS", "RAF": "RAS"}
 TIME_CORRELATION = columns("""
 FRAME 1J COUNTER
 OBTCOARS 1J s

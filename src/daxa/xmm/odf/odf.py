@@ -12,7 +12,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ _DAMAGE = (
     OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError,
     AssertionError, ArithmeticError, MemoryError,
 )  # fmt: skip
+#: Environment variables that choose among spacecraft files.
+_PREFERENCES = ("SAS_ATTITUDE", "SAS_TIMECORR", "SAS_TIMECORR_TCX")
 _BLOCK = 2880
 _NO_DEFAULT = object()
 
@@ -231,13 +233,18 @@ class OdfFile:
 
 @dataclass(frozen=True)
 class Odf:
-    """The files of one observation."""
+    """The files of one observation.
+
+    ``preferences`` are the environment variables that choose among spacecraft files (SAS_ATTITUDE,
+    SAS_TIMECORR, SAS_TIMECORR_TCX); empty where the folder was opened by its name.
+    """
 
     folder: Path
     obs_id: str
     revolution: int
     files: tuple[OdfFile, ...]
     sas_summary: Path | None = None
+    preferences: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Odf:
@@ -298,7 +305,8 @@ class Odf:
         place = folder or env.get("SAS_ODF")
         if not place:
             raise TaskError("NoOdfFound", "no ODF: set SAS_ODF to the ODF folder or to its SUM.SAS file")
-        return cls.open(cwd / Path(place).expanduser())
+        preferences = {name: env[name] for name in _PREFERENCES if env.get(name)}
+        return replace(cls.open(cwd / Path(place).expanduser()), preferences=preferences)
 
     @cached_property
     def names(self) -> list[str]:
@@ -344,6 +352,39 @@ class Odf:
             raise TaskError("MissingData", f"{self.folder}: the ODF has no {what} file")
         listed = ", ".join(f.path.name for f in found)
         raise TaskError("MissingData", f"{self.folder}: more than one {what} file: {listed}")
+
+    def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, OdfFile | None]:
+        """The spacecraft file to use where there are two of a kind, as the ODF access layer of SAS chooses.
+
+        Parameters
+        ----------
+        variable, default
+            Environment variable that gives the kinds to try in order (``AHF:RAF``), and its default.
+        types
+            Kind -> file type.
+
+        Returns
+        -------
+        kind, file
+            The first kind that is there; the first one and None if none is.
+
+        Raises
+        ------
+        TaskError
+            ``badParameter``: the variable is no such list.
+        """
+        order = self.preferences.get(variable, default)
+        kinds = order.split(":")
+        if len(set(kinds)) < len(kinds) or not set(kinds) <= set(types):
+            raise TaskError(
+                "badParameter",
+                f"{variable}: expected {' or '.join(types)}, or both with a colon, got {order!r}",
+            )
+        for kind in kinds:
+            files = self.find("SC", types[kind])
+            if files:
+                return kind, files[0]
+        return kinds[0], None
 
     def exposures(self, instrument: str) -> list[str]:
         """Exposure identifiers with science event files, sorted (``S001`` before ``U002``).

@@ -120,8 +120,12 @@ class OdfFolder(Protocol):
     def folder(self) -> Path:
         """Where it lies."""
 
-    def find(self, instrument: str | None = None, file_type: str | None = None) -> list[Any]:
-        """Its files of an instrument and a type."""
+    @property
+    def preferences(self) -> Mapping[str, str]:
+        """Environment variables that choose among files."""
+
+    def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, Any]:
+        """Kind and file that a variable chooses."""
 
 
 def _polynomial(
@@ -224,26 +228,31 @@ class TimeCorrelation:
     ) -> TimeCorrelation:
         """Fit the reconstructed (TCX) or, where there is none, the raw (TCS) correlation of an ODF.
 
+        SAS_TIMECORR changes the order (``TCX:TCS`` by default).
+
         Parameters
         ----------
         start_tt_s, stop_tt_s
-            Use the rows of this interval only, if it holds ten or more.
+            Use the rows of this interval only, if it holds ten or more and SAS_TIMECORR_TCX is not ``ALL``.
 
         Raises
         ------
         TaskError
-            The ODF has neither file, or its points fit no polynomial.
+            The ODF has no such file, its points fit no polynomial, or a variable has an impossible value.
         """
-        files = odf.find(instrument="SC", file_type="TCX") or odf.find(instrument="SC", file_type="TCS")
-        if not files:
-            raise TaskError("noTimeCorrelation", f"{odf.folder}: neither a TCX nor a TCS file")
-        table = files[0].read()
-        obt, tt = clock_pairs(table)
-        if start_tt_s is not None and stop_tt_s is not None:
+        order = odf.preferences.get("SAS_TIMECORR", "TCX:TCS")
+        scope = odf.preferences.get("SAS_TIMECORR_TCX", "OBS")
+        if scope not in ("OBS", "ALL"):
+            raise TaskError("badParameter", f"SAS_TIMECORR_TCX: expected OBS or ALL, got {scope!r}")
+        _, file = odf.preferred("SAS_TIMECORR", "TCX:TCS", {"TCX": "TCX", "TCS": "TCS"})
+        if file is None:
+            raise TaskError("noTimeCorrelation", f"{odf.folder}: no {' or '.join(order.split(':'))} file")
+        obt, tt = clock_pairs(file.read())
+        if start_tt_s is not None and stop_tt_s is not None and scope == "OBS":
             inside = (tt >= start_tt_s) & (tt <= stop_tt_s)
             if inside.sum() >= 10:
                 obt, tt = obt[inside], tt[inside]
-        return cls.fit(obt, tt, source=files[0].path.name)
+        return cls.fit(obt, tt, source=file.path.name)
 
     def obt_to_tt(self, obt_s: npt.ArrayLike) -> Any:
         """Mission time [s] of on-board time [s]."""

@@ -1,4 +1,4 @@
-"""Where the spacecraft pointed: the attitude history file and tables made from it.
+"""Where the spacecraft pointed: the attitude files of an ODF and tables made from them.
 
 Sources: XMM-Newton Data Files Handbook (attitude history file), manuals of the ODF access layer and of
 atthkgen.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.odf.layout import ATTITUDE_FILES
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.tangent import direction, position
 from daxa.xmm.tables import Column, column
@@ -27,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: An attitude further than this from the nearest record is not to be trusted.
 MAX_DISTANCE_S = 20.0
+#: Faster than this is a slew: a tenth of the usual 90 deg per hour, and far above the jitter of a pointing.
+_SLEW_ARCSEC_S = 9.0
 
 ATTHK_COLUMNS = (
     Column("TIME", "1D", "s"),
@@ -68,7 +71,7 @@ class Attitude:
     slew
         Records that belong to a slew: the attitude changes linearly to the next record.
     source
-        ``AHF`` (history file) or ``FIXED``.
+        ``AHF`` (history file), ``RAF`` (raw file) or ``FIXED``.
     """
 
     start_s: FloatArray
@@ -122,21 +125,63 @@ class Attitude:
             dec = parse_sexagesimal(text["VIEWDECL"])
         except ValueError as err:
             raise TaskError("badAttitudeFile", f"{where}: VALTIME, VIEWRA or VIEWDECL: {err}") from err
-        return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, text["TYPEID"] == "S")
+        # Slews come as short records; their type may have another name than the handbook lets expect.
+        slew = (duration <= MAX_DISTANCE_S) & _fast(start, ra, dec)
+        slew |= text["TYPEID"] == "S"
+        return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, slew)
+
+    @classmethod
+    def from_raw_text(cls, text: str, where: str = "raw attitude file") -> Attitude:
+        """From a raw attitude file: an instant, a direction and a position angle in every line.
+
+        Raises
+        ------
+        TaskError
+            A line is of another form (see :mod:`daxa.xmm.odf.layout`); the message names ``where`` and the
+            line.
+        """
+        lines = [(n, line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if not lines:
+            raise TaskError("noAttitude", f"{where}: the file is empty")
+        # Right ascension is the first field with two colons behind the date.
+        first = lines[0][1]
+        at = next((i for i, word in enumerate(first) if i and word.count(":") == 2), 0)
+        for number, words in lines:
+            if not at or len(words) < at + 3 or "T" not in words[0] or words[at].count(":") != 2:
+                raise TaskError(
+                    "badAttitudeFile",
+                    f"{where}, line {number}: expected a date, VIEWRA, VIEWDECL and ASTPOS, "
+                    f"got {' '.join(words)[:60]!r}",
+                )
+        fields = [[words[i] for _, words in lines] for i in (0, at, at + 1, at + 2)]
+        try:
+            time = np.asarray(utc_to_tt(fields[0]))
+            ra, dec = parse_sexagesimal(fields[1], hours=True), parse_sexagesimal(fields[2])
+            pa = np.array(fields[3], dtype=np.float64)
+        except ValueError as err:
+            raise TaskError("badAttitudeFile", f"{where}: {err}") from err
+        order = np.argsort(time, kind="stable")
+        time, ra, dec, pa = (v[order] for v in (time, ra, dec, pa))
+        return cls(time, time, ra, dec, pa, _fast(time, ra, dec), "RAF")
 
     @classmethod
     def from_odf(cls, odf: Odf) -> Attitude:
-        """The attitude history of an ODF.
+        """The attitude of an ODF: from the history file or, where there is none, the raw file.
+
+        SAS_ATTITUDE changes the order (``AHF:RAF`` by default).
 
         Raises
         ------
         TaskError
             The ODF has no such file, or it cannot be read.
         """
-        files = odf.find(instrument="SC", file_type="ATS")
-        if not files:
-            raise TaskError("noAttitude", f"{odf.folder}: no attitude history file (...ATS.FIT)")
-        table = files[0].read()
+        kind, file = odf.preferred("SAS_ATTITUDE", "AHF:RAF", ATTITUDE_FILES)
+        if file is None:
+            order = odf.preferences.get("SAS_ATTITUDE", "AHF:RAF")
+            raise TaskError("noAttitude", f"{odf.folder}: no attitude file ({order})")
+        if kind == "RAF":
+            return cls.from_raw_text(file.bytes().decode("latin-1"), file.path.name)
+        table = file.read()
         return cls.from_table(table, table.where)  # type: ignore[arg-type]
 
     def _locate(self, time_s: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
@@ -197,11 +242,24 @@ class Attitude:
         return bool(good) if time.ndim == 0 else good
 
     def slewing(self, time_s: npt.ArrayLike) -> Any:
-        """Whether the spacecraft was slewing (the attitude lies between two different records)."""
+        """Whether the spacecraft was slewing."""
         time = np.asarray(time_s, dtype=np.float64)
-        first, second, fraction = self._locate(np.atleast_1d(time))
-        slewing = (fraction > 0) & ~self._same(first, second)
-        return bool(slewing[0]) if time.ndim == 0 else slewing
+        before = np.searchsorted(self.start_s, time, side="right") - 1
+        slewing = (before >= 0) & self.slew[np.maximum(before, 0)]
+        return bool(slewing) if time.ndim == 0 else slewing
+
+
+def attitude_source(odf: Odf) -> str:
+    """ATT_SRC of data reduced with an ODF's attitude: ``AHF`` or ``RAF``."""
+    return odf.preferred("SAS_ATTITUDE", "AHF:RAF", ATTITUDE_FILES)[0]
+
+
+def _fast(time_s: FloatArray, ra_deg: FloatArray, dec_deg: FloatArray) -> npt.NDArray[np.bool_]:
+    """Records after which the direction changes at the speed of a slew."""
+    if len(time_s) < 2:
+        return np.zeros(len(time_s), dtype=bool)
+    step = separation_deg(ra_deg[:-1], dec_deg[:-1], ra_deg[1:], dec_deg[1:]) * 3600.0
+    return np.append(step > _SLEW_ARCSEC_S * np.maximum(np.diff(time_s), 0.5), False)
 
 
 def separation_deg(

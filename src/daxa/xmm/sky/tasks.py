@@ -95,6 +95,8 @@ def atthkgen(ctx: TaskContext, p: Parameters) -> None:
     result = make_atthk(attitude, begin, end, p.timestep)
     good, total = result.keywords["NGAHF"], result.keywords["NATT"]
     ctx.info(f"{good} of {total} samples have a good attitude")
+    if odf.find(instrument="OM", file_type="THX"):
+        ctx.info("The tracking of the optical monitor is not read: OMRA, OMDEC, OMPA repeat AHFRA...")
     ctx.info("Median pointing ({:.6f}, {:.6f}), position angle {:.6f}".format(*result.median))
     header: dict[str, Any] = {
         "TELESCOP": ("XMM", "mission"),
@@ -196,7 +198,10 @@ def attcalc(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.sky.geometry import CameraGeometry
 
     if p.attitudelabel == "om":
-        raise NotImplementedError("attcalc: attitudelabel=om: the optical monitor's attitude is not read")
+        raise NotImplementedError(
+            "attcalc: attitudelabel=om: the optical monitor's tracking history holds drifts in its pixels; "
+            "no public text gives the times of its frames or the direction of its axes on the sky"
+        )
     event_path = ctx.path(p.eventset)
     try:
         hdus = fits.open(event_path, memmap=False)

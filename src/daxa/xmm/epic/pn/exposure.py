@@ -22,6 +22,7 @@ from daxa.xmm.odf.layout import (
     PN_FTFINE_UNIT_S,
     unsigned,
 )
+from daxa.xmm.sky.attitude import attitude_source
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -443,7 +444,7 @@ class PnExposure:
         for key in ("ODSVER", "ODSCHAIN"):
             if self.keyword(key) is not None:
                 cards[key] = self.keyword(key)
-        cards["ATT_SRC"] = ("AHF", "Source of attitude data (AHF|RAF|THF)")
+        cards["ATT_SRC"] = (attitude_source(self.odf), "Source of attitude data (AHF|RAF|THF)")
         cards["ORB_RCNS"] = (True, "Reconstructed orbit data used?")
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
