@@ -25,6 +25,8 @@ from daxa.simulate.calibration import write_calibration
 from daxa.simulate.instruments import CAMERAS, J2000_S
 from daxa.xmm.ccf import response
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.rgs.dispersion import m_lambda
+from daxa.xmm.rgs.geometry import RgsGeometry
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.sky.tangent import from_xy, to_xy
 
@@ -189,6 +191,25 @@ def outlines(cal: Calibration, data: Path) -> None:
     figure.savefig(IMAGES / "outlines.png", dpi=80)
 
 
+def chip_gaps(cal: Calibration, data: Path) -> None:
+    """Gaps between the chips of RGS1: channels without exposure in a real spectrum, and ours."""
+    print("\n## RGS1 gaps\n")
+    with fits.open(data / "rgs_0112880201" / "P0112880201R1S004SRSPEC1003.FTZ") as hdus:
+        header, good = hdus["SPECTRUM"].header, hdus["SPECTRUM"].data["QUALITY"] == 0
+        first, step = header["TCRVL1"] - header["TCDLT1"] / 2, header["TCDLT1"]
+    change = np.diff(np.concatenate([[0], good, [0]]).astype(int))
+    begin, end = first + step * np.flatnonzero(change == 1), first + step * np.flatnonzero(change == -1)
+    real = [(a, b) for a, b in zip(end[:-1], begin[1:], strict=True) if b - a > 6.5 * step]
+    geometry = RgsGeometry.from_calibration(cal, "RGS1", FIELD_TIME_S)
+    ends = []
+    for ccd in (9, 8, 6, 5, 4, 3, 2, 1):
+        beta, _ = geometry.raw_to_angles(ccd, [0, 1], 0.5, 192.0, ocb=1)
+        ends.append(np.sort(m_lambda(header["RGSALPHA"], beta, geometry.gratings.spacing)))
+    for a, b in zip([(0.0, begin[0]), *real], pairwise([np.zeros(2), *ends]), strict=True):
+        row(f"{a[0]:.2f}-{a[1]:.2f}", f"{b[0][1]:.3f}-{b[1][0]:.3f}")
+    row(f"{end[-1]:.2f}-", f"{ends[-1][1]:.3f}-")
+
+
 def main() -> None:
     """Make everything."""
     data = Path(os.environ.get("DAXA_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -202,6 +223,7 @@ def main() -> None:
         residuals(cal, data)
         areas_of_view(cal, data)
         effective_areas(cal, data)
+        chip_gaps(cal, data)
         outlines(cal, data)
 
 

@@ -62,6 +62,14 @@ def test_list_names_what_is_lacking(tmp_path: Path, synthetic_ccf: Path) -> None
     assert "EPN: lacking EPN_CTI, XMM_BORESIGHT, XMM_MISCDATA, XRT3_XAREAEF, XRT3_XPSF" in text
 
 
+def test_spectrometers_are_known(synthetic_ccf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAXA_CCFPATH", str(synthetic_ccf))
+    assert "RGS1, RGS2: every type is there" in said(["calibration", "list", "--inst", "R1", "--inst", "R2"])
+    text = said(["calibration", "show", "RGS1_CTI"])
+    assert "layout known  yes" in text
+    assert "[CTIY9] 342 rows, read by the engine" in text
+
+
 def test_show(synthetic_ccf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = said(["calibration", "show", str(synthetic_ccf / "EPN_LINCOORD_0009.CCF")])
     assert "valid from    1998-01-01T00:00:00" in text
@@ -83,7 +91,7 @@ def test_fetch(mirror: str, tmp_path: Path, synthetic_ccf: Path) -> None:
     names = sorted(path.name for path in store.glob("*.CCF"))
     assert f"{len(names)} calibration files for EPN in {store}: {len(names)} fetched (" in text
     assert "EPN_LINCOORD_0009.CCF  " in text
-    assert not [name for name in names if name.startswith("EMOS")]
+    assert not [name for name in names if name.startswith(("EMOS", "RGS"))]
     for name in names:
         assert (store / name).read_bytes() == (synthetic_ccf / name).read_bytes()
     assert f": 0 fetched (0.0 MB), {len(names)} were there" in said([*PN, "--mirror", mirror])
@@ -95,9 +103,9 @@ def test_fetch(mirror: str, tmp_path: Path, synthetic_ccf: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["calibration", "fetch", "--inst", "OM"], "expected M1, M2 or PN, got 'OM'"),
+        (["calibration", "fetch", "--inst", "OM"], "expected M1, M2, PN, R1 or R2, got 'OM'"),
         (["calibration", "fetch", "--date", "yesterday", "--offline"], "--date"),
-        (["calibration", "list", "--inst", "R1"], "expected M1, M2 or PN"),
+        (["calibration", "list", "--inst", "R3"], "expected M1, M2, PN, R1 or R2"),
     ],
 )
 def test_mistakes(words: list[str], message: str) -> None:

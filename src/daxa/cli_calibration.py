@@ -13,18 +13,22 @@ import typer
 from daxa.cli_output import Json, print_table, word
 
 calibration = typer.Typer(no_args_is_help=True, help="Calibration files of the embedded engine.")
-#: Cameras under the names of the archive and of the calibration files.
-_CAMERAS = {"M1": "EMOS1", "M2": "EMOS2", "PN": "EPN"}
+#: Instruments under the names of the archive and of the calibration files; cameras first.
+_CAMERAS = ("M1", "M2", "PN")
+_INSTRUMENTS = {"M1": "EMOS1", "M2": "EMOS2", "PN": "EPN", "R1": "RGS1", "R2": "RGS2"}
 CameraOption = Annotated[
-    list[str] | None, typer.Option("--inst", help="Camera (M1, M2, PN); may be repeated; all by default.")
+    list[str] | None,
+    typer.Option(
+        "--inst", help="Instrument (M1, M2, PN, R1, R2); may be repeated; the three cameras by default."
+    ),
 ]
 
 
-def _cameras(inst: list[str] | None) -> list[str]:
-    names = [_CAMERAS.get(name.upper(), name.upper()) for name in inst or _CAMERAS]
+def _instruments(inst: list[str] | None) -> list[str]:
+    names = [_INSTRUMENTS.get(name.upper(), name.upper()) for name in inst or _CAMERAS]
     for given, name in zip(inst or (), names, strict=False):
-        if name not in _CAMERAS.values():
-            raise typer.BadParameter(f"--inst: expected M1, M2 or PN, got {given!r}")
+        if name not in _INSTRUMENTS.values():
+            raise typer.BadParameter(f"--inst: expected M1, M2, PN, R1 or R2, got {given!r}")
     return names
 
 
@@ -36,13 +40,13 @@ def calibration_list(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the calibration files at hand, and the types that cameras lack."""
+    """List the calibration files at hand, and the types that instruments lack."""
     from daxa import config
     from daxa.xmm.ccf import store
 
     path = config.calibration_path() if folder is None else os.pathsep.join(map(str, folder))
     rows = store.available(path)
-    lacking = store.lacking((row["name"] for row in rows), _cameras(inst))
+    lacking = store.lacking((row["name"] for row in rows), _instruments(inst))
     if as_json:
         typer.echo(json.dumps({"files": rows, "lacking": lacking}, indent=1))
         return
@@ -51,7 +55,7 @@ def calibration_list(
         typer.echo(f"{len(rows)} files, {sum(row['size'] for row in rows) / 1e6:.1f} MB")
     else:
         typer.echo(f"no calibration files in {path}")
-    names = ", ".join(_cameras(inst))
+    names = ", ".join(_instruments(inst))
     typer.echo(
         f"{names}: lacking {', '.join(lacking)}; 'daxa calibration fetch' brings them"
         if lacking
@@ -104,15 +108,15 @@ def calibration_fetch(
         bool, typer.Option("--offline", help="Use no network; only tell what is at hand.")
     ] = False,
 ) -> None:
-    """Fetch the calibration files that the EPIC chains read and that are not there yet."""
+    """Fetch the calibration files that instruments need and that are not there yet."""
     from daxa.xmm.ccf import store
 
     target = folder or store.store_path()
-    cameras = _cameras(inst)
+    instruments = _instruments(inst)
     with _Transfers() as transfers:
         try:
             paths = store.fetch(
-                cameras, date or None, mirror=mirror or None, folder=target, threads=threads,
+                instruments, date or None, mirror=mirror or None, folder=target, threads=threads,
                 offline=offline, progress=transfers.advance,
             )  # fmt: skip
         except ValueError as wrong:
@@ -120,7 +124,7 @@ def calibration_fetch(
     new = {path.name for path in paths} & set(transfers.received)
     size = sum(transfers.received[name] for name in new)
     typer.echo(
-        f"{len(paths)} calibration files for {', '.join(cameras)} in {target}: "
+        f"{len(paths)} calibration files for {', '.join(instruments)} in {target}: "
         + (f"{len(new)} fetched ({size / 1e6:.1f} MB), " if not offline else "")
         + f"{len(paths) - len(new)} {'at hand' if offline else 'were there'}"
     )

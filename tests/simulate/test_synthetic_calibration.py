@@ -34,7 +34,10 @@ def table(folder, name, extension):
 
 
 def test_every_constituent_of_the_layout_is_there(folder):
-    scopes = {"EMOS": ("EMOS1", "EMOS2"), "EPN": ("EPN",), "XRT": ("XRT1", "XRT2", "XRT3"), "XMM": ("XMM",)}
+    scopes = {
+        "EMOS": ("EMOS1", "EMOS2"), "EPN": ("EPN",), "RGS": ("RGS1", "RGS2"), "XRT": ("XRT1", "XRT2", "XRT3"),
+        "XMM": ("XMM",),
+    }  # fmt: skip
     for generic, names in scopes.items():
         for scope in names:
             for typeid in REQUIRED[generic]:
@@ -284,3 +287,17 @@ def test_area_of_the_pn_is_near_that_of_counts_to_flux_factors(folder, counts_to
             flux = trapezoid(grid**-0.7, grid) * 1.602e-9
             found = counts[(centre >= e_min) & (centre < e_max)].sum() / flux
             assert 1.0 < found / counts_to_flux["PN", name, band] < 1.12, (name, band)
+
+
+def test_dead_chips_of_the_spectrometers(folder):
+    for name, issue, ccd, before in (("RGS1", 36, 7, 12), ("RGS2", 32, 4, 12)):
+        for extension in ("BADPIX", "BADPIX1"):
+            old, _ = table(folder, f"{name}_BADPIX_{before:04d}.CCF", extension)
+            new, _ = table(folder, f"{name}_BADPIX_{issue:04d}.CCF", extension)
+            dead = (new["TYPE"] == "D") & (new["CCD_ID"] == ccd)
+            assert new["YEXTENT"][dead].sum() == 171 * 128
+            assert ccd not in old["CCD_ID"]
+    # The segments that a real log names (CHIPX 33 and 305, CHIPY 113, 16 pixels); node 1 counts from 342.
+    segments = [table(folder, "RGS1_BADPIX_0036.CCF", name)[0] for name in ("BADPIX", "BADPIX1")]
+    found = [(d["RAWX"][0], d["RAWY"][0], d["YEXTENT"][0]) for d in segments]
+    assert found == [(33, 113, 16), (38, 113, 16)]

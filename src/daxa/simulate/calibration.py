@@ -10,55 +10,20 @@ valid only in the future, and old bad-pixel tables.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate import response_numbers as response
+from daxa.simulate import rgs_numbers
+from daxa.simulate.calibration_rgs import rgs_boresight_deg, rgs_constituents
+from daxa.simulate.ccf_files import Constituent, Extension, table_columns, write_constituent
 from daxa.simulate.instruments import ANGLES, CAMERAS, Camera, pn_ltc_growth
 from daxa.simulate.optics import king_parameters
-from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS, layout_of
-from daxa.xmm.tables import make_table
-
-if TYPE_CHECKING:
-    from astropy.io import fits
-
-#: Submission date of all constituents: constant, so that the same version writes the same bytes.
-DATE = "2024-06-01T00:00:00"
-START = "1998-01-01T00:00:00"
-
-
-@dataclass(frozen=True)
-class Extension:
-    """One table of a constituent: data by column, keywords, shapes (TDIM) of the cells of columns."""
-
-    name: str
-    data: Mapping[str, Any]
-    header: Mapping[str, Any] = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Constituent:
-    """One file to write."""
-
-    scope: str
-    typeid: str
-    issue: int
-    extensions: Sequence[Extension]
-    valid_from: str = START
-    valid_to: str | None = None
-    header: Mapping[str, Any] = field(default_factory=dict)
-    comments: Sequence[str] = ()
-
-    @property
-    def name(self) -> str:
-        """File name."""
-        return f"{self.scope}_{self.typeid}_{self.issue:04d}.CCF"
+from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
 
 
 def write_calibration(folder: str | os.PathLike[str]) -> list[Path]:
@@ -76,7 +41,7 @@ def write_calibration(folder: str | os.PathLike[str]) -> list[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return sorted(_write(constituent, folder) for constituent in constituents())
+    return sorted(write_constituent(constituent, folder) for constituent in constituents())
 
 
 def constituents() -> Iterator[Constituent]:
@@ -97,64 +62,7 @@ def constituents() -> Iterator[Constituent]:
             yield from _pn_only(camera)
         else:
             yield from _mos_only(camera, int(code[1]))
-
-
-def _write(constituent: Constituent, folder: Path) -> Path:
-    from astropy.io import fits
-
-    primary = fits.PrimaryHDU()
-    header = primary.header
-    cards = {
-        "TELESCOP": ("XMM", "mission"),
-        "SCOPE": (constituent.scope, "instrument or telescope"),
-        "TYPEID": (constituent.typeid, "type of calibration data"),
-        "ISSUE": (constituent.issue, "issue number"),
-        "VALDATE": (constituent.valid_from, "start of validity"),
-        "SUBDATE": (DATE, "submission date"),
-        "DATE": (DATE, "creation date"),
-        "CATEGORY": ("XMMCCF", "category"),
-        "EXTSEQU": ("ANY", "order of extensions"),
-        "CREATOR": ("daxa.simulate", "program that wrote this file"),
-        "SYNTHETI": (True, "not flight calibration"),
-        **constituent.header,
-    }
-    if constituent.valid_to:
-        cards["EVALDATE"] = (constituent.valid_to, "end of validity")
-    for key, value in cards.items():
-        header[key] = value
-    sequence = " ".join(extension.name for extension in constituent.extensions)
-    header["EXTSEQID"] = sequence
-    if len(sequence) > 68:
-        header["LONGSTRN"] = ("OGIP 1.0", "long string values are continued")
-    header["COMMENT"] = "SYNTHETIC calibration: describes simulated cameras, not the flight instruments."
-    for comment in constituent.comments:
-        header["COMMENT"] = comment
-    schemas = layout_of(constituent.scope, constituent.typeid)
-    hdus: list[fits.PrimaryHDU | fits.BinTableHDU] = [primary]
-    for extension in constituent.extensions:
-        schema = schemas.get(extension.name) or next(iter(schemas.values()))
-        schema = [
-            replace(column, form=f"{np.shape(extension.data[column.name])[1]}{column.letter}")
-            if column.form.startswith("0")
-            else column
-            for column in schema
-        ]
-        keywords = {"SYNTHETI": (True, "not flight calibration"), **extension.header}
-        hdu = make_table(schema, extension.data, extension.name, keywords)
-        # The constructor puts names in capitals; those of pattern libraries are SUBMODE values.
-        hdu.header["EXTNAME"] = extension.name
-        for column, shape in extension.shapes.items():
-            hdu.columns.change_attrib(column, "dim", str(shape).replace(" ", ""))
-        hdus.append(hdu)
-    path = folder / constituent.name
-    temporary = path.with_name(f".{path.name}.part")
-    fits.HDUList(hdus).writeto(temporary, overwrite=True)
-    os.replace(temporary, path)
-    return path
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    return {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+    yield from rgs_constituents()
 
 
 # --- geometry --------------------------------------------------------------------------------------
@@ -182,7 +90,12 @@ def _miscdata() -> Constituent:
         ]
         if not camera.is_pn:
             rows += [(camera.name, name, value, unit) for name, value, unit in numbers.MOS_MISCELLANEOUS]
-    data = _table(("INSTRUMENT_ID", "PARM_ID", "PARM_VAL", "PARM_UNIT"), rows)
+    for name in rgs_numbers.NAMES:
+        rows += [
+            (name, "INCIDENCE_ANGLE", rgs_numbers.INCIDENCE_DEG, "deg"),
+            (name, "GRAT_LINE_DENS", 1e7 / rgs_numbers.LINE_SPACING_A, "1/mm"),
+        ]
+    data = table_columns(("INSTRUMENT_ID", "PARM_ID", "PARM_VAL", "PARM_UNIT"), rows)
     return Constituent("XMM", "MISCDATA", 22, [Extension("MISCDATA", data)], "1999-01-01T00:00:00")
 
 
@@ -194,19 +107,24 @@ def _boresights() -> Iterator[Constituent]:
             (camera.name, camera.boresight_deg[0] + offset_deg, *camera.boresight_deg[1:])
             for camera in CAMERAS.values()
         ]
-        angles = _table(("INSTRUMENT_ID", "EULER_PHI", "EULER_THETA", "EULER_PSI"), rows)
+        rows += [(name, *rgs_boresight_deg(name)) for name in rgs_numbers.NAMES]
+        angles = table_columns(("INSTRUMENT_ID", "EULER_PHI", "EULER_THETA", "EULER_PSI"), rows)
         variation = {
             "TIME": drift["time_s"],
             **{f"DELTA_{name.upper()}": moving * drift[name] for name in ANGLES},
         }
-        tables = [Extension(f"{camera.name}_ANGVAR", variation) for camera in CAMERAS.values()]
+        names = [*(camera.name for camera in CAMERAS.values()), *rgs_numbers.NAMES]
+        tables = [Extension(f"{name}_ANGVAR", variation) for name in names]
         yield Constituent(
             "XMM",
             "BORESIGHT",
             issue,
             [Extension("BORESIGHT", angles), *tables],
             "2000-01-01T00:00:00",
-            comments=("Angles reproduce the orientation of the three cameras in a real field of 2004.",),
+            comments=(
+                "Angles of the cameras reproduce their orientation in a real field of 2004, those of the",
+                "spectrometers what rgsangles printed for a real observation of 2017.",
+            ),
         )
 
 
@@ -216,7 +134,7 @@ def _regions(components) -> dict[str, Any]:
         for number, component in enumerate(components, 1)
         for shape, x, y, radii, angle in component
     ]
-    return _table(("SHAPE", "X", "Y", "R", "ROTANG", "COMPONENT"), rows)
+    return table_columns(("SHAPE", "X", "Y", "R", "ROTANG", "COMPONENT"), rows)
 
 
 def _lincoord(camera: Camera) -> Constituent:
@@ -230,7 +148,9 @@ def _lincoord(camera: Camera) -> Constituent:
         x0, y0 = float(x) * mm_per_unit - shift[0], float(y) * mm_per_unit - shift[1]
         height = 0.0 if camera.is_pn else numbers.MOS_HEIGHT_MM[ccd]
         rows.append((ccd, 0, x0, y0, height, *reference, turns * np.pi / 2, 0.0, 0.0))
-    data = _table(("CCD_ID", "NODE_ID", "X0", "Y0", "Z0", "RAWX0", "RAWY0", "PHI0", "THETA0", "PSI0"), rows)
+    data = table_columns(
+        ("CCD_ID", "NODE_ID", "X0", "Y0", "Z0", "RAWX0", "RAWY0", "PHI0", "THETA0", "PSI0"), rows
+    )
     header = {
         "MM_PX_X": (camera.pixel[0] * mm_per_unit, "[mm] pixel along RAWX"),
         "MM_PX_Y": (camera.pixel[1] * mm_per_unit, "[mm] pixel along RAWY"),
@@ -262,8 +182,10 @@ def _hkparmint(camera: Camera) -> Constituent:
         "HKPARMINT",
         5 if camera.is_pn else 8,
         [
-            Extension("HKPARMINT", _table(("PARAMETER", "EXPRESSION"), [(row[1], row[2]) for row in limits])),
-            Extension("TRANSLATION", _table(("SHORT_NAME", "LONG_NAME"), names)),
+            Extension(
+                "HKPARMINT", table_columns(("PARAMETER", "EXPRESSION"), [(row[1], row[2]) for row in limits])
+            ),
+            Extension("TRANSLATION", table_columns(("SHORT_NAME", "LONG_NAME"), names)),
         ],
         "1999-01-01T00:00:00",
     )
@@ -310,7 +232,7 @@ def _modeparam(camera: Camera) -> Constituent:
         camera.name,
         "MODEPARAM",
         issue,
-        [Extension("MODEPARAM", _table(names, rows), scan)],
+        [Extension("MODEPARAM", table_columns(names, rows), scan)],
         "1999-01-01T00:00:00",
     )
 
@@ -327,7 +249,7 @@ def _badpix(camera: Camera) -> Iterator[Constituent]:
         (old, "1998-01-01T00:00:00", change, rows[:5] + [row for row in rows if row[4] == "B"]),
         (new, change, None, rows),
     ):
-        table = Extension("BADPIX", _table(names, selected))
+        table = Extension("BADPIX", table_columns(names, selected))
         yield Constituent(camera.name, "BADPIX", issue, [table], start, end, header)
 
 
@@ -476,8 +398,8 @@ def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
             "CTI",
             (issue1, issue2)[number - 1],
             [
-                Extension("CTI_EXTENDED", _table(names, rows), law),
-                Extension("CTI_COLUMN", _table(columns, steps)),
+                Extension("CTI_EXTENDED", table_columns(names, rows), law),
+                Extension("CTI_COLUMN", table_columns(columns, steps)),
             ],
             start,
             end,
@@ -488,9 +410,14 @@ def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
         frames = (mode.frame_time_s, mode.outer_frame_time_s)
         rows.append((mode.mode_id, frames, (mode.delay_s(1), mode.delay_s(2))))
     yield Constituent(
-        camera.name, "TIMECORR", 3, [Extension("FRAMETIME", _table(("MODE_ID", "FRAME_TIME", "DELAY"), rows))]
+        camera.name,
+        "TIMECORR",
+        3,
+        [Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "DELAY"), rows))],
     )
-    limits = _table(("CCD_ID", "BAD", "GOOD"), [(ccd, *numbers.MOS_HARDNESS_LIMITS) for ccd in camera.ccds])
+    limits = table_columns(
+        ("CCD_ID", "BAD", "GOOD"), [(ccd, *numbers.MOS_HARDNESS_LIMITS) for ccd in camera.ccds]
+    )
     yield Constituent(camera.name, "SCREENTHRESH", 1, [Extension("SCREEN_THRESH", limits)])
 
 
@@ -550,10 +477,11 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
             issue,
             [
                 Extension("CTI_EXTENDED", transfer, law),
-                Extension("LONG_TERM_CTI", _table(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
+                Extension("LONG_TERM_CTI", table_columns(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
                 Extension("LTC_TIMES", {"TIME": years[None, :]}),
                 Extension(
-                    "COMB_EVT_OFFSET", _table(("MODE_ID", "CCD_ID", "PATTERN", "ENERGY", "SHIFT"), shifts)
+                    "COMB_EVT_OFFSET",
+                    table_columns(("MODE_ID", "CCD_ID", "PATTERN", "ENERGY", "SHIFT"), shifts),
                 ),
             ],
             "2000-03-23T05:00:00",
@@ -566,8 +494,8 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         "TIMECORR",
         11,
         [
-            Extension("FRAMETIME", _table(("MODE_ID", "FRAME_TIME", "READOUT_TIME"), frames)),
-            Extension("TIMECORR", _table(("MODE_ID", "CCD", "DELAY"), delays)),
+            Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "READOUT_TIME"), frames)),
+            Extension("TIMECORR", table_columns(("MODE_ID", "CCD", "DELAY"), delays)),
         ],
     )
     tolerance = list(numbers.PN_JUMP_TOLERANCE.items())
@@ -575,6 +503,6 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         "EPN",
         "TIMEJUMPTOL",
         1,
-        [Extension("TIMEJUMPTOL", _table(("MODE_ID", "TOLERANCE"), tolerance))],
+        [Extension("TIMEJUMPTOL", table_columns(("MODE_ID", "TOLERANCE"), tolerance))],
         "2000-01-01T00:00:00",
     )

@@ -373,18 +373,30 @@ def test_only_types_that_a_task_reads(shared_data: Path) -> None:
     # The 70 MB of each mirror's point-spread function serve the pn only.
     assert ("XRT3", "XPSF") in wanted
     assert not {("XRT1", "XPSF"), ("XRT2", "XPSF"), ("EPN", "FWC"), ("EPN", "REDIST")} & wanted
-    assert not any(scope.startswith(("RGS", "OM", "XRT1")) for scope, _ in store.wanted_types(["EMOS2"]))
+    scopes = {scope for scope, _ in store.wanted_types(["EMOS2"])}
+    # The gratings of RGS2 stand in the beam of MOS2.
+    assert scopes == {"XMM", "EMOS2", "RGS2", "XRT2"}
+    assert {t for s, t in wanted if s == "RGS1"} == {"LINCOORD", "QUANTUMEF"}
+    spectrometer = set(store.wanted_types(["RGS1"]))
+    assert {scope for scope, _ in spectrometer} == {"XMM", "RGS1"}
+    assert {t for s, t in spectrometer if s == "RGS1"} == {
+        "LINCOORD",
+        "ADUCONV",
+        "CTI",
+        "BADPIX",
+        "QUANTUMEF",
+    }
     # By the sizes of a real index, less than a tenth of what there is.
     entries = read_index(shared_data / "epic_pn_0124710801" / "ccf.cif").entries
     size = sum(e.fsize for e in entries if e.key in wanted)
     assert size < 1e8
     assert size < sum(e.fsize for e in entries) / 10
-    assert wanted <= {e.key for e in entries}
+    assert wanted | spectrometer <= {e.key for e in entries}
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="RGS1"):
-        store.fetch(["RGS1"], folder=tmp_path)
+    with pytest.raises(ValueError, match="'OM' is not one of EMOS1, EMOS2, EPN, RGS1, RGS2"):
+        store.fetch(["OM"], folder=tmp_path)
     with pytest.raises(ValueError):
         store.fetch(["EPN"], ["yesterday"], folder=tmp_path)
 

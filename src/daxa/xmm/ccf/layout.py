@@ -6,8 +6,8 @@ real constituent that lays them out differently is refused by name (:class:`daxa
 rather than guessed at.
 
 ``LAYOUT[(scope, typeid)][extname]`` is the tuple of columns of that table. ``scope`` is ``EMOS``
-for both MOS cameras and ``XRT`` for the three telescopes. Vector lengths that may vary from one
-issue to the next are given as ``0`` in the form and taken from the file.
+for both MOS cameras, ``RGS`` for both spectrometers and ``XRT`` for the three telescopes. Vector
+lengths that may vary from one issue to the next are given as ``0`` in the form and taken from the file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from daxa.xmm.tables import Column, columns
 
 #: Telescope of each camera.
 TELESCOPES = {"EMOS1": "XRT1", "EMOS2": "XRT2", "EPN": "XRT3"}
+#: Spectrometer whose gratings stand in the beam of a camera.
+GRATINGS = {"EMOS1": "RGS1", "EMOS2": "RGS2"}
 
 #: MODE_ID of the calibration tables -> SUBMODE.
 MOS_MODE_IDS = {
@@ -84,6 +86,7 @@ DELTA_PHI 1D arcsec
 DELTA_THETA 1D arcsec
 DELTA_PSI 1D arcsec
 """)
+_RGS_CTIY = columns("YCOL 1I pixel\nCTI_Y 1D\nCTI_Y_ERROR 1D")
 _BADPIX = columns("""
 CCD_ID 1I
 NODE_ID 1I
@@ -136,19 +139,23 @@ _HKPARMINT = {
 LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # PARM_ID used: FOCAL_LENGTH [mm], FOV_RADIUS [deg] (XRTn); PLATE_SCALE_X/Y [arcsec/pixel],
     # MM_PER_PIXEL_X/Y [mm], OPTICS_CCD, OPTICS_X, OPTICS_Y [pixel] (optical axis); for MOS also COSMICSI,
-    # COSMICOU (cosmic-ray dead time), E3CEN, E4CEN, E3RAD, E4RAD [adu], E3ANG [deg], EMDHLOW, EMDHHIGH [adu].
+    # COSMICOU (cosmic-ray dead time), E3CEN, E4CEN, E3RAD, E4RAD [adu], E3ANG [deg], EMDHLOW, EMDHHIGH [adu];
+    # for RGSn INCIDENCE_ANGLE [deg] and GRAT_LINE_DENS [1/mm] (names documented).
     ("XMM", "MISCDATA"): {
         "MISCDATA": columns("INSTRUMENT_ID 16A\nPARM_ID 32A\nPARM_VAL 1D\nPARM_UNIT 16A"),
     },
     # Euler angles [deg] of the passive 3-2-1 rotation R1(psi) R2(theta) R3(phi) from the spacecraft frame
     # (axis 1: viewing direction, 2: position angle PA + 90 deg, 3: position angle PA) to the camera's
     # frame (axis 1: optical axis towards the sky, 2: +DETX, 3: +DETY, as directions of sky sources).
+    # RGSn: axis 1 is the direction of a source with offsets 0, axes 2 and 3 follow PA + 90 deg and PA.
     # The ANGVAR tables hold offsets to the angles, linear in TIME (s since MJDREF), clamped at the ends.
     ("XMM", "BORESIGHT"): {
         "BORESIGHT": columns("INSTRUMENT_ID 16A\nEULER_PHI 1D deg\nEULER_THETA 1D deg\nEULER_PSI 1D deg"),
         "EMOS1_ANGVAR": _ANGVAR,
         "EMOS2_ANGVAR": _ANGVAR,
         "EPN_ANGVAR": _ANGVAR,
+        "RGS1_ANGVAR": _ANGVAR,
+        "RGS2_ANGVAR": _ANGVAR,
     },
     # LINCOORD header: MM_PX_X, MM_PX_Y, CC12_TX, CC12_TY [mm], ARC_MM_X, ARC_MM_Y [arcsec/mm].
     # CAMCOORD1 = (X0, Y0) + rot(PHI0) ((RAWX - RAWX0) MM_PX_X, (RAWY - RAWY0) MM_PX_Y);
@@ -157,6 +164,14 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # the others; only the area of the field of view uses them.
     ("EMOS", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS, "CORNER": _REGIONS},
     ("EPN", "LINCOORD"): {"LINCOORD": _LINCOORD, "FOV": _REGIONS},
+    # RGS header (documented): MM_PX_X, MM_PX_Y [mm] of a pixel before binning, CC12_TX, CC12_TY, CC12_TZ
+    # [mm], CC2_TX, CC2_TY, CC2_TZ [mm] (CAMCOORD2 origin in SACCOORD), CC2_RPH, CC2_RTH, CC2_RPS [deg],
+    # G_TX, G_TY, G_TZ [mm] (centre of the gratings in SACCOORD), G_RY [deg, unit assumed]. The angles -90,
+    # 82.667, 90 that the handbook prints tilt the chips by 7.333 deg about the camera's y axis, as its text
+    # says, only as Euler angles about z, x, z. The rows' own angles turn about z, y, x as those of BORESIGHT
+    # (assumed); a chip's x and y axes are the directions of increasing RAWX and RAWY, and RAWX0 and RAWY0
+    # count unbinned pixels from the read-out node of the row.
+    ("RGS", "LINCOORD"): {"LINCOORD": _LINCOORD},
     # MODEPARAM header: UNDER_X, OVER_X, UNDER_Y, OVER_Y (pixels); WINDOW* are 0-based telemetry pixels,
     # so RAWX = x_telemetry + WINDOWX0 - UNDER_X + 1. MOS vectors: CCD 1, outer CCDs.
     # Fast modes (pn timing and burst, CCD 1 of MOS timing): the 0-based telemetered RAWY counts the lines
@@ -237,6 +252,30 @@ CTI_Y2 1D
         "EBINS": _CURVE,
     },
     ("EPN", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
+    # OFFSET_GAIN header (documented): RAND_MIN, RAND_MAX, QSPLITR2 to QSPLITR4, REFTIME, ALGOID; the column
+    # NODE_ID is assumed. Offset [chan] = OFFSET_CONST + OFFSET_SLOPE (t - REFTIME).
+    ("RGS", "ADUCONV"): {
+        "OFFSET_GAIN": columns("""
+CCD_ID 1I
+NODE_ID 1I
+OFFSET_CONST 1D chan
+OFFSET_SLOPE 1D chan/s
+GAIN 1D chan/eV
+GAIN_ERROR 1D chan/eV
+REJTHRESH 1D chan
+ACCTHRESH 1D chan
+"""),
+    },
+    # Documented: header SCALE multiplies the coefficients.
+    ("RGS", "CTI"): {
+        "XCTI": columns("CCD_ID 1I\nNODE_ID 1I\nCTI_X 1D\nCTI_X_ERR 1D"),
+        **{f"CTIY{ccd}": _RGS_CTIY for ccd in range(1, 10)},
+    },
+    # Names of the tables from a real index; columns as for EPIC (documented), one table per node (assumed).
+    ("RGS", "BADPIX"): {"BADPIX": _BADPIX, "BADPIX1": _BADPIX},
+    # Share of a telescope's light that the gratings and their frame keep from the MOS camera, on axis
+    # (table documented; columns, and that it is the share lost and not the share left, assumed).
+    ("RGS", "QUANTUMEF"): {"RGA_OBSCURATE": columns("ENERGY 1D eV\nOBSCURATE 1D")},
     # VIGNETTING header: D_THETA [deg], the step of the vector. AREA [cm^2]; FACTOR multiplies it.
     ("XRT", "XAREAEF"): {
         "ONAXISXAREAEF": columns("ENERGY 1D eV\nAREA 1D cm^2"),
@@ -246,18 +285,33 @@ CTI_Y2 1D
     # THETA [rad]; PARAMS = core radius [arcsec], slope.
     ("XRT", "XPSF"): {"KING_PARAMS": columns("ENERGY 1D eV\nTHETA 1D rad\nPARAMS 2D")},
 }
-#: Constituents of one camera that the engine cannot do without, by scope.
+#: Constituents of one instrument that the engine cannot do without, by scope.
 REQUIRED = {
-    scope: [typeid for (s, typeid) in LAYOUT if s == scope] for scope in ("XMM", "EMOS", "EPN", "XRT")
+    scope: [typeid for (s, typeid) in LAYOUT if s == scope] for scope in ("XMM", "EMOS", "EPN", "RGS", "XRT")
 }
+#: Instruments that :func:`required_of` knows.
+INSTRUMENTS = (*TELESCOPES, *GRATINGS.values())
+
+
+def generic_scope(scope: str) -> str:
+    """The scope of :data:`LAYOUT` for one of file names: ``EMOS`` for ``EMOS1``."""
+    return scope.rstrip("123") if scope.startswith(("EMOS", "RGS", "XRT")) else scope
 
 
 def required_of(instrument: str) -> list[tuple[str, str]]:
-    """Scope and type of every constituent that the reduction of a camera reads."""
-    telescope = TELESCOPES[instrument]
-    return [
+    """Scope and type of every constituent that the reduction of an instrument reads."""
+    own = [
         *(("XMM", typeid) for typeid in REQUIRED["XMM"]),
-        *((instrument, typeid) for typeid in REQUIRED[instrument.rstrip("12")]),
+        *((instrument, typeid) for typeid in REQUIRED[generic_scope(instrument)]),
+    ]
+    if instrument not in TELESCOPES:
+        return own
+    telescope = TELESCOPES[instrument]
+    # What the gratings leave of a MOS camera's light depends on these two.
+    gratings = ("LINCOORD", "QUANTUMEF") if instrument in GRATINGS else ()
+    return [
+        *own,
+        *((GRATINGS[instrument], typeid) for typeid in gratings),
         # The point-spread functions, 70 MB each, are read for the pn only (its search for bad pixels).
         *((telescope, typeid) for typeid in REQUIRED["XRT"] if typeid != "XPSF" or instrument == "EPN"),
     ]
@@ -265,5 +319,4 @@ def required_of(instrument: str) -> list[tuple[str, str]]:
 
 def layout_of(scope: str, typeid: str) -> dict[str, tuple[Column, ...]]:
     """Tables of one constituent, by extension name; ``scope`` as in file names (``EMOS1``)."""
-    generic = scope.rstrip("123") if scope.startswith(("EMOS", "XRT")) else scope
-    return LAYOUT[generic, typeid]
+    return LAYOUT[generic_scope(scope), typeid]

@@ -27,7 +27,7 @@ from daxa.xmm.ccf.index import (
     read_entry,
     select,
 )
-from daxa.xmm.ccf.layout import LAYOUT, TELESCOPES, layout_of, required_of
+from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, layout_of, required_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
 
 #: Public copies of the calibration files.
@@ -47,17 +47,17 @@ def store_path() -> Path:
 
 
 def wanted_types(instruments: Iterable[str]) -> list[tuple[str, str]]:
-    """Scope and type of every constituent that the reduction of some cameras reads.
+    """Scope and type of every constituent that the reduction of some instruments reads.
 
     Raises
     ------
     ValueError
-        Not a camera.
+        Not an instrument.
     """
     instruments = list(instruments)
-    unknown = [i for i in instruments if i not in TELESCOPES]
+    unknown = [i for i in instruments if i not in INSTRUMENTS]
     if unknown:
-        raise ValueError(f"instrument {unknown[0]!r} is not one of {', '.join(TELESCOPES)}")
+        raise ValueError(f"instrument {unknown[0]!r} is not one of {', '.join(INSTRUMENTS)}")
     return sorted({key for instrument in instruments for key in required_of(instrument)})
 
 
@@ -122,12 +122,11 @@ def available(search_path: str | Iterable[str | os.PathLike[str]] | None = None)
 
 
 def _known(scope: str, typeid: str) -> bool:
-    generic = scope.rstrip("123") if scope.startswith(("EMOS", "XRT")) else scope
-    return (generic, typeid) in LAYOUT
+    return (generic_scope(scope), typeid) in LAYOUT
 
 
 def lacking(names: Iterable[str], instruments: Iterable[str]) -> list[str]:
-    """Types, as ``SCOPE_TYPE``, that some cameras need and that are not among the files named."""
+    """Types, as ``SCOPE_TYPE``, that some instruments need and that are not among the files named."""
     have = {(parse_name(name) or ("", ""))[:2] for name in names}
     return [f"{scope}_{typeid}" for scope, typeid in wanted_types(instruments) if (scope, typeid) not in have]
 
@@ -230,12 +229,12 @@ def fetch(
     pause_s: float = 1.0,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Make sure that the calibration files of some cameras are in the store.
+    """Make sure that the calibration files of some instruments are in the store.
 
     Parameters
     ----------
     instruments
-        ``EMOS1``, ``EMOS2``, ``EPN``.
+        ``EMOS1``, ``EMOS2``, ``EPN``, ``RGS1``, ``RGS2``.
     dates
         Dates of the observations (ISO, UTC); by default the files for any date.
     analysis_date
@@ -264,7 +263,7 @@ def fetch(
     Raises
     ------
     ValueError
-        Not a camera, or not a date.
+        Not an instrument, or not a date.
     DAXADownloadError
         No mirror can be read, or some files did not come. Everything else has been fetched by then.
     """
