@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.epic.mos.events import raw_to_ccd
 from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv
 from daxa.xmm.sky.geometry import CameraGeometry, euler_angles, euler_matrix
 from daxa.xmm.sky.tangent import direction, from_xy, local_frame, position, to_xy
 
 CAMERAS = ("EMOS1", "EMOS2", "EPN")
-ra = st.floats(0.0, 360.0)
-dec = st.floats(-90.0, 90.0)
-angle = st.floats(0.0, 360.0)
+# Poles and the ends of the right ascension are drawn often.
+ra = st.sampled_from([0.0, 1e-9, 180.0, 359.9999999, 360.0]) | st.floats(0.0, 360.0)
+dec = st.sampled_from([-90.0, -89.9999, 0.0, 89.9999, 90.0]) | st.floats(-90.0, 90.0)
+angle = st.sampled_from([0.0, 90.0, 360.0]) | st.floats(0.0, 360.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,46 @@ def test_pixel_to_sky_and_back(cal, instrument, ra_pnt, dec_pnt, pa, epoch, whic
     theta, phi = geometry.det_to_tel(detx, dety)
     assert 0 <= phi <= 2 * np.pi
     np.testing.assert_allclose(geometry.tel_to_det(theta, phi), (detx, dety), atol=1e-6)
+    plane = to_xy(*sky, ra_pnt, dec_pnt)
+    assert max(abs(v - 25921) for v in plane) < 25920
+    again = geometry.sky_to_det(*from_xy(*plane, ra_pnt, dec_pnt), ra_pnt, dec_pnt, pa)
+    assert np.hypot(again[0] - detx, again[1] - dety) < 1e-4
+
+
+@given(
+    st.sampled_from(("EMOS1", "EMOS2")), st.integers(0, 8), st.integers(1, 7),
+    st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True), ra, dec, angle,
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_telemetry_of_every_mos_window_to_sky_and_back(
+    cal, instrument, row, ccd, fx, fy, ra_pnt, dec_pnt, pa
+) -> None:
+    constituent = cal.constituent(instrument, "MODEPARAM")
+    table = constituent.table("MODEPARAM")
+    row %= table.n_rows
+    which = 0 if ccd == 1 else -1
+    x0, y0, dx, dy = (int(np.ravel(table[f"WINDOW{name}"][row])[which]) for name in ("X0", "Y0", "DX", "DY"))
+    under = [int(constituent.keyword(name, "MODEPARAM")) for name in ("UNDER_X", "UNDER_Y")]
+    # Telemetry that shows pixels, not what is read before or behind them.
+    low = max(under[0] - x0, 0), max(under[1] - y0, 0)
+    high = min(x0 + dx, under[0] + 600) - x0, min(y0 + dy, under[1] + 600) - y0
+    sent = int(low[0] + fx * (high[0] - low[0])), int(low[1] + fy * (high[1] - low[1]))
+    rawx, rawy = int(raw_to_ccd(sent[0], x0, under[0])), int(raw_to_ccd(sent[1], y0, under[1]))
+    assert 1 <= rawx <= 600
+    assert 1 <= rawy <= 600
+    geometry = CameraGeometry.from_calibration(cal, instrument, 4e8)
+    sky = geometry.det_to_sky(*geometry.raw_to_det(ccd, rawx, rawy), ra_pnt, dec_pnt, pa)
+    number, x, y = geometry.det_to_raw(*geometry.sky_to_det(*sky, ra_pnt, dec_pnt, pa))
+    if number == ccd:  # else another CCD lies on top
+        assert (round(float(x)) - 1 + under[0] - x0, round(float(y)) - 1 + under[1] - y0) == sent
+
+
+@pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2"])
+def test_redundant_node_counts_columns_from_the_other_side(cal, instrument: str) -> None:
+    geometry = CameraGeometry.from_calibration(cal, instrument, 4e8)
+    for ccd in geometry.ccds.tolist():
+        primary = geometry.raw_to_det(ccd, 601 - 123, 456, 0)
+        np.testing.assert_allclose(geometry.raw_to_det(ccd, 123, 456, 1), primary, atol=1e-6)
 
 
 @given(ra, dec, st.floats(-30000, 30000), st.floats(-30000, 30000))

@@ -233,3 +233,23 @@ def test_attitude_of_the_optical_monitor_is_refused(env, tmp_path: Path) -> None
     with pytest.raises(NotImplementedError, match="attitudelabel=om.*tracking history"):
         _run("attcalc", tmp_path, env, eventset="ev.fits", attitudelabel="om")
     assert (tmp_path / "ev.fits").read_bytes() == before
+
+
+def test_sky_keywords_are_those_of_a_real_list(env, tmp_path: Path, shared_data: Path) -> None:
+    """Every keyword of the sky plane that a real product has inherited, except the extremes of its events."""
+    _events(tmp_path / "ev.fits")
+    with fits.open(shared_data / "epic_pn_0124710801" / "PN_image.fits") as hdus:
+        real = hdus[0].header
+    pointing = {"fixedra": real["RA_PNT"], "fixeddec": real["DEC_PNT"], "fixedposangle": real["PA_PNT"]}
+    _run("attcalc", tmp_path, env, eventset="ev.fits", attitudelabel="fixed", refpointlabel="pnt", **pointing)
+    names = [k for k in real if k.startswith("REF")] + ["EQUINOX", "RADECSYS", "RA_PNT", "DEC_PNT", "PA_PNT"]
+    assert len(names) == 23
+    with fits.open(tmp_path / "ev.fits") as hdus:
+        for header in (hdus[0].header, hdus["EVENTS"].header):
+            for name in names:
+                if name[4:] in ("DMIN", "DMAX"):
+                    assert isinstance(header[name], int)
+                elif isinstance(real[name], float):
+                    assert header[name] == pytest.approx(real[name], rel=1e-13), name
+                else:
+                    assert header[name] == real[name], name

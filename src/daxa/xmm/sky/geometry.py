@@ -141,6 +141,8 @@ class CameraGeometry:
         self.corner = corner
         columns = {c.name: c for c in EVENT_COLUMNS[instrument.rstrip("12"), "IMAGING"]}
         self._shape = int(columns["RAWX"].maximum), int(columns["RAWY"].maximum)  # type: ignore[arg-type]
+        if instrument.startswith("EMOS"):
+            pixels = _redundant_nodes(pixels, self._shape[0]) | pixels
         size = int(self.ccds[-1]) + 1
         nodes = 1 + max(node for _, node in pixels)
         # Rows of matrices for CCDs or nodes that do not exist stay NaN.
@@ -433,6 +435,17 @@ def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
             if above > z
         }
         for behind, z in zip(ccds, heights, strict=True)
+    }
+
+
+def _redundant_nodes(
+    pixels: dict[tuple[int, int], tuple[FloatArray, FloatArray]], n_columns: int
+) -> dict[tuple[int, int], tuple[FloatArray, FloatArray]]:
+    """Node 1 of CCDs: its columns count from the other side (CAL handbook, PIXCOORD1)."""
+    return {
+        (ccd, 1): (matrix * np.array([-1.0, 1.0]), origin + (n_columns + 1) * matrix[:, 0])
+        for (ccd, node), (matrix, origin) in pixels.items()
+        if node == 0
     }
 
 
