@@ -3,9 +3,8 @@
 Usage: ``python benchmarks/selection.py [--events 10000000] [--repeat 3] [--json selection.json]``
 
 Every line of the table is a program of its own, its input in the page cache: wall time, CPU time and peak
-memory of the whole process, best of several runs. For ``evselect`` the columns ``task s`` and ``task CPU``
-leave out what Python takes to start and to import. The tools of CFITSIO are left out if they are not
-installed.
+memory of the whole process, best of several runs in turn. ``task s`` leaves out what Python takes to start
+and to import. The tools of CFITSIO are left out if they are not installed.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -72,30 +72,25 @@ def write_events(path: Path, count: int, seed: int = 1) -> None:
         file.write(hdu_bytes(GTI([0.0], [span]).to_hdu("STDGTI04")))
 
 
-def measure(command: list[str], folder: Path, repeat: int) -> dict[str, float]:
-    """Best of several runs of a program."""
-    best: dict[str, float] = {}
-    for _ in range(repeat):
-        for name in ("out.fits", "image.fits"):
-            (folder / name).unlink(missing_ok=True)
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output = process.stdout.read().decode() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{output}")
-        if not best or seconds < best["wall_s"]:
-            best = {
-                "wall_s": seconds,
-                "cpu_s": usage.ru_utime + usage.ru_stime,
-                "peak_MB": usage.ru_maxrss / 1024,
-            }
-            for line in output.splitlines():
-                if line.startswith("TASK "):
-                    best["task_s"], best["task_cpu_s"] = map(float, line.split()[1:])
-    return best
+def measure(command: list[str], folder: Path) -> dict[str, float]:
+    """One run of a program."""
+    for name in ("out.fits", "image.fits"):
+        (folder / name).unlink(missing_ok=True)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = process.stdout.read().decode() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    found = {
+        "wall_s": time.perf_counter() - started,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_MB": usage.ru_maxrss / 1024,
+    }
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{output}")
+    if took := re.search(r" ended: .*\(([\d.]+) s\)", output):
+        found["task_s"] = float(took[1])
+    return found
 
 
 def result_of(path: Path) -> int:
@@ -105,18 +100,6 @@ def result_of(path: Path) -> int:
         "print(h[0].data.sum() if h[0].data is not None else h[1].header['NAXIS2'])"
     )
     return int(subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True).stdout)
-
-
-# Runs a task as ``python -m daxa.xmm`` does, and prints its own CPU time.
-_RUN = """
-import sys, time
-from astropy.io import fits
-from daxa.xmm.task import run_task
-import daxa.xmm.select.tasks
-cpu, wall = time.process_time(), time.perf_counter()
-run_task(sys.argv[1], dict(a.split("=", 1) for a in sys.argv[2:]))
-print("TASK", time.perf_counter() - wall, time.process_time() - cpu)
-"""
 
 
 def main() -> None:
@@ -138,7 +121,7 @@ def main() -> None:
         if not events.exists():
             command = [sys.executable, __file__, "--events", str(arguments.events), "--write", str(events)]
             subprocess.run(command, check=True)
-        task = [sys.executable, "-c", _RUN, "evselect", f"table={events.name}:EVENTS"]
+        task = [sys.executable, "-m", "daxa.xmm", "evselect", f"table={events.name}:EVENTS"]
         image = ["imageset=image.fits", "xcolumn=X", "ycolumn=Y", "imagebinning=binSize"]
         image += ["ximagebinsize=80", "yimagebinsize=80"]
         grid = "bin X=1:51840:80,Y=1:51840:80"
@@ -159,16 +142,19 @@ def main() -> None:
         results: list[dict[str, Any]] = []
         sums: dict[str, set[int]] = {}
         print(f"{arguments.events} events, {events.stat().st_size / 1e6:.0f} MB, {platform.machine()}")
-        titles = ("wall s", "CPU s", "task s", "task CPU", "peak MB")
+        titles = ("wall s", "CPU s", "task s", "peak MB")
         print(f"{'what':16}{'program':10}" + "".join(f"{t:>10}" for t in titles) + f"{'result':>12}")
-        for what, program, command, product in cases:
-            if command[0] is None:
-                continue
-            best = measure(command, folder, arguments.repeat)
-            result = result_of(folder / product)
-            sums.setdefault(what, set()).add(result)
+        cases = [case for case in cases if case[2][0] is not None]
+        found: list[list[dict[str, float]]] = [[] for _ in cases]
+        for _ in range(arguments.repeat):
+            for (what, _, command, product), runs in zip(cases, found, strict=True):
+                runs.append(measure(command, folder))
+                sums.setdefault(what, set()).add(result_of(folder / product))
+        keys = ("wall_s", "cpu_s", "task_s")
+        for (what, program, _, _), runs in zip(cases, found, strict=True):
+            best = {key: min(run[key] for run in runs) for key in runs[0]}
+            result = max(sums[what])
             results.append({"what": what, "program": program, "result": result, **best})
-            keys = ("wall_s", "cpu_s", "task_s", "task_cpu_s")
             numbers = "".join(f"{best[k]:10.2f}" if k in best else " " * 10 for k in keys)
             print(f"{what:16}{program:10}{numbers}{best['peak_MB']:10.0f}{result:12d}")
         for what, values in sums.items():

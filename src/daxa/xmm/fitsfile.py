@@ -7,7 +7,6 @@ rewriting all of them would take longer than its own work.
 from __future__ import annotations
 
 import functools
-import gzip
 import io
 import math
 import os
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.header import BLOCK, Card, Header
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-BLOCK = 2880
 _END = re.compile(rb"END {77}")
-_STRING = re.compile(r"'((?:[^']|'')*)'")
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 _TYPES = {
     "L": "i1", "X": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "C": ">c8",
@@ -41,7 +39,11 @@ def is_gzipped(path: Path) -> bool:
 
 
 def _open(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if is_gzipped(path) else open(path, "rb")  # type: ignore[return-value]
+    if not is_gzipped(path):
+        return open(path, "rb")
+    import gzip
+
+    return gzip.open(path, "rb")  # type: ignore[return-value]
 
 
 def column_dtype(form: str) -> np.dtype:
@@ -69,19 +71,15 @@ class Hdu:
     ----------
     path, index, start
         Where it is: file, number, first byte.
-    raw
-        Its header as it stands in the file.
+    raw, header
+        Its header as it stands in the file, and its cards.
     name
         EXTNAME in upper case; PRIMARY for a first block without one.
     """
 
     def __init__(self, path: Path, index: int, start: int, raw: bytes) -> None:
         self.path, self.index, self.start, self.raw = path, index, start, raw
-        text = raw.decode("latin-1")
-        self._cards: dict[str, str] = {}
-        for i in range(0, len(text), 80):
-            if text[i + 8 : i + 10] == "= ":
-                self._cards.setdefault(text[i : i + 8].rstrip(), text[i + 10 : i + 80])
+        self.header = Header.fromstring(raw)
         axes = [self.number(f"NAXIS{i}") for i in range(1, self.number("NAXIS") + 1)]
         self.row_bytes, self.rows = (axes[0], axes[1]) if len(axes) == 2 else (0, 0)
         size = abs(self.number("BITPIX")) // 8 * self.number("GCOUNT", 1)
@@ -92,25 +90,24 @@ class Hdu:
         self.is_table = self.text("XTENSION") in ("BINTABLE", "A3DTABLE")
 
     def text(self, key: str, default: str = "") -> str:
-        """Value of a keyword without quotes."""
-        value = self._cards.get(key, default).strip()
-        quoted = _STRING.match(value)
-        return quoted[1].replace("''", "'").rstrip() if quoted else value.partition("/")[0].strip()
+        """Value of a keyword as text."""
+        value = self._value(key)
+        return default if value is None else str(value)
 
     def number(self, key: str, default: int = 0) -> int:
         """Value of an integer keyword."""
-        text = self.text(key)
+        value = self._value(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is no integer: {value}")
+        return value
+
+    def _value(self, key: str) -> Any:
         try:
-            return int(text) if text else default
-        except ValueError:
-            raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is no integer: {text}") from None
-
-    @functools.cached_property
-    def header(self) -> fits.Header:
-        """The parsed header."""
-        from astropy.io import fits
-
-        return fits.Header.fromstring(self.raw)
+            return self.header.get(key)
+        except ValueError as error:
+            raise TaskError("badHeader", f"{self.path}[{self.index}]: {error}") from None
 
     @functools.cached_property
     def dtype(self) -> np.dtype:
@@ -152,7 +149,7 @@ class Hdu:
     @functools.cached_property
     def data(self) -> npt.NDArray[Any]:
         """Rows of a table as stored; with physical values where the columns are scaled."""
-        if any(key.startswith(("TSCAL", "TZERO")) for key in self._cards):
+        if any(key.startswith(("TSCAL", "TZERO")) for key in self.header):
             return self.to_astropy().data
         return np.frombuffer(self.read(self.data_start, self.row_bytes * self.rows), self.dtype)
 
@@ -220,10 +217,54 @@ class FitsFile(list[Hdu]):
         return True
 
 
-def block_bytes(header: fits.Header | str, data: bytes = b"") -> bytes:
+def block_bytes(header: Header, data: bytes = b"") -> bytes:
     """A block as it stands in a file, from its header and its data in the file's byte order."""
-    text = header if isinstance(header, str) else header.tostring()
-    return text.encode("ascii") + data + b"\0" * (-len(data) % BLOCK)
+    return header.tostring().encode("latin-1") + data + b"\0" * (-len(data) % BLOCK)
+
+
+def primary_header() -> Header:
+    """Header of a first block without data."""
+    return Header(
+        [
+            ("SIMPLE", True, "conforms to FITS standard"),
+            ("BITPIX", 8, "array data type"),
+            ("NAXIS", 0, "number of array dimensions"),
+            ("EXTEND", True, "extensions may follow"),
+        ]
+    )
+
+
+def image_bytes(data: npt.NDArray[Any], header: Iterable[Card] = (), extension: str = "") -> bytes:
+    """An image as it stands in a file.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Its pixels.
+    header
+        Further cards; those that describe the structure of other data are left out.
+    extension
+        EXTNAME of an image that is not the first block.
+    """
+    first = (
+        ("XTENSION", "IMAGE", "image extension")
+        if extension
+        else ("SIMPLE", True, "conforms to FITS standard")
+    )
+    bits = data.dtype.itemsize * (-8 if data.dtype.kind == "f" else 8)
+    head = Header(
+        [first, ("BITPIX", bits, "array data type"), ("NAXIS", data.ndim, "number of array dimensions")]
+    )
+    for i, size in enumerate(reversed(data.shape), start=1):
+        head.append((f"NAXIS{i}", size))
+    if extension:
+        for key, value in (("PCOUNT", 0), ("GCOUNT", 1), ("EXTNAME", extension)):
+            head.append((key, value))
+    else:
+        head.append(("EXTEND", True, "extensions may follow"))
+    for card in Header(header).copy(strip=True).cards:
+        head.append(card)
+    return block_bytes(head, data.astype(data.dtype.newbyteorder(">"), copy=False).tobytes())
 
 
 def hdu_bytes(hdu: Any) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.fitsfile import Hdu, block_bytes
+from daxa.xmm.header import Card, Header
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -118,12 +119,55 @@ def _record(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> 
     return record
 
 
+@dataclass
+class Table:
+    """A table extension that does not need astropy: its header, and its rows in native byte order."""
+
+    header: Header
+    rows: np.ndarray
+
+    def tobytes(self) -> bytes:
+        """The extension as it stands in a file."""
+        return block_bytes(self.header, self.rows.astype(self.rows.dtype.newbyteorder(">")).tobytes())
+
+
+def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Table:
+    """As :func:`make_table`, much quicker; no logical columns."""
+    record = _record(schema, data, extname)
+    header = Header(
+        [
+            ("XTENSION", "BINTABLE", "binary table extension"),
+            ("BITPIX", 8, "array data type"),
+            ("NAXIS", 2, "number of array dimensions"),
+            ("NAXIS1", record.itemsize, "length of dimension 1"),
+            ("NAXIS2", len(record), "length of dimension 2"),
+            ("PCOUNT", 0, "number of group parameters"),
+            ("GCOUNT", 1, "number of groups"),
+            ("TFIELDS", len(schema), "number of table fields"),
+        ]
+    )
+    for i, c in enumerate(schema, start=1):
+        described: dict[str, Any] = {
+            "TTYPE": c.name,
+            "TFORM": c.form.removeprefix("1") if c.repeat == 1 else c.form,
+            "TUNIT": c.unit or None,
+            "TNULL": c.null,
+            "TLMIN": c.minimum,
+            "TLMAX": c.maximum,
+        }
+        for key, value in described.items():
+            if value is not None:
+                header.append((f"{key}{i}", value))
+    header.append(("EXTNAME", extname, "extension name"))
+    return Table(header, record)
+
+
 def table_bytes(
     schema: Sequence[Column],
     data: Mapping[str, Any],
     extname: str,
     header: Mapping[str, Any] | None = None,
-    more: Iterable[fits.Card] = (),
+    more: Iterable[Card] = (),
 ) -> bytes:
     """A table extension as it stands in a file: what :func:`make_table` gives, written, but much quicker.
 
@@ -134,35 +178,14 @@ def table_bytes(
     more
         Cards to add where the header has no such keyword yet.
     """
-    from astropy.io import fits
-
-    record = _record(schema, data, extname)
-    cards: list[tuple[str, Any, str]] = [
-        ("XTENSION", "BINTABLE", "binary table extension"),
-        ("BITPIX", 8, "array data type"),
-        ("NAXIS", 2, "number of array dimensions"),
-        ("NAXIS1", record.itemsize, "length of dimension 1"),
-        ("NAXIS2", len(record), "length of dimension 2"),
-        ("PCOUNT", 0, "number of group parameters"),
-        ("GCOUNT", 1, "number of groups"),
-        ("TFIELDS", len(schema), "number of table fields"),
-    ]
-    for i, c in enumerate(schema, start=1):
-        described: dict[str, Any] = {
-            "TTYPE": c.name,
-            "TFORM": c.form.removeprefix("1") if c.repeat == 1 else c.form,
-            "TUNIT": c.unit or None,
-            "TNULL": c.null,
-        }
-        described |= {"TLMIN": c.minimum, "TLMAX": c.maximum}
-        cards += [(f"{key}{i}", value, "") for key, value in described.items() if value is not None]
-    head = fits.Header([*cards, ("EXTNAME", extname, "extension name")])
+    made = table(schema, data, extname)
+    head = made.header
     for key, value in (header or {}).items():
         head[key] = value
     for card in more:
         if card.keyword and card.keyword not in head:
-            head.append(card, end=True)
-    return block_bytes(head, record.astype(record.dtype.newbyteorder(">")).tobytes())
+            head.append(card)
+    return made.tobytes()
 
 
 def describe_columns(header: fits.Header, schema: Sequence[Column]) -> None:

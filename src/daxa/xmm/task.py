@@ -267,7 +267,9 @@ class TaskContext:
         """Write CREATOR, DATE and the command line (XPROCn) into a FITS header."""
         header["CREATOR"] = (f"daxa-{__version__}", "software")
         header["DATE"] = (datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), "creation date")
-        header[f"XPROC{number}"] = self.command or self.name
+        # Headers hold ASCII only; folders need not.
+        line = self.command or self.name
+        header[f"XPROC{number}"] = line.encode("ascii", "backslashreplace").decode()
 
 
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -434,9 +437,6 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["out.fits", "image.fits", "rate.fits", "spectrum.fits"])
 def test_files_pass_the_standard_s_checker(pn_list: Path, gti_file: Path, name: str):
-    import shutil
-    import subprocess
-
     checker = shutil.which("fitsverify")
     if checker is None:
         pytest.skip("fitsverify is not installed")
@@ -449,3 +449,30 @@ def test_files_pass_the_standard_s_checker(pn_list: Path, gti_file: Path, name: 
         [checker, "-q", pn_list.parent / name], capture_output=True, text=True, check=False
     )
     assert "verification OK" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "products",
+    [
+        ["imageset=i.fits", "xcolumn=X", "ycolumn=Y"],
+        [
+            "filteredset=f.fits",
+            "spectrumset=s.fits",
+            "energycolumn=PI",
+            "rateset=r.fits",
+            "histogramset=h.fits",
+        ],
+    ],
+)
+def test_selections_start_without_heavy_packages(mos_list: Path, products: list[str]):
+    """What a selection does not need is not imported: Python's start is most of a short run."""
+    code = (
+        "import sys; from daxa.xmm.__main__ import main; status = main(sys.argv[1:]);"
+        "heavy = {'astropy', 'scipy', 'pandas', 'matplotlib', 'daxa.mission'};"
+        "print('HEAVY', sorted(heavy & set(sys.modules)), status)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, "evselect", "table=mos.fits", "expression=PI>100&&TIME>0", *products],
+        cwd=mos_list.parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "HEAVY [] 0" in run.stdout

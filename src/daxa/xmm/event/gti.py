@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.fitsfile import FitsFile, Hdu
+from daxa.xmm.header import Card
 from daxa.xmm.tables import Column, make_table, table_bytes
 
 if TYPE_CHECKING:
     from astropy.io import fits
-
-    from daxa.xmm.fitsfile import Hdu
 
 GTI_COLUMNS = (Column("START", "1D", "s"), Column("STOP", "1D", "s"))
 #: Time keywords of every product.
@@ -145,14 +145,12 @@ class GTI:
         KeyError
             The file has no such table.
         """
-        from astropy.io import fits
-
-        with fits.open(path) as hdus:
-            if extension is not None:
-                return cls.from_hdu(hdus[extension])
-            for hdu in hdus:
-                if isinstance(hdu, fits.BinTableHDU) and {"START", "STOP"} <= set(hdu.columns.names):
-                    return cls.from_hdu(hdu)
+        hdus = FitsFile(path)
+        if extension is not None:
+            return cls.from_hdu(hdus[extension])
+        for hdu in hdus:
+            if hdu.is_table and {"START", "STOP"} <= set(hdu.columns):
+                return cls.from_hdu(hdu)
         raise KeyError(f"{path}: no table with columns START and STOP")
 
     def _cards(self, header: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -167,7 +165,7 @@ class GTI:
         return make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name, self._cards(header))
 
     def to_bytes(
-        self, name: str = "STDGTI", header: Mapping[str, Any] | None = None, more: Iterable[fits.Card] = ()
+        self, name: str = "STDGTI", header: Mapping[str, Any] | None = None, more: Iterable[Card] = ()
     ) -> bytes:
         """The OGIP standard table as it stands in a file, with ``more`` cards that it has not."""
         columns = {"START": self.start, "STOP": self.stop}

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, hdu_bytes
+from daxa.xmm.fitsfile import FitsFile, image_bytes
 from daxa.xmm.image import exposure
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 _FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
+_OF_COUNTS = re.compile(r"\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+")
 _CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
 
 _PARAMETERS = [
@@ -70,8 +71,6 @@ def _window(header: Any) -> tuple[int, int, int, int] | None:
 @task("eexpmap", "1.0", _PARAMETERS)
 def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     """Write one exposure map per energy band, on the grid of the image."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.ccf.response import vignetting
     from daxa.xmm.sky.attitude import AttHk
@@ -159,7 +158,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
             )
         else:
             result = exposure.sky_exposure_map(
-                chips, geometry, pointings, exposure.wcs_functions(image_header), shape
+                chips, geometry, pointings, exposure.wcs_functions(image_header.to_astropy()), shape
             )
         header = _map_header(image_header)
         header["BUNIT"] = ("s", "exposure")
@@ -169,7 +168,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         header["VIGNETT"] = (p.withvignetting, "vignetting included")
         ctx.provenance(header)
         with ctx.output(name) as temporary:
-            temporary.write_bytes(hdu_bytes(fits.PrimaryHDU(result.astype(np.float32), header)))
+            temporary.write_bytes(image_bytes(result.astype(np.float32), header.cards))
         ctx.info(
             f"{name}: {len(pointings.ra_deg)} attitude bins, largest exposure {header['EXPOSURE']:.1f} s"
         )
@@ -177,10 +176,8 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
 
 def _map_header(image_header: Any) -> Any:
     """Header of the image without what describes its counts or structure."""
-    header = image_header.copy()
-    for key in list(header):
-        if re.fullmatch(r"(BITPIX|BSCALE|BZERO|BLANK|\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+)", key):
-            header.remove(key, ignore_missing=True, remove_all=True)
+    header = image_header.copy(strip=True)
+    header.discard(*(k for k in header if _OF_COUNTS.fullmatch(k)))
     return header
 
 

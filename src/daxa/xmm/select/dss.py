@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fitsfile import FitsFile, Hdu
+from daxa.xmm.header import Header
 from daxa.xmm.select import nodes
 from daxa.xmm.select.conditions import (
     Alternatives,
@@ -169,7 +170,7 @@ class DataSubspace:
                     add(f"{prefix}DSREF{n}", "DSREF", value.reference)
         return out
 
-    def write(self, header: fits.Header) -> None:
+    def write(self, header: Header | fits.Header) -> None:
         """Replace the data subspace of a header."""
         remove(header)
         if not self.axes:
@@ -384,7 +385,7 @@ def _join(a: Filter, b: Filter, axis: str) -> Filter | None:
     return Filter(format_intervals(both)) if both else None
 
 
-def remove(header: fits.Header) -> None:
+def remove(header: Header | fits.Header) -> None:
     """Delete the data-subspace keywords of a header."""
     for key in [k for k in header if _KEY.match(k)]:
         del header[key]

@@ -2,81 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.event.gti import GTI
 from daxa.xmm.fitsfile import FitsFile, block_bytes, rewrite
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select import nodes
-from daxa.xmm.select.conditions import alternatives
-from daxa.xmm.select.dss import DataSubspace, Filter
-from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
+from daxa.xmm.select.exposures import ccd_tables, exposure_keywords
 from daxa.xmm.select.expression import Files, Selection, compile, expand, split_block
 from daxa.xmm.select.nodes import Const, Rows
 from daxa.xmm.select.outputs import Outputs
-from daxa.xmm.select.products import Counter, Extremes, Grid
-from daxa.xmm.select.rawtable import RawTable, RowWriter, plain_file
+from daxa.xmm.select.products import Counter, Extremes
+from daxa.xmm.select.rawtable import RawTable, RowWriter
+from daxa.xmm.select.source import Restriction, Source
 from daxa.xmm.task import Parameters, TaskContext, TaskError
-
-
-class Source:
-    """A table to select from, with what its file says about it.
-
-    Attributes
-    ----------
-    path
-        Uncompressed file.
-    table
-        The table's rows.
-    primary
-        Header of the file.
-    subspace
-        Its data subspace.
-    """
-
-    def __init__(self, ctx: TaskContext, specification: str, scratch: Path) -> None:
-        name, block = split_block(specification)
-        self.given = ctx.path(name)
-        self.path = plain_file(self.given, scratch)
-        try:
-            self.hdus = FitsFile(self.path)
-        except OSError as error:
-            raise TaskError("notFits", f"{self.given}: {error}") from error
-        tables = [h.index for h in self.hdus if h.is_table]
-        if block is None:
-            if not tables:
-                raise TaskError("noTable", f"{self.given} holds no table")
-            index = tables[0]
-        else:
-            try:
-                index = self.hdus.index_of(block)
-            except KeyError:
-                names = ", ".join(self.hdus[i].name for i in tables)
-                raise TaskError("noTable", f"{self.given} has no table {block}; it has {names}") from None
-            if index not in tables:
-                raise TaskError("noTable", f"{self.given}: {block} is no table")
-        self.table = RawTable(self.hdus[index])
-        self.primary = self.hdus[0].header
-        self.header = self.table.header
-        self.subspace = dss_module.read(self.hdus, self.header)
-        gti_tables = ccd_tables(self.hdus, "STDGTI")
-        if not self.subspace.axes and gti_tables and "CCDNR" in self.table.fields:
-            self.subspace = default_subspace({c: f"STDGTI{c:02d}" for c in gti_tables}, self.hdus)
-
-
-def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
-    """The data subspace of an event list without one: each CCD and its good times."""
-    subspace = DataSubspace([dss_module.Axis("CCDNR"), dss_module.Axis("TIME", "s")], [])
-    for ccd, name in sorted(gti_tables.items()):
-        subspace.components.append([Filter(str(ccd)), Filter("TABLE", "", f":{name}")])
-        subspace.tables[name] = GTI.from_hdu(hdus[name])
-    return subspace
 
 
 def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:
@@ -136,46 +79,10 @@ def is_true(selection: Selection) -> bool:
     return isinstance(tree, Const) and tree.literal is True
 
 
-class Restriction:
-    """What a selection does to the data subspace, the good times and the live times of a source."""
-
-    def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
-        conditions, complete = alternatives(selection.tree)
-        self.old = source.subspace
-        self.subspace = self.old.restrict(conditions, source.table.units)
-        if p.cleandss:
-            self.subspace = self.subspace.clean()
-        if p.writedss and not complete:
-            ctx.warn("incompleteDSS", f"the data subspace cannot express all of {selection.text!r}")
-        self.gti = self.subspace.ccd_gti()
-        before = self.old.ccd_gti()
-        self.changed = {c for c, g in self.gti.items() if g != before.get(c)}
-        # Good times that this selection leaves alone keep the value in the header, which may count frames
-        # that were lost.
-        self.ontime = {
-            ccd: float(source.header.get(f"ONTIME{ccd:02d}", gti.total))
-            if ccd not in self.changed
-            else gti.total
-            for ccd, gti in self.gti.items()
-        }
-        self.live: dict[int, float] = {}
-        self.exposures = ccd_tables(source.hdus, "EXPOSU")
-        for ccd, gti in self.gti.items():
-            given = source.header.get(f"LIVETI{ccd:02d}")
-            if ccd in self.changed and ccd in self.exposures:
-                hdu = source.hdus[self.exposures[ccd]]
-                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
-            elif given is not None:
-                self.live[ccd] = float(given)
-            elif ccd in self.exposures:
-                hdu = source.hdus[self.exposures[ccd]]
-                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
-
-
 def run(ctx: TaskContext, p: Parameters) -> None:
     """Do what the parameters of evselect ask for."""
-    with tempfile.TemporaryDirectory(prefix="evselect") as scratch:
-        source = Source(ctx, p.table, Path(scratch))
+    with ExitStack() as scratch:
+        source = Source(ctx, p.table, scratch)
         selection = build_selection(ctx, p, source)
         restriction = Restriction(ctx, p, source, selection)
         if p.updateexposure and not restriction.gti and "INSTRUME" in source.header:
@@ -298,8 +205,7 @@ def _filtered(
     """Write the filtered list: every extension of the input, with times and exposures brought in line."""
     table = source.table
     header = table.header.copy()
-    for key in ("CHECKSUM", "DATASUM"):
-        header.remove(key, ignore_missing=True)
+    header.discard("CHECKSUM", "DATASUM")
     flagging = None
     if flag is not None:
         column, exists, value = flag
@@ -341,8 +247,7 @@ def _filtered(
     changed: dict[int, Any] = {table.hdu_index: events}
     if not source.primary.get("NAXIS"):
         primary = source.primary.copy()
-        for key in ("CHECKSUM", "DATASUM"):
-            primary.remove(key, ignore_missing=True)
+        primary.discard("CHECKSUM", "DATASUM")
         number = sum(f"XPROC{i}" in primary for i in range(100))
         ctx.provenance(primary, number)
         primary["LONGSTRN"] = "OGIP 1.0"
@@ -370,18 +275,13 @@ def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int,
         if ccd in standard:
             # Kept in line with the data subspace, for readers that know only these tables.
             header = source.hdus[standard[ccd]].header.copy(strip=True)
-            for key in ("CHECKSUM", "DATASUM", "TSTART", "TSTOP", "ONTIME", "EXTNAME"):
-                header.remove(key, ignore_missing=True)
+            header.discard("TSTART", "TSTOP", "ONTIME", "EXTNAME")
             changed[standard[ccd]] = gti.to_bytes(f"STDGTI{ccd:02d}", more=header.cards)
         if p.filterexposure and ccd in restriction.exposures:
             old = source.hdus[restriction.exposures[ccd]]
             rows = old.data[gti.contains(np.asarray(old.data["TIME"], float))]
             header = old.header.copy()
-            for key in ("CHECKSUM", "DATASUM"):
-                header.remove(key, ignore_missing=True)
+            header.discard("CHECKSUM", "DATASUM")
             header["NAXIS2"] = len(rows)
             changed[old.index] = block_bytes(header, rows.tobytes())
     return changed
-
-
-__all__ = ["Grid", "Source", "run"]

@@ -10,22 +10,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import hdu_bytes, rewrite
+from daxa.xmm.fitsfile import FitsFile, block_bytes, rewrite
 from daxa.xmm.select.dss import Axis, DataSubspace, Filter
-from daxa.xmm.select.evselect import Source
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
 from daxa.xmm.select.expression import split_block
-from daxa.xmm.select.gtitasks import gti_hdu
 from daxa.xmm.select.rawtable import RawTable, RowWriter
 from daxa.xmm.select.regions import ColumnSky
+from daxa.xmm.select.source import Source
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 #: Pointings further apart than this [deg] make a common image useless without care.
@@ -178,43 +176,35 @@ def merge(ctx: TaskContext, p: Parameters) -> None:
     """Merge two event lists, attitude files or orbit files."""
     if len(p.columns) > _MOST_COLUMNS:
         raise TaskError("tooManyColumns", f"columns: at most {_MOST_COLUMNS} may be named")
-    with TemporaryDirectory(prefix="merge") as scratch:
-        sources = []
-        for number, name in ((1, p.set1), (2, p.set2)):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            source = Source(ctx, _main_table(ctx, name), folder)
-            sources.append(source)
+    with ExitStack() as scratch:
+        sources = [Source(ctx, _main_table(ctx, name), scratch) for name in (p.set1, p.set2)]
         kinds = [s.table.name for s in sources]
         if kinds[0] != kinds[1]:
             raise TaskError("differentFileTypes", f"{p.set1} holds {kinds[0]}, {p.set2} holds {kinds[1]}")
         numbered = _in_time_order(ctx, sources)
         _check(ctx, p, sources)
         if kinds[0] == "EVENTS":
-            shifts = {
-                n: tuple(p[f"set{n}delta{k}"] for k in ("ra", "dec", "posangle"))
-                if p[f"withset{n}adjustpos"] or f"set{n}deltara" in p.given or f"set{n}deltadec" in p.given
-                else (0.0, 0.0, 0.0)
-                for n in (1, 2)
-            }
+            shifts: dict[int, Any] = {}
+            for n in (1, 2):
+                names = [f"set{n}delta{k}" for k in ("ra", "dec", "posangle")]
+                wanted = p[f"withset{n}adjustpos"] or p.given & set(names)
+                shifts[n] = tuple(p[name] if wanted else 0.0 for name in names)
             _merge_events(ctx, p, [s for _, s in numbered], [shifts[n] for n, _ in numbered])
         else:
             _merge_rows(ctx, p, [s for _, s in numbered])
 
 
 def _main_table(ctx: TaskContext, name: str) -> str:
-    from astropy.io import fits
-
     path, block = split_block(name)
     if block is not None:
         return name
     try:
-        with fits.open(ctx.path(path)) as hdus:
-            for kind in ("EVENTS", "ATTHK", "ORBIT"):
-                if kind in hdus:
-                    return f"{path}:{kind}"
+        hdus = FitsFile(ctx.path(path))
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error}") from error
+    for kind in ("EVENTS", "ATTHK", "ORBIT"):
+        if kind in hdus:
+            return f"{path}:{kind}"
     raise TaskError("unknownFileType", f"{path} has none of the tables EVENTS, ATTHK, ORBIT")
 
 
@@ -290,7 +280,7 @@ def _target_header(first: RawTable, names: list[str]) -> tuple[Any, np.dtype, di
         r"(T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|LMIN|LMAX|DMIN|DMAX|CTYP|CRPX|CRVL|CDLT|CUNI))(\d+)$"
     )
     old = {first.number(n): n for n in first.fields}
-    for card in list(header.cards):
+    for card in header.cards:
         match = pattern.match(card.keyword)
         if match:
             name = old.get(int(match.group(2)))
@@ -321,11 +311,6 @@ def _rows(source: Source, part: npt.NDArray[Any], dtype: np.dtype, fields: list[
     return rows
 
 
-def _strip(header: Any) -> None:
-    for key in ("CHECKSUM", "DATASUM"):
-        header.remove(key, ignore_missing=True)
-
-
 def _target_plane(p: Parameters, sources: list[Source], skies: list[ColumnSky]) -> tuple[ColumnSky, int]:
     """The common tangent plane and the largest coordinate on it."""
     first = skies[0]
@@ -347,7 +332,7 @@ def _merge_events(
     first, second = sources
     names = _common_columns(ctx, p, sources)
     header, dtype, numbers = _target_header(first.table, names)
-    _strip(header)
+    header.discard("CHECKSUM", "DATASUM")
     skies = [ColumnSky.from_header(s.header) for s in sources]
     plane = None
     if all(s is not None and set(s.names) <= set(names) for s in skies):
@@ -371,7 +356,7 @@ def _merge_events(
     else:
         ctx.warn("differentInstruments", "frames and good times of the second file are not merged")
     primary = first.primary.copy()
-    _strip(primary)
+    primary.discard("CHECKSUM", "DATASUM")
     for head in (header, primary):
         _merge_keywords(head, sources)
     if plane is not None:
@@ -379,7 +364,7 @@ def _merge_events(
     number = sum(f"XPROC{i}" in primary for i in range(100))
     ctx.provenance(primary, number)
     primary["LONGSTRN"] = "OGIP 1.0"
-    primary.add_history(f"merged of {first.given.name} and {second.given.name}, in this order")
+    primary.append(("HISTORY", f"merged of {first.given.name} and {second.given.name}, in this order"))
 
     def events(file: BinaryIO) -> None:
         writer = RowWriter(file, header)
@@ -392,7 +377,7 @@ def _merge_events(
         writer.close()
 
     changed[first.table.hdu_index] = events
-    changed[0] = primary.tostring().encode("ascii")
+    changed[0] = block_bytes(primary)
     with ctx.output(p.outset) as path:
         rewrite(first.hdus, path, changed, appended)
 
@@ -432,8 +417,7 @@ def _write_plane(header: Any, primary: Any, plane: ColumnSky, size: int, numbers
                 head[f"REF{letter}CRVL"] = plane.value[axis]
                 head[f"REF{letter}CRPX"] = int(plane.pixel[axis])
                 head[f"REF{letter}LMAX"] = size
-            for key in (f"REF{letter}DMIN", f"REF{letter}DMAX"):
-                head.remove(key, ignore_missing=True)
+            head.discard(f"REF{letter}DMIN", f"REF{letter}DMAX")
 
 
 def _overlap(sources: list[Source]) -> bool:
@@ -445,9 +429,8 @@ def _merge_keywords(header: Any, sources: list[Source]) -> None:
     """Start and end of the merged data."""
     second = sources[1]
     for key, choose in (("TSTART", min), ("TSTOP", max)):
-        values = [s.header.get(key) for s in sources]
-        if key in header and None not in values:
-            header[key] = choose(values)
+        if all(key in s.header for s in sources):
+            header[key] = choose(s.header[key] for s in sources)
     if {"TSTART", "TSTOP", "TELAPSE"} <= set(header):
         header["TELAPSE"] = header["TSTOP"] - header["TSTART"]
     for key in ("DATE-END", "DATE_END", "EXPSTOP", "OBSSTOP"):
@@ -464,52 +447,37 @@ def _unite_ccds(
     appended: list[bytes],
 ) -> tuple[dict[int, GTI], dict[int, float]]:
     """Unite frames, bad pixels and good times per CCD; returns good and live times."""
-    from astropy.io import fits
-
     first, second = sources
     gti = subspace.ccd_gti()
     live: dict[int, float] = {}
     for stem in ("EXPOSU", "BADPIX", "DLIMAP", "HKAUX"):
         one, two = (ccd_tables(s.hdus, stem) for s in sources)
         for ccd in sorted(one | two):
+            found = [(s, s.hdus[t[ccd]]) for s, t in ((first, one), (second, two)) if ccd in t]
+            if stem == "EXPOSU":
+                good = gti.get(ccd, GTI())
+                live[ccd] = sum(read_frames(h, s.header, str(s.given)).livetime(good) for s, h in found)
             if ccd not in one:
-                hdu = second.hdus[two[ccd]]
-                appended.append(hdu.read())
-                if stem == "EXPOSU":
-                    live[ccd] = read_frames(hdu, second.header, str(second.given)).livetime(
-                        gti.get(ccd, GTI())
-                    )
-                continue
-            hdu = first.hdus[one[ccd]]
-            if ccd in two and stem != "DLIMAP":
-                other = second.hdus[two[ccd]]
-                joined = _stack(ctx, hdu, other)
+                appended.append(found[0][1].read())
+            elif len(found) == 2 and stem != "DLIMAP":
+                joined = _stack(ctx, found[0][1], found[1][1])
                 if stem == "BADPIX" and len(joined):
                     joined = np.unique(joined)
-                header = hdu.header.copy()
-                _strip(header)
-                hdu = fits.BinTableHDU(joined, header)
-                changed[one[ccd]] = hdu_bytes(hdu)
-            if stem == "EXPOSU":
-                live[ccd] = read_frames(hdu, first.header, str(first.given)).livetime(gti.get(ccd, GTI()))
+                header = found[0][1].header.copy()
+                header.discard("CHECKSUM", "DATASUM")
+                header["NAXIS2"] = len(joined)
+                changed[one[ccd]] = block_bytes(header, joined.tobytes())
     written = {h.name for h in first.hdus}
     tables = {n: t for n, t in subspace.tables.items() if isinstance(t, GTI) and n in subspace.table_names()}
     for ccd, united in gti.items():
         tables.setdefault(f"STDGTI{ccd:02d}", united)
-    for name, table in tables.items():
-        hdu = gti_hdu(table, name)
+    for name, intervals in tables.items():
         if name in written:
             index = first.hdus.index_of(name)
-            for card in first.hdus[index].header.cards:
-                if (
-                    card.keyword
-                    and card.keyword not in hdu.header
-                    and card.keyword not in ("CHECKSUM", "DATASUM")
-                ):
-                    hdu.header.append(card, end=True)
-            changed[index] = hdu_bytes(hdu)
+            more = first.hdus[index].header.copy(strip=True).cards
+            changed[index] = intervals.to_bytes(name, more=more)
         else:
-            appended.append(hdu_bytes(hdu))
+            appended.append(intervals.to_bytes(name))
     for name in first.subspace.table_names():
         # Tables that nothing refers to any more would only mislead.
         if name not in subspace.table_names() and name.startswith(("GTI0", "REG")) and name in written:
@@ -535,7 +503,7 @@ def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
     first = sources[0]
     names = _common_columns(ctx, p, sources)
     header, dtype, _ = _target_header(first.table, names)
-    _strip(header)
+    header.discard("CHECKSUM", "DATASUM")
     parts = []
     for source in sources:
         for _, part in source.table.chunks():
@@ -546,7 +514,7 @@ def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
         _, keep = np.unique(view["TIME"].astype(np.float64), return_index=True)
         rows, view = rows[keep], view[keep]
     primary = first.primary.copy()
-    _strip(primary)
+    primary.discard("CHECKSUM", "DATASUM")
     for head in (header, primary):
         _merge_keywords(head, sources)
         for name in names:
@@ -565,7 +533,7 @@ def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
         rewrite(
             first.hdus,
             path,
-            {first.table.hdu_index: table, 0: primary.tostring().encode("ascii")},
+            {first.table.hdu_index: table, 0: block_bytes(primary)},
             [],
         )
 

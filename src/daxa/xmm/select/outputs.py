@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import hdu_bytes
+from daxa.xmm.fitsfile import block_bytes, hdu_bytes, image_bytes, primary_header
+from daxa.xmm.header import Header
 from daxa.xmm.select.products import (
     Counter,
     Extremes,
     Grid,
-    histogram_hdu,
+    histogram_table,
     image_dtype,
     image_grid,
     image_keywords,
-    light_curve_hdu,
-    spectrum_hdu,
+    light_curve_table,
+    spectrum_table,
 )
 from daxa.xmm.select.regions import ColumnSky
+from daxa.xmm.select.source import Restriction, Source
+from daxa.xmm.tables import Table
 from daxa.xmm.task import Parameters, TaskContext, TaskError
 
-if TYPE_CHECKING:
-    from astropy.io import fits
-
-    from daxa.xmm.select.evselect import Restriction, Source
-
-_STRUCTURE = re.compile(
-    r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|CHECKSUM|DATASUM|BSCALE|BZERO|XDAL\d+|CREATOR|DATE)$"
-)
+_OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE")
 _TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")
 
 
@@ -226,21 +222,17 @@ class Outputs:
         return x, y
 
     # headers
-    def _primary_cards(self) -> list[Any]:
-        """Keywords of the input file, without those of its structure."""
-        return [
-            card
-            for card in self.source.primary.cards
-            if not _STRUCTURE.match(card.keyword) and not re.match(r"XPROC\d+$", card.keyword)
-        ]
-
-    def _begin(self, header: fits.Header, cards: list[Any]) -> None:
+    def _begin(self) -> Header:
+        """Keywords of every product: where it comes from, and those of the input file."""
+        header = Header()
         self.ctx.provenance(header)
-        for card in cards:
-            header.append(card, end=True)
+        for card in self.source.primary.copy(strip=True).cards:
+            if not _OF_INPUT.fullmatch(card.keyword):
+                header.append(card)
         header["LONGSTRN"] = "OGIP 1.0"
+        return header
 
-    def _copied(self, header: fits.Header) -> None:
+    def _copied(self, header: Header) -> None:
         for key in self.p.attributestocopy:
             if key not in self.source.header:
                 self.ctx.warn("missingAttribute", f"{self.source.given}: no keyword {key} to copy")
@@ -274,7 +266,7 @@ class Outputs:
                 result.append(self.source.hdus[block].read())
         return result
 
-    def _exposure(self, header: fits.Header) -> None:
+    def _exposure(self, header: Header) -> None:
         """EXPOSURE of a spectrum or light curve: live times weighted by the events of each CCD."""
         p, live = self.p, self.restriction.live
         if not (p.updateexposure and p.writedss):
@@ -293,7 +285,7 @@ class Outputs:
             exposure = max(live.values())
         header["EXPOSURE"] = (exposure, "Weighted live time of the CCDs with events")
 
-    def _describe(self, header: fits.Header, cards: list[tuple[Any, ...]]) -> None:
+    def _describe(self, header: Header, cards: list[tuple[Any, ...]]) -> None:
         head = self.source.header
         for key in ("TELESCOP", "INSTRUME"):
             if key in head or key in self.source.primary:
@@ -323,12 +315,9 @@ class Outputs:
             path.write_bytes(b"".join(blocks))
 
     def _write_image(self, counter: Counter) -> None:
-        from astropy.io import fits
-
         p = self.p
         values = counter.values()
         data = values.astype(image_dtype(values, p.imagedatatype if p.withimagedatatype else None))
-        primary = fits.PrimaryHDU(data)
         cards: list[Any] = []
         if self.slctexpr:
             cards.append(("SLCTEXPR", *self.expression_card))
@@ -349,35 +338,31 @@ class Outputs:
                 ]
                 if ontime:
                     cards.append(("EXPOSURE", max(ontime.values()), "max of ONTIMEnn values"))
-        header = primary.header
-        self._begin(header, self._primary_cards())
-        extra = {c[0] for c in cards}
-        for key in [k for k in header if k in extra and k not in ("", "COMMENT", "HISTORY")]:
-            del header[key]
-        header.append(("XMMSEP", len(cards), f"{len(cards)} primary image keywords follow"), end=True)
+        header = self._begin()
+        header.discard(*(c[0] for c in cards))
+        header.append(("XMMSEP", len(cards), f"{len(cards)} primary image keywords follow"))
         for card in cards:
-            header.append(card, end=True)
+            header.append(card)
         self._copied(header)
-        blocks = [hdu_bytes(primary), *self._tables()]
+        blocks = [image_bytes(data, header.cards), *self._tables()]
         errors = counter.errors()
         if errors is not None:
-            blocks.append(hdu_bytes(fits.ImageHDU(errors.astype("f4"), name="ERROR")))
+            blocks.append(image_bytes(errors.astype("f4"), extension="ERROR"))
         self._write(p.imageset, blocks)
 
-    def _table_file(self, name: str, hdu: Any) -> None:
-        from astropy.io import fits
-
-        primary = fits.PrimaryHDU()
-        self._begin(primary.header, self._primary_cards())
+    def _table_file(self, name: str, made: Table) -> None:
+        primary = primary_header()
+        for card in self._begin().cards:
+            primary.append(card)
         if self.p.writedss:
-            self.restriction.subspace.write(hdu.header)
-        self._exposure(hdu.header)
-        self._copied(hdu.header)
-        self._write(name, [hdu_bytes(primary), hdu_bytes(hdu), *self._tables()])
+            self.restriction.subspace.write(made.header)
+        self._exposure(made.header)
+        self._copied(made.header)
+        self._write(name, [block_bytes(primary), made.tobytes(), *self._tables()])
 
     def _write_rate(self, counter: Counter) -> None:
         p, source = self.p, self.source
-        hdu = light_curve_hdu(counter, with_time=p.maketimecolumn, with_rate=p.makeratecolumn)
+        made = light_curve_table(counter, with_time=p.maketimecolumn, with_rate=p.makeratecolumn)
         (grid,) = counter.grids
         _, high = self._range("rate")
         times = [
@@ -413,12 +398,12 @@ class Outputs:
                     ("CHANMAX", float(limits[1]), "Maximum value of the energy column"),
                     ("CHANTYPE", column, "Name of energy column used"),
                 ]
-        self._describe(hdu.header, cards)
-        self._table_file(p.rateset, hdu)
+        self._describe(made.header, cards)
+        self._table_file(p.rateset, made)
 
     def _write_spectrum(self, counter: Counter) -> None:
         p = self.p
-        hdu = spectrum_hdu(counter)
+        made = spectrum_table(counter)
         (grid,) = counter.grids
         cards = [
             ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
@@ -443,19 +428,19 @@ class Outputs:
                 "Original chan value at center of rebinned chan",
             ),
         ]
-        self._describe(hdu.header, cards)
-        self._table_file(p.spectrumset, hdu)
+        self._describe(made.header, cards)
+        self._table_file(p.spectrumset, made)
 
     def _write_histogram(self, counter: Counter) -> None:
         p = self.p
-        hdu = histogram_hdu(counter, self._integer(p.histogramcolumn))
+        made = histogram_table(counter, self._integer(p.histogramcolumn))
         (grid,) = counter.grids
         cards = [
             ("HDUCLASS", "OGIP", "Format conforms to OGIP/GSFC conventions"),
             ("HDUCLAS1", "HISTO", "File contains a histogram"),
             ("BINSIZE", float(grid.step), "Width of the bins"),
         ]
-        self._describe(hdu.header, cards)
+        self._describe(made.header, cards)
         p_updates, self.p = self.p, Parameters({**p, "updateexposure": False}, p.given)
-        self._table_file(p.histogramset, hdu)
+        self._table_file(p.histogramset, made)
         self.p = p_updates

@@ -9,19 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.tables import Column, Table, table
 from daxa.xmm.task import TaskError
 
-if TYPE_CHECKING:
-    from astropy.io import fits
-
 Array = npt.NDArray[Any]
-#: Bin numbers collected before they are counted, so that a large image is not walked for every chunk.
-_PENDING = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Grid:
             if self.step != 1:
                 # Unsigned division by a constant is the quicker one.
                 unsigned = index.view(f"u{index.dtype.itemsize}")
-                index = (unsigned // unsigned.dtype.type(int(self.step))).view(index.dtype)
+                unsigned //= unsigned.dtype.type(int(self.step))
             return index, inside
         position = (values.astype(np.float64) - self.minimum) / self.step
         inside = (position >= 0) & (position <= self.count if self.closed else position < self.count)
@@ -111,8 +107,6 @@ class Counter:
         self._small = size < 2**31
         self._sum = np.zeros(size, np.float64 if weight else np.int64)
         self._squares = np.zeros(size) if error else None
-        self._pending: list[tuple[Array, Array | None, Array | None]] = []
-        self._waiting = 0
 
     @property
     def columns(self) -> list[str]:
@@ -142,41 +136,22 @@ class Counter:
         if index is None:
             return
 
-        def chosen(name: str | None) -> Array | None:
-            if name is None:
-                return None
+        def chosen(name: str) -> Array:
             values = columns[name].astype(np.float64)
             return values if inside is None else values[inside]
 
-        self._pending.append((index, chosen(self.weight), chosen(self.error)))
-        self._waiting += len(index)
-        if self._waiting >= _PENDING:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        index = np.concatenate([p[0] for p in self._pending])
-        size = self._sum.size
-        if self.weight:
-            weights = np.concatenate([p[1] for p in self._pending])  # type: ignore[misc]
-            self._sum += np.bincount(index, weights, minlength=size)
-        else:
-            self._sum += np.bincount(index, minlength=size)
-        if self._squares is not None:
-            errors = np.concatenate([p[2] for p in self._pending])  # type: ignore[misc]
-            self._squares += np.bincount(index, errors**2, minlength=size)
-        self._pending.clear()
-        self._waiting = 0
+        index = index.astype(np.intp, copy=False)
+        # Adding in place touches only the pixels hit, where a histogram of each chunk would walk them all.
+        np.add.at(self._sum, index, chosen(self.weight) if self.weight else 1)
+        if self._squares is not None and self.error:
+            np.add.at(self._squares, index, chosen(self.error) ** 2)
 
     def values(self) -> Array:
         """The counts, with the first column along the last axis."""
-        self._flush()
         return self._sum.reshape([g.count for g in reversed(self.grids)])
 
     def errors(self) -> Array | None:
         """Square root of the summed squares of the error column."""
-        self._flush()
         if self._squares is None:
             return None
         return np.sqrt(self._squares).reshape([g.count for g in reversed(self.grids)])
@@ -247,60 +222,48 @@ def image_keywords(
     return cards
 
 
-def light_curve_hdu(counter: Counter, *, with_time: bool, with_rate: bool) -> fits.BinTableHDU:
+def light_curve_table(counter: Counter, *, with_time: bool, with_rate: bool) -> Table:
     """The RATE table: COUNTS, or RATE and ERROR; TIME of the bin centres if asked for."""
-    from astropy.io import fits
-
     (grid,) = counter.grids
     counts = counter.values()
     errors = counter.errors()
-    if errors is None:
-        errors = np.sqrt(counts)
-    columns = []
+    schema, data = [], {}
     if with_rate:
-        columns += [
-            fits.Column("RATE", "D", "count/s", array=counts / grid.step),
-            fits.Column("ERROR", "D", "count/s", array=errors / grid.step),
-        ]
+        schema += [Column("RATE", "D", "count/s"), Column("ERROR", "D", "count/s")]
+        data["RATE"] = counts / grid.step
+        data["ERROR"] = (np.sqrt(counts) if errors is None else errors) / grid.step
     else:
-        columns.append(fits.Column("COUNTS", "D" if counter.weight else "J", "count", array=counts))
+        schema.append(Column("COUNTS", "D" if counter.weight else "J", "count"))
+        data["COUNTS"] = counts
     if with_time:
-        columns.append(fits.Column("TIME", "D", "s", array=grid.centre()))
-    hdu = fits.BinTableHDU.from_columns(columns, name="RATE")
-    return hdu
+        schema.append(Column("TIME", "D", "s"))
+        data["TIME"] = grid.centre()
+    return table(schema, data, "RATE")
 
 
-def spectrum_hdu(counter: Counter) -> fits.BinTableHDU:
+def spectrum_table(counter: Counter) -> Table:
     """The SPECTRUM table: CHANNEL (from 0) and COUNTS."""
-    from astropy.io import fits
-
     counts = counter.values()
-    columns = [
-        fits.Column("CHANNEL", "I", array=np.arange(len(counts), dtype="i2")),
-        fits.Column("COUNTS", "E" if counter.weight else "J", "count", array=counts),
+    schema = [
+        Column("CHANNEL", "I", "", 0, len(counts) - 1),
+        Column("COUNTS", "E" if counter.weight else "J", "count"),
     ]
+    data = {"CHANNEL": np.arange(len(counts)), "COUNTS": counts}
     errors = counter.errors()
     if errors is not None:
-        columns.append(fits.Column("STAT_ERR", "E", "count", array=errors))
-    hdu = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
-    hdu.header.set("TLMIN1", 0, after="TFORM1")
-    hdu.header.set("TLMAX1", len(counts) - 1, after="TLMIN1")
-    return hdu
+        schema.append(Column("STAT_ERR", "E", "count"))
+        data["STAT_ERR"] = errors
+    return table(schema, data, "SPECTRUM")
 
 
-def histogram_hdu(counter: Counter, integer: bool) -> fits.BinTableHDU:
+def histogram_table(counter: Counter, integer: bool) -> Table:
     """The HISTO table: the column's value at the bin centres, and COUNTS."""
-    from astropy.io import fits
-
     (grid,) = counter.grids
     centre = (
         grid.minimum + (grid.step - 1) / 2 + np.arange(grid.count) * grid.step if integer else grid.centre()
     )
-    columns = [
-        fits.Column(grid.column, "D", array=centre),
-        fits.Column("COUNTS", "D" if counter.weight else "J", "count", array=counter.values()),
-    ]
-    return fits.BinTableHDU.from_columns(columns, name="HISTO")
+    schema = [Column(grid.column, "D"), Column("COUNTS", "D" if counter.weight else "J", "count")]
+    return table(schema, {grid.column: centre, "COUNTS": counter.values()}, "HISTO")
 
 
 class Extremes:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.fitsfile import BLOCK, Hdu, is_gzipped
+from daxa.xmm.fitsfile import Hdu, is_gzipped
+from daxa.xmm.header import BLOCK, Header
 from daxa.xmm.task import TaskError
 
-if TYPE_CHECKING:
-    from astropy.io import fits
-
-#: Bytes of rows held at a time; small enough to stay in a processor's cache.
-CHUNK_BYTES = 4 << 20
+#: Bytes of rows held at a time: they and what is made of them stay in the cache of one core, and their
+#: arrays are small enough for the allocator to use the same memory again.
+CHUNK_BYTES = 512 << 10
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class RawTable:
         self._numbers = {name: i for i, name in enumerate(hdu.columns, start=1)}
 
         def factor(key: str, default: float) -> float:
-            text = hdu.text(key)
-            return float(text.upper().replace("D", "E")) if text else default
+            value = hdu.header.get(key)
+            return default if value is None else float(value)
 
         described: Mapping[str, Any] = self.dtype.fields or {}
         self.fields = {
@@ -145,17 +145,19 @@ class _Columns(Mapping[str, npt.NDArray[Any]]):
         return len(self._table.fields)
 
 
-def plain_file(path: Path, scratch: Path) -> Path:
-    """The file itself, or its decompressed copy in ``scratch`` if it is gzipped."""
-    import gzip
-    import shutil
-
+def plain_file(path: Path, scratch: ExitStack) -> Path:
+    """The file itself, or its decompressed copy, deleted with ``scratch``, if it is gzipped."""
     try:
         if not is_gzipped(path):
             return path
     except FileNotFoundError:
         raise TaskError("fileNotFound", f"{path}: no such file") from None
-    copy = scratch / (path.stem + ".fits")
+    import gzip
+    import shutil
+    import tempfile
+
+    folder = scratch.enter_context(tempfile.TemporaryDirectory(prefix="plain"))
+    copy = Path(folder) / (path.stem + ".fits")
     with gzip.open(path, "rb") as source, open(copy, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     return copy
@@ -164,13 +166,13 @@ def plain_file(path: Path, scratch: Path) -> Path:
 class RowWriter:
     """Writes a table whose number of rows is known only at the end."""
 
-    def __init__(self, file: BinaryIO, header: fits.Header) -> None:
+    def __init__(self, file: BinaryIO, header: Header) -> None:
         self._file = file
         self._header = header
         self._start = file.tell()
         self._row_bytes = int(header["NAXIS1"])
         self.count = 0
-        file.write(header.tostring().encode("ascii"))
+        file.write(header.tostring().encode("latin-1"))
 
     def write(self, rows: npt.NDArray[Any]) -> None:
         """Append rows (count, row_bytes)."""
@@ -185,5 +187,5 @@ class RowWriter:
         self._header["NAXIS2"] = self.count
         end = self._file.tell()
         self._file.seek(self._start)
-        self._file.write(self._header.tostring().encode("ascii"))
+        self._file.write(self._header.tostring().encode("latin-1"))
         self._file.seek(end, os.SEEK_SET)

@@ -1,0 +1,117 @@
+"""A table to select from, and what a selection does to its data subspace, good times and live times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile
+from daxa.xmm.select import dss as dss_module
+from daxa.xmm.select.blocks import split_block
+from daxa.xmm.select.conditions import alternatives
+from daxa.xmm.select.dss import DataSubspace, Filter
+from daxa.xmm.select.exposures import ccd_tables, read_frames
+from daxa.xmm.select.expression import Selection
+from daxa.xmm.select.rawtable import RawTable, plain_file
+from daxa.xmm.task import Parameters, TaskContext, TaskError
+
+
+class Source:
+    """A table to select from, with what its file says about it.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    specification
+        File, or file and block, as the user gives it.
+    scratch
+        Closed when the source is no longer read.
+
+    Attributes
+    ----------
+    path
+        Uncompressed file.
+    table
+        The table's rows.
+    primary
+        Header of the file.
+    subspace
+        Its data subspace.
+    """
+
+    def __init__(self, ctx: TaskContext, specification: str, scratch: ExitStack) -> None:
+        name, block = split_block(specification)
+        self.given = ctx.path(name)
+        self.path = plain_file(self.given, scratch)
+        try:
+            self.hdus = FitsFile(self.path)
+        except OSError as error:
+            raise TaskError("notFits", f"{self.given}: {error}") from error
+        tables = [h.index for h in self.hdus if h.is_table]
+        if block is None:
+            if not tables:
+                raise TaskError("noTable", f"{self.given} holds no table")
+            index = tables[0]
+        else:
+            try:
+                index = self.hdus.index_of(block)
+            except KeyError:
+                names = ", ".join(self.hdus[i].name for i in tables)
+                raise TaskError("noTable", f"{self.given} has no table {block}; it has {names}") from None
+            if index not in tables:
+                raise TaskError("noTable", f"{self.given}: {block} is no table")
+        self.table = RawTable(self.hdus[index])
+        self.primary = self.hdus[0].header
+        self.header = self.table.header
+        self.subspace = dss_module.read(self.hdus, self.header)
+        gti_tables = ccd_tables(self.hdus, "STDGTI")
+        if not self.subspace.axes and gti_tables and "CCDNR" in self.table.fields:
+            self.subspace = default_subspace({c: f"STDGTI{c:02d}" for c in gti_tables}, self.hdus)
+
+
+def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
+    """The data subspace of an event list without one: each CCD and its good times."""
+    subspace = DataSubspace([dss_module.Axis("CCDNR"), dss_module.Axis("TIME", "s")], [])
+    for ccd, name in sorted(gti_tables.items()):
+        subspace.components.append([Filter(str(ccd)), Filter("TABLE", "", f":{name}")])
+        subspace.tables[name] = GTI.from_hdu(hdus[name])
+    return subspace
+
+
+class Restriction:
+    """What a selection does to the data subspace, the good times and the live times of a source."""
+
+    def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
+        conditions, complete = alternatives(selection.tree)
+        self.old = source.subspace
+        self.subspace = self.old.restrict(conditions, source.table.units)
+        if p.cleandss:
+            self.subspace = self.subspace.clean()
+        if p.writedss and not complete:
+            ctx.warn("incompleteDSS", f"the data subspace cannot express all of {selection.text!r}")
+        self.gti = self.subspace.ccd_gti()
+        before = self.old.ccd_gti()
+        self.changed = {c for c, g in self.gti.items() if g != before.get(c)}
+        # Good times that this selection leaves alone keep the value in the header, which may count frames
+        # that were lost.
+        self.ontime = {
+            ccd: float(source.header.get(f"ONTIME{ccd:02d}", gti.total))
+            if ccd not in self.changed
+            else gti.total
+            for ccd, gti in self.gti.items()
+        }
+        self.live: dict[int, float] = {}
+        self.exposures = ccd_tables(source.hdus, "EXPOSU")
+        for ccd, gti in self.gti.items():
+            given = source.header.get(f"LIVETI{ccd:02d}")
+            if ccd in self.changed and ccd in self.exposures:
+                hdu = source.hdus[self.exposures[ccd]]
+                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
+            elif given is not None:
+                self.live[ccd] = float(given)
+            elif ccd in self.exposures:
+                hdu = source.hdus[self.exposures[ccd]]
+                self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)

@@ -1,0 +1,138 @@
+"""Headers against astropy: what one writes the other reads alike."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daxa.xmm.header import Header
+
+_text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200).map(str.rstrip)
+_value = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(width=32, allow_nan=False, allow_infinity=False).map(np.float32),
+    _text,
+    st.sampled_from(
+        ["it's", "''", "a / b", "&", "x" * 68, "'" * 68, "'" * 90, "q" * 67 + "'" + "& and more" * 9]
+    ),
+)
+
+
+def _same(a, b):
+    return (
+        math.isclose(a, b, rel_tol=1e-6)
+        if isinstance(a, (float, np.float32))
+        else a == b and type(a) is type(b)
+    )
+
+
+@given(st.lists(_value, min_size=1, max_size=5), _text.filter(lambda t: len(t) < 12))
+def test_astropy_reads_what_is_written(values, comment):
+    cards = [(f"KEY{i}", v, comment) for i, v in enumerate(values)]
+    text = Header(cards).tostring()
+    assert len(text) % 2880 == 0
+    found = fits.Header.fromstring(text)
+    again = Header.fromstring(text)
+    for key, value, _ in cards:
+        assert _same(value, found[key])
+        assert _same(value, again[key])
+        if not isinstance(value, str) or len(value.replace("'", "''")) < 50:
+            assert found.comments[key] == again.comments[key] == comment.strip()
+
+
+# astropy itself splits long strings between the two quotes that stand for one.
+@given(st.lists(_value.filter(lambda v: not isinstance(v, str) or "'" not in v), min_size=1, max_size=5))
+def test_what_astropy_writes_is_read(values):
+    theirs = fits.Header()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i, value in enumerate(values):
+            theirs[f"KEY{i}"] = (value, "what it is")
+        text = theirs.tostring()
+    ours = Header.fromstring(text)
+    assert list(ours) == list(theirs)
+    for key, value in theirs.items():
+        assert _same(value, ours[key])
+    # Cards that nobody changed are written as they were read.
+    assert ours.copy().tostring() == text
+
+
+def test_numbers_keep_all_their_digits():
+    value = -1.2345678901234567e-105
+    assert Header.fromstring(Header([("A", value)]).tostring())["A"] == value
+    assert fits.Header.fromstring(Header([("A", value)]).tostring())["A"] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "comment"),
+    [
+        ("A       =                   1.5D3 / d", 1500.0, "d"),
+        ("A       = 'it''s / so'/c", "it's / so", "c"),
+        ("A       =", None, ""),
+        ("A       = / only a comment", None, "only a comment"),
+        ("A       =                    F", False, ""),
+        ("A       = 007", 7, ""),
+        ("HIERARCH long key = 3 / three", 3, "three"),
+    ],
+)
+def test_cards_of_other_writers(line, value, comment):
+    header = Header.fromstring(line.ljust(80) + "END".ljust(80))
+    (card,) = header.cards
+    assert card.value == value
+    assert type(card.value) is type(value)
+    assert card.comment == comment
+
+
+def test_a_card_that_is_no_value_is_named_when_it_is_read():
+    header = Header.fromstring("BAD     = 12abc".ljust(80) + "GOOD    = 1".ljust(80) + "END")
+    assert header["GOOD"] == 1
+    with pytest.raises(ValueError, match="keyword BAD: '12abc'"):
+        header["BAD"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "é", "a\nb", 1j, [1]])
+def test_values_that_no_header_can_hold_are_refused(value):
+    with pytest.raises(ValueError, match="keyword A"):
+        Header([("A", value)]).tostring()
+
+
+def test_cards_are_set_moved_and_deleted():
+    header = Header([("A", 1, "one"), ("B", 2), ("COMMENT", "first"), ("COMMENT", "second")])
+    header["a"] = 5
+    header["C"] = ("x", "new")
+    header.set("D", 4, after="A")
+    assert [(c.keyword, c.value, c.comment) for c in header.cards[:3]] == [
+        ("A", 5, "one"), ("D", 4, ""), ("B", 2, ""),
+    ]  # fmt: skip
+    other = header.copy()
+    header.discard("COMMENT", "MISSING")
+    del header["B"]
+    assert list(header) == ["A", "D", "C"]
+    assert list(other) == ["A", "D", "B", "COMMENT", "COMMENT", "C"]
+    with pytest.raises(KeyError):
+        del header["B"]
+    assert "B" not in header
+    assert header.get("B", 9) == 9
+
+
+def test_room_that_was_reserved_is_used():
+    text = "".join(line.ljust(80) for line in ("A       = 1", "", "", "END")).ljust(2880)
+    header = Header.fromstring(text)
+    header["B"] = 2
+    assert [k for k in header if k] == ["A", "B"]
+    assert len(header) == 3
+
+
+def test_a_copy_without_structure():
+    header = Header(
+        [("XTENSION", "BINTABLE"), ("NAXIS1", 4), ("TFORM1", "J"), ("TELESCOP", "XMM"), ("TSTART", 1.0)]
+    )
+    assert list(header.copy(strip=True)) == ["TELESCOP", "TSTART"]
