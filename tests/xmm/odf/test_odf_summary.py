@@ -42,12 +42,25 @@ def test_real_ascii_summary(shared_data):
     assert summary.target == "Coma8"
     assert summary.ra_deg == pytest.approx(195.356667)
     assert summary.dec_deg == pytest.approx(27.7313889)
+    assert (summary.nominal_ra_deg, summary.nominal_dec_deg) == (summary.ra_deg, summary.dec_deg)
     assert summary.n_files == 143 == len(summary.files)
     assert "0184_0124710801_PNU00201DLI.FIT" in summary.files
     assert summary.observer == "Dr F Jansen"
     assert summary.configuration == {"ODF_VERSION": "003"}
     assert summary.tail.startswith("PROPOSAL\n")
     assert summary.tail.rstrip().endswith("DATA QUALITY - not available")
+
+
+def test_boresight_of_the_ascii_summary(shared_data, tmp_path):
+    text = (shared_data / "epic_pn_0124710801" / "0184_0124710801_SCX00000SUM.ASC").read_text("latin-1")
+    path = tmp_path / "x.ASC"
+    path.write_text(text.replace("13.0237778 / Boresight", "13.0300000 / Boresight"), "latin-1")
+    summary = read_ascii_summary(path)
+    assert summary.nominal_ra_deg == pytest.approx(13.03 * 15)
+    assert summary.ra_deg == pytest.approx(195.356667)
+    path.write_text(text.replace("/ Boresight", "/ Something"), "latin-1")
+    summary = read_ascii_summary(path)
+    assert (summary.nominal_ra_deg, summary.nominal_dec_deg) == (summary.ra_deg, summary.dec_deg)
 
 
 def test_gzipped_ascii_summary_reads_alike(shared_data, tmp_path):

@@ -116,8 +116,8 @@ def observation_keywords(
         if target.ra_deg is not None and target.dec_deg is not None:
             cards["RA_OBJ"] = (target.ra_deg, "[deg] target")
             cards["DEC_OBJ"] = (target.dec_deg, "[deg] target")
-            cards["RA_NOM"] = (target.ra_deg, "[deg] commanded direction")
-            cards["DEC_NOM"] = (target.dec_deg, "[deg] commanded direction")
+            cards["RA_NOM"] = (target.nominal_ra_deg, "[deg] commanded direction")
+            cards["DEC_NOM"] = (target.nominal_dec_deg, "[deg] commanded direction")
     cards |= {
         "RA_PNT": (ra, "[deg] pointing"),
         "DEC_PNT": (dec, "[deg] pointing"),

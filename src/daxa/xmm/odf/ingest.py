@@ -5,6 +5,7 @@ Source: manual of odfingest (algorithm, warnings, format of the summary file).
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from daxa._version import __version__
+from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
 from daxa.xmm.odf.layout import DATA_MODES, MOS_FILTER_CODES, PN_FILTER_CODES
 from daxa.xmm.odf.modes import (
     DIAGNOSTIC_MODES,
@@ -24,7 +26,8 @@ from daxa.xmm.odf.modes import (
     pn_mode,
     rgs_mode,
 )
-from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
+from daxa.xmm.odf.names import OdfName
+from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf, OdfTable
 from daxa.xmm.odf.summary import (
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
@@ -33,7 +36,8 @@ from daxa.xmm.odf.summary import (
     read_ascii_summary,
     write_sas_summary,
 )
-from daxa.xmm.odf.times import is_date, utc_to_tt
+from daxa.xmm.odf.times import is_date, tt_to_utc, utc_to_tt
+from daxa.xmm.tables import columns
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 #: Housekeeping file, column and codes of the filter wheel.
@@ -42,6 +46,11 @@ _FILTER_WHEEL = {
     "M2": ("PEH", "K1317", MOS_FILTER_CODES),
     "PN": ("PMH", "F1122", PN_FILTER_CODES),
 }
+#: Names of pn filters in the housekeeping columns F1118 (``FILTC-MEDIUM``) and FD130 (``MEDIUM``), which a
+#: real log of odfingest 3.33 prints. "CAL" in front stands for the calibration source (assumed).
+_PN_FILTER_TEXT = re.compile(r"^(?:FILTC-)?(CAL)?[-_ ]?(CLOSED|THIN1|THIN2|MEDIUM|THICK|OPEN)$")
+#: Files whose DATE-END is known to be wrong: they count for a second (log of odfingest 3.33).
+_MOMENTARY = ("DII", "DLI")
 #: How far a potentiometer reading may be from the nominal code of a position.
 _CODE_TOLERANCE = 2
 
@@ -96,6 +105,36 @@ def housekeeping_value(
     return (float(found[0]), None) if len(found) == 1 else (None, "NewHousekeepingValue")
 
 
+def pn_filter_of_text(text: str) -> str | None:
+    """Name of a pn filter as the columns F1118 and FD130 write it; None for other texts."""
+    match = _PN_FILTER_TEXT.match(text.strip().upper())
+    return f"{'Cal' if match[1] else ''}{match[2].capitalize()}" if match else None
+
+
+def _end(odf: Odf, name: OdfName, start: str, end: str, info: Callable[[str], None]) -> str:
+    """DATE-END of a file as odfingest corrects it."""
+    if name.file_type in _MOMENTARY:
+        info(f"Detected a data set with data mode {DIAGNOSTIC_MODES[name.file_type]}: {name} counts for 1 s")
+        return str(tt_to_utc(float(utc_to_tt(start)) + 1.0))
+    if name.instrument == "OM":
+        last = _last_housekeeping(odf, "OM", "PEH")
+        if last is not None and last < float(utc_to_tt(end)):
+            info(f"DATE-END = {end} of {name} is later than the last housekeeping record, which replaces it")
+            return max(start, str(tt_to_utc(last)))
+    return end
+
+
+def _last_housekeeping(odf: Odf, instrument: str, file_type: str) -> float | None:
+    """Mission time of the last periodic record; None if there is none that can be read."""
+    files = odf.find(instrument, file_type)
+    try:
+        times = [np.asarray(file.read(1, columns("TIME 1D s"))["TIME"], float) for file in files]
+    except TaskError:
+        return None
+    times = [t for t in times if len(t)]
+    return max(float(t.max()) for t in times) if times else None
+
+
 def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tuple[str, str], _Exposure]:
     exposures: dict[tuple[str, str], _Exposure] = defaultdict(_Exposure)
     for file in odf.files:
@@ -118,6 +157,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         if not (is_date(start) and is_date(end)):
             warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are no dates")
             continue
+        end = _end(odf, name, start, end, ctx_info)
         ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
         exposure.all_times.append((start, end))
         if name.file_type in DIAGNOSTIC_MODES:
@@ -140,17 +180,21 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
     if not files:
         warn("HousekeepingParameterMissing", f"{instrument}: the ODF has no {file_type} file")
         return missing
-    times, values = [], []
+    times, values, texts = [], [], set()
     for file in files:
         try:
             table = file.read(1)
             record = np.asarray(table["TIME"], float), np.asarray(table[column])
             times.append(record[0])
             values.append(record[1])
+            if instrument == "PN":
+                texts |= _pn_filters(table, float(utc_to_tt(start)), float(utc_to_tt(end)))
         except TaskError as error:
             warn("HousekeepingParameterMissing", error.message)
     if not times:
         return missing
+    if len(texts) == 1:
+        return texts.pop(), []
     time_s, value = np.concatenate(times), np.concatenate(values)
     order = np.argsort(time_s, kind="stable")
     found, problem = housekeeping_value(
@@ -164,6 +208,21 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
         warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
         return missing
     return name, []
+
+
+def _pn_filters(table: OdfTable, start_s: float, stop_s: float) -> set[str]:
+    """Filters that the text columns name during an exposure, while the wheel stands still."""
+    time = np.asarray(table["TIME"], float)
+    rows = (time >= start_s) & (time <= stop_s)
+    if "F1119" in table.columns:
+        rows &= np.char.strip(np.asarray(table["F1119"]).astype(str)) == "STOPPED"
+    for column in ("FD130", "F1118"):
+        if column in table.columns:
+            texts = np.unique(np.asarray(table[column])[rows].astype(str))
+            found = {name for text in texts if (name := pn_filter_of_text(str(text)))}
+            if found:
+                return found
+    return set()
 
 
 def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
@@ -264,6 +323,9 @@ def ingest(
             entry.ccd_modes = {
                 ccd: DATA_MODES.get(next(iter(k)), next(iter(k))) for ccd, k in exposure.types.items()
             }
+            mode_id = (PN_MODE_IDS if instrument == "PN" else MOS_MODE_IDS).get(entry.mode or "")
+            if calibration is not None and mode_id is not None:
+                entry.calibration_modes = dict.fromkeys(entry.ccd_modes, str(mode_id))
         elif instrument in ("R1", "R2"):
             names = {"SPE": "SPECTROSCOPY", "HTE": "HIGHTIMERESOLUTION"}
             entry.ccd_modes = {ccd: names[next(iter(k))] for ccd, k in exposure.types.items()}

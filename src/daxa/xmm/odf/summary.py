@@ -61,6 +61,8 @@ class AsciiSummary:
         Scheduled start and stop of the observation, ISO, UTC.
     ra_deg, dec_deg
         Target position in degrees (the file has the right ascension in hours); None where not given.
+    nominal_ra_deg, nominal_dec_deg
+        Commanded direction of the boresight; that of the target where not given.
     n_files
         Number of files the summary announces.
     files
@@ -78,6 +80,8 @@ class AsciiSummary:
     target: str = ""
     ra_deg: float | None = None
     dec_deg: float | None = None
+    nominal_ra_deg: float | None = None
+    nominal_dec_deg: float | None = None
     observer: str = ""
     n_files: int = 0
     files: tuple[str, ...] = ()
@@ -221,7 +225,10 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
             break
     tail_at = next((n for n, line in enumerate(lines) if line.strip() == "PROPOSAL"), None)
     values = {_comment(line): _value(line) for line in lines if _comment(line)}
-    ra_hours = _number(values.get("Target Right Ascension", ""))
+    ra_hours, dec = (_number(values.get(f"Target {c}", "")) for c in ("Right Ascension", "Declination"))
+    nominal = [_number(values.get(f"Boresight {c}", "")) for c in ("Right Ascension", "Declination")]
+    if None in nominal:
+        nominal = [ra_hours, dec]
     observer = lines[tail_at + 1] if tail_at is not None and tail_at + 1 < len(lines) else ""
     return AsciiSummary(
         obs_id=obs_id,
@@ -230,7 +237,9 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
         end=end,
         target=_printable(values.get("Target Name", "")),
         ra_deg=None if ra_hours is None else ra_hours * 15.0,
-        dec_deg=_number(values.get("Target Declination", "")),
+        dec_deg=dec,
+        nominal_ra_deg=None if nominal[0] is None else nominal[0] * 15.0,
+        nominal_dec_deg=nominal[1],
         observer=_printable(" ".join(_value(observer).split())),
         n_files=n_files,
         files=tuple(files),

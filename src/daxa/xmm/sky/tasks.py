@@ -43,10 +43,12 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
         if odf.ascii_summary is not None:
             text = read_ascii_summary(odf.ascii_summary.path)
             start, end = text.start, text.end
-            for name, value in (("RA", text.ra_deg), ("DEC", text.dec_deg)):
+            for name, value, nominal in (
+                ("RA", text.ra_deg, text.nominal_ra_deg), ("DEC", text.dec_deg, text.nominal_dec_deg),
+            ):  # fmt: skip
                 if value is not None:
                     cards[f"{name}_OBJ"] = (value, "[deg] position of the target")
-                    cards[f"{name}_NOM"] = (value, "[deg] nominal boresight")
+                    cards[f"{name}_NOM"] = (nominal, "[deg] nominal boresight")
             cards["OBJECT"] = text.target
         elif odf.sas_summary is not None:
             sas = read_sas_summary(odf.sas_summary)

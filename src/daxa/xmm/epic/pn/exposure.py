@@ -438,9 +438,10 @@ class PnExposure:
             except ValueError:
                 self.warn("illegalODF", "start or end of the observation in the summary file is no date")
             if proposal.ra_deg is not None and proposal.dec_deg is not None:
-                for what in ("OBJ", "NOM"):
-                    cards[f"RA_{what}"] = (proposal.ra_deg, "[deg] Ra of the observed object")
-                    cards[f"DEC_{what}"] = (proposal.dec_deg, "[deg] Dec of the observed object")
+                cards["RA_OBJ"] = (proposal.ra_deg, "[deg] Ra of the observed object")
+                cards["DEC_OBJ"] = (proposal.dec_deg, "[deg] Dec of the observed object")
+                cards["RA_NOM"] = (proposal.nominal_ra_deg, "[deg] Ra of boresight")
+                cards["DEC_NOM"] = (proposal.nominal_dec_deg, "[deg] Dec of boresight")
         for key in ("ODSVER", "ODSCHAIN"):
             if self.keyword(key) is not None:
                 cards[key] = self.keyword(key)
