@@ -58,6 +58,12 @@ EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
         _TIME, *_PN_RAW, _PHA, _PI, _FLAG, _PATTERN, Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR,
     ),
 }  # fmt: skip
+#: What MOS lists hold besides with fulloutput=yes.
+RAW_COLUMNS = (
+    Column("FRAME", "1J"),
+    *(Column(f"ENERGYE{k}", "1I", "CHAN") for k in (1, 2, 3, 4)),
+    Column("PERIPIX", "1B"),
+)
 EXPOSURE_COLUMNS = (Column("TIME", "1D", "s"), Column("TIMEDEL", "1E", "s"), Column("FRACEXP", "1E"))
 BADPIX_COLUMNS = (
     Column("RAWX", "1I", "pixel"),
@@ -175,6 +181,7 @@ def write_event_list(
     offsets: Mapping[str, npt.ArrayLike] | None = None,
     calindex: fits.BinTableHDU | None = None,
     prime_ccd: int = 1,
+    more: tuple[Column, ...] = (),
 ) -> None:
     """Write an event list with every extension that SAS tasks and other readers expect.
 
@@ -198,12 +205,14 @@ def write_event_list(
         Index of the calibration files used.
     prime_ccd
         CCD that ONTIME and LIVETIME of the header refer to (1 for MOS, 4 for pn).
+    more
+        Further columns of ``columns`` to write.
     """
     from astropy.io import fits
 
     instrument, data_mode = (_plain(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     family = instrument.rstrip("12")
-    schema = EVENT_COLUMNS[family, "IMAGING" if data_mode == "IMAGING" else "TIMING"]
+    schema = (*EVENT_COLUMNS[family, "IMAGING" if data_mode == "IMAGING" else "TIMING"], *more)
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
     identity = {k: v for k, v in primary.items() if k in IDENTITY}
     hdus = [fits.PrimaryHDU()]
@@ -238,6 +247,8 @@ def write_event_list(
     fits.HDUList(hdus).writeto(path)
 
     schema_offsets = OFFSETS_COLUMNS[family]
+    if data_mode != "IMAGING":
+        schema_offsets = tuple(c for c in schema_offsets if c.name != "OFFSETY")
     blocks = [table_bytes(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS")]
     for ccd, info in sorted(ccds.items()):
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}

@@ -19,9 +19,12 @@ class MosFlag(IntFlag):
     CLOSE_TO_CCD_WINDOW = 1 << 2
     CLOSE_TO_ONBOARD_BADPIX = 1 << 5
     CLOSE_TO_BRIGHTPIX = 1 << 6
+    #: Numbers of these two: inferred from what the other names leave free.
+    CLOSE_TO_NODE_BOUNDARY = 1 << 7
     CLOSE_TO_DEADPIX = 1 << 8
     CLOSE_TO_BADCOL = 1 << 9
     CLOSE_TO_BADROW = 1 << 10
+    UNKNOWN_RAWX_PATTERN = 1 << 12
     FLICKERING = 1 << 13
     ON_BADOFFSET = 1 << 15
     OUT_OF_FOV = 1 << 16

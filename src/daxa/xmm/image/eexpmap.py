@@ -126,19 +126,23 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         good = GTI.from_hdu(hdus[gti_name]).contains(frames)
         live = exposure.live_times(frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings)
         columns: Any = ()
-        if strict and offsets is not None and "OFFSETX" in offsets.dtype.names:
+        # The second node of a MOS CCD has the number of the CCD plus 10.
+        number = ccd if instrument == "EPN" else ccd % 10
+        # Events on such columns carry a flag in pn lists only.
+        flagged = strict and instrument == "EPN"
+        if flagged and offsets is not None and "OFFSETX" in offsets.dtype.names:
             columns = offsets["RAWX"][(offsets["CCDNR"] == ccd) & (offsets["OFFSETX"] != 0)]
         bad_name = f"BADPIX{ccd:02d}"
         bad = hdus[bad_name].data if bad_name in names else None
         pixels = exposure.good_pixel_map(
-            geometry.shape(ccd),
+            geometry.shape(number),
             {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
             window=_window(table.header),
             with_neighbours=strict,
             offset_columns=columns,
         )
         if live.sum() > 0:
-            plain.append((ccd, exposure.off_axis_angles(geometry, ccd, pixels), live))
+            plain.append((number, exposure.off_axis_angles(geometry, number, pixels), live))
 
     if not plain:
         ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")

@@ -25,6 +25,7 @@ from daxa.xmm.odf.modes import (
     om_mode,
     pn_mode,
     rgs_mode,
+    windows_by_ccd,
 )
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf, OdfTable
@@ -65,6 +66,7 @@ class _Exposure:
     ends: list[str] = field(default_factory=list)
     types: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     headers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    windows: list[tuple[int, ReadoutWindow | None]] = field(default_factory=list)
     diagnostic: set[str] = field(default_factory=set)
     all_times: list[tuple[str, str]] = field(default_factory=list)
 
@@ -170,6 +172,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
             exposure.types[name.ccd].add(name.file_type)
             merged = dict(primary) | dict(header)
             exposure.headers.setdefault(name.ccd, merged)
+            exposure.windows.append((name.ccd, ReadoutWindow.from_header(merged)))
     return exposures
 
 
@@ -242,7 +245,7 @@ def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, la
         kinds = sorted(exposure.diagnostic)
         return DIAGNOSTIC_MODES[kinds[0]] if kinds else None
     if instrument in ("M1", "M2"):
-        windows = {ccd: ReadoutWindow.from_header(h) for ccd, h in exposure.headers.items()}
+        windows = windows_by_ccd(exposure.windows)
         frame_time = exposure.headers.get(1, {}).get("FRMTIME")
         if not isinstance(frame_time, (int, float)):
             frame_time = None

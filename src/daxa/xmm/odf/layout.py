@@ -35,11 +35,12 @@ ENERGYE4 1I CHANNEL
 PATTERN 1B
 PERIPIX 1B
 """)
+#: Single pixels; their amplitude has the name that the manual of emevents gives.
 MOS_REDUCED_IMAGING = columns("""
 FRAME 1J COUNTER
 RAWX 1I PIXEL
 RAWY 1I PIXEL
-ENERGYE1 1I CHANNEL
+ENGYE1E2 1I CHANNEL
 """)
 MOS_TIMING = columns("""
 FRAME 1J COUNTER
@@ -48,6 +49,12 @@ RAWY 1I PIXEL
 ENGYE1E2 1I CHANNEL
 PATTERN 1B
 PERIPIX 1B
+""")
+#: Compressed timing sends neither column nor pattern (columns assumed).
+MOS_COMPRESSED_TIMING = columns("""
+FRAME 1J COUNTER
+RAWY 1I PIXEL
+ENGYE1E2 1I CHANNEL
 """)
 MOS_AUXILIARY = columns("""
 FRAME 1J COUNTER
@@ -229,6 +236,7 @@ DATATYPES = {
     "IME": "IMAGE.EL",
     "RIE": "RIMAGE.EL",
     "TIE": "TIMING.EL",
+    "CTE": "CTIMING.EL",
     "BUE": "BURST.EL",
     "AUX": "AUX.EL",
     "SPE": "SPECT.EL",

@@ -5,7 +5,7 @@ Sources: XMM-Newton Users' Handbook (science modes of the EPIC cameras), manual 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,21 @@ class ReadoutWindow:
         except ValueError:
             return None
         return window if all(0 <= v <= _LARGEST for v in vars(window).values()) else None
+
+    def __or__(self, other: ReadoutWindow) -> ReadoutWindow:
+        """The smallest window that holds both: what a CCD shows whose nodes read a part each."""
+        x0, y0 = min(self.x0, other.x0), min(self.y0, other.y0)
+        x1, y1 = max(self.x0 + self.dx, other.x0 + other.dx), max(self.y0 + self.dy, other.y0 + other.dy)
+        return ReadoutWindow(x0, y0, x1 - x0, y1 - y0)
+
+
+def windows_by_ccd(found: Iterable[tuple[int, ReadoutWindow | None]]) -> dict[int, ReadoutWindow | None]:
+    """Window of each CCD from those of its files, one per node; None if one of them is unknown."""
+    result: dict[int, ReadoutWindow | None] = {}
+    for ccd, window in found:
+        before = result.get(ccd, window)
+        result[ccd] = None if before is None or window is None else before | window
+    return result
 
 
 def mos_mode(

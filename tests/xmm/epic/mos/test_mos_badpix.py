@@ -39,7 +39,7 @@ def _image(mean, seed=0, shape=(300, 300)):
 def test_false_finds_are_as_rare_as_asked_for(mean):
     bright = dark = 0
     for seed in range(2):
-        found = find(_image(mean, seed), np.ones((300, 300), bool), Search(probability=1e-5))
+        found = find(_image(mean, seed), np.ones((300, 300), bool), Search(probathreshold=1e-5))
         bright, dark = bright + found.bright.sum(), dark + found.dark.sum()
     # 1.8 expected at most.
     assert bright <= 7
@@ -113,7 +113,7 @@ def test_masked_pixels_are_left_alone():
     good[10, 10] = False
     assert not find(image, good).bright.any()
     image[20, 20] = 100
-    assert not find(image, good, Search(find_bright=False)).bright.any()
+    assert not find(image, good, Search(findbright=False)).bright.any()
 
 
 def test_merging_keeps_the_order_of_origins():

@@ -296,6 +296,64 @@ def test_emproc(copy, reduced, tmp_path):
     }
 
 
+def test_frames_outside_the_housekeeping_are_rejected(copy, reduced, tmp_path):
+    """As in the real log, emproc gives the good times of housekeeping to emframes."""
+    with fits.open(reduced.event_list("M2", "S002")) as hdus:
+        start, stop = hdus["STDGTI01"].data["START"][0], hdus["STDGTI01"].data["STOP"][-1]
+    good = GTI([start - 10, start + 1000], [start + 500, stop + 10])
+    for task, name, arguments in (
+        ("emproc", f"3100_{OBS}_EMOS2_HkGti.ds", {"selectinstruments": "yes", "emos2": "yes"}),
+        ("emchain", f"P{OBS}M2X000HK_GTI0000.FIT", {"instruments": "M2", "filterhk": "yes", "ccds": "2"}),
+    ):
+        out = tmp_path / task
+        out.mkdir()
+        fits.HDUList([fits.PrimaryHDU(), good.to_hdu()]).writeto(out / name)
+        log, _ = _emchain(copy, reduced, out, task=task, **arguments)
+        rejected = {int(line.split()[1]) for line in log.splitlines() if "rejected by FLAG_HK" in line}
+        assert min(rejected) >= 191
+        with fits.open(next(out.glob("*Evts.ds" if task == "emproc" else "*MIEVLI*"))) as hdus:
+            time = hdus["EVENTS"].data["TIME"]
+            assert not ((time > start + 500) & (time < start + 1000)).any()
+            assert hdus["STDGTI02"].data["START"][1] >= start + 1000
+        assert (out / name).exists()
+
+
+def test_any_filter_expression(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    expression = "(PI in [500:2000]) && #XMMEA_EM && (PATTERN <= 4) && circle(25921, 25921, 6000, X, Y)"
+    arguments = {"selectinstruments": "yes", "emos2": "yes", "selectccds": "yes", "ccd1": "yes"}
+    _emchain(copy, reduced, out, task="emproc", filterexpression=expression, **arguments)
+    with fits.open(next(out.glob("*Evts.ds"))) as hdus:
+        events = hdus["EVENTS"].data
+        assert len(events) > 500
+        assert events["PI"].min() >= 500
+        assert events["PI"].max() <= 2000
+        assert (events["FLAG"] & 0x766BA000 == 0).all()
+        assert np.hypot(events["X"] - 25921.0, events["Y"] - 25921.0).max() <= 6000
+        assert events["PATTERN"].max() <= 4
+    with pytest.raises(TaskError, match=r"filterexpression.*NONSENSE"):
+        _emchain(copy, reduced, out, task="emproc", filterexpression="NONSENSE > 3", **arguments)
+
+
+def test_tests_can_be_switched_off(copy, reduced, tmp_path):
+    lines = {
+        "emevents:rejectrows": "events in rows with more",
+        "emevents:rejectflickering": "detected as flickering",
+        "emevents:rejectbade3": "local median",
+        "emevents:detectbadoffsets": "with wrong offset",
+        "emevents:flagbadtimes": "outside good frames",
+        "emevents:splitdiagonals": "diagonal events split",
+        "emevents:flagbadpixels": "modified by CUT_BAD",
+        "emenergy:rejectbade3e4": "outside the ellipse",
+        "emenergy:getccdbkg": "sigma clipping",
+    }
+    call = {"instruments": "M2", "ccds": "2", "makeflaregti": "no"}
+    log, _ = _emchain(copy, reduced, tmp_path / "on", **call)
+    assert [text for text in lines.values() if text not in log] == []
+    log, _ = _emchain(copy, reduced, tmp_path / "off", **call, **dict.fromkeys(lines, "no"))
+    assert [text for text in lines.values() if text in log] == []
+
+
 def test_good_times_of_the_user(copy, reduced, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -382,16 +440,6 @@ def test_stop_on_error(copy, reduced, tmp_path):
 def test_wrong_parameters_are_named(copy, reduced, tmp_path, arguments, text):
     with pytest.raises(TaskError, match=text):
         _emchain(copy, reduced, tmp_path / "out", **arguments)
-
-
-def test_compressed_timing_is_refused_by_mode(copy, reduced, tmp_path):
-    for path in [p for p in copy.iterdir() if "M2S002" in p.name and "IME" in p.name]:
-        if "10IME" in path.name:
-            path.rename(path.with_name(path.name.replace("10IME", "10CTE")))
-        else:
-            path.unlink()
-    with pytest.raises(NotImplementedError, match="timing"):
-        _emchain(copy, reduced, tmp_path / "out", instruments="M2")
 
 
 def test_summary_without_sum_sas(copy):

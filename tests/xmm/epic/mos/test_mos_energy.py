@@ -36,7 +36,7 @@ def test_background_follows_position():
     level = 0.5 + 2.0 * (x > 300)
     e = _list(n, rawx=x, rawy=y, e4=np.rint(16 * level + rng.normal(0, 19, n)))
     e.e4[:50] += 500
-    found, clipped = energy.background(e, (600, 600))
+    found, _, clipped = energy.background(e, (600, 600))
     assert clipped >= 50
     far = np.abs(x - 300) > 12
     assert np.abs(found - level)[far].mean() < 0.3
@@ -45,7 +45,7 @@ def test_background_follows_position():
 
 def test_background_without_events_is_nil():
     assert not energy.background_map(_list(3), np.zeros(3, bool), (600, 600)).any()
-    level, clipped = energy.background(_list(3, e1=10), (600, 600))
+    level, _, clipped = energy.background(_list(3, e1=10), (600, 600))
     assert not level.any()
     assert clipped == 0
 

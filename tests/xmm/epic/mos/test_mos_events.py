@@ -145,12 +145,13 @@ def test_noisy_rows():
     rawx = np.concatenate([rng.integers(1, 601, quiet), np.arange(12) * 40 + 50, [55, 30]])
     rawy = np.concatenate([rng.integers(1, 601, quiet), np.full(12, 77), [78, 76]])
     e = _list(len(frame), frame=frame, rawx=rawx, rawy=rawy)
-    rows, beside, expected = events.flag_noisy_rows(e, 1000, max_above=4, width=10)
+    noisy = events.flag_noisy_rows(e, 1000, max_above=4, width=10)
+    rows, beside, expected = noisy.in_rows, noisy.beside, noisy.expected
     assert rows == 12
     assert beside == 1
     assert expected < 0.05
     assert np.flatnonzero(e.flag).tolist() == list(range(quiet, quiet + 13))
-    assert events.flag_noisy_rows(_list(0), 1000, max_above=4, width=10) == (0, 0, 0.0)
+    assert events.flag_noisy_rows(_list(0), 1000, max_above=4, width=10) == events.NoisyRows()
 
 
 def test_local_median():

@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos.camera import Options
+from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.timing import LineClock, bad_columns, source_pixel
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.task import TaskError, run_task

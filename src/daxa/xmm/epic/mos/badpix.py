@@ -70,6 +70,20 @@ class BadPixels:
         self.kind[~keep] = 0
         self.origin[~keep] = 0
 
+    def chosen(self, *origins: int) -> BadPixels:
+        """Only the pixels of some origins."""
+        result = BadPixels(self.shape)
+        mine = np.isin(self.origin, origins)
+        result.kind[mine], result.origin[mine] = self.kind[mine], self.origin[mine]
+        return result
+
+    def merged(self, other: BadPixels) -> BadPixels:
+        """These, and those of the other list that are not in this one."""
+        result = self.chosen(ONBOARD, CALIBRATION, FOUND)
+        free = (self.origin == 0) & (other.origin > 0)
+        result.kind[free], result.origin[free] = other.kind[free], other.origin[free]
+        return result
+
     @property
     def bad(self) -> npt.NDArray[np.bool_]:
         """All bad pixels."""
@@ -121,7 +135,10 @@ def add_calibration(
     others: bool = True,
 ) -> None:
     """Add the bad pixels of the BADPIX constituent: those masked on board and/or the others."""
-    rows = (np.asarray(table["CCD_ID"]) == ccd) & (np.asarray(table["NODE_ID"]) == node)
+    rows = np.asarray(table["CCD_ID"]) == ccd
+    mine = rows & (np.asarray(table["NODE_ID"]) == node)
+    # A table that knows no second node lists all pixels of the CCD under the first.
+    rows = mine if node == 0 or mine.any() else rows
     onboard = np.asarray(table["UPLINKED"], bool)
     kinds = np.array([calibration_kind(str(t)) for t in table["TYPE"]])
     for use, origin, which in ((uplinked, ONBOARD, onboard), (others, CALIBRATION, ~onboard)):

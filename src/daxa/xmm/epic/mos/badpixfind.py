@@ -19,31 +19,40 @@ _COMPATIBLE = 0.1
 _CLIP_SIGMA = 5.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Search:
-    """Parameters of a search.
+    """Parameters of a search (SAS's names).
 
     Attributes
     ----------
-    probability
+    probathreshold
         Accepted chance of a false detection, per pixel.
-    half_width_2d, half_width_1d
+    halfwidth2d, halfwidth1d
         Half-size of the reference square, and of the reference lines on each side.
-    min_ratio, max_ratio
+    minratio, maxratio
         Bright pixels hold at least, dark pixels at most that many times their surroundings.
-    iterations
+    niter
         Greatest number of passes.
+    findbadsegments, findbright, finddead
+        What is looked for.
+    usecal, ignoreccfbright
+        Whether pixels that the calibration calls bad are left out, those too bright among them.
+    includedeadpixels
+        Whether dead pixels of the calibration are added to the list.
     """
 
-    probability: float = 1e-6
-    half_width_2d: int = 2
-    half_width_1d: int = 3
-    min_ratio: float = 1.5
-    max_ratio: float = 0.5
-    iterations: int = 10
-    find_bright: bool = True
-    find_dark: bool = True
-    find_segments: bool = True
+    probathreshold: float = 1e-6
+    halfwidth2d: int = 2
+    halfwidth1d: int = 3
+    minratio: float = 1.5
+    maxratio: float = 0.5
+    niter: int = 10
+    findbright: bool = True
+    finddead: bool = True
+    findbadsegments: bool = True
+    usecal: bool = True
+    ignoreccfbright: bool = False
+    includedeadpixels: bool = True
 
 
 @dataclass
@@ -110,20 +119,20 @@ def find(
     counts = np.asarray(image, float)
     good = np.array(good, bool)
     found = Found(np.zeros(good.shape, bool), np.zeros(good.shape, bool))
-    for _ in range(search.iterations):
-        bright = _bright_pixels(counts, good, search) if search.find_bright else np.zeros_like(good)
+    for _ in range(search.niter):
+        bright = _bright_pixels(counts, good, search) if search.findbright else np.zeros_like(good)
         good &= ~bright
         found.bright |= bright
         numbers = [int(bright.sum())]
         for axis in (0, 1):
             dark_lines = bright_lines = 0
-            if search.find_segments:
+            if search.findbadsegments:
                 dark, light, dark_lines, bright_lines = _lines(counts, good, axis, search, clumping)
                 found.dark |= dark
                 found.bright |= light
                 good &= ~(dark | light)
             numbers += [dark_lines, bright_lines]
-        dark = _dark_pixels(counts, good, search) if search.find_dark else np.zeros_like(good)
+        dark = _dark_pixels(counts, good, search) if search.finddead else np.zeros_like(good)
         good &= ~dark
         found.dark |= dark
         numbers.append(int(dark.sum()))
@@ -167,8 +176,8 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
 
     good = good.copy()
     result = np.zeros(good.shape, bool)
-    half = search.half_width_2d
-    limit = float(norm.isf(search.probability))
+    half = search.halfwidth2d
+    limit = float(norm.isf(search.probathreshold))
     candidates = good & (counts >= 3)
     while True:
         y, x = np.nonzero(candidates & good)
@@ -181,13 +190,13 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
             return result
         mean = np.minimum(np.nanmean(around, axis=1), np.nanmedian(around, axis=1) + 1.0)
         on = counts[y, x]
-        above = on > search.min_ratio * mean
+        above = on > search.minratio * mean
         chance = np.ones(len(y))
         chance[above] = chance_above(on[above], mean[above] * number[above], 1.0 / (number[above] + 1.0))
         spread = np.nanmean(np.abs(around - mean[:, None]), axis=1) / 0.8
         gauss = (on - mean) / np.maximum(spread, 1e-9)
         strength = np.minimum(gauss, li_ma(on, mean * number, number))
-        chosen = (chance < search.probability) & (strength > min(3.0, limit))
+        chosen = (chance < search.probathreshold) & (strength > min(3.0, limit))
         if not chosen.any():
             return result
         y, x, strength = y[chosen], x[chosen], strength[chosen]
@@ -205,18 +214,18 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
 
 def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
     result = np.zeros(good.shape, bool)
-    half = search.half_width_2d
+    half = search.halfwidth2d
     masked = np.where(good, counts, 0.0)
     # Even an empty pixel is not improbable among few counts.
     n_most = (2 * half + 1) ** 2 - 1
-    least = np.log(search.probability) / np.log(n_most / (n_most + 1.0))
+    least = np.log(search.probathreshold) / np.log(n_most / (n_most + 1.0))
     if masked.max(initial=0.0) * n_most < least:
         return result
     off = _box_sum(masked, half) - masked
     n = _box_sum(good.astype(float), half) - good
-    y, x = np.nonzero(good & (n > 0) & (off >= 1) & (counts < search.max_ratio * off / np.maximum(n, 1)))
+    y, x = np.nonzero(good & (n > 0) & (off >= 1) & (counts < search.maxratio * off / np.maximum(n, 1)))
     chance = chance_below(counts[y, x], off[y, x], 1.0 / (n[y, x] + 1.0))
-    result[y, x] = chance < search.probability
+    result[y, x] = chance < search.probathreshold
     return result
 
 
@@ -238,7 +247,7 @@ def _lines(
     mean = masked.sum() / max(good.sum(), 1)
     masked = np.minimum(masked, mean + _CLIP_SIGMA * np.sqrt(mean) + 1.0)
     on, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
-    half = search.half_width_1d
+    half = search.halfwidth1d
     usable = area > 0
     dark, bright = np.zeros(good.shape, bool), np.zeros(good.shape, bool)
     n_dark = n_bright = 0
@@ -257,17 +266,17 @@ def _lines(
         for side, extent in sides:
             some = extent > 0
             expected = np.divide(side * area, extent, out=np.zeros_like(off), where=some)
-            brighter &= ~some | (on > search.min_ratio * expected)
-            darker &= ~some | (on < search.max_ratio * expected)
+            brighter &= ~some | (on > search.minratio * expected)
+            darker &= ~some | (on < search.maxratio * expected)
         high = np.where(brighter, chance_above(on / clumping, off / clumping, share), 1.0)
         low = np.where(darker, chance_below(on / clumping, off / clumping, share), 1.0)
-        if not search.find_dark:
+        if not search.finddead:
             low[:] = 1.0
-        if not search.find_bright:
+        if not search.findbright:
             high[:] = 1.0
         best = np.minimum(high, low)
         line = int(np.argmin(best))
-        if best[line] >= search.probability:
+        if best[line] >= search.probathreshold:
             return dark, bright, n_dark, n_bright
         usable[line] = False
         pixels = good[:, line]
@@ -281,7 +290,7 @@ def _lines(
 
 def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Search) -> BoolArray:
     """The bright part of a bright line: all of it unless the rest agrees with the surroundings."""
-    excess = np.where(pixels, line - search.min_ratio * expected, 0.0)
+    excess = np.where(pixels, line - search.minratio * expected, 0.0)
     total = np.concatenate([[0.0], np.cumsum(excess)])
     lowest = np.minimum.accumulate(total)
     end = int(np.argmax(total - lowest))

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import MOS_MODE_IDS
 from daxa.xmm.epic.mos.badpix import BadPixels
-from daxa.xmm.epic.mos.badpixfind import Search
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
+from daxa.xmm.epic.mos.offsets import LineOffsets
+from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.layout import INSTRUMENTS
@@ -25,36 +26,6 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
-
-#: Bits that disqualify an event for the bad-pixel search and, by default, for the event list.
-REJECTION_FLAG = 0x762AA000
-
-
-@dataclass
-class Options:
-    """What emchain and emproc let their users choose; ``source``: RA and Dec [deg] for timing mode."""
-
-    randomize_position: bool = True
-    randomize_time: bool = True
-    randomize_energy: bool = True
-    find_bad_pixels: bool = True
-    low_energy_search: bool = True
-    low_energy_ev: float = 500.0
-    use_bad_pixels: bool = True
-    reject_rows: bool = True
-    max_events_per_row: float = 4.0
-    width_next_to_row: int = 10
-    keep_silicon: bool = False
-    correct_cti: bool = True
-    correct_gain: bool = True
-    reject_bad_events: bool = True
-    rejection_flag: int = REJECTION_FLAG
-    apply_ccd_gti: bool = True
-    flare_bin_s: float = 52.0
-    flare_max_rate: float = 2.0
-    min_background_adu: float = 100.0
-    source: tuple[float, float] | None = None
-    search: Search = field(default_factory=Search)
 
 
 @dataclass
@@ -102,6 +73,15 @@ class Camera:
         camera = sum(self.instrument.encode())
         return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
 
+    def raw_to_det(
+        self, ccd: int, rawx: npt.ArrayLike, rawy: npt.ArrayLike, node: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """DETX, DETY of pixels; a calibration without a second node has its pixels under the first."""
+        try:
+            return self.geometry.raw_to_det(ccd, rawx, rawy, node)
+        except ValueError:
+            return self.geometry.raw_to_det(ccd, rawx, rawy, 0)
+
     def duty_cycle(self, ccd: int) -> float:
         """Integration time over frame time of a CCD in this mode."""
         table = self.table("MODEPARAM", "MODEPARAM")
@@ -124,8 +104,51 @@ class Camera:
 
 
 @dataclass
+class Calibrated:
+    """Events of a CCD after emevents, and emenergy; arrays of one length.
+
+    Attributes
+    ----------
+    events
+        What was sent, flagged.
+    time_s, detx, dety
+        Mission time; place in the camera [0.05 arcsec].
+    pha, pi
+        Amplitude [adu] and energy [eV], made by emenergy.
+    wrong
+        Lines whose offset on board was found to be wrong.
+    """
+
+    events: Events
+    time_s: npt.NDArray[np.float64]
+    detx: npt.NDArray[np.float64]
+    dety: npt.NDArray[np.float64]
+    wrong: LineOffsets
+    pha: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    pi: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass
 class Ccd:
-    """One CCD and node on its way through the pipeline."""
+    """One CCD and node on its way through the chain.
+
+    Attributes
+    ----------
+    limits
+        First and last RAWX, first and last RAWY that are read.
+    raw, frames
+        Events as sent, and the frame table (emframes).
+    field_of_view, arcmin2
+        Map of the pixels in the field of view, and the area of those that are read.
+    offsets
+        Offsets used on board, per RAWX and per RAWY [adu].
+    coefficients
+        Gain, see :func:`~daxa.xmm.epic.mos.energy.gain_coefficients`.
+    known, found
+        Bad pixels of the calibration and the on-board table; those that embadpixfind found.
+    first
+        Events of the pass before the search for bad pixels.
+    """
 
     number: int
     node: int
@@ -140,10 +163,20 @@ class Ccd:
     arcmin2: float
     offsets: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]
     gatti_on: bool
-    first: Events
-    pixels: BadPixels
     coefficients: npt.NDArray[np.float64]
-    pha: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    known: BadPixels
+    found: BadPixels
+    first: Calibrated | None = None
+    #: Last column of the primary node, if both nodes are read.
+    node_limit: int | None = None
+
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """First and last RAWX and RAWY of the window; the line between two nodes is no edge of it."""
+        x0, x1, y0, y1 = self.limits
+        if self.node_limit is not None:
+            x0, x1 = (x0, self.shape[0]) if self.node == 0 else (1, x1)
+        return x0, x1, y0, y1
 
     @property
     def name(self) -> int:

@@ -6,12 +6,13 @@ Sources: manuals of emchain and emproc; parameters and defaults from a real run'
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from daxa.xmm.epic.mos.camera import REJECTION_FLAG, Options
 from daxa.xmm.epic.mos.driver import Run, run_all
+from daxa.xmm.epic.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.layout import INSTRUMENTS
 from daxa.xmm.odf.odf import Odf
@@ -21,14 +22,40 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
 
 
-def _attitude(ctx: TaskContext, odf: Odf, name: str, force: bool) -> Path:
+def _attitude(ctx: TaskContext, odf: Odf, name: str, force: bool, allowed: bool = True) -> Path:
     path = ctx.path(name)
+    if not allowed and not path.exists():
+        raise TaskError("MissingData", f"{path}: absent, and runatthkgen=no")
     if force or not path.exists():
         env = {**ctx.env, "SAS_ODF": ctx.env.get("SAS_ODF") or str(odf.folder)}
         replace(ctx, env=env).call("atthkgen", atthkset=name, timestep=1.0)
     else:
         ctx.info(f"{name} exists. atthkgen will not be run again.")
     return path
+
+
+def _housekeeping(
+    ctx: TaskContext,
+    wanted: list[tuple[str, str]],
+    name: Callable[[str], str],
+    chosen: Mapping[str, Any],
+    *,
+    needed: bool = False,
+    keep: bool = True,
+) -> dict[str, GTI]:
+    """Good times of the housekeeping of each camera (hkgtigen), where there is any."""
+    from daxa.xmm.select.hkgtigen import housekeeping_of_chain
+
+    found = {}
+    for camera in sorted({instrument for instrument, _ in wanted}):
+        file = name(camera)
+        own = not ctx.path(file).is_file()
+        gti = housekeeping_of_chain(ctx, INSTRUMENTS[camera].lower(), file, chosen, needed=needed)
+        if gti is not None:
+            found[camera] = gti
+        if own and not keep:
+            ctx.path(file).unlink(missing_ok=True)
+    return found
 
 
 def _gti_file(ctx: TaskContext, name: str) -> GTI:
@@ -93,42 +120,6 @@ def _ccd_numbers(texts: list[str], task_name: str) -> list[int]:
     return numbers
 
 
-#: ``subtask:parameter`` of emchain and emproc -> attribute of Options.
-_SUBTASK = {
-    "emevents:randomizeposition": "randomize_position",
-    "emevents:randomizetime": "randomize_time",
-    "emevents:rejectrows": "reject_rows",
-    "emevents:maxeventsperrow": "max_events_per_row",
-    "emevents:widthnexttorow": "width_next_to_row",
-    "emevents:keepsifluor": "keep_silicon",
-    "emenergy:randomizeenergy": "randomize_energy",
-    "emenergy:correctcti": "correct_cti",
-    "emenergy:correctgain": "correct_gain",
-    "emenergy:minenergy": "min_background_adu",
-    "embadpixfind:probathreshold": "probability",
-    "embadpixfind:minratio": "min_ratio",
-    "embadpixfind:maxratio": "max_ratio",
-    "embadpixfind:niter": "iterations",
-    "embadpixfind:halfwidth2d": "half_width_2d",
-    "embadpixfind:halfwidth1d": "half_width_1d",
-    "embadpixfind:findbright": "find_bright",
-    "embadpixfind:finddead": "find_dark",
-    "embadpixfind:findbadsegments": "find_segments",
-}
-
-
-def _subtask_options(options: Options, p: Parameters, task_name: str) -> Options:
-    for name in sorted(n for n in p.given if ":" in n):
-        attribute = _SUBTASK.get(name)
-        if attribute is None:
-            known = ", ".join(sorted(_SUBTASK))
-            raise TaskError("unknownParameter", f"{task_name}: unknown parameter {name!r}; known are {known}")
-        target = options.search if hasattr(options.search, attribute) else options
-        kind = {bool: "bool", int: "int", float: "real"}[type(getattr(target, attribute))]
-        setattr(target, attribute, Parameter(name, kind).parse(task_name, p[name]))
-    return options
-
-
 @task(
     "emchain",
     "12.0.1",
@@ -178,11 +169,8 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         "emchain",
         p,
         on=(
-            "filterhk",
-            "applyflaregti",
             "stopafterbadpixfind",
             "writeccdbackground",
-            "fulloutput",
             "addvigweight",
         ),
         off=("runccdloop", "startfromodf", "runevlistcomb", "withemevents", "withattcalc", "withemenergy"),
@@ -203,30 +191,35 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     ccds = _ccd_numbers(p.ccds, "emchain")
     odf = Odf.from_environment(ctx.env, ctx.cwd, p.odf)
     wanted = _select_exposures(odf, instruments, p.exposures, "emchain")
+    letters = p.randomize.upper()
     options = Options(
-        randomize_position="P" in p.randomize.upper(),
-        randomize_time="T" in p.randomize.upper(),
-        randomize_energy="E" in p.randomize.upper(),
+        emevents=Emevents(randomizeposition="P" in letters, randomizetime="T" in letters),
+        emenergy=Emenergy(randomizeenergy="E" in letters),
         find_bad_pixels=p.badpixfindalgo != "NO",
         low_energy_search=p.lowenerbadpix,
         use_bad_pixels=p.withbadpix,
         reject_bad_events=p.rejectbadevents,
         rejection_flag=mask,
         apply_ccd_gti=p.applyccdgti,
+        apply_flare_gti=p.applyflaregti,
         flare_bin_s=p.flaretimebin,
         flare_max_rate=p.flaremaxrate,
+        full_output=p.fulloutput,
     )
     run = Run(
         ctx,
         odf,
         _calibration(ctx),
-        _subtask_options(options, p, "emchain"),
+        parse_subtasks(options, p, "emchain"),
         _attitude(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
         ccds,
         lambda instrument, exp_id, kind: (
             f"P{odf.obs_id}{instrument}{exp_id}{'TI' if kind == 'Timing' else 'MI'}EVLI0000.FIT"
         ),
         _gti_file(ctx, p.ingtiset) if p.ingtiset else None,
+        _housekeeping(ctx, wanted, lambda camera: f"P{odf.obs_id}{camera}X000HK_GTI0000.FIT", {}, needed=True)
+        if p.filterhk
+        else {},
         p.stoponerror,
         p.addtaglenoise,
         p.makeflaregti,
@@ -235,6 +228,18 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     if not p.clobber:
         wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.names(*w))]
     run_all(run, wanted)
+
+
+#: Parameters of emproc that go to hkgtigen.
+_HOUSEKEEPING = ("withparameters", "parameters", "except", "withoverrideparameters", "overrideparameters")
+#: Switch of emproc for each type of event file.
+_MODES = {"IME": "imaging", "RIE": "rimaging", "TIE": "timing", "CTE": "ctiming"}
+
+
+def _filter(expression: str) -> tuple[int, str]:
+    """Mask of the flags that reject, for the usual form of filterexpression, else the expression itself."""
+    match = re.fullmatch(r"\(*\s*FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)*\s*==\s*0\s*\)*", expression.strip())
+    return (int(match[1], 16), "") if match else (0, expression)
 
 
 def _refuse(task_name: str, p: Parameters, on: tuple[str, ...], off: tuple[str, ...]) -> None:
@@ -312,10 +317,10 @@ def _refuse(task_name: str, p: Parameters, on: tuple[str, ...], off: tuple[str, 
         Parameter("srcra", "real", 0.0),
         Parameter("srcdec", "real", 0.0),
         Parameter("withparameters", "bool", False),
-        Parameter("parameters", "string", ""),
+        Parameter("parameters", "list", ()),
         Parameter("except", "bool", False),
         Parameter("withoverrideparameters", "bool", False),
-        Parameter("overrideparameters", "string", ""),
+        Parameter("overrideparameters", "list", ()),
         Parameter("analyzingSciSimdata", "bool", False),
         Parameter("findlowener", "bool", True),
         Parameter("timebin", "real", 52.0, minimum=1e-3),
@@ -327,23 +332,12 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
     _refuse(
         "emproc",
         p,
-        on=("flagfilteredevents", "withbadpixgti", "useccfdarkframe", "ontimepha", "withparameters"),
+        on=("flagfilteredevents", "useccfdarkframe", "ontimepha"),
         off=("runevlistcomb",),
     )
     if p.badpixfindalgo != "embadpixfind":
         raise NotImplementedError("emproc: badpixfindalgo=badpixfind: the engine has embadpixfind only")
-    if p.referencepointing == "user":
-        raise NotImplementedError("emproc: referencepointing=user is not supported by the embedded engine")
-    mask = 0
-    if p.filterevents:
-        match = re.fullmatch(
-            r"\(*\s*FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)*\s*==\s*0\s*\)*", p.filterexpression.strip()
-        )
-        if match is None:
-            raise NotImplementedError(
-                f"emproc: filterexpression: only '(FLAG & 0x...) == 0' works, not {p.filterexpression!r}"
-            )
-        mask = int(match[1], 16)
+    mask, expression = _filter(p.filterexpression) if p.filterevents else (0, "")
     odf = Odf.from_environment(ctx.env, ctx.cwd)
     cameras = (
         [i for i, on in (("M1", p.emos1), ("M2", p.emos2)) if on] if p.selectinstruments else ["M1", "M2"]
@@ -359,18 +353,22 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         wanted = sorted({(t[:2].upper(), t[2:].upper()) for t in p.instexpids})
     stem = f"{odf.revolution:04d}_{odf.obs_id}"
     options = Options(
-        randomize_position=p.randomizeposition,
-        randomize_time=p.randomizetime,
-        randomize_energy=p.randomizeenergy,
+        emevents=Emevents(
+            keepsifluor=p.keepsifluor,
+            randomizeposition=p.randomizeposition,
+            rejectrows=p.rejectrows,
+            maxeventsperrow=p.maxeventsperrow,
+            randomizetime=p.randomizetime,
+        ),
+        emenergy=Emenergy(
+            correctcti=p.correctcti, randomizeenergy=p.randomizeenergy, correctgain=p.correctgain
+        ),
         find_bad_pixels=p.searchforbadpixels,
         low_energy_search=p.findlowener,
-        reject_rows=p.rejectrows,
-        max_events_per_row=p.maxeventsperrow,
-        keep_silicon=p.keepsifluor,
-        correct_cti=p.correctcti,
-        correct_gain=p.correctgain,
+        bad_pixel_gti=_gti_file(ctx, p.badpixgti) if p.withbadpixgti else None,
         reject_bad_events=p.filterevents,
         rejection_flag=mask,
+        expression=expression,
         apply_ccd_gti=p.applygti,
         flare_bin_s=p.timebin,
         source=(p.srcra, p.srcdec) if p.withsrccoords else None,
@@ -379,13 +377,22 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         ctx,
         odf,
         _calibration(ctx),
-        _subtask_options(options, p, "emproc"),
-        _attitude(ctx, odf, f"{stem}_AttHk.ds", False),
+        parse_subtasks(options, p, "emproc"),
+        _attitude(ctx, odf, f"{stem}_AttHk.ds", False, p.runatthkgen),
         [n for n in range(1, 8) if p[f"ccd{n}"]] if p.selectccds else [],
         lambda instrument, exp_id, kind: f"{stem}_{INSTRUMENTS[instrument]}_{exp_id}_{kind}Evts.ds",
         _gti_file(ctx, p.gtiset) if p.withgtiset else None,
+        _housekeeping(
+            ctx,
+            wanted,
+            lambda camera: f"{stem}_{INSTRUMENTS[camera]}_HkGti.ds",
+            {n: p[n] for n in _HOUSEKEEPING},
+            keep=not p.removeintermediategtis,
+        )
+        if p.runhkgtigen
+        else {},
         average_pointing=p.referencepointing == "mean",
-        imaging=p.imaging or not p.selectmodes,
-        timing=p.timing or not p.selectmodes,
+        pointing=(p.ra, p.dec, p.posangle) if p.referencepointing == "user" else None,
+        types=tuple(t for t, name in _MODES.items() if p[name] or not p.selectmodes),
     )
     run_all(run, wanted)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daxa.xmm.epic.keywords import exposure_summary, merge_headers, observation_keywords
-from daxa.xmm.epic.mos.camera import Camera, Messages, Options
+from daxa.xmm.epic.mos.camera import Camera, Messages
+from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.pipeline import ExposureResult, process
 from daxa.xmm.epic.mos.timing import TimingResult, process_timing
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
-_NOT_YET = {"CTE": "FastCompressed (timing)", "RIE": "reduced imaging"}
-#: File types that are reduced, and how the products are called.
-_KINDS = {"IME": "Imaging", "TIE": "Timing"}
+#: File types that are reduced, and how the products are called. CCDs in reduced imaging join the others.
+_KINDS = {"IME": "Imaging", "RIE": "Imaging", "TIE": "Timing", "CTE": "Timing"}
 
 
 @dataclass
@@ -41,19 +41,23 @@ class Run:
     ccds: list[int]
     event_name: Callable[[str, str, str], str]
     external_gti: GTI | None = None
+    #: Good times of housekeeping, per camera.
+    housekeeping: Mapping[str, GTI] = field(default_factory=dict)
     stop_on_error: bool = False
     tag_low_energy_noise: bool = False
     make_flare_gti: bool = False
     average_pointing: bool = False
+    #: RA, Dec and position angle [deg] instead of those of the attitude.
+    pointing: tuple[float, float, float] | None = None
     attitude_tolerance_deg: float | None = None
-    imaging: bool = True
-    timing: bool = True
+    #: File types to process.
+    types: tuple[str, ...] = tuple(_KINDS)
 
     def names(self, instrument: str, exp_id: str) -> list[str]:
         """Names of the event lists that an exposure makes."""
         types = {f.name.file_type for f in self.odf.science_files(instrument, exp_id)}
-        wanted = {"IME": self.imaging, "TIE": self.timing}
-        return [self.event_name(instrument, exp_id, k) for t, k in _KINDS.items() if t in types and wanted[t]]
+        kinds = dict.fromkeys(k for t, k in _KINDS.items() if t in types and t in self.types)
+        return [self.event_name(instrument, exp_id, kind) for kind in kinds]
 
 
 def _messages(ctx: TaskContext) -> Messages:
@@ -92,21 +96,14 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     science = odf.science_files(instrument, exp_id)
     if run.ccds:
         science = [f for f in science if f.name.ccd in run.ccds]
-    files = [f for f in science if f.name.file_type == "IME" and run.imaging]
-    timing = [f for f in science if f.name.file_type == "TIE" and run.timing]
-    other = sorted({f.name.file_type for f in science} - set(_KINDS))
-    if not files and not timing:
-        modes = ", ".join(_NOT_YET.get(t, t) for t in other)
-        if other:
-            raise NotImplementedError(f"{ctx.name}: {instrument} {exp_id}: data in the mode {modes} only")
+    wanted = [f for f in science if f.name.file_type in run.types]
+    files = [f for f in wanted if _KINDS[f.name.file_type] == "Imaging"]
+    timing = [f for f in wanted if _KINDS[f.name.file_type] == "Timing"]
+    if not wanted:
         raise TaskError(
             "MissingData",
             f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs and modes",
         )
-    for kind in other:
-        ccds = sorted({f.name.ccd for f in science if f.name.file_type == kind})
-        text = f"CCD {', '.join(map(str, ccds))} in the mode {_NOT_YET.get(kind, kind)} is not reduced"
-        ctx.warn("ModeNotSupported", f"{instrument} {exp_id}: {text}")
     summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
     submode = summary.mode or "UNDEFINED"
     if submode == "UNDEFINED":
@@ -116,10 +113,10 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     scope = INSTRUMENTS[instrument]
     geometry = CameraGeometry.from_calibration(run.cal, scope, 0.5 * (start + stop))
     atthk = AttHk.read(run.atthk)
-    pointing = atthk.mean if run.average_pointing else atthk.median
+    pointing = run.pointing or (atthk.mean if run.average_pointing else atthk.median)
     camera = Camera(
         odf, instrument, exp_id, submode, run.cal, geometry, correlation, Attitude.from_odf(odf),
-        pointing, run.options, say, _external_gti(run, atthk),
+        pointing, run.options, say, _external_gti(run, atthk, instrument),
     )  # fmt: skip
     auxiliary = odf.one(instrument, "AUX", exp_id=exp_id).read(1, MOS_AUXILIARY)
 
@@ -167,7 +164,9 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     if run.tag_low_energy_noise:
         primary = merge_headers(primary, _noise_tags(camera, result))
     name = run.event_name(instrument, exp_id, "Imaging")
-    _write(run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw)
+    _write(
+        run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw, result.offsets
+    )
     if run.make_flare_gti:
         _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, [result])
     return result
@@ -175,9 +174,9 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
 
 def _submode(run: Run, instrument: str, exp_id: str) -> str:
     """Mode of an exposure that the summary calls undefined."""
-    from daxa.xmm.odf.modes import ReadoutWindow, mos_mode
+    from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, windows_by_ccd
 
-    types, windows, frame_time = {}, {}, None
+    types, windows, frame_time = {}, [], None
     for file in run.odf.science_files(instrument, exp_id):
         try:
             primary, header = file.headers()
@@ -186,19 +185,22 @@ def _submode(run: Run, instrument: str, exp_id: str) -> str:
             run.ctx.warn(error.code, error.message)
             continue
         types[file.name.ccd] = file.name.file_type
-        windows[file.name.ccd] = ReadoutWindow.from_header({**dict(primary), **dict(header)})
+        windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
         if file.name.ccd == 1:
             frame_time = header.get("FRMTIME")
     table = run.cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
-    mode = mos_mode(types, windows, frame_time, table)
+    mode = mos_mode(types, windows_by_ccd(windows), frame_time, table)
     if mode is None:
         run.ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
     return mode or "UNDEFINED"
 
 
-def _external_gti(run: Run, atthk: Any) -> GTI | None:
-    """Good times from the user and from the attitude."""
+def _external_gti(run: Run, atthk: Any, instrument: str) -> GTI | None:
+    """Good times from the user, from housekeeping and from the attitude."""
     gti = run.external_gti
+    if instrument in run.housekeeping:
+        good = run.housekeeping[instrument]
+        gti = good if gti is None else gti & good
     if run.attitude_tolerance_deg is not None:
         time, off = atthk.columns["TIME"], atthk.columns["DAHFPNT"]
         step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
@@ -217,8 +219,9 @@ def _write(
     ccds: Mapping[int, CcdExposure],
     pointing: tuple[float, float, float] | None,
     n_raw: int,
+    offsets: Mapping[str, Any] | None = None,
 ) -> None:
-    from daxa.xmm.event.eventlist import write_event_list
+    from daxa.xmm.event.eventlist import RAW_COLUMNS, write_event_list
 
     header = dict(primary)
     header["FILENAME"] = name
@@ -230,6 +233,8 @@ def _write(
             primary=header,
             columns=columns,
             ccds=ccds,
+            more=RAW_COLUMNS if run.options.full_output and pointing is not None else (),
+            offsets=offsets or None,
             sky={} if pointing is None else {"ra_deg": pointing[0], "dec_deg": pointing[1]},
             calindex=run.cal.calindex_hdu(_SCOPES[instrument]),
             prime_ccd=1,

@@ -19,6 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 #: Pixels of the ring around the 3x3 box, and of that box without its middle.
 RING_PIXELS = 16
 NEIGHBOURS = 8
+#: Size of the cells of the background map [pixels].
+BACKGROUND_CELL = 5
 #: Events with that many ring pixels above threshold have no usable E4.
 _PERIPIX_LIMIT = 7
 #: Patterns whose surroundings are clean enough to measure the background.
@@ -31,6 +33,7 @@ def background_map(
     shape: tuple[int, int],
     *,
     min_number: int = 10,
+    fill: bool = True,
     cell: int = 5,
 ) -> FloatArray:
     """Local zero level, from the ring pixels of isolated events (CCDBKG).
@@ -43,8 +46,9 @@ def background_map(
         Events, and which of them to use.
     shape
         Columns and rows of the CCD.
-    min_number
-        With fewer events in the square its value is row average + column average - full average.
+    min_number, fill
+        With fewer events in the square its value is row average + column average - full average; without
+        ``fill`` it is that of the few events.
     cell
         Size of a cell [pixels].
 
@@ -79,6 +83,9 @@ def background_map(
         top, bottom = spread(charge.sum(axis=axis)), spread(area.sum(axis=axis))
         return np.divide(top, bottom, out=np.full(len(top), overall), where=bottom > 0.5)
 
+    if not fill:
+        area = spread(area)
+        return np.divide(spread(charge), area, out=np.zeros((ny, nx)), where=area > 0.5)
     filled = profile(1)[:, None] + profile(0)[None, :] - overall
     enough = spread(number) > min_number - 0.5
     return np.divide(spread(charge), spread(area), out=filled.copy(), where=enough)
@@ -91,30 +98,45 @@ def at_pixels(image: npt.NDArray, rawx: npt.NDArray, rawy: npt.NDArray) -> npt.N
 
 
 def background(
-    events: Events, shape: tuple[int, int], *, min_energy_adu: float = 100.0, min_number: int = 10
-) -> tuple[FloatArray, int]:
+    events: Events,
+    shape: tuple[int, int],
+    *,
+    min_energy_adu: float = 100.0,
+    max_peripix: int = 0,
+    min_number: int = 10,
+    fill: bool = True,
+) -> tuple[FloatArray, FloatArray, int]:
     """Background level under each event, in two passes with 3-sigma clipping between (CCDBKG, CLIPE4).
+
+    Parameters
+    ----------
+    min_energy_adu, max_peripix
+        Events with a main pixel at least as bright, and so few ring pixels above threshold, measure it.
+    min_number, fill
+        See :func:`background_map`.
 
     Returns
     -------
-    level, clipped
-        Level per pixel [adu] at each event, and how many events the clipping left out.
+    level, map, clipped
+        Level per pixel [adu] at each event, the map, and how many events the clipping left out.
     """
     use = (
         (events.flag & ~int(MosFlag.OUT_OF_FOV) == 0)
-        & (events.peripix == 0)
+        & (events.peripix <= max_peripix)
         & (events.pattern <= _LAST_BACKGROUND_PATTERN)
         & (events.e1 >= min_energy_adu)
     )
-    cell = 5
+    cell = BACKGROUND_CELL
     x, y = (events.rawx - 1) // cell + 1, (events.rawy - 1) // cell + 1
-    level = at_pixels(background_map(events, use, shape, min_number=min_number, cell=cell), x, y)
+    settings = {"min_number": min_number, "fill": fill, "cell": cell}
+    image = background_map(events, use, shape, **settings)  # type: ignore[arg-type]
+    level = at_pixels(image, x, y)
     if not use.any():
-        return level, 0
-    rest = events.e4 / RING_PIXELS - level
+        return level, image, 0
+    rest = events.e4 / np.maximum(RING_PIXELS - events.peripix, 1) - level
     keep = use & (np.abs(rest) <= 3.0 * np.sqrt(np.mean(rest[use] ** 2)))
-    level = at_pixels(background_map(events, keep, shape, min_number=min_number, cell=cell), x, y)
-    return level, int(use.sum() - keep.sum())
+    image = background_map(events, keep, shape, **settings)  # type: ignore[arg-type]
+    return at_pixels(image, x, y), image, int(use.sum() - keep.sum())
 
 
 def flag_incoherent(
@@ -303,38 +325,64 @@ def flag_neighbours(
     badpix: Mapping[str, npt.NDArray[np.bool_]],
     window: tuple[int, int, int, int],
     shape: tuple[int, int],
+    blind: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None = None,
+    node_limit: int | None = None,
 ) -> None:
-    """Flag events next to the border, the window and bad pixels (EVFLAG).
+    """Flag events next to the border, the window, bad pixels and blind lines (EVFLAG).
 
-    The four neighbours of the main pixel count, not the diagonal ones.
+    The four neighbours of the main pixel count, not the diagonal ones. Dead pixels and blind lines at a
+    distance of two take pixels from the ring: PERIPIX grows by 1 and 8.
 
     Parameters
     ----------
     badpix
         Maps ``onboard``, ``bright``, ``dead`` (indices RAWY - 1, RAWX - 1).
     window
-        First and last RAWX, first and last RAWY of the window.
+        First and last RAWX, first and last RAWY of the window. Its lower and left edges count: what lies
+        beyond the others is read, too.
     shape
         Columns and rows of the CCD.
+    blind
+        Columns and rows (index RAWX - 1, RAWY - 1) that a large offset makes blind.
+    node_limit
+        Last column of the primary node, if both nodes are read.
     """
     nx, ny = shape
     x, y = events.rawx, events.rawy
+    inside = (x >= 1) & (x <= nx) & (y >= 1) & (y <= ny)
     border = (x <= 1) | (x >= nx) | (y <= 1) | (y >= ny)
     events.flag[border] |= MosFlag.CLOSE_TO_CCD_BORDER
     x0, x1, y0, y1 = window
     if (x0, x1, y0, y1) != (1, nx, 1, ny):
-        events.flag[(x <= x0) | (x >= x1) | (y <= y0) | (y >= y1)] |= MosFlag.CLOSE_TO_CCD_WINDOW
+        events.flag[((x <= x0) & (x0 > 1)) | ((y <= y0) & (y0 > 1))] |= MosFlag.CLOSE_TO_CCD_WINDOW
+    if node_limit is not None:
+        events.flag[(x == node_limit) | (x == node_limit + 1)] |= MosFlag.CLOSE_TO_NODE_BOUNDARY
     for name, bit in (
         ("onboard", MosFlag.CLOSE_TO_ONBOARD_BADPIX),
         ("bright", MosFlag.CLOSE_TO_BRIGHTPIX),
         ("dead", MosFlag.CLOSE_TO_DEADPIX),
     ):
         image = badpix[name]
-        if not image.any():
-            continue
-        near = beside(image)
-        inside = (x >= 1) & (x <= nx) & (y >= 1) & (y <= ny)
-        events.flag[inside & at_pixels(near, x, y)] |= bit
+        if image.any():
+            events.flag[inside & at_pixels(beside(image), x, y)] |= bit
+    if badpix["dead"].any():
+        events.peripix = events.peripix + (inside & at_pixels(_in_ring(badpix["dead"]), x, y))
+    for lines, position, bit in zip(
+        blind or (), (x, y), (MosFlag.CLOSE_TO_BADCOL, MosFlag.CLOSE_TO_BADROW), strict=blind is not None
+    ):
+        padded = np.concatenate([[False] * 3, lines, [False] * 3])
+        at = np.clip(position + 2, 2, len(padded) - 3)
+        events.flag[padded[at - 1] | padded[at + 1]] |= bit
+        events.peripix = events.peripix + 8 * (padded[at - 2] | padded[at + 2])
+
+
+def _in_ring(image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels with a marked one at a distance of two in row or column or both."""
+    from scipy.ndimage import binary_dilation
+
+    ring = np.ones((5, 5), bool)
+    ring[1:4, 1:4] = False
+    return binary_dilation(image, ring)
 
 
 def is_xray(pattern: npt.ArrayLike) -> npt.NDArray[np.bool_]:

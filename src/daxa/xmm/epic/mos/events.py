@@ -166,7 +166,9 @@ def split_diagonals(
     return events.joined(second), int(split.sum())
 
 
-def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple[Events, int]:
+def cut_bad(
+    events: Events, library: PatternLibrary, bright: BoolArray, *, split: bool = True
+) -> tuple[Events, int]:
     """Take bright pixels out of the patterns that hold one (CUT_BAD).
 
     What is left of the pattern becomes an event of its own; the original row becomes that of the bright
@@ -176,6 +178,8 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
     ----------
     bright
         Map of the bright pixels, indices RAWY - 1, RAWX - 1.
+    split
+        False: whole events are flagged only (analysepatterns=no).
 
     Returns
     -------
@@ -202,7 +206,7 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
         pixels = library.offsets[pattern]
         left = [k for k in range(len(pixels)) if not bits >> k & 1]
         events.flag[rows] |= MosFlag.ON_BADPIX
-        if pattern in COSMIC_PATTERNS or not left:
+        if pattern in COSMIC_PATTERNS or not left or not split:
             continue
         main = pixels[left[0]]
         shape = frozenset(tuple(int(v) for v in pixels[k] - main) for k in left)
@@ -229,19 +233,26 @@ def cut_bad(events: Events, library: PatternLibrary, bright: BoolArray) -> tuple
     return events, len(touched)
 
 
-def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: int) -> tuple[int, int, float]:
+@dataclass(frozen=True)
+class NoisyRows:
+    """Events flagged in and beside noisy rows, the largest average of a row, and the row that is noisy most
+    often with the share of frames in which it is."""
+
+    in_rows: int = 0
+    beside: int = 0
+    expected: float = 0.0
+    worst_row: int = 0
+    worst_share: float = 0.0
+
+
+def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: int) -> NoisyRows:
     """Flag rows of single frames that hold too many events.
 
     A row of a frame is noisy if it holds more than ``max_above`` events above what the row holds on
     average. Events in the rows next to it, at most ``width`` columns from one of its events, go too.
-
-    Returns
-    -------
-    in_rows, next_to_rows, expected
-        Numbers of events flagged, and the largest average of a row.
     """
     if not len(events) or not n_frames:
-        return 0, 0, 0.0
+        return NoisyRows()
     low = int(events.rawy.min())
     row = events.rawy - low
     n_rows = int(row.max()) + 1
@@ -262,7 +273,15 @@ def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: i
             left = np.searchsorted(positions, centre - width)
             beside[other[left < np.searchsorted(positions, centre + width, side="right")]] = True
         events.flag[beside] |= MosFlag.ON_BADROW
-    return int(on_row.sum()), int(beside.sum()), float(expected.max())
+    often = np.bincount(found[noisy] % (n_rows + 2) - 1, minlength=n_rows)
+    worst = int(np.argmax(often))
+    return NoisyRows(
+        int(on_row.sum()),
+        int(beside.sum()),
+        float(expected.max()),
+        worst + low,
+        float(often[worst]) / n_frames,
+    )
 
 
 def local_median(

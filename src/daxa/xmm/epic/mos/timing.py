@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos import energy, frames
+from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.camera import Camera, Ccd
 from daxa.xmm.epic.mos.events import Events, flag_thresholds, raw_to_ccd
-from daxa.xmm.epic.mos.pipeline import ccd_keywords, correct
-from daxa.xmm.epic.mos.reading import frame_table
+from daxa.xmm.epic.mos.pipeline import ccd_keywords, select
+from daxa.xmm.epic.mos.reading import finish_frames, frame_table
+from daxa.xmm.epic.mos.subtasks import correct
 from daxa.xmm.event.eventlist import CcdExposure
 from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.odf.layout import MOS_TIMING
+from daxa.xmm.odf.layout import MOS_COMPRESSED_TIMING, MOS_TIMING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.task import TaskError
@@ -128,7 +129,8 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     """
     opts, say = camera.options, camera.messages
     number, node = file.name.ccd, file.name.node
-    table = file.read(1, MOS_TIMING)
+    compressed = file.name.file_type == "CTE"
+    table = file.read(1, MOS_COMPRESSED_TIMING if compressed else MOS_TIMING)
     window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
     if window is None:
         raise TaskError(
@@ -145,8 +147,10 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     x_first = max(window.x0 - under + 1, 1)
     x_last = min(window.x0 - under + window.dx, shape[0])
     # As many lines as the header says: the calibration's number is that of the mode.
-    sound = known & (table["PATTERN"] < len(_SAME_SIZE))
-    sound &= (table["RAWX"] >= 0) & (table["RAWX"] < window.dx)
+    sound = known.copy()
+    if not compressed:
+        sound &= table["PATTERN"] < len(_SAME_SIZE)
+        sound &= (table["RAWX"] >= 0) & (table["RAWX"] < window.dx)
     sound &= (table["RAWY"] >= 0) & (table["RAWY"] < clock.n_lines)
     if not sound.all():
         say.warn(
@@ -156,46 +160,47 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         )
     n = int(sound.sum())
     line = table["RAWY"][sound].astype(np.int64)
-    pattern = table["PATTERN"][sound].astype(np.int64)
     zero = np.zeros(n, np.int64)
+    # Neither is sent in compressed mode: as if all were on the source.
+    pattern, ring = zero, zero
+    column = np.full(n, round(source[0]), np.int64)
+    if not compressed:
+        pattern, ring = (table[k][sound].astype(np.int64) for k in ("PATTERN", "PERIPIX"))
+        column = raw_to_ccd(table["RAWX"][sound], window.x0, under)
     list_ = Events(
         index[sound],
-        raw_to_ccd(table["RAWX"][sound], window.x0, under),
+        column,
         np.full(n, round(source[1]), np.int64),
         table["ENGYE1E2"][sound].astype(np.int64),
         *(zero.copy() for _ in range(3)),
         pattern,
-        table["PERIPIX"][sound].astype(np.int64),
+        ring,
         zero.copy(),
     )
-    frames.set_dead_time(
-        made,
-        list_.frame,
-        pattern + 1,
-        window_pixels=window.dx * window.dy,
-        open_fraction=1.0,
-        cosmic_size=camera.misc("COSMICSI"),
-        cosmic_out_over_in=camera.misc("COSMICOU"),
+    gatti_on = finish_frames(
+        camera, made, list_.frame, pattern + 1, window_pixels=window.dx * window.dy, open_fraction=1.0
     )
-    gatti_on = frames.set_gatti(made)
-    if camera.external_gti is not None:
-        outside = frames.flag_outside(made, camera.external_gti)
-        say.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
 
     flag_thresholds(list_, camera.misc("EMDHLOW"), camera.misc("EMDHHIGH"))
-    list_.flag[~made.good[list_.frame]] |= MosFlag.IN_BAD_FRAME
-    kind = _flag_columns(camera, list_, shape, (x_first, x_last), node, number)
+    if opts.emevents.flagbadtimes:
+        list_.flag[~made.good[list_.frame]] |= MosFlag.IN_BAD_FRAME
+    kind = np.zeros(shape[0], np.int64)
+    if compressed:
+        list_.flag |= MosFlag.UNKNOWN_RAWX_PATTERN
+        say.info("emevents", " Compressed timing mode: columns and patterns are unknown, no bad columns")
+    elif opts.use_bad_pixels:
+        kind = _flag_columns(camera, list_, shape, (x_first, x_last), node, number)
     gains = energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node)
     limits = x_first, x_last, 1, shape[1]
     ccd = Ccd(
         number, node, file, table, window, shape, limits, list_, made, np.zeros((0, 0), bool), 0.0,
-        (None, None), gatti_on, list_, bp.BadPixels(shape), gains,
+        (None, None), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
     )  # fmt: skip
     pha = list_.e1.astype(float)
-    if opts.randomize_energy:
+    if opts.emenergy.randomizeenergy:
         pha = pha + camera.random(number, node, _ENERGY).uniform(-0.5, 0.5, n)
     list_.pattern = _SAME_SIZE[pattern]
-    pi = correct(camera, ccd, list_, pha)
+    pi = correct(camera, ccd, list_, pha, opts.emenergy)
 
     start = made.time_s[list_.frame] - 0.5 * made.length_s
     time = start + clock.since_start_s(line)
@@ -208,15 +213,19 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     say.info("evselect", f"selected {int(keep.sum())} rows from the input table.")
     order = np.flatnonzero(keep)
     order = order[np.argsort(time[order], kind="stable")]
-    columns = {
+    columns: dict[str, npt.NDArray[Any]] = {
         "TIME": time[order],
-        "RAWX": list_.rawx[order],
+        # 0 stands for an unknown column.
+        "RAWX": np.zeros(len(order), int) if compressed else list_.rawx[order],
         "PHA": energy.to_channel(pha[order]),
         "PI": energy.to_channel(pi[order]),
         "FLAG": list_.flag[order].astype(np.int32),
         "PATTERN": pattern[order].astype(np.uint8),
         "CCDNR": np.full(len(order), ccd.name, np.uint8),
     }
+    if opts.expression:
+        chosen = select(camera, columns)
+        columns = {name: values[chosen] for name, values in columns.items()}
     bad = np.flatnonzero(kind)
     bad = bad[(bad + 1 >= x_first) & (bad + 1 <= x_last)]
     say.info("badpix", f" {len(bad):12d}  bad columns will be added to BADPIX extension")
@@ -250,11 +259,9 @@ def _flag_columns(
     camera: Camera, list_: Events, shape: tuple[int, int], window: tuple[int, int], node: int, number: int
 ) -> npt.NDArray[np.int64]:
     """Flag events on and beside bad columns and at the edges of the window; gives the kind of each column."""
-    kind = np.zeros(shape[0], np.int64)
-    if camera.options.use_bad_pixels:
-        pixels = bp.BadPixels(shape)
-        bp.add_calibration(pixels, camera.table("BADPIX", "BADPIX"), number, node)
-        kind = bad_columns(pixels)
+    pixels = bp.BadPixels(shape)
+    bp.add_calibration(pixels, camera.table("BADPIX", "BADPIX"), number, node)
+    kind = bad_columns(pixels)
     padded = np.concatenate([[0], kind, [0]])
     x = np.clip(list_.rawx, 1, shape[0])
     for mask, bit in (
