@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from daxa.process.simple import full_process_xmm
 from daxa.process.xmm.assemble import cleaned_evt_lists
 from daxa.process.xmm.clean import espfilt
 from daxa.process.xmm.generate import generate_images_expmaps
-from daxa.process.xmm.setup import cif_build
 
 pytestmark = pytest.mark.slow
 MOS_CCDS, PN_CCDS = set(range(1, 8)), set(range(1, 13))
@@ -162,7 +160,7 @@ def test_missing_calibration_constituent(environment, short, tmp_path, monkeypat
 
 
 def test_calibration_that_comes_later(environment, short, tmp_path, monkeypatch):
-    """A calibration index is kept until another one is asked for; then everything is made with it."""
+    """A calibration index is kept until a file that was missed has come; then everything is made with it."""
     ccf = tmp_path / "ccf"
     ccf.mkdir()
     for path in short.ccf.iterdir():
@@ -173,7 +171,6 @@ def test_calibration_that_comes_later(environment, short, tmp_path, monkeypatch)
     with pytest.warns(UserWarning, match="EMOS1_LINCOORD"):
         full_process_xmm(archive, disable_progress=True, num_cores=2)
     monkeypatch.setenv("DAXA_CCFPATH", str(short.ccf))
-    cif_build(archive, analysis_date=date.today(), disable_progress=True)
     full_process_xmm(archive, disable_progress=True, num_cores=2)
     assert all(outcomes(archive).values())
     assert archive.final_process_success == {X: {short.obs_id: True}}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import warnings
+from datetime import datetime
 
 import pytest
 from astropy.units import Quantity, UnitConversionError
@@ -420,3 +422,51 @@ def test_recorded_configurations_can_be_replayed(archive):
         warnings.simplefilter("error")
         for name, arguments in configurations.items():
             PROC_LOOKUP[X][name](archive, num_cores=2, disable_progress=True, **arguments)
+
+
+def test_calibration_files_that_were_missed_and_have_come_give_a_new_index(
+    archive, sas, tmp_path, monkeypatch
+):
+    ccf, lacking = tmp_path / "ccf", tmp_path / "lacking"
+    ccf.mkdir()
+    (ccf / "EPN_BADPIX_0001.CCF").write_text("there from the start")
+    monkeypatch.setenv("DAXA_CCFPATH", str(ccf))
+    lacking.write_text("EPN_CTI")
+    script = (
+        f'if [ $task = epchain ] && [ -s {lacking} ]; then echo "** $task: error (MissingConstituent), '
+        f'the calibration index has no $(cat {lacking}) valid for 2017-01-01" >&2; exit 1; fi\n'
+    )
+
+    def tasks() -> list[str]:
+        sas.forget()
+        sas.behave(script)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            full_process_xmm(archive, num_cores=2, disable_progress=True)
+        return [c.split()[0] for c in sas.calls]
+
+    assert tasks().count("cifbuild") == 2
+    assert not archive.ledger.latest(X, "epchain", "0800010101PNS003").ok
+    # Nothing has come, or something else.
+    assert "cifbuild" not in tasks()
+    (ccf / "EMOS1_CTI_0001.CCF").write_text("not missed")
+    assert "cifbuild" not in tasks()
+    (ccf / "EPN_CTI_0001.CCF").write_text("missed, but useless")
+    assert tasks().count("cifbuild") == 2
+    # It does not serve: once is enough.
+    assert "cifbuild" not in tasks()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "EPN_CTI_0002.CCF").write_text("useful")
+    monkeypatch.setenv("DAXA_CCFPATH", f"{ccf}{os.pathsep}{elsewhere}")
+    lacking.write_text("")
+    assert tasks().count("cifbuild") == 2
+    assert archive.ledger.latest(X, "epchain", "0800010101PNS003").ok
+    assert "cifbuild" not in tasks()
+    run = archive.ledger.latest(X, "cif_build", "0800010101")
+    assert run.extra["asked"] == "now"
+    assert run.extra["analysis_date"].startswith("20")
+    # An explicit date is an explicit date.
+    sas.forget()
+    cif_build(archive, analysis_date=datetime(2020, 1, 1), disable_progress=True)
+    assert ["analysisdate=2020-01-01T00:00:00" in c for c in sas.calls] == [True, True]

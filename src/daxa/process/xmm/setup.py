@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import date, datetime
+import re
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from daxa.archive import Archive
 
 ALLOWED = ("xmm_pointed",)
+#: How the engine names a type of calibration files that an index lacks.
+_LACKING = re.compile(r"calibration index has no (\w+) valid for")
 
 
 def parse_odf_sum(sum_path: str | os.PathLike[str], obs_id: str | None = None) -> dict[str, Any]:
@@ -53,11 +56,43 @@ def parse_odf_sum(sum_path: str | os.PathLike[str], obs_id: str | None = None) -
     return observation_summary(path)
 
 
+def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
+    """The date of the calibration to take: the one asked for, for "now" that of the index there is.
+
+    An index is kept, lest everything is done again whenever a file is added somewhere. It is made anew when
+    something was missed for lack of a type of files that has come since.
+    """
+    ledger, mission = piece.archive.ledger, piece.mission.name
+    last = ledger.latest(mission, "cif_build", piece.obs_id)
+    if asked != "now" or last is None or not last.ok or last.extra.get("asked") != "now":
+        return asked
+    runs = ledger.runs(mission=mission, obs_id=piece.obs_id, logs=False)
+    messages = " ".join(m["message"] for run in runs for m in (*run.errors, *run.warnings))
+    missed = set(_LACKING.findall(messages))
+    made = datetime.fromisoformat(last.started).timestamp()
+    searched = str(last.extra["ccf_path"]).split(os.pathsep)
+    for folder in filter(os.path.isdir, folders.split(os.pathsep) if missed else ()):
+        for file in os.scandir(folder):
+            if file.name.upper().rpartition("_")[0] not in missed or not file.is_file():
+                continue
+            # The time of its coming, which a copy does not take over from the original.
+            came = max(file.stat(follow_symlinks=False).st_ctime, file.stat().st_ctime)
+            if folder not in searched or came >= made:
+                # Another date than before, or the index would pass for the one that was asked for then.
+                now = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
+                if now.isoformat() == last.extra["analysis_date"]:
+                    now += timedelta(seconds=1)
+                return now.isoformat()
+    return str(last.extra["analysis_date"])
+
+
 def _cif(piece: Piece, options: Options) -> Recipe:
     info = piece.mission.filtered_obs_info
     start = info.loc[info["ObsID"].astype(str) == piece.obs_id, "start"].iloc[0]
     observed = start.strftime("%Y-%m-%dT%H:%M:%S")
-    analysed = options["_analysis_date"]
+    env = piece.environment(cif=False, summary=False)
+    asked = options["_analysis_date"]
+    analysed = _analysis_date(piece, asked, env["SAS_CCFPATH"])
     return Recipe(
         [
             Task(
@@ -69,9 +104,14 @@ def _cif(piece: Piece, options: Options) -> Recipe:
             )
         ],
         {layout.cif(): layout.cif()},
-        env=piece.environment(cif=False, summary=False),
+        env=env,
         files={"cif": layout.cif()},
-        settings={"obs_date": observed, "analysis_date": analysed},
+        settings={
+            "obs_date": observed,
+            "analysis_date": analysed,
+            "asked": asked,
+            "ccf_path": env["SAS_CCFPATH"],
+        },
     )
 
 
