@@ -27,6 +27,7 @@ class Server:
         self.ranges: list[tuple[str, str]] = []
         self.bytes: Counter[str] = Counter()
         self.ignore_range = False
+        self.meeting: threading.Barrier | None = None
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,9 @@ class Server:
         self.requests[name] += 1
         if asked:
             self.ranges.append((name, asked))
+        if not name and self.faults.get("listing", "").isdigit():
+            self._send(request, int(self.faults["listing"]), b"no")
+            return
         if not name:
             links = "".join(f'<a href="{p.name}">{p.name}</a>\n' for p in sorted(self.folder.iterdir()))
             links += '<a href="../">up</a> <a href="http://elsewhere.invalid/EPN_CTI_9999.CCF">x</a>'
@@ -63,6 +67,8 @@ class Server:
             return
         path = self.folder / name
         is_header = asked.startswith("bytes=0-")
+        if self.meeting is not None and not is_header and name.endswith(".CCF"):
+            self.meeting.wait(timeout=30)
         fault = "" if is_header else self.faults.get(name, "")
         if fault.startswith("once "):
             self.faults[name] = ""
@@ -316,6 +322,33 @@ def test_another_mirror_helps(server: Server, tmp_path: Path) -> None:
         )
         assert tmp_path / "store" / NAME in paths
         assert second.requests[NAME] == 1
+    finally:
+        second.close()
+
+
+@pytest.mark.usefixtures("with_master")
+def test_several_files_come_at_once(server: Server, tmp_path: Path) -> None:
+    for path in server.folder.glob("*.CCF"):
+        if not path.name.startswith(("EPN_LINCOORD", "EPN_CTI_0056", "EPN_MODEPARAM", "XMM_MISCDATA")):
+            path.unlink()
+    # No answer before four are asked for: fetched one by one they would never come.
+    server.meeting = threading.Barrier(4)
+    with pytest.raises(DAXADownloadError, match=r"4 calibration files are in"):
+        fetch(server, tmp_path / "store", threads=4)
+    assert len(list((tmp_path / "store").glob("*.CCF"))) == 4
+    assert not server.meeting.broken
+
+
+@pytest.mark.parametrize("status", ["404", "500"])
+def test_mirror_that_does_not_list_its_files(server: Server, tmp_path: Path, status: str) -> None:
+    server.faults["listing"] = status
+    with pytest.raises(DAXADownloadError, match=rf"no calibration mirror can be read: .*answers {status}"):
+        fetch(server, tmp_path / "store")
+    second = Server(server.folder)
+    try:
+        both = [server.url, second.url]
+        paths = store.fetch(["EPN"], DATES, mirror=both, folder=tmp_path / "store", timeout_s=5, pause_s=0.0)
+        assert tmp_path / "store" / NAME in paths
     finally:
         second.close()
 
