@@ -78,7 +78,7 @@ def _miscdata() -> Constituent:
         ccd, x, y = numbers.OPTICAL_AXIS_PIXEL[code]
         scale = 4.12838 if camera.is_pn else 1.1008
         rows += [
-            (camera.telescope, "FOCAL_LENGTH", 7493.0, "mm"),
+            (camera.telescope, "FOCAL_LENGTH", response.FOCAL_LENGTH_MM, "mm"),
             (camera.telescope, "FOV_RADIUS", 0.25, "deg"),
             (camera.name, "PLATE_SCALE_X", scale, "arcsec/pixel"),
             (camera.name, "PLATE_SCALE_Y", scale, "arcsec/pixel"),
@@ -324,7 +324,6 @@ def _filters(camera: Camera) -> Constituent:
 def _mirror(camera: Camera) -> Constituent:
     energy = np.array((0.0, *response.ENERGY_KEV)) * 1000
     area = np.array((response.MIRROR_AREA_CM2[0], *response.MIRROR_AREA_CM2))
-    share = 1.0 if camera.is_pn else response.RGA_SHARE
     extensions = [
         Extension("ONAXISXAREAEF", {"ENERGY": energy, "AREA": area}),
         Extension(
@@ -335,13 +334,10 @@ def _mirror(camera: Camera) -> Constituent:
             },
             {"D_THETA": (response.VIGNETTING_STEP_DEG, "[deg] step in off-axis angle")},
         ),
-        Extension("CORRAREA", {"ENERGY": [0.0, 20000.0], "FACTOR": [share, share]}),
+        Extension("CORRAREA", {"ENERGY": [0.0, 20000.0], "FACTOR": [1.0, 1.0]}),
     ]
-    comments = () if camera.is_pn else ("CORRAREA holds the light left by the reflection grating array.",)
     issue = {"M1": 11, "M2": 12, "PN": 14}[camera.code]
-    return Constituent(
-        camera.telescope, "XAREAEF", issue, extensions, "2000-01-13T00:00:00", comments=comments
-    )
+    return Constituent(camera.telescope, "XAREAEF", issue, extensions, "2000-01-13T00:00:00")
 
 
 def _psf(camera: Camera) -> Constituent:

@@ -92,7 +92,7 @@ def hits_of(
         photons = sky.photons(
             exposure.start_s,
             exposure.stop_s,
-            lambda energy: optics.effective_area(camera, glass, energy),
+            lambda energy: optics.drawn_area(camera, glass, energy),
             rng,
         )
         attitude = np.asarray(p.ra_deg), np.asarray(p.dec_deg), np.asarray(p.pa_deg)

@@ -101,6 +101,42 @@ def vignetting(energy_ev, theta_arcmin) -> np.ndarray:
     return map_coordinates(table, places[..., None], order=1, mode="nearest")[..., 0]
 
 
+def gratings(camera: Camera, theta_arcmin, phi_rad) -> np.ndarray:
+    """Light that the gratings leave to a camera, relative to the optical axis; 1 for the pn.
+
+    The beam meets the plates at a small angle; what they cut out of it goes as the sine of that angle.
+    Seen from the gratings the focus of a source away from the spacecraft's position angle lies on the side
+    that makes the angle larger.
+    """
+    shape = np.broadcast(theta_arcmin, phi_rad).shape
+    if camera.is_pn:
+        return np.ones(shape)
+    focus = np.array([response.FOCAL_LENGTH_MM - response.GRATINGS_MM, 0.0])
+    towards = -np.cos(phi_rad) * np.tan(np.deg2rad(np.minimum(theta_arcmin, 60.0) / 60))
+    ray = focus + np.multiply.outer(response.FOCAL_LENGTH_MM * towards, np.array([0.0, 1.0]))
+    tilt = np.deg2rad(response.GRATING_ANGLE_DEG)
+    sine = ray @ np.array([np.sin(tilt), np.cos(tilt)]) / np.linalg.norm(ray, axis=-1)
+    left = 1 - (1 - response.RGA_SHARE) * sine / np.sin(tilt)
+    return np.clip(left, 0.0, 1.0) / response.RGA_SHARE
+
+
+def transmission(camera: Camera, energy_ev, theta_arcmin, phi_rad) -> np.ndarray:
+    """Area relative to the optical axis: vignetting of the mirror times what the gratings leave."""
+    return vignetting(energy_ev, theta_arcmin) * gratings(camera, theta_arcmin, phi_rad)
+
+
+def drawn_area(camera: Camera, filter_name: str, energy_ev) -> np.ndarray:
+    """Area [cm2] to draw photons for that :func:`photon_hits` then thins out.
+
+    Larger than that on axis: on one side of the axis the gratings gain more than the mirror loses.
+    """
+    return effective_area(camera, filter_name, energy_ev) * _headroom(camera)
+
+
+def _headroom(camera: Camera) -> float:
+    return 1.0 if camera.is_pn else 1.005
+
+
 def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.ndarray]:
     """Core radius [arcsec] and slope of the King profile."""
     a, b, c, d, x, y, z, w = response.KING[code]
@@ -140,7 +176,7 @@ def photon_hits(camera: Camera, photons: Photons, attitude: Attitude, rng: np.ra
     Parameters
     ----------
     photons
-        From :meth:`SkyModel.photons` with this camera's :func:`effective_area`.
+        From :meth:`SkyModel.photons` with this camera's :func:`drawn_area`.
     attitude
         Attitude as a function of time; may return scalars.
     """
@@ -149,9 +185,9 @@ def photon_hits(camera: Camera, photons: Photons, attitude: Attitude, rng: np.ra
     pointing = attitude(photons.time_s)
     middle = float(np.mean(photons.time_s))
     detx, dety = camera.sky_to_det(photons.ra_deg, photons.dec_deg, *pointing, middle)
-    theta, _ = camera.off_axis(detx, dety)
-    seen = rng.random(len(photons)) < vignetting(photons.energy_ev, np.nan_to_num(theta, nan=1e9))
-    seen &= np.isfinite(detx)
+    theta, phi = (np.nan_to_num(angle, nan=1e9) for angle in camera.off_axis(detx, dety))
+    share = transmission(camera, photons.energy_ev, theta, phi) / _headroom(camera)
+    seen = (rng.random(len(photons)) < share) & np.isfinite(detx)
     energy = photons.energy_ev[seen]
     detx, dety = scatter(camera, detx[seen], dety[seen], energy, rng)
     ccd, rawx, rawy = camera.det_to_raw(detx, dety)
@@ -295,17 +331,20 @@ def expected_rates(
         energy = np.interp(rng.random(count) * cumulated[-1], cumulated, EDGES_EV)
         ra, dec = source.directions(count, rng)
         detx, dety = camera.sky_to_det(ra, dec, *pointing, time_s)
-        theta, _ = camera.off_axis(detx, dety)
-        through = vignetting(energy, theta)
+        theta, phi = camera.off_axis(detx, dety)
+        through = transmission(camera, energy, theta, phi)
         detx, dety = scatter(camera, detx, dety, energy, rng)
         place = camera.det_to_raw(detx, dety)
         on_chip = ((place[0] > 0) & camera.in_fov(detx, dety)).astype(float)
         if recorded is not None:
             on_chip *= recorded(*place)
-        centre, _ = camera.off_axis(*camera.sky_to_det(source.ra_deg, source.dec_deg, *pointing, time_s))
+        place = camera.sky_to_det(source.ra_deg, source.dec_deg, *pointing, time_s)
+        centre, azimuth = camera.off_axis(*place)
         is_point = bool(np.ptp(theta) == 0)
         mean = (
-            np.sum(counts * vignetting(CENTRES_EV, centre)) / cumulated[-1] if is_point else np.mean(through)
+            np.sum(counts * transmission(camera, CENTRES_EV, centre, azimuth)) / cumulated[-1]
+            if is_point
+            else np.mean(through)
         )
         rows.append(
             {

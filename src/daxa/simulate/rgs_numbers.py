@@ -8,18 +8,20 @@ binning.
 
 from __future__ import annotations
 
+from daxa.simulate.response_numbers import GRATING_ANGLE_DEG, GRATINGS_MM
+
 NAMES = ("RGS1", "RGS2")
 
 # --- gratings --------------------------------------------------------------------------------------
 
 #: Nominal angle of incidence (comment of a public header file) and spacing of the lines (spectra).
-INCIDENCE_DEG = 1.576191
+INCIDENCE_DEG = GRATING_ANGLE_DEG
 LINE_SPACING_A = 15489.455
 #: Rotation of the arrays about the y axis: none is published.
 GRATING_ROTATION_DEG = 0.0
-GRATING_CENTRE_MM = (795.54, 0.0, 0.0)
-#: Share of the light that the gratings and their frame keep from the MOS cameras on axis: what the
-#: handbook's 0.45 leaves, at all energies (the real dependence on energy is not public).
+GRATING_CENTRE_MM = (GRATINGS_MM, 0.0, 0.0)
+#: Energies of the share of light that the gratings and their frame keep from the MOS cameras on axis: what
+#: the handbook's 0.45 leaves, at all of them (the real dependence on energy is not public).
 OBSCURATION_EV = (0.0, 20000.0)
 
 # --- camera and chips ------------------------------------------------------------------------------

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
-from daxa.xmm.ccf import UnknownLayout, response
+from daxa.simulate import optics
+from daxa.simulate.instruments import CAMERAS as SIMULATED
+from daxa.xmm.ccf import MissingConstituent, UnknownLayout, response
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.sky.geometry import CameraGeometry
 
 CAMERAS = ("EMOS1", "EMOS2", "EPN")
 
@@ -54,6 +59,95 @@ def test_vignetting_of_the_synthetic_set_is_near_that_of_a_real_one(
     for theta, kev1, kev5 in ((0.04, 0.9370, 0.9336), (0.12, 0.6799, 0.6609), (0.20, 0.4347, 0.4040)):
         assert response.vignetting(cal, instrument, 1000.0, 60 * theta) == pytest.approx(kev1, abs=0.02)
         assert response.vignetting(cal, instrument, 5000.0, 60 * theta) == pytest.approx(kev5, abs=0.02)
+
+
+@pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2"])
+def test_gratings_shade_one_side_of_the_field(cal: Calibration, instrument: str) -> None:
+    # The Users' Handbook: 0.44 to 0.45 of the light passes on axis.
+    assert 0.44 <= response.grating_transmission(cal, instrument, 1000.0) <= 0.45
+    theta, phi = np.linspace(0, 15, 16), np.arange(0, 2 * np.pi, np.pi / 8)
+    mean = response.vignetting(cal, instrument, 1500.0, theta)
+    around = response.vignetting(cal, instrument, 1500.0, theta[:, None], phi)
+    np.testing.assert_allclose(around.mean(axis=1), mean, rtol=1e-12)
+    np.testing.assert_allclose(around[:, 4], mean, rtol=1e-12)
+    # 10 arcmin change the angle of incidence of 1.576 deg by 1.118 x 10 arcmin: 11.8 %.
+    expected = 1 + np.cos(phi) * 0.118 * 0.55 / 0.45
+    np.testing.assert_allclose(around[10] / mean[10], expected, rtol=0, atol=1e-3)
+    area = response.effective_area(
+        cal, instrument, 1500.0, 10.0, filter_name="Open", ccd=1, phi_rad=[0, np.pi]
+    )
+    assert area[0] / area[1] == pytest.approx(expected[0] / expected[8], rel=1e-3)
+
+
+def test_sides_in_the_frames_of_the_cameras(cal: Calibration) -> None:
+    """MOS1 sees more towards +DETY, MOS2 towards -DETX: both are towards the position angle on the sky."""
+    for instrument, (x, y) in {"EMOS1": (0, 1), "EMOS2": (-1, 0)}.items():
+        camera = CameraGeometry.from_calibration(cal, instrument, 5e8)
+        x0, y0 = camera.optical_axis
+        steps = 8000 * np.array([[x, y], [-x, -y], [y, x], [-y, -x]])
+        theta, phi = camera.det_to_tel(x0 + steps[:, 0], y0 + steps[:, 1])
+        more, less, *across = response.vignetting(cal, instrument, 1000.0, theta / 60, phi)
+        assert more > across[0] * 1.05 > less * 1.1
+        assert across[0] == pytest.approx(across[1], rel=1e-9)
+
+
+def test_no_gratings_before_the_pn(cal: Calibration) -> None:
+    assert np.all(response.grating_transmission(cal, "EPN", [500.0, 5000.0], 10.0, 3.0) == 1)
+    phi = np.linspace(0, 6, 7)
+    np.testing.assert_array_equal(
+        response.vignetting(cal, "EPN", 1000.0, 9.0, phi),
+        response.vignetting(cal, "EPN", 1000.0, 9.0) + 0 * phi,
+    )
+
+
+@pytest.mark.parametrize("code", ["M1", "M2", "PN"])
+def test_gratings_of_engine_and_simulator(cal: Calibration, code: str) -> None:
+    """A linear law for the angle of incidence here, rays and planes there."""
+    camera = SIMULATED[code]
+    theta, phi = np.linspace(0, 15, 31)[:, None], np.linspace(0, 2 * np.pi, 25)
+    ours = response.grating_transmission(cal, camera.name, 1000.0, theta, phi)
+    on_axis = response.grating_transmission(cal, camera.name, 1000.0)
+    np.testing.assert_allclose(ours / on_axis, optics.gratings(camera, theta, phi), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "place"),
+    [
+        ("M1", "MOS1", (359.4493, -32.583194)),
+        ("M2", "MOS2", (359.4493, -32.583194)),
+        ("PN", "PN", (359.449583, -32.5825)),
+    ],
+)
+def test_area_at_the_place_of_real_spectra(cal: Calibration, shared_data: Path, code, name, place) -> None:
+    """Real ARFs of a 40 arcsec circle within 5 % from 0.5 to 8 keV (the synthetic areas come from them)."""
+    simulated, instrument = SIMULATED[code], SIMULATED[code].name
+    camera = CameraGeometry.from_calibration(cal, instrument, 4.5e8)
+    detx, dety = camera.sky_to_det(*place, 359.430833, -32.614778, 51.6756)
+    theta, phi = camera.det_to_tel(detx, dety)
+    with fits.open(shared_data / "arf_spectra_ngc7793" / f"{name}.arf.gz") as hdus:
+        low, high, real = (
+            np.asarray(hdus["SPECRESP"].data[c], float) for c in ("ENERG_LO", "ENERG_HI", "SPECRESP")
+        )
+    energy = (low + high) * 500
+    ours = response.effective_area(
+        cal, instrument, energy, theta / 60, filter_name="Medium", ccd=1 if code != "PN" else 4, phi_rad=phi
+    ) * optics.encircled_fraction(simulated, energy, theta / 60, 40.0)
+    if code == "PN":
+        ours *= simulated.pattern_fractions(energy)[:, :2].sum(axis=1)
+    for start, stop in pairwise(np.geomspace(500, 8000, 41)):
+        here = (energy >= start) & (energy < stop)
+        assert ours[here].mean() == pytest.approx(real[here].mean(), rel=0.05)
+
+
+def test_gratings_need_their_files(synthetic_ccf: Path, tmp_path: Path) -> None:
+    for path in synthetic_ccf.glob("*.CCF"):
+        if "RGS2_QUANTUMEF" not in path.name:
+            (tmp_path / path.name).symlink_to(path)
+    cal = Calibration.for_observation([tmp_path], "2017-11-01")
+    assert response.mirror_area(cal, "EMOS1", 1000.0) > 600
+    with pytest.raises(MissingConstituent, match="no RGS2_QUANTUMEF valid for"):
+        response.mirror_area(cal, "EMOS2", 1000.0)
+    assert response.vignetting(cal, "EMOS2", 1000.0, 5.0) < 1
 
 
 def test_product(cal: Calibration) -> None:

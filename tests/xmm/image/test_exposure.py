@@ -20,8 +20,8 @@ class FlatCamera:
     def in_fov(self, detx, dety):
         return np.hypot(detx, dety) < 3600
 
-    def off_axis(self, detx, dety):
-        return 0.05 * np.hypot(detx, dety)
+    def det_to_tel(self, detx, dety):
+        return 0.05 * np.hypot(detx, dety), np.arctan2(dety, detx)
 
     def sky_to_det(self, ra, dec, ra0, dec0, pa):
         x = -(ra - ra0) * 3600 * np.cos(np.radians(dec0)) / 0.05
@@ -40,14 +40,13 @@ def pointings(ra=(150.0,), dec=(0.0,)):
 def chip_map(live, vignetting=None, badpix=None):
     camera = FlatCamera()
     good = exposure.good_pixel_map((400, 400), badpix or {"RAWX": [], "RAWY": [], "YEXTENT": []})
-    return exposure.ChipMap(
-        1, exposure.efficiency(exposure.off_axis_angles(camera, 1, good), vignetting), np.asarray(live, float)
-    )
+    angles = exposure.telescope_angles(camera, 1, good)
+    return exposure.ChipMap(1, exposure.efficiency(angles, vignetting), np.asarray(live, float))
 
 
 def test_value_is_live_time_times_vignetting():
-    def vignetting(theta):
-        return 1 - 0.1 * theta
+    def vignetting(theta, phi):
+        return 1 - 0.1 * theta + 0.02 * theta * np.cos(phi)
 
     found = exposure.sky_exposure_map(
         [chip_map([1000.0], vignetting)], FlatCamera(), pointings(), sky, (100, 100)
@@ -55,7 +54,8 @@ def test_value_is_live_time_times_vignetting():
     for x, y in ((49, 49), (60, 49), (49, 75)):
         ra, dec = sky(x, y)
         theta = np.hypot((ra - 150) * 60, dec * 60)
-        assert found[y, x] == pytest.approx(1000 * (1 - 0.1 * theta), rel=2e-3)
+        expected = 1000 * (1 - 0.1 * theta - 0.02 * (ra - 150) * 60)
+        assert found[y, x] == pytest.approx(expected, rel=2e-3)
     assert found[0, 0] == 0
 
 

@@ -1,18 +1,20 @@
-"""Ingredients of the effective area: mirror, vignetting, filter, quantum efficiency.
+"""Ingredients of the effective area: mirror, gratings, vignetting, filter, quantum efficiency.
 
-Source: CAL handbook (vignetting: linear in off-axis angle and energy, end values held), manual of
-arfgen (product of the factors). Arrays broadcast; everything is interpolated linearly in energy.
+Source: CAL handbook (vignetting: linear in off-axis angle and energy, end values held; gratings: share of
+the light lost on axis times angle of incidence over that on axis), manual of arfgen (product of the
+factors). Arrays broadcast; everything is interpolated linearly in energy.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import TELESCOPES
+from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES
+from daxa.xmm.rgs.gratings import Gratings
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration, Constituent
@@ -33,7 +35,7 @@ def _interpolate(energy_ev: npt.ArrayLike, grid: FloatArray, values: FloatArray)
 
 
 def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> FloatArray:
-    """On-axis area of the instrument's telescope [cm^2], the in-flight correction included."""
+    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included."""
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     area = constituent.table("ONAXISXAREAEF")
     result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
@@ -41,7 +43,39 @@ def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> 
         factor = constituent.table("CORRAREA")
         if factor.n_rows:
             result = result * _interpolate(energy_ev, factor["ENERGY"], factor["FACTOR"])
-    return result
+    return result * grating_transmission(cal, instrument, energy_ev)
+
+
+def grating_transmission(
+    cal: Calibration,
+    instrument: str,
+    energy_ev: npt.ArrayLike,
+    theta_arcmin: npt.ArrayLike = 0.0,
+    phi_rad: npt.ArrayLike = 0.0,
+) -> FloatArray:
+    """Share of the light that the gratings of the RGS leave to a MOS camera; 1 for the pn.
+
+    The share that they keep grows with the angle at which the light meets them, so it depends on the
+    offset along the dispersion, which is ``-theta cos phi``; averaged over azimuth it is that on axis.
+
+    Parameters
+    ----------
+    energy_ev
+        Photon energies [eV].
+    theta_arcmin, phi_rad
+        Angle from the optical axis [arcmin] and azimuth [rad] as in
+        :meth:`daxa.xmm.sky.geometry.CameraGeometry.det_to_tel`.
+    """
+    _telescope(instrument)
+    arguments = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
+    energy, theta, phi = np.broadcast_arrays(*arguments)
+    if instrument not in GRATINGS:
+        return np.ones(energy.shape)
+    table = cal.constituent(GRATINGS[instrument], "QUANTUMEF").table("RGA_OBSCURATE")
+    kept = _interpolate(energy, table["ENERGY"], table["OBSCURATE"])
+    gratings = Gratings.from_calibration(cal, GRATINGS[instrument])
+    alpha = gratings.incidence_angle(np.deg2rad(-theta * np.cos(phi) / 60))
+    return np.clip(1 - kept * alpha / gratings.alpha0_rad, 0.0, 1.0)
 
 
 def vignetting(
@@ -60,30 +94,36 @@ def vignetting(
     theta_arcmin
         Angle from the optical axis [arcmin].
     phi_rad
-        Azimuth [rad]. The tables of XAREAEF are averages over azimuth, so it changes nothing; it is
-        broadcast with the others.
+        Azimuth [rad]: what the gratings leave to MOS depends on it. Without it, the average over azimuth.
 
     Returns
     -------
     array
         Factors, 1 on axis; beyond the table its last value.
     """
+    mirror = _mirror_vignetting(cal, instrument, energy_ev, theta_arcmin)
+    if phi_rad is None or instrument not in GRATINGS:
+        # The azimuth counts for the shape of the result all the same.
+        return mirror if phi_rad is None else mirror + np.zeros(np.shape(phi_rad))
+    on_axis = grating_transmission(cal, instrument, energy_ev)
+    return mirror * grating_transmission(cal, instrument, energy_ev, theta_arcmin, phi_rad) / on_axis
+
+
+def _mirror_vignetting(
+    cal: Calibration, instrument: str, energy_ev: npt.ArrayLike, theta_arcmin: npt.ArrayLike
+) -> FloatArray:
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     table = constituent.table("VIGNETTING")
     order = np.argsort(table["ENERGY"], kind="stable")
     grid, factors = table["ENERGY"][order], table["VIGNETTING_FACTOR"][order]
     step_arcmin = 60.0 * float(constituent.keyword("D_THETA", "VIGNETTING"))
-    arguments: list[Any] = [np.asarray(energy_ev, float), np.asarray(theta_arcmin, float)]
-    if phi_rad is not None:
-        arguments.append(np.asarray(phi_rad, float))
     if not np.ndim(energy_ev) and len(grid) > 1:
-        e = np.clip(float(arguments[0]), grid[0], grid[-1])
+        e = np.clip(float(np.asarray(energy_ev)), grid[0], grid[-1])
         row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)
         share = (e - grid[row - 1]) / (grid[row] - grid[row - 1])
         profile = factors[row - 1] * (1 - share) + factors[row] * share
-        theta = np.broadcast_arrays(*arguments[1:])[0]
-        return np.interp(theta / step_arcmin, np.arange(len(profile)), profile)
-    energy, theta, *_ = np.broadcast_arrays(*arguments)
+        return np.interp(np.asarray(theta_arcmin, float) / step_arcmin, np.arange(len(profile)), profile)
+    energy, theta = np.broadcast_arrays(np.asarray(energy_ev, float), np.asarray(theta_arcmin, float))
     position = np.clip(theta / step_arcmin, 0, factors.shape[1] - 1)
     column = np.minimum(position.astype(np.intp), max(factors.shape[1] - 2, 0))
     fx = position - column

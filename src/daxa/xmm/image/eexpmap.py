@@ -142,15 +142,15 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
             offset_columns=columns,
         )
         if live.sum() > 0:
-            plain.append((number, exposure.off_axis_angles(geometry, number, pixels), live))
+            plain.append((number, exposure.telescope_angles(geometry, number, pixels), live))
 
     if not plain:
         ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
     for name, low, high in bands:
         energy = 0.5 * (low + high)
 
-        def factor(theta: np.ndarray, energy: float = energy) -> np.ndarray:
-            return vignetting(cal, instrument, energy, theta)
+        def factor(theta: np.ndarray, phi: np.ndarray, energy: float = energy) -> np.ndarray:
+            return vignetting(cal, instrument, energy, theta, phi)
 
         chips = [
             exposure.ChipMap(ccd, exposure.efficiency(angles, factor if p.withvignetting else None), live)

@@ -136,28 +136,31 @@ class ChipMap:
     live_s: FloatArray
 
 
-def off_axis_angles(geometry: CameraGeometry, ccd: int, good: npt.NDArray[np.bool_]) -> FloatArray:
-    """Angle from the optical axis [arcmin] of every pixel; NaN for those that see no sky.
+def telescope_angles(
+    geometry: CameraGeometry, ccd: int, good: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Angle from the optical axis [arcmin] and azimuth [rad] of every pixel; NaN for those that see no sky.
 
     Those are the bad ones, those outside the field of view, and those that another chip covers.
     """
     rows, columns = np.nonzero(good & ~geometry.covered(ccd))
     detx, dety = geometry.raw_to_det(ccd, columns + 1.0, rows + 1.0)
-    angles = np.full(good.shape, np.nan)
-    angles[rows, columns] = np.where(
-        geometry.in_fov(detx, dety), geometry.off_axis(detx, dety) / 60.0, np.nan
-    )
-    return angles
+    theta, phi = np.full(good.shape, np.nan), np.full(good.shape, np.nan)
+    seen = geometry.in_fov(detx, dety)
+    off_axis, azimuth = geometry.det_to_tel(detx[seen], dety[seen])
+    theta[rows[seen], columns[seen]], phi[rows[seen], columns[seen]] = off_axis / 60.0, azimuth
+    return theta, phi
 
 
 def efficiency(
-    angles_arcmin: FloatArray, vignetting: Callable[[FloatArray], FloatArray] | None
+    angles: tuple[FloatArray, FloatArray], vignetting: Callable[[FloatArray, FloatArray], FloatArray] | None
 ) -> FloatArray:
-    """Efficiency of pixels at angles from the axis: vignetting (1 without), 0 where the angle is NaN."""
-    seen = np.isfinite(angles_arcmin)
+    """Efficiency of pixels at telescope angles: vignetting (1 without), 0 where they are NaN."""
+    theta, phi = angles
+    seen = np.isfinite(theta)
     result = seen.astype(float)
     if vignetting is not None:
-        result[seen] = vignetting(angles_arcmin[seen])
+        result[seen] = vignetting(theta[seen], phi[seen])
     return result
 
 

@@ -24,20 +24,20 @@ xdsp.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES
+from daxa.xmm.ccf.layout import GRATINGS
 from daxa.xmm.rgs.dispersion import diffraction_angle
+from daxa.xmm.rgs.gratings import Gratings, vector
 from daxa.xmm.sky.geometry import attitude_frame, boresight_matrix, euler_matrix
 from daxa.xmm.sky.tangent import direction, local_frame, position
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent
+    from daxa.xmm.ccf.calibration import Calibration
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -65,53 +65,6 @@ def chip_to_raw(chipx: npt.ArrayLike, ocb: int = BINNING) -> tuple[IntArray, Flo
     chipx, nx = np.asarray(chipx, float), node_shape(ocb)[0]
     node = (chipx >= nx + 0.5).astype(np.int64)
     return node, np.where(node == 0, chipx, 2 * nx + 1 - chipx)
-
-
-@dataclass(frozen=True)
-class Gratings:
-    """The gratings of one spectrometer.
-
-    Attributes
-    ----------
-    centre_mm
-        G in SACCOORD.
-    alpha0_rad
-        Angle of incidence of light from the axis, the rotation of the array included.
-    spacing
-        Distance of the lines [Angstrom].
-    f_over_l
-        Focal length of the telescope over the distance from the gratings to the camera.
-    """
-
-    centre_mm: FloatArray
-    alpha0_rad: float
-    spacing: float
-    f_over_l: float
-
-    @classmethod
-    def from_calibration(cls, cal: Calibration, instrument: str) -> Gratings:
-        """The gratings of ``RGS1`` or ``RGS2``, from LINCOORD and MISCDATA.
-
-        Raises
-        ------
-        MissingConstituent, UnknownLayout
-            The calibration lacks something.
-        """
-        lincoord = cal.constituent(instrument, "LINCOORD")
-        centre = _vector(lincoord, "G_T")
-        telescope = TELESCOPES[next(camera for camera, rgs in GRATINGS.items() if rgs == instrument)]
-        distance = np.linalg.norm(_vector(lincoord, "CC2_T") - centre)
-        rotation_deg = float(lincoord.keyword("G_RY", "LINCOORD"))
-        return cls(
-            centre,
-            float(np.deg2rad(cal.misc(instrument, "INCIDENCE_ANGLE") + rotation_deg)),
-            1e7 / cal.misc(instrument, "GRAT_LINE_DENS"),
-            float(cal.misc(telescope, "FOCAL_LENGTH") / distance),
-        )
-
-    def incidence_angle(self, dispersion_rad: npt.ArrayLike) -> FloatArray:
-        """Angle of incidence alpha [rad] of light from an offset along the dispersion [rad]."""
-        return self.alpha0_rad + self.f_over_l * np.asarray(dispersion_rad, float)
 
 
 class RgsGeometry:
@@ -167,7 +120,7 @@ class RgsGeometry:
         lincoord = cal.constituent(instrument, "LINCOORD")
         table = lincoord.table("LINCOORD")
         pixel = np.array([float(lincoord.keyword(f"MM_PX_{axis}", "LINCOORD")) for axis in "XY"])
-        shift, place = _vector(lincoord, "CC12_T"), _vector(lincoord, "CC2_T")
+        shift, place = vector(lincoord, "CC12_T"), vector(lincoord, "CC2_T")
         camera = _camera_axes(*(float(lincoord.keyword(f"CC2_R{a}", "LINCOORD")) for a in ("PH", "TH", "PS")))
         chips = {}
         for i in range(table.n_rows):
@@ -325,10 +278,6 @@ def sun_angle(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, time_s: float) -> F
     heliocentric, _ = erfa.epv00(2400000.5, 50814.0 + time_s / 86400.0)
     sun = -np.asarray(heliocentric["p"], float)
     return np.arccos(np.clip(direction(ra_deg, dec_deg) @ (sun / np.linalg.norm(sun)), -1, 1))
-
-
-def _vector(lincoord: Constituent, prefix: str) -> FloatArray:
-    return np.array([float(lincoord.keyword(f"{prefix}{axis}", "LINCOORD")) for axis in "XYZ"])
 
 
 def _camera_axes(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
