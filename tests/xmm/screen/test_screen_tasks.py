@@ -89,6 +89,40 @@ def test_all_flare_accepts_nothing_and_warns(list_maker, calibration_env, tmp_pa
         assert len(hdus["EVENTS"].data) == 0
 
 
+@pytest.mark.parametrize("protons", [True, False])
+def test_a_steady_flare_is_told_from_a_quiet_level_by_the_corners(
+    protons, list_maker, calibration_env, tmp_path
+):
+    """A level that keeps for half of the exposure: quiet if the corners are as bright, else not."""
+    maker, rng = list_maker("EMOS2"), np.random.default_rng(5)
+    level = maker.flat(rng, 120_000, START, START + 10_000, band=(300, 12000))
+    burst = maker.flat(rng, 300_000, START + 5000, START + 10_000, band=(300, 12000))
+    burst = {k: v[burst["FLAG"] == 0] for k, v in burst.items()}
+    if protons:
+        # Two thirds of what is in the field is not in the corners.
+        keep = (level["FLAG"] == 0) | (rng.random(len(level["FLAG"])) < 1 / 3)
+        level = {k: v[keep] for k, v in level.items()}
+    columns = {k: np.concatenate([level[k], burst[k]]) for k in level}
+    order = np.argsort(columns["TIME"])
+    maker.write(tmp_path / "ev.fits", {k: v[order] for k, v in columns.items()}, 10_000)
+    out, err = call("espfilt", calibration_env, tmp_path, eventfile="ev.fits", limits="0.1 10")
+    total = GTI.read(tmp_path / "mos2S001-gti.fits").total
+    header = fits.getheader(tmp_path / "mos2S001-gti.fits", 1)
+    if protons:
+        assert "warning (allFlare)" in err
+        assert "protons" in err
+        assert total < 1e-6
+        assert header["INOUT"] == pytest.approx(3.0, abs=0.3)
+        assert "CORRATE" not in header
+    else:
+        assert err == ""
+        assert total == pytest.approx(5000, abs=150)
+        assert header["INOUT"] == pytest.approx(1.0, abs=3.5 * header["INOUTERR"])
+        pi = fits.getdata(tmp_path / "mos2S001-corevc.fits", "EVENTS")["PI"]
+        assert header["CORRATE"] == pytest.approx(np.sum((pi >= 2500) & (pi <= 8500)) / total, rel=1e-3)
+        assert "clean" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

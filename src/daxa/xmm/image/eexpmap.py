@@ -63,11 +63,6 @@ def selects_flag_zero(*headers: Any) -> bool:
     return False
 
 
-def _window(header: Any) -> tuple[int, int, int, int] | None:
-    keys = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
-    return tuple(int(header[k]) for k in keys) if all(k in header for k in keys) else None  # type: ignore[return-value]
-
-
 @task("eexpmap", "1.0", _PARAMETERS)
 def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     """Write one exposure map per energy band, on the grid of the image."""
@@ -137,7 +132,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         pixels = exposure.good_pixel_map(
             geometry.shape(number),
             {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
-            window=_window(table.header),
+            window=exposure.read_window(table.header),
             with_neighbours=strict,
             offset_columns=columns,
         )

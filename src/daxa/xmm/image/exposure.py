@@ -127,6 +127,12 @@ def good_pixel_map(
     return good & inside
 
 
+def read_window(header: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    """Read-out window of a CCD, ``(x0, y0, dx, dy)``, from the header of its EXPOSUnn; None: all of it."""
+    keys = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
+    return tuple(int(header[k]) for k in keys) if all(k in header for k in keys) else None  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class ChipMap:
     """One chip: efficiency per pixel (0 where bad or outside the field) and live time per attitude bin."""

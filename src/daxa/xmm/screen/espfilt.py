@@ -1,12 +1,13 @@
 """Task espfilt: screen an EPIC imaging event list for soft-proton flares.
 
 Source: espfilt task manual, ESAS cookbook, and the log of a real espfilt 4.3 run for the sequence of calls,
-the selections and the histogram. The quiet level is found in the light curve of the field of view;
-corner products are made for later use of the particle background.
+the selections and the histogram. The quiet level is found in the light curve of the field of view. What it
+accepts is compared with the corners, and refused if it is no quiet time.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import numpy as np
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fitsfile import FitsFile, set_keywords
 from daxa.xmm.screen import flares
+from daxa.xmm.screen.contamination import ANNULUS_RADIUS, BAND, Contamination, contamination, seen_areas
 from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP, corner_expression
+from daxa.xmm.select.expression import compile
+from daxa.xmm.select.nodes import Rows
+from daxa.xmm.select.source import Source
+from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
-#: Inner radius of the annulus of the ratio method, 10 arcmin, in 0.05 arcsec.
-ANNULUS_RADIUS = 12000
 _PARAMETERS = [
     Parameter("eventfile", "dataset", required=True),
     Parameter("withoot", "bool", False),
@@ -152,7 +156,8 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f" ESPFILT: Processing eventlist: {events}")
     band = f"PI in [{p.elow}:{p.ehigh}]"
     cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    corner = f"{WHOLE_CHIP[instrument]}&&{corner_expression(cal, instrument)}"
+    dark = corner_expression(cal, instrument)
+    corner = f"{WHOLE_CHIP[instrument]}&&{dark}"
     good_times = _good_times(file, 4 if instrument == "EPN" else 1)
     if not len(good_times):
         raise TaskError("noCounts", f"{events}: no good time at all")
@@ -183,7 +188,10 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     time_s, rate = _read_rate(ctx.path(names("fovlc")))
     corner_rate = _read_rate(ctx.path(names("corlc")))[1][: len(time_s)]
     exposed = good_times.contains(time_s)
+    geometry = CameraGeometry.from_calibration(cal, instrument, 0.5 * (start + stop))
+    areas = seen_areas(geometry, file, header, compile(dark))
     fit: flares.FlareFit | None = None
+    check: Contamination | None = None
     try:
         if p.method == "histogram":
             ctx.info(" ESPFILT: Processing using the HISTOGRAM method.")
@@ -205,15 +213,29 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
                 f"WRITE_QDP_GTI: Norm = {fit.norm:9.3f} Width = {fit.sigma:9.3f} Center = {fit.centre:9.3f}"
             )
             good = fit.good
+            check = _against_corners(
+                ctx, table, names("corev"), instrument, time_s, good, exposed, areas, float(rate[good].sum()),
+                (p.elow, p.ehigh),
+            )  # fmt: skip
+            share = good.sum() / exposed.sum()
+            if check.refuses(share):
+                raise flares.FlareFitError(
+                    "allFlare",
+                    f"beyond 10 arcmin the field is {check.ratio:.2f} +- {check.error:.2f} times as bright "
+                    f"as the corners in the {share:.0%} of the time that would be accepted; some "
+                    f"{check.protons:.0%} of its counts are protons",
+                )
         else:
             ctx.info(" ESPFILT: Processing using the RATIO method.")
-            good = _ratio(ctx, p, names, table, field, time_s, corner_rate, exposed, curve)
+            good = _ratio(ctx, p, names, table, field, time_s, corner_rate, exposed, curve, areas)
     except flares.FlareFitError as failure:
         if failure.code != "allFlare":
             raise TaskError(failure.code, f"{events}: {failure}") from failure
         # A list without quiet time is a result, not a failure: nothing of it is accepted.
         ctx.warn("allFlare", f"{events}: {failure}; nothing is accepted")
         good = np.zeros(len(time_s), bool)
+        if fit is not None:
+            fit.good = good
     if not good.any():
         ctx.warn("noGoodTime", f"{events}: no time is accepted")
 
@@ -222,7 +244,11 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     rows = [f"{a:.6f} {b:.6f} +" for a, b in zip(gti.start, gti.stop, strict=True)] or ["0.0 0.0000001 +"]
     ctx.path(names("gti", "txt")).write_text("\n".join(rows) + "\n", encoding="ascii")
     ctx.call("gtibuild", file=names("gti", "txt"), table=names("gti"))
-    set_keywords(ctx.path(names("gti")), 1, _attributes(p, fit))
+    attributes = _attributes(p, fit, check)
+    if good.any():
+        attributes["CORRATE"] = (float(corner_rate[good].mean()), "[ct/s] corners in the accepted time")
+        ctx.info(f"corner rate in the accepted time: {corner_rate[good].mean():.4f} ct/s")
+    set_keywords(ctx.path(names("gti")), 1, attributes)
     if p.method == "histogram":
         write_qdp(ctx.path(names("hist", "qdp")), fit, time_s, rate, good, corner_rate, p.binsize)
         if fit is not None:
@@ -238,7 +264,7 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
             "evselect", table=source, expression=expression, filteredset=names(kind), imageset=names(image),
             **detector,
         )  # fmt: skip
-        set_keywords(ctx.path(names(kind)), "EVENTS", _attributes(p, fit))
+        set_keywords(ctx.path(names(kind)), "EVENTS", attributes)
     if p.withoot:
         ctx.call("evselect", table=p.ootfile, expression=whole, filteredset=names("allevcoot"))
     if not p.keepinterfiles:
@@ -248,8 +274,10 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f"accepted {gti.total:.1f} s of {good_times.total:.1f} s")
 
 
-def _attributes(p: Parameters, fit: flares.FlareFit | None) -> dict[str, tuple[float, str]]:
-    cards = {
+def _attributes(
+    p: Parameters, fit: flares.FlareFit | None, check: Contamination | None
+) -> dict[str, tuple[float, str]]:
+    cards: dict[str, tuple[float, str]] = {
         "ELOW": (p.elow, "[eV] lower energy of the light curve"),
         "EHIGH": (p.ehigh, "[eV] upper energy of the light curve"),
     }
@@ -257,7 +285,70 @@ def _attributes(p: Parameters, fit: flares.FlareFit | None) -> dict[str, tuple[f
         cards["NORM"] = (fit.norm, "height of the Gaussian")
         cards["WIDTH"] = (fit.sigma, "[ct/s] sigma of the Gaussian")
         cards["CENTER"] = (fit.centre, "[ct/s] centre of the Gaussian")
+    if check is not None and np.isfinite(check.ratio):
+        cards["INOUT"] = (check.ratio, "8-12 keV, field beyond 10 arcmin over corners")
+        cards["INOUTERR"] = (check.error, "error of INOUT")
     return cards
+
+
+def _against_corners(
+    ctx: TaskContext,
+    table: str,
+    corners: str,
+    instrument: str,
+    time_s: np.ndarray,
+    good: np.ndarray,
+    exposed: np.ndarray,
+    areas: tuple[float, float, float],
+    total: float,
+    band: tuple[float, float],
+) -> Contamination:
+    """Compare the accepted time of the outer field with the corners, whose events are in a file of their own.
+
+    The particles' rate hardly changes in an exposure: corners are poor in counts, and all of theirs are used.
+    """
+    hard = f"PI in [{BAND[0]}:{BAND[1]}]"
+    outer = FIELD[instrument].format(band=hard) + f"&&!CIRCLE(0,0,{ANNULUS_RADIUS},DETX,DETY)"
+    accepted, observed = (flares.intervals(time_s, mask, 1.0) for mask in (good, exposed))
+    if min(areas) > 0 and accepted.total > 0:
+        exposure_ratio, share = areas[2] * observed.total / (areas[1] * accepted.total), areas[1] / areas[0]
+    else:
+        exposure_ratio = share = np.nan
+    found = contamination(
+        int(accepted.contains(_times(ctx, table, outer)).sum()),
+        int(observed.contains(_times(ctx, f"{corners}:EVENTS", hard)).sum()),
+        exposure_ratio,
+        total,
+        band,
+        share,
+    )
+    if not np.isfinite(found.ratio):
+        ctx.info("no events in the corners to compare the accepted time with")
+        return found
+    ctx.info(
+        f"IN/OUT of the accepted time: {found.ratio:.3f} +- {found.error:.3f} "
+        f"({found.field} and {found.corner} counts of {BAND[0]} to {BAND[1]} eV): {found.level}; "
+        f"protons: {max(found.protons, 0):.0%} of the accepted counts"
+    )
+    if found.exceeds(1.3) and not found.refuses(accepted.total / observed.total):
+        ctx.warn(
+            "contaminated",
+            f"beyond 10 arcmin the field is {found.ratio:.2f} +- {found.error:.2f} times as bright as the "
+            "corners: soft protons all the time, or a bright source that fills the field",
+        )
+    return found
+
+
+def _times(ctx: TaskContext, table: str, expression: str) -> np.ndarray:
+    """Times of the events that fulfil an expression."""
+    with ExitStack() as scratch:
+        source = Source(ctx, table, scratch)
+        selection = compile(expression, source.header)
+        times = [np.zeros(0)]
+        for row0, part in source.table.chunks():
+            rows = Rows(source.table.columns(part), len(part), row0)
+            times.append(rows.column("TIME")[selection.rows_mask(rows)])
+    return np.concatenate(times)
 
 
 def _ratio(
@@ -270,29 +361,16 @@ def _ratio(
     corner_rate: np.ndarray,
     exposed: np.ndarray,
     curve: dict[str, Any],
+    areas: tuple[float, float, float],
 ) -> np.ndarray:
     """Good samples by the ratio of the outer field to the corners."""
-    from astropy.io import fits
-
     annulus = f"{field}&&!CIRCLE(0,0,{ANNULUS_RADIUS},DETX,DETY)"
     ctx.call("evselect", table=table, expression=annulus, rateset=names("annlc"), **curve)
     annulus_rate = _read_rate(ctx.path(names("annlc")))[1][: len(time_s)]
-    # Areas from where the unfiltered list has events, on a grid of 20 arcsec.
-    areas = []
-    for kind, expression in (("ann", annulus), ("cor", "true")):
-        source = table if kind == "ann" else names("corev")
-        ctx.call(
-            "evselect", table=source, expression=expression, imageset=names(f"{kind}area"), xcolumn="DETX",
-            ycolumn="DETY", imagebinning="binSize", ximagebinsize=400, yimagebinsize=400, withxranges=True,
-            ximagemin=-20000, ximagemax=19999, withyranges=True, yimagemin=-20000, yimagemax=19999,
-        )  # fmt: skip
-        with fits.open(ctx.path(names(f"{kind}area"))) as hdus:
-            areas.append(float(np.count_nonzero(hdus[0].data)))
-        ctx.path(names(f"{kind}area")).unlink()
-    if not areas[0] or not areas[1]:
-        raise TaskError("noCounts", "the annulus or the corners hold no events")
+    if not areas[1] or not areas[2]:
+        raise TaskError("noCounts", "the outer field or the corners were not exposed")
     good, ratio = flares.ratio_method(
-        annulus_rate, corner_rate, exposed, areas[1] / areas[0], p.ratio, bin_s=float(p.binsize)
+        annulus_rate, corner_rate, exposed, areas[2] / areas[1], p.ratio, bin_s=float(p.binsize)
     )
     ctx.path(names("annlc")).unlink()
     ctx.info(f" RATIO: median {np.nanmedian(ratio):.3f}, limit {p.ratio:g}")
