@@ -159,6 +159,7 @@ def test_odf_without_clock(tmp_path) -> None:
     from daxa.xmm.odf.odf import Odf
 
     (tmp_path / "0001_0123456789_SCX00000SUM.ASC").write_text("")
+    assert Odf.open(tmp_path).period is None
     with pytest.raises(TaskError, match="no TCX or TCS file"):
         TimeCorrelation.from_odf(Odf.open(tmp_path))
 
@@ -196,8 +197,10 @@ def test_sas_timecorr_tcx_chooses_the_rows(spacecraft_odf, tmp_path, scope, rows
 
     start = utc_to_tt("2017-11-01T10:42:37")
     env = {"SAS_ODF": str(spacecraft_odf), "SAS_TIMECORR_TCX": scope}
-    fit = TimeCorrelation.from_odf(Odf.from_environment(env, tmp_path), start, start + 6000.0)
-    assert (fit.domain[1] - fit.domain[0]) / 64 == pytest.approx(rows, abs=3)
+    odf = Odf.from_environment(env, tmp_path)
+    assert odf.period == (start, start + 6000.0)
+    for fit in (TimeCorrelation.from_odf(odf, *odf.period), TimeCorrelation.from_odf(odf)):
+        assert (fit.domain[1] - fit.domain[0]) / 64 == pytest.approx(rows, abs=3)
     env["SAS_TIMECORR_TCX"] = "SOME"
     with pytest.raises(TaskError, match="SAS_TIMECORR_TCX: expected OBS or ALL"):
         TimeCorrelation.from_odf(Odf.from_environment(env, tmp_path))

@@ -67,7 +67,7 @@ def test_atthkgen_file(env, tmp_path: Path) -> None:
         assert header["MAHFRA"] == pytest.approx(150.485625, abs=0.8 / 3600)
         assert header["MAHFPA"] == 117.25
         assert header["ATT_SRC"] == "AHF"
-        assert header["OBS_ID"] == "0802710101"
+        assert (header["OBS_ID"], header["OBS_MODE"]) == ("0802710101", "POINTING")
         assert 0 < header["TFIT_RMS"] < 5e-6
         assert header["RA_OBJ"] == pytest.approx(150.490835, abs=1e-4)
     assert AttHk.read(tmp_path / "att.ds").median == pytest.approx(AttHk.read(tmp_path / "att.ds").mean)

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.times import is_date
+from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
+from daxa.xmm.odf.times import is_date, utc_to_tt
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
@@ -352,6 +353,21 @@ class Odf:
             raise TaskError("MissingData", f"{self.folder}: the ODF has no {what} file")
         listed = ", ".join(f.path.name for f in found)
         raise TaskError("MissingData", f"{self.folder}: more than one {what} file: {listed}")
+
+    @cached_property
+    def period(self) -> tuple[float, float] | None:
+        """Mission times of the observation's start and end, by its summary; None if that is unreadable."""
+        try:
+            if self.ascii_summary is not None:
+                text = read_ascii_summary(self.ascii_summary.path)
+                return float(utc_to_tt(text.start)), float(utc_to_tt(text.end))
+            if self.sas_summary is not None:
+                summary = read_sas_summary(self.sas_summary)
+                return float(utc_to_tt(summary.start)), float(utc_to_tt(summary.end))
+        except (ValueError, OSError, EOFError):
+            # Who needs more of the summary than this tells what is wrong with it.
+            return None
+        return None
 
     def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, OdfFile | None]:
         """The spacecraft file to use where there are two of a kind, as the ODF access layer of SAS chooses.

@@ -121,6 +121,10 @@ class OdfFolder(Protocol):
         """Where it lies."""
 
     @property
+    def period(self) -> tuple[float, float] | None:
+        """Mission times of the observation's start and end."""
+
+    @property
     def preferences(self) -> Mapping[str, str]:
         """Environment variables that choose among files."""
 
@@ -233,7 +237,8 @@ class TimeCorrelation:
         Parameters
         ----------
         start_tt_s, stop_tt_s
-            Use the rows of this interval only, if it holds ten or more and SAS_TIMECORR_TCX is not ``ALL``.
+            Use the rows of this interval only (by default of the observation), if it holds ten or more and
+            SAS_TIMECORR_TCX is not ``ALL``.
 
         Raises
         ------
@@ -248,8 +253,9 @@ class TimeCorrelation:
         if file is None:
             raise TaskError("noTimeCorrelation", f"{odf.folder}: no {' or '.join(order.split(':'))} file")
         obt, tt = clock_pairs(file.read())
-        if start_tt_s is not None and stop_tt_s is not None and scope == "OBS":
-            inside = (tt >= start_tt_s) & (tt <= stop_tt_s)
+        period = odf.period if start_tt_s is None or stop_tt_s is None else (start_tt_s, stop_tt_s)
+        if period is not None and scope == "OBS":
+            inside = (tt >= period[0]) & (tt <= period[1])
             if inside.sum() >= 10:
                 obt, tt = obt[inside], tt[inside]
         return cls.fit(obt, tt, source=file.path.name)

@@ -102,13 +102,15 @@ def atthkgen(ctx: TaskContext, p: Parameters) -> None:
     ctx.info("Median pointing ({:.6f}, {:.6f}), position angle {:.6f}".format(*result.median))
     header: dict[str, Any] = {
         "TELESCOP": ("XMM", "mission"),
+        "DETNAM": ("", "prime or redundant"),
+        "OBS_MODE": ("SLEW" if odf.obs_id.startswith("9") else "POINTING", "observation mode"),
         "ORIGIN": "DAXA",
         **cards,
         "ATT_SRC": (attitude.source, "source of attitude data"),
         "ORB_RCNS": (True, "reconstructed orbit data used"),
     }
     if odf.find(instrument="SC", file_type="TCX") or odf.find(instrument="SC", file_type="TCS"):
-        header.update(TimeCorrelation.from_odf(odf, start, stop).keywords())
+        header.update(TimeCorrelation.from_odf(odf).keywords())
     header.update(TIME_KEYWORDS)
     header["TSTART"] = (float(result.columns["TIME"][0]), "[s] first sample")
     header["TSTOP"] = (float(result.columns["TIME"][-1]), "[s] last sample")

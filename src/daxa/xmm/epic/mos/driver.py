@@ -109,7 +109,7 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     if submode == "UNDEFINED":
         submode = _submode(run, instrument, exp_id)
     start, stop = utc_to_tt(summary.start), utc_to_tt(summary.end)
-    correlation = TimeCorrelation.from_odf(odf, start, stop)
+    correlation = TimeCorrelation.from_odf(odf)
     scope = INSTRUMENTS[instrument]
     geometry = CameraGeometry.from_calibration(run.cal, scope, 0.5 * (start + stop))
     atthk = AttHk.read(run.atthk)
