@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.epic.mos.events import raw_to_ccd
-from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv
+from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv, format_coordinates
 from daxa.xmm.sky.geometry import CameraGeometry, euler_angles, euler_matrix
 from daxa.xmm.sky.tangent import direction, from_xy, local_frame, position, to_xy
 
@@ -214,6 +215,26 @@ def test_real_rows_with_the_synthetic_set(cal, instrument: str, real_rows) -> No
     theta, phi = geometry.det_to_tel(rows["DETX"], rows["DETY"])
     np.testing.assert_allclose(theta, rows["theta_arcsec"], rtol=0, atol=1e-3)
     np.testing.assert_allclose(phi, rows["phi_rad"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("instrument", CAMERAS)
+def test_real_rows_are_printed_alike(cal, instrument: str, shared_data: Path) -> None:
+    """Right ascensions and declinations in ecoordconv's own digits, as texts."""
+    from daxa.simulate.instruments import REFERENCE_TIME_S
+
+    name = {"EMOS1": "mos1", "EMOS2": "mos2", "EPN": "pn"}[instrument]
+    with open(shared_data / "ecoordconv_0203930101" / f"ecoordconv_{name}.csv") as handle:
+        rows = list(csv.DictReader(handle))
+    geometry = CameraGeometry.from_calibration(cal, instrument, REFERENCE_TIME_S)
+    pointing = (266.9655, -28.4658333333, 271.93)
+    same = {"RA": 0, "DEC": 0}
+    for row in rows:
+        where = ecoordconv(geometry, float(row["DETX"]), float(row["DETY"]), "det", pointing=pointing)
+        line = next(text for text in format_coordinates(where, None, []) if "RA:" in text)
+        for key, text in zip(same, line.split()[-2:], strict=True):
+            same[key] += text == row[key]
+    assert len(rows) == same["RA"] == 219
+    assert same["DEC"] >= 218
 
 
 def test_source_pixel_printed_by_real_processing(cal) -> None:
