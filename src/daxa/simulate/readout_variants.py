@@ -74,13 +74,23 @@ def _pixels(columns: Mapping[str, np.ndarray], row: int, shape: list[tuple[int, 
     return [[x + dx, y + dy, adu] for (dx, dy), adu in zip(shape, shares, strict=True)]
 
 
+def _mirrored(shapes: dict[int, list[tuple[int, int]]]) -> np.ndarray:
+    """Number of each pattern seen from the other side."""
+    by_shape = {frozenset(pixels): number for number, pixels in reversed(shapes.items())}
+    result = np.arange(256)
+    for number, pixels in shapes.items():
+        # What the library does not hold is a track.
+        result[number] = by_shape.get(frozenset((-x, y) for x, y in pixels), _COSMIC + 1)
+    return result
+
+
 def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_column: int = 300) -> int:
     """Read a CCD through both nodes, every event recognised in its own half.
 
     Parameters
     ----------
     last_column
-        Last RAWX of the primary node.
+        Last RAWX of the primary node. The other one counts columns from its own side of the CCD.
 
     Returns
     -------
@@ -93,6 +103,9 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     shapes = _shapes()
     by_shape = {frozenset(pixels): number for number, pixels in reversed(shapes.items())}
     boundary = last_column - 1 + numbers.MOS_SCAN["UNDER_X"] - int(header["WINDOWX0"])
+    # Noise beyond the last column belongs to no half.
+    inside = columns["RAWX"] < int(header["WINDOWDX"])
+    columns = {name: values[inside] for name, values in columns.items()}
     rows = {name: [values] for name, values in columns.items()}
     node = [(columns["RAWX"] > boundary).astype(int)]
     cut = np.zeros(len(columns["FRAME"]), bool)
@@ -105,12 +118,15 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
         pieces = []
         for half in halves:
             x, y, e1 = max(half, key=lambda p: p[2])
-            number = by_shape.get(frozenset((p[0] - x, p[1] - y) for p in half))
+            turn = -1 if x > boundary else 1
+            number = by_shape.get(frozenset((turn * (p[0] - x), p[1] - y) for p in half))
             pieces.append((x, y, e1, sum(p[2] for p in half) - e1, number))
         if any(number is None for *_, number in pieces):
             continue
         cut[row] = True
         for side, (x, y, e1, e2, number) in enumerate(pieces):
+            # Patterns are turned round with the columns below, all at once.
+            number = _mirrored(shapes)[number] if side else number
             own = (x > boundary) == (columns["RAWX"][row] > boundary)
             piece = {name: int(columns[name][row]) for name in columns}
             piece |= {"RAWX": x, "RAWY": y, "ENERGYE1": e1, "ENERGYE2": e2, "PATTERN": number}
@@ -124,14 +140,15 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     side = np.concatenate(node)[keep]
     order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
     table, side = {name: values[order] for name, values in table.items()}, side[order]
-    start = int(header["WINDOWX0"])
-    for number, x0 in ((0, start), (1, start + boundary + 1)):
+    width_all = int(header["WINDOWDX"])
+    for number, width in ((0, boundary + 1), (1, width_all - boundary - 1)):
         mine = {name: values[side == number] for name, values in table.items()}
-        mine["RAWX"] = mine["RAWX"] - (x0 - start)
-        width = boundary + 1 if number == 0 else int(header["WINDOWDX"]) - boundary - 1
+        if number == 1:
+            mine["RAWX"] = width_all - 1 - mine["RAWX"]
+            mine["PATTERN"] = _mirrored(shapes)[mine["PATTERN"]]
         _store(
             path.with_name(path.name.replace("0IME", f"{number}IME")), primary, header, layout.MOS_IMAGING,
-            mine, CCDNODE=number, WINDOWX0=x0, WINDOWDX=width,
+            mine, CCDNODE=number, WINDOWDX=width,
         )  # fmt: skip
     offsets = [p for p in odf.iterdir() if f"{label}0OVE" in p.name]
     for old in offsets:

@@ -121,8 +121,8 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         good = GTI.from_hdu(hdus[gti_name]).contains(frames)
         live = exposure.live_times(frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings)
         columns: Any = ()
-        # The second node of a MOS CCD has the number of the CCD plus 10.
-        number = ccd if instrument == "EPN" else ccd % 10
+        # The redundant node of a MOS CCD has the number plus 10, and counts columns from the other side.
+        redundant, number = (0, ccd) if instrument == "EPN" else divmod(ccd, 10)
         # Events on such columns carry a flag in pn lists only.
         flagged = strict and instrument == "EPN"
         if flagged and offsets is not None and "OFFSETX" in offsets.dtype.names:
@@ -136,6 +136,8 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
             with_neighbours=strict,
             offset_columns=columns,
         )
+        if redundant:
+            pixels = pixels[:, ::-1]
         if live.sum() > 0:
             plain.append((number, exposure.telescope_angles(geometry, number, pixels), live))
 

@@ -50,19 +50,22 @@ class ReadoutWindow:
             return None
         return window if all(0 <= v <= _LARGEST for v in vars(window).values()) else None
 
-    def __or__(self, other: ReadoutWindow) -> ReadoutWindow:
-        """The smallest window that holds both: what a CCD shows whose nodes read a part each."""
-        x0, y0 = min(self.x0, other.x0), min(self.y0, other.y0)
-        x1, y1 = max(self.x0 + self.dx, other.x0 + other.dx), max(self.y0 + self.dy, other.y0 + other.dy)
-        return ReadoutWindow(x0, y0, x1 - x0, y1 - y0)
+    def with_other_node(self, other: ReadoutWindow) -> ReadoutWindow:
+        """What a CCD shows whose nodes read a part each; each counts columns from its own side."""
+        y0 = min(self.y0, other.y0)
+        y1 = max(self.y0 + self.dy, other.y0 + other.dy)
+        return ReadoutWindow(min(self.x0, other.x0), y0, self.dx + other.dx, y1 - y0)
 
 
 def windows_by_ccd(found: Iterable[tuple[int, ReadoutWindow | None]]) -> dict[int, ReadoutWindow | None]:
     """Window of each CCD from those of its files, one per node; None if one of them is unknown."""
     result: dict[int, ReadoutWindow | None] = {}
     for ccd, window in found:
-        before = result.get(ccd, window)
-        result[ccd] = None if before is None or window is None else before | window
+        before = result.get(ccd)
+        if ccd not in result:
+            result[ccd] = window
+        elif before is not None:
+            result[ccd] = None if window is None else before.with_other_node(window)
     return result
 
 

@@ -409,7 +409,7 @@ def test_ccd_without_events_and_short_exposure(copy, reduced, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("M2S00200AUX", "AUX"), ("SCX00000ATS", "ATS"), ("SCX00000T", "TC")]
+    ("text", "expected"), [("M2S00200AUX", "AUX"), ("SCX00000ATS", "attitude file"), ("SCX00000T", "TC")]
 )
 def test_what_the_exposure_needs_is_named(copy, reduced, tmp_path, text, expected):
     for path in [p for p in copy.iterdir() if text in p.name]:

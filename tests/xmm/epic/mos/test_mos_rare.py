@@ -54,18 +54,23 @@ def test_events_cut_by_the_node_line_are_put_together(library):
         parts = [[p for p in pixels if (p[0] > 300) == side] for side in (False, True)]
         cut += all(bool(p) for p in parts)
         for side, part in enumerate(parts):
+            # The second node counts columns from the other side.
+            part = [(601 - x, y, adu) if side else (x, y, adu) for x, y, adu in part]
             if part:
                 halves[side].append(_event(frame, part, library))
     assert cut > 200
-    left, right, joined = join_nodes(_as_list(halves[0]), _as_list(halves[1]), library, 300)
+    left, right, joined = join_nodes(_as_list(halves[0]), _as_list(halves[1]), library, 300, 600)
     assert joined == 2 * cut
     assert (left.rawx <= 300).all()
-    assert (right.rawx > 300).all()
+    assert (right.rawx <= 300).all()
+    node = np.concatenate([np.zeros(len(left), int), np.ones(len(right), int)])
+    node = node[np.argsort(np.concatenate([left.frame, right.frame]), kind="stable")]
     both = left.joined(right)
     assert both.frame.tolist() == [frame for frame, _, _ in photons]
     for i, (_, pattern, pixels) in enumerate(photons):
-        assert (both.rawx[i], both.rawy[i]) == pixels[0][:2]
-        assert both.pattern[i] == pattern
+        turned = [(601 - x, y, adu) if node[i] else (x, y, adu) for x, y, adu in pixels]
+        assert (both.rawx[i], both.rawy[i]) == turned[0][:2]
+        assert both.pattern[i] == (_event(0, turned, library)[-1] if node[i] else pattern)
         assert both.e1[i] == pixels[0][2]
         # E2 of the parts is shared out, so that sums stay.
         assert abs(both.e1[i] + both.e2[i] - sum(p[2] for p in pixels)) <= 1
@@ -73,8 +78,8 @@ def test_events_cut_by_the_node_line_are_put_together(library):
 
 def test_other_frames_and_rows_are_not_joined(library):
     left = _as_list([[1, 300, 50, 500, 0, 0], [2, 300, 50, 500, 0, 0], [3, 299, 50, 500, 0, 0]])
-    right = _as_list([[1, 301, 53, 400, 0, 0], [4, 301, 50, 400, 0, 0], [3, 301, 50, 400, 0, 0]])
-    a, b, joined = join_nodes(left, right, library, 300)
+    right = _as_list([[1, 300, 53, 400, 0, 0], [4, 300, 50, 400, 0, 0], [3, 300, 50, 400, 0, 0]])
+    a, b, joined = join_nodes(left, right, library, 300, 600)
     assert (len(a), len(b), joined) == (3, 3, 0)
 
 
@@ -83,9 +88,9 @@ def test_what_is_no_pattern_becomes_a_cosmic_ray(library):
     right = _as_list([[1, 302, 51, 900, 800, 9]])
     # Two squares that touch are larger than any photon.
     offset = [tuple(map(int, o)) for o in library.offsets[9]]
-    right.rawx[:] = 301 - min(dx for dx, _ in offset)
+    right.rawx[:] = 300 - max(dx for dx, _ in offset)
     left.rawx[:] = 300 - max(dx for dx, _ in offset)
-    a, b, joined = join_nodes(left, right, library, 300)
+    a, b, joined = join_nodes(left, right, library, 300, 600)
     assert (len(a), len(b), joined) == (0, 1, 2)
     assert b.pattern[0] in COSMIC_PATTERNS
 

@@ -137,12 +137,16 @@ def add_calibration(
     """Add the bad pixels of the BADPIX constituent: those masked on board and/or the others."""
     rows = np.asarray(table["CCD_ID"]) == ccd
     mine = rows & (np.asarray(table["NODE_ID"]) == node)
-    # A table that knows no second node lists all pixels of the CCD under the first.
-    rows = mine if node == 0 or mine.any() else rows
+    columns = np.asarray(table["RAWX"])
+    if node and not mine.any():
+        # A table without this node has all pixels under the other, which counts from its own side.
+        mine, columns = rows, badpix.shape[0] + 1 - columns
+    rows = mine
     onboard = np.asarray(table["UPLINKED"], bool)
     kinds = np.array([calibration_kind(str(t)) for t in table["TYPE"]])
     for use, origin, which in ((uplinked, ONBOARD, onboard), (others, CALIBRATION, ~onboard)):
         for kind in (HOT, DEAD):
             chosen = rows & which & (kinds == kind)
             if use and chosen.any():
-                badpix.add_stretches(*(table[k][chosen] for k in ("RAWX", "RAWY", "YEXTENT")), kind, origin)
+                rest = (np.asarray(table[k])[chosen] for k in ("RAWY", "YEXTENT"))
+                badpix.add_stretches(columns[chosen], *rest, kind, origin)

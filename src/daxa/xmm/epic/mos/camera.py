@@ -19,7 +19,7 @@ from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.layout import INSTRUMENTS
 from daxa.xmm.odf.modes import ReadoutWindow
-from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+from daxa.xmm.odf.odf import Odf, OdfTable
 from daxa.xmm.odf.times import TimeCorrelation
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Camera:
     options: Options
     messages: Messages
     external_gti: GTI | None = None
+    filter: str | None = None
     library: PatternLibrary = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,15 +73,6 @@ class Camera:
         exposure = (ord(self.exp_id[0]), int(self.exp_id[1:]))
         camera = sum(self.instrument.encode())
         return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
-
-    def raw_to_det(
-        self, ccd: int, rawx: npt.ArrayLike, rawy: npt.ArrayLike, node: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """DETX, DETY of pixels; a calibration without a second node has its pixels under the first."""
-        try:
-            return self.geometry.raw_to_det(ccd, rawx, rawy, node)
-        except ValueError:
-            return self.geometry.raw_to_det(ccd, rawx, rawy, 0)
 
     def duty_cycle(self, ccd: int) -> float:
         """Integration time over frame time of a CCD in this mode."""
@@ -132,8 +124,13 @@ class Calibrated:
 class Ccd:
     """One CCD and node on its way through the chain.
 
+    The redundant node counts columns from the other side of the CCD, and everything here is in the
+    coordinates of the node.
+
     Attributes
     ----------
+    file_type, header
+        IME, RIE or TIE; the event table as it was sent.
     limits
         First and last RAWX, first and last RAWY that are read.
     raw, frames
@@ -152,7 +149,7 @@ class Ccd:
 
     number: int
     node: int
-    file: OdfFile
+    file_type: str
     header: OdfTable
     window: ReadoutWindow
     shape: tuple[int, int]
@@ -167,16 +164,8 @@ class Ccd:
     known: BadPixels
     found: BadPixels
     first: Calibrated | None = None
-    #: Last column of the primary node, if both nodes are read.
+    #: Last column that this node reads, if the other one reads the rest of the CCD.
     node_limit: int | None = None
-
-    @property
-    def edges(self) -> tuple[int, int, int, int]:
-        """First and last RAWX and RAWY of the window; the line between two nodes is no edge of it."""
-        x0, x1, y0, y1 = self.limits
-        if self.node_limit is not None:
-            x0, x1 = (x0, self.shape[0]) if self.node == 0 else (1, x1)
-        return x0, x1, y0, y1
 
     @property
     def name(self) -> int:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.epic.keywords import exposure_summary, merge_headers, observation_keywords
-from daxa.xmm.epic.mos.camera import Camera, Messages
+from daxa.xmm.epic.keywords import merge_headers
+from daxa.xmm.epic.mos.camera import Camera
+from daxa.xmm.epic.mos.opening import exposure_keywords, open_camera
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.pipeline import ExposureResult, process
 from daxa.xmm.epic.mos.timing import TimingResult, process_timing
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
-from daxa.xmm.odf.layout import INSTRUMENTS, MOS_AUXILIARY
+from daxa.xmm.odf.layout import MOS_AUXILIARY
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext, TaskError
 
@@ -60,17 +61,6 @@ class Run:
         return [self.event_name(instrument, exp_id, kind) for kind in kinds]
 
 
-def _messages(ctx: TaskContext) -> Messages:
-    def info(task_name: str, text: str) -> None:
-        (replace(ctx, name=f"{ctx.name}::{task_name}") if task_name else ctx).info(text)
-
-    def warn(task_name: str, code: str, text: str) -> None:
-        name = ctx.name if task_name in ("", "emchain") else f"{ctx.name}::{task_name}"
-        replace(ctx, name=name).warn(code, text)
-
-    return Messages(info, warn)
-
-
 def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult | None:
     """Process one exposure and write its event lists: of its imaging CCDs, and of the one in timing mode.
 
@@ -86,12 +76,9 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     NotImplementedError
         All of it is in a mode that the engine does not reduce.
     """
-    from daxa.xmm.odf.times import TimeCorrelation, utc_to_tt
-    from daxa.xmm.sky.attitude import AttHk, Attitude
-    from daxa.xmm.sky.geometry import CameraGeometry
+    from daxa.xmm.sky.attitude import AttHk
 
     ctx, odf = run.ctx, run.odf
-    say = _messages(ctx)
     ctx.info(f"Processing {exp_id}")
     science = odf.science_files(instrument, exp_id)
     if run.ccds:
@@ -104,37 +91,16 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
             "MissingData",
             f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs and modes",
         )
-    summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
-    submode = summary.mode or "UNDEFINED"
-    if submode == "UNDEFINED":
-        submode = _submode(run, instrument, exp_id)
-    start, stop = utc_to_tt(summary.start), utc_to_tt(summary.end)
-    correlation = TimeCorrelation.from_odf(odf)
-    scope = INSTRUMENTS[instrument]
-    geometry = CameraGeometry.from_calibration(run.cal, scope, 0.5 * (start + stop))
     atthk = AttHk.read(run.atthk)
     pointing = run.pointing or (atthk.mean if run.average_pointing else atthk.median)
-    camera = Camera(
-        odf, instrument, exp_id, submode, run.cal, geometry, correlation, Attitude.from_odf(odf),
-        pointing, run.options, say, _external_gti(run, atthk, instrument),
-    )  # fmt: skip
+    camera = open_camera(
+        ctx, odf, run.cal, instrument, exp_id, run.options, pointing, _external_gti(run, atthk, instrument)
+    )
     auxiliary = odf.one(instrument, "AUX", exp_id=exp_id).read(1, MOS_AUXILIARY)
 
     def header(data_mode: str, made: ExposureResult | TimingResult) -> dict[str, Any]:
-        cards = observation_keywords(
-            odf,
-            instrument,
-            exp_id,
-            data_mode=data_mode,
-            submode=submode,
-            filter_name=summary.filter,
-            start_tt_s=made.start_s,
-            stop_tt_s=made.stop_s,
-            pointing=pointing,
-            correlation=correlation,
-            average=run.average_pointing,
-        )
-        return merge_headers(cards, made.headers)
+        span = made.start_s, made.stop_s
+        return merge_headers(exposure_keywords(camera, data_mode, span, run.average_pointing), made.headers)
 
     failure: TaskError | None = None
     for file in timing:
@@ -170,29 +136,6 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     if run.make_flare_gti:
         _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, [result])
     return result
-
-
-def _submode(run: Run, instrument: str, exp_id: str) -> str:
-    """Mode of an exposure that the summary calls undefined."""
-    from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, windows_by_ccd
-
-    types, windows, frame_time = {}, [], None
-    for file in run.odf.science_files(instrument, exp_id):
-        try:
-            primary, header = file.headers()
-        except TaskError as error:
-            # Reported when its turn comes; the mode is that of the files that can be read.
-            run.ctx.warn(error.code, error.message)
-            continue
-        types[file.name.ccd] = file.name.file_type
-        windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
-        if file.name.ccd == 1:
-            frame_time = header.get("FRMTIME")
-    table = run.cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
-    mode = mos_mode(types, windows_by_ccd(windows), frame_time, table)
-    if mode is None:
-        run.ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
-    return mode or "UNDEFINED"
 
 
 def _external_gti(run: Run, atthk: Any, instrument: str) -> GTI | None:

@@ -223,7 +223,6 @@ def correct_transfer(
     serial: tuple[float, float, float],
     parallel: tuple[float, float, float],
     days: float,
-    serial_transfers: npt.ArrayLike | None = None,
     column_offset: npt.ArrayLike = 0.0,
 ) -> FloatArray:
     """Amplitude with the charge lost in the transfers put back (CTI_CORR).
@@ -235,21 +234,18 @@ def correct_transfer(
     pha
         Amplitudes [adu].
     rawx, rawy
-        Pixels; RAWY is the number of parallel transfers.
+        Pixels, counted from the read-out node: numbers of serial and parallel transfers.
     serial, parallel
         c0 [adu], c1 [adu/day], c2 of the two directions.
     days
         Since the reference date of the table.
-    serial_transfers
-        Number of serial transfers; RAWX if not given.
     column_offset
         Steps in the column's offset [adu], added.
     """
     pha = np.asarray(pha, float)
-    serial_transfers = np.asarray(rawx if serial_transfers is None else serial_transfers)
     scaled = np.maximum(pha, 0.0) / 1000.0
     corrected = pha + column_offset
-    for (c0, c1, c2), transfers in ((serial, serial_transfers), (parallel, np.asarray(rawy))):
+    for (c0, c1, c2), transfers in ((serial, np.asarray(rawx)), (parallel, np.asarray(rawy))):
         loss = c0 + c1 * days
         if loss:
             corrected = corrected + transfers * loss * np.power(scaled, c2)
@@ -345,7 +341,7 @@ def flag_neighbours(
     blind
         Columns and rows (index RAWX - 1, RAWY - 1) that a large offset makes blind.
     node_limit
-        Last column of the primary node, if both nodes are read.
+        Last column that this node reads, if the other one reads the rest of the CCD.
     """
     nx, ny = shape
     x, y = events.rawx, events.rawy
@@ -356,7 +352,7 @@ def flag_neighbours(
     if (x0, x1, y0, y1) != (1, nx, 1, ny):
         events.flag[((x <= x0) & (x0 > 1)) | ((y <= y0) & (y0 > 1))] |= MosFlag.CLOSE_TO_CCD_WINDOW
     if node_limit is not None:
-        events.flag[(x == node_limit) | (x == node_limit + 1)] |= MosFlag.CLOSE_TO_NODE_BOUNDARY
+        events.flag[x == node_limit] |= MosFlag.CLOSE_TO_NODE_BOUNDARY
     for name, bit in (
         ("onboard", MosFlag.CLOSE_TO_ONBOARD_BADPIX),
         ("bright", MosFlag.CLOSE_TO_BRIGHTPIX),

@@ -182,7 +182,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
         "CCDID": (ccd.number, "CCD"),
         "CCDNODE": (ccd.node, "read-out node"),
         "CCDMODE": (
-            DATA_MODES.get(ccd.file.name.file_type, ccd.file.name.file_type),
+            DATA_MODES.get(ccd.file_type, ccd.file_type),
             "mode of the CCD",
         ),
         "WINDOWX0": (x0, "[pixel] first column of the window"),
@@ -304,7 +304,7 @@ def _join_nodes(camera: Camera, ccds: list[Ccd]) -> None:
         other = next((c for c in ccds if c.number == primary.number and c.node == 1), None)
         if other is None:
             continue
-        primary.node_limit = other.node_limit = primary.limits[1]
+        primary.node_limit, other.node_limit = primary.limits[1], other.limits[1]
         shift = int(other.frames.number[0] - primary.frames.number[0])
         if abs(shift) > max(len(primary.frames), len(other.frames)):
             camera.messages.warn(
@@ -314,7 +314,9 @@ def _join_nodes(camera: Camera, ccds: list[Ccd]) -> None:
             )
             continue
         raw = replace(other.raw, frame=other.raw.frame + shift)
-        primary.raw, raw, number = join_nodes(primary.raw, raw, camera.library, primary.limits[1])
+        primary.raw, raw, number = join_nodes(
+            primary.raw, raw, camera.library, primary.limits[1], primary.shape[0]
+        )
         other.raw = replace(raw, frame=raw.frame - shift)
         camera.messages.info(
             "emevents", f" {number:12d}  events of CCD {primary.number} joined over the node boundary"

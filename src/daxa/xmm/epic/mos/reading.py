@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,75 @@ from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError
 
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which pixels of a CCD are read, and which of them see the sky.
+
+    Attributes
+    ----------
+    window, under, read_out
+        Telemetry window; pixels read before the first real one; columns and rows of the whole read-out.
+    limits
+        First and last RAWX, first and last RAWY that are read.
+    field_of_view, inside
+        Maps, indices RAWY - 1, RAWX - 1: in the field of view; read.
+    arcmin2
+        Area that is read and not behind another CCD.
+    """
+
+    shape: tuple[int, int]
+    window: ReadoutWindow
+    under: tuple[int, int]
+    read_out: tuple[int, int]
+    limits: tuple[int, int, int, int]
+    field_of_view: npt.NDArray[np.bool_]
+    inside: npt.NDArray[np.bool_]
+    arcmin2: float
+    open_fraction: float
+    seen_fraction: float
+
+    @classmethod
+    def of(cls, camera: Camera, table: OdfTable, number: int, node: int) -> Layout:
+        """From the keywords of an event table and the calibration.
+
+        Raises
+        ------
+        TaskError
+            ``readEvents01``: the keywords of the window are missing.
+        """
+        window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
+        if window is None:
+            raise TaskError(
+                "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
+            )
+        shape = camera.geometry.shape(number)
+        modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
+        under_x, under_y, over_x, over_y = (
+            int(modeparam.keyword(k, "MODEPARAM", default=0))
+            for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
+        )
+        limits = (
+            max(window.x0 - under_x + 1, 1),
+            min(window.x0 - under_x + window.dx, shape[0]),
+            max(window.y0 - under_y + 1, 1),
+            min(window.y0 - under_y + window.dy, shape[1]),
+        )
+        x, y = np.arange(1, shape[0] + 1), np.arange(1, shape[1] + 1)
+        detx, dety = camera.geometry.raw_to_det(number, x[None, :], y[:, None], node)
+        fov = camera.geometry.in_fov(detx, dety)
+        inside = np.zeros(fov.shape, bool)
+        inside[limits[2] - 1 : limits[3], limits[0] - 1 : limits[1]] = True
+        mask = camera.geometry.fov_mask(number)
+        seen = (mask[:, ::-1] if node else mask) & inside
+        step = np.hypot(detx[0, 1] - detx[0, 0], dety[0, 1] - dety[0, 0]) * UNIT_ARCSEC / 60.0
+        area = max(int(inside.sum()), 1)
+        return cls(
+            shape, window, (under_x, under_y), (shape[0] + under_x + over_x, shape[1] + under_y + over_y),
+            limits, fov, inside, float(seen.sum()) * step**2, float((fov & inside).sum() / area),
+            float(seen.sum() / area),
+        )  # fmt: skip
 
 
 def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
@@ -45,78 +115,76 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     table = file.read(1, MOS_IMAGING if file.name.file_type == "IME" else MOS_REDUCED_IMAGING)
     if int(table.keyword("CCDID", number)) != number:
         raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
-    window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
-    if window is None:
-        raise TaskError(
-            "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
-        )
-    shape = camera.geometry.shape(number)
-    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-    scan = [
-        int(modeparam.keyword(k, "MODEPARAM", default=0)) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
-    ]
-    under = tuple(scan[:2])
-    read_out = (shape[0] + scan[0] + scan[2], shape[1] + scan[1] + scan[3])
-    limits = (
-        max(window.x0 - under[0] + 1, 1),
-        min(window.x0 - under[0] + window.dx, shape[0]),
-        max(window.y0 - under[1] + 1, 1),
-        min(window.y0 - under[1] + window.dy, shape[1]),
-    )
-    x, y = np.arange(1, shape[0] + 1), np.arange(1, shape[1] + 1)
-    detx, dety = camera.raw_to_det(number, x[None, :], y[:, None], node)
-    fov = camera.geometry.in_fov(detx, dety)
-    inside = np.zeros(fov.shape, bool)
-    inside[limits[2] - 1 : limits[3], limits[0] - 1 : limits[1]] = True
-    seen = camera.geometry.fov_mask(number) & inside
-    step = np.hypot(detx[0, 1] - detx[0, 0], dety[0, 1] - dety[0, 0]) * UNIT_ARCSEC / 60.0
-
+    layout = Layout.of(camera, table, number, node)
     made, index, known = frame_table(camera, table, auxiliary, file)
-    sound = known & sound_rows(camera, table, window, read_out, number)
-    raw, pixels = _events(camera, table, sound, index, window, under)
+    raw, pixels = raw_events(camera, table, known, index, layout)
     gatti_on = finish_frames(
         camera,
         made,
-        index[sound],
+        index[known & sound_rows(table, layout)],
         pixels,
-        window_pixels=window.dx * window.dy,
-        open_fraction=float((fov & inside).sum() / max(inside.sum(), 1)),
+        window_pixels=layout.window.dx * layout.window.dy,
+        open_fraction=layout.open_fraction,
     )
-    ccd = Ccd(
-        number, node, file, table, window, shape, limits, raw, made, fov,
-        float(seen.sum()) * step**2, _offsets(camera, file, under, shape), gatti_on,
-        energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node),
-        known_bad_pixels(camera, number, node, shape), bp.BadPixels(shape),
-    )  # fmt: skip
+    ccd = make_ccd(camera, table, file.name.file_type, (number, node), layout, raw, made, gatti_on)
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
-    fraction = seen.sum() / max(inside.sum(), 1)
-    say.info("emframes", f" Fraction of window within field of view is {fraction:.9f}")
+    say.info("emframes", f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
     live = float((made.fraction * made.good).mean()) if len(made) else 0.0
     say.info("emframes", f" Fraction of good time : {live:.9f}")
     return ccd
 
 
-def sound_rows(
-    camera: Camera, table: OdfTable, window: ReadoutWindow, read_out: tuple[int, int], number: int
-) -> npt.NDArray[np.bool_]:
+def make_ccd(
+    camera: Camera,
+    table: OdfTable,
+    file_type: str,
+    name: tuple[int, int],
+    layout: Layout,
+    raw: Events,
+    made: frames.Frames,
+    gatti_on: bool,
+) -> Ccd:
+    """A CCD (``name``: number and node) with its calibration."""
+    number, node = name
+    return Ccd(
+        number, node, file_type, table, layout.window, layout.shape, layout.limits, raw, made,
+        layout.field_of_view, layout.arcmin2, _offsets(camera, name, layout), gatti_on,
+        energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node),
+        known_bad_pixels(camera, number, node, layout.shape), bp.BadPixels(layout.shape),
+    )  # fmt: skip
+
+
+def sound_rows(table: OdfTable, layout: Layout) -> npt.NDArray[np.bool_]:
     """Rows without telemetry errors: place inside the read-out, a pattern that exists."""
     sound = np.ones(len(table), bool)
     if "PATTERN" in table.columns:
         sound &= table["PATTERN"] < N_PATTERNS
-    for axis, start, size in (("RAWX", window.x0, read_out[0]), ("RAWY", window.y0, read_out[1])):
+    starts = (layout.window.x0, layout.window.y0)
+    for axis, start, size in zip(("RAWX", "RAWY"), starts, layout.read_out, strict=True):
         sound &= (table[axis] >= 0) & (table[axis] + start < size)
     return sound
 
 
-def _events(
+def raw_events(
     camera: Camera,
     table: OdfTable,
-    sound: npt.NDArray[np.bool_],
+    known: npt.NDArray[np.bool_],
     index: npt.NDArray[np.int64],
-    window: ReadoutWindow,
-    under: tuple[int, ...],
+    layout: Layout,
 ) -> tuple[Events, npt.NDArray[np.int64]]:
-    """Events, and the number of pixels of each row that was sent (0 for tracks of cosmic rays)."""
+    """Events in the CCD's coordinates.
+
+    Parameters
+    ----------
+    known, index
+        Per row: whether its frame is listed, and the index of the frame.
+
+    Returns
+    -------
+    events, pixels
+        Events, and the number of pixels of each row that was used (0 for tracks of cosmic rays).
+    """
+    sound = known & sound_rows(table, layout)
     lost = int((~sound).sum())
     if lost:
         number = table.keyword("CCDID", 0)
@@ -125,8 +193,8 @@ def _events(
         )
     place = (
         index[sound],
-        events.raw_to_ccd(table["RAWX"][sound], window.x0, under[0]),
-        events.raw_to_ccd(table["RAWY"][sound], window.y0, under[1]),
+        events.raw_to_ccd(table["RAWX"][sound], layout.window.x0, layout.under[0]),
+        events.raw_to_ccd(table["RAWY"][sound], layout.window.y0, layout.under[1]),
     )
     n = int(sound.sum())
     if "PATTERN" not in table.columns:
@@ -254,14 +322,14 @@ def frame_table(
 
 
 def _offsets(
-    camera: Camera, file: OdfFile, under: tuple[int, ...], shape: tuple[int, int]
+    camera: Camera, name: tuple[int, int], layout: Layout
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
     """Offsets per RAWX and per RAWY that were subtracted on board."""
-    name = file.name
+    number, node = name
     if not camera.options.emevents.withoffvarsets:
         return None, None
-    found = camera.odf.find(name.instrument, "OVE", name.exp_id, name.ccd, name.node)
-    found = found or camera.odf.find(name.instrument, "OVE", ccd=name.ccd, node=name.node)
+    found = camera.odf.find(camera.instrument, "OVE", camera.exp_id, number, node)
+    found = found or camera.odf.find(camera.instrument, "OVE", ccd=number, node=node)
     if not found:
         return None, None
     try:
@@ -271,11 +339,11 @@ def _offsets(
         return None, None
     result = []
     for axis in (0, 1):
-        values = np.zeros(shape[axis])
+        values = np.zeros(layout.shape[axis])
         mine = table["AXIS"] == axis
         # Lines are counted in the whole read-out, whatever the window.
-        position = events.raw_to_ccd(table["INDEX"][mine], 0, under[axis])
-        inside = (position >= 1) & (position <= shape[axis])
+        position = events.raw_to_ccd(table["INDEX"][mine], 0, layout.under[axis])
+        inside = (position >= 1) & (position <= layout.shape[axis])
         values[position[inside] - 1] = table["OFFSET"][mine][inside]
         result.append(values)
     return tuple(result)  # type: ignore[return-value]

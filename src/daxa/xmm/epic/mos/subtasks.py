@@ -62,7 +62,7 @@ def emevents(camera: Camera, ccd: Ccd, pixels: bp.BadPixels | None, params: Emev
     say = _line(camera, "emevents")
     say(f" {len(ccd.raw):12d}  events in input")
     list_ = ccd.raw.take(np.arange(len(ccd.raw)))
-    if ccd.file.name.file_type == "RIE" and (params.splitdiagonals or params.rejectbade3):
+    if ccd.file_type == "RIE" and (params.splitdiagonals or params.rejectbade3):
         camera.messages.warn(
             "emevents",
             "getParamValues11",
@@ -83,7 +83,9 @@ def emevents(camera: Camera, ccd: Ccd, pixels: bp.BadPixels | None, params: Emev
     shift = np.zeros((2, n))
     if params.randomizeposition:
         shift = camera.random(ccd.number, ccd.node, _POSITION).uniform(-0.5, 0.5, (2, n))
-    detx, dety = camera.raw_to_det(ccd.number, list_.rawx + shift[0], list_.rawy + shift[1], ccd.node)
+    detx, dety = camera.geometry.raw_to_det(
+        ccd.number, list_.rawx + shift[0], list_.rawy + shift[1], ccd.node
+    )
     time = ccd.frames.time_s[list_.frame]
     if params.randomizetime:
         time = time + ccd.frames.length_s * camera.random(ccd.number, ccd.node, _TIME).uniform(-0.5, 0.5, n)
@@ -137,7 +139,7 @@ def _flag_events(
                 f"Fraction of rejected frames {noisy.worst_share:.6g} exceeds 1% at some rows, "
                 f"{noisy.worst_row} of CCD {ccd.number}",
             )
-    imaging = ccd.file.name.file_type != "RIE"
+    imaging = ccd.file_type != "RIE"
     wrong = LineOffsets.none(ccd.shape)
     if params.detectbadoffsets and imaging:
         wrong = _wrong_offsets(ccd, list_)
@@ -208,12 +210,12 @@ def emenergy(
     lines = LineOffsets.beyond_usual(*ccd.offsets) + made.wrong
     if params.flagevents:
         maps = (pixels or bp.BadPixels(ccd.shape)).maps
-        energy.flag_neighbours(list_, maps, ccd.edges, ccd.shape, lines.blind, ccd.node_limit)
+        energy.flag_neighbours(list_, maps, ccd.limits, ccd.shape, lines.blind, ccd.node_limit)
     list_.flag[~camera.geometry.in_fov(made.detx, made.dety)] |= MosFlag.OUT_OF_FOV
     out = int((list_.flag & int(MosFlag.OUT_OF_FOV) != 0).sum())
     say(f" {out:12d}  events outside field of view")
     # Single pixels were sent without their surroundings.
-    surroundings = ccd.file.name.file_type != "RIE"
+    surroundings = ccd.file_type != "RIE"
     e3, e4 = corrected(list_, camera.library, made.wrong)
     level: npt.NDArray[np.float64] = np.zeros(len(list_))
     image = np.zeros((1, 1))
@@ -277,7 +279,6 @@ def correct(
             serial=serial,  # type: ignore[arg-type]
             parallel=parallel,  # type: ignore[arg-type]
             days=(float(ccd.frames.time_s.mean()) - reference) / _DAY_S,
-            serial_transfers=list_.rawx if ccd.node == 0 else ccd.shape[0] + 1 - list_.rawx,
             column_offset=0.0 if columns is None else energy.at_pixels(columns, list_.rawx, list_.rawy),
         )
     if not params.correctgain:

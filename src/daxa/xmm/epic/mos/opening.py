@@ -1,0 +1,110 @@
+"""Opening an exposure of a MOS camera: its mode, clocks, geometry and pointing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
+from daxa.xmm.epic.mos.camera import Camera, Messages
+from daxa.xmm.epic.mos.options import Options
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.layout import INSTRUMENTS
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.task import TaskContext, TaskError
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+
+def messages_of(ctx: TaskContext) -> Messages:
+    """Messages of sub-tasks as lines of a task's log."""
+
+    def info(task_name: str, text: str) -> None:
+        (replace(ctx, name=f"{ctx.name}::{task_name}") if task_name else ctx).info(text)
+
+    def warn(task_name: str, code: str, text: str) -> None:
+        name = ctx.name if task_name in ("", "emchain") else f"{ctx.name}::{task_name}"
+        replace(ctx, name=name).warn(code, text)
+
+    return Messages(info, warn)
+
+
+def open_camera(
+    ctx: TaskContext,
+    odf: Odf,
+    cal: Calibration,
+    instrument: str,
+    exp_id: str,
+    options: Options,
+    pointing: tuple[float, float, float],
+    external_gti: GTI | None = None,
+) -> Camera:
+    """Everything that the CCDs of an exposure share.
+
+    Parameters
+    ----------
+    instrument, exp_id
+        ``M1``, ``S001``.
+    pointing
+        RA, Dec and position angle [deg].
+    external_gti
+        Good times besides those of the frames.
+    """
+    from daxa.xmm.odf.times import TimeCorrelation, utc_to_tt
+    from daxa.xmm.sky.attitude import Attitude
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
+    submode = summary.mode or "UNDEFINED"
+    if submode == "UNDEFINED":
+        submode = _submode(ctx, odf, cal, instrument, exp_id)
+    start, stop = utc_to_tt(summary.start), utc_to_tt(summary.end)
+    correlation = TimeCorrelation.from_odf(odf)
+    geometry = CameraGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * (start + stop))
+    return Camera(
+        odf, instrument, exp_id, submode, cal, geometry, correlation, Attitude.from_odf(odf), pointing,
+        options, messages_of(ctx), external_gti, summary.filter,
+    )  # fmt: skip
+
+
+def exposure_keywords(
+    camera: Camera, data_mode: str, span: tuple[float, float], average: bool = False
+) -> dict[str, Any]:
+    """Keywords of an exposure's products; ``span``: start and stop of the data, mission time."""
+    return observation_keywords(
+        camera.odf,
+        camera.instrument,
+        camera.exp_id,
+        data_mode=data_mode,
+        submode=camera.submode,
+        filter_name=camera.filter,
+        start_tt_s=span[0],
+        stop_tt_s=span[1],
+        pointing=camera.pointing,
+        correlation=camera.correlation,
+        average=average,
+    )
+
+
+def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_id: str) -> str:
+    """Mode of an exposure that the summary calls undefined."""
+    from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, windows_by_ccd
+
+    types, windows, frame_time = {}, [], None
+    for file in odf.science_files(instrument, exp_id):
+        try:
+            primary, header = file.headers()
+        except TaskError as error:
+            # Reported when its turn comes; the mode is that of the files that can be read.
+            ctx.warn(error.code, error.message)
+            continue
+        types[file.name.ccd] = file.name.file_type
+        windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
+        if file.name.ccd == 1:
+            frame_time = header.get("FRMTIME")
+    table = cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
+    mode = mos_mode(types, windows_by_ccd(windows), frame_time, table)
+    if mode is None:
+        ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
+    return mode or "UNDEFINED"
