@@ -420,7 +420,7 @@ def mosaic(
     """Combine the images of cameras and of overlapping observations."""
     from astropy.units import Quantity
 
-    from daxa.process.xmm.generate import WEIGHTINGS, generate_mosaics
+    from daxa.process.xmm.mosaics import WEIGHTINGS, generate_mosaics
 
     if weighting not in WEIGHTINGS:
         raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from astropy.wcs import WCS
 from daxa.archive import Archive, layout
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.xmm.fields import field_name, group
-from daxa.process.xmm.generate import generate_mosaics
+from daxa.process.xmm.mosaics import generate_mosaics
 
 
 @pytest.mark.parametrize(
@@ -88,10 +90,27 @@ def test_cameras_are_combined(archive: Archive, reduced):
     # A field of one observation is that observation's mosaic.
     assert [p.parent for p in paths] == [archive.layout.mosaics] * 3
     assert np.array_equal(fits.getdata(paths[0]), image)
+    field = paths[0].name.removesuffix("-image.fits")
+    runs = archive.ledger.runs(process="generate_mosaics", ident=field, everything=True)
+    (run,) = list(runs)
+    assert run.ok
+    assert run.tasks[0][0] == "emosaic"
+    assert run.config["weighting"] == "area"
+    assert "emosaic" in archive.process_logs["xmm_pointed"]["generate_mosaics"][field]
+    assert {name: sha for name, (sha, _) in run.outputs.items()} == {
+        os.path.relpath(p, folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths
+    }
+    found = archive.process_extra_info["xmm_pointed"]["generate_mosaics"][field]
+    assert Path(found["rate"]).samefile(paths[2])
     before = [p.stat().st_mtime_ns for p in paths]
     assert generate_mosaics(archive, lo, hi, disable_progress=True) == paths
     assert [p.stat().st_mtime_ns for p in paths] == before
+    assert len(list(archive.ledger.runs(ident=field, everything=True))) == 1
+    paths[1].unlink()
+    assert generate_mosaics(archive, lo, hi, disable_progress=True) == paths
+    assert paths[1].exists()
     plain = generate_mosaics(archive, lo, hi, weighting="time", disable_progress=True)
+    assert len(list(archive.ledger.runs(ident=field, everything=True))) == 3
     assert fits.getdata(plain[1]) == pytest.approx(sum(c[1] for c in cameras.values()), rel=1e-4)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import heapq
 import json
 import logging
+import os
 import platform
 import warnings
 from collections.abc import Iterator, Sequence
@@ -155,7 +156,7 @@ class _Runner:
         self.ready: list[tuple[tuple[int, int], int, _Node]] = []
         self.count = 0
         self.notes: list[str] = []
-        self.versions = {"daxa": __version__, "python": platform.python_version(), "backend": backend}
+        self.versions = versions(backend)
 
     # -- the graph --------------------------------------------------------------------------
 
@@ -381,7 +382,7 @@ class _Runner:
             backend=node.step.backend or self.backend,
             config=recordable(node.options),
             versions=self.versions,
-            started=_now(),
+            started=now(),
         )
         try:
             recipe = node.recipe = node.step.recipe(piece, node.options)
@@ -395,7 +396,7 @@ class _Runner:
         run.tasks = [(t.name, t.parameters) for t in recipe.tasks]
         run.fingerprint = _fingerprint(recipe, piece)
         last = self.archive.ledger.latest(run.mission, run.process, run.ident)
-        if last is not None and last.ok and last.fingerprint == run.fingerprint and _complete(last, piece):
+        if last is not None and last.ok and last.fingerprint == run.fingerprint and complete(last, piece):
             node.run = last
             self._close(node, "skipped")
             self._after(node)
@@ -431,17 +432,7 @@ class _Runner:
                 False,
                 errors=[{"originator": "daxa", "name": type(failure).__name__, "message": str(failure)}],
             )
-        run.status = "done" if outcome.ok else "failed"
-        run.ended = outcome.ended or _now()
-        run.wall_s, run.cpu_s, run.memory_bytes = outcome.seconds, outcome.cpu_seconds, outcome.peak_memory
-        run.timed_out = outcome.timed_out
-        run.stdout, run.stderr = outcome.stdout, outcome.stderr
-        run.warnings, run.errors = outcome.warnings, outcome.errors
-        folder = piece.folder
-        run.outputs = {
-            str(Path(path).relative_to(folder)): (sha, Path(path).stat().st_size)
-            for path, sha in outcome.outputs.items()
-        }
+        take_outcome(run, outcome, piece.folder)
         if outcome.ok:
             made = {}
             for name, path in node.recipe.files.items():
@@ -461,7 +452,7 @@ class _Runner:
     def _record_failure(self, node: _Node) -> None:
         run = node.run
         assert run is not None
-        run.status, run.ended = "failed", _now()
+        run.status, run.ended = "failed", now()
         self.archive.record(run)
         self._fail(node)
 
@@ -547,7 +538,27 @@ def _related(need: Piece, piece: Piece) -> bool:
     )
 
 
-def _now() -> str:
+def versions(backend: str) -> dict[str, str]:
+    """What a run was made with."""
+    return {"daxa": __version__, "python": platform.python_version(), "backend": backend}
+
+
+def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
+    """Take into a run how its job ended; paths become relative to the observation's folder."""
+    run.status = "done" if outcome.ok else "failed"
+    run.ended = outcome.ended or now()
+    run.wall_s, run.cpu_s, run.memory_bytes = outcome.seconds, outcome.cpu_seconds, outcome.peak_memory
+    run.timed_out = outcome.timed_out
+    run.stdout, run.stderr = outcome.stdout, outcome.stderr
+    run.warnings, run.errors = outcome.warnings, outcome.errors
+    run.outputs = {
+        os.path.relpath(path, folder): (sha, Path(path).stat().st_size)
+        for path, sha in outcome.outputs.items()
+    }
+
+
+def now() -> str:
+    """The time, for the record."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
@@ -582,7 +593,7 @@ def _raw_root(piece: Piece) -> Path | str:
         return "{raw}"
 
 
-def _complete(run: Run, piece: Piece) -> bool:
+def complete(run: Run, piece: Piece) -> bool:
     """Whether the products of a run are all there, whole."""
     folder = piece.folder
     for name, (_, size) in run.outputs.items():

@@ -17,7 +17,8 @@ _MODULES = {
     ),
     "check": ("emanom",),
     "clean": ("espfilt",),
-    "generate": ("generate_images_expmaps", "generate_mosaics"),
+    "generate": ("generate_images_expmaps",),
+    "mosaics": ("generate_mosaics",),
 }
 
 

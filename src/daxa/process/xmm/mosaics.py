@@ -1,0 +1,275 @@
+"""Mosaics: the images of an observation's cameras, and of observations that see the same part of the sky."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daxa.archive.archive import recordable
+from daxa.archive.ledger import Run
+from daxa.archive.views import error_text
+from daxa.backend.contract import Job, Task
+from daxa.backend.runner import run_job
+from daxa.exceptions import NoDependencyProcessError
+from daxa.process.arguments import check_bool, check_timeout
+from daxa.process.runner import complete, now, run_steps, take_outcome, versions
+from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
+from daxa.process.xmm.fields import field_name, group
+from daxa.process.xmm.generate import image_options
+from daxa.process.xmm.setup import ALLOWED
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+    from daxa.archive import Archive
+
+#: Products of a mosaic: name -> the task's parameter.
+MOSAIC_KINDS = {"image": "mosaicedset", "expmap": "expmosaicset", "rate": "ratemosaicset"}
+WEIGHTINGS = ("area", "time")
+
+
+def _mosaic_task(images: list[Path], maps: list[Path], weighting: str, stem: str) -> Task:
+    return Task(
+        "emosaic",
+        imagesets=[str(p) for p in images],
+        exposuremaps=[str(p) for p in maps],
+        withexposure=True,
+        weighting=weighting,
+        **{parameter: f"{stem}_{kind}.fits" for kind, parameter in MOSAIC_KINDS.items()},
+    )
+
+
+def _camera_images(piece: Piece, band: str) -> tuple[list[Path], list[Path]]:
+    """Images and exposure maps of an observation's cameras."""
+    images, maps = [], []
+    for inst in EPIC:
+        ident = f"{piece.obs_id}{inst}"
+        image = piece.made_if_any("generate_images_expmaps", f"image_{band}", ident=ident)
+        if image is not None:
+            images.append(image)
+            maps.append(piece.made("generate_images_expmaps", f"expmap_{band}", ident=ident))
+    return images, maps
+
+
+def _mosaics(piece: Piece, options: Options) -> Recipe:
+    tasks, outputs, files = [], {}, {}
+    for number, (lo, hi) in enumerate(options["_bands"]):
+        band = layout.energy_text(lo, hi)
+        images, maps = _camera_images(piece, band)
+        if not images:
+            raise NoDependencyProcessError(
+                f"{piece.ident}: no images of {band}; generate_images_expmaps must make that band first"
+            )
+        tasks.append(_mosaic_task(images, maps, options["weighting"], f"band{number}"))
+        for kind, name in (
+            ("image", layout.image(piece.obs_id, layout.ALL, lo, hi)),
+            ("expmap", layout.exposure_map(piece.obs_id, layout.ALL, lo, hi)),
+            ("rate", layout.rate_map(piece.obs_id, layout.ALL, lo, hi)),
+        ):
+            outputs[f"band{number}_{kind}.fits"] = files[f"{kind}_{band}"] = name
+    return Recipe(tasks, outputs, env=piece.environment(summary=False), files=files)
+
+
+GENERATE_MOSAICS = Step(
+    "generate_mosaics",
+    "Combining the images of cameras",
+    "observation",
+    _mosaics,
+    needs=lambda inst, options: ("generate_images_expmaps",),
+    # SAS's emosaic gives neither exposure nor rate.
+    backend="embedded",
+)
+
+
+def mosaic_options(
+    lo_en: Quantity | None = None, hi_en: Quantity | None = None, weighting: str = "area"
+) -> Options:
+    """Checked options of `generate_mosaics`."""
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
+    return {**image_options(lo_en, hi_en), "weighting": weighting}
+
+
+@dataclass
+class _Seen:
+    """An observation with images in a band."""
+
+    ra_deg: float
+    dec_deg: float
+    piece: Piece
+    images: list[Path]
+    maps: list[Path]
+
+
+def field_mosaics(archive: Archive, options: Options, limit_s: float | None = None) -> list[Path]:
+    """Combine all images of each field; fields are named after their first observation's pointing.
+
+    Each is a run of `generate_mosaics` in the ledger, among those of its first observation; one that would be
+    made of the same again is left as it is.
+
+    Warns
+    -----
+    UserWarning
+        Names the mosaic that could not be made, and why.
+
+    Returns
+    -------
+    paths
+        Images, exposure maps and rates.
+    """
+    paths: list[Path] = []
+    folder = archive.layout.mosaics
+    for left in folder.glob(".*.part"):
+        left.unlink()
+    for lo, hi in options["_bands"]:
+        band = layout.energy_text(lo, hi)
+        seen = _seen(archive, band)
+        for members in group([s.ra_deg for s in seen], [s.dec_deg for s in seen]):
+            chosen = [seen[k] for k in members]
+            name = field_name(chosen[0].ra_deg, chosen[0].dec_deg)
+            finals = {k: folder / layout.field_mosaic(name, lo, hi, k) for k in MOSAIC_KINDS}
+            if _field_mosaic(archive, f"{name}-en{band}", chosen, finals, options, limit_s):
+                paths += finals.values()
+    return paths
+
+
+def _seen(archive: Archive, band: str) -> list[_Seen]:
+    seen = []
+    for mission in archive.missions:
+        if mission.name not in ALLOWED:
+            continue
+        info = mission.filtered_obs_info.sort_values("ObsID")
+        for obs_id, ra, dec in zip(info["ObsID"].astype(str), info["ra"], info["dec"], strict=True):
+            piece = Piece(archive, mission, obs_id)
+            images, maps = _camera_images(piece, band)
+            if images:
+                seen.append(_Seen(float(ra), float(dec), piece, images, maps))
+    return seen
+
+
+def _field_mosaic(
+    archive: Archive,
+    ident: str,
+    chosen: Sequence[_Seen],
+    finals: dict[str, Path],
+    options: Options,
+    limit_s: float | None,
+) -> bool:
+    """Make one mosaic, unless it is there; whether it is there now."""
+    first = chosen[0].piece
+    ledger = archive.ledger
+    task = _mosaic_task(
+        [p for s in chosen for p in s.images],
+        [p for s in chosen for p in s.maps],
+        options["weighting"],
+        "field",
+    )
+    names = {kind: os.path.relpath(path, first.folder) for kind, path in finals.items()}
+    content = [options["weighting"], [_content(s) for s in chosen], names]
+    run = Run(
+        GENERATE_MOSAICS.name,
+        ident,
+        first.mission.name,
+        first.obs_id,
+        tasks=[(task.name, task.parameters)],
+        config=recordable(options),
+        versions=versions("embedded"),
+        fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+        started=now(),
+    )
+    last = ledger.latest(run.mission, run.process, run.ident)
+    if last is not None and last.ok and last.fingerprint == run.fingerprint and complete(last, first):
+        return True
+    finals["image"].parent.mkdir(exist_ok=True)
+    job = Job(
+        ident,
+        [task],
+        {f"field_{kind}.fits": path for kind, path in finals.items()},
+        env=first.environment(summary=False),
+        timeout_s=limit_s,
+        scratch=archive.layout.scratch,
+    )
+    ledger.start(run)
+    try:
+        outcome = run_job(job)
+    except BaseException:
+        ledger.interrupt_all()
+        raise
+    take_outcome(run, outcome, first.folder)
+    if outcome.ok:
+        run.extra = {kind: {"path": name} for kind, name in names.items()}
+    archive.record(run)
+    if not outcome.ok:
+        warnings.warn(f"mosaic {ident}: {error_text(run.errors[0])}", stacklevel=4)
+    return outcome.ok
+
+
+def _content(seen: _Seen) -> dict[str, str]:
+    """Images and exposure maps of an observation: name -> SHA-256."""
+    sums = {name: sha for run in seen.piece.used for name, (sha, _) in run.outputs.items()}
+    return {path.name: sums[str(path.relative_to(seen.piece.folder))] for path in seen.images + seen.maps}
+
+
+def generate_mosaics(
+    obs_archive: Archive,
+    lo_en: Quantity | None = None,
+    hi_en: Quantity | None = None,
+    weighting: str = "area",
+    whole_archive: bool = True,
+    num_cores: int | None = None,
+    disable_progress: bool = False,
+    timeout: Quantity | None = None,
+) -> list[Path]:
+    """Combine the images of an observation's cameras, and those of overlapping observations.
+
+    Needs `generate_images_expmaps` in the same bands. Counts are added. Cameras see the same source at
+    different rates: what the sum of exposures, and with it the rate, means is the choice of ``weighting``.
+
+    Parameters
+    ----------
+    obs_archive : Archive
+        Archive with XMM-Newton observations.
+    lo_en, hi_en : Quantity
+        Lower and upper energies of the bands; 0.5-2.0 keV and 2.0-10.0 keV by default.
+    weighting : str
+        ``area``: the exposure of each camera is multiplied by its effective area (telescope, filter,
+        detector; on axis, averaged over a power law of photon index 1.7) in units of that of the pn, or of
+        the first camera where there is no pn. The rate is what the pn would see at its optical axis,
+        whichever cameras contribute, so that it has no steps at chip gaps; this holds for sources of about
+        that spectrum, not for particles and noise. ``time``: exposures are added as they are, and the rate
+        is the mean of the cameras'.
+    whole_archive : bool
+        Combine observations too: those whose centres are less than half a degree from another's make one
+        field, in the archive's folder ``mosaics``.
+    num_cores : int, optional
+        Jobs at once; 90 % of the cores by default.
+    disable_progress : bool
+        No progress bar.
+    timeout : Quantity, optional
+        Time limit of each job.
+
+    Returns
+    -------
+    paths
+        The mosaics of fields; empty without ``whole_archive``.
+    """
+    check_bool("whole_archive", whole_archive)
+    options = mosaic_options(lo_en, hi_en, weighting)
+    run_steps(
+        obs_archive,
+        [(GENERATE_MOSAICS, options)],
+        ALLOWED,
+        num_cores=num_cores,
+        disable_progress=disable_progress,
+        timeout=timeout,
+    )
+    if not whole_archive:
+        return []
+    with obs_archive.processing():
+        return field_mosaics(obs_archive, options, check_timeout(timeout))
