@@ -1,8 +1,8 @@
 """A simulated exposure beside a real one, sub-task by sub-task.
 
-Usage: ``python benchmarks/compare_log.py [--log LOG] [--data FOLDER] [--keep LOG] [--duration 20000]``
+Usage: ``python benchmarks/compare_log.py [--log LOG] [--data FOLDER] [--keep LOG] [--duration 21457.2]``
 
-Simulates 20 ks with the composition of a real exposure (MOS1 without CCD 3 and 6), runs cifbuild, odfingest,
+Simulates an exposure with the composition of the real one, CCD by CCD, runs cifbuild, odfingest,
 epproc and emproc on it, and prints tables (Markdown) of what their log says beside the log of SAS 22.1 on
 0802710101: CSV files ``0802710101_*`` and the log itself in the folder ``logs`` of the real products
 (``DAXA_TEST_DATA``). With ``--log`` it reads a log that ``--keep`` wrote.
@@ -41,6 +41,13 @@ FIRST = {
     "incoherent E3, E4 (emenergy)": r"(\d+) +events outside the ellipse",
     "good fraction": r"Fraction of good events : +([\d.Ee+-]+)",
 }
+#: Of the first search for bad pixels.
+SEARCH = {
+    "good events searched": r"Number of good events in input file: +(\d+)",
+    "bright pixels found": r"(\d+) +bright pixels found",
+    "bright columns found": r"dark and +(\d+) +bright columns found",
+    "bright rows found": r"dark and +(\d+) +bright rows found",
+}
 SECOND = {
     "bad-pixel entries": r"(\d+) +final bad pixel sets",
     "diagonals split": r"(\d+) +diagonal events split",
@@ -50,6 +57,8 @@ SECOND = {
     "rows selected": r"selected +(\d+) +rows",
 }
 PN = {
+    "frames with events": r"of which (\d+) hold events",
+    "FIFO resets of the quadrant": r"FIFOreset = +(\d+)",
     "good time [s]": r"sum of good time intervals \[s\] +=\s+([\d.]+)",
     "new bad pixels": r"final bad pixel sets, (\d+) of them new",
     "bad-pixel entries": r"(\d+) final bad pixel sets",
@@ -62,20 +71,14 @@ PN = {
 
 def simulate(folder: Path, duration_s: float) -> str:
     """Simulate the exposure and reduce it; the log."""
-    from dataclasses import replace
-
     from daxa.simulate.calibration import write_calibration
-    from daxa.simulate.detectors import Noise
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.simulated_set import SKIES, describe_set
+    from daxa.simulate.real_exposure import describe_like_0802710101
     from daxa.xmm.task import run_task
 
-    description = describe_set(duration_s, Noise())[0]
-    exposures = [
-        replace(e, ccds=(1, 2, 4, 5, 7)) if e.instrument == "M1" else e for e in description.exposures
-    ]
+    description, sky = describe_like_0802710101(duration_s)
     write_calibration(folder / "ccf")
-    simulate_observation(replace(description, exposures=exposures), SKIES["cluster"](), folder / "odf")
+    simulate_observation(description, sky, folder / "odf")
     env = {
         **os.environ,
         "SAS_ODF": str(folder / "odf"),
@@ -99,10 +102,17 @@ def _take(patterns: dict[str, str], line: str, into: dict[str, float]) -> None:
             into[label] = float(found[1])
 
 
+def _add(patterns: dict[str, str], line: str, into: dict[str, float]) -> None:
+    for label, pattern in patterns.items():
+        found = re.search(pattern, line)
+        if found:
+            into[label] = into.get(label, 0.0) + float(found[1])
+
+
 def our_mos(log: str) -> Figures:
     """Figures of our log per camera and CCD."""
     made: Figures = defaultdict(dict)
-    key, second, order = None, -1, []
+    key, second, order, searches = None, -1, [], 0
     for line in log.splitlines():
         start = re.search(r"Processing data set: .*_(M[12])S\d+?(\d)0IME", line)
         if start:
@@ -115,13 +125,13 @@ def our_mos(log: str) -> Figures:
         elif "::badpix:" in line:
             second += 1
             key = order[second]
-        elif "::embadpixfind:" in line:
+        elif "::embadpixfind:" in line or "::emeventsproj:" in line:
             node = re.search(r"CCD (\d) node", line)
             if node:
-                key = key[0], int(node[1])
-            found = re.search(r"(\d+) +bright pixels found", line)
-            if found:
-                made[key]["bright pixels found"] = made[key].get("bright pixels found", 0) + int(found[1])
+                key, searches = (key[0], int(node[1])), 0
+            searches += "::emeventsproj:" in line
+            if searches == 1:
+                _add(SEARCH, line, made[key])
         _take(SECOND if second >= 0 else FIRST, line, made[key])
     return made
 
@@ -144,22 +154,25 @@ def real_figures(folder: Path) -> Figures:
     for r in rows:
         if not r["ccd"] or r["instrument"] not in ("M1", "M2"):
             continue
-        figures = made[r["instrument"], int(r["ccd"])]
-        found = re.search(r"(\d+) +bright pixels found", r["text"])
-        if found and r["task"] == "embadpixfind":
-            figures["bright pixels found"] = figures.get("bright pixels found", 0) + int(found[1])
+        # Later searches stand under the last CCD there.
+        if r["task"] in ("embadpixfind", "emeventsproj") and r["call"] == "1":
+            _add(SEARCH, r["text"], made[r["instrument"], int(r["ccd"])])
     for key, block in _real_mos(folder).items():
         made[key].update(block)
     with (folder / f"{STEM}_pn_per_ccd.csv").open(encoding="utf-8") as file:
         for r in csv.DictReader(file):
             made["PN", int(r["ccd"])] = {
                 "good time [s]": float(r["gti_s"]),
+                "FIFO resets of the quadrant": float(r["fifo_reset"]),
                 "new bad pixels": float(r["new_badpix"]),
                 "bad-pixel entries": float(r["final_badpix"]),
                 "rows selected": float(r["events_kept_PI150"]),
             }
     # epevents lists some events with their row: there were at least as many.
     for r in rows:
+        found = re.search(r"Number of frames > MAXMIP: +\d+ +of total: +(\d+)", r["text"])
+        if found and r["task"] == "epframes":
+            made["PN", int(r["ccd"])]["frames with events"] = float(found[1])
         found = re.match(r"(\d+) +\d+ +(?:NaN|[\d.]+) +\d{9}\.", r["text"])
         if found and r["task"] == "epevents":
             figures = made["PN", int(r["ccd"])]
@@ -252,7 +265,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("DAXA_TEST_DATA"))
     parser.add_argument("--log", type=Path)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--duration", type=float, default=20000.0)
+    parser.add_argument("--duration", type=float, default=21457.2)
     options = parser.parse_args()
     folder = Path(options.data or ROOT.parent / "shared" / "data") / "logs"
     if not folder.is_dir():
@@ -269,7 +282,7 @@ def main() -> int:
     parameter_table(folder)
     for camera in ("M1", "M2"):
         keys = sorted(k for k in real if k[0] == camera)
-        labels = [*FIRST, "bright pixels found", *SECOND]
+        labels = [*FIRST, *SEARCH, *SECOND]
         table(f"{camera}: real / simulated", labels, keys, ours, real)
     table("PN: real / simulated", [*PN, "rows selected"], [("PN", n) for n in range(1, 13)], ours, real)
     return 0

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate.calibration import pattern_roles
 from daxa.simulate.detectors import Exposure, Noise
-from daxa.simulate.detectors_mos import GATTI_CYCLE, Deposits, _key, observe_mos, recognise
+from daxa.simulate.detectors_mos import GATTI_CYCLE, observe_mos, recognise
 from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.mos_noise import Deposits, pixel_key
 from daxa.simulate.odf_files import Clock, tt_of_utc
 
 START = tt_of_utc("2016-11-13T03:00:00")
-QUIET = Noise(**dict.fromkeys(Noise.__dataclass_fields__, 0.0))
+QUIET = Noise.quiet()
 CAMERA = CAMERAS["M1"]
 
 
@@ -39,7 +40,7 @@ def observe(photons, seconds: float, noise: Noise = QUIET, ccds=(1,), seed: int 
 
 
 def recognise_pixels(pixels: dict[tuple[int, int], int], threshold: int = 25):
-    deposits = Deposits.empty()
+    deposits = Deposits()
     for (x, y), adu in pixels.items():
         deposits.add(3, 100 + x, 200 + y, float(adu))
     keys, adu = deposits.joined()
@@ -53,7 +54,7 @@ def test_every_pattern_of_the_library_is_recognised(pattern: int) -> None:
     pixels[0, 0] = 500
     found = recognise_pixels(pixels)
     assert found["pattern"].tolist() == [pattern]
-    assert found["key"].tolist() == [int(_key(3, 100, 200))]
+    assert found["key"].tolist() == [int(pixel_key(3, 100, 200))]
     inner = sum(1 for x, y in pixels if (x, y) != (0, 0) and max(abs(x), abs(y)) == 1)
     assert found["e1"].tolist() == [500]
     assert found["e2"].tolist() == [60 * inner]
@@ -175,7 +176,7 @@ def test_particles_hide_their_share_of_photons() -> None:
 
 
 def test_truncated_events_stand_at_the_converters_end() -> None:
-    noise = Noise(**(QUIET.__dict__ | {"mos_truncated": 0.5}))
+    noise = Noise.quiet(mos_truncated=0.5)
     events = observe(hits(10, 2000, 1000.0), 2000, noise).ccds[1].events
     high = events["ENERGYE1"] > 3800
     assert high.sum() > 700
@@ -187,7 +188,7 @@ def test_bad_pixels_are_silent_or_noisy() -> None:
     photons = hits(20000, 2000, 1500.0)
     # (1, 137, 412) is masked on board, (1, 511, 77) is hot.
     photons.rawx[:4000], photons.rawy[:4000] = 137.0, 412.0
-    noise = Noise(**(QUIET.__dict__ | {"hot_pixel": 0.08}))
+    noise = Noise.quiet(hot_pixel=0.08)
     data = observe(photons, 2000, noise)
     events = data.ccds[1].events
     assert not ((events["RAWX"] == 136) & (events["RAWY"] == 411)).any()

@@ -15,7 +15,7 @@ from daxa.simulate.instruments import CAMERAS
 from daxa.simulate.odf_files import Clock, tt_of_utc
 
 START = tt_of_utc("2016-11-13T03:00:00")
-QUIET = Noise(**dict.fromkeys(Noise.__dataclass_fields__, 0.0))
+QUIET = Noise.quiet()
 CAMERA = CAMERAS["PN"]
 CLOCK = Clock(START - 7000)
 RESET = int(CLOCK.obt(START)) - WRAP_S + 100

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate.instruments import Camera
+from daxa.simulate.noise import Noise as Noise
 
 #: Shares are at least this many standard deviations of the read noise above the threshold: which pixels
 #: belong to an event is then decided by physics and not by noise.
@@ -42,6 +43,8 @@ class Exposure:
         CCDs that are read; all of the mode if empty.
     empty_ccds, missing_ccds
         CCDs of an aborted exposure: whose event file holds no rows, whose files never reached the ground.
+    frame_time_s
+        Another frame time of MOS CCDs in full frame than that of the mode, if not 0.
     """
 
     instrument: str
@@ -55,40 +58,12 @@ class Exposure:
     ccds: tuple[int, ...] = ()
     empty_ccds: tuple[int, ...] = ()
     missing_ccds: tuple[int, ...] = ()
+    frame_time_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
         """Stop minus start."""
         return self.stop_s - self.start_s
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What else the detectors send down, per CCD and second (see :meth:`scaled`).
-
-    The values are those of a real 20 ks exposure: of 53 815 raw events of MOS1 CCD 1 22 771 were
-    cosmic-ray patterns, 4486 truncated, 2427 with low surroundings, 1228 in noisy rows, 679 outside the
-    window; a pn CCD sends some 500 000 events, mostly noise just above the threshold.
-    """
-
-    mos_cosmic: float = 1.14
-    mos_truncated: float = 0.22
-    mos_rebound: float = 0.12
-    mos_row_bursts: float = 0.004
-    mos_outside: float = 0.034
-    mos_soft: float = 0.08
-    pn_soft: float = 21.0
-    pn_residual_mips: float = 0.02
-    #: Firing rate of hot pixels.
-    hot_pixel: float = 0.08
-
-    def scaled(self, mos: float, pn: float) -> Noise:
-        """The same with the rates of the cameras multiplied."""
-        values = {
-            name: value * (pn if name.startswith("pn_soft") else mos if name.startswith("mos_") else 1.0)
-            for name, value in self.__dict__.items()
-        }
-        return Noise(**values)
 
 
 @dataclass

@@ -9,7 +9,7 @@ Sources: XMM-Newton Users' Handbook (MOS read-out, patterns), Data Files Handboo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from daxa.simulate.detectors import (
     CcdData,
     DetectorData,
     Exposure,
-    Noise,
     fluctuate,
     in_intervals,
     number_of_pixels,
@@ -28,6 +27,15 @@ from daxa.simulate.detectors import (
     split_charge,
 )
 from daxa.simulate.instruments import Camera
+from daxa.simulate.mos_noise import (
+    Deposits,
+    add_defects,
+    add_particles,
+    defects,
+    defects_truth,
+    pixel_of,
+)
+from daxa.simulate.noise import Noise
 from daxa.simulate.odf_files import Clock
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
 
@@ -38,28 +46,17 @@ ADC_MAXIMUM = 4095
 COLUMN_OFFSET, ROW_OFFSET, VARIANCE = 100, 6, 23.0
 #: Mean zero level left after the offsets [adu].
 ZERO_LEVEL = 0.8
-#: Pixels of a cosmic ray that the upper threshold rejects.
-_TRACK_PIXELS = 130.0
+_TYPES = {"FRAME": np.int32, "PATTERN": np.uint8, "PERIPIX": np.uint8}
+#: Frames that are worked on together.
+_BLOCK = 4000
+#: Events that a particle shower adds to a frame.
+_SHOWER_EVENTS = 600
 #: Share of a frame's events that fit the buffer when it overflows.
 _BUFFER_SHARE = 0.6
 
 _RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
 _BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
 _MISC = {name: value for name, value, _ in numbers.MOS_MISCELLANEOUS}
-
-
-def _key(frame, x, y) -> np.ndarray:
-    """One number per pixel and frame; room around the chip so that neighbours never wrap."""
-    return (
-        (np.asarray(frame, np.int64) << 20)
-        + ((np.asarray(y, np.int64) + 8) << 10)
-        + np.asarray(x, np.int64)
-        + 8
-    )
-
-
-def _unkey(key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return key >> 20, (key & 1023) - 8, ((key >> 10) & 1023) - 8
 
 
 def zero_level(ccd: int, rawx, rawy) -> np.ndarray:
@@ -74,37 +71,6 @@ def offset_tables(ccd: int) -> tuple[np.ndarray, np.ndarray]:
     # One column far off the others, as the real MOS1 CCD 1 has.
     columns[(97 + 31 * ccd) % 600 + numbers.MOS_SCAN["UNDER_X"]] += 13
     return columns, np.full(602, ROW_OFFSET)
-
-
-@dataclass
-class Deposits:
-    """Charge in pixels before the read-out: frame, pixel, amplitude [adu]."""
-
-    frame: list[np.ndarray]
-    x: list[np.ndarray]
-    y: list[np.ndarray]
-    adu: list[np.ndarray]
-
-    @classmethod
-    def empty(cls) -> Deposits:
-        """Nothing yet."""
-        return cls([], [], [], [])
-
-    def add(self, frame, x, y, adu) -> None:
-        """Put charge into pixels."""
-        frame, x, y, adu = np.broadcast_arrays(frame, x, y, adu)
-        for values, column in ((self.frame, frame), (self.x, x), (self.y, y), (self.adu, adu)):
-            values.append(column.ravel())
-
-    def joined(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sorted keys of the pixels and the charge in each."""
-        if not self.frame:
-            return np.zeros(0, np.int64), np.zeros(0)
-        frame, x, y = (np.concatenate(c).astype(np.int64) for c in (self.frame, self.x, self.y))
-        inside = (x >= 1) & (x <= 600) & (y >= 1) & (y <= 600)
-        keys, index = np.unique(_key(frame, x, y)[inside], return_inverse=True)
-        charge = np.bincount(index, weights=np.concatenate(self.adu)[inside], minlength=len(keys))
-        return keys, charge.astype(float)
 
 
 def recognise(
@@ -219,8 +185,11 @@ def observe_mos(
     first_start = clock.obt(exposure.start_s)
     for ccd in ccds:
         central = ccd == 1
+        rates = noise.of(camera.code, ccd)
         length = mode.frame_time_s if central else mode.outer_frame_time_s
         integration = mode.integration_s if central else mode.outer_integration_s
+        if exposure.frame_time_s and length == integration:
+            length = integration = exposure.frame_time_s
         n_frames = int((exposure.duration_s - 0.1) / length)
         # The CCDs are read in turn.
         start = first_start + 0.012 * (ccd - 1)
@@ -234,7 +203,7 @@ def observe_mos(
             )
             photons = {k: columns[k][here] for k in columns}
             one, counters, kept = read_mos_timing(
-                camera, ccd, mode, photons, frame, line, length, noise, sent, rng
+                camera, ccd, mode, photons, frame, line, length, rates, sent, rng
             )
         else:
             cycle = (obt_hit[here] - start) / length
@@ -244,7 +213,7 @@ def observe_mos(
             here, frame = here[used], frame[used]
             one, counters, kept = _read_ccd(
                 camera, ccd, mode.window[ccd], {k: columns[k][here] for k in columns}, frame, centres, length,
-                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, noise, sent, rng,
+                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, rates, sent, rng,
             )  # fmt: skip
         fate["FRAME"][here] = frame
         for name in ("NPIXELS", "OOT", "KEPT"):
@@ -264,11 +233,16 @@ def observe_mos(
             "FTFINE": fine,
             **counters,
             "GATTIFLG": (number % GATTI_CYCLE == GATTI_CYCLE - 1).astype(int),
-            "FIFOOVF": np.isin(number, exposure.overflow_frames).astype(int),
         }
-        frames.append({name: values[sent] for name, values in table.items()})
+        table.setdefault("FIFOOVF", np.isin(number, exposure.overflow_frames).astype(int))
+        # Their events arrive without them.
+        n_lost = round(rates.mos_lost_frames * n_frames * length)
+        unlisted = rng.choice(np.flatnonzero(sent), n_lost, replace=False) if n_lost else number[:0]
+        listed = sent & ~np.isin(number, unlisted)
+        frames.append({name: values[listed] for name, values in table.items()})
         one.truth |= {
             "n_frames": int(sent.sum()),
+            "bad_frames": sorted({*unlisted.tolist(), *np.flatnonzero(table["FIFOOVF"]).tolist()}),
             "frame_time_s": length,
             "integration_s": integration,
             "frame_time_tt_s": float((clock.tt(ends[-1]) - clock.tt(start)) / n_frames),
@@ -294,15 +268,75 @@ def _read_ccd(
     camera, ccd, window, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
     n_frames, n = len(sent), len(frame)
-    threshold = round(camera.event_threshold_adu)
-    deposits = Deposits.empty()
-    n_tracks, track_pixels, rebounds = _particles(
-        camera, deposits, n_frames, length, noise, rng, window[2] * window[3]
+    bad = defects(camera, ccd, noise, length)
+    # A number as expected, not drawn: there are few of them.
+    showers = rng.choice(n_frames, min(round(noise.mos_showers * n_frames * length), n_frames), replace=False)
+    overflow = np.unique(np.concatenate([np.asarray(exposure.overflow_frames, int), showers]))
+    kept = {"NPIXELS": np.zeros(n, int), "OOT": np.zeros(n, bool), "KEPT": np.zeros(n, bool)}
+    tables, counted = [], []
+    dead = 0.0
+    for begin in range(0, n_frames, _BLOCK):
+        span = begin, min(begin + _BLOCK, n_frames)
+        here = np.flatnonzero((frame >= span[0]) & (frame < span[1]))
+        deposits = Deposits()
+        particles = add_particles(camera, deposits, span, length, noise, window[2] * window[3], rng)
+        fate = _add_photons(
+            camera, ccd, deposits, {k: v[here] for k, v in photons.items()}, frame[here],
+            particles.pixels[frame[here] - begin], window, oot_fraction, rng,
+        )  # fmt: skip
+        for name, values in fate.items():
+            kept[name][here] = values
+        kept["KEPT"][here] &= sent[frame[here]]
+        _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, rng)
+        add_defects(deposits, bad, span, length, noise, rng)
+        struck = np.repeat(showers[(showers >= span[0]) & (showers < span[1])], _SHOWER_EVENTS)
+        deposits.add(struck, *rng.integers(1, 601, (2, len(struck))), rng.uniform(40, 900, len(struck)))
+        table, counters, pixels = _analyse(camera, ccd, deposits, particles, span, window, rng)
+        table = _outside_window(table, window, span, length, noise, rng)
+        order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
+        table = {name: values[order].astype(_TYPES.get(name, np.int16)) for name, values in table.items()}
+        number = table["FRAME"] - 1
+        counters["NVALID"] = np.bincount(number - begin, minlength=span[1] - begin)
+        rank = np.arange(len(number)) - np.searchsorted(number, number)
+        lost = np.isin(number, overflow) & (rank >= _BUFFER_SHARE * counters["NVALID"][number - begin])
+        keep = ~lost & sent[number]
+        tables.append({name: values[keep] for name, values in table.items()})
+        counted.append(counters)
+        dead += float(pixels[sent[span[0] : span[1]]].sum())
+    table, counters = (
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for parts in (tables, counted)
     )
-    track_pixels = track_pixels.astype(np.int64)
+    counters["FIFOOVF"] = np.isin(np.arange(n_frames), overflow).astype(int)
+    new = [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in found_bad_pixels(camera, ccd)]
+    column_offset, row_offset = offset_tables(ccd)
+    truth = {
+        "live_fraction": 1.0 - dead / (window[2] * window[3] * max(int(sent.sum()), 1)),
+        "n_events": len(table["FRAME"]),
+        "found_bad_pixels": [b for b in new if _in_window(window, b["rawx"], b["rawy"])],
+        "defects": defects_truth(bad),
+    }
+    offsets = {
+        "AXIS": np.repeat([0, 1], [len(column_offset), len(row_offset)]),
+        "INDEX": np.concatenate([np.arange(len(column_offset)), np.arange(len(row_offset))]),
+        "OFFSET": np.concatenate([column_offset, row_offset]),
+        "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
+    }
+    return CcdData(table, window, offsets, truth=truth), counters, kept
+
+
+@cache
+def _silent_pixels(camera: Camera, ccd: int) -> np.ndarray:
+    return camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
+
+
+def _add_photons(
+    camera, ccd, deposits, photons, frame, track_pixels, window, oot_fraction, rng
+) -> dict[str, np.ndarray]:
+    """Add the charge of photons; their numbers of pixels, whether out of time, whether they reach a pixel."""
+    n = len(frame)
     # A photon that falls on a track is lost with it.
-    area = window[2] * window[3]
-    alive = rng.random(n) >= track_pixels[frame] / area
+    alive = rng.random(n) >= track_pixels / (window[2] * window[3])
     energy = fluctuate(camera, photons["ENERGY"], rng)
     pixels = number_of_pixels(camera, photons["ENERGY"], rng)
     x, y = photons["RAWX"], photons["RAWY"]
@@ -313,22 +347,36 @@ def _read_ccd(
         amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], split.n_pixels)
     smeared = rng.random(n) < oot_fraction
     column = np.rint(x).astype(int)
-    x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
-    anywhere = rng.integers(y0, y0 + window[3], n)
+    first_row = window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
+    anywhere = rng.integers(first_row, first_row + window[3], n)
     row = np.where(smeared, anywhere, np.clip(np.rint(y), 1, 600)).astype(int)
-    event = split.event[alive[split.event]]
     take = alive[split.event]
+    event = split.event[take]
     deposits.add(
         frame[event],
         column[event] + split.dx[take],
         row[event] + split.dy[take],
         split.share[take] * amplitude[event],
     )
-    found = _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng)
+    reaches = ~_silent_pixels(camera, ccd)[np.clip(column, 1, 600) - 1, row - 1]
+    return {"NPIXELS": split.n_pixels, "OOT": smeared, "KEPT": alive & reaches}
+
+
+def _analyse(
+    camera, ccd, deposits, particles, span, window, rng
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """Read the pixels of some frames out and find the events among them.
+
+    Returns
+    -------
+    table, counters, lost
+        Events between the thresholds, the frames' counters, and per frame the pixels that tracks cover.
+    """
+    threshold, n_frames = round(camera.event_threshold_adu), span[1] - span[0]
     keys, charge = deposits.joined()
-    masked = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
-    k, px, py = _unkey(keys)
-    good = ~masked[px - 1, py - 1]
+    k, px, py = pixel_of(keys)
+    good = ~_silent_pixels(camera, ccd)[px - 1, py - 1]
+    x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
     if window[2] < 600:
         good &= (px >= x0) & (px < x0 + window[2]) & (py >= y0) & (py < y0 + window[3])
     keys, charge, k, px, py = keys[good], charge[good], k[good], px[good], py[good]
@@ -347,56 +395,32 @@ def _read_ccd(
         return np.minimum(values.astype(np.int64), threshold - 1)
 
     events = recognise(keys, adu, threshold, empty)
-    if len(rebounds):
-        hit = np.isin(events["key"], rebounds)
-        events["e3"] = events["e3"] - np.where(hit, rng.integers(150, 500, len(hit)), 0)
-    frame_of, ex, ey = _unkey(events["key"])
+    if len(particles.undershoot_key):
+        order = np.argsort(particles.undershoot_key)
+        low, by = particles.undershoot_key[order], particles.undershoot_adu[order]
+        at = np.minimum(np.searchsorted(low, events["key"]), len(low) - 1)
+        events["e3"] = events["e3"] - np.where(low[at] == events["key"], by[at], 0)
+    frame_of, ex, ey = pixel_of(events["key"])
     total = events["e1"] + events["e2"]
     below, beyond = total < _MISC["EMDHLOW"], total > _MISC["EMDHHIGH"]
-    pixels_above = np.bincount(k[adu >= threshold], minlength=n_frames)
-    tracks = _track_counts(events, frame_of, n_frames)
+    frame_of = frame_of - span[0]
+    # Pattern 30 and 31 pixels count as tracks on ground, too.
+    lost = particles.pixels + _track_counts(events, frame_of, n_frames)
     counters = {
-        "NPIXEL": pixels_above + track_pixels,
+        "NPIXEL": np.bincount(k[adu >= threshold] - span[0], minlength=n_frames) + particles.pixels,
         "NBELOW": np.bincount(frame_of[below], minlength=n_frames),
-        "NABOVE": np.bincount(frame_of[beyond], minlength=n_frames) + n_tracks,
+        "NABOVE": np.bincount(frame_of[beyond], minlength=n_frames) + particles.tracks,
     }
     keep = ~below & ~beyond
     table = {
-        "FRAME": frame_of + 1,
+        "FRAME": frame_of + span[0] + 1,
         "RAWX": ex - 1 - window[0] + numbers.MOS_SCAN["UNDER_X"],
         "RAWY": ey - 1 - window[1] + numbers.MOS_SCAN["UNDER_Y"],
         **{f"ENERGYE{i}": events[f"e{i}"] for i in (1, 2, 3, 4)},
         "PATTERN": events["pattern"],
         "PERIPIX": events["peripix"],
     }
-    table = {name: values[keep] for name, values in table.items()}
-    table = _outside_window(table, window, n_frames, length, noise, rng)
-    order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
-    table = {name: values[order] for name, values in table.items()}
-    counters["NVALID"] = np.bincount(table["FRAME"] - 1, minlength=n_frames)
-    rank = np.arange(len(table["FRAME"])) - np.searchsorted(table["FRAME"], table["FRAME"])
-    lost = np.isin(table["FRAME"] - 1, exposure.overflow_frames) & (
-        rank >= np.maximum(_BUFFER_SHARE * counters["NVALID"][table["FRAME"] - 1], 0)
-    )
-    keep = ~lost & sent[table["FRAME"] - 1]
-    table = {name: values[keep] for name, values in table.items()}
-    # Pattern 30 and 31 pixels count as tracks on ground, too.
-    dead = float(((track_pixels + tracks) / area)[sent].mean()) if sent.any() else 0.0
-    truth = {
-        "live_fraction": 1.0 - dead,
-        "n_events": len(table["FRAME"]),
-        "found_bad_pixels": [b for b in found if _in_window(window, b["rawx"], b["rawy"])],
-    }
-    offsets = {
-        "AXIS": np.repeat([0, 1], [len(column_offset), len(row_offset)]),
-        "INDEX": np.concatenate([np.arange(len(column_offset)), np.arange(len(row_offset))]),
-        "OFFSET": np.concatenate([column_offset, row_offset]),
-        "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
-    }
-    reaches = ~masked[np.clip(column, 1, 600) - 1, row - 1]
-    kept = {"NPIXELS": split.n_pixels, "OOT": smeared, "KEPT": alive & reaches & sent[frame]}
-    one = CcdData(table, window, offsets, truth=truth)
-    return one, counters, kept
+    return {name: values[keep] for name, values in table.items()}, counters, lost
 
 
 def _track_counts(events: dict[str, np.ndarray], frame: np.ndarray, n_frames: int) -> np.ndarray:
@@ -405,45 +429,9 @@ def _track_counts(events: dict[str, np.ndarray], frame: np.ndarray, n_frames: in
     return np.bincount(frame[cosmic], weights=size, minlength=n_frames)
 
 
-def _particles(camera, deposits, n_frames, length, noise, rng, window_pixels):
-    """Add particles; returns tracks per frame that stay on board, their pixels, and rebound events' keys."""
-    time = n_frames * length
-
-    def places(rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n = rng.poisson(rate * time)
-        return rng.integers(0, n_frames, n), rng.integers(1, 601, n), rng.integers(1, 601, n)
-
-    # Blobs wide enough to touch the ring of the box: patterns 30 and 31.
-    frame, x, y = places(noise.mos_cosmic)
-    n = len(frame)
-    width, height = 1.1 + rng.exponential(0.5, n), np.minimum(60.0 * (1 - rng.random(n)) ** -0.8, 3000.0)
-    shear = rng.uniform(-1.2, 1.2, n)
-    dx, dy = (d.ravel() for d in np.meshgrid(np.arange(-4, 5), np.arange(-4, 5)))
-    along = dx[None, :] - shear[:, None] * dy[None, :]
-    profile = height[:, None] * np.exp(-(along**2 + 0.3 * dy[None, :] ** 2) / (2 * width[:, None] ** 2))
-    blob, cell = np.nonzero(profile > 8.0)
-    deposits.add(frame[blob], x[blob] + dx[cell], y[blob] + dy[cell], profile[blob, cell])
-    # Particles that fill the converter of one pixel.
-    deposits.add(*places(noise.mos_truncated), 20_000.0)
-    # Large charges whose electronic rebound pulls the neighbours down.
-    frame, x, y = places(noise.mos_rebound)
-    deposits.add(frame, x, y, rng.uniform(300, 3000, len(frame)))
-    rebounds = _key(frame, x, y)
-    # Bursts along one row of one frame.
-    for k, _, y0 in zip(*places(noise.mos_row_bursts), strict=True):
-        columns = np.sort(rng.choice(np.arange(2, 600, 3), 15, replace=False))
-        deposits.add(k, columns, y0, rng.uniform(40, 90, 15))
-    # Read noise beyond the threshold.
-    frame, x, y = places(noise.mos_soft)
-    deposits.add(frame, x, y, camera.event_threshold_adu + rng.exponential(4.0, len(frame)))
-    window_cm2 = window_pixels * (camera.pixel_mm / 10) ** 2
-    tracks = rng.poisson(camera.cosmic_rays_s_cm2 * window_cm2 * length, n_frames)
-    return tracks, rng.poisson(tracks * _TRACK_PIXELS), rebounds
-
-
-def _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng) -> list[dict[str, Any]]:
-    """Add what hot and flickering pixels fire; returns those that the calibration does not know."""
-    n_frames = len(centres)
+def _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, rng) -> None:
+    """Add what hot and flickering pixels fire that every camera has."""
+    centres = centres[span[0] : span[1]]
     chance = min(noise.hot_pixel * length, 0.5)
     places = [
         (p.rawx, p.rawy + i, "hot")
@@ -451,23 +439,21 @@ def _hot_pixels(camera, ccd, deposits, centres, length, noise, exposure, rng) ->
         if p.ccd == ccd and p.kind == "hot" and not p.uplinked
         for i in range(p.yextent)
     ]
-    new = found_bad_pixels(camera, ccd)
-    for x, y, kind in [*places, *new]:
-        fires = rng.random(n_frames) < chance
+    for x, y, kind in [*places, *found_bad_pixels(camera, ccd)]:
+        fires = rng.random(len(centres)) < chance
         if kind == "flickering":
             # On for a short while every half hour.
             phase = (centres - exposure.start_s + 37.0 * ccd) % 1800.0
-            fires = (rng.random(n_frames) < min(7.5 * noise.hot_pixel, 1.0)) & (phase < 20 * length)
-        frame = np.flatnonzero(fires)
+            fires = (rng.random(len(centres)) < min(7.5 * noise.hot_pixel, 1.0)) & (phase < 20 * length)
+        frame = np.flatnonzero(fires) + span[0]
         deposits.add(frame, x, y, rng.normal(110.0, 18.0, len(frame)))
-    return [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in new]
 
 
-def _outside_window(table, window, n_frames, length, noise, rng) -> dict[str, np.ndarray]:
+def _outside_window(table, window, span, length, noise, rng) -> dict[str, np.ndarray]:
     """Add events in the overscan behind the last column."""
-    n = rng.poisson(noise.mos_outside * n_frames * length)
+    n = rng.poisson(noise.mos_outside * (span[1] - span[0]) * length)
     more = {
-        "FRAME": rng.integers(1, n_frames + 1, n),
+        "FRAME": rng.integers(span[0] + 1, span[1] + 1, n),
         "RAWX": window[2] + rng.integers(0, 5, n),
         "RAWY": rng.integers(0, window[3], n),
         "ENERGYE1": rng.integers(30, 300, n),

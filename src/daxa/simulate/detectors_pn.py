@@ -36,6 +36,10 @@ ADC_MAXIMUM = 4095
 #: Amplitude from which a pixel counts as a particle [adu].
 MIP_ADU = 3000
 COLUMNS, ROWS = 64, 200
+#: Frames that a reset of the event buffer costs (366.82 of 73.36 ms each, as real logs print).
+RESET_FRAMES = 5
+#: Frames that are worked on together.
+_BLOCK = 100_000
 #: Windows of modes that read the whole chip begin at this row at most.
 WHOLE_CHIP_FIRST_ROW = 2
 
@@ -46,6 +50,15 @@ def found_bad_pixels(ccd: int) -> list[tuple[int, int]]:
         return []
     rng = np.random.default_rng([3, ccd, 77])
     return [(int(rng.integers(5, 60)), int(rng.integers(20, 195)))]
+
+
+def more_bad_pixels(camera: Camera, ccd: int, number: int) -> list[tuple[int, int]]:
+    """Further hot pixels, at the same places in every exposure (column, row), none beside another."""
+    rng = np.random.default_rng([3, ccd, 78])
+    x, y = (v.ravel() for v in np.meshgrid(np.arange(5, 61, 5), np.arange(20, 196, 5)))
+    place = rng.permutation(len(x))
+    sound = ~camera.bad_pixel_mask(ccd)[x[place] - 1, y[place] - 1]
+    return [(int(x[k]), int(y[k])) for k in place[sound][:number]]
 
 
 def read_out(
@@ -119,6 +132,16 @@ def discard_columns(n_frames: int, rate_per_frame: float, rng: np.random.Generat
     return lost
 
 
+def fifo_resets(n_frames: int, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Frames that a quadrant loses because its event buffer is full and starts again."""
+    lost = np.zeros(n_frames, bool)
+    # One in each of equal stretches: they never touch, and their number is exact.
+    begin = (np.arange(number) + 0.9 * rng.random(number)) * (n_frames / max(number, 1))
+    for step in range(RESET_FRAMES):
+        lost[np.minimum(begin.astype(int) + step, n_frames - 1)] = True
+    return lost
+
+
 def observe_pn(
     camera: Camera,
     hits: Any,
@@ -163,6 +186,7 @@ def observe_pn(
     listed: list[np.ndarray] = []
     discarded: dict[int, np.ndarray] = {}
     passed: dict[int, np.ndarray] = {}
+    resets: dict[int, np.ndarray] = {}
     for ccd in ccds:
         begin = first_stamp - mode.delay_s(ccd) - mode.integration_s / 2
         here = np.flatnonzero(columns["CCDNR"] == ccd)
@@ -178,23 +202,26 @@ def observe_pn(
             used = np.ones(len(here), bool)
         used &= (frame >= 0) & (frame < n_frames)
         here, frame, row, late = here[used], frame[used], row[used], late[used]
-        one, number, split, lost = _read_ccd(
-            camera, ccd, {k: columns[k][here] for k in columns}, frame, row, period, mode, noise, sent, rng
-        )
+        quadrant = (ccd - 1) // 3
+        if quadrant not in resets:
+            rate = noise.of("PN", 3 * quadrant + 1).pn_fifo_resets
+            resets[quadrant] = fifo_resets(n_frames, round(rate * n_frames * period), rng)
+        one, number, kept, lost = _read_ccd(
+            camera, ccd, {k: columns[k][here] for k in columns}, frame, row, period, mode,
+            noise.of("PN", ccd), sent, resets[quadrant], rng,
+        )  # fmt: skip
         data[ccd] = one
         fate["FRAME"][here], fate["OOT"][here] = frame, late
-        fate["NPIXELS"][here] = split.n_pixels
-        column = np.clip(np.rint(columns["RAWX"][here]), 1, COLUMNS).astype(int)
-        blank = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
-        fate["KEPT"][here] = sent[frame] & ~lost[frame, column - 1] & ~blank[column - 1, row - 1]
+        for name, values in kept.items():
+            fate[name][here] = values
         listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)]))
-        quadrant = (ccd - 1) // 3
-        on_board = 0 if one.discarded is None else lost.sum(axis=1)
+        on_board = 0 if one.discarded is None else lost
         discarded[quadrant] = discarded.get(quadrant, np.zeros(n_frames, int)) + on_board
         count = np.bincount(one.truth.pop("event_frame"), minlength=n_frames)
         passed[quadrant] = passed.get(quadrant, np.zeros(n_frames, int)) + count
         one.truth |= {
             "n_frames": int(sent.sum()),
+            "reset_frames": int((sent & resets[quadrant]).sum()),
             "frame_time_s": period,
             "frame_time_tt_s": float(clock.tt(begin + n_frames * period) - clock.tt(begin)) / n_frames,
             "integration_s": mode.integration_s,
@@ -212,14 +239,56 @@ def observe_pn(
     )
 
 
-def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
-    n_frames, time = len(sent), len(sent) * period
+def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, resets, rng):
+    """Read one CCD; its data, frames that hold events, fate of photons, columns discarded per frame."""
+    n_frames, awake = len(sent), sent & ~resets
     windowed = mode.window[ccd][1] + 1 > WHOLE_CHIP_FIRST_ROW
     n_columns, first_row = (mode.window[ccd][2], mode.window[ccd][1] + 1) if windowed else (COLUMNS, 1)
+    new = [(a, b) for a, b in found_bad_pixels(ccd) if a <= n_columns and b >= first_row]
+    new += more_bad_pixels(camera, ccd, round(noise.pn_hot_pixels))
+    fate = {"NPIXELS": np.zeros(len(frame), int), "KEPT": np.zeros(len(frame), bool)}
+    tables = []
+    lost_columns, discarded_frame = np.zeros(COLUMNS, np.int64), np.zeros(n_frames, np.int64)
+    for begin in range(0, n_frames, _BLOCK):
+        span = begin, min(begin + _BLOCK, n_frames)
+        here = np.flatnonzero((frame >= span[0]) & (frame < span[1]))
+        table, lost, kept = _read_frames(
+            camera, ccd, {k: v[here] for k, v in photons.items()}, frame[here] - begin, row[here], period,
+            mode, noise, awake[span[0] : span[1]], (n_columns, first_row), new, rng,
+        )  # fmt: skip
+        table["FRAME"] += begin
+        tables.append(table)
+        for name, values in kept.items():
+            fate[name][here] = values
+        lost &= awake[span[0] : span[1], None]
+        lost_columns += lost.sum(axis=0)
+        discarded_frame[span[0] : span[1]] = lost.sum(axis=1)
+    events = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    number, order = np.unique(events["FRAME"], return_inverse=True)
+    frames_of_events = events["FRAME"]
+    events["FRAME"] = (order + 1).astype(np.int32)
+    truth = {
+        # Of the frames that were sent; resets cost live time, too.
+        "live_fraction": float(awake.sum() - lost_columns.sum() / COLUMNS) / max(int(sent.sum()), 1),
+        "n_events": len(order),
+        "found_bad_pixels": [{"rawx": a, "rawy": b, "kind": "hot"} for a, b in new],
+        "event_frame": frames_of_events,
+    }
+    on_board = len(mode.ccds) > 1
+    one = CcdData(events, mode.window[ccd], discarded=lost_columns if on_board else None, truth=truth)
+    return one, number, fate, discarded_frame
+
+
+def _read_frames(camera, ccd, photons, frame, row, period, mode, noise, awake, extent, new, rng):
+    """Read some frames, counted from 0; events, columns lost per frame, and the fate of photons."""
+    n_frames, time = len(awake), len(awake) * period
+    n_columns, first_row = extent
+    windowed = first_row > 1
     window_cm2 = n_columns * (ROWS - first_row + 1) * (camera.pixel_mm / 10) ** 2
     # Only modes that read all CCDs reject particles on board.
     on_board = len(mode.ccds) > 1
     particles = camera.cosmic_rays_s_cm2 * window_cm2 * (mode.integration_s if windowed else period)
+    particles = noise.pn_particles if noise.pn_particles >= 0 else particles
     lost = discard_columns(n_frames, particles if on_board else 0.0, rng)
     energy = fluctuate(camera, photons["ENERGY"], rng)
     pixels = number_of_pixels(camera, photons["ENERGY"], rng)
@@ -227,21 +296,28 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     # A share of the charge is judged by a plain scale; what the electronics make of it follows below.
     split = split_charge(camera, energy / 5.15, pixels, x, y, rng)
     event = split.event
-    column = np.clip(np.rint(x), 1, COLUMNS).astype(int)[event] + split.dx
+    column = np.clip(np.rint(x), 1, COLUMNS).astype(int)
+    part = column[event] + split.dx
     amplitude = camera.amplitude(
-        energy[event] * split.share, ccd, column, np.rint(y)[event], t[event], split.n_pixels[event]
+        energy[event] * split.share, ccd, part, np.rint(y)[event], t[event], split.n_pixels[event]
     )
-    parts = [(frame[event], column, row[event] + split.dy, amplitude)]
+    parts = [(frame[event], part, row[event] + split.dy, amplitude)]
     hot = [
         (p.rawx, p.rawy + i)
         for p in camera.bad_pixels
         if p.ccd == ccd and p.kind == "hot" and not p.uplinked
         for i in range(p.yextent)
     ]
-    new = [(a, b) for a, b in found_bad_pixels(ccd) if a <= n_columns and b >= first_row]
     for hot_x, hot_y in [*hot, *new]:
         k = rng.integers(0, n_frames, rng.poisson(noise.hot_pixel * time))
         parts.append((k, np.full(len(k), hot_x), np.full(len(k), hot_y), rng.normal(60.0, 12.0, len(k))))
+    n = rng.poisson(noise.pn_tail * time)
+    parts.append(
+        (
+            rng.integers(0, n_frames, n), rng.integers(1, n_columns + 1, n),
+            rng.integers(first_row, ROWS + 1, n), 30.0 + rng.exponential(15.0, n),
+        )
+    )  # fmt: skip
     mips = noise.pn_residual_mips * time + (0.0 if on_board else particles * n_frames)
     parts.append(_mips(n_frames, mips, max(20, first_row), rng))
     k, px, py, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
@@ -251,10 +327,8 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     adu = np.bincount(index, weights=adu, minlength=len(key)).astype(float)
     adu += camera.noise_adu * rng.standard_normal(len(adu))
     value = np.rint(adu).astype(np.int64)
-    # Soft noise is what the read noise of millions of pixels leaves above the threshold.
-    n = rng.poisson(noise.pn_soft * time)
-    soft = (rng.integers(0, n_frames, n) << 16) + (rng.integers(first_row, ROWS + 1, n) << 8)
-    soft += rng.integers(1, n_columns + 1, n)
+    soft = _soft_noise(noise, n_frames, time, extent, rng)
+    n = len(soft)
     key = np.concatenate([key, soft])
     value = np.concatenate([value, round(camera.event_threshold_adu) + rng.exponential(1.7, n).astype(int)])
     key, first = np.unique(key, return_index=True)
@@ -263,21 +337,31 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, rng):
     if not on_board:
         lost = columns_lost_to_mips(k, px, value, n_frames)
     blank = camera.bad_pixel_mask(ccd, uplinked=True) | camera.bad_pixel_mask(ccd, kind="dead")
-    keep = (value >= camera.event_threshold_adu) & sent[k] & ~blank[px - 1, py - 1]
+    keep = (value >= camera.event_threshold_adu) & awake[k] & ~blank[px - 1, py - 1]
     if on_board:
         keep &= ~lost[k, px - 1]
-    k, px, py, value = k[keep], px[keep], py[keep], value[keep]
-    number, order = np.unique(k, return_inverse=True)
-    events = {"FRAME": order + 1, "RAWX": px - 1, "RAWY": py - 1, "ENERGY": value}
-    truth = {
-        "live_fraction": float(1.0 - lost[sent].mean()) if sent.any() else 0.0,
-        "n_events": len(k),
-        "found_bad_pixels": [{"rawx": a, "rawy": b, "kind": "hot"} for a, b in new],
-        "event_frame": k,
+    events = {
+        "FRAME": k[keep],
+        "RAWX": (px[keep] - 1).astype(np.int16),
+        "RAWY": (py[keep] - 1).astype(np.int16),
+        "ENERGY": value[keep].astype(np.int16),
     }
-    discarded = lost[sent].sum(axis=0) if on_board else None
-    one = CcdData(events, mode.window[ccd], discarded=discarded, truth=truth)
-    return one, number, split, lost
+    kept = awake[frame] & ~lost[frame, column - 1] & ~blank[column - 1, row - 1]
+    return events, lost, {"NPIXELS": split.n_pixels, "KEPT": kept}
+
+
+def _soft_noise(noise, n_frames, time_s, extent, rng) -> np.ndarray:
+    """Keys of what the read noise of millions of pixels leaves above the threshold.
+
+    The level of a frame wanders: what exceeds the threshold comes in company.
+    """
+    n_columns, first_row = extent
+    n = rng.poisson(noise.pn_soft / max(noise.pn_clump, 1.0) * time_s)
+    frame = rng.integers(0, n_frames, n)
+    if noise.pn_clump > 1:
+        frame = np.repeat(frame, rng.geometric(1 / noise.pn_clump, n))
+    n = len(frame)
+    return (frame << 16) + (rng.integers(first_row, ROWS + 1, n) << 8) + rng.integers(1, n_columns + 1, n)
 
 
 def columns_lost_to_mips(frame, column, adu, n_frames: int) -> np.ndarray:

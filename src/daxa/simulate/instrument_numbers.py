@@ -175,7 +175,7 @@ MOS_MISCELLANEOUS = (
     ("COSMICOU", 1.0, ""),
     ("E3CEN", 10.0, "adu"),
     ("E4CEN", 0.0, "adu"),
-    ("E3RAD", 120.0, "adu"),
+    ("E3RAD", 160.0, "adu"),
     ("E4RAD", 150.0, "adu"),
     ("E3ANG", 0.0, "deg"),
     ("EMDHLOW", 25.0, "adu"),
@@ -275,6 +275,21 @@ BAD_PIXELS = {
 }  # fmt: skip
 #: Rows next to the read-out that the pn blanks on board.
 PN_BLANK_ROWS = 12
+
+
+def mos_edge_pixels(code: str, ccd: int) -> list[tuple[int, int, int, str, bool]]:
+    """Pixels at the edges that the calibration lists, too: RAWX, RAWY, length, kind, on board.
+
+    Real lists hold some 600 to 1000 entries besides what searches find; that they are the first row and
+    part of the last one is assumed. On CCD 4 of MOS1 the first seven rows and four columns are not sent.
+    """
+    rows = [(x, 600, 1, "dead", False) for x in range(1, 61)]
+    if (code, ccd) == ("M1", 4):
+        return [(x, 1, 600, "hot", True) for x in range(1, 5)] + [
+            (x, 1, 7, "hot", True) for x in range(5, 601)
+        ]
+    return rows + [(x, 1, 1, "dead", False) for x in range(1, 601)]
+
 
 # --- energy ----------------------------------------------------------------------------------------
 

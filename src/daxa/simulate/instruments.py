@@ -276,6 +276,9 @@ class Camera:
                 for x in rows
                 if (ccd, x) != (11, 64)
             ]
+        else:
+            for ccd in self.ccds:
+                found += [BadPixel(ccd, *row) for row in numbers.mos_edge_pixels(self.code, ccd)]
         return found
 
     def bad_pixel_mask(self, ccd: int, uplinked: bool | None = None, kind: str | None = None) -> np.ndarray:

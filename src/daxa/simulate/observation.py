@@ -147,6 +147,9 @@ def simulate_observation(
         else:
             data = observe_mos(camera, hits, exposure, clock, description.noise, rng)
         _write_exposure(writer, camera, data)
+        for one in data.ccds.values():
+            # Written; a long exposure of many CCDs would fill the memory.
+            one.events = {}
         observed.append(data)
     _write_housekeeping(writer, description.exposures, reset)
     writer.attitude()
@@ -176,11 +179,10 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
                 file_type=one.file_type,
             )  # fmt: skip
         else:
-            frame_time = mode.frame_time_s if ccd == 1 else mode.outer_frame_time_s
             writer.mos_events(
                 camera.code, exposure.exp_id, ccd, one.events, *span, window=one.window,
-                frame_time_s=frame_time, threshold_adu=camera.event_threshold_adu, offsets=one.offsets,
-                file_type=one.file_type,
+                frame_time_s=one.truth["frame_time_s"], threshold_adu=camera.event_threshold_adu,
+                offsets=one.offsets, file_type=one.file_type,
             )  # fmt: skip
     if camera.is_pn:
         writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
@@ -220,7 +222,7 @@ def _good_times(data: DetectorData, ccd: int) -> list[list[float]]:
     good = np.ones(n, bool)
     for start, stop in exposure.gaps_s:
         good &= (centre < start) | (centre >= stop)
-    good[[f for f in exposure.overflow_frames if f < n]] = False
+    good[[f for f in truth.get("bad_frames", ()) if f < n]] = False
     change = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
     return [[float(edges[a]), float(edges[b])] for a, b in change.reshape(-1, 2)]
 

@@ -296,3 +296,27 @@ def pulsar_field(
     """
     pulsar = PointSource("pulsar", ra_deg, dec_deg, power_law(1.6, flux_erg), period_s, 0.7, epoch_s)
     return SkyModel([pulsar, *_field_sources(ra_deg, dec_deg)])
+
+
+def faint_field(ra_deg: float, dec_deg: float, *, flux_erg: float = 6e-13) -> SkyModel:
+    """A faint source in an ordinary field: faint points, and the light of the sky itself.
+
+    Parameters
+    ----------
+    flux_erg
+        Unabsorbed flux of the central source between 0.5 and 10 keV [erg/cm2/s].
+    """
+    sources: list[Source] = [PointSource("target", ra_deg, dec_deg, power_law(1.8, flux_erg))]
+    rng = np.random.default_rng(79)
+    # Counts of a field: N(> S) falls as S^-1.4.
+    for number, flux in enumerate(np.sort(1.5e-14 * (1 - rng.random(20)) ** (-1 / 1.4))[::-1], 1):
+        distance = np.deg2rad(14.0 / 60) * np.sqrt(rng.random())
+        ra, dec = around(ra_deg, dec_deg, distance, rng.uniform(0, 2 * np.pi))
+        sources.append(PointSource(f"point{number:02d}", float(ra), float(dec), power_law(1.7, flux)))
+    # A beta model without a gradient: unresolved sources, and the hot gas of the Galaxy.
+    for name, spectrum in (
+        ("background", power_law(1.45, 8e-12)),
+        ("galaxy", thermal(0.2, 2e-12, 0.0, equivalent_width_ev=0.0)),
+    ):
+        sources.append(BetaModel(name, ra_deg, dec_deg, spectrum, 100.0, 1 / 6, 1200.0))
+    return SkyModel(sources)

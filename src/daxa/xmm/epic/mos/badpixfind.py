@@ -290,17 +290,27 @@ def _lines(
 
 def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Search) -> BoolArray:
     """The bright part of a bright line: all of it unless the rest agrees with the surroundings."""
-    excess = np.where(pixels, line - search.minratio * expected, 0.0)
-    total = np.concatenate([[0.0], np.cumsum(excess)])
-    lowest = np.minimum.accumulate(total)
-    end = int(np.argmax(total - lowest))
-    start = int(np.argmin(total[: end + 1]))
+    from scipy.stats import poisson
+
+    start, end = _largest_sum(np.where(pixels, line - search.minratio * expected, 0.0))
+    # With the level inside known, its ends are where the two levels become equally likely.
+    level = max(
+        float(line[start:end].sum()) / max(int(pixels[start:end].sum()), 1), expected * search.minratio
+    )
+    gain = line * np.log(level / max(expected, 1e-9)) - (level - expected)
+    start, end = _largest_sum(np.where(pixels, gain, 0.0))
     inside = np.zeros(len(line), bool)
     inside[start:end] = True
     rest = pixels & ~inside
     if not rest.any():
         return pixels
-    from scipy.stats import poisson
-
     compatible = poisson.sf(line[rest].sum() - 1, expected * rest.sum()) > _COMPATIBLE
     return pixels & inside if compatible else pixels
+
+
+def _largest_sum(values: FloatArray) -> tuple[int, int]:
+    """Start and end of the stretch with the largest sum."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    lowest = np.minimum.accumulate(total)
+    end = int(np.argmax(total - lowest))
+    return int(np.argmin(total[: end + 1])), end

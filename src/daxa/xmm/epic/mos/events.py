@@ -17,6 +17,8 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 #: Largest number of the twelve-bit converter.
 ADC_MAXIMUM = 2**12 - 1
+#: Width of the central quarter of a normal distribution, in standard deviations.
+_QUARTER_SIGMAS = 0.6373
 
 
 @dataclass
@@ -285,44 +287,57 @@ def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: i
 
 
 def local_median(
-    rawx: IntArray, rawy: IntArray, values: npt.NDArray, size: int = 50
+    rawx: IntArray, rawy: IntArray, values: npt.NDArray, use: BoolArray, size: int = 50
 ) -> npt.NDArray[np.float64]:
-    """Median of ``values`` over the events in the same ``size`` x ``size`` pixels, per event."""
-    if not len(values):
-        return np.zeros(0)
+    """Median of ``values`` over the events to use in the same ``size`` x ``size`` pixels, per event.
+
+    Where there are none it is the median of all.
+    """
+    if not use.any():
+        return np.zeros(len(values))
     cell = (rawy // size) * 1000 + rawx // size
-    order = np.lexsort((values, cell))
-    sorted_cell = cell[order]
+    used, chosen = cell[use], values[use]
+    order = np.lexsort((chosen, used))
+    sorted_cell = used[order]
     first = np.flatnonzero(np.append(True, np.diff(sorted_cell) != 0))
-    count = np.diff(np.append(first, len(cell)))
-    ordered = values[order].astype(float)
+    count = np.diff(np.append(first, len(used)))
+    ordered = chosen[order].astype(float)
     middle = 0.5 * (ordered[first + (count - 1) // 2] + ordered[first + count // 2])
-    result = np.empty(len(values))
-    result[order] = np.repeat(middle, count)
-    return result
+    known = sorted_cell[first]
+    at = np.minimum(np.searchsorted(known, cell), len(known) - 1)
+    return np.where(known[at] == cell, middle[at], np.median(chosen))
 
 
 def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]:
     """Flag events among very negative neighbours (electronic rebound after a large charge).
 
     Their E3 lies more than ``sigmas`` standard deviations under the median of the surroundings; the
-    deviation is that of the lower half, which charge leaking into the neighbours does not widen.
+    deviation is that of the lower half, which charge leaking into the neighbours does not widen. Events of
+    noisy rows, which often lie between negative neighbours, take no part in either.
 
     Returns
     -------
     number, threshold
         Events flagged, and the limit relative to the local median [adu].
     """
-    sound = (events.flag & int(MosFlag.COSMIC_RAY)) == 0
+    tested = (events.flag & int(MosFlag.COSMIC_RAY)) == 0
+    sound = tested & (events.flag & int(MosFlag.ON_BADROW) == 0)
     if sound.sum() < 10:
         return 0, -np.inf
-    rest = np.empty(len(events))
-    rest[sound] = events.e3[sound] - local_median(events.rawx[sound], events.rawy[sound], events.e3[sound])
-    rest[~sound] = np.inf
-    deviation = -np.percentile(rest[sound], 15.87)
+    rest = events.e3 - local_median(events.rawx, events.rawy, events.e3, sound)
+    # What is to be found must not widen the limit: from the densest part of the distribution, then clipped.
+    ordered = np.sort(rest[sound])
+    quarter = len(ordered) // 4
+    width = ordered[quarter:] - ordered[: len(ordered) - quarter]
+    densest = int(np.argmin(width))
+    middle, deviation = float(ordered[densest + quarter // 2]), float(width[densest]) / _QUARTER_SIGMAS
+    below = middle - ordered[: np.searchsorted(ordered, middle)]
+    for _ in range(4):
+        near = below[below <= 3.5 * max(deviation, 1.0)]
+        deviation = float(np.sqrt(np.mean(near**2))) if len(near) else 0.0
     # E3 is a sum of whole numbers: it scatters by one at least.
-    threshold = -sigmas * max(float(deviation), 1.0)
-    low = rest < threshold
+    threshold = -sigmas * max(deviation, 1.0)
+    low = tested & (rest < threshold)
     events.flag[low] |= MosFlag.UNDERSHOOT
     return int(low.sum()), threshold
 

@@ -358,12 +358,12 @@ def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
     opts, say = camera.options, camera.messages
     params = opts.embadpixfind
 
-    def search(
-        ccd: Ccd, use: npt.NDArray[np.bool_], changes: dict[str, Any], low_energy: bool = False
-    ) -> None:
+    def search(ccd: Ccd, use: npt.NDArray[np.bool_], changes: dict[str, Any]) -> None:
         assert ccd.first is not None
+        number = int((use & (ccd.first.events.flag & REJECTION_FLAG == 0)).sum())
+        say.info("emeventsproj", f" Number of good events in input file: {number:12d}")
         image, clumping = emeventsproj(ccd.shape, ccd.first.events, use, camera.library, opts.emeventsproj)
-        embadpixfind(camera, ccd, image, replace(params, **changes), clumping=clumping, low_energy=low_energy)
+        embadpixfind(camera, ccd, image, replace(params, **changes), clumping=clumping)
 
     wanted = opts.find_bad_pixels and opts.use_bad_pixels
     if wanted:
@@ -385,7 +385,7 @@ def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
         if opts.low_energy_search:
             # The search uses amplitudes: the energy limit is turned into one.
             limit = (opts.low_energy_ev - ccd.coefficients[0, 0]) / ccd.coefficients[0, 1]
-            search(ccd, calm & (ccd.first.pha < limit), {}, low_energy=True)
+            search(ccd, calm & (ccd.first.pha < limit), {})
     return curve
 
 

@@ -273,7 +273,7 @@ def frame_table(
     Returns
     -------
     frames, index, known
-        The table; per event, the index of its frame, and whether it is listed.
+        The table; per event, the index of its frame, and whether it is one of the table.
     """
     say = camera.messages
     number, node = file.name.ccd, file.name.node
@@ -310,9 +310,11 @@ def frame_table(
     say.info("emframes", f" Observing mode was {camera.submode}")
     say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
     say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
-    found = np.clip(np.searchsorted(numbers, table["FRAME"]), 0, len(numbers) - 1)
-    known = numbers[found] == table["FRAME"]
-    index = numbers[found] + shift[found] - made.number[0]
+    # Events of a frame whose row is missing belong to the frame that was inserted for it.
+    event_frame = table["FRAME"].astype(np.int64)
+    before = np.maximum(np.searchsorted(numbers, event_frame, side="right") - 1, 0)
+    known = (event_frame >= numbers[0]) & (event_frame <= numbers[-1])
+    index = np.where(known, event_frame + shift[before] - made.number[0], 0)
     opts = camera.options.emframes
     invalid = frames.flag_invalid(made, index[known]) if opts.checknvalid else 0
     say.info("emframes", f" {invalid:12d}  frames rejected by VALID")

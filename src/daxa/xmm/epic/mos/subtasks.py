@@ -332,12 +332,11 @@ def embadpixfind(
     params: Search,
     *,
     clumping: float = 1.0,
-    low_energy: bool = False,
 ) -> None:
     """Search an image for bad pixels and add them to ``ccd.found``; those found before are left out.
 
-    At low energies pixels next to dead ones are left out: they hold the remains of events whose other
-    pixels are dead.
+    Pixels next to dead and masked ones are left out: they hold the remains of events whose other pixels are
+    silent.
     """
     x0, x1, y0, y1 = ccd.limits
     good = np.zeros(image.shape, bool)
@@ -357,8 +356,7 @@ def embadpixfind(
                 f"CCD {ccd.number}: bright pixel at {x + 1} {y + 1} is declared uplinked in the CCF but is "
                 f"present in the data ({int(lit.sum())} such pixels)",
             )
-    if low_energy:
-        good &= ~energy.beside(known["dead"] | known["onboard"])
+    good &= ~energy.beside(known["dead"] | known["onboard"])
     found = find(image, good, params, clumping)
     say = _line(camera, "embadpixfind")
     for number, (bright, dark_c, bright_c, dark_r, bright_r, dark) in enumerate(found.passes, start=1):

@@ -22,6 +22,7 @@ from daxa.xmm.epic.pn.frames import (
     N_COLUMNS,
     FrameClock,
     FrameTable,
+    buffer_resets,
     counter_record,
     discarded_fraction,
     fill_frames,
@@ -176,7 +177,7 @@ def frames_of_ccd(
     stamp_listed = exposure.time_correlation.obt_to_tt(stamps + reset)
 
     frames = _all_frames(exposure, quadrant, listed, clock)
-    fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options)
+    fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options) * frames.awake
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
     stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
     time = stamp - timing.delay_s[ccd_id]
@@ -254,6 +255,7 @@ def frames_of_ccd(
     n_mips = int(np.count_nonzero(mips.associated))
     for line in (
         f" CCD {ccd}: number of frames: {len(time)}, of which {len(listed['FRAME'])} hold events",
+        f"   FIFOreset = {frames.resets:8d}",
         f"   events: {n_raw} read, {n_mips} lost to {int(mips.column_counts.sum())} columns with minimum "
         f"ionising particles, {len(row)} left",
         f"   sum of good time intervals [s]  = {gti.total:.5f}",
@@ -322,12 +324,25 @@ def _all_frames(
         if before + int(clock.cycle[-1] - clock.cycle[0]) + after > longest:
             exposure.warn("corruptedAUX1", f"quadrant {quadrant}: counters from outside the exposure")
             before = after = 0
-    lost = np.flatnonzero(silent_gaps(sent, missing))
+    asleep, length = buffer_resets(sent)
+    lost = np.flatnonzero(silent_gaps(sent, missing) & (asleep == 0))
     inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
     edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
     known = sorted_unique(np.concatenate([clock.cycle, edges.ravel()]))
     table = fill_frames(known, np.isin(known[:-1], edges[0]), before, after)
-    return FrameTable(table.cycle, table.listed[np.searchsorted(known, clock.cycle)], table.gap)
+    # Frame periods between those sent, with the share that a reset left.
+    between = np.clip(np.searchsorted(sent, table.cycle) - 1, 0, max(len(asleep) - 1, 0))
+    awake = np.ones(len(table.cycle))
+    if length:
+        inside = (table.cycle > sent[between]) & (table.cycle < sent[between + 1])
+        awake[inside] -= asleep[between[inside]]
+    return FrameTable(
+        table.cycle,
+        table.listed[np.searchsorted(known, clock.cycle)],
+        table.gap,
+        awake,
+        round(float((1.0 - awake).sum()) / length) if length else 0,
+    )
 
 
 def _discarded_on_board(

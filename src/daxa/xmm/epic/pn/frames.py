@@ -22,6 +22,9 @@ _MIPS_PER_FRAME = 5
 _SILENCE = 1e-9
 #: The same beside a counter record that did not arrive.
 _SHORT_SILENCE = 0.01
+#: Gaps up to that many frames are examined for resets of the event buffer; fewest of them, and chance of a
+#: false alarm, to be believed.
+_LONGEST_RESET, _FEWEST_RESETS, _RESET_CHANCE = 32, 8, 1e-6
 
 
 @dataclass(frozen=True)
@@ -171,11 +174,17 @@ class FrameTable:
         Row of each listed frame.
     gap
         Per row: whether time was lost between the row before and this one.
+    awake
+        Per row: probable share of the frame that no reset of the event buffer has taken.
+    resets
+        Number of resets.
     """
 
     cycle: npt.NDArray[np.int64]
     listed: npt.NDArray[np.int64]
     gap: npt.NDArray[np.bool_]
+    awake: npt.NDArray[np.float64] | float = 1.0
+    resets: int = 0
 
 
 def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike, before: int = 0, after: int = 0) -> FrameTable:
@@ -241,6 +250,46 @@ def silent_gaps(cycle: npt.ArrayLike, missing: npt.NDArray[np.bool_] | None = No
     if missing is not None:
         silent |= missing & (ahead > max(np.log(_SHORT_SILENCE) / np.log1p(-occupied), 3))
     return silent
+
+
+def buffer_resets(cycle: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
+    """Gaps left by resets of a quadrant's event buffer (FIFO), which always cost the same number of frames.
+
+    Runs of empty frames become rarer with their length like a sum of geometric series, whatever the rates do.
+    A length that exceeds the geometric mean of its two neighbours, which no such sum can, is that of resets.
+
+    Parameters
+    ----------
+    cycle
+        Frame periods of frames known to have been sent by the quadrant, increasing.
+
+    Returns
+    -------
+    share, length
+        Per pair of neighbours, the share of the frames between them that a reset has probably taken, and the
+        number of frames that one takes; 0 where there are no resets.
+    """
+    from scipy.stats import poisson
+
+    silent = np.diff(np.asarray(cycle, np.int64)) - 1
+    number = np.bincount(silent[(silent >= 0) & (silent < _LONGEST_RESET)], minlength=_LONGEST_RESET)
+    lengths = np.arange(2, _LONGEST_RESET // 2)
+    most = np.sqrt(np.maximum(number[lengths - 1], 1) * np.maximum(number[lengths + 1], 1))
+    # The neighbours scatter, too.
+    chance = poisson.sf(number[lengths] - 1, most + 2.0 * np.sqrt(most))
+    chance[number[lengths] < _FEWEST_RESETS] = 1.0
+    length = int(lengths[np.argmin(chance)])
+    share = np.zeros(len(silent))
+    if not len(silent) or chance.min() > _RESET_CHANCE:
+        return share, 0
+    # Of each length some are empty frames as well, as far as the shorter gaps tell.
+    below, above = number[length - 1], number[length - 2]
+    span = np.arange(length, 2 * length)
+    empty = below * (below / max(above, 1)) ** (span - length + 1)
+    taken = np.clip(1.0 - empty / np.maximum(number[span], 1), 0.0, 1.0) * length / span
+    chosen = (silent >= length) & (silent < 2 * length)
+    share[chosen] = taken[silent[chosen] - length]
+    return share, length
 
 
 def missing_records(cycle: npt.ArrayLike, record_cycle: npt.ArrayLike, period: int) -> npt.NDArray[np.bool_]:
