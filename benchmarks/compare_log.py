@@ -112,12 +112,12 @@ def _add(patterns: dict[str, str], line: str, into: dict[str, float]) -> None:
 def our_mos(log: str) -> Figures:
     """Figures of our log per camera and CCD."""
     made: Figures = defaultdict(dict)
-    key, second, order, searches = None, -1, [], 0
+    key, first, second, order, searches = None, -1, -1, [], 0
     for line in log.splitlines():
         start = re.search(r"Processing data set: .*_(M[12])S\d+?(\d)0IME", line)
         if start:
             if second >= 0:
-                order, second = [], -1
+                order, first, second = [], -1, -1
             key = start[1], int(start[2])
             order.append(key)
         elif key is None:
@@ -125,6 +125,9 @@ def our_mos(log: str) -> Figures:
         elif "::badpix:" in line:
             second += 1
             key = order[second]
+        elif second < 0 and "::emevents:" in line and "events in input" in line:
+            first += 1
+            key = order[first]
         elif "::embadpixfind:" in line or "::emeventsproj:" in line:
             node = re.search(r"CCD (\d) node", line)
             if node:

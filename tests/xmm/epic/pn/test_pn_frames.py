@@ -8,14 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.xmm.epic.pn.frames import (
+    buffer_resets,
     counter_record,
     discarded_fraction,
     fill_frames,
     frame_clock,
+    gap_lengths,
     good_times,
     missing_records,
     out_of_order,
     reject_mips,
+    reset_length,
     silent_gaps,
 )
 
@@ -176,3 +179,38 @@ def test_counter_records_and_discarded_lines():
 
 def test_order_of_read_out():
     assert list(out_of_order([1, 1, 2, 2, 3, 3], [5, 9, 9, 5, 1, 1])) == [2]
+
+
+def sent_with_resets(rng, n, share, resets, length=5):
+    """Occupied frames of a quadrant, without those that resets of the event buffer took."""
+    sent = rng.random(n) < share
+    begin = rng.choice(n // 20, resets, replace=False) * 20 + 3
+    for step in range(length):
+        sent[begin + step] = False
+    return np.flatnonzero(sent)
+
+
+def test_resets_of_the_event_buffer_are_told_from_empty_frames():
+    """At the occupancy and with the numbers of resets of the quadrants of 0802710101."""
+    rng = np.random.default_rng(8)
+    quadrants = ((0.97, 258), (0.84, 152), (0.995, 62), (0.998, 78))
+    cycles = [sent_with_resets(rng, 270_000, share, resets) for share, resets in quadrants]
+    length = reset_length(sum(gap_lengths(cycle) for cycle in cycles))
+    assert length == 5
+    for cycle, (_, resets) in zip(cycles, quadrants, strict=True):
+        taken = buffer_resets(cycle, length)
+        lost = (taken * (np.diff(cycle) - 1)).sum()
+        # To 0.05 % of the frames; empty frames beside a reset belong to its gap.
+        assert lost == pytest.approx(5 * resets, abs=135)
+        assert (taken <= 1).all()
+
+
+def test_rates_that_change_make_no_resets():
+    rng = np.random.default_rng(9)
+    rate = np.where(np.arange(270_000) % 30_000 < 4000, 0.35, 0.9)
+    cycle = np.flatnonzero(rng.random(270_000) < rate)
+    assert reset_length(gap_lengths(cycle)) == 0
+    assert not buffer_resets(cycle, 5).any()
+    for few in ([], [3], [3, 9]):
+        assert reset_length(gap_lengths(few)) == 0
+        assert not buffer_resets(few, 5).any()

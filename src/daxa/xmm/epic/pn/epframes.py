@@ -324,7 +324,8 @@ def _all_frames(
         if before + int(clock.cycle[-1] - clock.cycle[0]) + after > longest:
             exposure.warn("corruptedAUX1", f"quadrant {quadrant}: counters from outside the exposure")
             before = after = 0
-    asleep, length = buffer_resets(sent)
+    length = exposure.reset_frames
+    asleep = buffer_resets(sent, length)
     lost = np.flatnonzero(silent_gaps(sent, missing) & (asleep == 0))
     inside = (sent[lost] >= clock.cycle[0]) & (sent[lost + 1] <= clock.cycle[-1])
     edges = np.stack([sent[lost[inside]], sent[lost[inside] + 1]])
@@ -334,7 +335,8 @@ def _all_frames(
     between = np.clip(np.searchsorted(sent, table.cycle) - 1, 0, max(len(asleep) - 1, 0))
     awake = np.ones(len(table.cycle))
     if length:
-        inside = (table.cycle > sent[between]) & (table.cycle < sent[between + 1])
+        next_sent = sent[np.minimum(between + 1, len(sent) - 1)]
+        inside = (table.cycle > sent[between]) & (table.cycle < next_sent)
         awake[inside] -= asleep[between[inside]]
     return FrameTable(
         table.cycle,

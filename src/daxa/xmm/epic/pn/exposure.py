@@ -14,7 +14,7 @@ import numpy.typing as npt
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
-from daxa.xmm.epic.pn.frames import sorted_unique
+from daxa.xmm.epic.pn.frames import gap_lengths, reset_length, sorted_unique
 from daxa.xmm.odf.layout import (
     PN_AUXILIARY_CYCLES,
     PN_AUXILIARY_FRAMES,
@@ -338,6 +338,11 @@ class PnExposure:
             rows = order[begin[4 * quadrant] : begin[4 * quadrant + 4]]
             self._sent[quadrant] = sorted_unique(self.auxiliary[0]["CYCLE"][rows])
         return self._sent[quadrant]
+
+    @cached_property
+    def reset_frames(self) -> int:
+        """Frames that a reset of a quadrant's event buffer takes; 0 if none are seen."""
+        return reset_length(np.sum([gap_lengths(self.sent_cycles(q)) for q in range(4)], axis=0))
 
     @cached_property
     def last_cycle(self) -> int:

@@ -22,9 +22,9 @@ _MIPS_PER_FRAME = 5
 _SILENCE = 1e-9
 #: The same beside a counter record that did not arrive.
 _SHORT_SILENCE = 0.01
-#: Gaps up to that many frames are examined for resets of the event buffer; fewest of them, and chance of a
-#: false alarm, to be believed.
-_LONGEST_RESET, _FEWEST_RESETS, _RESET_CHANCE = 32, 8, 1e-6
+#: Gaps shorter than that many frames are examined for resets of the event buffer; fewest of one length, and
+#: by how many standard deviations they must stand out, in the whole camera and in a quadrant.
+_LONGEST_GAP, _FEWEST_RESETS, _RESET_SIGMAS, _QUADRANT_SIGMAS = 32, 8, 4.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -252,36 +252,63 @@ def silent_gaps(cycle: npt.ArrayLike, missing: npt.NDArray[np.bool_] | None = No
     return silent
 
 
-def buffer_resets(cycle: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Gaps left by resets of a quadrant's event buffer (FIFO), which always cost the same number of frames.
+def gap_lengths(cycle: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Numbers of gaps by the number of silent frames in them.
+
+    Parameters
+    ----------
+    cycle
+        Frame periods of frames known to have been sent by a quadrant, increasing.
+    """
+    silent = np.diff(np.asarray(cycle, np.int64)) - 1
+    return np.bincount(silent[(silent >= 0) & (silent < _LONGEST_GAP)], minlength=_LONGEST_GAP)
+
+
+def _excess(number: npt.NDArray[np.int64], length: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """By how many standard deviations a length is more frequent than the geometric mean of its neighbours."""
+    length = np.asarray(length)
+    counts = [np.maximum(number[length + step], 1).astype(float) for step in (-1, 0, 1)]
+    variance = sum(weight / n for weight, n in zip((0.25, 1.0, 0.25), counts, strict=True))
+    return (np.log(counts[1]) - (np.log(counts[0]) + np.log(counts[2])) / 2) / np.sqrt(variance)
+
+
+def reset_length(number: npt.ArrayLike) -> int:
+    """Frames that a reset of the event buffer (FIFO) takes, 0 if there are none to be seen.
 
     Runs of empty frames become rarer with their length like a sum of geometric series, whatever the rates do.
     A length that exceeds the geometric mean of its two neighbours, which no such sum can, is that of resets.
 
     Parameters
     ----------
+    number
+        Numbers of gaps by length, of all quadrants (:func:`gap_lengths`).
+    """
+    number = np.asarray(number, np.int64)
+    lengths = np.arange(2, _LONGEST_GAP // 2)
+    excess = np.where(number[lengths] >= _FEWEST_RESETS, _excess(number, lengths), 0.0)
+    return int(lengths[np.argmax(excess)]) if excess.max() > _RESET_SIGMAS else 0
+
+
+def buffer_resets(cycle: npt.ArrayLike, length: int) -> npt.NDArray[np.float64]:
+    """Gaps left by resets of a quadrant's event buffer.
+
+    Parameters
+    ----------
     cycle
         Frame periods of frames known to have been sent by the quadrant, increasing.
+    length
+        Frames that a reset takes (:func:`reset_length`); 0: there are none.
 
     Returns
     -------
-    share, length
-        Per pair of neighbours, the share of the frames between them that a reset has probably taken, and the
-        number of frames that one takes; 0 where there are no resets.
+    array
+        Per pair of neighbours, the share of the frames between them that a reset has probably taken.
     """
-    from scipy.stats import poisson
-
     silent = np.diff(np.asarray(cycle, np.int64)) - 1
-    number = np.bincount(silent[(silent >= 0) & (silent < _LONGEST_RESET)], minlength=_LONGEST_RESET)
-    lengths = np.arange(2, _LONGEST_RESET // 2)
-    most = np.sqrt(np.maximum(number[lengths - 1], 1) * np.maximum(number[lengths + 1], 1))
-    # The neighbours scatter, too.
-    chance = poisson.sf(number[lengths] - 1, most + 2.0 * np.sqrt(most))
-    chance[number[lengths] < _FEWEST_RESETS] = 1.0
-    length = int(lengths[np.argmin(chance)])
-    share = np.zeros(len(silent))
-    if not len(silent) or chance.min() > _RESET_CHANCE:
-        return share, 0
+    share = np.zeros(max(len(silent), 0))
+    number = gap_lengths(cycle)
+    if not length or number[length] < _FEWEST_RESETS or _excess(number, length) < _QUADRANT_SIGMAS:
+        return share
     # Of each length some are empty frames as well, as far as the shorter gaps tell.
     below, above = number[length - 1], number[length - 2]
     span = np.arange(length, 2 * length)
@@ -289,7 +316,7 @@ def buffer_resets(cycle: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
     taken = np.clip(1.0 - empty / np.maximum(number[span], 1), 0.0, 1.0) * length / span
     chosen = (silent >= length) & (silent < 2 * length)
     share[chosen] = taken[silent[chosen] - length]
-    return share, length
+    return share
 
 
 def missing_records(cycle: npt.ArrayLike, record_cycle: npt.ArrayLike, period: int) -> npt.NDArray[np.bool_]:
