@@ -11,6 +11,9 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daxa.simulate import rgs_numbers
+from daxa.simulate.calibration_rgs import rgs_constituents
+from daxa.simulate.ccf_files import write_constituent
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.rgs import dispersion
@@ -164,42 +167,73 @@ def test_drift_correction_brings_events_back(geometries) -> None:
 # --- real products -----------------------------------------------------------------------------------
 
 
-def test_gaps_between_chips_of_a_real_spectrum(geometries, shared_data: Path) -> None:
-    """Channels without exposure hold the gaps, CCD 7 and what is beyond the ends, and little more.
+class RealSpectrum:
+    """A pipeline spectrum of RGS1: where it has exposure [Angstrom], and its angle of incidence."""
 
-    The spacing of the synthetic chips is fitted to the same spectrum; that one spacing, on the handbook's
-    circle, gives all edges to a few mA is the point. With the handbook's own numbers they agree to 28 mA.
-    """
-    with fits.open(shared_data / "rgs_0112880201" / "P0112880201R1S004SRSPEC1003.FTZ") as hdus:
-        header, data = hdus["SPECTRUM"].header, hdus["SPECTRUM"].data
-        bad = np.concatenate([[1], data["QUALITY"] != 0, [1]]).astype(int)
-        step = header["TCDLT1"]
-        first = header["TCRVL1"] - step / 2
-        alpha, spacing = header["RGSALPHA"], header["LINE_SEP"]
-    # Edges of the stretches of good channels; bad columns leave a few channels out, a gap seven or more.
-    begin, end = np.flatnonzero(np.diff(bad) == -1), np.flatnonzero(np.diff(bad) == 1)
-    runs = [
-        (first + step * a, first + step * b) for a, b in zip(end[:-1], begin[1:], strict=True) if b - a >= 7
-    ]
-    low_end, high_end = first + step * begin[0], first + step * end[-1]
-    geometry = geometries["RGS1"]
-    assert spacing == pytest.approx(geometry.gratings.spacing, rel=1e-7)
+    def __init__(self, path: Path) -> None:
+        with fits.open(path) as hdus:
+            header, good = hdus["SPECTRUM"].header, hdus["SPECTRUM"].data["QUALITY"] == 0
+        self.alpha, self.spacing = header["RGSALPHA"], header["LINE_SEP"]
+        change = np.diff(np.concatenate([[0], good, [0]]).astype(int))
+        edges = header["TCRVL1"] + header["TCDLT1"] * (np.arange(len(change)) - 0.5)
+        begin, end = edges[change == 1], edges[change == -1]
+        self.ends = begin[0], end[-1]
+        # Bad columns leave a few channels out, a gap seven or more.
+        self.gaps = [
+            (a, b) for a, b in zip(end[:-1], begin[1:], strict=True) if b - a > 6.5 * header["TCDLT1"]
+        ]
 
-    def edges(ccd: int) -> tuple[float, float]:
+    def edges(self, geometry: RgsGeometry, ccd: int) -> tuple[float, float]:
+        """Shortest and longest wavelength of a chip."""
         beta, _ = geometry.raw_to_angles(ccd, [0, 1], 0.5, 192.0, ocb=1)
-        short, long = np.sort(dispersion.m_lambda(alpha, beta, spacing))
+        short, long = np.sort(dispersion.m_lambda(self.alpha, beta, self.spacing))
         return float(short), float(long)
 
-    live = [ccd for ccd in range(9, 0, -1) if ccd != 7]
-    gaps = [(edges(a)[1], edges(b)[0]) for a, b in pairwise(live)]
-    assert len(runs) == len(gaps) == 7
-    for (low, high), (left, right) in zip(runs, gaps, strict=True):
+
+@pytest.fixture(scope="module")
+def spectrum(shared_data: Path) -> RealSpectrum:
+    return RealSpectrum(shared_data / "rgs_0112880201" / "P0112880201R1S004SRSPEC1003.FTZ")
+
+
+#: Chips of RGS1 from short to long wavelengths; CCD 7 is off.
+LIVE = (9, 8, 6, 5, 4, 3, 2, 1)
+
+
+def test_gaps_between_chips_of_a_real_spectrum(geometries, spectrum: RealSpectrum) -> None:
+    """Channels without exposure hold the gaps, CCD 7 and what is beyond the ends, and little more.
+
+    Two numbers of the synthetic chips, their spacing and a shift, are fitted to the same spectrum.
+    """
+    geometry = geometries["RGS1"]
+    assert spectrum.spacing == pytest.approx(geometry.gratings.spacing, rel=1e-7)
+    gaps = [(spectrum.edges(geometry, a)[1], spectrum.edges(geometry, b)[0]) for a, b in pairwise(LIVE)]
+    assert len(spectrum.gaps) == len(gaps) == 7
+    for (low, high), (left, right) in zip(spectrum.gaps, gaps, strict=True):
         assert low == pytest.approx(left, abs=0.03)
         assert high == pytest.approx(right, abs=0.03)
         assert low < left + 0.003
         assert high > right - 0.003
-    assert 0 < low_end - edges(9)[0] < 0.03
-    assert 0 < edges(1)[1] - high_end < 0.03
+    assert 0 < spectrum.ends[0] - spectrum.edges(geometry, 9)[0] < 0.03
+    assert 0 < spectrum.edges(geometry, 1)[1] - spectrum.ends[1] < 0.03
+
+
+def test_published_numbers_alone_give_the_gaps(
+    spectrum: RealSpectrum, tmp_path: Path, synthetic_ccf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing fitted: LINCOORD as the handbook prints it, chips of 1024 pixels with gaps of 0.5 mm."""
+    monkeypatch.setattr(rgs_numbers, "CHIP_PITCH_MM", 1024 * 0.027 + 0.5)
+    monkeypatch.setitem(rgs_numbers.CHIP_SHIFT_MM, "RGS1", 0.0)
+    for constituent in rgs_constituents():
+        if (constituent.scope, constituent.typeid) == ("RGS1", "LINCOORD"):
+            write_constituent(constituent, tmp_path)
+    for path in [*synthetic_ccf.glob("XMM_*.CCF"), *synthetic_ccf.glob("XRT1_XAREAEF*.CCF")]:
+        (tmp_path / path.name).symlink_to(path)
+    geometry = RgsGeometry.from_calibration(
+        Calibration.for_observation([tmp_path], "2001-07-09"), "RGS1", 1.1e8
+    )
+    for (a, b), (low, high) in zip(pairwise(LIVE), spectrum.gaps, strict=True):
+        middle = (spectrum.edges(geometry, a)[1] + spectrum.edges(geometry, b)[0]) / 2
+        assert middle == pytest.approx((low + high) / 2, abs=0.03)
 
 
 def test_default_grids_of_rgsangles_fit_the_chips(geometries) -> None:
