@@ -106,7 +106,7 @@ def test_two_nodes_give_the_events_of_one(imaging, halves):
     hdus = imaging.events("nodes", change)
     cut = imaging.cut = imaging.result
     events = hdus["EVENTS"].data
-    assert cut >= 8
+    assert cut >= 5
     assert set(events["CCDNR"]) == {1, 11}
     assert events["RAWX"][events["CCDNR"] == 11].max() <= 600 - last
     assert events["RAWX"][events["CCDNR"] == 1].max() <= last
@@ -157,8 +157,10 @@ def test_single_pixels_become_the_same_events(imaging):
 
 
 def test_flipped_offset_is_found_and_its_neighbours_are_saved(imaging):
-    row, adu = 303, 256
-    usual = imaging.events("usual")["EVENTS"].data
+    adu, usual = 256, imaging.events("usual")["EVENTS"].data
+    # Where five neighbouring rows have the most events: medians along rows need some.
+    number = np.bincount(usual["RAWY"], minlength=601)
+    row = int(np.argmax(np.min([np.roll(number, step) for step in range(-2, 3)], axis=0)))
     hdus = imaging.events(
         "flip", lambda odf: flip_offset(odf, "M2", "S002", 1, row, adu), rejectbadevents="no"
     )
