@@ -39,11 +39,17 @@ FUNCTION = {
 }  # fmt: skip
 
 
+#: Functions of one number -> plain Python; of integers or of anything.
+FUNCTIONS: dict[str, Any] = {
+    "abs": abs, "floor": math.floor, "ceil": math.ceil, "int": math.trunc, "sin": math.sin, "ATAN": math.atan,
+    "nint": lambda v: math.trunc(v + math.copysign(0.5, v)),
+}  # fmt: skip
+_COMPOUND = ["minus", "bits", "tilde", "quotient", "remainder", "power", "function", "extreme"]
+
+
 @st.composite
 def arithmetic(draw: Any, depth: int = 2) -> tuple[str, Any]:
-    kind = draw(
-        st.sampled_from(["column", "int", "real"] + (["sum", "product", "minus", "bits"] * (depth > 0)))
-    )
+    kind = draw(st.sampled_from(["column", "int", "real"] + ([*_COMPOUND, "sum", "product"] * (depth > 0))))
     if kind == "column":
         name = draw(st.sampled_from(["PI", "FLAG", "CCDNR", "TIME", "RATE"]))
         return name, lambda row: row[name]
@@ -60,8 +66,30 @@ def arithmetic(draw: Any, depth: int = 2) -> tuple[str, Any]:
         sign = draw(st.sampled_from("&|^"))
         function = {"&": operator.and_, "|": operator.or_, "^": operator.xor}[sign]
         return f"({name} {sign} {mask:#x})", lambda row: function(row[name], mask)
+    if kind == "tilde":
+        name = draw(st.sampled_from(["PI", "FLAG"]))
+        return f"(~{name})", lambda row: ~row[name]
     a, f = draw(arithmetic(depth - 1))
+    if kind == "quotient":
+        divisor = draw(st.integers(1, 9))
+        return f"({a} / {divisor})", lambda row: f(row) / divisor
+    if kind == "remainder":
+        # The sign is that of the left side, as in C.
+        name, divisor = draw(st.sampled_from(["PI", "FLAG"])), draw(st.integers(1, 9))
+        text = draw(st.sampled_from([f"((20 - {name}) % {divisor})", f"mod(20 - {name}, {divisor})"]))
+        return text, lambda row: int(math.fmod(20 - row[name], divisor))
+    if kind == "power":
+        name, exponent = draw(st.sampled_from(["PI", "RATE"])), draw(st.integers(0, 3))
+        text = draw(st.sampled_from([f"({name}**{exponent})", f"pow({name},{exponent})"]))
+        return text, lambda row: row[name] ** exponent
+    if kind == "function":
+        name = draw(st.sampled_from(sorted(FUNCTIONS)))
+        return f"{name}({a})", lambda row: FUNCTIONS[name](f(row))
     b, g = draw(arithmetic(depth - 1))
+    if kind == "extreme":
+        name = draw(st.sampled_from(["min", "MAX"]))
+        choose = min if name == "min" else max
+        return f"{name}({a},{b})", lambda row: choose(f(row), g(row))
     if kind == "minus":
         return f"(-({a}))", lambda row: -f(row)
     sign = draw(st.sampled_from("+-" if kind == "sum" else "*"))
@@ -93,7 +121,7 @@ def interval(draw: Any) -> tuple[str, Any]:
 
 @st.composite
 def condition(draw: Any, depth: int = 3) -> tuple[str, Any]:
-    simple = ["compare", "compare", "in", "bittest", "near", "circle", "row"]
+    simple = ["compare", "compare", "in", "bittest", "near", "shape", "row", "gti", "mask", "region", "macro"]
     kind = draw(st.sampled_from(simple + ["and", "or", "not", "if"] * (depth > 0)))
     if kind == "compare":
         (a, f), (b, g) = draw(arithmetic()), draw(arithmetic())
@@ -117,10 +145,31 @@ def condition(draw: Any, depth: int = 3) -> tuple[str, Any]:
         return "near(PI, 20, 0.5)", lambda row: abs(row["PI"] - 20) <= 0.5 * abs(row["PI"])
     if kind == "row":
         return "#ROW % 3 == 1", lambda row: row["#ROW"] % 3 == 1
-    if kind == "circle":
-        r = draw(st.integers(0, 30))
-        text = draw(st.sampled_from([f"circle(20,5,{r},PI,TIME)", f"(PI,TIME) in CIRCLE(20,5,{r})"]))
-        return text, lambda row: (row["PI"] - 20) ** 2 + (row["TIME"] - 5) ** 2 <= r * r
+    if kind == "shape":
+        name, arguments = draw(st.sampled_from(sorted(SHAPES))), draw(st.tuples(*[st.integers(1, 15)] * 2))
+        a, b = arguments
+        numbers = {"circle": (a,), "annulus": (a, a + b), "sector": (-10 * a, 10 * b)}.get(name, (a, b, 30))
+        body = ",".join(map(str, (20, 5, *numbers)))
+        text = draw(st.sampled_from([f"{name}({body},PI,TIME)", f"(PI,TIME) in {name.upper()}({body})"]))
+        return text, lambda row: _slow(name, (20, 5, *numbers), row["PI"], row["TIME"])
+    if kind == "gti":
+        text = draw(st.sampled_from(["gti(files.fits:GTI1,TIME)", "TIME in GTI(files.fits[GTI1])"]))
+        return text, lambda row: any(a <= row["TIME"] < b for a, b in GOOD)
+    if kind == "mask":
+        text = draw(st.sampled_from(["mask(files.fits,1,1,PI,CCDNR)", "(PI,CCDNR) in mask(files.fits,1,1)"]))
+        return text, lambda row: row["PI"] >= 1 and bool(MASK[row["CCDNR"] - 1, row["PI"] - 1])
+    if kind == "region":
+        text = draw(
+            st.sampled_from(["region(files.fits:REG,PI,TIME)", "(PI,TIME) in region(files.fits:REG)"])
+        )
+        return text, lambda row: (
+            _slow("circle", (10, 5, 6), row["PI"], row["TIME"])
+            and not _slow("box", (10, 5, 2, 2, 0), row["PI"], row["TIME"])
+        )
+    if kind == "macro":
+        return draw(st.sampled_from(["#WANTED", "(#WANTED)"])), lambda row: row["PI"] < 12 or row[
+            "FLAG"
+        ] > 200
     if kind == "not":
         a, f = draw(condition(depth - 1))
         return f"{draw(st.sampled_from(['!', '.not. ']))}({a})", lambda row: not f(row)
@@ -135,20 +184,38 @@ def condition(draw: Any, depth: int = 3) -> tuple[str, Any]:
     return text, lambda row: every(p[1](row) for p in parts)
 
 
-@settings(max_examples=120, deadline=None)
+#: What the files that random expressions name hold.
+GOOD = ((1.0, 2.5), (4.0, 4.25), (7.0, 9.0))
+MASK = np.random.default_rng(4).integers(0, 2, (8, 45))
+HEADER = {"WANTED": "#FIRST || FLAG .gt. #LIMIT", "FIRST": "PI < 12", "LIMIT": 200}
+SHAPES = ["circle", "annulus", "sector", "ellipse", "box", "rhombus"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("named")
+    region = Region((tuple([Shape("circle", (10, 5, 6)), Shape("box", (10, 5, 2, 2, 0), True)]),))
+    gti = GTI(*np.transpose(GOOD)).to_hdu("GTI1")
+    fits.HDUList([fits.PrimaryHDU(MASK.astype("i2")), gti, region.to_hdu("REG")]).writeto(
+        folder / "files.fits"
+    )
+    return Files(folder)
+
+
+@settings(max_examples=250, deadline=None)
 @given(condition())
-def test_random_expressions_select_the_rows_of_a_plain_evaluator(case):
+def test_random_expressions_select_the_rows_of_a_plain_evaluator(files, case):
     text, function = case
     rows = [{k: PLAIN[k][i] for k in PLAIN} | {"#ROW": i + 1} for i in range(ROWS)]
     expected = [bool(function(row)) for row in rows]
-    assert compile(text).mask(COLUMNS).tolist() == expected
+    assert compile(text, HEADER, files).mask(COLUMNS).tolist() == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(condition(depth=2))
-def test_byte_order_and_chunking_do_not_matter(case):
+def test_byte_order_and_chunking_do_not_matter(files, case):
     text, _ = case
-    selection = compile(text)
+    selection = compile(text, HEADER, files)
     whole = selection.mask(COLUMNS)
     swapped = {k: v.astype(v.dtype.newbyteorder(">")) for k, v in COLUMNS.items()}
     assert np.array_equal(selection.mask(swapped), whole)
@@ -398,6 +465,45 @@ def test_shapes(name, args):
         for r, s in zip(x.tolist(), y.tolist(), strict=True)
     ]
     assert got.tolist() == expected
+
+
+_side = st.floats(0.5, 8)
+_place = st.floats(-3, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["circle", "annulus", "ellipse", "box", "polygon"]),
+    st.tuples(_place, _place, _side, _side, st.floats(-400, 400)),
+    st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=3, max_size=7),
+)
+def test_shapes_agree_with_the_regions_package(name, numbers, corners):
+    """Circle, annulus, ellipse, box and polygon at any angle, by another package's rules."""
+    from astropy import units
+    from regions import (
+        CircleAnnulusPixelRegion,
+        CirclePixelRegion,
+        EllipsePixelRegion,
+        PixCoord,
+        PolygonPixelRegion,
+        RectanglePixelRegion,
+    )
+
+    x0, y0, a, b, angle = numbers
+    centre, turn = PixCoord(x0, y0), angle * units.deg
+    arguments, theirs = {
+        "circle": ((x0, y0, a), CirclePixelRegion(centre, a)),
+        "annulus": ((x0, y0, a, a + b), CircleAnnulusPixelRegion(centre, a, a + b)),
+        # That package has full widths.
+        "ellipse": ((x0, y0, a, b, angle), EllipsePixelRegion(centre, 2 * a, 2 * b, turn)),
+        "box": ((x0, y0, a, b, angle), RectanglePixelRegion(centre, 2 * a, 2 * b, turn)),
+        "polygon": (
+            tuple(v for corner in corners for v in corner),
+            PolygonPixelRegion(PixCoord(*np.transpose(corners))),
+        ),
+    }[name]
+    x, y = np.random.default_rng(8).uniform(-11, 11, (2, 400))
+    assert Shape(name, arguments).contains(x, y).tolist() == theirs.contains(PixCoord(x, y)).tolist()
 
 
 def test_polygons_and_borders():
