@@ -13,6 +13,11 @@ TASKS: dict[str, str] = {
     # chains
     "emchain": "daxa.xmm.epic.mos.chain",
     "emproc": "daxa.xmm.epic.mos.chain",
+    "emframes": "daxa.xmm.epic.mos.tasks",
+    "emevents": "daxa.xmm.epic.mos.tasks",
+    "emenergy": "daxa.xmm.epic.mos.tasks",
+    "emeventsproj": "daxa.xmm.epic.mos.tasks",
+    "embadpixfind": "daxa.xmm.epic.mos.tasks",
     "epchain": "daxa.xmm.epic.pn.chain",
     "epproc": "daxa.xmm.epic.pn.chain",
     # selection

@@ -164,6 +164,8 @@ class Ccd:
     known: BadPixels
     found: BadPixels
     first: Calibrated | None = None
+    #: Number of the frame of each row of ``header``, -1 if it is not listed.
+    row_frame: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     #: Last column that this node reads, if the other one reads the rest of the CCD.
     node_limit: int | None = None
 

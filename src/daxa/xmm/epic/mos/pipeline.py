@@ -107,7 +107,7 @@ def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
     columns = _selected(camera, ccd, made, gti)
     say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
     lines = LineOffsets.beyond_usual(*ccd.offsets) + made.wrong
-    return _Finished(columns, _exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
+    return _Finished(columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
 
 
 def _selected(camera: Camera, ccd: Ccd, made: Calibrated, gti: GTI) -> dict[str, npt.NDArray[Any]]:
@@ -198,7 +198,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
     }
 
 
-def _exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
+def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
     return CcdExposure(
         ccd.frames.time_s,
         np.full(len(ccd.frames), ccd.frames.length_s * camera.duty_cycle(ccd.number)),

@@ -127,6 +127,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
         open_fraction=layout.open_fraction,
     )
     ccd = make_ccd(camera, table, file.name.file_type, (number, node), layout, raw, made, gatti_on)
+    ccd.row_frame = np.where(known, made.number[0] + index, -1)
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
     say.info("emframes", f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
     live = float((made.fraction * made.good).mean()) if len(made) else 0.0

@@ -1,0 +1,151 @@
+"""The sub-tasks on files against the chain in memory."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.simulate.instruments import CAMERAS
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.task import TaskError, run_task
+
+pytestmark = pytest.mark.slow
+OBS = "0800010201"
+RAW = "3100_0800010201_M2S002"
+
+
+@pytest.fixture(scope="module")
+def work(simulated, tmp_path_factory):
+    """Folder and environment with calibration index and summary."""
+    folder = tmp_path_factory.mktemp("subtasks")
+    env = {"SAS_ODF": str(simulated.odf(OBS)), "SAS_CCFPATH": str(simulated.ccf)}
+
+    def run(task, **arguments):
+        out, err = io.StringIO(), io.StringIO()
+        run_task(task, arguments, cwd=folder, env=env, out=out, err=err)
+        return out.getvalue(), err.getvalue()
+
+    run("cifbuild")
+    env["SAS_CCF"] = str(folder / "ccf.cif")
+    run("odfingest")
+    env["SAS_ODF"] = str(next(folder.glob("*SUM.SAS")))
+    run.folder, run.odf = folder, simulated.odf(OBS)
+    run(
+        "emframes", auxiliaryset=str(run.odf / f"{RAW}00AUX.FIT"), frameset="frames.ds",
+        odfeventset=str(run.odf / f"{RAW}30IME.FIT"), outeventset="raw.ds", outgtiset="gti.ds",
+    )  # fmt: skip
+    return run
+
+
+@pytest.fixture(scope="module")
+def final(work):
+    """The chain's list of the same CCD, everything kept and no bad pixels."""
+    work(
+        "emchain", instruments="M2", ccds="3", withbadpix="no", makeflaregti="no", rejectbadevents="no",
+        applyccdgti="no", fulloutput="yes", addtaglenoise="no",
+    )  # fmt: skip
+    with fits.open(work.folder / f"P{OBS}M2S002MIEVLI0000.FIT", memmap=False) as hdus:
+        return fits.HDUList([h.copy() for h in hdus])
+
+
+def test_frames_and_good_times(work, final):
+    with fits.open(work.folder / "frames.ds") as hdus, fits.open(work.folder / "gti.ds") as gti:
+        frames = hdus["FRAMES"].data
+        assert np.array_equal(frames["TIME"], final["EXPOSU03"].data["TIME"])
+        fraction = np.where(frames["FLAG"] == 0, 1 - frames["CRRATIO"], 0)
+        assert np.allclose(fraction, final["EXPOSU03"].data["FRACEXP"], atol=1e-6)
+        assert (np.diff(frames["FRAME"]) == 1).all()
+        assert frames["GATTIVAL"].max() == 31
+        assert hdus["FRAMES"].header["SUBMODE"] == "PrimeFullWindow"
+        mine, chain = GTI.from_hdu(gti["STDGTI03"]), GTI.from_hdu(final["STDGTI03"])
+        assert np.array_equal(mine.start, chain.start)
+
+
+def test_events_and_energies_are_those_of_the_chain(work, final):
+    log, _ = work("emevents", odfeventset="raw.ds", frameset="frames.ds", eventset="events.ds")
+    assert "events with truncated E1" in log
+    work("emenergy", ineventset="events.ds", writebackgroundset="yes")
+    with fits.open(work.folder / "events.ds") as hdus:
+        events = hdus["EVENTS"].data[np.argsort(hdus["EVENTS"].data["TIME"], kind="stable")]
+        chain = final["EVENTS"].data
+        assert len(events) == len(chain)
+        for name in (
+            "TIME",
+            "RAWX",
+            "RAWY",
+            "DETX",
+            "DETY",
+            "PHA",
+            "PI",
+            "FLAG",
+            "PATTERN",
+            "FRAME",
+            "PERIPIX",
+        ):
+            assert np.array_equal(events[name], chain[name]), name
+        assert "XMMEA_EM" in hdus["EVENTS"].header
+        assert len(hdus["EXPOSURE"].data) == len(final["EXPOSU03"].data)
+    background = fits.getdata(work.folder / "bkgccd.map")
+    assert background.shape == (600, 600)
+    assert 0 < background.mean() < 2
+
+
+def test_search_for_bad_pixels(work, simulated):
+    work(
+        "emevents", odfeventset="raw.ds", frameset="frames.ds", eventset="first.ds", analysepatterns="no",
+        flagbadpixels="no", splitdiagonals="no", randomizeposition="no", randomizetime="no",
+    )  # fmt: skip
+    work("emenergy", ineventset="first.ds", correctcti="no", correctgain="no", randomizeenergy="no")
+    work("emeventsproj", eventset="first.ds", evimageset="image.ds")
+    work("embadpixfind", evimageset="image.ds", badpixset="bad.ds")
+    truth = next(
+        e for e in simulated.truth(OBS)["exposures"] if (e["instrument"], e["exp_id"]) == ("M2", "S002")
+    )
+    hot = {(b["rawx"], b["rawy"]) for b in truth["ccds"]["3"]["found_bad_pixels"] if b["kind"] == "hot"}
+    with fits.open(work.folder / "bad.ds") as hdus:
+        table = hdus["BADPIX"].data
+        found = {(int(r["RAWX"]), int(r["RAWY"])) for r in table[table["BADFLAG"] == 3]}
+        assert hot <= found
+        n = len(table)
+    work(
+        "embadpixfind", evimageset="image.ds", badpixset="bad.ds", incremental="yes", includedeadpixels="yes"
+    )
+    with fits.open(work.folder / "bad.ds") as hdus:
+        table = hdus["BADPIX"].data
+        assert len(table) >= n
+        dead = [p for p in CAMERAS["M2"].bad_pixels if p.ccd == 3 and p.kind == "dead"]
+        listed = {(int(r["RAWX"]), int(r["RAWY"])) for r in table[table["BADFLAG"] < 3]}
+        assert {(p.rawx, p.rawy) for p in dead} <= listed
+        assert dead
+        assert (table["TYPE"][table["BADFLAG"] < 3] == 3).all()
+    image = fits.getdata(work.folder / "image.ds")
+    work("emeventsproj", eventset="first.ds", evimageset="adu.ds", projectenergy="yes")
+    adu = fits.getdata(work.folder / "adu.ds")
+    assert ((adu > 0) <= (image > 0)).all()
+    assert 50 < adu.sum() / image.sum() < 2000
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "code"),
+    [
+        ("emframes", {"auxiliaryset": "x"}, "getParamValues01"),
+        ("emframes", {"auxiliaryset": "x", "odfeventset": "nothing"}, "readEvents01"),
+        ("emevents", {"odfeventset": "raw.ds", "eventset": "raw.ds"}, "getParamValues03"),
+        ("emevents", {"odfeventset": "frames.ds"}, "openEventsIn02"),
+        ("emevents", {"odfeventset": "raw.ds", "frameset": "gti.ds"}, "readFrames03"),
+        ("emenergy", {"ineventset": "raw.ds"}, "openEventsIn02"),
+        ("embadpixfind", {"evimageset": "frames.ds"}, "openImage01"),
+    ],
+)
+def test_errors_have_the_names_of_sas(work, task, arguments, code):
+    with pytest.raises(TaskError) as failure:
+        work(task, **arguments)
+    assert failure.value.code == code
+
+
+def test_what_is_not_there_is_refused_by_name(work):
+    with pytest.raises(NotImplementedError, match="useccfdarkframe must be no"):
+        work("emenergy", ineventset="events.ds", useccfdarkframe="yes")
