@@ -158,7 +158,8 @@ def test_iron_line_of_the_cluster(field, inst, kind):
     checked = check_lines(
         f"{inst} {kind} iron", pi, [IRON_EV], (5000, 6700), 65.0, kind == "all", bin_ev=20.0
     )
-    assert checked == 1 or (kind != "all" and inst != "PN")
+    # 80 doubles of the pn, whose error is about the half of the limit, may or may not tell.
+    assert checked == 1 or (kind != "all" and (inst, kind) != ("PN", "singles"))
 
 
 # --- counts and patterns -----------------------------------------------------------------------------

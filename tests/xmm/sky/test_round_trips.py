@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.epic.mos.events import raw_to_ccd
+from daxa.xmm.sky.attcalc import sky_coordinates
+from daxa.xmm.sky.attitude import Attitude
 from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv, format_coordinates
 from daxa.xmm.sky.geometry import CameraGeometry, euler_angles, euler_matrix
 from daxa.xmm.sky.tangent import direction, from_xy, local_frame, position, to_xy
@@ -255,3 +257,16 @@ def test_covered_pixels_are_those_that_the_detector_plane_gives_to_another_ccd(c
         owner = geometry.det_to_raw(*geometry.raw_to_det(ccd, rawx, rawy))[0]
         np.testing.assert_array_equal(geometry.covered(ccd), owner != ccd)
     assert geometry.covered(1).any() == (instrument != "EPN")
+
+
+@given(st.sampled_from(CAMERAS), ra, dec, angle, st.integers(0, 2**30))
+@settings(max_examples=40, deadline=None)
+def test_events_to_the_sky_plane_and_back(cal, instrument, ra_pnt, dec_pnt, pa, seed) -> None:
+    geometry = CameraGeometry.from_calibration(cal, instrument, 5e8)
+    detx, dety = np.random.default_rng(seed).integers(-18000, 18000, (2, 50)).astype(np.int16)
+    attitude = Attitude.fixed(ra_pnt, dec_pnt, pa)
+    x, y = sky_coordinates(np.arange(50.0), detx, dety, geometry, attitude, ra_pnt, dec_pnt)
+    sky = from_xy(x, y, ra_pnt, dec_pnt)
+    back = geometry.sky_to_det(*sky, ra_pnt, dec_pnt, pa)
+    # X and Y are rounded to units as large as those of DETX and DETY.
+    assert np.hypot(back[0] - detx, back[1] - dety).max() < np.sqrt(0.5) + 1e-3
