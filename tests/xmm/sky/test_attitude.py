@@ -278,3 +278,36 @@ def test_atthkgen_with_the_raw_attitude(two_attitudes, tmp_path) -> None:
     with fits.open(tmp_path / "atthk.dat") as hdus:
         assert hdus[0].header["ATT_SRC"] == "RAF"
         assert np.ptp(hdus["ATTHK"].data["AHFDEC"]) * 3600 == pytest.approx(40.0, abs=0.3)
+
+
+def test_events_follow_the_attitude_that_was_chosen(two_attitudes, calibration_env, tmp_path) -> None:
+    import io
+
+    from astropy.io import fits
+
+    from daxa.xmm.task import run_task
+
+    start = utc_to_tt("2017-11-01T10:42:37")
+    time = start + np.arange(0.0, 900.0, 75.0)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("TIME", "D", array=time),
+            *(fits.Column(name, "I", array=np.full(12, 300)) for name in ("DETX", "DETY")),
+        ],
+        name="EVENTS",
+    )
+    table.header.update(INSTRUME="EPN", DATAMODE="IMAGING", RA_NOM=15.0, DEC_NOM=-30.0)
+    north = {}
+    for source in ("AHF", "RAF"):
+        fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / f"{source}.fits")
+        env = {**calibration_env, "SAS_ODF": str(two_attitudes), "SAS_ATTITUDE": source}
+        arguments = {"eventset": f"{source}.fits", "refpointlabel": "nom"}
+        run_task("attcalc", arguments, cwd=tmp_path, env=env, out=io.StringIO())
+        with fits.open(tmp_path / f"{source}.fits") as hdus:
+            assert hdus["EVENTS"].header["ATT_SRC"] == source
+            assert f"Source of attitude information: {source}" in str(hdus["EVENTS"].header["HISTORY"])
+            north[source] = hdus["EVENTS"].data["Y"] * 0.05
+    assert np.ptp(north["AHF"]) == 0.0
+    wobble = 20.0 * np.sin(2 * np.pi * (time - start) / 600.0)
+    # To the digits of attitude files (0.1 arcsec), which RAF times half a second, and to units of Y.
+    np.testing.assert_allclose(north["RAF"] - north["AHF"], wobble, rtol=0, atol=0.15)
