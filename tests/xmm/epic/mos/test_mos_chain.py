@@ -199,6 +199,14 @@ def test_attitude_file_and_flare_products(reduced):
     for instrument, exp_id in EXPOSURES:
         assert f"P{OBS}{instrument}{exp_id}FBKTSR0000.FIT" in names
         assert f"P{OBS}{instrument}{exp_id}FBKGTI0000.FIT" in names
+    with fits.open(reduced.folder / f"P{OBS}EMX000FBKTSR0000.FIT") as hdus:
+        both = hdus["RATE"].data
+        # Exposures side by side: what they cover is summed, their rates are not.
+        assert both["FRACEXP"].max() == pytest.approx(2.0, abs=0.05)
+    with fits.open(reduced.folder / f"P{OBS}M2S002FBKTSR0000.FIT") as hdus:
+        single = hdus["RATE"].data
+    assert np.median(both["RATE"]) == pytest.approx(np.median(single["RATE"]), rel=0.2)
+    assert f"P{OBS}EMX000FBKGTI0000.FIT" in names
     assert not [n for n in names if n.endswith(".part")]
 
 
@@ -316,6 +324,43 @@ def test_frames_outside_the_housekeeping_are_rejected(copy, reduced, tmp_path):
             assert not ((time > start + 500) & (time < start + 1000)).any()
             assert hdus["STDGTI02"].data["START"][1] >= start + 1000
         assert (out / name).exists()
+
+
+def test_files_between_the_steps(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    call = {"instruments": "M2", "ccds": "2", "makeflaregti": "no"}
+    _emchain(copy, reduced, out, **call, keepintermediate="yes", writeccdbackground="yes")
+    names = {p.name for p in out.iterdir()}
+    assert {"frame02.out.mos", "ccdgti02.in.mos", "badpix02.out.mos"} <= names
+    assert f"P{OBS}M2S002CCDBKG2000.FIT" in names
+    with fits.open(out / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus, fits.open(out / "badpix02.out.mos") as bad:
+        final = hdus["BADPIX02"].data
+        found = bad["BADPIX"].data
+        assert len(found) == (final["BADFLAG"] == 3).sum() > 0
+        with fits.open(out / "frame02.out.mos") as frames:
+            assert np.array_equal(frames["FRAMES"].data["TIME"], hdus["EXPOSU02"].data["TIME"])
+    stopped = tmp_path / "stopped"
+    _emchain(copy, reduced, stopped, **call, stopafterbadpixfind="yes")
+    assert {p.name for p in stopped.iterdir()} == {"badpix02.out.mos", f"P{OBS}OBX000ATTTSR0000.FIT"}
+    with fits.open(stopped / "badpix02.out.mos") as bad:
+        assert np.array_equal(bad["BADPIX"].data["RAWX"], found["RAWX"])
+
+
+def test_flares_can_be_cut_out(copy, reduced, tmp_path):
+    call = {"instruments": "M2", "ccds": "2", "makeflaregti": "no"}
+    # Half of the bins of a steady curve lie under its median.
+    with fits.open(reduced.folder / f"P{OBS}M2S002FBKTSR0000.FIT") as hdus:
+        limit = float(np.percentile(hdus["RATE"].data["RATE"], 80))
+    out = tmp_path / "out"
+    _emchain(copy, reduced, out, **call, applyflaregti="yes", flaremaxrate=limit)
+    with fits.open(out / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
+        header = hdus["EVENTS"].header
+        gti = GTI.from_hdu(hdus["STDGTI02"])
+        assert 0.1 < gti.total / header["TELAPSE"] < 0.9
+        assert gti.contains(hdus["EVENTS"].data["TIME"]).all()
+        assert header["ONTIME02"] == pytest.approx(gti.total)
+    _, messages = _emchain(copy, reduced, tmp_path / "none", **call, applyflaregti="yes", flaremaxrate=0.0)
+    assert "flareGtiNotApplied" in messages
 
 
 def test_any_filter_expression(copy, reduced, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.events import Events
-from daxa.xmm.epic.mos.flares import flare_curve
+from daxa.xmm.epic.mos.flares import flare_curve, mean_curve
 from daxa.xmm.epic.mos.patterns import N_PATTERNS, PatternLibrary
 from daxa.xmm.event.flags import MosFlag
 from daxa.xmm.event.gti import GTI
@@ -167,3 +167,15 @@ def test_flare_curve():
     half = flare_curve(quiet, GTI([0.0, 5050.0], [5000.0, 10_000.0]), 100.0, 100.0)
     assert half.exposure[50] == pytest.approx(0.5)
     assert len(flare_curve([], GTI(), 100.0, 52.0).rate) == 0
+
+
+def test_mean_of_flare_curves():
+    rng = np.random.default_rng(5)
+    first = rng.uniform(0, 10_000, 2000), GTI([0], [10_000]), 100.0
+    second = rng.uniform(2000, 10_000, 6400), GTI([2000], [10_000]), 400.0
+    curve = mean_curve([first, second], 100.0)
+    assert curve.exposure[:20].max() == pytest.approx(1.0)
+    assert curve.exposure[25:].max() == pytest.approx(2.0)
+    assert curve.rate.mean() == pytest.approx(2.0, rel=0.1)
+    assert curve.error[25:].mean() < curve.error[:20].mean()
+    assert len(mean_curve([], 100.0).time_s) == 0

@@ -168,11 +168,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     _refuse(
         "emchain",
         p,
-        on=(
-            "stopafterbadpixfind",
-            "writeccdbackground",
-            "addvigweight",
-        ),
+        on=("addvigweight",),
         off=("runccdloop", "startfromodf", "runevlistcomb", "withemevents", "withattcalc", "withemenergy"),
     )
     if p.badpixfindalgo == "EP":
@@ -184,8 +180,6 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError(
             "badParameter", f"emchain: parameter randomize: expected letters of PET, got {p.randomize!r}"
         )
-    if p.keepintermediate:
-        ctx.info("All steps work in memory: there are no intermediate files to keep")
     instruments = _cameras(p.instruments, "emchain")
     mask = _flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
     ccds = _ccd_numbers(p.ccds, "emchain")
@@ -223,11 +217,33 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         p.stoponerror,
         p.addtaglenoise,
         p.makeflaregti,
+        p.globalflare,
+        p.stopafterbadpixfind,
+        _kept_files(p, odf.obs_id, len(wanted) > 1),
         attitude_tolerance_deg=p.atttol if p.filteratt else None,
     )
     if not p.clobber:
         wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.names(*w))]
     run_all(run, wanted)
+
+
+def _kept_files(p: Parameters, obs_id: str, several: bool) -> dict[str, Callable[[str, str, int], str]]:
+    """Names of emchain's files between the steps, for those that are wanted."""
+
+    def intermediate(stem: str, ending: str) -> Callable[[str, str, int], str]:
+        # Files of one exposure must not overwrite those of the next.
+        return lambda camera, exp_id, ccd: f"{stem}{ccd:02d}.{ending}.{camera + exp_id if several else 'mos'}"
+
+    found: dict[str, Callable[[str, str, int], str]] = {}
+    if p.keepintermediate:
+        found |= {"frames": intermediate("frame", "out"), "gti": intermediate("ccdgti", "in")}
+    if p.keepintermediate or p.stopafterbadpixfind:
+        found["badpix"] = intermediate("badpix", "out")
+    if p.writeccdbackground:
+        found["background"] = lambda camera, exp_id, ccd: (
+            f"P{obs_id}{camera}{exp_id}CCDBKG{ccd % 10}{ccd // 10}00.FIT"
+        )
+    return found
 
 
 #: Parameters of emproc that go to hkgtigen.
@@ -333,7 +349,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         "emproc",
         p,
         on=("flagfilteredevents", "useccfdarkframe", "ontimepha"),
-        off=("runevlistcomb",),
+        off=("runevlistcomb", "removeintermediateeventlists"),
     )
     if p.badpixfindalgo != "embadpixfind":
         raise NotImplementedError("emproc: badpixfindalgo=badpixfind: the engine has embadpixfind only")
@@ -391,6 +407,19 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         )
         if p.runhkgtigen
         else {},
+        keep={
+            kind: (
+                lambda camera, exp_id, ccd, end=end: (
+                    f"{stem}_{INSTRUMENTS[camera]}_{exp_id}_{ccd:02d}_{end}.ds"
+                )
+            )
+            for kind, end, wanted_ in (
+                ("frames", "FramesTemp", not p.removetemporaries),
+                ("badpix", "Badpixels", not p.removetemporaries),
+                ("gti", "FrmGti", not p.removeintermediategtis),
+            )
+            if wanted_
+        },
         average_pointing=p.referencepointing == "mean",
         pointing=(p.ra, p.dec, p.posangle) if p.referencepointing == "user" else None,
         types=tuple(t for t, name in _MODES.items() if p[name] or not p.selectmodes),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.epic.keywords import merge_headers
-from daxa.xmm.epic.mos.camera import Camera
+from daxa.xmm.epic.mos.camera import Camera, Ccd
+from daxa.xmm.epic.mos.flares import FlareCurve
 from daxa.xmm.epic.mos.opening import exposure_keywords, open_camera
 from daxa.xmm.epic.mos.options import Options
-from daxa.xmm.epic.mos.pipeline import ExposureResult, process
+from daxa.xmm.epic.mos.pipeline import ExposureResult, StopAfterSearch, process
 from daxa.xmm.epic.mos.timing import TimingResult, process_timing
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.odf.layout import MOS_AUXILIARY
@@ -47,6 +48,11 @@ class Run:
     stop_on_error: bool = False
     tag_low_energy_noise: bool = False
     make_flare_gti: bool = False
+    global_flare: bool = False
+    stop_after_search: bool = False
+    #: Names of the files of the steps in between, by kind (frames, gti, badpix, background); none are written
+    #: of kinds that are absent.
+    keep: Mapping[str, Callable[[str, str, int], str]] = field(default_factory=dict)
     average_pointing: bool = False
     #: RA, Dec and position angle [deg] instead of those of the attitude.
     pointing: tuple[float, float, float] | None = None
@@ -120,7 +126,12 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     if not files:
         return None
     try:
-        result = process(camera, files, auxiliary, stop_on_error=run.stop_on_error)
+        result = process(
+            camera, files, auxiliary, stop_on_error=run.stop_on_error, stop_after_search=run.stop_after_search
+        )
+    except StopAfterSearch as stopped:
+        _keep(run, camera, stopped.ccds, {})
+        return None
     except TaskError as error:
         if run.stop_on_error or not timing or failure is not None:
             raise
@@ -134,8 +145,28 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
         run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw, result.offsets
     )
     if run.make_flare_gti:
-        _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, [result])
+        _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, result.flares)
+    _keep(run, camera, result.parts, result.backgrounds)
     return result
+
+
+def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, Any]) -> None:
+    """Write the files of the steps in between that are wanted."""
+    from daxa.xmm.epic.mos import files
+
+    for ccd in ccds:
+        cards = files.plain_keywords(camera, ccd)
+        names = {k: name(camera.instrument, camera.exp_id, ccd.name) for k, name in run.keep.items()}
+        if "frames" in names:
+            files.write(run.ctx, names["frames"], cards, files.frame_hdu(ccd, cards))
+        if "gti" in names:
+            gti = ccd.frames.gti().to_hdu(f"STDGTI{ccd.name:02d}", cards)
+            files.write(run.ctx, names["gti"], cards, gti)
+        if "badpix" in names:
+            files.write(run.ctx, names["badpix"], cards, files.badpix_hdu(ccd.found, cards))
+        if "background" in names and ccd.name in backgrounds:
+            image = files.background_image(backgrounds[ccd.name], ccd.shape)
+            files.write(run.ctx, names["background"], {}, files.image_hdu(image, cards))
 
 
 def _external_gti(run: Run, atthk: Any, instrument: str) -> GTI | None:
@@ -206,14 +237,13 @@ def _noise_tags(camera: Camera, result: ExposureResult) -> dict[str, tuple[bool,
     return tags
 
 
-def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], results: list[ExposureResult]) -> None:
+def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareCurve) -> None:
     """Write the flare curve and its good times."""
     from astropy.io import fits
 
     from daxa.xmm.epic.mos.flares import CURVE_COLUMNS
     from daxa.xmm.tables import make_table
 
-    curve = results[0].flares
     head = {k: v for k, v in primary.items() if k not in ("FRMTIME",)} | TIME_KEYWORDS
     first = fits.PrimaryHDU()
     for key, value in head.items():
@@ -231,9 +261,12 @@ def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], results: list
 def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
     """Process exposures; one that fails does not stop the others, but the task fails in the end."""
     failures: list[Exception] = []
+    inputs = []
     for instrument, exp_id in wanted:
         try:
-            process_exposure(run, instrument, exp_id)
+            result = process_exposure(run, instrument, exp_id)
+            if result is not None:
+                inputs.append(result.flare_input)
         except (TaskError, NotImplementedError) as error:
             if run.stop_on_error or len(wanted) == 1:
                 raise
@@ -242,3 +275,8 @@ def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
             failures.append(error)
     if failures and len(failures) == len(wanted):
         raise failures[0]
+    if run.make_flare_gti and run.global_flare and inputs:
+        from daxa.xmm.epic.mos.flares import mean_curve
+
+        cards = {"TELESCOP": "XMM", "INSTRUME": "EMOS", "OBS_ID": run.odf.obs_id}
+        _write_flares(run, f"P{run.odf.obs_id}EMX000FBK", cards, mean_curve(inputs, run.options.flare_bin_s))

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos.camera import Calibrated, Ccd
+from daxa.xmm.epic.mos.camera import Calibrated, Camera, Ccd
 from daxa.xmm.epic.mos.energy import to_channel
 from daxa.xmm.epic.mos.frames import Frames
+from daxa.xmm.epic.mos.opening import exposure_keywords
+from daxa.xmm.epic.mos.pipeline import ccd_keywords
 from daxa.xmm.event.eventlist import (
     BADPIX_COLUMNS,
     EVENT_COLUMNS,
@@ -225,3 +227,18 @@ def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> fits.Primary
         hdu.header[f"CRVAL{axis}"] = 1.0
         hdu.header[f"CDELT{axis}"] = 1.0
     return hdu
+
+
+def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Map of the background with one value per pixel [adu], indices RAWY - 1, RAWX - 1."""
+    ny, nx = image.shape
+    cell = -(-shape[0] // nx), -(-shape[1] // ny)
+    return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
+
+
+def plain_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+    """Keywords of the exposure and the CCD for a file that knows nothing of the sky."""
+    time = ccd.frames.time_s
+    primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))
+    pointing = ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")
+    return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd)

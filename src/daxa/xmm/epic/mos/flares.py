@@ -5,6 +5,7 @@ Source: manual of emchain (flare screening).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,13 @@ class FlareCurve:
         return {"RATE": self.rate, "ERROR": self.error, "TIME": self.time_s, "FRACEXP": self.exposure}
 
 
-def flare_curve(time_s: npt.ArrayLike, good: GTI, area_arcmin2: float, bin_s: float) -> FlareCurve:
+def flare_curve(
+    time_s: npt.ArrayLike,
+    good: GTI,
+    area_arcmin2: float,
+    bin_s: float,
+    span: tuple[float, float] | None = None,
+) -> FlareCurve:
     """Bin events into a flare curve.
 
     Parameters
@@ -73,11 +80,13 @@ def flare_curve(time_s: npt.ArrayLike, good: GTI, area_arcmin2: float, bin_s: fl
         Area of the field of view they come from.
     bin_s
         Length of a bin [s].
+    span
+        Start of the first bin and end of the last one; those of the good times if not given.
     """
     if not len(good) or area_arcmin2 <= 0:
         empty = np.zeros(0)
         return FlareCurve(empty, bin_s, empty, empty, empty)
-    first, last = good.start[0], good.stop[-1]
+    first, last = span or (good.start[0], good.stop[-1])
     n = max(int(np.ceil((last - first) / bin_s)), 1)
     edges = first + bin_s * np.arange(n + 1)
     counts = np.histogram(np.asarray(time_s, float), edges)[0].astype(float)
@@ -92,3 +101,30 @@ def flare_curve(time_s: npt.ArrayLike, good: GTI, area_arcmin2: float, bin_s: fl
     return FlareCurve(
         0.5 * (edges[1:] + edges[:-1]), bin_s, counts * scale, np.sqrt(counts) * scale, covered / bin_s
     )
+
+
+def mean_curve(inputs: Sequence[tuple[npt.ArrayLike, GTI, float]], bin_s: float) -> FlareCurve:
+    """One flare curve of several exposures: their rates, weighted with the exposure of each bin.
+
+    Parameters
+    ----------
+    inputs
+        Per exposure: times of the events, good times, area [arcmin2].
+
+    Returns
+    -------
+    FlareCurve
+        The fractions of exposure are summed, and may exceed 1.
+    """
+    gtis = [good for _, good, _ in inputs if len(good)]
+    if not gtis:
+        return flare_curve([], GTI(), 0.0, bin_s)
+    span = min(g.start[0] for g in gtis), max(g.stop[-1] for g in gtis)
+    curves = [flare_curve(*one, bin_s, span) for one in inputs if len(one[1]) and one[2] > 0]
+    exposure = np.sum([c.exposure for c in curves], axis=0)
+    weights = [
+        np.divide(c.exposure, exposure, out=np.zeros_like(exposure), where=exposure > 0) for c in curves
+    ]
+    rate = np.sum([w * c.rate for w, c in zip(weights, curves, strict=True)], axis=0)
+    error = np.sqrt(np.sum([(w * c.error) ** 2 for w, c in zip(weights, curves, strict=True)], axis=0))
+    return FlareCurve(curves[0].time_s, bin_s, rate, error, exposure)

@@ -53,8 +53,8 @@ class ExposureResult:
         Events; per CCD (and 10 for the second node) its extensions; lines with odd offsets.
     start_s, stop_s, frame_time_s
         Ends of the data; frame time of the prime CCD.
-    flares
-        Curve of saturated events.
+    flares, flare_input
+        Curve of saturated events, and what it is made of (:func:`flare_events`).
     n_raw
         Number of events sent.
     headers
@@ -71,11 +71,20 @@ class ExposureResult:
     stop_s: float
     frame_time_s: float
     flares: FlareCurve
+    flare_input: tuple[npt.NDArray[np.float64], GTI, float]
     n_raw: int
     headers: dict[str, Any]
     offsets: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     parts: list[Ccd] = field(default_factory=list)
     backgrounds: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+class StopAfterSearch(Exception):
+    """The search for bad pixels is done, and nothing else was asked for; holds the CCDs."""
+
+    def __init__(self, ccds: list[Ccd]) -> None:
+        super().__init__("stopped after the search for bad pixels")
+        self.ccds = ccds
 
 
 @dataclass
@@ -210,7 +219,12 @@ def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArra
 
 
 def process(
-    camera: Camera, files: list[OdfFile], auxiliary: OdfTable, *, stop_on_error: bool = False
+    camera: Camera,
+    files: list[OdfFile],
+    auxiliary: OdfTable,
+    *,
+    stop_on_error: bool = False,
+    stop_after_search: bool = False,
 ) -> ExposureResult:
     """Process the imaging CCDs of an exposure.
 
@@ -220,6 +234,8 @@ def process(
     ------
     TaskError
         No CCD could be processed (or the first failed, with ``stop_on_error``).
+    StopAfterSearch
+        With ``stop_after_search``, when bad pixels have been searched for.
     """
     say = camera.messages
     ccds: list[Ccd] = []
@@ -249,7 +265,9 @@ def process(
     searching = [ccd for ccd in ccds if attempt(f"CCD {ccd.number}", lambda ccd=ccd: _start(camera, ccd))]
     if not searching:
         raise failures[0]
-    curve = _search(camera, searching)
+    curve, flare_input = _search(camera, searching)
+    if stop_after_search:
+        raise StopAfterSearch(searching)
     quiet = curve.gti(camera.options.flare_max_rate)
     done: list[_Finished] = []
     for ccd in searching:
@@ -272,6 +290,7 @@ def process(
         max(float(c.frames.time_s[-1]) for c in ccds) + half,
         prime.frames.length_s,
         curve,
+        flare_input,
         sum(len(c.raw) for c in ccds),
         {
             "RAND_XY": (camera.options.emevents.randomizeposition, "positions randomised in the pixel"),
@@ -353,8 +372,14 @@ def flare_events(ccds: list[Ccd]) -> tuple[npt.NDArray[np.float64], GTI, float]:
     return np.concatenate(times), GTI.union(c.frames.gti() for c in ccds), sum(c.arcmin2 for c in ccds)
 
 
-def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
-    """Search all CCDs for bad pixels: at all times, outside flares, and there at low energies."""
+def _search(camera: Camera, ccds: list[Ccd]) -> tuple[FlareCurve, tuple[npt.NDArray[np.float64], GTI, float]]:
+    """Search all CCDs for bad pixels: at all times, outside flares, and there at low energies.
+
+    Returns
+    -------
+    curve, input
+        The flare curve, and what it is made of.
+    """
     opts, say = camera.options, camera.messages
     params = opts.embadpixfind
 
@@ -370,9 +395,10 @@ def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
         for ccd in ccds:
             say.info("embadpixfind", f" CCD {ccd.number} node {ccd.node}")
             search(ccd, _search_times(camera, ccd), {})
-    curve = flare_curve(*flare_events(ccds), opts.flare_bin_s)
+    flares = flare_events(ccds)
+    curve = flare_curve(*flares, opts.flare_bin_s)
     if not wanted:
-        return curve
+        return curve, flares
     quiet = curve.gti(opts.flare_max_rate)
     for ccd in ccds:
         assert ccd.first is not None
@@ -386,7 +412,7 @@ def _search(camera: Camera, ccds: list[Ccd]) -> FlareCurve:
             # The search uses amplitudes: the energy limit is turned into one.
             limit = (opts.low_energy_ev - ccd.coefficients[0, 0]) / ccd.coefficients[0, 1]
             search(ccd, calm & (ccd.first.pha < limit), {})
-    return curve
+    return curve, flares
 
 
 def _search_times(camera: Camera, ccd: Ccd) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from daxa.xmm.epic.mos.camera import Calibrated, Camera, Ccd
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
 from daxa.xmm.epic.mos.offsets import LineOffsets
-from daxa.xmm.epic.mos.opening import exposure_keywords, open_camera
+from daxa.xmm.epic.mos.opening import open_camera
 from daxa.xmm.epic.mos.options import Options, checked, subtask_parameters
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.epic.mos.pipeline import ccd_exposure, ccd_keywords
@@ -97,13 +97,6 @@ def _of_header(table: OdfTable, code: str) -> tuple[str, str, int, int]:
         raise TaskError(code, f"{table.where}: not of one CCD of EPIC MOS: {error}") from error
 
 
-def _cards(camera: Camera, ccd: Ccd) -> dict[str, Any]:
-    time = ccd.frames.time_s
-    primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))
-    pointing = ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")
-    return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd)
-
-
 @task(
     "emframes",
     "5.11",
@@ -151,7 +144,7 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
     camera = _open(ctx, name.instrument, name.exp_id, options, gti)
     auxiliary = _odf_file(ctx, p.auxiliaryset).read(1, MOS_AUXILIARY)
     ccd = make_frames(camera, file, auxiliary)
-    cards = _cards(camera, ccd)
+    cards = files.plain_keywords(camera, ccd)
     files.write(ctx, p.frameset, cards, files.frame_hdu(ccd, cards))
     if p.writegtiset:
         gti_hdu = ccd.frames.gti().to_hdu(f"STDGTI{ccd.name:02d}", cards)
@@ -210,7 +203,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
     made = analyse(camera, ccd, pixels, options.emevents)
     exposure = ccd_exposure(camera, ccd, frames.gti(), {})
     lines = (LineOffsets.beyond_usual(*ccd.offsets) + made.wrong).table(ccd.name)
-    cards = _cards(camera, ccd)
+    cards = files.plain_keywords(camera, ccd)
     hdus = files.event_hdus(
         ccd,
         camera.scope,
@@ -283,7 +276,7 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     image = measure(camera, ccd, made, pixels, options.emenergy)
     columns = files.ccd_columns(made, ccd)
     if p.writebackgroundset:
-        hdu = files.image_hdu(background_image(image, ccd.shape), ccd_keywords(camera, ccd))
+        hdu = files.image_hdu(files.background_image(image, ccd.shape), ccd_keywords(camera, ccd))
         files.write(ctx, p.backgroundset, {}, hdu)
     with ctx.output(p.outeventset if p.newoutput else p.ineventset) as part, fits.open(path) as hdus:
         copies = fits.HDUList([hdu.copy() for hdu in hdus])
@@ -317,13 +310,6 @@ def _measured(
             (wrong.column if axis == "RAWX" else wrong.row)[int(position) - 1] = int(value)
     detx, dety = (table[k].astype(float) for k in ("DETX", "DETY"))
     return Calibrated(list_, table["TIME"], detx, dety, wrong), ccd
-
-
-def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Map of the background with one value per pixel [adu], indices RAWY - 1, RAWX - 1."""
-    ny, nx = image.shape
-    cell = -(-shape[0] // nx), -(-shape[1] // ny)
-    return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
 
 
 @task(
