@@ -2,11 +2,72 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
-from daxa.xmm.task import TaskError, run_task
+from daxa._version import __version__
+from daxa.xmm.task import TaskError, find_task, format_value, run_task
 from daxa.xmm.tasks import TASKS
+
+#: Options that every SAS task has: those that set an environment variable, those that only change what is
+#: printed (their value is not used), and those without a value.
+_ENVIRONMENT = {
+    "-a": "SAS_CCF", "--ccf": "SAS_CCF", "-i": "SAS_CCFPATH", "--ccfpath": "SAS_CCFPATH", "-o": "SAS_ODF",
+    "--odf": "SAS_ODF", "-f": "SAS_CCFFILES", "--ccffiles": "SAS_CCFFILES",
+}  # fmt: skip
+_PRINTING = ("-w", "--warning", "-V", "--verbosity", "-t", "--trace")
+_NO_CLOBBER = ("-c", "--noclobber")
+_HELP = ("-h", "--help", "-p", "--param")
+_VERSION = ("-v", "--version")
+
+
+class _Usage(Exception):
+    """The command line cannot be understood."""
+
+
+def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
+    """Parameters, environment variables and a request for help or the version."""
+    arguments: dict[str, str] = {}
+    env: dict[str, str] = {}
+    asked = ""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            if not equals:
+                raise _Usage(f"expected name=value, got {word!r}")
+            arguments[option] = value
+        elif option in _HELP or option in _VERSION:
+            asked = "help" if option in _HELP else "version"
+        elif word in _NO_CLOBBER:
+            env["SAS_CLOBBER"] = "0"
+        elif option in _ENVIRONMENT or option in _PRINTING:
+            if not equals and not rest:
+                raise _Usage(f"option {option} needs a value")
+            value = value if equals else rest.pop(0)
+            if option in _ENVIRONMENT:
+                env[_ENVIRONMENT[option]] = value
+        else:
+            raise _Usage(f"option {option} is not known")
+    return arguments, env, asked
+
+
+def _describe(name: str) -> str:
+    """The parameters of a task with their defaults."""
+    spec = find_task(name)
+    lines = [
+        f"{name} ({name}-{spec.version}) [daxa-{__version__}]: {(spec.function.__doc__ or '').strip()}",
+        "",
+    ]
+    for p in spec.parameters:
+        default = "must be given" if p.required else "" if p.default is None else format_value(p.default)
+        kind = "|".join(p.choices) if p.choices else p.kind
+        lines.append(
+            f"  {p.name}={default}  ({kind})" if not p.required else f"  {p.name}  ({kind}, {default})"
+        )
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,21 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: python -m daxa.xmm TASK name=value ...\n\ntasks: " + " ".join(sorted(TASKS)))
         return 0 if words else 2
     name, *rest = words
-    arguments: dict[str, str] = {}
-    skip = False
-    for i, word in enumerate(rest):
-        if skip:
-            skip = False
-        elif word in ("-w", "-V", "-c"):
-            skip = word != "-c" and i + 1 < len(rest)
-        elif "=" in word:
-            key, _, value = word.partition("=")
-            arguments[key] = value
-        else:
-            print(f"{name}: expected name=value, got {word!r}", file=sys.stderr)
-            return 2
     try:
-        run_task(name, arguments)
+        arguments, env, asked = _read(rest)
+        if asked == "help":
+            print(_describe(name))
+        elif asked:
+            print(f"{name} ({name}-{find_task(name).version}) [daxa-{__version__}]")
+        else:
+            run_task(name, arguments, env={**os.environ, **env})
+    except _Usage as failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+        return 2
     except TaskError as failure:
         return 2 if failure.code in ("unknownParameter", "missingParameter", "badParameter") else 1
     except NotImplementedError as failure:

@@ -250,8 +250,16 @@ class TaskContext:
 
     @contextlib.contextmanager
     def output(self, name: str | os.PathLike[str]) -> Iterator[Path]:
-        """Give a temporary path to write to, renamed to ``name`` when the block ends without an error."""
+        """Give a temporary path to write to, renamed to ``name`` when the block ends without an error.
+
+        Raises
+        ------
+        TaskError
+            ``noClobber``: there is such a file, and SAS_CLOBBER=0 forbids to replace it.
+        """
         final = self.path(name)
+        if self.env.get("SAS_CLOBBER") == "0" and final.exists():
+            raise TaskError("noClobber", f"{final} exists, and SAS_CLOBBER=0 forbids to replace it")
         temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
         try:
             yield temporary

@@ -26,6 +26,11 @@ def call(task, env, cwd, **arguments):
     return out.getvalue()
 
 
+def test_maps_of_discarded_lines_are_not_made(tmp_path):
+    with pytest.raises(NotImplementedError, match="usedlimap"):
+        run_task("eexpmap", {"usedlimap": True}, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2", "EPN"])
 def test_map_is_live_time_times_vignetting(
     instrument, list_maker, write_attitude, calibration_env, tmp_path, geometry

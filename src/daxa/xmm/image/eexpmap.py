@@ -72,6 +72,11 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.sky.geometry import CameraGeometry
 
     bands = _bands(p)
+    if p.usedlimap:
+        raise NotImplementedError(
+            "eexpmap: usedlimap=yes: lines that the pn discards are in the live times of the frames "
+            "(FRACEXP) as a mean over each CCD, not column by column"
+        )
     event_path = ctx.path(p.eventset.partition(":")[0])
     for path in (event_path, ctx.path(p.imageset)):
         if not path.exists():

@@ -1,0 +1,71 @@
+"""The command line of the engine's tasks."""
+
+from __future__ import annotations
+
+import pytest
+
+from daxa.xmm.__main__ import main
+from daxa.xmm.task import find_task
+from daxa.xmm.tasks import TASKS
+
+
+@pytest.fixture
+def times(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("1 2 +\n")
+    return ["gtibuild", "file=t.txt", "table=gti.ds"]
+
+
+@pytest.mark.parametrize("options", [[], ["-w", "1", "-V", "4"], ["--verbosity=4"], ["-w=10"]])
+def test_options_of_sas_are_understood(times, options, tmp_path):
+    assert main([*times, *options]) == 0
+    assert (tmp_path / "gti.ds").exists()
+
+
+def test_options_set_the_environment(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(
+        "daxa.xmm.__main__.run_task", lambda name, arguments, env: seen.update(env, **arguments)
+    )
+    assert main(["cifbuild", "-a", "ccf.cif", "--ccfpath=/a:/b", "-o", "odf", "calindexset=x"]) == 0
+    assert (seen["SAS_CCF"], seen["SAS_CCFPATH"], seen["SAS_ODF"]) == ("ccf.cif", "/a:/b", "odf")
+    assert seen["calindexset"] == "x"
+    assert "PATH" in seen
+
+
+def test_files_are_not_replaced_if_that_is_forbidden(times, tmp_path, capsys):
+    (tmp_path / "gti.ds").write_text("mine")
+    assert main([*times, "-c"]) == 1
+    assert "error (noClobber)" in capsys.readouterr().err
+    assert (tmp_path / "gti.ds").read_text() == "mine"
+    assert main(times) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [(["nonsense"], "name=value"), (["-V"], "needs a value"), (["--dialog"], "--dialog is not known")],
+)
+def test_mistakes_are_named(times, words, what, capsys, tmp_path):
+    assert main([*times, *words]) == 2
+    assert what in capsys.readouterr().err
+    assert not (tmp_path / "gti.ds").exists()
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_tells_its_parameters(name, capsys):
+    assert main([name, "-h"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {p.name}" in told for p in find_task(name).parameters)
+    assert main([name, "--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name} ({name}-")
+
+
+def test_a_folder_with_other_letters_is_no_obstacle(tmp_path, monkeypatch):
+    folder = tmp_path / "Übung é"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "t.txt").write_text("1 2 +\n")
+    assert main(["gtibuild", f"file={folder / 't.txt'}", f"table={folder / 'gti.ds'}"]) == 0
+    from astropy.io import fits
+
+    assert "\\xdcbung" in fits.getheader(folder / "gti.ds")["XPROC0"]
