@@ -150,6 +150,46 @@ def test_gratings_need_their_files(synthetic_ccf: Path, tmp_path: Path) -> None:
     assert response.vignetting(cal, "EMOS2", 1000.0, 5.0) < 1
 
 
+def _gratings_table(synthetic_ccf: Path, folder: Path, **columns) -> Calibration:
+    for path in synthetic_ccf.glob("*.CCF"):
+        if "RGS1_QUANTUMEF" not in path.name:
+            (folder / path.name).symlink_to(path)
+    with fits.open(synthetic_ccf / "RGS1_QUANTUMEF_0015.CCF") as hdus:
+        table = [fits.Column(name, "D", array=values) for name, values in columns.items()]
+        hdus["RGA_OBSCURATE"] = fits.BinTableHDU.from_columns(table, name="RGA_OBSCURATE")
+        hdus.writeto(folder / "RGS1_QUANTUMEF_0015.CCF")
+    return Calibration.for_observation([folder], "2017-11-01")
+
+
+def test_table_of_the_gratings_under_other_names(synthetic_ccf: Path, tmp_path: Path) -> None:
+    cal = _gratings_table(
+        synthetic_ccf,
+        tmp_path,
+        KAPPA_ERR=[0.01, 0.02, 0.02],
+        E=[200.0, 1500.0, 9000.0],
+        KAPPA=[0.5, 0.56, 0.6],
+    )
+    np.testing.assert_allclose(
+        response.grating_transmission(cal, "EMOS1", [100.0, 850.0, 1500.0]), [0.5, 0.47, 0.44], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"ENERGY": [200.0, 9000.0], "LEFT": [0.45, 0.44]}, "about 0.55 at 1.5 keV; shares there: 0.45"),
+        ({"ENERGY": [0.2, 9.0], "OBSCURATE": [0.55, 0.55]}, "one column of growing energies in eV"),
+        ({"ENERGY": [200.0, 9000.0], "OBSCURATE": [55.0, 55.0]}, "shares there: none"),
+    ],
+)
+def test_other_tables_of_the_gratings_are_refused(
+    synthetic_ccf: Path, tmp_path: Path, columns, message
+) -> None:
+    cal = _gratings_table(synthetic_ccf, tmp_path, **columns)
+    with pytest.raises(UnknownLayout, match=rf"RGS1_QUANTUMEF_0015.CCF\[RGA_OBSCURATE\]: .*{message}"):
+        response.vignetting(cal, "EMOS1", 1500.0, 5.0, 1.0)
+
+
 def test_product(cal: Calibration) -> None:
     energy = np.array([500.0, 1500.0, 6000.0])
     total = response.effective_area(cal, "EPN", energy, 8.0, filter_name="Medium", ccd=4)

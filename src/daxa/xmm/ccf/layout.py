@@ -275,7 +275,8 @@ ACCTHRESH 1D chan
     # Names of the tables from a real index; columns as for EPIC (documented), one table per node (assumed).
     ("RGS", "BADPIX"): {"BADPIX": _BADPIX, "BADPIX1": _BADPIX},
     # Share of a telescope's light that the gratings and their frame keep from the MOS camera, on axis
-    # (table documented; columns, and that it is the share lost and not the share left, assumed).
+    # (table documented; columns, and that it is the share kept and not the share left, assumed: the reader
+    # tells columns by what they hold and refuses other shares).
     ("RGS", "QUANTUMEF"): {"RGA_OBSCURATE": columns("ENERGY 1D eV\nOBSCURATE 1D")},
     # VIGNETTING header: D_THETA [deg], the step of the vector. AREA [cm^2]; FACTOR multiplies it.
     ("XRT", "XAREAEF"): {

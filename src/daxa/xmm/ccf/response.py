@@ -7,6 +7,7 @@ factors). Arrays broadcast; everything is interpolated linearly in energy.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,17 +66,46 @@ def grating_transmission(
     theta_arcmin, phi_rad
         Angle from the optical axis [arcmin] and azimuth [rad] as in
         :meth:`daxa.xmm.sky.geometry.CameraGeometry.det_to_tel`.
+
+    Raises
+    ------
+    UnknownLayout
+        The table of the gratings does not hold the share that they keep.
     """
     _telescope(instrument)
     arguments = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
     energy, theta, phi = np.broadcast_arrays(*arguments)
     if instrument not in GRATINGS:
         return np.ones(energy.shape)
-    table = cal.constituent(GRATINGS[instrument], "QUANTUMEF").table("RGA_OBSCURATE")
-    kept = _interpolate(energy, table["ENERGY"], table["OBSCURATE"])
+    kept = _interpolate(energy, *_kept_by_gratings(cal.constituent(GRATINGS[instrument], "QUANTUMEF")))
     gratings = Gratings.from_calibration(cal, GRATINGS[instrument])
     alpha = gratings.incidence_angle(np.deg2rad(-theta * np.cos(phi) / 60))
     return np.clip(1 - kept * alpha / gratings.alpha0_rad, 0.0, 1.0)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_by_gratings(constituent: Constituent) -> tuple[FloatArray, FloatArray]:
+    """Energies [eV] and the share of the light kept from a MOS camera on axis.
+
+    No public text names the columns of the table, or says whether it holds the share that is kept or the
+    one that is left: columns are told by what they hold, and by the handbook 0.55 is kept, 0.45 left.
+    """
+    where = f"{constituent.path.name}[RGA_OBSCURATE]"
+    columns = constituent.contents("RGA_OBSCURATE").values()
+    numbers = [np.asarray(v, float).ravel() for v in columns if np.issubdtype(v.dtype, np.number)]
+    energies = [v for v in numbers if len(v) > 1 and v[-1] > 100 and np.all(np.diff(v) > 0)]
+    if len(energies) != 1:
+        raise UnknownLayout(f"{where}: expected one column of growing energies in eV")
+    shares = [v for v in numbers if len(v) == len(energies[0]) and np.all((v >= 0) & (v <= 1))]
+    at_1500 = [float(np.interp(1500.0, energies[0], v)) for v in shares]
+    kept = [v for v, share in zip(shares, at_1500, strict=True) if 0.5 < share < 0.65]
+    if len(kept) != 1:
+        found = ", ".join(f"{share:.2f}" for share in at_1500) or "none"
+        raise UnknownLayout(
+            f"{where}: expected one column with the share that the gratings keep, about 0.55 at 1.5 keV; "
+            f"shares there: {found}"
+        )
+    return energies[0], kept[0]
 
 
 def vignetting(
