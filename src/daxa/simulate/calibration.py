@@ -19,6 +19,7 @@ import numpy as np
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate import response_numbers as response
 from daxa.simulate import rgs_numbers
+from daxa.simulate.calibration_pn import low_energy_constituents
 from daxa.simulate.calibration_rgs import rgs_boresight_deg, rgs_constituents
 from daxa.simulate.ccf_files import Constituent, Extension, table_columns, write_constituent
 from daxa.simulate.instruments import ANGLES, CAMERAS, Camera, pn_ltc_growth
@@ -60,6 +61,7 @@ def constituents() -> Iterator[Constituent]:
         yield _psf(camera)
         if camera.is_pn:
             yield from _pn_only(camera)
+            yield from low_energy_constituents()
         else:
             yield from _mos_only(camera, int(code[1]))
     yield from rgs_constituents()
@@ -475,6 +477,9 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
                 Extension("CTI_EXTENDED", transfer, law),
                 Extension("LONG_TERM_CTI", table_columns(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
                 Extension("LTC_TIMES", {"TIME": years[None, :]}),
+                Extension(
+                    "RATE_DEPENDENT_CTI", table_columns(("MODE_ID", "A0", "A1", "A2"), numbers.PN_RATE_CTI)
+                ),
                 Extension(
                     "COMB_EVT_OFFSET",
                     table_columns(("MODE_ID", "CCD_ID", "PATTERN", "ENERGY", "SHIFT"), shifts),

@@ -23,10 +23,10 @@ START = "1998-01-01T00:00:00"
 
 @dataclass(frozen=True)
 class Extension:
-    """One table of a constituent: data by column, keywords, shapes (TDIM) of the cells of columns."""
+    """One table or image of a constituent: data by column or array, keywords, shapes (TDIM) of cells."""
 
     name: str
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] | np.ndarray
     header: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -82,8 +82,13 @@ def write_constituent(constituent: Constituent, folder: Path) -> Path:
     for comment in constituent.comments:
         header["COMMENT"] = comment
     schemas = layout_of(constituent.scope, constituent.typeid)
-    hdus: list[fits.PrimaryHDU | fits.BinTableHDU] = [primary]
+    hdus: list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU] = [primary]
     for extension in constituent.extensions:
+        if isinstance(extension.data, np.ndarray):
+            image = fits.ImageHDU(extension.data, name=extension.name)
+            image.header.update({"SYNTHETI": (True, "not flight calibration"), **extension.header})
+            hdus.append(image)
+            continue
         schema = schemas.get(extension.name) or next(iter(schemas.values()))
         schema = [
             replace(column, form=f"{np.shape(extension.data[column.name])[1]}{column.letter}")

@@ -110,7 +110,9 @@ def observe_pn_fast(
     x, y, t = photons["RAWX"], photons["RAWY"], photons["TIME"]
     split = split_charge(camera, energy / 5.15, pixels, x, y, rng)
     event = split.event
-    column = np.clip(np.rint(x), 1, COLUMNS).astype(np.int64)[event] + split.dx
+    own_column = np.clip(np.rint(x), 1, COLUMNS).astype(np.int64)
+    energy = energy * _left_by_rate(mode, own_column, energy, n_frames * period)
+    column = own_column[event] + split.dx
     # Pixels above each other mostly end up in the same line.
     own = line[event] + (row[event] + split.dy) // mode.line_rows - row[event] // mode.line_rows
     cells = np.unique(np.stack([event, own * 128 + column]), axis=1)[0]
@@ -165,6 +167,14 @@ def observe_pn_fast(
         cycle_table({quadrant: np.zeros(n_frames, int)}, passed, sent, n_frames, rng),
     ]
     return DetectorData(exposure, {ccd: one}, auxiliary, truth["start_s"], truth["stop_s"], columns | fate)
+
+
+def _left_by_rate(mode: Mode, column: np.ndarray, energy_ev: np.ndarray, duration_s: float) -> np.ndarray:
+    """Share of the charge of each photon that is left at the rate of electrons of its column."""
+    a0, a1, a2 = {row[0]: row[1:] for row in numbers.PN_RATE_CTI}[mode.mode_id]
+    charge = np.bincount(column, weights=energy_ev, minlength=COLUMNS + 1) / numbers.EV_PER_ELECTRON
+    rate = np.maximum(charge / duration_s, 1e-9)
+    return (a0 * rate**a1 + a2)[column]
 
 
 def _first_line(mode: Mode) -> int:

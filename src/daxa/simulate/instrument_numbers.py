@@ -352,6 +352,38 @@ FANO = 0.118
 EV_PER_ELECTRON = 3.65
 
 
+#: pn: mean and scatter [adu] of the dark levels of columns, rows and pixels, which offset maps hold; largest
+#: shift that EPN_REJECT corrects; adu to add per adu of X-ray loading.
+PN_DARK_LEVEL_ADU = 60.0
+PN_DARK_SCATTER_ADU = {"column": 8.0, "row": 1.5, "pixel": 0.8}
+PN_LARGEST_DARK_SHIFT_ADU = 7
+PN_LOADING_COEFFICIENT = 0.9
+#: pn: noise at low amplitudes in the noise maps: events per row and second at 20 adu, decay, channels,
+#: exposure.
+PN_NOISE_RATE = 0.004
+PN_NOISE_SCALE_ADU = 4.0
+PN_NOISE_CHANNELS = 40
+PN_NOISE_EXPOSURE_S = 40_000.0
+
+
+#: pn: energies shrink to a0 rate^a1 + a2 of what they were, rate in electrons per second and column: MODE_ID,
+#: a0, a1, a2.
+PN_RATE_CTI = ((4, 0.0, 1.0, 1.0), (5, -1.5e-3, 0.4, 1.0))
+
+
+def pn_dark_pattern(ccd: int) -> np.ndarray:
+    """What the dark levels of pixels (64, 200) always differ from those of column and row [adu]."""
+    rng = np.random.default_rng([20000325, ccd])
+    return PN_DARK_SCATTER_ADU["pixel"] * rng.standard_normal((64, 200))
+
+
+def pn_dark_levels(ccd: int) -> np.ndarray:
+    """Dark levels of the pixels (64, 200) of a CCD [adu]."""
+    rng = np.random.default_rng([20000326, ccd])
+    column = PN_DARK_LEVEL_ADU + PN_DARK_SCATTER_ADU["column"] * rng.standard_normal((64, 1))
+    return column + PN_DARK_SCATTER_ADU["row"] * rng.standard_normal((1, 200)) + pn_dark_pattern(ccd)
+
+
 def drift_wave(name: str, days) -> np.ndarray:
     """Yearly wave of one boresight angle [arcsec], ``days`` after 2000-01-01."""
     w = 2 * np.pi * np.asarray(days) / 365.25

@@ -126,6 +126,18 @@ class OdfWriter(HousekeepingWriter):
                 image.header[key] = value
             self.write("PN", "DLI", [image], "EPIC PN DISCARDED LINES", start_s, stop_s, exp_id, ccd)
 
+    def pn_offset_map(
+        self, exp_id: str, ccd: int, offsets: np.ndarray, start_s: float, stop_s: float, ccd_mode: int
+    ) -> None:
+        """Dark levels [adu] subtracted on board from the pixels (64, 200) of a CCD."""
+        from astropy.io import fits
+
+        quadrant, position = divmod(ccd - 1, 3)
+        image = fits.ImageHDU(np.rint(offsets).T.astype(np.int16), name=layout.extension("PN", "ODI"))
+        image.header["QUADRANT"], image.header["CCDID"] = quadrant, position
+        image.header["CCDMODE"] = ccd_mode
+        self.write("PN", "ODI", [image], "EPIC PN OFFSET MAP", start_s, stop_s, exp_id, ccd)
+
     def pn_auxiliary(
         self,
         exp_id: str,

@@ -20,6 +20,7 @@ TASKS: dict[str, str] = {
     "embadpixfind": "daxa.xmm.epic.mos.tasks",
     "epchain": "daxa.xmm.epic.pn.chain",
     "epproc": "daxa.xmm.epic.pn.chain",
+    "epfast": "daxa.xmm.epic.pn.epfast",
     # selection
     "evselect": "daxa.xmm.select.tasks",
     "tabgtigen": "daxa.xmm.select.gtitasks",

@@ -102,10 +102,10 @@ def test_missing(mirror: Path, tmp_path: Path) -> None:
     cal = Calibration.from_environment({"SAS_CCF": "ccf.cif", "SAS_CCFPATH": str(mirror)}, tmp_path)
     with pytest.raises(MissingConstituent, match=r"EPN_CTI_0056.CCF.*is in none of .*ccf"):
         cal.constituent("EPN", "CTI")
-    with pytest.raises(MissingConstituent, match=r"no EPN_REJECT valid for 2017-11-01"):
-        cal.constituent("EPN", "REJECT")
+    with pytest.raises(MissingConstituent, match=r"no EPN_EFFICIENCY valid for 2017-11-01"):
+        cal.constituent("EPN", "EFFICIENCY")
     assert cal.has("EPN", "LINCOORD")
-    assert not cal.has("EPN", "REJECT")
+    assert not cal.has("EPN", "EFFICIENCY")
     with pytest.raises(MissingConstituent, match="no calibration constituents"):
         Calibration.for_observation([tmp_path / "empty"], "2017-11-01")
 

@@ -162,6 +162,21 @@ class Constituent:
             raise UnknownLayout(f"{self.path.name}[{extname}]: not a table")
         return columns
 
+    def image(self, extname: str) -> npt.NDArray[Any]:
+        """An image extension, axes as FITS counts them reversed.
+
+        Raises
+        ------
+        UnknownLayout
+            Extension missing, or no image.
+        """
+        self.header(extname)
+        with open_constituent(self.path) as hdus:
+            data = hdus[extname].data
+            if data is None or getattr(data.dtype, "names", None):
+                raise UnknownLayout(f"{self.path.name}[{extname}]: not an image")
+            return _native(np.array(data))
+
     def _schema(self, extname: str) -> tuple[Column, ...]:
         try:
             tables = layout_of(self.scope, self.typeid)

@@ -240,12 +240,28 @@ CTI_Y2 1D
     # (the energy dependence is assumed; SLOPE = 0 is the documented law). NODE_ID = RAWX - 1.
     # LONG_TERM_CTI: E'' = E' ((1 - T(E,0)) / (1 - T(E,t)))^RAWY, T_COEFF on LTC_TIMES (years since 2000).
     # COMB_EVT_OFFSET: E''' = E'' + SHIFT [eV].
+    # RATE_DEPENDENT_CTI (columns assumed): E'''' = E''' / (A0 r^A1 + A2), r: electrons per second and column.
     ("EPN", "CTI"): {
         "CTI_EXTENDED": columns("MODE_ID 1I\nCCD_ID 1I\nNODE_ID 1I\nCTI_X 1D\nCTI_Y 1D"),
         "LONG_TERM_CTI": columns("MODE_ID 1I\nCCD_ID 1I\nENERGY 1D keV\nT_COEFF 0D"),
         "LTC_TIMES": columns("TIME 0D yr"),
         "COMB_EVT_OFFSET": columns("MODE_ID 1I\nCCD_ID 1I\nPATTERN 1I\nENERGY 1D keV\nSHIFT 1D eV"),
+        "RATE_DEPENDENT_CTI": columns("MODE_ID 1I\nA0 1D\nA1 1D\nA2 1D"),
     },
+    # Offset maps and low-energy noise (column names documented). MODE: SUBMODE or its short form (FF, EF, LW,
+    # SW, TI, BU), RAWX: a range of columns, POINTER: an extension. MASTER_MAP and MEDIAN_MAP are images of
+    # 64 columns (first axis) and 200 rows. NOISE_MAP (axes assumed): channels from 20 adu on (first axis) and
+    # 200 rows, counts in EXPOSURE. H_LOW, H_HIGH: excess at 20 adu, in a unit that no public text gives.
+    ("EPN", "REJECT"): {
+        "NOISE_MAP_INDEX": columns("MODE 32A\nCCD 1I\nRAWX 16A\nPOINTER 32A\nEXPOSURE 1D s"),
+        "MEDIAN_MAP_INDEX": columns("MODE 32A\nCCD 1I\nPOINTER 32A"),
+        "MASTER_OFFSET_TABLE_INDEX": columns("MODE 32A\nCCD 1I\nPOINTER 32A"),
+        "CORRECTION_VALUES": columns("MODE 32A\nCCD 1I\nH_LOW 1D\nH_HIGH 1D\nCOR_VAL 1D adu"),
+    },
+    # Image MASTER_CLOSED_OFFSET of 64 columns and 200 rows: the offset map without a source. Keyword XRL_COEF
+    # (name assumed): adu to add per adu by which an offset map exceeds it.
+    ("EPN", "TICLOSEDODI"): {},
+    ("EPN", "BUCLOSEDODI"): {},
     ("EPN", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},
     ("EPN", "QUANTUMEF"): {
         **{f"QE_CCD{i}": columns("REGION 64A\nQE 0D") for i in range(1, 13)},
@@ -266,7 +282,6 @@ REJTHRESH 1D chan
 ACCTHRESH 1D chan
 """),
     },
-    ("RGS", "HKPARMINT"): _HKPARMINT,
     # Documented: header SCALE multiplies the coefficients.
     ("RGS", "CTI"): {
         "XCTI": columns("CCD_ID 1I\nNODE_ID 1I\nCTI_X 1D\nCTI_X_ERR 1D"),
@@ -287,9 +302,12 @@ ACCTHRESH 1D chan
     # THETA [rad]; PARAMS = core radius [arcsec], slope.
     ("XRT", "XPSF"): {"KING_PARAMS": columns("ENERGY 1D eV\nTHETA 1D rad\nPARAMS 2D")},
 }
+#: Constituents that only some modes or options read.
+OPTIONAL = {("EPN", "REJECT"), ("EPN", "TICLOSEDODI"), ("EPN", "BUCLOSEDODI")}
 #: Constituents of one instrument that the engine cannot do without, by scope.
 REQUIRED = {
-    scope: [typeid for (s, typeid) in LAYOUT if s == scope] for scope in ("XMM", "EMOS", "EPN", "RGS", "XRT")
+    scope: [typeid for (s, typeid) in LAYOUT if s == scope and (s, typeid) not in OPTIONAL]
+    for scope in ("XMM", "EMOS", "EPN", "RGS", "XRT")
 }
 #: Instruments that :func:`required_of` knows.
 INSTRUMENTS = (*TELESCOPES, *GRATINGS.values())
@@ -317,6 +335,11 @@ def required_of(instrument: str) -> list[tuple[str, str]]:
         # The point-spread functions, 70 MB each, are read for the pn only (its search for bad pixels).
         *((telescope, typeid) for typeid in REQUIRED["XRT"] if typeid != "XPSF" or instrument == "EPN"),
     ]
+
+
+def wanted_of(instrument: str) -> list[tuple[str, str]]:
+    """Scope and type of every constituent that the reduction of a camera may read."""
+    return [*required_of(instrument), *sorted(key for key in OPTIONAL if key[0] == instrument)]
 
 
 def layout_of(scope: str, typeid: str) -> dict[str, tuple[Column, ...]]:

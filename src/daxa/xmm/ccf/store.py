@@ -27,7 +27,7 @@ from daxa.xmm.ccf.index import (
     read_entry,
     select,
 )
-from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, layout_of, required_of
+from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, layout_of, wanted_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
 
 #: Public copies of the calibration files.
@@ -58,7 +58,7 @@ def wanted_types(instruments: Iterable[str]) -> list[tuple[str, str]]:
     unknown = [i for i in instruments if i not in INSTRUMENTS]
     if unknown:
         raise ValueError(f"instrument {unknown[0]!r} is not one of {', '.join(INSTRUMENTS)}")
-    return sorted({key for instrument in instruments for key in required_of(instrument)})
+    return sorted({key for instrument in instruments for key in wanted_of(instrument)})
 
 
 def needed(entries: Iterable[Entry], dates: Sequence[str] | None, analysis_date: str = "now") -> list[Entry]:

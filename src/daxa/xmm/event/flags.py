@@ -60,6 +60,8 @@ class PnFlag(IntFlag):
     TRAILING = 1 << 23
     OUT_OF_CCD_WINDOW = 1 << 25
     OUTSIDE_THRESHOLDS = 1 << 26
+    #: Set by epreject; number and name inferred from the mask, which holds this bit since epreject exists.
+    DETECTOR_NOISE = 1 << 27
 
 
 #: Selection macro of each camera: keyword and mask whose bits must all be clear.

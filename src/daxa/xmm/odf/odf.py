@@ -231,6 +231,28 @@ class OdfFile:
             raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {error}") from error
         return OdfTable(where, header, primary, arrays)
 
+    def image(self) -> np.ndarray:
+        """The first image of the file, axes as FITS counts them reversed.
+
+        Raises
+        ------
+        TaskError
+            ``damagedFile``: not FITS, or without an image.
+        """
+        from astropy.io import fits
+
+        data = self.bytes()
+        try:
+            with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
+                warnings.simplefilter("ignore")
+                for hdu in hdus:
+                    if isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU)) and hdu.data is not None:
+                        values = np.asarray(hdu.data)
+                        return values.astype(values.dtype.newbyteorder("="))
+        except (*_DAMAGE, fits.VerifyError) as error:
+            raise TaskError("damagedFile", f"{self.path.name}: {error}") from error
+        raise TaskError("damagedFile", f"{self.path.name}: no image in it")
+
 
 @dataclass(frozen=True)
 class Odf:

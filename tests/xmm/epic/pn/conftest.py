@@ -25,6 +25,7 @@ class PnOdf:
     events: dict[int, dict[str, list]] = field(default_factory=dict)
     discarded: dict[int, int] = field(default_factory=dict)
     lost: tuple[int, int] = (0, 0)
+    offset_maps: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         from daxa.simulate.instruments import CAMERAS
@@ -107,6 +108,9 @@ class PnOdf:
                 if self.submode == "PrimeSmallWindow"
                 else np.full(64, self.discarded.get((ccd - 1) // 3, 0)),
             )
+        for ccd, levels in self.offset_maps.items():
+            mode = next(k for k, v in PN_MODES.items() if v == self.submode)
+            writer.pn_offset_map("U101", ccd, levels, self.start_s - 900, self.start_s - 700, mode)
         record = np.arange(0, self.n_frames, 20)
         record = record[(record + 20 <= self.lost[0]) | (record >= self.lost[1])]
         n = len(record)

@@ -16,6 +16,7 @@ from daxa.xmm.epic.pn.badpixels import (
     ON_BOARD,
     BadPixel,
     BadPixelMap,
+    SearchLimits,
     badpix_columns,
     find_bad_pixels,
     merge_bad_pixels,
@@ -157,3 +158,22 @@ def test_maps():
 def test_columns():
     columns = badpix_columns([BadPixel(1, 2, HOT, 3, FOUND)])
     assert columns == {"RAWX": [1], "RAWY": [2], "TYPE": [1], "YEXTENT": [3], "BADFLAG": [3]}
+
+
+def test_dead_pixels_and_columns():
+    rng = np.random.default_rng(9)
+    counts = rng.poisson(60, (64, 200))
+    counts[20, 77] = 1
+    counts[45] = rng.poisson(2, 200)
+    # Dim, not dead.
+    counts[50, 10] = 40
+    x, y = (np.repeat(a.ravel(), counts.ravel()) for a in np.mgrid[1:65, 1:201])
+    time = rng.uniform(0, 10_000, len(x))
+    limits = SearchLimits(lothresh=5e-4, locolthresh=5e-4)
+    found = find_bad_pixels(x, y, time, 10_000.0, 0.4, limits=limits)
+    assert [(p.rawx, p.rawy, p.kind, p.yextent) for p in found] == [(21, 78, DEAD, 1), (46, 1, DEAD, 200)]
+    assert find_bad_pixels(x, y, time, 10_000.0, 0.4) == []
+    counted = SearchLimits(
+        lothresh=5.0, locolthresh=5.0, hithresh=45.0, hicolthresh=10.5, thresholdlabel="counts"
+    )
+    assert find_bad_pixels(x, y, time, 10_000.0, 0.4, limits=counted) == found

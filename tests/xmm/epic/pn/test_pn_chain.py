@@ -33,7 +33,8 @@ def read(path):
 
 
 def test_events_have_the_frame_centre_as_time(filled, tmp_path):
-    _, err = filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    arguments = {"exposure": 3, "odfaccess": "odf", "ccds": "4,7"}
+    _, err = filled.run(tmp_path, randomizetime=False, **arguments)
     assert "** " not in err, err
     events, _ = read(tmp_path / NORMAL)
     pairs = events[(events["CCDNR"] == 4) & (events["RAWX"] == 30) & (events["PHA"] == 400)]
@@ -48,6 +49,15 @@ def test_events_have_the_frame_centre_as_time(filled, tmp_path):
     mip = events[(np.abs(events["TIME"] - filled.centre_s(1000)) < 0.01) & (events["CCDNR"] == 4)]
     assert 303 in mip["PHA"]
     assert not {3300, 300, 301, 302} & set(mip["PHA"].tolist())
+
+    # By default the time is anywhere in the integration.
+    filled.run(tmp_path, **arguments)
+    moved, _ = read(tmp_path / NORMAL)
+    assert np.array_equal(moved["TIME_RAW"], events["TIME_RAW"])
+    assert np.array_equal(moved["X"], events["X"])
+    shift = (moved["TIME"] - events["TIME"]) / (filled.mode.frame_time_s - filled.mode.readout_s)
+    assert np.abs(shift).max() <= 0.5
+    assert np.std(shift) == pytest.approx(12**-0.5, rel=0.03)
 
 
 def test_headers_and_extensions(filled, tmp_path):
@@ -253,7 +263,7 @@ def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
         hdus[1].data["F1128"][hot] = -40.0
         first = float(time[hot][0])
     name = "3100_0800010101_EPN_S003_ImagingEvts.ds"
-    arguments = {"task": "epproc", "selectccds": True, "ccd4": True}
+    arguments = {"task": "epproc", "selectccds": True, "ccd4": True, "randomizetime": False}
     out, _ = filled.run(tmp_path, **arguments)
     assert "epproc::hkgtigen:-" in out
     # As in the log of SAS: found, not used and removed.
@@ -298,7 +308,7 @@ def test_without_limits_of_housekeeping_the_chain_goes_on(filled, tmp_path, monk
 def test_extended_full_frame(pn_odf, tmp_path):
     odf = pn_odf(submode="PrimeFullWindowExtended", n_frames=2000)
     odf.background(5, 4000, np.random.default_rng(5))
-    _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5")
+    _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5", randomizetime=False)
     assert "** " not in err, err
     events, headers = read(tmp_path / NORMAL)
     assert headers["EVENTS"]["FRMTIME"] == 199
@@ -316,7 +326,7 @@ def test_window_modes(pn_odf, tmp_path, submode, ccd, first_row):
     rows = rng.integers(first_row, 201, n)
     odf.add(ccd, rng.integers(0, odf.n_frames, n), rng.integers(2, 63, n), rows, rng.integers(60, 1800, n))
     odf.add(ccd, np.arange(0, 4000, 10), np.arange(400) % 50 + 5, first_row, 700)
-    common = {"exposure": 3, "odfaccess": "odf", "ccds": str(ccd), "runbadpixfind": "N"}
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": str(ccd), "runbadpixfind": "N", "randomizetime": "N"}
     _, err = odf.write().run(tmp_path, **common)
     assert "** " not in err, err
     events, headers = read(tmp_path / NORMAL)

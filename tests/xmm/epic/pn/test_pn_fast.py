@@ -126,10 +126,10 @@ def reduce(simulated_modes, tmp_path_factory):
 def test_the_timing_list(reduce, simulated_modes):
     folder, said = reduce("epchain", "0800020301", datamode="TIMING")
     path = folder / "P0800020301PNS003TIEVLI0000.FIT"
-    assert "withrdpha" in said
+    assert "RDPHA" in said
     with fits.open(path) as hdus:
         assert [h.name for h in hdus] == [
-            "PRIMARY", "EVENTS", "OFFSETS", "EXPOSU04", "BADPIX04", "STDGTI04", "CALINDEX",
+            "PRIMARY", "EVENTS", "OFFSETS", "EXPOSU04", "BADPIX04", "HKAUX04", "STDGTI04", "CALINDEX",
         ]  # fmt: skip
         events, header = hdus["EVENTS"].data, hdus["EVENTS"].header
         assert hdus["EVENTS"].columns.names == [
@@ -167,9 +167,8 @@ def test_the_timing_list(reduce, simulated_modes):
 
 @pytest.mark.slow
 def test_what_fast_modes_refuse(reduce):
-    for name in ("runepfast", "withrdpha", "withxrlcorrection"):
-        with pytest.raises(NotImplementedError, match=name):
-            reduce("epchain", "0800020401", datamode="BURST", **{name: "Y"})
+    with pytest.raises(NotImplementedError, match="withrdpha"):
+        reduce("epchain", "0800020401", datamode="BURST", withrdpha="Y", withdefaultcal="N")
     with pytest.raises(TaskError, match="181"):
         reduce("epchain", "0800020401", datamode="BURST", withsrcrawy="Y", srcposition=100)
 

@@ -6,7 +6,7 @@ Source: manuals of badpixfind and badpix; thresholds as parameters of those task
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,11 @@ class SearchLimits:
     """Parameters of badpixfind with their names there; rates per pixel [counts/s], energies [keV]."""
 
     hithresh: float = 0.0045
+    lothresh: float = 0.0
     hicolthresh: float = 0.00105
+    locolthresh: float = 0.0
+    thresholdlabel: str = "rate"
+    threshabovebackground: bool = False
     withsearchbadcolumn: bool = True
     narrowerthanpsf: float = 1.5
     backgroundrate: float = 0.00011
@@ -56,6 +60,14 @@ class SearchLimits:
     flickerchisqthresh: float = 15.0
     loenergythresh: float = 0.14
     hienergythresh: float = 12.0
+
+    def as_rates(self, exposure_s: float) -> SearchLimits:
+        """The same limits with thresholds as rates, if they were counts (thresholdlabel)."""
+        if self.thresholdlabel == "rate" or exposure_s <= 0:
+            return self
+        names = ("hithresh", "lothresh", "hicolthresh", "locolthresh")
+        rates = {name: getattr(self, name) / exposure_s for name in names}
+        return replace(self, thresholdlabel="rate", **rates)
 
 
 def psf_core_share(core_arcsec: float, slope: float, pixel_arcsec: float, cellsize: int) -> float:
@@ -109,9 +121,11 @@ def find_bad_pixels(
     A pixel is hot if its rate exceeds ``hithresh`` and its excess over the surroundings is more compact
     than ``narrowerthanpsf`` times a point source, beyond the Poisson scatter of both. It is called
     flickering if its events bunch in time (KS distance or, with many events, reduced chi squared). Columns
-    likewise, both halves on their own, so that a bright source does not make its column bad.
+    likewise, both halves on their own, so that a bright source does not make its column bad. A pixel or
+    column is dead if its rate is below ``lothresh`` or ``locolthresh`` and too low for its neighbours' level
+    beyond chance; both are off by default.
     """
-    limits = limits or SearchLimits()
+    limits = (limits or SearchLimits()).as_rates(exposure_s)
     x, y = np.asarray(rawx, np.int64) - 1, np.asarray(rawy, np.int64) - 1
     time = np.asarray(time_s, float)
     if exposure_s <= 0 or not len(x):
@@ -126,12 +140,18 @@ def find_bad_pixels(
         for column, kind in _hot_columns(counts, good, exposure_s, limits):
             found.append(BadPixel(column + 1, int(rows[0]) + 1, kind, int(rows[-1] - rows[0]) + 1, FOUND))
             good[column] = False
+        for column in _dead_columns(counts, good, exposure_s, limits):
+            found.append(BadPixel(column + 1, int(rows[0]) + 1, DEAD, int(rows[-1] - rows[0]) + 1, FOUND))
+            good[column] = False
     order = np.argsort(x * SHAPE[1] + y, kind="stable")
     begin = np.searchsorted((x * SHAPE[1] + y)[order], np.arange(SHAPE[0] * SHAPE[1] + 1))
     for column, row in _hot_pixels(counts, good, exposure_s, core_share, limits):
         pixel = column * SHAPE[1] + row
         kind = _kind(time[order[begin[pixel] : begin[pixel + 1]]], time, limits)
         found.append(BadPixel(column + 1, row + 1, kind, 1, FOUND))
+        good[column, row] = False
+    for column, row in _dead_pixels(counts, good, exposure_s, limits.lothresh, limits.cellsize):
+        found.append(BadPixel(column + 1, row + 1, DEAD, 1, FOUND))
     return join_rows(found)
 
 
@@ -162,7 +182,8 @@ def _hot_pixels(
         around = in_box + 3.0 * np.sqrt(in_box + 1.0)
         level = np.maximum(np.maximum(background, floor), in_box / n_box)
         allowed = level + share / (1 - share) * np.maximum(around - n_box * background, 0.0)
-        hot = good & (counts > limits.hithresh * exposure_s) & (poisson.sf(counts - 1, allowed) < _CHANCE)
+        threshold = limits.hithresh * exposure_s + (level if limits.threshabovebackground else 0.0)
+        hot = good & (counts > threshold) & (poisson.sf(counts - 1, allowed) < _CHANCE)
         if not hot.any():
             return
         # A hot pixel hides its hot neighbours: take the brightest of a box, look again.
@@ -171,6 +192,52 @@ def _hot_pixels(
             if counts[column, row] >= (counts[box] * good[box]).max():
                 good[column, row] = False
                 yield int(column), int(row)
+
+
+def _dead_pixels(
+    counts: npt.NDArray[np.int64],
+    good: npt.NDArray[np.bool_],
+    exposure_s: float,
+    lothresh: float,
+    cellsize: int,
+) -> Iterable[tuple[int, int]]:
+    from scipy.ndimage import uniform_filter
+    from scipy.stats import poisson
+
+    if not lothresh > 0:
+        return []
+    size = 2 * cellsize + 1
+    n_box = uniform_filter(good.astype(float), size, mode="constant") * size**2 - good
+    in_box = uniform_filter(np.where(good, counts, 0).astype(float), size, mode="constant") * size**2
+    in_box -= np.where(good, counts, 0)
+    level = np.divide(in_box, n_box, out=np.zeros(SHAPE), where=n_box > 0.5)
+    dead = good & (counts < lothresh * exposure_s) & (poisson.cdf(counts, level) < _CHANCE)
+    return [(int(c), int(r)) for c, r in np.argwhere(dead)]
+
+
+def _dead_columns(
+    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
+) -> list[int]:
+    from scipy.stats import poisson
+
+    if not limits.locolthresh > 0:
+        return []
+    total, n_good = np.where(good, counts, 0).sum(axis=1), good.sum(axis=1)
+    dead = []
+    for column in np.flatnonzero(n_good):
+        beside = [
+            c
+            for d in range(1, limits.cellsize + 1)
+            for c in (column - d, column + d)
+            if 0 <= c < SHAPE[0] and n_good[c]
+        ]
+        if not beside:
+            continue
+        expected = float(np.median(total[beside] / n_good[beside])) * n_good[column]
+        rate = total[column] / (n_good[column] * exposure_s)
+        if rate < limits.locolthresh and poisson.cdf(total[column], expected) < _CHANCE:
+            dead.append(int(column))
+    return dead
 
 
 def _clip_level(values: npt.NDArray[Any]) -> float:

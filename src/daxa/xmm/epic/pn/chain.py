@@ -5,6 +5,7 @@ Source: manuals of epchain and epicproc. Both are adapters of one pipeline, :mod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from daxa.xmm.epic.pn import fixed
 from daxa.xmm.epic.pn.badpix import BadpixOptions
 from daxa.xmm.epic.pn.badpixels import SearchLimits
 from daxa.xmm.epic.pn.epframes import FrameOptions
+from daxa.xmm.epic.pn.epreject import RejectOptions, read_odilist
 from daxa.xmm.epic.pn.events import EventOptions
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, parse_ccds
 from daxa.xmm.epic.pn.pipeline import Request, run_exposure
 from daxa.xmm.epic.pn.raw import RawOptions
+from daxa.xmm.event.flags import MACROS, PnFlag
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
@@ -38,6 +41,8 @@ _BADPIX = [
     Parameter("lothresh", "real", 0.0, minimum=0),
     Parameter("hicolthresh", "real", 0.00105, minimum=0),
     Parameter("locolthresh", "real", 0.0, minimum=0),
+    Parameter("thresholdlabel", "choice", "rate", ("rate", "counts")),
+    Parameter("threshabovebackground", "bool", False),
     Parameter("narrowerthanpsf", "real", 1.5, minimum=0),
     Parameter("backgroundrate", "real", 0.00011, minimum=0),
     Parameter("loenergythresh", "real", 0.14, minimum=0),
@@ -58,15 +63,21 @@ _EVENTS = [
     Parameter("withpatternoffset", "bool", True),
     Parameter("withctisrcpos", "bool", False),
     Parameter("withoutoftime", "bool", False),
-    Parameter("screenlowthresh", "int", 150, minimum=0),
 ]
+#: The selection of epproc, and an energy that all events are above.
+_FILTER = "(PI > 150 && RAWY > 0)"
+_LOWEST_PI = -32768
 _OTHER_TASKS = [
     Parameter("withdefaultcal", "bool", True),
     Parameter("runepreject", "bool", False),
-    Parameter("runepxrlcorr", "bool", False),
+    Parameter("withoffsetmap", "bool", True),
+    Parameter("withnoisehandling", "bool", False),
+    Parameter("noiseparameters", "list", ("0.98", *("1",) * 12)),
     Parameter("withxrlcorrection", "bool", False),
     Parameter("runepfast", "bool", False),
-    Parameter("withrdpha", "bool", False),
+    Parameter("runepxrlcorr", "bool", False),
+    Parameter("runepexposure", "bool", True),
+    Parameter("randomizetime", "bool", True),
     Parameter("withradmon", "bool", False),
 ]
 #: Good times besides those of the frames.
@@ -84,61 +95,92 @@ _GTIS = [
 ]
 #: What is asked for by a parameter and not done.
 _NOT_DONE = {
-    "runepreject": "the noise suppression of epreject (EPN_REJECT)",
-    "runepxrlcorr": "the X-ray loading correction of epxrlcorr",
-    "withctisrcpos": "charge-loss correction for a given source position",
-    "lowgainenergyscale": "low-gain data",
-    "withradmon": "the radiation monitor (radmonfix)",
+    "runepxrlcorr": "the X-ray loading correction of epxrlcorr is not implemented",
+    "lowgainenergyscale": "low-gain data are not told apart",
+    "withradmon": "the radiation monitor (radmonfix) is not read",
 }
-
-
-#: The same in fast modes.
-_FAST_NOT_DONE = {
-    "runepfast": "the rate-dependent correction of epfast",
-    "withrdpha": "the rate-dependent correction of amplitudes (RDPHA)",
-    "withxrlcorrection": "the X-ray loading correction of epreject",
+#: What withdefaultcal sets by the kind of data (manual of epchain); the rest is as the user says.
+_DEFAULT_CAL = {
+    "IMAGING": {"withrdpha": False, "withxrlcorrection": False, "runepfast": False},
+    "TIMING": {"withrdpha": True, "withxrlcorrection": True, "runepfast": False, "runepreject": True},
+    "BURST": {"withrdpha": False, "withxrlcorrection": True, "runepfast": True, "runepreject": True},
 }
+_RDPHA = "no public text gives the law of the rate-dependent correction of amplitudes (RDPHA)"
 
 
 # --- tasks -------------------------------------------------------------------------------------------
 
 
-def _fast_options(ctx: TaskContext, p: Parameters, exp_id: str, data_mode: str) -> dict[str, Any]:
-    """The parts of a request that only fast modes have."""
-    if data_mode == "IMAGING":
-        return {}
-    for name, what in _FAST_NOT_DONE.items():
-        if p.get(name):
-            raise NotImplementedError(f"{name}=yes: {what} is not implemented")
-    if p.withdefaultcal:
-        ctx.warn(
-            "notDone",
-            f"PN{exp_id}: energies of {data_mode} data are not corrected for the rate of the source "
-            "(withrdpha, epfast) and for X-ray loading",
+def _calibration_options(
+    ctx: TaskContext, p: Parameters, exp_id: str, data_mode: str, raw: RawOptions
+) -> dict[str, Any]:
+    """The parts of a request that depend on the kind of data."""
+    forced = _DEFAULT_CAL[data_mode] if p.withdefaultcal else {}
+    switch = {n: forced.get(n, p[n]) for n in ("withrdpha", "withxrlcorrection", "runepfast", "runepreject")}
+    imaging = data_mode == "IMAGING"
+    options: dict[str, Any] = {"raw": raw}
+    if imaging and p.withrdpha:
+        # As in the log of a real run, whatever withdefaultcal says.
+        ctx.warn("notUsefulModeRDCTI", f"PN{exp_id}: rate-dependent corrections only concern fast modes")
+    elif switch["withrdpha"]:
+        if "withrdpha" in p.given:
+            raise NotImplementedError(f"withrdpha=yes: {_RDPHA}")
+        ctx.warn("notDone", f"PN{exp_id}: amplitudes are not corrected for the rate of the source: {_RDPHA}")
+    if switch["runepreject"]:
+        try:
+            noise = tuple(float(v) for v in p.noiseparameters)
+        except ValueError:
+            raise TaskError("noiseparameters", f"noiseparameters={p.noiseparameters}: not numbers") from None
+        maps = read_odilist(ctx.path(p.odilist)) if p.get("withoffsetlist") else {}
+        reject = RejectOptions(
+            p.withoffsetmap,
+            maps,
+            p.withnoisehandling,
+            noise,
+            switch["withxrlcorrection"],
+            needed=not forced.get("runepreject", False),
         )
-    source = (p.srcra, p.srcdec) if p.withsrccoords else p.srcposition if p.withsrcrawy else None
-    return {"source": source, "default_row": p.srcposition}
+        options["raw"] = replace(raw, reject=reject)
+    if imaging:
+        if p.runepfast and not forced:
+            raise TaskError("ThisIsNotFAST", f"runepfast=yes: PN{exp_id} is no exposure in a fast mode")
+    else:
+        options["epfast"] = (switch["runepfast"], not forced.get("runepfast", False))
+    source = (p.srcra, p.srcdec) if p.withsrccoords else None
+    if source is None and p.withsrcrawy:
+        source = p.srcposition
+    if source is None and "timingsrcposition" in p.given and not imaging:
+        source = p.timingsrcposition
+    return {**options, "source": source, "default_row": p.srcposition}
 
 
 def _named(p: Parameters, *names: str) -> dict[str, Any]:
     return {name: p[name] for name in names}
 
 
-def _options(p: Parameters) -> dict[str, Any]:
-    """The parts of a request that both tasks take from parameters of the same names."""
+def _options(p: Parameters, screening: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a request that both tasks take from parameters of the same names.
+
+    Parameters
+    ----------
+    screening
+        Arguments of :class:`EventOptions` that say which events stay.
+    """
     for name, what in _NOT_DONE.items():
         if p.get(name):
-            raise NotImplementedError(f"{name}=yes: {what} is not implemented")
+            raise NotImplementedError(f"{name}=yes: {what}")
     if p.reemissionthresh:
         raise NotImplementedError("reemissionthresh: the tables of re-emission (EPN_ADUCONV) are not read")
-    if p.lothresh or p.locolthresh:
-        raise NotImplementedError("lothresh, locolthresh: the search for dead pixels is not implemented")
     search = SearchLimits(
         withsearchbadcolumn=p.get("searchforbadcolumns", True),
         **_named(
             p,
             "hithresh",
+            "lothresh",
             "hicolthresh",
+            "locolthresh",
+            "thresholdlabel",
+            "threshabovebackground",
             "narrowerthanpsf",
             "backgroundrate",
             "flickerksthresh",
@@ -156,19 +198,35 @@ def _options(p: Parameters) -> dict[str, Any]:
     frames = FrameOptions(
         **_named(p, "lowerthreshold", "mipthreshold", "mipmethod", "wrongpixlimit", "anmaxfrc")
     )
-    raw = RawOptions(frames, badpix, float(p.screenlowthresh))
     events = EventOptions(
         **_named(
             p,
             "withoutoftime",
             "randomizeenergy",
             "randomizeposition",
+            "randomizetime",
             "testenergywidth",
             "withpatternoffset",
-            "screenlowthresh",
-        )
+        ),
+        ctisrcpos=p.srcposition if p.withctisrcpos else None,
+        **screening,
     )
-    return {"raw": raw, "events": events, "accuracy": p.gainctiaccuracy}
+    lowest = max(float(events.screenlowthresh), 0.0)
+    return {
+        "raw": RawOptions(frames, badpix, lowest),
+        "events": events,
+        "accuracy": p.gainctiaccuracy,
+        "epexposure": p.runepexposure,
+    }
+
+
+def _filter(p: Parameters) -> dict[str, Any]:
+    """Which events epproc keeps: by default those above 150 eV, whatever their flags."""
+    if not p.filterevents:
+        return {"screenlowthresh": _LOWEST_PI, "mask": 0}
+    if p.filterexpression.replace(" ", "") == _FILTER.replace(" ", ""):
+        return {"screenlowthresh": 150, "mask": 0}
+    return {"screenlowthresh": _LOWEST_PI, "mask": 0, "filterexpression": p.filterexpression}
 
 
 def _good_times(ctx: TaskContext, p: Parameters, root: str) -> GTI | None:
@@ -265,8 +323,12 @@ def _chosen(ctx: TaskContext, odf: Any, p: Parameters) -> list[tuple[str, str]]:
         Parameter("runbadpix", "bool", True),
         Parameter("runepevents", "bool", True),
         Parameter("runattcalc", "bool", True),
-        Parameter("runepexposure", "bool", True),
         Parameter("runbackground", "bool", True),
+        Parameter("withrdpha", "bool", False),
+        Parameter("screenlowthresh", "int", 150, minimum=0),
+        Parameter("screenrejected", "bool", True),
+        Parameter("withoffsetlist", "bool", False),
+        Parameter("odilist", "dataset", "odilist.txt"),
         *_FRAMES,
         *_BADPIX,
         *_EVENTS,
@@ -277,14 +339,19 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
     """Make pn event lists: one exposure of an ODF, or all of a data mode."""
     folder = str(Path(p.odf).parent) if p.odfaccess == "name" and p.odf else p.odf
     ccds = tuple(parse_ccds(p.ccds))
-    for name in ("runepevents", "runattcalc", "runepexposure"):
+    for name in ("runepevents", "runattcalc"):
         if not p[name]:
             raise NotImplementedError(f"{name}=no: the chain cannot leave out this step")
-    options = _options(p)
+    mask = MACROS["EPN"]["XMMEA_EP"]
+    if not p.screenrejected:
+        mask &= ~int(PnFlag.DETECTOR_NOISE)
+    options = _options(p, {"screenlowthresh": p.screenlowthresh, "mask": mask})
     odf, cal = _open(ctx, folder)
     if p.runbackground and "runbackground" in p.given:
         ctx.warn("noBackground", "runbackground=yes: masks and light curve of the background are not made")
-    imaging = "OO" if p.withoutoftime else "PI"
+    imaging = {(False, False): "PI", (True, False): "OO", (False, True): "PS", (True, True): "OS"}[
+        p.withoutoftime, p.withctisrcpos
+    ]
     for exp_id, data_mode in _chosen(ctx, odf, p):
         root = f"P{odf.obs_id}PN{exp_id}"
         kind = imaging if data_mode == "IMAGING" else "TI"
@@ -306,8 +373,7 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
                 keep=p.keepintermediate in ("raw", "all"),
                 run_atthkgen=p.runatthkgen,
                 timestep=p.timestep,
-                **_fast_options(ctx, p, exp_id, data_mode),
-                **options,
+                **{**options, **_calibration_options(ctx, p, exp_id, data_mode, options["raw"])},
             ),
         )
 
@@ -326,8 +392,17 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
         Parameter("burst", "bool", False),
         Parameter("runatthkgen", "bool", True),
         Parameter("timestep", "real", 1.0, minimum=0.001),
+        Parameter("referencepointing", "choice", "median", ("median", "mean", "user")),
+        Parameter("ra", "real", 0.0, minimum=0, maximum=360),
+        Parameter("dec", "real", 0.0, minimum=-90, maximum=90),
+        Parameter("posangle", "real", 0.0, minimum=0, maximum=360),
+        Parameter("timingsrcposition", "int", 190, minimum=1, maximum=200),
+        Parameter("filterevents", "bool", True),
+        Parameter("filterexpression", "string", _FILTER),
+        Parameter("othertables", "list", ("EXPOSURE", "BADPIX", "STDGTI", "DLIMAP", "HKAUX")),
         Parameter("searchforbadpixels", "bool", True),
         Parameter("searchforbadcolumns", "bool", True),
+        Parameter("withrdpha", "bool", True),
         *_FRAMES,
         *_BADPIX,
         *_EVENTS,
@@ -339,7 +414,12 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
 def epproc(ctx: TaskContext, p: Parameters) -> None:
     """Make the event lists of all pn exposures of an ODF."""
     fixed.refuse_changes(p)
-    options = _options(p)
+    options = _options(p, _filter(p))
+    left_out = {"EXPOSURE", "BADPIX", "STDGTI", "DLIMAP", "HKAUX"} - set(p.othertables)
+    if not left_out <= {"DLIMAP", "HKAUX"} or len(p.othertables) + len(left_out) != 5:
+        raise NotImplementedError(
+            f"othertables={' '.join(p.othertables)}: only DLIMAP and HKAUX can be left out, and none added"
+        )
     odf, cal = _open(ctx, None)
     ccds = tuple(i for i in range(1, 13) if p[f"ccd{i}"]) if p.selectccds else tuple(range(1, 13))
     if not ccds:
@@ -368,8 +448,10 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
                 f"rawevents_PN{exp_id}.npz",
                 run_atthkgen=p.runatthkgen and number == 0,
                 gti=gti,
+                reference=p.referencepointing,
+                user=(p.ra, p.dec, p.posangle),
+                leave_out=frozenset(left_out),
                 timestep=p.timestep,
-                **_fast_options(ctx, p, exp_id, data_mode),
-                **options,
+                **{**options, **_calibration_options(ctx, p, exp_id, data_mode, options["raw"])},
             ),
         )

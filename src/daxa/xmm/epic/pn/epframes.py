@@ -6,7 +6,6 @@ Source: manuals of epframes and epexposure. The algorithms stand in :mod:`daxa.x
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +83,8 @@ class RawList:
         Keywords of the CCD's extensions.
     n_raw, n_mips
         Rows of the telemetry, and those of them lost with minimum ionising particles.
+    off_cor
+        Per pixel: what epreject has added to the amplitude before rounding [adu]; None if it has not run.
     """
 
     ccd: int
@@ -104,6 +105,7 @@ class RawList:
     header: dict[str, Any]
     n_raw: int
     n_mips: int = 0
+    off_cor: npt.NDArray[np.float32] | None = None
 
 
 def frames_of_ccd(
@@ -372,21 +374,16 @@ def _discarded_on_board(
 
 def _discarded_lines(exposure: PnExposure, ccd: int) -> npt.NDArray[np.int64] | None:
     """Lines discarded per column on board; None in modes without such a file."""
-    from astropy.io import fits
-
     files = exposure.odf.find("PN", "DLI", exposure.exp_id, ccd)
     if not files:
         return None
     try:
-        with fits.open(io.BytesIO(files[0].bytes())) as hdus:
-            kinds = (fits.PrimaryHDU, fits.ImageHDU)
-            images = [h.data for h in hdus if isinstance(h, kinds) and h.data is not None]
-        counts = np.asarray(images[0]).astype(np.int64).ravel()
+        counts = files[0].image().astype(np.int64).ravel()
         if counts.shape != (N_COLUMNS,):
             raise ValueError(f"{counts.size} values, expected {N_COLUMNS}")
         if counts.min() < 0 or counts.max() > np.iinfo(np.int32).max:
             raise ValueError(f"impossible counts, {counts.min()} to {counts.max()}")
-    except (OSError, IndexError, KeyError, ValueError, TypeError, fits.VerifyError, TaskError) as error:
+    except (ValueError, TypeError, TaskError) as error:
         exposure.warn("illegalODF", f"{files[0].path.name}: discarded lines cannot be read: {error}")
         return None
     return counts

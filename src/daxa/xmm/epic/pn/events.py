@@ -14,6 +14,7 @@ from daxa.xmm.epic.pn.energy import EnergyScale, out_of_time_rows
 from daxa.xmm.epic.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
 from daxa.xmm.epic.pn.raw import RawCcd
 from daxa.xmm.event.flags import MACROS, PnFlag
+from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.sky.attitude import Attitude
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 #: What the random numbers are for; part of their seed.
 _ENERGY, _POSITION, _OUT_OF_TIME = range(3)
+_TIME = 5
 _LARGEST_PI = 32767
 _MASK = MACROS["EPN"]["XMMEA_EP"]
 
@@ -29,28 +31,44 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class EventOptions:
-    """Parameters of epevents and of the screening, with SAS's names."""
+    """Parameters of epevents, epexposure and of the screening, with SAS's names.
+
+    Attributes
+    ----------
+    mask
+        FLAG bits with which an event is left out.
+    filterexpression
+        Further selection of the finished events; none if empty.
+    ctisrcpos
+        Row that all charge is taken to come from (withctisrcpos); None for its own.
+    """
 
     withoutoftime: bool = False
     randomizeenergy: bool = True
     randomizeposition: bool = True
     testenergywidth: bool = True
     withpatternoffset: bool = True
+    randomizetime: bool = True
     screenlowthresh: int = 150
+    mask: int = _MASK
+    filterexpression: str = ""
+    ctisrcpos: int | None = None
 
 
 @dataclass(frozen=True)
 class Sky:
-    """Camera, attitude and tangent point [deg] for sky coordinates."""
+    """Camera, attitude, and pointing [deg] whose direction is the tangent point of sky coordinates."""
 
     geometry: CameraGeometry
     attitude: Attitude
     ra_deg: float
     dec_deg: float
+    pa_deg: float
+    average: str = "MEDIAN"
 
-    def camera_pixel(self, ra_deg: float, dec_deg: float, pa_deg: float) -> tuple[int, float, float]:
+    def camera_pixel(self, ra_deg: float, dec_deg: float) -> tuple[int, float, float]:
         """CCD (0: none), RAWX and RAWY of a direction when the camera points at the tangent point."""
-        det = self.geometry.sky_to_det(ra_deg, dec_deg, self.ra_deg, self.dec_deg, pa_deg)
+        det = self.geometry.sky_to_det(ra_deg, dec_deg, self.ra_deg, self.dec_deg, self.pa_deg)
         ccd, x, y = self.geometry.det_to_raw(*det)
         return int(ccd), float(x), float(y)
 
@@ -91,6 +109,8 @@ def pattern_energies(
     amplitude: npt.NDArray[np.float64] = (
         raw.pha.astype(np.float64) - (scale.offset - np.rint(scale.offset))[raw.rawx - 1]
     )
+    if raw.off_cor is not None:
+        amplitude = amplitude + (raw.off_cor - np.rint(raw.off_cor))
     if options.randomizeenergy:
         amplitude = amplitude + (random(_ENERGY).random(len(raw.pha), dtype=np.float32) - 0.5)
     pixels = scale.pixel_energy(amplitude, raw.rawx, rawy)
@@ -100,6 +120,25 @@ def pattern_energies(
     if not options.testenergywidth:
         energy = scale.adu_ev * np.rint(energy / scale.adu_ev)
     return np.rint(energy)
+
+
+def filtered(columns: Columns, expression: str) -> Columns:
+    """Events for which a selection expression holds; all of them for an empty one.
+
+    Raises
+    ------
+    TaskError
+        ``filterexpression``: it cannot be understood, or uses other than the columns.
+    """
+    if not expression:
+        return columns
+    from daxa.xmm.select.expression import SelectionError, compile
+
+    try:
+        keep = compile(expression, MACROS["EPN"] | {"XMMEA_EP": f"(FLAG & {_MASK:#x}) == 0"}).mask(columns)
+    except (SelectionError, KeyError) as error:
+        raise TaskError("filterexpression", f"filterexpression: {error}") from error
+    return {name: values[keep] for name, values in columns.items()}
 
 
 def ccd_events(
@@ -136,7 +175,8 @@ def ccd_events(
     rawy = raw.rawy.astype(np.int64)
     if options.withoutoftime:
         rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(_OUT_OF_TIME))
-    pi = pattern_energies(raw, scale, rawy, random, options)
+    charge_row = rawy if options.ctisrcpos is None else np.full(len(rawy), options.ctisrcpos, np.int64)
+    pi = pattern_energies(raw, scale, charge_row, random, options)
     chosen = np.flatnonzero(
         (pi > options.screenlowthresh) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
     )
@@ -174,7 +214,7 @@ def ccd_events(
     flag[~sky.geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
     flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
 
-    keep = (flag & _MASK) == 0
+    keep = (flag & options.mask) == 0
     chosen, main, at_edge = chosen[keep], main[keep], at_edge[keep]
     detx, dety = detx[keep], dety[keep]
     time = raw.time_s[raw.frame[main]]
@@ -183,6 +223,10 @@ def ccd_events(
     sky_x, sky_y = sky_coordinates(time, detx, dety, sky.geometry, sky.attitude, sky.ra_deg, sky.dec_deg)
     everywhere = np.zeros(n_patterns, bool)
     everywhere[chosen] = at_edge
+    if options.randomizetime:
+        # Anywhere in the integration of the frame; drawn for every pattern, as above.
+        length = float(raw.header["TIMEDEL"][0])
+        time = time + length * (random(_TIME).random(n_patterns)[chosen] - 0.5)
     return {
         "TIME": time,
         "RAWX": x[keep].astype(np.int16),

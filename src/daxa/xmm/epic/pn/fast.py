@@ -15,7 +15,7 @@ from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixelMap
 from daxa.xmm.epic.pn.clock import LineClock
 from daxa.xmm.epic.pn.events import pattern_energies
 from daxa.xmm.epic.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
-from daxa.xmm.event.flags import MACROS, PnFlag
+from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 FAST_CCD = 4
 #: Rows next to the far edge in which burst mode expects its source (epframes manual).
 _BURST_ROWS = 20
-_MASK = MACROS["EPN"]["XMMEA_EP"]
 _LARGEST_PI = 32767
 
 
@@ -142,7 +141,7 @@ def fast_events(
     everywhere[chosen] = at_edge
     identity = pattern_id(raw.patterns, everywhere)[chosen]
     # Telemetry comes in this order, the raw stage goes by columns.
-    keep = np.flatnonzero((flag & _MASK) == 0)
+    keep = np.flatnonzero((flag & options.mask) == 0)
     keep = keep[np.lexsort((x[keep], raw.rawy[main[keep]], raw.frame[main[keep]]))]
     main = main[keep]
     stamp = raw.stamp_s[raw.frame[main]]

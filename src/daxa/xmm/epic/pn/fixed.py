@@ -1,6 +1,7 @@
-"""Parameters of epproc whose default is all that this engine does.
+"""Parameters of epproc that the engine knows and does not act on.
 
-They are known, so that scripts which spell out SAS's defaults run; any other value is refused by name.
+They are known, so that scripts which spell out SAS's defaults run. Of some the default is all that is done,
+and any other value is refused by name; others have nothing to act on.
 """
 
 from __future__ import annotations
@@ -9,64 +10,53 @@ from daxa.xmm.task import Parameter, Parameters
 
 #: Default of each, as SAS 22.1 prints it.
 DEFAULTS: dict[str, bool | str] = {
-    "removetemporaries": True,
     "removeintermediateeventlists": True,
     "pileuptempfile": False,
-    "timingsrcposition": "190",
-    "referencepointing": "median",
-    "ra": "0",
-    "dec": "0",
-    "posangle": "0",
-    "filterevents": True,
-    "filterexpression": "(PI > 150 && RAWY > 0)",
     "flagfilteredevents": False,
     "applygti": True,
     "runevlistcomb": True,
-    "othertables": "EXPOSURE BADPIX STDGTI DLIMAP HKAUX",
-    "runepexposure": True,
-    "randomizetime": True,
-    "spatialexposure": True,
     "deleteexposurecolumns": True,
-    "thresholdlabel": "rate",
     "columnsearchlabel": "median",
     "flickertimesteps": "1",
-    "threshabovebackground": False,
     "ctilongtermsoft": True,
-    "mappatterntype": "sssd",
-    "withtempcorrection": True,
-    "patternanalysis": True,
     "withframecti": False,
-    "withbackgroundgain": True,
-    "rdphatimebinsize": "100",
     "checksasmip": False,
-    "backgroundtres": True,
-    "backgroundtbin": "100",
     "setupbpx": "nom3",
     "guessdeltap": False,
     "mipdist": False,
     "mipdiscard": True,
     "analyzingSciSimdata": False,
     "runepnoise": False,
-    "sigmacut": "3",
-    "noisecut": "2",
-    "savemasks": False,
-    "applyfilter": True,
     "badcolumnset": "badcolumns.tab",
     "sigma": "4",
-    "withnoisehandling": False,
-    "noiseparameters": "0.98 1 1 1 1 1 1 1 1 1 1 1 1",
-    "withoffsetmap": True,
     "withsoftflarescreening": False,
-    "softflarethreshold1": "10",
-    "softflarethreshold2": "1",
-    "softflaresmooth": "BOX",
-    "softflareenergyrange": "40 50",
-    "softflaresmoothparams": "2 0 0",
+}
+
+#: Default of parameters that change nothing here, whatever their value, and why.
+WITHOUT_EFFECT: dict[str, tuple[bool | str, str]] = {
+    "removetemporaries": (True, "no temporary files are written"),
+    "spatialexposure": (True, "SAS 22.1 says of it that it is not yet enabled"),
+    "patternanalysis": (True, "its manual says that it is not active"),
+    "mappatterntype": ("sssd", "epproc makes no photon maps"),
+    "withtempcorrection": (True, "no public text gives the law of EPN_CTI QBOXTEMP_GAIN"),
+    "withbackgroundgain": (True, "no public text gives the law of EPN_CTI NDSCLIN_GAIN"),
+    "backgroundtres": (True, "belongs to withbackgroundgain"),
+    "backgroundtbin": ("100", "belongs to withbackgroundgain"),
+    "rdphatimebinsize": ("100", "belongs to withrdpha"),
+    "sigmacut": ("3", "belongs to runepnoise"),
+    "noisecut": ("2", "belongs to runepnoise"),
+    "savemasks": (False, "belongs to runepnoise"),
+    "applyfilter": (True, "belongs to runepnoise"),
+    "softflarethreshold1": ("10", "belongs to withsoftflarescreening"),
+    "softflarethreshold2": ("1", "belongs to withsoftflarescreening"),
+    "softflaresmooth": ("BOX", "belongs to withsoftflarescreening"),
+    "softflareenergyrange": ("40 50", "belongs to withsoftflarescreening"),
+    "softflaresmoothparams": ("2 0 0", "belongs to withsoftflarescreening"),
 }
 
 PARAMETERS = tuple(
     Parameter(name, "bool" if isinstance(default, bool) else "string", default)
-    for name, default in DEFAULTS.items()
+    for name, default in (DEFAULTS | {n: d for n, (d, _) in WITHOUT_EFFECT.items()}).items()
 )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from daxa.xmm.epic.pn.badpixels import badpix_columns
 from daxa.xmm.epic.pn.energy import EnergyScale
-from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, random_source
+from daxa.xmm.epic.pn.epfast import RateLaw, corrected_energies, mark, report, seed_of
+from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, filtered, random_source
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, raw_ccd
@@ -39,6 +40,15 @@ class Request:
         Names of the event list, the attitude file and the intermediate file.
     gti
         Good times besides those of the frames.
+    reference, user
+        Pointing of the list (referencepointing): ``median`` or ``mean`` of the attitude, or ``user`` for RA,
+        Dec and position angle [deg] of the user.
+    leave_out
+        Extensions that are not written: of DLIMAP, HKAUX.
+    epexposure
+        Whether live fractions of frames are determined; else they are 1.
+    epfast
+        Fast modes: whether the correction for the rate is applied, and must succeed.
     source, default_row
         Fast modes: RA and Dec [deg] of the source, its RAWY, or None for the proposal's target; RAWY to take
         if that is not on the CCD.
@@ -56,6 +66,11 @@ class Request:
     timestep: float = 1.0
     accuracy: int = 2
     gti: GTI | None = None
+    reference: str = "median"
+    user: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    leave_out: frozenset[str] = frozenset()
+    epexposure: bool = True
+    epfast: tuple[bool, bool] = (False, False)
     source: tuple[float, float] | int | None = None
     default_row: int = 190
     raw: RawOptions = field(default_factory=RawOptions)
@@ -85,17 +100,15 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     if missing:
         ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
     sky = _sky(ctx, exposure, request)
-    if fast:
+    if fast or request.events.ctisrcpos is not None:
         row = source_row(
-            request.source,
-            request.default_row,
-            request.data_mode,
-            lambda ra, dec: sky.camera_pixel(ra, dec, _position_angle(ctx, request)),
-            exposure.proposal,
-            ctx,
+            request.source, request.default_row, request.data_mode, sky.camera_pixel, exposure.proposal, ctx
         )
-        frames = replace(request.raw.frames, source_row=row)
-        request = replace(request, raw=replace(request.raw, frames=frames))
+        if fast:
+            frames = replace(request.raw.frames, source_row=row)
+            request = replace(request, raw=replace(request.raw, frames=frames))
+        else:
+            request = replace(request, events=replace(request.events, ctisrcpos=row))
     stage = ctx.path(request.stage)
     identity = {
         "obs_id": odf.obs_id,
@@ -137,6 +150,7 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         else:
             window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
             columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
+        columns = filtered(columns, request.events.filterexpression)
         lists.append(columns)
         log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
     _write(ctx, exposure, request, raws, lists, sky)
@@ -169,7 +183,7 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
     failure: TaskError | None = None
     for ccd in exposure.files:
         try:
-            raws[ccd] = raw_ccd(exposure, ccd, request.raw, lambda name: _sub(ctx, name).info)
+            raws[ccd] = raw_ccd(exposure, ccd, request.raw, lambda name: _sub(ctx, name))
         except TaskError as error:
             ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
             failure = failure or error
@@ -196,19 +210,14 @@ def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
         raise TaskError(
             "attitude", f"runatthkgen=no needs {request.attitude} of an earlier run in this folder"
         )
-    ra, dec, _ = AttHk.read(ctx.path(request.attitude)).median
+    history = AttHk.read(ctx.path(request.attitude))
+    pointing = {"median": history.median, "mean": history.mean, "user": request.user}[request.reference]
     return Sky(
         CameraGeometry.from_calibration(exposure.cal, "EPN", exposure.start_s),
         Attitude.from_odf(exposure.odf),
-        ra,
-        dec,
+        *pointing,
+        request.reference.upper(),
     )
-
-
-def _position_angle(ctx: TaskContext, request: Request) -> float:
-    from daxa.xmm.sky.attitude import AttHk
-
-    return AttHk.read(ctx.path(request.attitude)).median[2]
 
 
 def _write(
@@ -219,8 +228,6 @@ def _write(
     lists: list[Columns],
     sky: Sky,
 ) -> None:
-    from daxa.xmm.sky.attitude import AttHk
-
     fast = request.data_mode != "IMAGING"
     names = [c.name for c in EVENT_COLUMNS["EPN", "TIMING" if fast else "IMAGING"]]
     columns = {name: np.concatenate([c[name] for c in lists]) for name in names}
@@ -229,24 +236,29 @@ def _write(
         ccd: CcdExposure(
             raw.time_s,
             np.full(len(raw.time_s), length),
-            raw.fraction.astype(np.float64),
+            raw.fraction.astype(np.float64) if request.epexposure else np.ones(len(raw.time_s)),
             raw.gti,
             badpix_columns(raw.badpix),
             dict(raw.header),
-            None if raw.dli_odf is None else {"DLIODF": raw.dli_odf, "DLISAS": raw.dli_sas},
-            raw.counters,
+            None
+            if raw.dli_odf is None or "DLIMAP" in request.leave_out
+            else {"DLIODF": raw.dli_odf, "DLISAS": raw.dli_sas},
+            None if "HKAUX" in request.leave_out else raw.counters,
         )
         for ccd, raw in raws.items()
     }
     primary = exposure.keywords()
-    ra, dec, pa = AttHk.read(ctx.path(request.attitude)).median
-    primary["RA_PNT"] = (ra, "[deg] pointing, right ascension")
-    primary["DEC_PNT"] = (dec, "[deg] pointing, declination")
-    primary["PA_PNT"] = (pa, "[deg] position angle of the pointing")
-    primary["AVRG_PNT"] = ("MEDIAN", "Meaning of the pointing values")
-    primary.update(_source_position(primary, sky, pa))
+    primary["RA_PNT"] = (sky.ra_deg, "[deg] pointing, right ascension")
+    primary["DEC_PNT"] = (sky.dec_deg, "[deg] pointing, declination")
+    primary["PA_PNT"] = (sky.pa_deg, "[deg] position angle of the pointing")
+    primary["AVRG_PNT"] = (sky.average, "Meaning of the pointing values")
+    primary.update(_source_position(primary, sky))
     if fast:
         primary["SRCPOS"] = (request.raw.frames.source_row, "[pixel] RAWY of the source")
+        if request.epfast[0]:
+            _correct_for_rate(ctx, exposure, request, columns, raws[PRIME_CCD].gti, primary)
+    elif request.events.ctisrcpos is not None:
+        primary["SRCPOS"] = (request.events.ctisrcpos, "[pixel] RAWY of the source, of all charge")
     ctx.provenance(primary)
     offsets = {
         "RAWX": [c for raw in raws.values() for c in raw.offsets],
@@ -270,13 +282,38 @@ def _write(
     )
 
 
-def _source_position(primary: Mapping[str, Any], sky: Sky, pa: float) -> dict[str, Any]:
+def _correct_for_rate(
+    ctx: TaskContext,
+    exposure: PnExposure,
+    request: Request,
+    columns: dict[str, Any],
+    gti: GTI,
+    primary: dict[str, Any],
+) -> None:
+    """Run epfast on the events of a fast mode."""
+    sub = _sub(ctx, "epfast")
+    try:
+        law = RateLaw.from_calibration(exposure.cal, exposure.submode)
+    except TaskError as error:
+        if request.epfast[1]:
+            raise
+        sub.warn("notCalibrated", f"energies are not corrected for the rate of the source: {error.message}")
+        return
+    old = columns["PI"]
+    identity = {"OBS_ID": exposure.odf.obs_id, "EXPIDSTR": exposure.exp_id}
+    rng = np.random.default_rng(seed_of(identity))
+    columns["PI"] = corrected_energies(columns["TIME"], columns["RAWX"], old, gti, law, rng)
+    mark(primary)
+    report(sub, old, columns["PI"])
+
+
+def _source_position(primary: Mapping[str, Any], sky: Sky) -> dict[str, Any]:
     """Pixel of the proposal's target, as the fast modes need it."""
     cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] RAWY of the source in fast modes")}
     if "RA_OBJ" not in primary:
         return cards
     ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]
-    ccd, x, y = sky.camera_pixel(ra, dec, pa)
+    ccd, x, y = sky.camera_pixel(ra, dec)
     if ccd:
         cards["SRCPOSX"] = (x, "[pixel] RAWX of the target")
         cards["SRCPOSY"] = (y, "[pixel] RAWY of the target")

@@ -18,18 +18,24 @@ from daxa.xmm.epic.pn.badpix import BadpixOptions, bad_pixels
 from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixel, BadPixelMap
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, RawList, frames_of_ccd
+from daxa.xmm.epic.pn.epreject import RejectOptions, reject
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.task import TaskContext, TaskError
+
+#: What the random numbers of epreject are for; part of their seed (others: see events).
+_NOISE = 3
 
 
 @dataclass(frozen=True)
 class RawOptions:
-    """Parameters of the raw stage."""
+    """Parameters of the raw stage; epreject runs only where it has options."""
 
     frames: FrameOptions = field(default_factory=FrameOptions)
     badpix: BadpixOptions = field(default_factory=BadpixOptions)
     lowest_ev: float = 150.0
+    reject: RejectOptions | None = None
 
 
 @dataclass
@@ -68,6 +74,8 @@ class RawCcd:
         Counter records of the quadrant, see :class:`daxa.xmm.epic.pn.epframes.RawList`.
     n_raw
         Rows of the telemetry.
+    off_cor
+        Per pixel, what epreject has added to its amplitude [adu]; None if it has not run.
     """
 
     ccd: int
@@ -96,6 +104,7 @@ class RawCcd:
     header: dict[str, Any]
     counters: dict[str, npt.NDArray[Any]]
     n_raw: int = 0
+    off_cor: npt.NDArray[np.float32] | None = None
 
     @property
     def patterns(self) -> Patterns:
@@ -103,9 +112,7 @@ class RawCcd:
         return Patterns(self.label, self.main, self.size, self.code, self.number, self.sequence)
 
 
-def raw_ccd(
-    exposure: PnExposure, ccd: int, options: RawOptions, log: Callable[[str], Callable[[str], None]]
-) -> RawCcd:
+def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, sub: Callable[[str], TaskContext]) -> RawCcd:
     """Run the raw stage on one CCD.
 
     Parameters
@@ -116,15 +123,17 @@ def raw_ccd(
         CCD number.
     options
         Thresholds and switches.
-    log
-        Gives, for the name of a sub-task, where its lines go.
+    sub
+        Gives the context of a sub-task by name, for messages.
 
     Raises
     ------
     TaskError
         As :func:`daxa.xmm.epic.pn.epframes.frames_of_ccd`.
     """
-    raw = frames_of_ccd(exposure, ccd, options.frames, log("epframes"))
+    raw = frames_of_ccd(exposure, ccd, options.frames, sub("epframes").info)
+    if options.reject is not None:
+        raw = _reject(exposure, raw, options.reject, sub("epreject"))
     scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
     lines = exposure.line_clock(ccd)
     badpix = bad_pixels(
@@ -133,10 +142,31 @@ def raw_ccd(
         options.badpix,
         scale.adu_ev,
         None if lines is None else lines.n_lines,
-        log("badpixfind"),
-        log("badpix"),
+        sub("badpixfind").info,
+        sub("badpix").info,
     )
-    return recognise(raw, badpix, scale, options.lowest_ev, log("epevents"))
+    return recognise(raw, badpix, scale, options.lowest_ev, sub("epevents").info)
+
+
+def _reject(exposure: PnExposure, raw: RawList, options: RejectOptions, ctx: TaskContext) -> RawList:
+    seed = [int(exposure.odf.obs_id), ord(exposure.exp_id[0]), int(exposure.exp_id[1:]), raw.ccd, _NOISE]
+    try:
+        return reject(
+            raw,
+            exposure.cal,
+            exposure.odf,
+            exposure.submode,
+            exposure.start_s,
+            options,
+            lambda: np.random.default_rng(seed),
+            ctx.warn,
+            ctx.info,
+        )
+    except TaskError as error:
+        if options.needed:
+            raise
+        ctx.warn("notCalibrated", f"CCD {raw.ccd}: no epreject: {error.message}")
+        return raw
 
 
 def recognise(
@@ -190,6 +220,7 @@ def recognise(
         raw.header,
         raw.counters,
         raw.n_raw,
+        None if raw.off_cor is None else raw.off_cor[clean][kept],
     )
 
 

@@ -36,6 +36,7 @@ _ARRAYS = [
     "number",
     "dli_odf",
     "dli_sas",
+    "off_cor",
 ]
 
 
@@ -88,7 +89,8 @@ def load_raw(path: Path, identity: Mapping[str, Any]) -> dict[int, RawCcd]:
             for text, notes in about["ccds"].items():
                 ccd = int(text)
                 arrays = {n: content[f"{ccd}/{n}"] for n in _ARRAYS if f"{ccd}/{n}" in content}
-                arrays.setdefault("dli_odf", None)
+                for name in ("dli_odf", "off_cor"):
+                    arrays.setdefault(name, None)
                 inner = f"{ccd}/counters/"
                 counters = {n.removeprefix(inner): content[n] for n in content.files if n.startswith(inner)}
                 ccds[ccd] = RawCcd(

@@ -1,0 +1,160 @@
+"""Wrong dark levels and detector noise of the pn at low energies: the algorithms of epreject.
+
+Source: algorithm section and usage of the epreject manual, release notes of EPN_REJECT. All maps have the
+axes (column, row) and the shape (64, 200).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.pn.badpixels import SHAPE
+
+FloatArray = npt.NDArray[np.float64]
+#: Significance of an excess at 30 to 40 adu that is taken for a source.
+_SOURCE_SIGMA = 10.0
+#: Rows to either side whose median spectrum stands for the noise of a row.
+_ROWS_AROUND = 10
+
+
+def band_image(
+    rawx: npt.ArrayLike, rawy: npt.ArrayLike, pha: npt.ArrayLike, low: int, high: int
+) -> npt.NDArray[np.int64]:
+    """Counts per pixel of events with low <= PHA <= high.
+
+    Parameters
+    ----------
+    rawx, rawy
+        Column (1..64) and row (1..200).
+    pha
+        Amplitudes [adu].
+    """
+    pha = np.asarray(pha)
+    chosen = (pha >= low) & (pha <= high)
+    pixel = (np.asarray(rawx, np.int64) - 1) * SHAPE[1] + np.asarray(rawy, np.int64) - 1
+    return np.bincount(pixel[chosen], minlength=SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+
+
+def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Pixels whose dark level can be judged: no columns with an extra offset, no soft sources.
+
+    Parameters
+    ----------
+    image
+        Counts at 30 to 40 adu.
+    offset_columns
+        Columns (1..64) with an extra offset.
+
+    Notes
+    -----
+    A source is an excess of 10 sigma in a sliding box of 3 x 3 pixels over the median of all such boxes.
+    """
+    from scipy.ndimage import uniform_filter
+
+    image = np.asarray(image, float)
+    area = np.ones(SHAPE, bool)
+    area[np.asarray(offset_columns, np.int64) - 1] = False
+    read = area & image.any(axis=0)[None, :]
+    if not read.any():
+        return area
+    inside = uniform_filter(read.astype(float), 3, mode="constant") * 9
+    box = uniform_filter(np.where(read, image, 0.0), 3, mode="constant") * 9
+    per_pixel = np.divide(box, inside, out=np.zeros(SHAPE), where=inside > 0.5)
+    # The median of sparse images is zero: then the mean of the quieter nine tenths.
+    level = np.median(per_pixel[read])
+    if level <= 0:
+        level = np.sort(per_pixel[read])[: max(int(0.9 * np.count_nonzero(read)), 1)].mean()
+    expected = np.maximum(level * inside, 1.0)
+    return area & ~(box - expected > _SOURCE_SIGMA * np.sqrt(expected))
+
+
+def residual_offsets(
+    offset_map: npt.ArrayLike, master: npt.ArrayLike | None = None, limit_adu: float | None = None
+) -> FloatArray:
+    """How much too large the dark level subtracted on board is, per pixel [adu].
+
+    Parameters
+    ----------
+    offset_map
+        Offsets used on board [adu].
+    master
+        Offsets that are always there [adu].
+    limit_adu
+        Largest absolute value of the result.
+
+    Notes
+    -----
+    The median of each column, then that of each row, is taken out; pixels without an offset (0 or not finite)
+    are left alone.
+    """
+    values = np.asarray(offset_map, float)
+    known = np.isfinite(values) & (values != 0)
+    rest = np.where(known, values - (0.0 if master is None else np.asarray(master, float)), np.nan)
+    for axis in (1, 0):
+        rest = rest - _median(rest, axis)
+    rest = np.where(np.isfinite(rest), rest, 0.0)
+    return rest if limit_adu is None else np.clip(rest, -limit_adu, limit_adu)
+
+
+def _median(values: FloatArray, axis: int) -> FloatArray:
+    """Median along an axis of the finite values, 0 where there are none."""
+    finite = np.isfinite(values)
+    filled = np.where(finite, values, 0.0)
+    if finite.all():
+        return np.median(filled, axis=axis, keepdims=True)
+    result = np.zeros((values.shape[0], 1) if axis == 1 else (1, values.shape[1]))
+    for i, (line, some) in enumerate(zip(*(np.moveaxis(a, axis, -1) for a in (values, finite)), strict=True)):
+        if some.any():
+            result[(i, 0) if axis == 1 else (0, i)] = np.median(line[some])
+    return result
+
+
+def loading_shift(offset_map: npt.ArrayLike, closed: npt.ArrayLike, coefficient: float) -> FloatArray:
+    """Amplitude to add per column (64) for the light of the source in the offset map (X-ray loading) [adu].
+
+    Parameters
+    ----------
+    offset_map
+        Offsets used on board [adu].
+    closed
+        Offsets of the same mode without a source [adu].
+    coefficient
+        Adu to add per adu of excess.
+
+    Notes
+    -----
+    In fast modes rows are times, so that a column has one excess: the median over its rows.
+    """
+    excess = np.asarray(offset_map, float) - np.asarray(closed, float)
+    return coefficient * np.median(excess, axis=1)
+
+
+def noise_probability(
+    spectra: npt.ArrayLike, noise: npt.ArrayLike, cutoff: float, factor: float
+) -> FloatArray:
+    """Probability that an event is noise, per row and channel.
+
+    Parameters
+    ----------
+    spectra
+        Counts of the exposure (rows, channels).
+    noise
+        Counts of noise alone that are expected in it (rows, channels).
+    cutoff
+        Largest probability.
+    factor
+        Of this CCD, on the ratio of noise to counts.
+
+    Notes
+    -----
+    The counts of a row are the median over it and ten rows to either side.
+    """
+    from numpy.lib.stride_tricks import sliding_window_view
+
+    spectra, noise = np.asarray(spectra, float), np.asarray(noise, float)
+    padded = np.pad(spectra, ((_ROWS_AROUND, _ROWS_AROUND), (0, 0)), constant_values=np.nan)
+    around = sliding_window_view(padded, 2 * _ROWS_AROUND + 1, axis=0)
+    typical = np.nanmedian(around, axis=-1)
+    ratio = np.divide(noise, typical, out=np.zeros_like(noise), where=typical > 0)
+    return np.clip(ratio * factor, 0.0, cutoff)
