@@ -20,6 +20,11 @@ TASKS: dict[str, str] = {
     "embadpixfind": "daxa.xmm.epic.mos.tasks",
     "epchain": "daxa.xmm.epic.pn.chain",
     "epproc": "daxa.xmm.epic.pn.chain",
+    "epframes": "daxa.xmm.epic.pn.subtasks",
+    "epreject": "daxa.xmm.epic.pn.subtasks",
+    "badpixfind": "daxa.xmm.epic.pn.subtasks",
+    "badpix": "daxa.xmm.epic.pn.subtasks",
+    "epevents": "daxa.xmm.epic.pn.subtasks",
     "epfast": "daxa.xmm.epic.pn.epfast",
     # selection
     "evselect": "daxa.xmm.select.tasks",

@@ -252,6 +252,73 @@ def test_epproc_names_its_products_its_own_way(filled, tmp_path):
     assert (tmp_path / "3100_0800010101_AttHk.ds").exists()
 
 
+EPPROC = "3100_0800010101_EPN_S003_ImagingEvts.ds"
+
+
+def test_epproc_takes_another_filter(filled, tmp_path):
+    # Random parts of energies go by all pixels that are kept, which the filter decides.
+    common = {"task": "epproc", "selectccds": True, "ccd4": True, "randomizeenergy": False}
+    _, err = filled.run(tmp_path, filterevents=False, **common)
+    # As in the log of a real run.
+    assert err.count("** ") == 1
+    assert "(notUsefulModeRDCTI)" in err
+    everything, _ = read(tmp_path / EPPROC)
+    assert everything["PI"].min() < 150
+    filled.run(tmp_path, **common)
+    usual, _ = read(tmp_path / EPPROC)
+    assert len(usual) == np.count_nonzero(everything["PI"] > 150)
+    filled.run(tmp_path, filterexpression="(FLAG & 0x2) == 0 && PI in [500:2000] && RAWY > 20", **common)
+    chosen, _ = read(tmp_path / EPPROC)
+    mine = (everything["FLAG"] & 2 == 0) & (everything["PI"] >= 500) & (everything["PI"] <= 2000)
+    mine &= everything["RAWY"] > 20
+    assert len(chosen) == np.count_nonzero(mine) > 0
+    assert np.array_equal(chosen["TIME"], everything["TIME"][mine])
+    filled.run(tmp_path, filterexpression="#XMMEA_EP", **common)
+    assert len(read(tmp_path / EPPROC)[0]) <= len(everything)
+    with pytest.raises(TaskError, match="filterexpression"):
+        filled.run(tmp_path, filterexpression="NOTHING > 3", **common)
+
+
+def test_epproc_takes_another_pointing_and_fewer_tables(filled, tmp_path):
+    common = {"task": "epproc", "selectccds": True, "ccd4": True}
+    filled.run(tmp_path, **common)
+    usual, _ = read(tmp_path / EPPROC)
+    filled.run(
+        tmp_path, referencepointing="user", ra=149.6, dec=-11.0, posangle=20.0,
+        othertables="EXPOSURE BADPIX STDGTI", runepexposure=False, **common,
+    )  # fmt: skip
+    other, headers = read(tmp_path / EPPROC)
+    assert not {"DLIMAP04", "HKAUX04"} & set(headers)
+    head = headers["EVENTS"]
+    assert [head[k] for k in ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")] == [149.6, -11.0, 20.0, "USER"]
+    assert (head["REFXCRVL"], head["REFYCRVL"]) == (149.6, -11.0)
+    # A centre further north and east: events move south and west in it.
+    moved = np.median(other["Y"] - usual["Y"].astype(float)) * 0.05 / 3600
+    assert moved == pytest.approx(-11.0641667 - -11.0, abs=1e-3)
+    with fits.open(tmp_path / EPPROC) as hdus:
+        assert set(hdus["EXPOSU04"].data["FRACEXP"]) == {1.0}
+    with pytest.raises(NotImplementedError, match="othertables"):
+        filled.run(tmp_path, othertables="EXPOSURE", **common)
+
+
+def test_charge_of_one_row(filled, tmp_path):
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": "4", "randomizeenergy": False}
+    filled.run(tmp_path, **common)
+    usual, _ = read(tmp_path / NORMAL)
+    filled.run(tmp_path, withctisrcpos=True, withsrcrawy=True, srcposition=150, **common)
+    moved, headers = read(tmp_path / "P0800010101PNS003PSEVLI0000.FIT")
+    assert headers["EVENTS"]["SRCPOS"] == 150
+    # The same events but for those that 150 eV divides.
+    keep, other = (np.flatnonzero(e["PHA"] > 60) for e in (usual, moved))
+    assert np.array_equal(usual["RAWY"][keep], moved["RAWY"][other])
+    gain = moved["PI"][other].astype(float) - usual["PI"][keep]
+    row = usual["RAWY"][keep]
+    assert np.all(gain[row < 140] >= 0)
+    assert np.all(gain[row > 160] <= 0)
+    # Partners of the row may lie beside it.
+    assert np.abs(gain[row == 150]).max() <= 1
+
+
 def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
     from daxa.xmm.event.gti import GTI
     from daxa.xmm.select.gtitasks import gti_hdu
@@ -262,7 +329,7 @@ def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
         hot = (time > filled.start_s + 100) & (time < filled.start_s + 200)
         hdus[1].data["F1128"][hot] = -40.0
         first = float(time[hot][0])
-    name = "3100_0800010101_EPN_S003_ImagingEvts.ds"
+    name = EPPROC
     arguments = {"task": "epproc", "selectccds": True, "ccd4": True, "randomizetime": False}
     out, _ = filled.run(tmp_path, **arguments)
     assert "epproc::hkgtigen:-" in out

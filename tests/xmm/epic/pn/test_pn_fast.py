@@ -183,3 +183,23 @@ def test_epproc_names_lists_of_fast_modes(reduce):
         )
     with pytest.raises(TaskError, match="no pn exposure of the wanted modes"):
         reduce("epproc", "0800020401")
+
+
+@pytest.mark.slow
+def test_timing_step_by_step(reduce, simulated_modes):
+    folder, _ = reduce("epchain", "0800020301", datamode="TIMING", withdefaultcal="N", randomizeenergy="N")
+    (path,) = simulated_modes.odf("0800020301").glob("*PNS00304TIE.FIT*")
+    reduce("epframes", "0800020301", set=str(path), eventset="raw.ds", gtiset="gti.ds")
+    reduce("badpix", "0800020301", eventset="raw.ds")
+    reduce("epevents", "0800020301", eventset="raw.ds", outset="events.ds", randomizeenergy="N")
+    with (
+        fits.open(folder / "P0800020301PNS003TIEVLI0000.FIT") as chain,
+        fits.open(folder / "events.ds") as one,
+    ):
+        whole, parts = chain["EVENTS"].data, one["EVENTS"].data
+        mask = int(chain["EVENTS"].header["XMMEA_EP"].split("&")[1].split(")")[0], 16)
+        parts = parts[(parts["PI"] > 150) & ((parts["FLAG"] & mask) == 0)]
+        assert len(whole) == len(parts) > 1000
+        for name in chain["EVENTS"].columns.names:
+            assert np.array_equal(whole[name], parts[name]), name
+        assert one["EVENTS"].header["SRCPOS"] == 189

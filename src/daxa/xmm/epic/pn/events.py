@@ -141,15 +141,15 @@ def filtered(columns: Columns, expression: str) -> Columns:
     return {name: values[keep] for name, values in columns.items()}
 
 
-def ccd_events(
+def detector_events(
     raw: RawCcd,
     scale: EnergyScale,
-    sky: Sky,
+    geometry: CameraGeometry,
     window: tuple[int, int, int, int],
     random: Callable[[int], np.random.Generator],
     options: EventOptions,
-) -> Columns:
-    """Events of one CCD that pass the screening, one row per pattern.
+) -> tuple[Columns, npt.NDArray[np.int64]]:
+    """Events of one CCD that pass the screening, one row per pattern, without sky coordinates (epevents).
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def ccd_events(
         Raw stage.
     scale
         Energy scale of this CCD.
-    sky
-        For DETX, DETY, X, Y.
+    geometry
+        For DETX, DETY.
     window
         RAWX, RAWY of the first pixel read out, and size of the window.
     random
@@ -168,8 +168,9 @@ def ccd_events(
 
     Returns
     -------
-    dict
-        The columns of an imaging event list.
+    columns, patterns
+        The columns of an imaging event list but X and Y (TIME is that of the frame, FRAME its row); the
+        pattern of each row.
     """
     n_patterns = len(raw.main)
     rawy = raw.rawy.astype(np.int64)
@@ -209,32 +210,22 @@ def ccd_events(
     if options.randomizeposition:
         # Drawn for every pattern, so that a selection does not change the others' positions.
         shift = random(_POSITION).random((2, n_patterns), dtype=np.float32)[:, chosen] - 0.5
-    detx, dety = sky.geometry.raw_to_det(raw.ccd, x + shift[0], y + shift[1])
+    detx, dety = geometry.raw_to_det(raw.ccd, x + shift[0], y + shift[1])
     detx, dety = np.rint(detx).astype(np.int16), np.rint(dety).astype(np.int16)
-    flag[~sky.geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
+    flag[~geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
     flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
 
     keep = (flag & options.mask) == 0
     chosen, main, at_edge = chosen[keep], main[keep], at_edge[keep]
-    detx, dety = detx[keep], dety[keep]
-    time = raw.time_s[raw.frame[main]]
-    from daxa.xmm.sky.attcalc import sky_coordinates
-
-    sky_x, sky_y = sky_coordinates(time, detx, dety, sky.geometry, sky.attitude, sky.ra_deg, sky.dec_deg)
     everywhere = np.zeros(n_patterns, bool)
     everywhere[chosen] = at_edge
-    if options.randomizetime:
-        # Anywhere in the integration of the frame; drawn for every pattern, as above.
-        length = float(raw.header["TIMEDEL"][0])
-        time = time + length * (random(_TIME).random(n_patterns)[chosen] - 0.5)
+    frame = raw.frame[main]
     return {
-        "TIME": time,
+        "TIME": raw.time_s[frame],
         "RAWX": x[keep].astype(np.int16),
         "RAWY": y[keep].astype(np.int16),
-        "DETX": detx,
-        "DETY": dety,
-        "X": sky_x,
-        "Y": sky_y,
+        "DETX": detx[keep],
+        "DETY": dety[keep],
         "PHA": raw.pha[main],
         "PI": pi[chosen].astype(np.int16),
         "FLAG": flag[keep],
@@ -242,5 +233,42 @@ def ccd_events(
         "PAT_ID": pattern_id(raw.patterns, everywhere)[chosen],
         "PAT_SEQ": raw.sequence[main],
         "CCDNR": np.full(len(main), raw.ccd, np.uint8),
-        "TIME_RAW": raw.stamp_s[raw.frame[main]],
-    }
+        "TIME_RAW": raw.stamp_s[frame],
+        "FRAME": frame,
+    }, chosen
+
+
+def ccd_events(
+    raw: RawCcd,
+    scale: EnergyScale,
+    sky: Sky,
+    window: tuple[int, int, int, int],
+    random: Callable[[int], np.random.Generator],
+    options: EventOptions,
+) -> Columns:
+    """Events of one CCD that pass the screening, with sky coordinates (epevents, attcalc, epexposure).
+
+    Parameters
+    ----------
+    sky
+        For DETX, DETY, X, Y.
+    raw, scale, window, random, options
+        As for :func:`detector_events`.
+
+    Returns
+    -------
+    dict
+        The columns of an imaging event list.
+    """
+    from daxa.xmm.sky.attcalc import sky_coordinates
+
+    columns, patterns = detector_events(raw, scale, sky.geometry, window, random, options)
+    time = columns["TIME"]
+    columns["X"], columns["Y"] = sky_coordinates(
+        time, columns["DETX"], columns["DETY"], sky.geometry, sky.attitude, sky.ra_deg, sky.dec_deg
+    )
+    if options.randomizetime:
+        # Anywhere in the integration of the frame; drawn for every pattern, as positions are.
+        part = random(_TIME).random(len(raw.main))[patterns] - 0.5
+        columns["TIME"] = time + float(raw.header["TIMEDEL"][0]) * part
+    return columns

@@ -25,7 +25,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.task import TaskContext, TaskError
 
 #: What the random numbers of epreject are for; part of their seed (others: see events).
-_NOISE = 3
+NOISE_PURPOSE = 3
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,13 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, sub: Callable[[
 
 
 def _reject(exposure: PnExposure, raw: RawList, options: RejectOptions, ctx: TaskContext) -> RawList:
-    seed = [int(exposure.odf.obs_id), ord(exposure.exp_id[0]), int(exposure.exp_id[1:]), raw.ccd, _NOISE]
+    seed = [
+        int(exposure.odf.obs_id),
+        ord(exposure.exp_id[0]),
+        int(exposure.exp_id[1:]),
+        raw.ccd,
+        NOISE_PURPOSE,
+    ]
     try:
         return reject(
             raw,
