@@ -136,11 +136,11 @@ def test_changed_content_of_the_same_size(mirror: Path, tmp_path: Path) -> None:
     env = {"SAS_CCF": "ccf.cif", "SAS_CCFPATH": str(mirror)}
     with pytest.raises(DamagedConstituent, match=r"EPN_LINCOORD_0009.CCF: the checksum is not that of"):
         Calibration.from_environment(env, tmp_path).constituent("EPN", "LINCOORD")
-    # What the checksums of an index made by SAS cover is not known: they are left alone.
+    # An index without checksums asks for none.
     with fits.open(tmp_path / "ccf.cif") as hdus:
-        hdus[0].header["CREATOR"] = "cifbuild (cifbuild-4.9) [xmmsas_20180620_1732-17.0.0]"
-        hdus.writeto(tmp_path / "sas.cif")
-    cal = Calibration.from_environment({**env, "SAS_CCF": "sas.cif"}, tmp_path)
+        hdus["CALINDEX"].data["MD5"] = ""
+        hdus.writeto(tmp_path / "nomd5.cif")
+    cal = Calibration.from_environment({**env, "SAS_CCF": "nomd5.cif"}, tmp_path)
     assert cal.constituent("EPN", "LINCOORD").path == path
 
 

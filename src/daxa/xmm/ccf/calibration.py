@@ -371,7 +371,7 @@ class Calibration:
                     f"{path}: {size} bytes, but {entry.fsize} in the calibration index; "
                     "fetch it again or rerun cifbuild"
                 )
-            if self.index.whole_file_md5 and entry.md5 and entry.md5.lower() != md5sum(path):
+            if entry.md5 and entry.md5.lower() != md5sum(path):
                 raise DamagedConstituent(
                     f"{path}: the checksum is not that of the calibration index; "
                     "fetch it again or rerun cifbuild"

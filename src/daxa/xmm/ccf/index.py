@@ -74,13 +74,11 @@ class Entry:
 class CalibrationIndex:
     """Constituents chosen for an observation.
 
-    ``header`` holds CATEGORY, OBSVDATE and ANALDATE. ``whole_file_md5`` is false for an index made by SAS: no
-    public text says what its checksums cover.
+    ``header`` holds CATEGORY, OBSVDATE and ANALDATE.
     """
 
     entries: list[Entry]
     header: dict[str, str] = field(default_factory=dict)
-    whole_file_md5: bool = True
 
     def find(self, scope: str, typeid: str) -> Entry | None:
         """The row of a scope and type, or None."""
@@ -323,4 +321,4 @@ def read_index(path: str | os.PathLike[str]) -> CalibrationIndex:
             for row in zip(*(values[n] for n in names), strict=True)
         ]
         entries = [replace(e, scope=e.scope.upper(), typeid=e.typeid.upper()) for e in entries]
-        return CalibrationIndex(entries, header, "xmmsas" not in str(hdus[0].header.get("CREATOR", "")))
+        return CalibrationIndex(entries, header)
