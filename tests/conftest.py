@@ -45,6 +45,12 @@ def simulated_modes(tmp_path_factory: pytest.TempPathFactory):
     return _simulated_once(tmp_path_factory, "simulated_modes", "modes")
 
 
+@pytest.fixture(scope="session")
+def simulated_gratings(tmp_path_factory: pytest.TempPathFactory):
+    """The simulated set of the spectrometers, made once for all workers of a test run."""
+    return _simulated_once(tmp_path_factory, "simulated_gratings", "gratings")
+
+
 def _simulated_once(tmp_path_factory: pytest.TempPathFactory, name: str, size: str):
     from daxa.simulate import SimulatedSet, simulate_set
 

@@ -199,7 +199,7 @@ def download(
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made if needed.")],
     size: Annotated[
-        str, typer.Option(help="small, demo, real (event rates of real data) or modes.")
+        str, typer.Option(help="small, demo, real (event rates of real data), modes or gratings.")
     ] = "demo",
     duration: Annotated[
         float | None, typer.Option(help="Exposure time of each observation [s], instead of the size's own.")

@@ -217,6 +217,17 @@ class HousekeepingWriter:
         table = make_table(layout.PN_ADDITIONAL_HOUSEKEEPING, more, layout.extension("PN", "PAH"))
         self.write("PN", "PAH", [table], "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING", *span)
 
+    def rgs_housekeeping(self, instrument: str, full_s: Sequence[tuple[float, float]] = ()) -> None:
+        """Periodic housekeeping; the input buffer is full in some intervals."""
+        times, p = self._housekeeping_times(), self.pointing
+        schema = layout.RGS_HOUSEKEEPING[instrument]
+        full = np.zeros(len(times), bool)
+        for start, stop in full_s:
+            full |= (times >= start) & (times < stop)
+        data = {"TIME": times, schema[1].name: full.astype(int)}
+        table = make_table(schema, data, layout.extension(instrument, "PFH"))
+        self.write(instrument, "PFH", [table], "RGS PERIODIC HOUSEKEEPING", p.start_s, p.stop_s)
+
     def _housekeeping_times(self, step_s: float = 16.0) -> np.ndarray:
         p = self.pointing
         return np.arange(np.floor(p.start_s) - 320.0, p.stop_s + 320.0, step_s)
@@ -279,7 +290,13 @@ class HousekeepingWriter:
         self.write("SC", "ATS", [table], "SPACECRAFT ATTITUDE HISTORY", first, last)
 
     def raw_attitude(
-        self, start_s: float, stop_s: float, *, step_s: float = 1.0, wobble_arcsec: float = 0.0
+        self,
+        start_s: float,
+        stop_s: float,
+        *,
+        step_s: float = 1.0,
+        wobble_arcsec: float = 0.0,
+        slewing: bool = True,
     ) -> Path:
         """Raw attitude in ASCII: the pointing with a wobble of ten minutes in declination, step by step.
 
@@ -287,7 +304,7 @@ class HousekeepingWriter:
         """
         p = self.pointing
         time = np.arange(start_s, stop_s, step_s)
-        away = np.maximum(p.start_s - time, 0) + np.maximum(time - p.stop_s, 0)
+        away = (np.maximum(p.start_s - time, 0) + np.maximum(time - p.stop_s, 0)) * slewing
         dec = p.dec_deg - np.sign(p.dec_deg or 1.0) * away * 90 / 3600
         dec = dec + wobble_arcsec / 3600 * np.sin(2 * np.pi * (time - p.start_s) / 600)
         ra = sexagesimal(p.ra_deg, hours=True)

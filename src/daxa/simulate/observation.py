@@ -17,6 +17,7 @@ from daxa.simulate import optics
 from daxa.simulate.detectors import DetectorData, Exposure, Noise
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
+from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
 from daxa.simulate.instrument_numbers import MOS_SCAN, PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
@@ -61,13 +62,19 @@ class Flare:
 
 @dataclass(frozen=True)
 class Description:
-    """What to simulate: an observation, its exposures, its flares."""
+    """What to simulate: an observation, its exposures, its flares.
+
+    ``gratings`` are exposures of the spectrometers. With a ``wobble_arcsec`` the pointing swings, which only
+    the spectrometers and the raw attitude file know.
+    """
 
     pointing: Pointing
     exposures: Sequence[Exposure]
     flares: Sequence[Flare] = ()
     noise: Noise = field(default_factory=Noise)
     particle_factor: float = 1.0
+    gratings: Sequence[GratingExposure] = ()
+    wobble_arcsec: float = 0.0
 
 
 def _generator(seed: int, obs_id: str, *purpose: object) -> np.random.Generator:
@@ -151,11 +158,20 @@ def simulate_observation(
             # Written; a long exposure of many CCDs would fill the memory.
             one.events = {}
         observed.append(data)
+    spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
     _write_housekeeping(writer, description.exposures, reset)
+    for instrument in sorted({e.instrument for e in description.gratings}):
+        mine = [e for e in description.gratings if e.instrument == instrument]
+        writer.rgs_housekeeping(instrument, [span for e in mine for span in e.full_s])
     writer.attitude()
+    if description.wobble_arcsec:
+        writer.raw_attitude(
+            p.start_s - 300, p.stop_s + 300, wobble_arcsec=description.wobble_arcsec, slewing=False
+        )
     writer.time_correlation(_generator(seed, p.obs_id, "clock"))
     writer.summary()
     truth = _truth(description, sky, observed)
+    truth["gratings"] = [_grating_truth(data) for data in spectra]
     if truth_folder is not None:
         _write_truth(Path(truth_folder), description, sky, observed, truth)
     if archive is not None:
@@ -188,6 +204,25 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
         writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
     else:
         writer.mos_auxiliary(camera.code, exposure.exp_id, data.auxiliary[0], *span)
+
+
+def _observe_gratings(
+    writer: OdfWriter, description: Description, exposure: GratingExposure, seed: int
+) -> GratingData:
+    p = description.pointing
+    rng = _generator(seed, p.obs_id, exposure.instrument, exposure.exp_id, "gratings")
+
+    def attitude(time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        swing = description.wobble_arcsec / 3600 * np.sin(2 * np.pi * (time_s - p.start_s) / 600)
+        one = np.ones(np.shape(time_s))
+        return p.ra_deg * one, p.dec_deg + swing, p.pa_deg * one
+
+    data = observe_rgs(exposure, attitude, writer.clock, rng)
+    span = exposure.start_s, exposure.stop_s
+    for ccd, events in data.events.items():
+        writer.rgs_events(exposure.instrument, exposure.exp_id, ccd, events, *span, window=data.window)
+    writer.rgs_auxiliary(exposure.instrument, exposure.exp_id, data.frames, data.sequence, *span)
+    return data
 
 
 def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_obt_s: int) -> None:
@@ -286,6 +321,22 @@ def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorD
             if getattr(source, "period_s", None) is not None
         },
         "exposures": exposures,
+    }
+
+
+def _grating_truth(data: GratingData) -> dict[str, Any]:
+    e = data.exposure
+    return {
+        "instrument": e.instrument,
+        "exp_id": e.exp_id,
+        "start_s": e.start_s,
+        "stop_s": e.stop_s,
+        "gaps_s": [list(gap) for gap in e.gaps_s],
+        "sources": [
+            {"ra_deg": s.ra_deg, "dec_deg": s.dec_deg, "lines": [list(line) for line in s.lines]}
+            for s in e.sources
+        ],
+        "ccds": data.truth,
     }
 
 

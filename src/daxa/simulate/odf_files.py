@@ -164,6 +164,51 @@ class OdfWriter(HousekeepingWriter):
         ]
         self.write("PN", "AUX", hdus, "EPIC PN AUXILIARY FILE", start_s, stop_s, exp_id)
 
+    # --- RGS ---------------------------------------------------------------------------------------
+
+    def rgs_events(
+        self,
+        instrument: str,
+        exp_id: str,
+        ccd: int,
+        events: Mapping[str, np.ndarray],
+        start_s: float,
+        stop_s: float,
+        *,
+        window: tuple[int, int, int, int],
+    ) -> None:
+        """Spectroscopy event list of one CCD (binned pixels from 0)."""
+        header = {
+            "DATATYPE": (layout.DATATYPES["SPE"], "Type of the data"),
+            "CCDID": (ccd, "CCD"),
+            "CCDOCB": (3, "On-chip binning"),
+            **_window(window),
+        }
+        table = make_table(layout.RGS_EVENTS, events, layout.extension(instrument, "SPE"), header)
+        content = "RGS SPECTROSCOPY MODE EVENT LIST"
+        self.write(instrument, "SPE", [table], content, start_s, stop_s, exp_id, ccd)
+
+    def rgs_auxiliary(
+        self,
+        instrument: str,
+        exp_id: str,
+        frames: Mapping[str, np.ndarray],
+        sequence: Mapping[str, np.ndarray],
+        start_s: float,
+        stop_s: float,
+    ) -> None:
+        """Frames of all CCDs, and the read-out sequence; counters as non-negative numbers."""
+        frames = {**frames, "EOSFINE": layout.as_signed(frames["EOSFINE"])}
+        header = {"DATATYPE": (layout.DATATYPES["AUX"], "Type of the data")}
+        hdus = [
+            make_table(schema, data, layout.extension(instrument, "AUX", number), header)
+            for number, schema, data in (
+                (1, layout.RGS_AUXILIARY_FRAMES, frames),
+                (2, layout.RGS_AUXILIARY_SEQUENCE, sequence),
+            )
+        ]
+        self.write(instrument, "AUX", hdus, "RGS AUXILIARY FILE", start_s, stop_s, exp_id)
+
 
 def _window(window: tuple[int, int, int, int]) -> dict[str, tuple[int, str]]:
     keys = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.simulate.detectors import Exposure, Noise
+from daxa.simulate.grating_set import describe_gratings
 from daxa.simulate.mode_set import describe_modes
 from daxa.simulate.observation import Description, Flare, simulate_observation
 from daxa.simulate.odf_files import Pointing, on_attitude_grid, tt_of_utc
@@ -19,12 +20,14 @@ SKIES = {
     "pulsar": lambda: cluster_field(period_s=7.3),
 }
 #: Length of the observations, and how much of the real noise they hold (MOS, pn).
-#: "modes" are other observations, see :mod:`daxa.simulate.mode_set`.
+#: "modes" and "gratings" are other observations, see :mod:`daxa.simulate.mode_set` and
+#: :mod:`daxa.simulate.grating_set`.
 SIZES = {
     "modes": (600.0, 0.3, 0.02),
     "demo": (6600.0, 0.3, 0.03),
     "small": (2400.0, 0.3, 0.02),
     "real": (20000.0, 1.0, 1.0),
+    "gratings": (4000.0, 0.0, 0.0),
 }
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
@@ -154,7 +157,8 @@ def simulate_set(
         Where to write.
     size
         ``demo`` (about a million raw events), ``small`` (for tests), ``real`` (20 ks with the noise of
-        real data) or ``modes`` (the set of modes).
+        real data), ``modes`` (the set of modes) or ``gratings`` (the set of the spectrometers, without the
+        other cameras).
     duration_s
         Length of each observation; that of ``size`` if not given.
     seed
@@ -184,11 +188,13 @@ def simulate_set(
     base = Path(folder)
     write_calibration(base / "ccf")
     noise = Noise().scaled(mos, pn)
-    observations: list[tuple[Description, SkyModel]] = (
-        [*describe_modes(duration, noise)]
-        if size == "modes"
-        else [(description, cluster_field()) for description in describe_set(duration, noise)]
-    )
+    observations: list[tuple[Description, SkyModel]]
+    if size == "modes":
+        observations = [*describe_modes(duration, noise)]
+    elif size == "gratings":
+        observations = describe_gratings(duration)
+    else:
+        observations = [(description, cluster_field()) for description in describe_set(duration, noise)]
     for description, own_sky in observations:
         obs_id = description.pointing.obs_id
         simulate_observation(

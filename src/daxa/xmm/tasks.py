@@ -26,6 +26,17 @@ TASKS: dict[str, str] = {
     "badpix": "daxa.xmm.epic.pn.subtasks",
     "epevents": "daxa.xmm.epic.pn.subtasks",
     "epfast": "daxa.xmm.epic.pn.epfast",
+    # grating spectrometers
+    "rgsframes": "daxa.xmm.rgs.frames",
+    "rgsenergy": "daxa.xmm.rgs.energy",
+    "rgsbadpix": "daxa.xmm.rgs.badpix",
+    "rgsevents": "daxa.xmm.rgs.events",
+    "evlistcomb": "daxa.xmm.rgs.combine",
+    "attfilter": "daxa.xmm.rgs.attfilter",
+    "rgssources": "daxa.xmm.rgs.sources",
+    "rgsangles": "daxa.xmm.rgs.angles",
+    "rgsfilter": "daxa.xmm.rgs.filter",
+    "rgsproc": "daxa.xmm.rgs.chain",
     # selection
     "evselect": "daxa.xmm.select.tasks",
     "tabgtigen": "daxa.xmm.select.gtitasks",

@@ -183,6 +183,65 @@ PN_MODES = {
     5: "FastBurst",
 }
 
+#: Spectroscopy event list of one CCD of the RGS; RAWX and RAWY are binned pixels from 0, SER tells how many
+#: pixels were summed on board.
+RGS_EVENTS = columns("""
+FRAME 1J COUNTER
+RAWX 1I PIXEL
+RAWY 1I PIXEL
+ENERGY 1I CHANNEL
+SER 1B
+CCDNODE 1B
+""")
+#: Frames of all CCDs of an exposure, one row per read-out.
+RGS_AUXILIARY_FRAMES = columns("""
+FRAME 1J COUNTER
+FTCOARSE 1I SECOND
+FTFINE 1I
+EOSCOARS 1J SECOND
+EOSFINE 1I
+FRMTIME 1I
+CCDID 1B
+SEQINDEX 1I COUNTER
+NREJECTC 1J PIXEL
+NACCEPTC 1J PIXEL
+NUPPERC 1J PIXEL
+NREJECTD 1J PIXEL
+NACCEPTD 1J PIXEL
+NUPPERD 1J PIXEL
+NDPP 1J PIXEL
+NLOSTEVT 1I COUNTS
+ABORTFLG 1I
+""")
+#: Slots of the read-out sequence; further columns may follow in real files.
+RGS_AUXILIARY_SEQUENCE = columns("""
+SEQINDEX 1I COUNTER
+CCDID 1B
+CCDNODES 1B
+CCDOCB 1B
+CCDCSG 1B
+RTHRESHC 1I CHANNEL
+ATHRESHC 1I CHANNEL
+UTHRESHC 1I CHANNEL
+RTHRESHD 1I CHANNEL
+ATHRESHD 1I CHANNEL
+UTHRESHD 1I CHANNEL
+WINDOWX0 1I PIXEL
+WINDOWY0 1I PIXEL
+WINDOWDX 1I PIXEL
+WINDOWDY 1I PIXEL
+""")
+#: Unit of EOSFINE, in seconds (documented).
+RGS_FINE_UNIT_S = 2.0**-16
+#: Periodic housekeeping: whether the input buffer is full (further columns are not public).
+RGS_HOUSEKEEPING = {"R1": columns("TIME 1D s\nG5063 1J"), "R2": columns("TIME 1D s\nL5063 1J")}
+
+
+def rgs_offset_image(ccd: int, node: int) -> str:
+    """Extension of the averaged diagnostic images (OFX) with the offsets of one node."""
+    return f"CCD{ccd}_offset_{'cd'[node]}"
+
+
 ATTITUDE = columns("""
 VALTIME 19A yyyy-mm-ddThh:mm:ss
 VALDUR 1E s

@@ -1,0 +1,232 @@
+"""The task rgsenergy: energies of the pixels of one RGS CCD.
+
+Source: Calibration Access and Data Handbook (RGS: offset, gain, charge transfer). Offsets are those of the
+calibration, one per node, or those of the pixels in the averaged diagnostic images of the observation (OFX).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.odf.layout import rgs_offset_image
+from daxa.xmm.rgs import shapes
+from daxa.xmm.rgs.tables import (
+    INSTRUMENTS,
+    PIXELS,
+    PIXELS_PI,
+    Arrays,
+    keyword,
+    read_set,
+    replace_table,
+    table,
+    write_set,
+)
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.odf.odf import Odf
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """Numbers of one CCD; pairs are of nodes 0 and 1.
+
+    Attributes
+    ----------
+    offset
+        Channels of an empty pixel.
+    gain
+        Channels per eV.
+    serial
+        Charge lost per column.
+    parallel
+        Charge lost per row, of each column of the chip (CHIPX from 1).
+    dither
+        Limits of the random part of a channel.
+    """
+
+    offset: tuple[float, float]
+    gain: tuple[float, float]
+    serial: tuple[float, float]
+    parallel: FloatArray
+    dither: tuple[float, float]
+
+    @classmethod
+    def from_calibration(cls, cal: Calibration, scope: str, ccd: int, time_s: float) -> EnergyScale:
+        """From ADUCONV and CTI, at a mission time.
+
+        Raises
+        ------
+        MissingConstituent, UnknownLayout
+            The calibration lacks something.
+        """
+        from daxa.xmm.odf.times import utc_to_tt
+
+        aduconv, cti = cal.constituent(scope, "ADUCONV"), cal.constituent(scope, "CTI")
+        rows, serial, columns = aduconv.table("OFFSET_GAIN"), cti.table("XCTI"), cti.table(f"CTIY{ccd}")
+        since = time_s - utc_to_tt(str(aduconv.keyword("REFTIME", "OFFSET_GAIN")))
+        offset, gain, loss = [], [], []
+        for node in (0, 1):
+            i = _row(rows, ccd, node)
+            offset.append(float(rows["OFFSET_CONST"][i] + rows["OFFSET_SLOPE"][i] * since))
+            gain.append(float(rows["GAIN"][i]))
+            loss.append(
+                float(serial["CTI_X"][_row(serial, ccd, node)] * cti.keyword("SCALE", "XCTI", default=1.0))
+            )
+        parallel = np.zeros(int(columns["YCOL"].max()) + 1)
+        parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.keyword("SCALE", f"CTIY{ccd}", default=1.0)
+        limits = [
+            float(aduconv.keyword(f"RAND_{n}", "OFFSET_GAIN", default=d)) for n, d in (("MIN", 0), ("MAX", 1))
+        ]
+        return cls(tuple(offset), tuple(gain), tuple(loss), parallel[1:], tuple(limits))  # type: ignore[arg-type]
+
+
+def _row(rows: Any, ccd: int, node: int) -> int:
+    found = np.flatnonzero((rows["CCD_ID"] == ccd) & (rows["NODE_ID"] == node))
+    if not len(found):
+        raise TaskError("noCalibration", f"{rows.where}: no row of CCD {ccd}, node {node}")
+    return int(found[0])
+
+
+def pixel_offsets(
+    node: npt.ArrayLike,
+    rawx: npt.ArrayLike,
+    rawy: npt.ArrayLike,
+    shape: npt.ArrayLike,
+    grade: npt.ArrayLike,
+    images: Mapping[int, FloatArray],
+) -> FloatArray:
+    """Offset of telemetered items from images of the offset: the sum over their pixels [chan].
+
+    Parameters
+    ----------
+    images
+        Node -> offsets, indices RAWY - 1, RAWX - 1.
+    """
+    node, x, y, n = (np.asarray(v, np.int64) for v in (node, rawx, rawy, grade))
+    item, dx, dy = shapes.members(shape)
+    value = np.zeros(len(item))
+    for side, image in images.items():
+        mine = node[item] == side
+        rows = np.clip(y[item] + dy - 1, 0, image.shape[0] - 1)[mine]
+        value[mine] = image[rows, np.clip(x[item] + dx - 1, 0, image.shape[1] - 1)[mine]]
+    total = np.bincount(item, value, minlength=len(node))
+    # Items of an unknown shape have more pixels than are known of them.
+    return total * n / np.maximum(np.bincount(item, minlength=len(node)), 1)
+
+
+def calibrate(
+    pixels: Mapping[str, npt.NDArray[Any]],
+    scale: EnergyScale,
+    rng: np.random.Generator,
+    *,
+    offset: npt.ArrayLike | None = None,
+    with_gain: bool = True,
+    with_cti: bool = True,
+) -> FloatArray:
+    """PI of telemetered items [eV].
+
+    Parameters
+    ----------
+    pixels
+        ENERGY [chan], GRADE, CCDNODE, RAWX and RAWY, from 1.
+    scale
+        Numbers of the CCD.
+    rng
+        For the random part of a channel.
+    offset
+        Offset of each item [chan]; that of its node times its pixels if None.
+    with_gain, with_cti
+        Whether to correct for gain and charge transfer.
+    """
+    node = np.asarray(pixels["CCDNODE"], np.int64)
+    if offset is None:
+        offset = np.asarray(pixels["GRADE"], float) * np.array(scale.offset)[node]
+    pi = pixels["ENERGY"] + rng.uniform(*scale.dither, len(node)) - np.asarray(offset, float)
+    if with_gain:
+        pi = pi / np.array(scale.gain)[node]
+    if with_cti:
+        x, y = (np.asarray(pixels[n], np.int64) for n in ("RAWX", "RAWY"))
+        size = len(scale.parallel) // 2
+        chipx = np.clip(np.where(node == 0, x, 2 * size + 1 - x), 1, len(scale.parallel))
+        pi = pi * (1 + y * scale.parallel[chipx - 1])
+        pi = pi * (1 + x * np.array(scale.serial)[node])
+    return pi
+
+
+def _offset_images(odf: Odf, instrument: str, ccd: int) -> dict[int, FloatArray]:
+    """Averaged diagnostic images of a CCD, if the observation has them for both nodes."""
+    from astropy.io import fits
+
+    images: dict[int, FloatArray] = {}
+    for file in odf.find(instrument, "OFX"):
+        try:
+            with fits.open(file.path) as hdus:
+                for node in (0, 1):
+                    name = rgs_offset_image(ccd, node)
+                    if name in hdus:
+                        images[node] = np.asarray(hdus[name].data, float)
+        except (OSError, ValueError) as error:
+            raise TaskError("damagedFile", f"{file.path.name}: cannot be read: {error}") from error
+    return images if len(images) == 2 else {}
+
+
+def generator(hdus: fits.HDUList, where: str, purpose: int) -> np.random.Generator:
+    """Random numbers that belong to the CCD of a data set."""
+    names = ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
+    obs_id, instrument, exp_id, ccd = (str(keyword(hdus, n, where)) for n in names)
+    seed = [int(obs_id), int(instrument[-1]), ord(exp_id[0]), int(exp_id[1:]), int(ccd), purpose]
+    return np.random.default_rng(seed)
+
+
+@task(
+    "rgsenergy",
+    "2.2",
+    [
+        Parameter("ccdset", "dataset", "ccd.ds", required=True),
+        Parameter("offset", "dataset", "offset.ds"),
+        Parameter("withoffset", "bool", False),
+        Parameter("withdiagoffset", "bool", True),
+        Parameter("withgain", "bool", True),
+        Parameter("withcti", "bool", True),
+    ],
+)
+def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
+    """Add calibrated energies to the pixels of one CCD."""
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.odf.odf import Odf
+
+    if p.withoffset:
+        raise NotImplementedError(
+            "rgsenergy: withoffset=yes: files of rgsoffsetcalc are not read by this engine"
+        )
+    hdus = read_set(ctx, p.ccdset)
+    pixels: Arrays = table(hdus, "PIXELS", PIXELS, p.ccdset)
+    scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
+    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    scale = EnergyScale.from_calibration(cal, scope, ccd, float(keyword(hdus, "TSTART", p.ccdset)))
+    images: dict[int, FloatArray] = {}
+    if p.withdiagoffset:
+        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), INSTRUMENTS[scope], ccd)
+        if not images:
+            ctx.info(f"CCD {ccd}: no averaged diagnostic images (OFX); one offset per node is used")
+    offset = None
+    if images:
+        names = ("CCDNODE", "RAWX", "RAWY", "SHAPE", "GRADE")
+        node, rawx, rawy, shape, grade = (pixels[n] for n in names)
+        offset = pixel_offsets(node, rawx, rawy, shape, grade, images)
+    rng = generator(hdus, p.ccdset, 1)
+    pi = calibrate(pixels, scale, rng, offset=offset, with_gain=p.withgain, with_cti=p.withcti)
+    replace_table(hdus, (*PIXELS, *PIXELS_PI), {**pixels, "PI": pi}, "PIXELS")
+    hdus["EXPOSURE"].header["OFFSCORR"] = ("PIX2PIX" if images else "CCDNODE", "kind of offsets")
+    write_set(ctx, p.ccdset, hdus)

@@ -1,0 +1,92 @@
+"""Pixels that were summed on board: codes of telemetry, and which pixels they stand for.
+
+Source: manual of rgsframes (SER to SHAPE and GRADE). Which pixels a shape holds is assumed, as the pattern
+library is not public: the place is the corner of a 2 x 2 box nearest to the read-out node, 2 is a pair along
+columns, 3 a pair along rows, 4 to 7 lack one pixel of the box. That shape 3 reaches to the next RAWX is
+confirmed by a message in a real run's log (a pixel beyond the last column of a node).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.task import TaskError
+
+IntArray = npt.NDArray[np.int64]
+
+#: No shape is known.
+NULL = 255
+#: Version of the on-board software -> SHAPE and GRADE of SER 0, 1, ...
+TRANSLATIONS: dict[str, tuple[tuple[int, int], ...]] = {
+    "16": ((0, 1), (NULL, 2), (NULL, 3), (1, 4)),
+    "16.2": ((0, 1), (1, 4), (2, 2), (3, 2), (4, 3), (5, 3), (6, 3), (7, 3)),
+}
+TRANSLATIONS["19"] = TRANSLATIONS["19.0"] = TRANSLATIONS["16.2"]
+TRANSLATIONS["16.0"] = TRANSLATIONS["16"]
+#: Pixels of each shape, as steps of RAWX and RAWY.
+PIXELS: dict[int, tuple[tuple[int, int], ...]] = {
+    0: ((0, 0),),
+    1: ((0, 0), (1, 0), (0, 1), (1, 1)),
+    2: ((0, 0), (0, 1)),
+    3: ((0, 0), (1, 0)),
+    4: ((0, 0), (1, 0), (0, 1)),
+    5: ((0, 0), (1, 0), (1, 1)),
+    6: ((0, 0), (0, 1), (1, 1)),
+    7: ((1, 0), (0, 1), (1, 1)),
+}
+#: What a shape becomes when columns are counted from the other side.
+MIRRORED = np.arange(256)
+MIRRORED[[4, 5, 6, 7]] = [5, 4, 7, 6]
+#: Shapes that are two columns wide.
+WIDE = (1, 3, 4, 5, 6, 7)
+
+
+def translate(ser: npt.ArrayLike, version: str = "19.0") -> tuple[IntArray, IntArray]:
+    """SHAPE and GRADE of telemetered SER codes.
+
+    Raises
+    ------
+    TaskError
+        ``dppIdNotFound``, ``wrongSER2``: a version or a code that is not known.
+    """
+    codes = np.asarray(ser, np.int64)
+    if version not in TRANSLATIONS:
+        raise TaskError(
+            "dppIdNotFound", f"version {version!r} of the on-board software; known: {', '.join(TRANSLATIONS)}"
+        )
+    known = np.array(TRANSLATIONS[version])
+    wrong = (codes < 0) | (codes >= len(known))
+    if wrong.any():
+        raise TaskError(
+            "wrongSER2", f"SER {codes[wrong][0]}: software {version} sends 0 to {len(known) - 1} only"
+        )
+    return known[codes, 0], known[codes, 1]
+
+
+def members(shape: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """Pixels of items: index of the item, and steps along RAWX and RAWY; ordered by item.
+
+    An item without a known shape has its own place only.
+    """
+    codes = np.asarray(shape, np.int64)
+    parts = []
+    for code in np.unique(codes):
+        index = np.flatnonzero(codes == code)
+        for dx, dy in PIXELS.get(int(code), ((0, 0),)):
+            parts.append(np.stack([index, np.full(len(index), dx), np.full(len(index), dy)]))
+    if not parts:
+        empty = np.zeros(0, np.int64)
+        return empty, empty, empty
+    joined = np.concatenate(parts, axis=1)
+    item, dx, dy = joined[:, np.argsort(joined[0], kind="stable")]
+    return item, dx, dy
+
+
+def centre(shape: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean position of the pixels of items, as steps from their place."""
+    codes = np.asarray(shape, np.int64)
+    table = np.zeros((256, 2))
+    for code, pixels in PIXELS.items():
+        table[code] = np.mean(pixels, axis=0)
+    return table[codes, 0], table[codes, 1]
