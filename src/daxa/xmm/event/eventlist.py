@@ -43,6 +43,8 @@ _MOS_RAW = (Column("RAWX", "1I", "pixel", 1, 600), Column("RAWY", "1I", "pixel",
 _PN_RAW = (Column("RAWX", "1I", "pixel", 1, 64), Column("RAWY", "1I", "pixel", 1, 200))
 _PHA = Column("PHA", "1I", "CHAN", 0, 4095, -32768)
 _PI = Column("PI", "1I", "CHAN", 0, 32767, -32768)
+#: The unit differs from that of MOS in real products of all ages.
+_PN_PI = Column("PI", "1I", "eV", 0, 32767, -32768)
 _FLAG = Column("FLAG", "1J")
 _PATTERN = Column("PATTERN", "1B", "", 0, 255)
 _CCDNR = Column("CCDNR", "1B", "", 0, 255)
@@ -51,11 +53,12 @@ EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("EMOS", "IMAGING"): (_TIME, *_MOS_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
     ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
     ("EPN", "IMAGING"): (
-        _TIME, *_PN_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, _PATTERN,
+        _TIME, *_PN_RAW, *_det(20000), *_SKY, _PHA, _PN_PI, _FLAG, _PATTERN,
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
     ),
     ("EPN", "TIMING"): (
-        _TIME, *_PN_RAW, _PHA, _PI, _FLAG, _PATTERN, Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR,
+        _TIME, *_PN_RAW, _PHA, _PN_PI, _FLAG, _PATTERN,
+        Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR,
     ),
 }  # fmt: skip
 #: What MOS lists hold besides with fulloutput=yes.

@@ -77,6 +77,11 @@ def test_headers_and_extensions(filled, tmp_path):
         assert head["FRMTIME"] == 73
         assert head["DATAMODE"] == "IMAGING"
         assert head["CCDSRC"] == 4
+        # As in real products: the target's row rounded, text of four digits, statistics of counters.
+        assert head["SRCPOS"] == round(head["SRCPOSY"]) == 169
+        assert head["REVOLUT"] == "3100"
+        assert (head["DLMAX"], head["DLMEAN"]) == (0, 0.0)
+        assert (hdus["EXPOSU04"].header["A1_CHOP"], hdus["EXPOSU04"].header["AX_FC3"]) == (0, 1.0)
         assert hdus["EXPOSU07"].header["QUADRANT"] == 2
         # CCD 4 has an offset column next to CCD 7's.
         assert set(hdus["OFFSETS"].data["CCDNR"]) == {4, 7}

@@ -413,7 +413,7 @@ class PnExposure:
         cards: dict[str, Any] = {
             "TELESCOP": ("XMM", "Telescope (mission) name"),
             "INSTRUME": "EPN",
-            "REVOLUT": (self.odf.revolution, "XMM revolution number"),
+            "REVOLUT": (f"{self.odf.revolution:04d}", "XMM revolution number"),
             "OBS_MODE": ("SLEW" if proposal and proposal.slew else "POINTING", "Observation mode"),
             "OBS_ID": (self.odf.obs_id, "Observation identifier"),
             "EXP_ID": (self.odf.obs_id + self.exp_id[1:], "Exposure identifier"),
@@ -461,8 +461,10 @@ class PnExposure:
         """Keywords of the extensions of one CCD."""
         timing, header = self.timing, self._headers[ccd][1]
         window = read_window(header)
+        quadrant = (ccd - 1) // _CCDS_PER_QUADRANT
+        chopped = int(self.hk(f"A{quadrant}_CHOP", 0))
         return {
-            "QUADRANT": ((ccd - 1) // _CCDS_PER_QUADRANT, "Quadrant ID"),
+            "QUADRANT": (quadrant, "Quadrant ID"),
             "CCDID": ((ccd - 1) % _CCDS_PER_QUADRANT, "CCD ID"),
             "CCDNODE": (0, "read-out node"),
             "CCDMODE": (int(header.get("CCDMODE", -1)), "CCD Mode"),
@@ -473,6 +475,8 @@ class PnExposure:
             "WINDOWDY": (window[3], "Size, along y-axis, of window"),
             "TIMEDEL": (timing.frame_s - timing.readout_s, "[s] integration time of a frame"),
             "AX_FC0": (1 - timing.readout_s / timing.frame_s, "mode dependent constant livetime"),
+            f"A{quadrant}_CHOP": (chopped, "frames skipped before one is analysed"),
+            "AX_FC3": (1 / (1 + chopped), "livetime by the frame chopper, not in FRACEXP"),
         }
 
 

@@ -259,6 +259,7 @@ def _write(
             _correct_for_rate(ctx, exposure, request, columns, raws[PRIME_CCD].gti, primary)
     elif request.events.ctisrcpos is not None:
         primary["SRCPOS"] = (request.events.ctisrcpos, "[pixel] RAWY of the source, of all charge")
+    primary.update(_discarded_lines(raws))
     ctx.provenance(primary)
     offsets = {
         "RAWX": [c for raw in raws.values() for c in raw.offsets],
@@ -307,6 +308,17 @@ def _correct_for_rate(
     report(sub, old, columns["PI"])
 
 
+def _discarded_lines(raws: Mapping[int, RawCcd]) -> dict[str, Any]:
+    """Statistics of the lines discarded on board, of the last CCD's quadrant as merging lists leaves them."""
+    lines = raws[max(raws)].counters["NDISCLIN"]
+    if not len(lines):
+        return {}
+    return {
+        "DLMAX": (int(lines.max()), "maximum of discarded lines in a counter record"),
+        "DLMEAN": (float(lines.mean()), "mean of discarded lines in a counter record"),
+    }
+
+
 def _source_position(primary: Mapping[str, Any], sky: Sky) -> dict[str, Any]:
     """Pixel of the proposal's target, as the fast modes need it."""
     cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] RAWY of the source in fast modes")}
@@ -315,6 +327,7 @@ def _source_position(primary: Mapping[str, Any], sky: Sky) -> dict[str, Any]:
     ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]
     ccd, x, y = sky.camera_pixel(ra, dec)
     if ccd:
+        cards["SRCPOS"] = (round(y), cards["SRCPOS"][1])
         cards["SRCPOSX"] = (x, "[pixel] RAWX of the target")
         cards["SRCPOSY"] = (y, "[pixel] RAWY of the target")
         cards["CCDSRC"] = (ccd, "CCD of the target")
