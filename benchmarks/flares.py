@@ -29,7 +29,7 @@ PARTICLES = (0.6, 0.95)
 HARD_PARTICLES = 0.585
 #: The same for a cluster of 6 keV beyond 10 arcmin, where mirrors collect least; its share of counts there.
 HARD_SOURCE, OUTER_SOURCE = 0.03, 0.3
-#: Protons: index of their power law in counts (ESAS fits them so), outer surface brightness over the mean.
+#: Protons: index of their power law in counts (ESAS models them so), outer surface brightness over the mean.
 PROTON_INDEX, OUTER_PROTONS = (0.2, 1.4), 0.9
 
 

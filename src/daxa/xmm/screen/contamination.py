@@ -27,7 +27,7 @@ BAND = (8000, 12000)
 ANNULUS_RADIUS = 12000
 #: What De Luca & Molendi call an exposure with a ratio below these.
 _LEVELS = ((1.15, "clean"), (1.3, "slightly contaminated"), (1.5, "very contaminated"))
-#: Photon index of protons in counts, within the range that ESAS fits (0.1 to 1.4).
+#: Index of the protons' power law in counts; ESAS models them so (examples in its cookbook: 0.1 to 1.0).
 PROTON_INDEX = 0.9
 #: An exposure that keeps this share of its time had a quiet level.
 MOST_TIME = 0.7
