@@ -63,6 +63,7 @@ def constituents() -> Iterator[Constituent]:
             yield from _pn_only(camera)
             yield from low_energy_constituents()
         else:
+            yield _darkframe(camera)
             yield from _mos_only(camera, int(code[1]))
     yield from rgs_constituents()
 
@@ -237,6 +238,19 @@ def _modeparam(camera: Camera) -> Constituent:
         [Extension("MODEPARAM", table_columns(names, rows), scan)],
         "1999-01-01T00:00:00",
     )
+
+
+def _darkframe(camera: Camera) -> Constituent:
+    """Offsets used on board, the same in all modes; without the dark frames, which nobody reads."""
+    from daxa.simulate.detectors_mos import offset_tables
+
+    extensions = []
+    for ccd in camera.ccds:
+        columns, rows = offset_tables(ccd)
+        lines = [(mode_id, columns, rows) for mode_id in range(len(camera.modes))]
+        names = ("MODE_ID", "ROW_OFFSET", "COLUMN_OFFSET")
+        extensions.append(Extension(f"OFFSET_CCD{ccd}", table_columns(names, lines)))
+    return Constituent(camera.name, "DARKFRAME", 3, extensions, "1999-01-01T00:00:00")
 
 
 def _badpix(camera: Camera) -> Iterator[Constituent]:

@@ -218,6 +218,11 @@ CTI_Y2 1D
 """),
         "CTI_COLUMN": columns("CCD_ID 1I\nNODE_ID 1I\nRAWX 1I\nRAWY_START 1I\nYLENGTH 1I\nOFFSET 1D adu"),
     },
+    # Offsets subtracted on board [adu], per column and per row of the whole read-out, underscan included. The
+    # dark frames themselves (DARKFRAME_CCDn) are not read.
+    ("EMOS", "DARKFRAME"): {
+        f"OFFSET_CCD{i}": columns("MODE_ID 1I\nROW_OFFSET 0I adu\nCOLUMN_OFFSET 0I adu") for i in range(1, 8)
+    },
     # 5x5 roles, TDIM (5,5): 1 above threshold, 0 below, 2 ignored. Header: EDUTHR_I, EDUTHR_O [adu].
     # Extension names are the SUBMODE values.
     ("EMOS", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},

@@ -10,12 +10,17 @@ from daxa.xmm.odf.summary import AsciiSummary, ExposureSummary, read_ascii_summa
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.times import TimeCorrelation
 
 
 def exposure_summary(
-    odf: Odf, instrument: str, exp_id: str, warn: Callable[[str, str], None]
+    odf: Odf,
+    instrument: str,
+    exp_id: str,
+    warn: Callable[[str, str], None],
+    calibration: Calibration | None = None,
 ) -> ExposureSummary:
     """What is known of an exposure: from SUM.SAS if there is one, else from housekeeping and headers.
 
@@ -25,6 +30,8 @@ def exposure_summary(
         ``M1``, ``S001``.
     warn
         Receives code and text of warnings.
+    calibration
+        Tells the modes of MOS apart where there is no SUM.SAS.
     """
     if odf.sas_summary is not None:
         try:
@@ -41,7 +48,9 @@ def exposure_summary(
     files = tuple(f for f in odf.files if f.name.exp_id == exp_id or not f.name.is_science)
     files = tuple(f for f in files if f.name.instrument == instrument)
     part = replace(odf, files=files)
-    summary = ingest(part, AsciiSummary(odf.obs_id, odf.revolution, "", ""), warn=warn)
+    summary = ingest(
+        part, AsciiSummary(odf.obs_id, odf.revolution, "", ""), warn=warn, calibration=calibration
+    )
     found = summary.exposure(instrument, exp_id)
     if found is None:
         raise TaskError("MissingData", f"{odf.folder}: no readable files of {instrument} {exp_id}")

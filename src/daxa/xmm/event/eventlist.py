@@ -49,9 +49,11 @@ _FLAG = Column("FLAG", "1J")
 _PATTERN = Column("PATTERN", "1B", "", 0, 255)
 _CCDNR = Column("CCDNR", "1B", "", 0, 255)
 
+_MOS_PATTERN = (Column("PATTERN", "1B", "", 0, 31), Column("CCDNR", "1B", "", 1, 17))
+
 EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
-    ("EMOS", "IMAGING"): (_TIME, *_MOS_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
-    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, _PATTERN, _CCDNR),
+    ("EMOS", "IMAGING"): (_TIME, *_MOS_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, *_MOS_PATTERN),
+    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, *_MOS_PATTERN),
     ("EPN", "IMAGING"): (
         _TIME, *_PN_RAW, *_det(20000), *_SKY, _PHA, _PN_PI, _FLAG, _PATTERN,
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),

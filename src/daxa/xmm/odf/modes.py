@@ -126,6 +126,8 @@ def _match_window(
     if not len(rows):
         return None
     if frame_time_ms:
+        # Of modes that differ in nothing the last one: PrimePartialRFS rather than W6.
+        rows = rows[::-1]
         rows = rows[np.argsort(np.abs(first("FRAME_T")[rows] - frame_time_ms), kind="stable")]
     return names[int(modeparam["MODE_ID"][rows[0]])]
 

@@ -59,6 +59,51 @@ def test_structure(exposure):
     assert scopes == {f"EMOS{number}", f"XRT{number}", "XMM"}
 
 
+#: What the handbooks and manuals say that a MOS event list holds: column, form, unit, least, greatest, null.
+COLUMNS = [
+    ("TIME", "D", "s", None, None, None),
+    ("RAWX", "I", "pixel", 1, 600, None),
+    ("RAWY", "I", "pixel", 1, 600, None),
+    ("DETX", "I", "0.05 arcsec", -20000, 20000, -32768),
+    ("DETY", "I", "0.05 arcsec", -20000, 20000, -32768),
+    ("X", "J", "0.05 arcsec", 1, 51840, -99999999),
+    ("Y", "J", "0.05 arcsec", 1, 51840, -99999999),
+    ("PHA", "I", "CHAN", 0, 4095, -32768),
+    ("PI", "I", "CHAN", 0, 32767, -32768),
+    ("FLAG", "J", None, None, None, None),
+    ("PATTERN", "B", None, 0, 31, None),
+    ("CCDNR", "B", None, 1, 17, None),
+]
+KEYWORDS = (
+    "TELESCOP INSTRUME OBS_ID EXP_ID EXPIDSTR OBS_MODE DATAMODE SUBMODE FILTER REVOLUT OBJECT "
+    "OBSERVER RA_OBJ DEC_OBJ RA_NOM DEC_NOM FRMTIME ORIGIN CREATOR DATE FILENAME DATE-OBS DATE-END "
+    "TSTART TSTOP TELAPSE ONTIME LIVETIME ONTIME01 LIVETI01 TIMEUNIT TIMESYS MJDREF TIMEREF TASSIGN "
+    "TIMEZERO CLOCKAPP RA_PNT DEC_PNT PA_PNT AVRG_PNT ATT_SRC ORB_RCNS TFIT_RPD TFIT_DEG TFIT_RMS "
+    "TFIT_PFR EQUINOX RADECSYS BINODAL RAND_XY RAND_TIM DET_SYST SETCOORD LENOIS02 LENOIS07"
+)
+CCD_KEYWORDS = (
+    "CCDID CCDNODE CCDMODE WINDOWX0 WINDOWY0 WINDOWDX WINDOWDY FRMTIME GAIN_CCD EDUTHR GATTI_ON COSMICSI "
+    "COSMICOU CRPAT1 CRPAT2"
+)
+
+
+def test_columns_and_keywords(exposure):
+    hdus, _, _ = exposure
+    header = hdus["EVENTS"].header
+    keys = ("TTYPE", "TFORM", "TUNIT", "TLMIN", "TLMAX", "TNULL")
+    listed = [tuple(header.get(f"{k}{i}") for k in keys) for i in range(1, header["TFIELDS"] + 1)]
+    assert [(n, f.lstrip("1"), *rest) for n, f, *rest in listed] == COLUMNS
+    assert [k for k in KEYWORDS.split() if k not in header] == []
+    for ccd in range(1, 8):
+        assert [k for k in CCD_KEYWORDS.split() if k not in hdus[f"EXPOSU{ccd:02d}"].header] == []
+    assert header["XMMEA_EM"].replace(" ", "") == "(FLAG&0x766ba000)==0"
+    assert header["XMMEA_SM"].replace(" ", "") == "(FLAG&0xfffffeff)==0"
+    offsets = hdus["OFFSETS"].data
+    # One column of each CCD has another offset on board.
+    assert set(offsets["CCDNR"]) == set(range(1, 8))
+    assert (offsets["OFFSETX"] > 0).all()
+
+
 def test_pointing(exposure, simulated):
     header = exposure[0]["EVENTS"].header
     ra, dec, pa = simulated.truth(OBS)["pointing_deg"]
@@ -414,12 +459,14 @@ def test_good_times_of_the_user(copy, reduced, tmp_path):
             assert kept.total > 100.0 - 2 * 2.6 - 1e-3
 
 
-@pytest.mark.parametrize("damage", ["zeros", "truncated", "absent", "empty"])
+@pytest.mark.parametrize("damage", ["zeros", "truncated", "absent", "empty", "mode"])
 def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
     path = _file(copy, "M2S00230IME")
     data = path.read_bytes()
     if damage == "absent":
         path.unlink()
+    elif damage == "mode":
+        fits.setval(path, "EDUMODE", value=1, ext=1)
     else:
         path.write_bytes(
             {"zeros": b"\0" * len(data), "truncated": data[: len(data) // 2], "empty": b""}[damage]
@@ -427,6 +474,8 @@ def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
     _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2", makeflaregti="no")
     if damage != "absent":
         assert path.name in err
+    if damage == "mode":
+        assert "initEdusoft03" in err
     with fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
         assert set(hdus["EVENTS"].data["CCDNR"]) == {1, 2, 4, 5, 6, 7}
         assert "EXPOSU03" not in [h.name for h in hdus]

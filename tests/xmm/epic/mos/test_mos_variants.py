@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.mode_set import describe_modes
+from daxa.simulate.noise import Noise
+from daxa.simulate.observation import simulate_observation
 from daxa.simulate.readout_variants import (
     _mirrored,
     _shapes,
@@ -231,3 +236,32 @@ def test_exposure_map_of_two_nodes_is_that_of_one(imaging, halves):
         )  # fmt: skip
         maps.append(fits.getdata(out / "e.fits"))
     assert maps[0].max() > 1000
+
+
+@pytest.mark.parametrize(
+    ("submode", "window"),
+    [
+        ("PrimePartialW4", (251, 251, 100, 100)),
+        ("PrimePartialW5", (151, 151, 300, 300)),
+        ("PrimePartialRFS", (1, 1, 600, 600)),
+    ],
+)
+def test_refreshed_frame_store(simulated, tmp_path, submode, window):
+    """Modes whose frame store is refreshed before each frame: less live time, and no smearing."""
+    description, sky = describe_modes(1000.0, Noise().scaled(0.3, 0.01))[0]
+    exposure = description.exposures[0]
+    exposure = replace(exposure, submode=submode, ccds=(1, 2))
+    simulate_observation(replace(description, exposures=[exposure]), sky, tmp_path / "odf")
+    _run(tmp_path / "odf", simulated.ccf, tmp_path / "out", makeflaregti="no", addtaglenoise="no")
+    mode = CAMERAS["M1"].mode(submode)
+    with fits.open(next((tmp_path / "out").glob("*MIEVLI*"))) as hdus:
+        header, central = hdus["EVENTS"].header, hdus["EXPOSU01"]
+        assert header["SUBMODE"] == submode
+        assert tuple(central.header[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")) == window
+        assert header["FRMTIME"] == round(mode.frame_time_s * 1000)
+        assert central.data["TIMEDEL"][0] == pytest.approx(mode.integration_s, rel=1e-3)
+        share = header["LIVETI01"] / header["ONTIME01"]
+        assert share == pytest.approx(mode.integration_s / mode.frame_time_s, rel=0.05)
+        assert hdus["EXPOSU02"].header["FRMTIME"] == round(mode.outer_frame_time_s * 1000)
+        events = hdus["EVENTS"].data
+        assert ((events["CCDNR"] == 1) & (events["PI"] > 500)).sum() > 50

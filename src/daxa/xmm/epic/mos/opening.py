@@ -55,7 +55,7 @@ def open_camera(
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
 
-    summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
+    summary = exposure_summary(odf, instrument, exp_id, ctx.warn, cal)
     submode = summary.mode or "UNDEFINED"
     if submode == "UNDEFINED":
         submode = _submode(ctx, odf, cal, instrument, exp_id)

@@ -33,13 +33,14 @@ class Emframes:
 class Emevents:
     """emevents: which tests flag events, which events are analysed again, what is randomised.
 
+    ``withoffvarsets``: offsets used on board from the ODF instead of the calibration.
     ``tolfxy``: bin of the test for flickering in frames, columns and rows.
     """
 
     flagbadtimes: bool = True
     flagtruncatede1: bool = True
     withothernode: bool = True
-    withoffvarsets: bool = True
+    withoffvarsets: bool = False
     analysepatterns: bool = True
     flagbadpixels: bool = True
     keepsifluor: bool = False

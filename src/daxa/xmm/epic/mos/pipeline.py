@@ -21,6 +21,7 @@ from daxa.xmm.epic.mos.flares import FlareCurve, flare_curve
 from daxa.xmm.epic.mos.nodes import join_nodes
 from daxa.xmm.epic.mos.offsets import LineOffsets
 from daxa.xmm.epic.mos.options import REJECTION_FLAG
+from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS
 from daxa.xmm.epic.mos.reading import emframes
 from daxa.xmm.epic.mos.subtasks import (
     badpix,
@@ -204,6 +205,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
         "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),
         "COSMICSI": (camera.misc("COSMICSI"), "size of cosmic-ray tracks"),
         "COSMICOU": (camera.misc("COSMICOU"), "cosmic rays outside over inside the field"),
+        **{f"CRPAT{i}": (p, "pattern of cosmic rays") for i, p in enumerate(COSMIC_PATTERNS, start=1)},
     }
 
 

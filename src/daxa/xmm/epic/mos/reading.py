@@ -115,6 +115,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     table = file.read(1, MOS_IMAGING if file.name.file_type == "IME" else MOS_REDUCED_IMAGING)
     if int(table.keyword("CCDID", number)) != number:
         raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
+    check_mode(table, file.name.file_type)
     layout = Layout.of(camera, table, number, node)
     made, index, known = frame_table(camera, table, auxiliary, file)
     raw, pixels = raw_events(camera, table, known, index, layout)
@@ -133,6 +134,33 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     live = float((made.fraction * made.good).mean()) if len(made) else 0.0
     say.info("emframes", f" Fraction of good time : {live:.9f}")
     return ccd
+
+
+#: EDUMODE of each type of event file, and SAS's code for another one.
+_ANALYSER_MODES = {
+    "IME": (3, "initEdusoft03"),
+    "TIE": (1, "initEdusoft04"),
+    "CTE": (1, "initEdusoft04"),
+    "RIE": (2, "initEdusoft05"),
+}
+
+
+def check_mode(table: OdfTable, file_type: str) -> None:
+    """See that the event analyser worked as the file's type says.
+
+    Raises
+    ------
+    TaskError
+        ``initEdusoft02`` to ``05``: EDUMODE is no such number, or that of another mode.
+    """
+    found = table.keyword("EDUMODE", None)
+    if found is None:
+        return
+    expected, code = _ANALYSER_MODES[file_type]
+    if found not in (1, 2, 3):
+        code = "initEdusoft02"
+    if found != expected:
+        raise TaskError(code, f"{table.where}: EDUMODE is {found!r}, expected {expected} for {file_type}")
 
 
 def make_ccd(
@@ -330,10 +358,11 @@ def _offsets(
     """Offsets per RAWX and per RAWY that were subtracted on board."""
     number, node = name
     if not camera.options.emevents.withoffvarsets:
-        return None, None
+        return _calibrated_offsets(camera, name, layout)
     found = camera.odf.find(camera.instrument, "OVE", camera.exp_id, number, node)
     found = found or camera.odf.find(camera.instrument, "OVE", ccd=number, node=node)
     if not found:
+        camera.messages.warn("emevents", "addOffsets01", f"CCD {number}: no offset/variance file in the ODF")
         return None, None
     try:
         table = found[0].read(1, MOS_OFFSETS)
@@ -350,3 +379,29 @@ def _offsets(
         values[position[inside] - 1] = table["OFFSET"][mine][inside]
         result.append(values)
     return tuple(result)  # type: ignore[return-value]
+
+
+def _calibrated_offsets(
+    camera: Camera, name: tuple[int, int], layout: Layout
+) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
+    """Offsets per RAWX and per RAWY that the calibration says are used on board."""
+    from daxa.xmm.ccf.errors import MissingConstituent
+
+    number, node = name
+    try:
+        table = camera.table("DARKFRAME", f"OFFSET_CCD{number}")
+    except MissingConstituent as error:
+        text = f"CCD {number}: no offsets, truncated events are those at the end of the converter: {error}"
+        camera.messages.warn("emevents", "addOffsets01", text)
+        return None, None
+    rows = np.flatnonzero(np.asarray(table["MODE_ID"]) == camera.mode_id)
+    row = rows[0] if len(rows) else 0
+    result = []
+    for axis, key in ((0, "ROW_OFFSET"), (1, "COLUMN_OFFSET")):
+        line = np.asarray(table[key][row], float)
+        first = layout.under[axis]
+        values = np.zeros(layout.shape[axis])
+        part = line[first : first + len(values)]
+        values[: len(part)] = part
+        result.append(values[::-1] if node and axis == 0 else values)
+    return result[0], result[1]

@@ -250,8 +250,20 @@ def emenergy(
         made.pha = energy.amplitude(seen, camera.library, level, weights, dither)
     else:
         made.pha = list_.e1 + list_.e2 + dither
+    low = camera.library.thresholds_adu[0 if ccd.number == 1 else 1]
+    _count_outside(say, "PHA", made.pha, low, float(events.ADC_MAXIMUM))
     made.pi = correct(camera, ccd, list_, made.pha, params)
+    if params.correctgain:
+        ends = energy.apply_gain([low, events.ADC_MAXIMUM], [0, 0], ccd.coefficients)
+        _count_outside(say, "PI", made.pi, *np.rint(ends))
     return image
+
+
+def _count_outside(
+    say: Callable[[str], None], name: str, values: npt.NDArray[np.float64], low: float, high: float
+) -> None:
+    number = int(((values < low) | (values > high)).sum())
+    say(f" {number:12d}  events with {name} out of range {low:11.0f}  - {high:11.0f}")
 
 
 def correct(

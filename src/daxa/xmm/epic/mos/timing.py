@@ -17,7 +17,7 @@ from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.camera import Camera, Ccd
 from daxa.xmm.epic.mos.events import Events, flag_thresholds, raw_to_ccd
 from daxa.xmm.epic.mos.pipeline import ccd_keywords, select
-from daxa.xmm.epic.mos.reading import finish_frames, frame_table
+from daxa.xmm.epic.mos.reading import check_mode, finish_frames, frame_table
 from daxa.xmm.epic.mos.subtasks import correct
 from daxa.xmm.event.eventlist import CcdExposure
 from daxa.xmm.event.flags import MosFlag
@@ -131,6 +131,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     number, node = file.name.ccd, file.name.node
     compressed = file.name.file_type == "CTE"
     table = file.read(1, MOS_COMPRESSED_TIMING if compressed else MOS_TIMING)
+    check_mode(table, file.name.file_type)
     window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
     if window is None:
         raise TaskError(
