@@ -6,23 +6,16 @@ whatever other observations are doing.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import json
 import logging
-import os
-import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daxa._version import __version__
 from daxa.archive.archive import Archive, recordable
 from daxa.archive.ledger import Run
 from daxa.archive.views import error_text
@@ -33,6 +26,7 @@ from daxa.backend.select import select_backend
 from daxa.exceptions import NoDependencyProcessError, NoValidMissionsError
 from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.progress import Progress
+from daxa.process.recording import complete, fingerprint, now, take_outcome, versions
 from daxa.process.step import Options, Piece, Recipe, Step
 
 if TYPE_CHECKING:
@@ -394,7 +388,7 @@ class _Runner:
             self._record_failure(node)
             return
         run.tasks = [(t.name, t.parameters) for t in recipe.tasks]
-        run.fingerprint = _fingerprint(recipe, piece)
+        run.fingerprint = fingerprint(recipe, piece)
         last = self.archive.ledger.latest(run.mission, run.process, run.ident)
         if last is not None and last.ok and last.fingerprint == run.fingerprint and complete(last, piece):
             node.run = last
@@ -538,66 +532,7 @@ def _related(need: Piece, piece: Piece) -> bool:
     )
 
 
-def versions(backend: str) -> dict[str, str]:
-    """What a run was made with."""
-    return {"daxa": __version__, "python": platform.python_version(), "backend": backend}
-
-
-def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
-    """Take into a run how its job ended; paths become relative to the observation's folder."""
-    run.status = "done" if outcome.ok else "failed"
-    run.ended = outcome.ended or now()
-    run.wall_s, run.cpu_s, run.memory_bytes = outcome.seconds, outcome.cpu_seconds, outcome.peak_memory
-    run.timed_out = outcome.timed_out
-    run.stdout, run.stderr = outcome.stdout, outcome.stderr
-    run.warnings, run.errors = outcome.warnings, outcome.errors
-    run.outputs = {
-        os.path.relpath(path, folder): (sha, Path(path).stat().st_size)
-        for path, sha in outcome.outputs.items()
-    }
-
-
-def now() -> str:
-    """The time, for the record."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
 def _match(pattern: str, names: dict[str, Any]) -> str | None:
     from fnmatch import fnmatchcase
 
     return next((n for n in names if fnmatchcase(n, pattern)), None)
-
-
-def _fingerprint(recipe: Recipe, piece: Piece) -> str:
-    """What a job's result depends on: tasks, parameters and the content of the products it uses.
-
-    Independent of where the archive and the raw data are.
-    """
-    text = json.dumps(
-        [
-            [[t.name, t.parameters] for t in recipe.tasks],
-            recipe.outputs,
-            {name: str(path) for name, path in recipe.inputs.items()},
-        ]
-    )
-    text = text.replace(str(piece.folder), "{observation}")
-    text = text.replace(str(_raw_root(piece)), "{raw}")
-    inputs = sorted({sha for run in piece.used for sha, _ in run.outputs.values()})
-    return hashlib.sha256(json.dumps([text, inputs]).encode()).hexdigest()
-
-
-def _raw_root(piece: Piece) -> Path | str:
-    try:
-        return piece.raw
-    except Exception:  # raw data may be gone once everything is processed
-        return "{raw}"
-
-
-def complete(run: Run, piece: Piece) -> bool:
-    """Whether the products of a run are all there, whole."""
-    folder = piece.folder
-    for name, (_, size) in run.outputs.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            return False
-    return True

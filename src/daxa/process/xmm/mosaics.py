@@ -18,7 +18,8 @@ from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bool, check_timeout
-from daxa.process.runner import complete, now, run_steps, take_outcome, versions
+from daxa.process.recording import complete, now, take_outcome, versions
+from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
 from daxa.process.xmm.fields import field_name, group
 from daxa.process.xmm.generate import image_options
