@@ -19,6 +19,7 @@ def rgs_constituents() -> Iterator[Constituent]:
         yield _lincoord(name)
         yield _aduconv(name)
         yield _cti(name)
+        yield _hkparmint(name)
         yield from _badpix(name)
         yield _quantumef(name)
 
@@ -107,6 +108,21 @@ def _cti(name: str) -> Constituent:
         *(Extension(f"CTIY{ccd}", parallel, scale) for ccd in range(1, 10)),
     ]
     return Constituent(name, "CTI", {"RGS1": 15, "RGS2": 16}[name], extensions)
+
+
+def _hkparmint(name: str) -> Constituent:
+    limits = numbers.HOUSEKEEPING_LIMITS[name]
+    rows = [(long, expression) for _, long, expression in limits]
+    names = [(short, long) for short, long, _ in limits]
+    return Constituent(
+        name,
+        "HKPARMINT",
+        {"RGS1": 15, "RGS2": 14}[name],
+        [
+            Extension("HKPARMINT", table_columns(("PARAMETER", "EXPRESSION"), rows)),
+            Extension("TRANSLATION", table_columns(("SHORT_NAME", "LONG_NAME"), names)),
+        ],
+    )
 
 
 def _badpix(name: str) -> Iterator[Constituent]:

@@ -62,6 +62,13 @@ BAD_PIXELS = {
     ],
 }  # fmt: skip
 
+#: Housekeeping: short name, long name, limits. The short names are those that rgsproc leaves out of its good
+#: times in a real log; what they measure is not printed there (names and limits made up).
+HOUSEKEEPING_LIMITS = {
+    "RGS1": (("G5063", "R1_INPUT_FIFO_FULL", "(@ == 0)"),),
+    "RGS2": (("L5063", "R2_INPUT_FIFO_FULL", "(@ == 0)"),),
+}
+
 # --- energies ----------------------------------------------------------------------------------------
 
 #: Channels per eV, offset [chan] and its change [chan/s], thresholds [chan].

@@ -287,6 +287,7 @@ REJTHRESH 1D chan
 ACCTHRESH 1D chan
 """),
     },
+    ("RGS", "HKPARMINT"): _HKPARMINT,
     # Documented: header SCALE multiplies the coefficients.
     ("RGS", "CTI"): {
         "XCTI": columns("CCD_ID 1I\nNODE_ID 1I\nCTI_X 1D\nCTI_X_ERR 1D"),
