@@ -5,10 +5,45 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.sky.tangent import from_xy, to_xy
 
 CAMERAS = ("EMOS1", "EMOS2", "EPN")
 RA_DIGIT, DEC_DIGIT = 1e-5, 1e-6
+
+
+@pytest.mark.parametrize(
+    ("instrument", "angle", "change"),
+    [
+        ("EMOS1", "PSI", lambda psi: psi + 90.0),
+        ("EMOS2", "PSI", lambda psi: -psi),
+        ("EPN", "PSI", lambda psi: psi - 90.0),
+        ("EPN", "PHI", lambda phi: phi + 180.0),
+        ("EMOS1", "THETA", lambda theta: theta + 3.0),
+    ],
+)
+def test_boresight_angles_of_another_frame_are_refused(
+    synthetic_ccf, tmp_path, instrument: str, angle: str, change
+) -> None:
+    from astropy.io import fits
+
+    for path in synthetic_ccf.glob("*.CCF"):
+        (tmp_path / path.name).symlink_to(path)
+    path = tmp_path / "XMM_BORESIGHT_0035.CCF"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    with fits.open(path, mode="update") as hdus:
+        table = hdus["BORESIGHT"].data
+        row = [name.strip() for name in table["INSTRUMENT_ID"]].index(instrument)
+        table[f"EULER_{angle}"][row] = change(table[f"EULER_{angle}"][row])
+    cal = Calibration.for_observation([tmp_path], "2017-11-01")
+    with pytest.raises(UnknownLayout, match=f"angles for {instrument} put .* they mean another frame"):
+        CameraGeometry.from_calibration(cal, instrument, 6e8)
+    other = next(i for i in CAMERAS if i != instrument)
+    assert CameraGeometry.from_calibration(cal, other, 6e8).instrument == other
 
 
 @pytest.mark.parametrize("instrument", CAMERAS)

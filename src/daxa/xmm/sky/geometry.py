@@ -33,6 +33,11 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 DET_UNIT_RAD = np.deg2rad(UNIT_ARCSEC / 3600.0)
+#: Where the position angle PA points on each detector, along DETX and DETY: the dispersion of the gratings
+#: (XMM-Newton Users' Handbook; signs measured on products).
+_TOWARDS_PA = {"EMOS1": (0, 1), "EMOS2": (-1, 0), "EPN": (1, 0)}
+#: How far a camera may be turned from that, and its axis from the spacecraft's (really 0.4 and 0.04 deg).
+_MISALIGNMENT_DEG = 2.0
 
 
 def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
@@ -212,10 +217,12 @@ class CameraGeometry:
             cal.misc(instrument, "OPTICS_X"),
             cal.misc(instrument, "OPTICS_Y"),
         )
+        boresight = boresight_matrix(cal, instrument, time_s)
+        _check_orientation(instrument, boresight)
         return cls(
             instrument,
             pixels,
-            boresight_matrix(cal, instrument, time_s),
+            boresight,
             Region.from_table(lincoord.table("FOV")),
             corner,
             optics,
@@ -436,6 +443,25 @@ def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
         }
         for behind, z in zip(ccds, heights, strict=True)
     }
+
+
+def _check_orientation(instrument: str, boresight: FloatArray) -> None:
+    """Refuse angles that mean another frame than ours: they would give wrong positions, quietly.
+
+    The frame of the real file's angles is known in words only; a quarter turn or a sign apart it would
+    look like ours.
+    """
+    x, y = _TOWARDS_PA[instrument]
+    for axis, expected, name in (
+        (boresight[0], (1, 0, 0), "the optical axis"), (boresight[1], (0, y, x), "+DETX"),
+        (boresight[2], (0, -x, y), "+DETY"),
+    ):  # fmt: skip
+        if axis @ np.array(expected, float) < np.cos(np.deg2rad(_MISALIGNMENT_DEG)):
+            found = ", ".join(f"{v:.4f}" for v in axis)
+            raise UnknownLayout(
+                f"XMM_BORESIGHT: its angles for {instrument} put {name} at ({found}) in the "
+                f"spacecraft frame (view, PA + 90 deg, PA), not near {expected}: they mean another frame"
+            )
 
 
 def _redundant_nodes(
