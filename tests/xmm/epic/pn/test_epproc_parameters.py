@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from daxa.xmm.epic.pn import fixed
+from daxa.xmm.epic.pn.exposure import BOX_TEMPERATURES
 from daxa.xmm.task import find_task
 
 
@@ -33,3 +34,19 @@ def test_the_real_call_is_understood(real_call):
 def test_what_is_not_implemented_is_refused_by_name(name, value):
     with pytest.raises(NotImplementedError, match=f"epproc: {name}="):
         fixed.refuse_changes(find_task("epproc").parse({name: value}))
+
+
+def test_each_quadrant_box_has_its_own_temperature(shared_data):
+    (path,) = (shared_data / "logs").glob("0802710101_*.log.gz")
+    averages: dict[str, float] = {}
+    quadrant, seen = None, 0
+    with gzip.open(path, "rt", errors="replace") as log:
+        for line in log:
+            if found := re.search(r"Processing data set: .*PNS003(\d\d)IME", line):
+                quadrant = (int(found[1]) - 1) // 3
+            elif found := re.search(r"epframes:- (F1\d76): +average = +([\d.]+)", line):
+                averages[found[1]] = float(found[2])
+            elif found := re.search(r"Temperature for gain \[deg C\] += ([\d.]+)", line):
+                assert float(found[1]) == pytest.approx(averages[BOX_TEMPERATURES[quadrant]], abs=6e-4)
+                seen += 1
+    assert seen == 12

@@ -257,6 +257,19 @@ def test_epproc_names_its_products_its_own_way(filled, tmp_path):
     assert (tmp_path / "3100_0800010101_AttHk.ds").exists()
 
 
+def test_temperature_of_the_box(filled, tmp_path):
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": "4"}
+    out, _ = filled.run(tmp_path, **common)
+    (path,) = filled.folder.glob("*PNX00000PAH.FIT")
+    with fits.open(path, mode="update") as hdus:
+        data = hdus[1].data
+        now = (data["TIME"] >= filled.start_s) & (data["TIME"] <= filled.stop_s)
+        assert f"quadrant 1: temperature for gain [deg C] = {data['F1676'][now].mean():.4f}" in out
+    path.unlink()
+    _, err = filled.run(tmp_path, **common)
+    assert "warning (noGainTemperature)" in err
+
+
 EPPROC = "3100_0800010101_EPN_S003_ImagingEvts.ds"
 
 

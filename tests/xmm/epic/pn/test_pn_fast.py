@@ -203,3 +203,45 @@ def test_timing_step_by_step(reduce, simulated_modes):
         for name in chain["EVENTS"].columns.names:
             assert np.array_equal(whole[name], parts[name]), name
         assert one["EVENTS"].header["SRCPOS"] == 189
+
+
+@pytest.mark.slow
+def test_loading_of_the_offset_map_is_added_back(reduce, simulated_modes, tmp_path):
+    from daxa.simulate.instrument_numbers import PN_LOADING_COEFFICIENT, pn_dark_levels
+
+    original = simulated_modes.odf("0800020301")
+    folder = tmp_path / "odf"
+    folder.mkdir()
+    for path in original.iterdir():
+        (folder / path.name).symlink_to(path)
+    levels = np.rint(pn_dark_levels(4))
+    levels[36] += 10
+    image = fits.ImageHDU(levels.T.astype(np.int16), name="PNODI1")
+    image.header["DATE-OBS"] = "2010-01-01T00:00:00"
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(folder / "3101_0800020301_PNU10104ODI.FIT")
+    lists = {}
+    for place, name in ((original, "without"), (folder, "with")):
+        env = {
+            "SAS_ODF": str(place),
+            "SAS_CCFPATH": str(simulated_modes.ccf),
+            "SAS_CCF": str(tmp_path / "ccf.cif"),
+        }
+        out = io.StringIO()
+        call = {"env": env, "cwd": tmp_path, "out": out, "err": out}
+        if not (tmp_path / "ccf.cif").exists():
+            run_task("cifbuild", {}, **call)
+        run_task("epchain", {"datamode": "TIMING"}, **call)
+        lists[name] = fits.getdata(tmp_path / "P0800020301PNS003TIEVLI0000.FIT", "EVENTS")
+        assert ("NoOffsetMap" in out.getvalue()) == (name == "without")
+    common = [(lists[n]["TIME"], lists[n]["RAWX"], lists[n]["RAWY"]) for n in ("without", "with")]
+    keys = [{tuple(k): i for i, k in enumerate(zip(*c, strict=True))} for c in common]
+    both = sorted(keys[0].keys() & keys[1].keys())
+    one, two = (np.array([k[b] for b in both]) for k in keys)
+    shift = lists["with"]["PHA"][two].astype(int) - lists["without"]["PHA"][one]
+    column = lists["with"]["RAWX"][two]
+    assert np.mean(shift[column == 37]) == pytest.approx(10 * PN_LOADING_COEFFICIENT, abs=0.6)
+    assert np.abs(shift[column != 37]).max() <= 1
+    single = (lists["with"]["PATTERN"][two] == 0) & (column == 37)
+    gain = (lists["with"]["PI"][two] - lists["without"]["PI"][one].astype(int))[single]
+    # Of the charge about a tenth is lost on the way.
+    assert np.median(gain) == pytest.approx(9 * 5.0 / 0.9, abs=3)

@@ -36,6 +36,8 @@ FILE_TYPES = {"IMAGING": "IME", "TIMING": "TIE", "BURST": "BUE"}
 #: Coarse time of a frame whose time was lost.
 NO_TIME = 65535
 _CCDS_PER_QUADRANT = 3
+#: Housekeeping of the temperature of each quadrant box.
+BOX_TEMPERATURES = ("F1576", "F1676", "F1776", "F1876")
 _NUMBERS = ("QUADRANT", "CCDID", "CCDMODE", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
 #: Length of a revolution of the satellite [s].
 _LONGEST_S = 172_400.0
@@ -276,6 +278,23 @@ class PnExposure:
             self.warn("FILTERwrong", f"F1122 is {angle:g}, not the position of a filter")
             return "Unknown"
         return PN_FILTER_CODES[nearest]
+
+    def gain_temperature(self, quadrant: int) -> float | None:
+        """Mean temperature of a quadrant box in the exposure [deg C]; None, with a warning, if unknown."""
+        name = BOX_TEMPERATURES[quadrant]
+        values = np.empty(0)
+        for file in self.odf.find("PN", "PAH"):
+            try:
+                table = file.read(1)
+                inside = (table["TIME"] >= self.start_s) & (table["TIME"] <= self.stop_s)
+                values = np.concatenate([values, table[name][inside].astype(float)])
+            except (TaskError, ValueError, TypeError):
+                continue
+        values = values[np.isfinite(values)]
+        if len(values):
+            return float(values.mean())
+        self.warn("noGainTemperature", f"quadrant {quadrant}: no temperature ({name}) in the housekeeping")
+        return None
 
     def active_ccds(self, quadrant: int) -> int:
         """Number of CCDs of a quadrant that are switched on."""

@@ -138,6 +138,10 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         if request.events.withoutoftime
         else "event list"
     )
+    for quadrant in sorted({(ccd - 1) // 3 for ccd in raws}):
+        temperature = exposure.gain_temperature(quadrant)
+        if temperature is not None:
+            log(f" quadrant {quadrant}: temperature for gain [deg C] = {temperature:.4f}, no correction made")
     lists: list[Columns] = []
     for ccd, raw in raws.items():
         scale = EnergyScale.from_calibration(
