@@ -53,9 +53,14 @@ def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
     """Join the event lists of the CCDs of one exposure."""
     from astropy.io import fits
 
+    if p.instrument == "epn":
+        from daxa.xmm.epic.pn.combine import combine_lists
+
+        combine_lists(ctx, p)
+        return
     if p.instrument != "rgs":
         raise NotImplementedError(
-            f"evlistcomb: instrument={p.instrument}: the EPIC chains join their lists themselves"
+            f"evlistcomb: instrument={p.instrument}: the chains of the MOS join their lists themselves"
         )
     if tuple(p.rgsimgcolnames) != tuple(_COLUMNS.split()):
         raise NotImplementedError(f"evlistcomb: rgsimgcolnames: this engine writes {_COLUMNS} only")

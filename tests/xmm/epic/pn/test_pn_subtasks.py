@@ -75,6 +75,45 @@ def test_step_by_step_is_the_same_as_the_chain(steps, exposure, tmp_path):
     )
 
 
+def test_joining_the_lists_of_ccds_gives_the_list_of_the_chain(exposure, steps, tmp_path):
+    rng = np.random.default_rng(23)
+    exposure.background(7, 9000, rng)
+    for path in exposure.folder.iterdir():
+        path.unlink()
+    exposure.write()
+    fixed = {"randomizeenergy": False, "randomizeposition": False}
+    steps(
+        "epchain", exposure=3, odfaccess="odf", ccds="4,7", randomizetime=False, runbadpixfind=False, **fixed
+    )
+    names = []
+    for ccd in (4, 7):
+        (path,) = exposure.folder.glob(f"*PNS003{ccd:02d}IME.FIT")
+        steps("epframes", set=str(path), eventset="raw.ds", gtiset="gti.ds")
+        steps("badpix", eventset="raw.ds")
+        steps("epevents", eventset="raw.ds", outset="events.ds", **fixed)
+        steps("attcalc", eventset="events.ds", atthkset="P0800010101OBX000ATTTSR0000.FIT")
+        names.append(f"clean{ccd}.ds")
+        chosen = {"expression": "#XMMEA_EP && PI > 150", "withfilteredset": True, "filteredset": names[-1]}
+        steps("evselect", table="events.ds", writedss=False, updateexposure=False, **chosen)
+    steps("evlistcomb", eventsets=" ".join(names), imagingset="joined.ds", instrument="epn")
+    with fits.open(tmp_path / LIST) as chain, fits.open(tmp_path / "joined.ds") as joined:
+        assert [h.name for h in joined] == [h.name for h in chain][:-1]
+        whole, parts = chain["EVENTS"].data, joined["EVENTS"].data
+        assert len(whole) == len(parts) > 20_000
+        for column in chain["EVENTS"].columns:
+            mine = joined["EVENTS"].columns[column.name]
+            assert (mine.format, mine.unit, mine.null) == (column.format, column.unit, column.null)
+            assert np.abs(whole[column.name] - parts[column.name].astype(float)).max() <= (
+                column.name in "XY"
+            )
+        for name in ("OFFSETS", "EXPOSU07", "BADPIX04", "DLIMAP07", "HKAUX07", "STDGTI04"):
+            assert np.array_equal(np.array(chain[name].data), np.array(joined[name].data)), name
+        for key in ("LIVETI07", "ONTIME04", "SUBMODE", "REFXCRVL", "XMMEA_EP", "FILTER"):
+            assert joined["EVENTS"].header[key] == chain["EVENTS"].header[key], key
+    with pytest.raises(TaskError, match="another list of CCD 4"):
+        steps("evlistcomb", eventsets="clean4.ds clean4.ds", imagingset="twice.ds", instrument="epn")
+
+
 def test_the_raw_list(steps, exposure, tmp_path):
     raw_list(steps, exposure)
     with fits.open(tmp_path / "raw.ds") as hdus:

@@ -177,7 +177,7 @@ def _read(hdus: Any, path: Path) -> RawFile:
     shifted = "OFF_COR" in events.columns.names
     lines = of(hdus["DLIMAP"], "DLIODF", "DLISAS") if "DLIMAP" in hdus else [None, np.zeros(64, np.int64)]
     x, offset = of(hdus["OFFSETS"], "RAWX", "OFFSETX")
-    own = _cards(frames.header)
+    own = header_cards(frames.header)
     raw = RawList(
         ccd,
         time,
@@ -203,9 +203,9 @@ def _read(hdus: Any, path: Path) -> RawFile:
     if "BADPIX" in hdus:
         names = ("RAWX", "RAWY", "TYPE", "YEXTENT", "BADFLAG")
         badpix = [BadPixel(*map(int, row)) for row in zip(*of(hdus["BADPIX"], *names), strict=True)]
-    return RawFile(raw, badpix, {k: _plain(v) for k, v in _cards(hdus[0].header).items()})
+    return RawFile(raw, badpix, {k: _plain(v) for k, v in header_cards(hdus[0].header).items()})
 
 
-def _cards(header: Any) -> dict[str, Any]:
+def header_cards(header: Any) -> dict[str, Any]:
     """Keywords of a header with their comments, without those of its structure and of time."""
     return {c.keyword: (c.value, c.comment) for c in header.cards if not c.keyword.startswith(_STRUCTURE)}
