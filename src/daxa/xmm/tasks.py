@@ -25,6 +25,7 @@ TASKS: dict[str, str] = {
     "badpixfind": "daxa.xmm.epic.pn.subtasks",
     "badpix": "daxa.xmm.epic.pn.subtasks",
     "epevents": "daxa.xmm.epic.pn.subtasks",
+    "epexposure": "daxa.xmm.epic.pn.subtasks",
     "epfast": "daxa.xmm.epic.pn.epfast",
     # grating spectrometers
     "rgsframes": "daxa.xmm.rgs.frames",

@@ -110,6 +110,13 @@ def test_joining_the_lists_of_ccds_gives_the_list_of_the_chain(exposure, steps, 
             assert np.array_equal(np.array(chain[name].data), np.array(joined[name].data)), name
         for key in ("LIVETI07", "ONTIME04", "SUBMODE", "REFXCRVL", "XMMEA_EP", "FILTER"):
             assert joined["EVENTS"].header[key] == chain["EVENTS"].header[key], key
+    steps("epexposure", eventsets="joined.ds")
+    with fits.open(tmp_path / "joined.ds") as joined:
+        drawn = (joined["EVENTS"].data["TIME"] - parts["TIME"]) / joined["EXPOSU04"].header["TIMEDEL"]
+    assert np.abs(drawn).max() <= 0.5
+    assert np.std(drawn) == pytest.approx(12**-0.5, rel=0.03)
+    out, _ = steps("epexposure", eventsets="joined.ds")
+    assert "times stay as they are" in out
     with pytest.raises(TaskError, match="another list of CCD 4"):
         steps("evlistcomb", eventsets="clean4.ds clean4.ds", imagingset="twice.ds", instrument="epn")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What the random numbers are for; part of their seed.
 _ENERGY, _POSITION, _OUT_OF_TIME = range(3)
-_TIME = 5
+TIME_PURPOSE = 5
 _LARGEST_PI = 32767
 _MASK = MACROS["EPN"]["XMMEA_EP"]
 
@@ -269,6 +269,6 @@ def ccd_events(
     )
     if options.randomizetime:
         # Anywhere in the integration of the frame; drawn for every pattern, as positions are.
-        part = random(_TIME).random(len(raw.main))[patterns] - 0.5
+        part = random(TIME_PURPOSE).random(len(raw.main))[patterns] - 0.5
         columns["TIME"] = time + float(raw.header["TIMEDEL"][0]) * part
     return columns

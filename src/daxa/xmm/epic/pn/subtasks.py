@@ -1,4 +1,5 @@
-"""The sub-tasks of the pn chains as tasks on files: epframes, epreject, badpixfind, badpix, epevents.
+"""The sub-tasks of the pn chains as tasks on files: epframes, epreject, badpixfind, badpix, epevents,
+epexposure.
 
 Source: manuals of these tasks; parameters and defaults as a real run printed them. The chains call the same
 functions in memory. Between the tasks stands the raw event list of :mod:`daxa.xmm.epic.pn.rawfile`.
@@ -33,7 +34,7 @@ from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, frames_of_ccd
 from daxa.xmm.epic.pn.epreject import RejectOptions, read_odilist, reject
-from daxa.xmm.epic.pn.events import EventOptions, detector_events, random_source
+from daxa.xmm.epic.pn.events import TIME_PURPOSE, EventOptions, detector_events, random_source
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, FrameTiming, PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import NOISE_PURPOSE, recognise
@@ -461,3 +462,62 @@ def _write_events(
         with ctx.output(p.outset) as temporary:
             hdus.writeto(temporary)
     ctx.info(f"{Path(p.outset).name}: {len(columns['PI'])} events of {len(file.raw.pha)} pixels")
+
+
+# --- epexposure --------------------------------------------------------------------------------------
+
+_TIMES_DRAWN = "TIMERAND"
+
+
+@task(
+    "epexposure",
+    "0.16",
+    [
+        Parameter("eventsets", "list", required=True),
+        Parameter("randomizetime", "bool", True),
+        Parameter("screenexposure", "bool", True),
+        Parameter("spatialexposure", "bool", True),
+    ],
+)
+def epexposure(ctx: TaskContext, p: Parameters) -> None:
+    """Make the times of imaging events random within the integration of their frame, in place.
+
+    Live fractions are in the EXPOSURE tables since epframes; a correction per column (``spatialexposure``) is
+    not enabled in SAS either.
+    """
+    from astropy.io import fits
+
+    if not p.screenexposure:
+        raise NotImplementedError("epexposure: screenexposure=no is not implemented")
+    for name in p.eventsets:
+        path = ctx.path(name)
+        try:
+            hdus = fits.open(path, memmap=False)
+        except OSError as error:
+            raise TaskError("badInfile", f"{path}: not a readable FITS file ({error})") from error
+        with hdus:
+            head = hdus["EVENTS"].header if "EVENTS" in hdus else {}
+            if str(head.get("INSTRUME", "")).strip() != "EPN" or "CCDNR" not in hdus["EVENTS"].columns.names:
+                raise TaskError("badSubMode", f"{path}: not an event list of the pn")
+            fast = str(head.get("SUBMODE", "")).strip() in FAST_MODES
+            if not p.randomizetime or fast or head.get(_TIMES_DRAWN):
+                ctx.info(f"{name}: times stay as they are")
+                continue
+            _draw_times(hdus)
+            ctx.provenance(hdus[0].header, sum(k.startswith("XPROC") for k in hdus[0].header))
+            with ctx.output(name) as temporary:
+                hdus.writeto(temporary)
+        ctx.info(f"{name}: times are random within the integration of their frame")
+
+
+def _draw_times(hdus: Any) -> None:
+    events = hdus["EVENTS"]
+    random = random_source(str(events.header["OBS_ID"]), str(events.header["EXPIDSTR"]), 0)
+    part = random(TIME_PURPOSE).random(len(events.data)) - 0.5
+    length = np.zeros(len(part))
+    ccds = np.asarray(events.data["CCDNR"])
+    for ccd in np.unique(ccds):
+        frames = next(h for h in hdus if h.name in (f"EXPOSU{ccd:02d}", "EXPOSURE"))
+        length[ccds == ccd] = float(np.median(frames.data["TIMEDEL"]))
+    events.data["TIME"] = np.asarray(events.data["TIME"], float) + part * length
+    events.header[_TIMES_DRAWN] = (True, "TIME is random within the frame")
