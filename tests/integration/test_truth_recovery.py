@@ -297,7 +297,8 @@ def test_flares_are_cut_and_quiet_time_is_kept(field, record_property):
         rows.append([obs_id, inst + exp_id, early, late, inside, lost, 100 * lost / quiet.total])
         assert -BIN_S < early < BIN_S, rows[-1]
         assert -BIN_S < late < BIN_S, rows[-1]
-        assert lost < 0.03 * quiet.total, rows[-1]
+        # In a short exposure one chance excursion, two smoothing lengths wide, is more than that.
+        assert lost < max(0.03 * quiet.total, 2 * BIN_S), rows[-1]
     names = [
         "observation",
         "exposure",
