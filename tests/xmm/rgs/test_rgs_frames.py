@@ -1,0 +1,114 @@
+"""Frames and on-board shapes: counters, lengths of frames, what makes a frame bad, two nodes from one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daxa.xmm.rgs import shapes
+from daxa.xmm.rgs.frames import build_frames, repeated, two_nodes, unwrap_counter
+from daxa.xmm.rgs.tables import RgsFlag, frame_gti
+from daxa.xmm.task import TaskError
+
+
+@given(st.integers(0, 65535), st.lists(st.integers(0, 16000), min_size=1, max_size=60))
+def test_counter_of_16_bits_goes_on(first, steps):
+    true = first + np.concatenate([[0], np.cumsum(steps)])
+    assert unwrap_counter(true % 65536).tolist() == true.tolist()
+    # A list of events that starts later is put beside the frames.
+    assert unwrap_counter((true + 65536) % 65536, int(true[0]) + 65536).tolist() == (true + 65536).tolist()
+
+
+def test_events_that_start_behind_the_overflow():
+    frames = unwrap_counter([65530, 65534, 2, 6])
+    assert frames.tolist() == [65530, 65534, 65538, 65542]
+    assert unwrap_counter([2, 6], int(frames[0])).tolist() == [65538, 65542]
+    assert unwrap_counter([], 5).tolist() == []
+
+
+def test_frames_last_from_read_out_to_read_out():
+    readout = np.array([100.0, 104.6, 109.2, 123.0, 127.6, 132.2])
+    zero = np.zeros(6, int)
+    abort = np.array([0, 0, 0, 0, 1, 0])
+    frames = build_frames(np.arange(6), readout, zero, zero, abort)
+    # The first has no beginning, the fourth lacks the record before it, the fifth was aborted.
+    assert frames.good.tolist() == [False, True, True, False, False, True]
+    np.testing.assert_allclose(frames.timedel_s, 4.6)
+    np.testing.assert_allclose(frames.time_s, readout - 2.3)
+    gti = frames.gti()
+    np.testing.assert_allclose(np.stack([gti.start, gti.stop]), [[100.0, 127.6], [109.2, 132.2]])
+
+
+def test_a_ccd_that_is_read_more_often():
+    """In the sequence 3 1 2 3 ..., the places of CCD 3 have frames of their own lengths."""
+    readout = np.sort(np.concatenate([10.0 * np.arange(8), 10.0 * np.arange(8) + 3]))
+    place = np.tile([1, 4], 8)
+    frames = build_frames(np.arange(16), readout, place, np.zeros(16, int), np.zeros(16, int))
+    assert frames.good.tolist() == [False] + [True] * 15
+    np.testing.assert_allclose(frames.timedel_s[1:5], [3, 7, 3, 7])
+
+
+def test_lost_events_and_short_frames_are_bad():
+    readout = np.array([0.0, 4.6, 9.2, 13.8])
+    lost = np.array([0, 0, 3, 0])
+    frames = build_frames(np.arange(4), readout, np.zeros(4), lost, np.zeros(4), min_exposure_s=0.5)
+    assert frames.good.tolist() == [False, True, False, True]
+    assert set(frames.flag[~frames.good]) == {int(RgsFlag.IN_BAD_FRAME)}
+    short = build_frames(np.arange(4), readout / 100, np.zeros(4), 0 * lost, np.zeros(4), min_exposure_s=0.5)
+    assert not short.good.any()
+
+
+def test_repeated_rows():
+    rows = {"A": np.array([1, 1, 2, 1]), "B": np.array([5, 5, 5, 6])}
+    assert repeated(rows, ("A", "B")).tolist() == [False, True, False, False]
+
+
+def test_intervals_of_frames_in_single_precision():
+    start = 6.0e8 + 4.6 * np.arange(1000)
+    length = np.full(1000, 4.6, np.float32)
+    gti = frame_gti(start + 2.3, length)
+    assert len(gti) == 1
+    assert gti.total == pytest.approx(4600.0, abs=1e-3)
+
+
+def test_codes_of_the_two_versions_of_the_software():
+    """The table that the manual of rgsframes prints."""
+    shape, grade = shapes.translate(np.arange(8))
+    assert shape.tolist() == list(range(8))
+    assert grade.tolist() == [1, 4, 2, 2, 3, 3, 3, 3]
+    shape, grade = shapes.translate(np.arange(4), "16")
+    assert shape.tolist() == [0, shapes.NULL, shapes.NULL, 1]
+    assert grade.tolist() == [1, 2, 3, 4]
+    with pytest.raises(TaskError, match="SER 4: software 16 sends 0 to 3 only"):
+        shapes.translate([4], "16")
+    with pytest.raises(TaskError, match="version '7'"):
+        shapes.translate([0], "7")
+    for code, pixels in shapes.PIXELS.items():
+        assert len(set(pixels)) == shapes.translate([code])[1][0]
+
+
+def test_shape_3_reaches_the_next_column():
+    """A real log: a pixel at RAWX 172 of a node with 171 columns is left out, with shape code 3."""
+    item, dx, dy = shapes.members([3])
+    assert list(zip(dx.tolist(), dy.tolist(), strict=True)) == [(0, 0), (1, 0)]
+    assert item.tolist() == [0, 0]
+    assert shapes.centre([3, 2, 1]) == pytest.approx(np.array([[0.5, 0, 0.5], [0, 0.5, 0.5]]))
+
+
+@given(st.integers(0, 7), st.integers(172, 340), st.integers(1, 120))
+def test_two_nodes_cover_the_same_pixels_of_the_chip(shape, rawx, rawy):
+    def chip(x, code, node):
+        _, dx, dy = shapes.members([code])
+        column = x + dx if node == 0 else 343 - x - dx
+        return set(zip(column.tolist(), (rawy + dy).tolist(), strict=True))
+
+    x, code, node = two_nodes(np.array([rawx]), np.array([shape]), 171)
+    assert node[0] == 1
+    assert chip(int(x[0]), int(code[0]), 1) == chip(rawx, shape, 0)
+
+
+def test_columns_of_the_first_half_stay():
+    x, code, node = two_nodes(np.array([1, 171]), np.array([4, 0]), 171)
+    assert (x.tolist(), code.tolist(), node.tolist()) == ([1, 171], [4, 0], [0, 0])
