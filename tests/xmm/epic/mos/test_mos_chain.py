@@ -459,14 +459,16 @@ def test_good_times_of_the_user(copy, reduced, tmp_path):
             assert kept.total > 100.0 - 2 * 2.6 - 1e-3
 
 
-@pytest.mark.parametrize("damage", ["zeros", "truncated", "absent", "empty", "mode"])
+@pytest.mark.parametrize("damage", ["zeros", "truncated", "absent", "empty", "mode", "exposure"])
 def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
     path = _file(copy, "M2S00230IME")
     data = path.read_bytes()
     if damage == "absent":
         path.unlink()
-    elif damage == "mode":
-        fits.setval(path, "EDUMODE", value=1, ext=1)
+    elif damage in ("mode", "exposure"):
+        # The event analyser in another mode; the file of another exposure.
+        key, value, extension = {"mode": ("EDUMODE", 1, 1), "exposure": ("EXP_ID", OBS + "099", 1)}[damage]
+        fits.setval(path, key, value=value, ext=extension)
     else:
         path.write_bytes(
             {"zeros": b"\0" * len(data), "truncated": data[: len(data) // 2], "empty": b""}[damage]
@@ -474,8 +476,8 @@ def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
     _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2", makeflaregti="no")
     if damage != "absent":
         assert path.name in err
-    if damage == "mode":
-        assert "initEdusoft03" in err
+    if damage in ("mode", "exposure"):
+        assert {"mode": "initEdusoft03", "exposure": "frames04"}[damage] in err
     with fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
         assert set(hdus["EVENTS"].data["CCDNR"]) == {1, 2, 4, 5, 6, 7}
         assert "EXPOSU03" not in [h.name for h in hdus]

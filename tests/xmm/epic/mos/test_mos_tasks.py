@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -93,14 +94,20 @@ def test_events_and_energies_are_those_of_the_chain(work, final):
     assert 0 < background.mean() < 2
 
 
-def test_search_for_bad_pixels(work, simulated):
+@pytest.fixture(scope="module")
+def image(work):
+    """Image of the events of the first pass."""
     work(
         "emevents", odfeventset="raw.ds", frameset="frames.ds", eventset="first.ds", analysepatterns="no",
         flagbadpixels="no", splitdiagonals="no", randomizeposition="no", randomizetime="no",
     )  # fmt: skip
     work("emenergy", ineventset="first.ds", correctcti="no", correctgain="no", randomizeenergy="no")
     work("emeventsproj", eventset="first.ds", evimageset="image.ds")
-    work("embadpixfind", evimageset="image.ds", badpixset="bad.ds")
+    return "image.ds"
+
+
+def test_search_for_bad_pixels(work, simulated, image):
+    work("embadpixfind", evimageset=image, badpixset="bad.ds")
     truth = next(
         e for e in simulated.truth(OBS)["exposures"] if (e["instrument"], e["exp_id"]) == ("M2", "S002")
     )
@@ -110,9 +117,7 @@ def test_search_for_bad_pixels(work, simulated):
         found = {(int(r["RAWX"]), int(r["RAWY"])) for r in table[table["BADFLAG"] == 3]}
         assert hot <= found
         n = len(table)
-    work(
-        "embadpixfind", evimageset="image.ds", badpixset="bad.ds", incremental="yes", includedeadpixels="yes"
-    )
+    work("embadpixfind", evimageset=image, badpixset="bad.ds", incremental="yes", includedeadpixels="yes")
     with fits.open(work.folder / "bad.ds") as hdus:
         table = hdus["BADPIX"].data
         assert len(table) >= n
@@ -121,11 +126,36 @@ def test_search_for_bad_pixels(work, simulated):
         assert {(p.rawx, p.rawy) for p in dead} <= listed
         assert dead
         assert (table["TYPE"][table["BADFLAG"] < 3] == 3).all()
-    image = fits.getdata(work.folder / "image.ds")
+    counts = fits.getdata(work.folder / image)
     work("emeventsproj", eventset="first.ds", evimageset="adu.ds", projectenergy="yes")
     adu = fits.getdata(work.folder / "adu.ds")
-    assert ((adu > 0) <= (image > 0)).all()
-    assert 50 < adu.sum() / image.sum() < 2000
+    assert ((adu > 0) <= (counts > 0)).all()
+    assert 50 < adu.sum() / counts.sum() < 2000
+
+
+def test_the_whole_way_is_that_of_the_chain(work, image):
+    """From the raw files over the search for bad pixels to the final events of a CCD."""
+    shutil.copy(work.folder / "raw.ds", work.folder / "with_bad.ds")
+    work("embadpixfind", evimageset=image, badpixset="one.ds")
+    log, _ = work(
+        "badpix", eventset="with_bad.ds", badpixset="one.ds", getnewbadpix="yes", windowfilter="yes"
+    )
+    assert "final bad pixel sets" in log
+    work("emevents", odfeventset="with_bad.ds", frameset="frames.ds", eventset="last.ds")
+    work("emenergy", ineventset="last.ds")
+    work(
+        "emchain", instruments="M2", ccds="3", makeflaregti="no", rejectbadevents="no", applyccdgti="no",
+        addtaglenoise="no", lowenerbadpix="no", clobber="yes",
+    )  # fmt: skip
+    with (
+        fits.open(work.folder / "last.ds") as hdus,
+        fits.open(work.folder / f"P{OBS}M2S002MIEVLI0000.FIT") as chain,
+    ):
+        events = hdus["EVENTS"].data[np.argsort(hdus["EVENTS"].data["TIME"], kind="stable")]
+        for name in ("TIME", "RAWX", "RAWY", "DETX", "DETY", "PHA", "PI", "FLAG", "PATTERN"):
+            assert np.array_equal(events[name], chain["EVENTS"].data[name]), name
+        for name in ("RAWX", "RAWY", "TYPE", "YEXTENT", "BADFLAG"):
+            assert np.array_equal(hdus["BADPIX"].data[name], chain["BADPIX03"].data[name])
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
     _refuse(
         "emproc",
         p,
-        on=("flagfilteredevents", "useccfdarkframe", "ontimepha"),
+        on=("flagfilteredevents", "useccfdarkframe", "ontimepha", "analyzingSciSimdata"),
         off=("runevlistcomb", "removeintermediateeventlists"),
     )
     if p.badpixfindalgo != "embadpixfind":

@@ -306,6 +306,13 @@ def frame_table(
     """
     say = camera.messages
     number, node = file.name.ccd, file.name.node
+    for key in ("INSTRUME", "OBS_ID", "EXP_ID"):
+        pair = [str(t.keyword(key, "")).strip() for t in (table, auxiliary)]
+        if all(pair) and pair[0] != pair[1]:
+            raise TaskError(
+                "frames04",
+                f"{table.where} and {auxiliary.where} are incompatible: {key} {' and '.join(pair)}",
+            )
     rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
     if not len(rows):
         raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")

@@ -20,11 +20,12 @@ from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
 from daxa.xmm.epic.mos.offsets import LineOffsets
 from daxa.xmm.epic.mos.opening import open_camera
-from daxa.xmm.epic.mos.options import Options, checked, subtask_parameters
+from daxa.xmm.epic.mos.options import Badpix, Options, checked, subtask_parameters
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.epic.mos.pipeline import ccd_exposure, ccd_keywords
 from daxa.xmm.epic.mos.reading import Layout, make_ccd, raw_events
 from daxa.xmm.epic.mos.reading import emframes as make_frames
+from daxa.xmm.epic.mos.subtasks import badpix
 from daxa.xmm.epic.mos.subtasks import embadpixfind as search
 from daxa.xmm.epic.mos.subtasks import emenergy as measure
 from daxa.xmm.epic.mos.subtasks import emevents as analyse
@@ -37,6 +38,13 @@ from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
+
+
+#: Keywords that say of which CCD a table of bad pixels is.
+_CCD_CARDS = (
+    "TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "CCDID", "CCDNODE", "WINDOWX0", "WINDOWY0",
+    "WINDOWDX", "WINDOWDY",
+)  # fmt: skip
 
 
 def _own(subtask: str, p: Parameters, name: str) -> dict[str, Any]:
@@ -401,9 +409,7 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
         dead = ccd.known.chosen(bp.ONBOARD, bp.CALIBRATION)
         dead.origin[dead.kind != bp.DEAD], dead.kind[dead.kind != bp.DEAD] = 0, 0
         pixels = dead.merged(pixels)
-    kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "CCDID", "CCDNODE")
-    window = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
-    cards: Mapping[str, Any] = {k: header[k] for k in (*kept, *window) if k in header}
+    cards: Mapping[str, Any] = {k: header[k] for k in _CCD_CARDS if k in header}
     files.write(ctx, p.badpixset, {}, files.badpix_hdu(pixels, cards))
     ctx.info(f" Writing {len(pixels.table()['RAWX']):12d}  rows to {p.badpixset}:BADPIX")
 
@@ -415,3 +421,40 @@ def _blank(camera: Camera, table: OdfTable, number: int, node: int) -> Ccd:
     layout = Layout.of(camera, table, number, node)
     raw = Events(*(none for _ in range(10)))
     return make_ccd(camera, table, "IME", (number, node), layout, raw, frames, False)
+
+
+def is_mos(ctx: TaskContext, name: str) -> bool:
+    """Whether a file is one of a MOS camera."""
+    from astropy.io import fits
+
+    try:
+        return str(fits.getheader(ctx.path(name)).get("INSTRUME", "")).startswith("EMOS")
+    except OSError:
+        return False
+
+
+def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
+    """The task badpix for a MOS CCD: add BADPIX to the events that emframes has written."""
+    from astropy.io import fits
+
+    path = ctx.path(p.eventset)
+    table = files.read_table(path, "EVENTS", "badExtension")
+    instrument, exp_id, number, node = _of_header(table, "badExtension")
+    if not (p.getuplnkbadpix or p.getotherbadpix or p.getnewbadpix or p.emptyextension):
+        raise TaskError("noBadpixModes", "none of getuplnkbadpix, getotherbadpix, getnewbadpix is set")
+    ccd = _blank(_open(ctx, instrument, exp_id, Options()), table, number, node)
+    if p.getnewbadpix:
+        found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "badExtension")
+        ccd.found = found.chosen(bp.FOUND)
+    switches = {
+        k: p[k] and not p.emptyextension for k in ("getuplnkbadpix", "getotherbadpix", "getnewbadpix")
+    }
+    pixels = badpix(ccd, Badpix(**switches, windowfilter=p.windowfilter))
+    cards = {k: table.header[k] for k in _CCD_CARDS if k in table.header}
+    hdu = files.badpix_hdu(pixels, cards)
+    ctx.info(f" {len(hdu.data):12d}  final bad pixel sets will be added to BADPIX extension")
+    with ctx.output(p.outset if p.withoutset else p.eventset) as part, fits.open(path) as hdus:
+        kept = [h.copy() for h in hdus if h.name != "BADPIX"]
+        if len(kept) < len(hdus):
+            ctx.warn("overwriteBadpix", f"{p.eventset}: its BADPIX is replaced")
+        fits.HDUList([*kept, hdu]).writeto(part)

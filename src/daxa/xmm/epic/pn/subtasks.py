@@ -333,7 +333,12 @@ def _user_pixels(p: Parameters) -> list[BadPixel]:
     ],
 )
 def badpix(ctx: TaskContext, p: Parameters) -> None:
-    """Add the extension of bad pixels to a raw event list of the pn."""
+    """Add the extension of bad pixels to a raw event list of one CCD."""
+    from daxa.xmm.epic.mos.tasks import add_bad_pixels, is_mos
+
+    if is_mos(ctx, p.eventset):
+        add_bad_pixels(ctx, p)
+        return
     file = read_raw_list(ctx, p.eventset)
     if file.badpix is not None:
         ctx.warn("overwriteBadpix", f"{p.eventset}: its BADPIX is replaced")
