@@ -297,6 +297,13 @@ def test_epproc_takes_another_filter(filled, tmp_path):
         filled.run(tmp_path, filterexpression="NOTHING > 3", **common)
 
 
+def test_epproc_keeps_raw_lists_for_studies_of_pile_up(filled, tmp_path):
+    filled.run(tmp_path, "epproc", selectccds=True, ccd4=True, pileuptempfile=True)
+    with fits.open(tmp_path / "3100_0800010101_EPN_S003_CCD4_PileupEvts.ds") as hdus:
+        assert len(hdus["EVENTS"].data) > 8000
+        assert {"EXPOSURE", "BADPIX", "STDGTI"} <= {h.name for h in hdus}
+
+
 def test_epproc_takes_another_pointing_and_fewer_tables(filled, tmp_path):
     common = {"task": "epproc", "selectccds": True, "ccd4": True}
     filled.run(tmp_path, **common)

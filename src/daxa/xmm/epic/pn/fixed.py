@@ -11,7 +11,6 @@ from daxa.xmm.task import Parameter, Parameters
 #: Default of each, as SAS 22.1 prints it.
 DEFAULTS: dict[str, bool | str] = {
     "removeintermediateeventlists": True,
-    "pileuptempfile": False,
     "flagfilteredevents": False,
     "applygti": True,
     "runevlistcomb": True,

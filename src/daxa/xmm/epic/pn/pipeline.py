@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.epic.pn.badpixels import badpix_columns
+from daxa.xmm.epic.pn.badpixels import BadPixel, badpix_columns
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epfast import RateLaw, corrected_energies, mark, report, seed_of
+from daxa.xmm.epic.pn.epframes import RawList
 from daxa.xmm.epic.pn.events import Columns, EventOptions, Sky, ccd_events, filtered, random_source
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, raw_ccd
+from daxa.xmm.epic.pn.rawfile import write_raw_list
 from daxa.xmm.epic.pn.stage import load_raw, save_raw
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
@@ -47,6 +49,8 @@ class Request:
         Extensions that are not written: of DLIMAP, HKAUX.
     epexposure
         Whether live fractions of frames are determined; else they are 1.
+    pileup
+        Beginning of the names of raw lists to keep, one per CCD; none if empty.
     epfast
         Fast modes: whether the correction for the rate is applied, and must succeed.
     source, default_row
@@ -71,6 +75,7 @@ class Request:
     leave_out: frozenset[str] = frozenset()
     epexposure: bool = True
     epfast: tuple[bool, bool] = (False, False)
+    pileup: str = ""
     source: tuple[float, float] | int | None = None
     default_row: int = 190
     raw: RawOptions = field(default_factory=RawOptions)
@@ -183,11 +188,20 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
         f" EPIC-pn frame time [ms] = {exposure.timing.frame_s * 1000:.5f}, {exposure.submode}, "
         f"{exposure.filter}"
     )
+
+    def keep(raw: RawList, badpix: list[BadPixel]) -> None:
+        primary = exposure.keywords()
+        ctx.provenance(primary)
+        with ctx.output(f"{request.pileup}_CCD{raw.ccd}_PileupEvts.ds") as path:
+            write_raw_list(path, raw, primary, badpix)
+
     raws = {}
     failure: TaskError | None = None
     for ccd in exposure.files:
         try:
-            raws[ccd] = raw_ccd(exposure, ccd, request.raw, lambda name: _sub(ctx, name))
+            raws[ccd] = raw_ccd(
+                exposure, ccd, request.raw, lambda name: _sub(ctx, name), keep if request.pileup else None
+            )
         except TaskError as error:
             ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
             failure = failure or error

@@ -112,7 +112,13 @@ class RawCcd:
         return Patterns(self.label, self.main, self.size, self.code, self.number, self.sequence)
 
 
-def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, sub: Callable[[str], TaskContext]) -> RawCcd:
+def raw_ccd(
+    exposure: PnExposure,
+    ccd: int,
+    options: RawOptions,
+    sub: Callable[[str], TaskContext],
+    keep: Callable[[RawList, list[BadPixel]], None] | None = None,
+) -> RawCcd:
     """Run the raw stage on one CCD.
 
     Parameters
@@ -125,6 +131,8 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, sub: Callable[[
         Thresholds and switches.
     sub
         Gives the context of a sub-task by name, for messages.
+    keep
+        Called with the raw events and bad pixels before patterns are recognised.
 
     Raises
     ------
@@ -145,6 +153,8 @@ def raw_ccd(exposure: PnExposure, ccd: int, options: RawOptions, sub: Callable[[
         sub("badpixfind").info,
         sub("badpix").info,
     )
+    if keep is not None:
+        keep(raw, badpix)
     return recognise(raw, badpix, scale, options.lowest_ev, sub("epevents").info)
 
 
