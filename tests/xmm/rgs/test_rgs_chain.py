@@ -15,6 +15,8 @@ from daxa.xmm.rgs.tables import RgsFlag
 from daxa.xmm.task import TaskError, run_task
 
 LATE, EARLY = "0800030101", "0800030201"
+#: Counts/s of the continuum, 0.3 over 33 Angstrom, in the 0.2 Angstrom of a line in the first order.
+CONTINUUM = 0.3 / 33 * 0.2
 
 
 @pytest.mark.parametrize("instrument", [i for i, _ in EXPOSURES])
