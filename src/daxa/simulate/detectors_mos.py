@@ -34,6 +34,7 @@ from daxa.simulate.mos_noise import (
     defects,
     defects_truth,
     pixel_of,
+    pixels_per_frame,
 )
 from daxa.simulate.noise import Noise
 from daxa.simulate.odf_files import Clock
@@ -47,8 +48,8 @@ COLUMN_OFFSET, ROW_OFFSET, VARIANCE = 100, 6, 23.0
 #: Mean zero level left after the offsets [adu].
 ZERO_LEVEL = 0.8
 _TYPES = {"FRAME": np.int32, "PATTERN": np.uint8, "PERIPIX": np.uint8}
-#: Frames that are worked on together.
-_BLOCK = 4000
+#: Frames that are worked on together: so many at most, and fewer if they hold more pixels.
+_BLOCK, _BLOCK_PIXELS = 4000, 3e6
 #: Events that a particle shower adds to a frame.
 _SHOWER_EVENTS = 600
 #: Share of a frame's events that fit the buffer when it overflows.
@@ -275,8 +276,9 @@ def _read_ccd(
     kept = {"NPIXELS": np.zeros(n, int), "OOT": np.zeros(n, bool), "KEPT": np.zeros(n, bool)}
     tables, counted = [], []
     dead = 0.0
-    for begin in range(0, n_frames, _BLOCK):
-        span = begin, min(begin + _BLOCK, n_frames)
+    block = max(min(_BLOCK, int(_BLOCK_PIXELS / max(pixels_per_frame(noise, length), 1.0))), 1)
+    for begin in range(0, n_frames, block):
+        span = begin, min(begin + block, n_frames)
         here = np.flatnonzero((frame >= span[0]) & (frame < span[1]))
         deposits = Deposits()
         particles = add_particles(camera, deposits, span, length, noise, window[2] * window[3], rng)

@@ -39,9 +39,16 @@ def sexagesimal(value: float, *, hours: bool = False) -> str:
     return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
 
 
+#: Period of the swing of the pointing [s]; degrees of position angle for each degree of declination.
+DRIFT_PERIOD_S, DRIFT_ANGLE = 5000.0, 5.0
+
+
 @dataclass(frozen=True)
 class Pointing:
-    """What identifies an observation: pointing and target [deg], start and stop [s], revolution."""
+    """What identifies an observation: pointing and target [deg], start and stop [s], revolution.
+
+    ``drift_arcsec`` is the amplitude of a slow swing of the telescope about its pointing.
+    """
 
     obs_id: str
     revolution: int
@@ -55,6 +62,17 @@ class Pointing:
     stop_s: float
     revolution_start_s: float
     prime_instrument: str = "E3"
+    drift_arcsec: float = 0.0
+
+    def attitude(self, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """RA, Dec and position angle [deg] at some times: declination and angle swing, if any does."""
+        phase = 2 * np.pi * (np.asarray(time_s, float) - self.start_s) / DRIFT_PERIOD_S
+        swing = self.drift_arcsec / 3600
+        return (
+            np.full(np.shape(phase), self.ra_deg),
+            self.dec_deg + swing * np.sin(phase),
+            self.pa_deg + DRIFT_ANGLE * swing * np.cos(phase),
+        )
 
 
 @dataclass
@@ -250,7 +268,14 @@ class HousekeepingWriter:
             (begin - slew_s + t, step_s, slew_deg - a, before + (a / slew_deg) * 17.0, "S")
             for t, a in zip(steps, away, strict=True)
         ]
-        rows.append((begin, end - begin, 0.0, p.pa_deg, "P"))
+        if p.drift_arcsec:
+            # Each row holds for a short while.
+            held = np.arange(begin, end, step_s)
+            _, dec, angle = p.attitude(held + step_s / 2)
+            offset = (p.dec_deg - dec) * np.sign(p.dec_deg or 1.0)
+            rows += [(t, step_s, o, a, "P") for t, o, a in zip(held, offset, angle, strict=True)]
+        else:
+            rows.append((begin, end - begin, 0.0, p.pa_deg, "P"))
         rows += [
             (end + t, step_s, a, p.pa_deg + (a / slew_deg) * 9.0, "S")
             for t, a in zip(steps, away, strict=True)

@@ -16,6 +16,9 @@ _TRACK_PIXELS = 130.0
 SIZE = 600
 #: More than the converter can show.
 SATURATED_ADU = 20_000.0
+#: Share of the particles with a full converter that are no single events: the quiet level of the singles is
+#: about 0.8 per ks and square arcminute (emchain manual).
+_LEAKING = 0.6
 #: Frames that a flickering pixel fires in, and its chance to fire in each of them.
 _FLICKER_FRAMES, _FLICKER_CHANCE = 10, 0.95
 #: Zero level of a spot of raised level, and of the surroundings of warm pixels [adu]: below the threshold,
@@ -65,6 +68,12 @@ class Deposits:
         keys, index = np.unique(pixel_key(frame, x, y)[inside], return_inverse=True)
         charge = np.bincount(index, weights=np.concatenate(self.adu)[inside], minlength=len(keys))
         return keys, charge.astype(float)
+
+
+def pixels_per_frame(noise: Noise, length_s: float) -> float:
+    """Roughly how many pixels of a frame noise puts charge into."""
+    raised = noise.mos_incoherent + noise.mos_warm * (noise.mos_hot_events + noise.mos_line_events)
+    return (25 * raised + 20 * noise.mos_cosmic + noise.mos_row_bursts * noise.mos_burst_events) * length_s
 
 
 @dataclass
@@ -119,8 +128,11 @@ def add_particles(
     profile = height[:, None] * np.exp(-(along**2 + 0.3 * dy[None, :] ** 2) / (2 * width[:, None] ** 2))
     blob, cell = np.nonzero(profile > 8.0)
     deposits.add(frame[blob], x[blob] + dx[cell], y[blob] + dy[cell], profile[blob, cell])
-    # Particles that fill the converter of one pixel.
-    deposits.add(*places(noise.mos_truncated), SATURATED_ADU)
+    # Particles that fill the converter of one pixel, and most of them leak into the next.
+    frame, x, y = places(noise.mos_truncated)
+    deposits.add(frame, x, y, SATURATED_ADU)
+    leaks = rng.random(len(frame)) < _LEAKING
+    deposits.add(frame[leaks], x[leaks] + 1, y[leaks], rng.uniform(35, 85, int(leaks.sum())))
     # Large charges whose electronic rebound pulls the neighbours down.
     frame, x, y = places(noise.mos_rebound)
     deposits.add(frame, x, y, rng.uniform(300, 3000, len(frame)))

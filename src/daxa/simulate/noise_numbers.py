@@ -68,7 +68,7 @@ ccd     raw frames pixels resets lost_s discarded  tail
 """
 #: Cosmic-ray events and events with odd surroundings that one simulated track makes; share of the events with
 #: low E3 whose surroundings are odd, too; diagonals that photons and tracks make in 21 ks.
-_EVENTS_PER_TRACK, _INCOHERENT_PER_TRACK, _INCOHERENT_PER_LOW, _DIAGONALS = 1.14, 0.09, 0.06, 40
+_EVENTS_PER_TRACK, _INCOHERENT_PER_TRACK, _INCOHERENT_PER_LOW, _DIAGONALS = 1.14, 0.09, 0.06, 80
 #: Frames of a MOS CCD whose events count as outside good frames although no frame is rejected (about 40 to
 #: 180 events).
 _LOST_FRAMES = 6

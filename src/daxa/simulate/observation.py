@@ -102,8 +102,9 @@ def hits_of(
             lambda energy: optics.drawn_area(camera, glass, energy),
             rng,
         )
-        attitude = np.asarray(p.ra_deg), np.asarray(p.dec_deg), np.asarray(p.pa_deg)
-        parts.append(optics.photon_hits(camera, photons, lambda _: attitude, rng))
+        fixed = np.asarray(p.ra_deg), np.asarray(p.dec_deg), np.asarray(p.pa_deg)
+        attitude = p.attitude if p.drift_arcsec else lambda _: fixed
+        parts.append(optics.photon_hits(camera, photons, attitude, rng))
         for number, flare in enumerate(description.flares):
             # The same flare in all cameras, cut to each exposure.
             time, level = flare.light_curve(_generator(seed, p.obs_id, "flare", number))

@@ -11,7 +11,7 @@ from daxa.simulate.noise_numbers import MOS_FRAME_S
 from daxa.simulate.observation import Description, Flare
 from daxa.simulate.sky import SkyModel, faint_field
 
-OBS_ID, REVOLUTION, TARGET = "0800030101", 3278, "NGC 3079"
+OBS_ID, REVOLUTION, TARGET = "0800040101", 3278, "NGC 3079"
 START_UTC = "2017-11-01T10:42:37"
 #: Pointing and target [deg], as in 0802710101.
 POINTING_DEG, ANGLE_DEG = (150.485625, 55.708722), 117.1905
@@ -19,6 +19,8 @@ TARGET_DEG = 150.490835, 55.679722
 #: Length of the MOS1 exposure [s]; seconds that the others begin later (the pn takes its offset map first).
 DURATION_S = 21_457.2
 _MOS2_DELAY_S, _PN_DELAY_S, _LEAD_S = 30.3, 1615.7, 45.0
+#: Swing of the pointing (assumed).
+_DRIFT_ARCSEC = 4.0
 
 
 def describe_like_0802710101(
@@ -40,8 +42,9 @@ def describe_like_0802710101(
     stop = start + duration_s + _LEAD_S
     ra, dec = on_attitude_grid(*POINTING_DEG)
     pointing = Pointing(
-        OBS_ID, REVOLUTION, TARGET, ra, dec, ANGLE_DEG, *TARGET_DEG, start, stop, start - 16_000.0
-    )
+        OBS_ID, REVOLUTION, TARGET, ra, dec, ANGLE_DEG, *TARGET_DEG, start, stop, start - 16_000.0,
+        drift_arcsec=_DRIFT_ARCSEC,
+    )  # fmt: skip
     first = start + _LEAD_S
     delay = min(_PN_DELAY_S, 0.08 * duration_s)
     exposures = [

@@ -12,6 +12,7 @@ from daxa.simulate.grating_set import describe_gratings
 from daxa.simulate.mode_set import describe_modes
 from daxa.simulate.observation import Description, Flare, simulate_observation
 from daxa.simulate.odf_files import Pointing, on_attitude_grid, tt_of_utc
+from daxa.simulate.real_exposure import DURATION_S, describe_like_0802710101
 from daxa.simulate.sky import SkyModel, cluster_field
 
 #: Names of skies that :func:`simulate_set` knows.
@@ -20,14 +21,15 @@ SKIES = {
     "pulsar": lambda: cluster_field(period_s=7.3),
 }
 #: Length of the observations, and how much of the real noise they hold (MOS, pn).
-#: "modes" and "gratings" are other observations, see :mod:`daxa.simulate.mode_set` and
-#: :mod:`daxa.simulate.grating_set`.
+#: "modes", "gratings" and "noise" are other observations, see :mod:`daxa.simulate.mode_set`,
+#: :mod:`daxa.simulate.grating_set` and :mod:`daxa.simulate.real_exposure`.
 SIZES = {
     "modes": (600.0, 0.3, 0.02),
     "demo": (6600.0, 0.3, 0.03),
     "small": (2400.0, 0.3, 0.02),
     "real": (20000.0, 1.0, 1.0),
     "gratings": (4000.0, 0.0, 0.0),
+    "noise": (DURATION_S, 1.0, 1.0),
 }
 TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
@@ -156,9 +158,9 @@ def simulate_set(
     folder
         Where to write.
     size
-        ``demo`` (about a million raw events), ``small`` (for tests), ``real`` (20 ks with the noise of
-        real data), ``modes`` (the set of modes) or ``gratings`` (the set of the spectrometers, without the
-        other cameras).
+        ``demo`` (about a million raw events), ``small`` (for tests), ``real`` (20 ks with typical noise on
+        all CCDs), ``modes`` (the set of modes), ``gratings`` (the set of the spectrometers, without the other
+        cameras) or ``noise`` (one observation with the noise of each CCD of a real one).
     duration_s
         Length of each observation; that of ``size`` if not given.
     seed
@@ -193,6 +195,8 @@ def simulate_set(
         observations = [*describe_modes(duration, noise)]
     elif size == "gratings":
         observations = describe_gratings(duration)
+    elif size == "noise":
+        observations = [describe_like_0802710101(duration)]
     else:
         observations = [(description, cluster_field()) for description in describe_set(duration, noise)]
     for description, own_sky in observations:

@@ -82,7 +82,8 @@ def test_bad_pixels_of_mos(reduced, camera):
         pixels = truth["defects"]["pixels"]
         often = [p for p in pixels if p["chance"] * truth["n_frames"] >= 20]
         assert len(often) > 0.3 * len(pixels)
-        assert all(found[p["rawx"] - 1, p["rawy"] - 1] for p in often)
+        missed = [p for p in often if not found[p["rawx"] - 1, p["rawy"] - 1]]
+        assert not missed, (text, missed)
         for pixel in [*pixels, *truth["found_bad_pixels"]]:
             bad[pixel["rawx"] - 1, pixel["rawy"] - 1] = True
         columns, rows = truth["defects"]["columns"], truth["defects"]["rows"]
@@ -122,14 +123,14 @@ def test_live_time(reduced, camera):
         assert resets[3] > 100
 
 
-@pytest.mark.parametrize(("camera", "low"), [("M1", 0.975), ("M2", 0.96), ("PN", 0.985)])
-def test_events_are_kept(reduced, camera, low):
+@pytest.mark.parametrize("camera", ["M1", "M2", "PN"])
+def test_events_are_kept(reduced, camera):
     """Photons of 2 to 9 keV on sound pixels arrive in the list; noise at these energies does not."""
     events, photons = reduced[camera].events, reduced[camera].photons
     shape = (64, 200) if camera == "PN" else (600, 600)
     valid = (events["PATTERN"] <= (4 if camera == "PN" else 12)) & (events["FLAG"] & 0x400000 == 0)
     hard = valid & (events["PI"] > 2000) & (events["PI"] < 9000)
-    true = photons["KEPT"] & (photons["ENERGY"] > 2000) & (photons["ENERGY"] < 9000) & ~photons["OOT"]
+    true = photons["KEPT"] & (photons["ENERGY"] > 2000) & (photons["ENERGY"] < 9000)
     true &= photons["NPIXELS"] <= (2 if camera == "PN" else 4)
     for ccd in CCDS[camera]:
         # Two pixels around bad ones, where patterns are cut.
@@ -148,4 +149,26 @@ def test_events_are_kept(reduced, camera, low):
 
         kept, sent = count(events, hard), count(photons, true)
         assert sent > 150
-        assert low - 3 / np.sqrt(sent) < kept / sent < 1.03 + 3 / np.sqrt(sent), (ccd, kept, sent)
+        # The same photons: their number does not scatter, what the tests and noise change does.
+        assert kept / sent == pytest.approx(1.0, abs=0.025), (ccd, kept, sent)
+
+
+def test_the_swing_of_the_pointing_leaves_no_trace(reduced):
+    """The target stands still on the sky, while the telescope swings by 4 arcsec about it."""
+    from daxa.simulate.housekeeping_files import DRIFT_PERIOD_S
+
+    events = np.concatenate([reduced[c].events[["TIME", "X", "Y", "PI"]] for c in ("M1", "M2", "PN")])
+    header = reduced["PN"].header
+    ra, dec = header["REFXCRVL"], header["REFYCRVL"]
+    target = (150.490835, 55.679722)
+    x = header["REFXCRPX"] - (target[0] - ra) * np.cos(np.deg2rad(dec)) * 72000
+    y = header["REFYCRPX"] + (target[1] - dec) * 72000
+    near = (np.hypot(events["X"] - x, events["Y"] - y) < 300) & (events["PI"] > 500)
+    phase = 2 * np.pi * (events["TIME"][near] - events["TIME"].min()) / DRIFT_PERIOD_S
+    offset = np.stack([events["X"][near] - x, events["Y"][near] - y]) * 0.05
+    n = near.sum()
+    assert n > 300
+    assert np.hypot(*offset.mean(axis=1)) < 1.0
+    # A swing that stays would show as an amplitude of up to 4 arcsec; the image is 6 arcsec wide.
+    amplitude = 2 * np.abs((offset * np.exp(1j * phase)).mean(axis=1))
+    assert np.hypot(*amplitude) < 3.5 * 6 * np.sqrt(2 / n)

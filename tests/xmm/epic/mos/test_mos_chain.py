@@ -404,7 +404,9 @@ def test_flares_can_be_cut_out(copy, reduced, tmp_path):
         assert 0.1 < gti.total / header["TELAPSE"] < 0.9
         assert gti.contains(hdus["EVENTS"].data["TIME"]).all()
         assert header["ONTIME02"] == pytest.approx(gti.total)
-    _, messages = _emchain(copy, reduced, tmp_path / "none", **call, applyflaregti="yes", flaremaxrate=0.0)
+    _, messages = _emchain(
+        copy, reduced, tmp_path / "none", **call, applyflaregti="yes", flaremaxrate=0.0, flaretimebin=520
+    )
     assert "flareGtiNotApplied" in messages
 
 

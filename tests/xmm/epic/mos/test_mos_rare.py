@@ -178,3 +178,17 @@ def test_lines_beyond_the_usual_offset():
     assert table["OFFSETY"].tolist() == [0]
     assert table["CCDNR"].tolist() == [11]
     assert not lines.blind[0].any()
+
+
+def test_rebounds_on_some_events_of_a_row_are_no_wrong_offset():
+    """As on the real MOS1 CCD 5, where 7000 events outside noisy rows have low E3."""
+    rng = np.random.default_rng(6)
+    n = 22_000
+    row = rng.integers(1, 601, n)
+    e3 = rng.normal(6.0, 14.0, n)
+    e3[rng.random(n) < 0.36] -= 140.0
+    assert not wrong_offsets(row, e3, 600).any()
+    e3[row == 77] -= 2 * 64
+    e3[(row == 76) | (row == 78)] -= 3 * 64
+    found = wrong_offsets(row, e3, 600)
+    assert np.flatnonzero(found).tolist() == [76]

@@ -308,6 +308,15 @@ def local_median(
     return np.where(known[at] == cell, middle[at], np.median(chosen))
 
 
+def _densest(values: npt.NDArray) -> tuple[float, float]:
+    """Middle of the narrowest stretch that holds a quarter of the values, and the deviation it suggests."""
+    ordered = np.sort(values)
+    quarter = len(ordered) // 4
+    width = ordered[quarter:] - ordered[: len(ordered) - quarter]
+    first = int(np.argmin(width))
+    return float(ordered[first + quarter // 2]), float(width[first]) / _QUARTER_SIGMAS
+
+
 def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]:
     """Flag events among very negative neighbours (electronic rebound after a large charge).
 
@@ -324,14 +333,13 @@ def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]
     sound = tested & (events.flag & int(MosFlag.ON_BADROW) == 0)
     if sound.sum() < 10:
         return 0, -np.inf
-    rest = events.e3 - local_median(events.rawx, events.rawy, events.e3, sound)
-    # What is to be found must not widen the limit: from the densest part of the distribution, then clipped.
-    ordered = np.sort(rest[sound])
-    quarter = len(ordered) // 4
-    width = ordered[quarter:] - ordered[: len(ordered) - quarter]
-    densest = int(np.argmin(width))
-    middle, deviation = float(ordered[densest + quarter // 2]), float(width[densest]) / _QUARTER_SIGMAS
-    below = middle - ordered[: np.searchsorted(ordered, middle)]
+    # Neither what is to be found nor spots of raised level may shift the median or widen the limit: the
+    # densest part of the distribution is that of ordinary events.
+    middle, deviation = _densest(events.e3[sound])
+    usual = sound & (np.abs(events.e3 - middle) <= 2.5 * max(deviation, 1.0))
+    rest = events.e3 - local_median(events.rawx, events.rawy, events.e3, usual)
+    middle, deviation = _densest(rest[usual])
+    below = middle - rest[sound & (rest < middle)]
     for _ in range(4):
         near = below[below <= 3.5 * max(deviation, 1.0)]
         deviation = float(np.sqrt(np.mean(near**2))) if len(near) else 0.0

@@ -113,8 +113,12 @@ def wrong_offsets(position: npt.ArrayLike, e3: npt.ArrayLike, n_lines: int) -> I
     if not sure.any():
         return result
     median -= np.median(median[sure])
-    # On its own line the smallest flip lowers E3 by twice its value.
-    low = sure & (median < -SMALLEST_FLIP_ADU)
+    upper = np.zeros(n_lines)
+    upper[some] = values[first[some] + 3 * number[some] // 4]
+    upper -= np.median(upper[sure])
+    # On its own line the smallest flip lowers E3 by twice its value, and that of all events: electronic
+    # rebounds lower that of some.
+    low = sure & (median < -SMALLEST_FLIP_ADU) & (upper < -SMALLEST_FLIP_ADU)
     if not low.any():
         return result
     beside = low.copy()
