@@ -135,8 +135,8 @@ class Ccd:
         First and last RAWX, first and last RAWY that are read.
     raw, frames
         Events as sent, and the frame table (emframes).
-    field_of_view, arcmin2
-        Map of the pixels in the field of view, and the area of those that are read.
+    arcmin2
+        Area in the field of view that is read.
     offsets
         Offsets used on board, per RAWX and per RAWY [adu].
     coefficients
@@ -156,7 +156,6 @@ class Ccd:
     limits: tuple[int, int, int, int]
     raw: Events
     frames: Frames
-    field_of_view: npt.NDArray[np.bool_]
     arcmin2: float
     offsets: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]
     gatti_on: bool

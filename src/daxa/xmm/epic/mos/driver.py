@@ -79,8 +79,6 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
     ------
     TaskError
         Nothing of the exposure can be processed.
-    NotImplementedError
-        All of it is in a mode that the engine does not reduce.
     """
     from daxa.xmm.sky.attitude import AttHk
 
@@ -267,11 +265,10 @@ def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
             result = process_exposure(run, instrument, exp_id)
             if result is not None:
                 inputs.append(result.flare_input)
-        except (TaskError, NotImplementedError) as error:
+        except TaskError as error:
             if run.stop_on_error or len(wanted) == 1:
                 raise
-            code = error.code if isinstance(error, TaskError) else "ModeNotSupported"
-            run.ctx.warn(code, f"{instrument} {exp_id}: {error}")
+            run.ctx.warn(error.code, f"{instrument} {exp_id}: {error}")
             failures.append(error)
     if failures and len(failures) == len(wanted):
         raise failures[0]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos.events import Events
-from daxa.xmm.epic.mos.patterns import LAST_XRAY_PATTERN, PatternLibrary
+from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.flags import MosFlag
 
 FloatArray = npt.NDArray[np.float64]
@@ -379,8 +379,3 @@ def _in_ring(image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     ring = np.ones((5, 5), bool)
     ring[1:4, 1:4] = False
     return binary_dilation(image, ring)
-
-
-def is_xray(pattern: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Patterns that photons make."""
-    return np.asarray(pattern) <= LAST_XRAY_PATTERN

@@ -34,10 +34,10 @@ class Layout:
         Telemetry window; pixels read before the first real one; columns and rows of the whole read-out.
     limits
         First and last RAWX, first and last RAWY that are read.
-    field_of_view, inside
-        Maps, indices RAWY - 1, RAWX - 1: in the field of view; read.
     arcmin2
-        Area that is read and not behind another CCD.
+        Area in the field of view that is read and not behind another CCD.
+    open_fraction, seen_fraction
+        Share of what is read in the field of view, and not behind another CCD either.
     """
 
     shape: tuple[int, int]
@@ -45,8 +45,6 @@ class Layout:
     under: tuple[int, int]
     read_out: tuple[int, int]
     limits: tuple[int, int, int, int]
-    field_of_view: npt.NDArray[np.bool_]
-    inside: npt.NDArray[np.bool_]
     arcmin2: float
     open_fraction: float
     seen_fraction: float
@@ -88,7 +86,7 @@ class Layout:
         area = max(int(inside.sum()), 1)
         return cls(
             shape, window, (under_x, under_y), (shape[0] + under_x + over_x, shape[1] + under_y + over_y),
-            limits, fov, inside, float(seen.sum()) * step**2, float((fov & inside).sum() / area),
+            limits, float(seen.sum()) * step**2, float((fov & inside).sum() / area),
             float(seen.sum() / area),
         )  # fmt: skip
 
@@ -177,7 +175,7 @@ def make_ccd(
     number, node = name
     return Ccd(
         number, node, file_type, table, layout.window, layout.shape, layout.limits, raw, made,
-        layout.field_of_view, layout.arcmin2, _offsets(camera, name, layout), gatti_on,
+        layout.arcmin2, _offsets(camera, name, layout), gatti_on,
         energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node),
         known_bad_pixels(camera, number, node, layout.shape), bp.BadPixels(layout.shape),
     )  # fmt: skip

@@ -195,7 +195,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     limits = x_first, x_last, 1, shape[1]
     ccd = Ccd(
         number, node, file.name.file_type, table, window, shape, limits, list_, made,
-        np.zeros((0, 0), bool), 0.0, (None, None), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
+        0.0, (None, None), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
     )  # fmt: skip
     pha = list_.e1.astype(float)
     if opts.emenergy.randomizeenergy:
