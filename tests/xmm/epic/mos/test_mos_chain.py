@@ -485,6 +485,25 @@ def test_damaged_ccd_is_left_out(copy, reduced, tmp_path, damage):
         assert "EXPOSU03" not in [h.name for h in hdus]
 
 
+def test_without_offsets_the_chain_warns_and_goes_on(copy, reduced, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with fits.open(reduced.env["SAS_CCF"]) as hdus:
+        table = hdus["CALINDEX"]
+        keep = ~((table.data["TYPEID"] == "DARKFRAME") & (table.data["SCOPE"] == "EMOS2"))
+        table.data = table.data[keep]
+        hdus.writeto(out / "less.cif")
+    env = {"SAS_CCF": str(out / "less.cif"), "SAS_CCFPATH": reduced.env["SAS_CCFPATH"], "SAS_ODF": str(copy)}
+    err = io.StringIO()
+    arguments = {"instruments": "M2", "ccds": "2", "makeflaregti": "no"}
+    run_task("emchain", arguments, cwd=out, env=env, out=io.StringIO(), err=err)
+    assert "addOffsets01" in err.getvalue()
+    assert "EMOS2_DARKFRAME" in err.getvalue()
+    with fits.open(out / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
+        assert len(hdus["EVENTS"].data) > 100
+        assert len(hdus["OFFSETS"].data) == 0
+
+
 def test_ccd_without_events_and_short_exposure(copy, reduced, tmp_path):
     for path in list(copy.iterdir()):
         if "M2S002" not in path.name:

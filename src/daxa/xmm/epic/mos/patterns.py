@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 N_PATTERNS = 32
 #: Patterns with pixels above threshold at their border: tracks of cosmic rays.
 COSMIC_PATTERNS = (30, 31)
-#: Patterns of photons: singles, doubles, triples, quadruples.
-LAST_XRAY_PATTERN = 12
 
 
 @dataclass(frozen=True)

@@ -390,12 +390,12 @@ def _calibrated_offsets(
     camera: Camera, name: tuple[int, int], layout: Layout
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
     """Offsets per RAWX and per RAWY that the calibration says are used on board."""
-    from daxa.xmm.ccf.errors import MissingConstituent
+    from daxa.xmm.ccf.errors import MissingConstituent, UnknownLayout
 
     number, node = name
     try:
         table = camera.table("DARKFRAME", f"OFFSET_CCD{number}")
-    except MissingConstituent as error:
+    except (MissingConstituent, UnknownLayout) as error:
         text = f"CCD {number}: no offsets, truncated events are those at the end of the converter: {error}"
         camera.messages.warn("emevents", "addOffsets01", text)
         return None, None
