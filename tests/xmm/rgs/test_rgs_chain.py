@@ -32,7 +32,10 @@ def test_wavelengths_and_energies_of_lines(grated, simulated_gratings, obs_id, i
                 continue
             shift = events["M_LAMBDA"] / order - wavelength
             error = shift.std() / np.sqrt(len(shift))
-            assert len(shift) > 400
+            ontime = truth["ccds"][str(np.bincount(events["CCDNR"]).argmax())]["ontime_s"]
+            # Where two photons of a frame meet, both are lost: 3 to 15 per cent of these bright lines.
+            expected = ontime * (rate + (CONTINUUM if order == 1 else 0.0))
+            assert 0.9 - 3 / np.sqrt(expected) < len(shift) / expected < 1.0 + 3 / np.sqrt(expected)
             assert error < 1.3e-3
             assert abs(shift.mean()) < max(4 * error, 1e-3), (wavelength, order)
             # The width of the simulated lines, with half a pixel's share: drifts do not blur them.
@@ -98,7 +101,7 @@ def _expected_bad(name: str, ccds) -> dict[int, set[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("obs_id", [LATE, EARLY])
-def test_bad_pixels_are_found_and_hardly_any_invented(grated, obs_id):
+def test_bad_pixels_are_found_and_none_invented(grated, obs_id):
     invented = n_pixels = 0
     for instrument, _ in EXPOSURES:
         name = f"RGS{instrument[1]}"
@@ -122,8 +125,8 @@ def test_bad_pixels_are_found_and_hardly_any_invented(grated, obs_id):
                 assert hot <= found
                 invented += len(found - hot)
                 n_pixels += 342 * 128
-    # The documented test is one of 5 sigma against the least of four neighbours: 1 in a million pixels.
-    assert invented <= 2
+    # The documented test is one of 5 sigma against the least of four neighbours.
+    assert invented == 0
     assert n_pixels > 600_000
 
 
