@@ -14,7 +14,7 @@ from astropy.io import fits
 from daxa.simulate import simulate_observation
 from daxa.simulate.clock import Clock
 from daxa.simulate.detectors import Exposure, Noise
-from daxa.simulate.detectors_fast import pn_lines
+from daxa.simulate.detectors_fast import observe_pn_fast, pn_lines
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import observe_pn, read_window
 from daxa.simulate.instruments import CAMERAS
@@ -191,7 +191,8 @@ def observe(camera, submode, hits, duration_s, gaps_s=()):
     exposure = Exposure(camera.code, "S001", START, START + duration_s, submode=submode, gaps_s=gaps_s)
     clock, noise, rng = Clock(START - 1000.0), Noise().scaled(0.1, 0.01), np.random.default_rng(9)
     if camera.is_pn:
-        return observe_pn(camera, hits, exposure, clock, noise, rng, reset_obt_s=538_041_000)
+        read = observe_pn_fast if camera.mode(submode).fast_ccds else observe_pn
+        return read(camera, hits, exposure, clock, noise, rng, reset_obt_s=538_041_000)
     return observe_mos(camera, hits, exposure, clock, noise, rng)
 
 

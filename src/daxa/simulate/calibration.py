@@ -23,6 +23,7 @@ from daxa.simulate.calibration_pn import low_energy_constituents
 from daxa.simulate.calibration_rgs import rgs_boresight_deg, rgs_constituents
 from daxa.simulate.ccf_files import Constituent, Extension, table_columns, write_constituent
 from daxa.simulate.instruments import ANGLES, CAMERAS, Camera, pn_ltc_growth
+from daxa.simulate.mos_offsets import offset_tables
 from daxa.simulate.optics import king_parameters
 from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
 
@@ -242,8 +243,6 @@ def _modeparam(camera: Camera) -> Constituent:
 
 def _darkframe(camera: Camera) -> Constituent:
     """Offsets used on board, the same in all modes; without the dark frames, which nobody reads."""
-    from daxa.simulate.detectors_mos import offset_tables
-
     extensions = []
     for ccd in camera.ccds:
         columns, rows = offset_tables(ccd)

@@ -35,6 +35,7 @@ from daxa.simulate.detectors_pn import (
     frame_table,
 )
 from daxa.simulate.instruments import Camera, Mode
+from daxa.simulate.mos_offsets import VARIANCE, offset_tables
 
 #: Lines by columns that a particle's track covers in MOS timing.
 _TRACK_CELLS = 13.0
@@ -246,8 +247,6 @@ def read_mos_timing(
     data, counters, fate
         What was sent, the counters of the auxiliary file, what became of the photons.
     """
-    from daxa.simulate.detectors_mos import VARIANCE, offset_tables
-
     n_frames, n = len(sent), len(frame)
     x_first = mode.window[ccd][0] - numbers.MOS_SCAN["UNDER_X"] + 1
     n_columns, n_lines = mode.window[ccd][2:]

@@ -26,6 +26,7 @@ from daxa.simulate.detectors import (
     photon_columns,
     split_charge,
 )
+from daxa.simulate.detectors_fast import mos_lines, read_mos_timing
 from daxa.simulate.instruments import Camera
 from daxa.simulate.mos_noise import (
     Deposits,
@@ -36,6 +37,7 @@ from daxa.simulate.mos_noise import (
     pixel_of,
     pixels_per_frame,
 )
+from daxa.simulate.mos_offsets import VARIANCE, offset_tables
 from daxa.simulate.noise import Noise
 from daxa.simulate.odf_files import Clock
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
@@ -43,8 +45,6 @@ from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
 #: Frames of a cycle of the sliding scale; the converter's zero moves by 1 adu per frame.
 GATTI_CYCLE = 32
 ADC_MAXIMUM = 4095
-#: Offsets subtracted on board from every column and row, and their read noise squared [adu].
-COLUMN_OFFSET, ROW_OFFSET, VARIANCE = 100, 6, 23.0
 #: Mean zero level left after the offsets [adu].
 ZERO_LEVEL = 0.8
 _TYPES = {"FRAME": np.int32, "PATTERN": np.uint8, "PERIPIX": np.uint8}
@@ -64,14 +64,6 @@ def zero_level(ccd: int, rawx, rawy) -> np.ndarray:
     """Zero level of pixels [adu], a smooth function of the position."""
     phase = 0.7 * ccd
     return ZERO_LEVEL + 0.3 * np.sin(np.asarray(rawx) / 130.0 + phase) * np.cos(np.asarray(rawy) / 170.0)
-
-
-def offset_tables(ccd: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets subtracted on board, per column (610) and row (602) of the read-out [adu]."""
-    columns = np.full(610, COLUMN_OFFSET)
-    # One column far off the others, as the real MOS1 CCD 1 has.
-    columns[(97 + 31 * ccd) % 600 + numbers.MOS_SCAN["UNDER_X"]] += 13
-    return columns, np.full(602, ROW_OFFSET)
 
 
 def recognise(
@@ -166,8 +158,6 @@ def observe_mos(
     noise
         Rates of everything that is not a photon.
     """
-    from daxa.simulate.detectors_fast import mos_lines, read_mos_timing
-
     if exposure.submode == "FastCompressed":
         raise NotImplementedError("FastCompressed: a mode that was not used for science is not simulated")
     mode, whole = camera.mode(exposure.submode), camera.mode("PrimeFullWindow")

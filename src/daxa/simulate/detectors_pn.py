@@ -152,7 +152,7 @@ def observe_pn(
     *,
     reset_obt_s: int,
 ) -> DetectorData:
-    """Read out the pn camera.
+    """Read out the pn camera in an imaging mode.
 
     Parameters
     ----------
@@ -162,10 +162,6 @@ def observe_pn(
         On-board time of the counter's reset (F1030).
     """
     mode = camera.mode(exposure.submode)
-    if mode.fast_ccds:
-        from daxa.simulate.detectors_fast import observe_pn_fast
-
-        return observe_pn_fast(camera, hits, exposure, clock, noise, rng, reset_obt_s=reset_obt_s)
     ccds = [ccd for ccd in mode.ccds if ccd in (exposure.ccds or mode.ccds)]
     period = mode.frame_time_s
     n_frames = int((exposure.duration_s - 2 * period) / period)

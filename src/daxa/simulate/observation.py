@@ -15,6 +15,7 @@ import numpy as np
 
 from daxa.simulate import optics
 from daxa.simulate.detectors import DetectorData, Exposure, Noise
+from daxa.simulate.detectors_fast import observe_pn_fast
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
 from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
@@ -151,7 +152,8 @@ def simulate_observation(
         camera, hits = hits_of(description, sky, exposure, seed)
         rng = _generator(seed, p.obs_id, exposure.instrument, exposure.exp_id, "detector")
         if camera.is_pn:
-            data = observe_pn(camera, hits, exposure, clock, description.noise, rng, reset_obt_s=reset)
+            read = observe_pn_fast if camera.mode(exposure.submode).fast_ccds else observe_pn
+            data = read(camera, hits, exposure, clock, description.noise, rng, reset_obt_s=reset)
         else:
             data = observe_mos(camera, hits, exposure, clock, description.noise, rng)
         _write_exposure(writer, camera, data)

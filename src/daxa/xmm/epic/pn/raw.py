@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from daxa.xmm.epic.pn.epframes import FrameOptions, RawList, frames_of_ccd
 from daxa.xmm.epic.pn.epreject import RejectOptions, reject
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns
-from daxa.xmm.event.gti import GTI
 from daxa.xmm.task import TaskContext, TaskError
 
 #: What the random numbers of epreject are for; part of their seed (others: see events).
@@ -38,58 +36,25 @@ class RawOptions:
     reject: RejectOptions | None = None
 
 
-@dataclass
-class RawCcd:
-    """Raw stage of one CCD.
+@dataclass(kw_only=True)
+class RawCcd(RawList):
+    """Raw stage of one CCD: its raw events without bad pixels and faint single ones, and their patterns.
 
     Attributes
     ----------
-    ccd
-        CCD number, 1 to 12.
-    time_s, stamp_s, fraction
-        Per frame, empty ones included: centre of the integration, time stamp (mission time), live
-        fraction by lost columns. In fast modes the centre is that of the source's photons.
-    good
-        Per frame: whether it lies in the good times.
-    gti
-        Good times.
-    frame, rawx, rawy, pha, sequence, flag
-        Per pixel, in order of (frame, column, row): row of its frame, column, row (fast modes: line
-        + 1), amplitude without the extra offset of its column, PAT_SEQ, FLAG bits known so far.
+    sequence
+        Per pixel: PAT_SEQ.
     label, main, size, code, number
         Patterns, see :class:`daxa.xmm.epic.pn.patterns.Patterns`.
     rows
         First and last row with events.
     badpix
         Bad pixels.
-    offsets
-        Column -> extra offset [adu], where not zero.
-    dli_odf, dli_sas
-        Lines discarded per column, on board and here.
     lowest_ev
         Single pixels below this energy have been left out.
-    header
-        Keywords of the CCD's extensions.
-    counters
-        Counter records of the quadrant, see :class:`daxa.xmm.epic.pn.epframes.RawList`.
-    n_raw
-        Rows of the telemetry.
-    off_cor
-        Per pixel, what epreject has added to its amplitude [adu]; None if it has not run.
     """
 
-    ccd: int
-    time_s: npt.NDArray[np.float64]
-    stamp_s: npt.NDArray[np.float64]
-    fraction: npt.NDArray[np.float32]
-    good: npt.NDArray[np.bool_]
-    gti: GTI
-    frame: npt.NDArray[np.int32]
-    rawx: npt.NDArray[np.uint8]
-    rawy: npt.NDArray[np.uint8]
-    pha: npt.NDArray[np.int16]
     sequence: npt.NDArray[np.uint8]
-    flag: npt.NDArray[np.int32]
     label: npt.NDArray[np.int32]
     main: npt.NDArray[np.int64]
     size: npt.NDArray[np.int32]
@@ -97,14 +62,7 @@ class RawCcd:
     number: npt.NDArray[np.int32]
     rows: tuple[int, int]
     badpix: list[BadPixel]
-    offsets: dict[int, int]
-    dli_odf: npt.NDArray[np.int64] | None
-    dli_sas: npt.NDArray[np.int64]
     lowest_ev: float
-    header: dict[str, Any]
-    counters: dict[str, npt.NDArray[Any]]
-    n_raw: int = 0
-    off_cor: npt.NDArray[np.float32] | None = None
 
     @property
     def patterns(self) -> Patterns:
@@ -209,34 +167,26 @@ def recognise(
         f" CCD {raw.ccd}: events: {len(row)} used, patterns: {n_patterns}, "
         f"{np.count_nonzero(patterns.size > 1)} of more than one pixel"
     )
+    narrow = {
+        "fraction": raw.fraction.astype(np.float32),
+        "frame": row[kept],
+        "rawx": rawx[kept].astype(np.uint8),
+        "rawy": rawy[kept].astype(np.uint8),
+        "pha": pha[kept].astype(np.int16),
+        "flag": flag[kept],
+        "off_cor": None if raw.off_cor is None else raw.off_cor[clean][kept],
+    }
     return RawCcd(
-        raw.ccd,
-        raw.time_s,
-        raw.stamp_s,
-        raw.fraction.astype(np.float32),
-        raw.good,
-        raw.gti,
-        row[kept],
-        rawx[kept].astype(np.uint8),
-        rawy[kept].astype(np.uint8),
-        pha[kept].astype(np.int16),
-        patterns.sequence,
-        flag[kept],
-        patterns.label,
-        patterns.main,
-        patterns.size,
-        patterns.code,
-        patterns.number,
-        rows,
-        badpix,
-        raw.offsets,
-        raw.dli_odf,
-        raw.dli_sas,
-        lowest_ev,
-        raw.header,
-        raw.counters,
-        raw.n_raw,
-        None if raw.off_cor is None else raw.off_cor[clean][kept],
+        **{**vars(raw), **narrow},
+        sequence=patterns.sequence,
+        label=patterns.label,
+        main=patterns.main,
+        size=patterns.size,
+        code=patterns.code,
+        number=patterns.number,
+        rows=rows,
+        badpix=badpix,
+        lowest_ev=lowest_ev,
     )
 
 
