@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-
-from conftest import EXPOSURES, Grated
+from rgs_reduction import EXPOSURES, Grated
 
 HC = 12398.42
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
+from rgs_reduction import Grated, reduce
 from rgs_truth import EXPOSURES, HC, exposures_of, line_events
 
-from conftest import Grated
 from daxa.simulate.detectors_rgs import UNKNOWN_HOT
 from daxa.simulate.rgs_numbers import BAD_PIXELS, DEAD_CCD
 from daxa.xmm.event.gti import GTI
@@ -50,8 +50,6 @@ def test_wavelengths_and_energies_of_lines(grated, simulated_gratings, obs_id, i
 @pytest.mark.slow
 def test_the_swing_would_blur_the_lines(simulated_gratings, grated, tmp_path):
     """The same with the history file, which knows one attitude only: 4 arcsec of swing are 9 mA."""
-    from conftest import reduce
-
     odf, ccf = simulated_gratings.odf(EARLY), simulated_gratings.ccf
     blurred = reduce(odf, ccf, tmp_path, "AHF", withinstexpids=True, instexpids="R1S004")
     widths = []
@@ -247,8 +245,6 @@ def test_run_again_from_the_final_list(grated, tmp_path):
 
 @pytest.mark.slow
 def test_full_input_buffer_counts_only_on_request(grated, simulated_gratings, tmp_path):
-    from conftest import reduce
-
     odf, ccf = simulated_gratings.odf(LATE), simulated_gratings.ccf
     strict = reduce(
         odf, ccf, tmp_path, "RAF:AHF", withinstexpids=True, instexpids="R1S004", includeinputfifofull=False
@@ -262,8 +258,6 @@ def test_full_input_buffer_counts_only_on_request(grated, simulated_gratings, tm
 
 @pytest.mark.slow
 def test_user_source_is_the_prime_source(grated, simulated_gratings, tmp_path):
-    from conftest import reduce
-
     odf, ccf = simulated_gratings.odf(LATE), simulated_gratings.ccf
     with fits.open(grated[LATE].file("R2", "SRCLI_")) as hdus:
         ra, dec = hdus["SRCLIST"].header["SRA1"], hdus["SRCLIST"].header["SDEC1"]
