@@ -20,8 +20,17 @@ from pathlib import Path
 from typing import Any
 
 _CHILD = """
-import io, json, os, resource, sys, time
+import io, json, os, re, resource, sys, time
 from daxa.xmm.task import run_task
+
+def peak_mb():
+    # What getrusage says starts from the parent's peak.
+    try:
+        with open("/proc/self/status") as status:
+            return int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]) / 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
 folder, second = sys.argv[1], sys.argv[2] == "second"
 call = dict(cwd=folder, out=io.StringIO())
 if not os.path.exists(os.environ["SAS_CCF"]):
@@ -42,7 +51,7 @@ run_task(task, arguments, **call)
 print(json.dumps({
     "wall_s": time.perf_counter() - wall,
     "cpu_s": time.process_time() - cpu,
-    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_mb": peak_mb(),
 }))
 """
 
@@ -94,22 +103,32 @@ def measure(duration_s: float, camera: str, events: float) -> dict[str, Any]:
 def main() -> None:
     """Measure the durations asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--duration", type=float, nargs="+", default=[5400.0, 21_457.2])
+    parser.add_argument("--duration", type=float, nargs="+", default=[21_457.2, 214_572.0])
     parser.add_argument("--camera", nargs="+", default=["PN", "M1", "M2"], choices=["PN", "M1", "M2"])
     parser.add_argument("--events", type=float, nargs="+", default=[1.0], help="multiplies the noise")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results = [
-        measure(d, c, e) for d in arguments.duration for e in arguments.events for c in arguments.camera
-    ]
+    results = []
     titles = ("duration s", "raw events", "wall s", "CPU s", "us/event", "peak MB")
     print("camera" + "".join(f"{t:>12}" for t in titles))
-    for r in results:
-        per_event = r["cpu_s"] / r["raw_events"] * 1e6
-        print(
-            f"{r['camera']:6}{r['duration_s']:12.0f}{r['raw_events']:12d}{r['wall_s']:12.2f}"
-            f"{r['cpu_s']:12.2f}{per_event:12.2f}{r['peak_mb']:12.0f}"
-        )
+    for camera in arguments.camera:
+        runs = [measure(d, camera, e) for d in arguments.duration for e in arguments.events]
+        for r in runs:
+            per_event = r["cpu_s"] / r["raw_events"] * 1e6
+            print(
+                f"{r['camera']:6}{r['duration_s']:12.0f}{r['raw_events']:12d}{r['wall_s']:12.2f}"
+                f"{r['cpu_s']:12.2f}{per_event:12.2f}{r['peak_mb']:12.0f}",
+                flush=True,
+            )
+        few, many = (choose(runs, key=lambda r: r["raw_events"]) for choose in (min, max))
+        if many is not few:
+            print(
+                f"      {many['raw_events'] / few['raw_events']:.1f} times the events cost "
+                f"{many['cpu_s'] / few['cpu_s']:.1f} times the CPU time and "
+                f"{many['peak_mb'] / few['peak_mb']:.1f} times the memory",
+                flush=True,
+            )
+        results += runs
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = {
-    "chains": ["--duration", "20000"],
+    "chains": ["--duration", "21457.2", "214572"],
     "selection": ["--events", "10000000"],
     "exposure_map": ["--duration", "60000"],
 }
