@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: python -m daxa.xmm TASK name=value ...\n\ntasks: " + " ".join(sorted(TASKS)))
         return 0 if words else 2
     name, *rest = words
+    # A task works on one core; starting threads that it does not use takes longer than many a selection.
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     try:
         arguments, env, asked = _read(rest)
         if asked == "help":
