@@ -238,7 +238,9 @@ def test_sas_attitude_chooses_the_file(two_attitudes, tmp_path, order, removed, 
     env = {"SAS_ODF": str(tmp_path)} | ({"SAS_ATTITUDE": order} if order else {})
     odf = Odf.from_environment(env, tmp_path)
     if source is None:
-        with pytest.raises(TaskError, match=rf"no attitude file \({order}\)"):
+        with pytest.raises(
+            TaskError, match=rf"no attitude file {'RAS' if order == 'RAF' else 'ATS'} \({order}\)"
+        ):
             Attitude.from_odf(odf)
         return
     attitude = Attitude.from_odf(odf)

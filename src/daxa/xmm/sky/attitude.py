@@ -178,7 +178,8 @@ class Attitude:
         kind, file = odf.preferred("SAS_ATTITUDE", "AHF:RAF", ATTITUDE_FILES)
         if file is None:
             order = odf.preferences.get("SAS_ATTITUDE", "AHF:RAF")
-            raise TaskError("noAttitude", f"{odf.folder}: no attitude file ({order})")
+            types = " or ".join(ATTITUDE_FILES[k] for k in order.split(":"))
+            raise TaskError("noAttitude", f"{odf.folder}: no attitude file {types} ({order})")
         if kind == "RAF":
             return cls.from_raw_text(file.bytes().decode("latin-1"), file.path.name)
         table = file.read()
