@@ -7,7 +7,14 @@ from daxa.xmm.screen.emanom import CcdState, ccd_state, format_log
 
 @pytest.mark.parametrize(
     ("soft", "hard", "live", "state"),
-    [(100, 400, 1e4, "G"), (100, 280, 1e4, "I"), (100, 200, 1e4, "B"), (0, 5, 1e4, "U"), (100, 400, 0, "O")],
+    [
+        (100, 400, 1e4, "G"),
+        (100, 280, 1e4, "I"),
+        (100, 200, 1e4, "B"),
+        (5, 0, 1e4, "B"),
+        (0, 5, 1e4, "U"),
+        (100, 400, 0, "O"),
+    ],
 )
 def test_state(soft, hard, live, state):
     assert ccd_state(4, soft, hard, live, 2.75, 3.0).state == state

@@ -49,10 +49,10 @@ def ccd_state(
     """
     if livetime_s <= 0:
         return CcdState(ccd, 0.0, 0.0, "O")
-    if soft <= 0 or hard <= 0:
+    if soft <= 0:
         return CcdState(ccd, 0.0, 0.0, "U")
     hardness = hard / soft
-    error = hardness * (1 / hard + 1 / soft) ** 0.5
+    error = (hard / soft**2 * (1 + hardness)) ** 0.5
     if bad is None or good is None or hardness > good:
         state = "G"
     else:
