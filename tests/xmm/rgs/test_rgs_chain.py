@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -184,6 +187,15 @@ def test_columns_are_those_of_the_handbook(grated):
         assert inside.mean() > 0.99
         assert np.abs(centre - value)[inside].max() < 0.5 * header[f"TCDLT{i}"] + 1e-5
         assert hdus["EXPOSU01"].header["OFFSCORR"] == "CCDNODE"
+
+
+@pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
+def test_final_lists_are_sound_files(grated):
+    paths = [run.file(instrument, "EVENLI") for run in grated.values() for instrument, _ in EXPOSURES]
+    done = subprocess.run(["fitsverify", "-q", *paths], capture_output=True, text=True, check=False)
+    verdicts = done.stdout.splitlines()
+    assert len(verdicts) == len(paths)
+    assert all(line.startswith("verification OK") for line in verdicts), done.stdout
 
 
 def test_grid_and_keywords_of_a_real_spectrum(grated, shared_data):

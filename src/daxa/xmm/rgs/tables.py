@@ -136,6 +136,7 @@ def write_set(ctx: TaskContext, name: str, hdus: Iterable[Any]) -> None:
     extensions = fits.HDUList(list(hdus))
     primary = extensions[0].header
     number = sum(1 for key in primary if key.startswith("XPROC"))
+    primary["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
     ctx.provenance(primary, number)
     primary["FILENAME"] = Path(name).name
     with ctx.output(name) as part:
