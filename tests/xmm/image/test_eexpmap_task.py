@@ -202,3 +202,37 @@ def test_map_in_detector_coordinates(list_maker, calibration_env, tmp_path, geom
     wrong = {"imageset": "im.fits", "eventset": "ev.fits", "expimageset": "no.fits", "withdetcoords": True}
     with pytest.raises(TaskError, match="needs an image in DETX, DETY"):
         call("eexpmap", calibration_env, tmp_path, pimin=500, pimax=2000, **wrong)
+
+
+def test_without_the_table_of_the_gratings_the_azimuth_is_averaged(
+    list_maker, calibration_env, tmp_path, geometry
+):
+    maker = list_maker("EMOS2")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 2000, START, START + 900), 900)
+    call(
+        "evselect", calibration_env, tmp_path, table="ev.fits", imageset="det.fits", xcolumn="DETX",
+        ycolumn="DETY", imagebinning="binSize", ximagebinsize=400, yimagebinsize=400, withxranges=True,
+        ximagemin=-20000, ximagemax=19999, withyranges=True, yimagemin=-20000, yimagemax=19999,
+    )  # fmt: skip
+    with fits.open(calibration_env["SAS_CCF"]) as hdus:
+        rows = hdus["CALINDEX"].data
+        hdus["CALINDEX"].data = rows[~((rows["SCOPE"] == "RGS2") & (rows["TYPEID"] == "QUANTUMEF"))]
+        hdus.writeto(tmp_path / "no_gratings.cif")
+    env = {**calibration_env, "SAS_CCF": str(tmp_path / "no_gratings.cif")}
+    err = io.StringIO()
+    arguments = {
+        "imageset": "det.fits", "eventset": "ev.fits", "expimageset": "exp.fits", "withdetcoords": True,
+        "pimin": 500, "pimax": 2000,
+    }  # fmt: skip
+    run_task("eexpmap", arguments, cwd=tmp_path, env=env, out=err, err=err)
+    assert "warning (noGratings)" in err.getvalue()
+    assert "RGS2_QUANTUMEF" in err.getvalue()
+    found = fits.getdata(tmp_path / "exp.fits")
+    live = fits.getheader(tmp_path / "ev.fits", "EVENTS")["LIVETIME"]
+    cal, camera = Calibration.from_environment(env, Path()), geometry["EMOS2"]
+    # Places on either side of the axis, along the dispersion.
+    columns, row = np.array([26, 77]), 47
+    centre = -20000 + 400 * np.array([*columns, row]) + 199.5
+    theta, _ = camera.det_to_tel(centre[:2], np.full(2, centre[2]))
+    expected = live * vignetting(cal, "EMOS2", 1250.0, theta / 60)
+    np.testing.assert_allclose(found[row, columns], expected, rtol=0.01)
