@@ -24,7 +24,8 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
-_FRAMES = [
+#: Parameters of epframes that the chains take, too.
+FRAMES = [
     Parameter("lowerthreshold", "int", 0, minimum=0, maximum=4095),
     Parameter("mipthreshold", "int", 3000, minimum=0),
     Parameter("mipmethod", "choice", "onboard", ("none", "sas", "com", "onboard")),
@@ -329,7 +330,7 @@ def _chosen(ctx: TaskContext, odf: Any, p: Parameters) -> list[tuple[str, str]]:
         Parameter("screenrejected", "bool", True),
         Parameter("withoffsetlist", "bool", False),
         Parameter("odilist", "dataset", "odilist.txt"),
-        *_FRAMES,
+        *FRAMES,
         *_BADPIX,
         *_EVENTS,
         *_OTHER_TASKS,
@@ -404,7 +405,7 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
         Parameter("searchforbadpixels", "bool", True),
         Parameter("searchforbadcolumns", "bool", True),
         Parameter("withrdpha", "bool", True),
-        *_FRAMES,
+        *FRAMES,
         *_BADPIX,
         *_EVENTS,
         *_OTHER_TASKS,

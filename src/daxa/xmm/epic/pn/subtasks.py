@@ -30,6 +30,7 @@ from daxa.xmm.epic.pn.badpixels import (
     known_bad_pixels,
     merge_bad_pixels,
 )
+from daxa.xmm.epic.pn.chain import FRAMES
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, frames_of_ccd
@@ -90,16 +91,7 @@ _EPFRAMES_ONLY: dict[str, Any] = {
         Parameter("set", "dataset", required=True),
         Parameter("eventset", "dataset", "rawevents.dat"),
         Parameter("gtiset", "dataset", "gti.dat"),
-        Parameter("lowerthreshold", "int", 0, minimum=0, maximum=4095),
-        Parameter("mipthreshold", "int", 3000, minimum=0),
-        Parameter("mipmethod", "choice", "onboard", ("none", "sas", "com", "onboard")),
-        Parameter("wrongpixlimit", "int", 20, minimum=0),
-        Parameter("anmaxfrc", "int", 20, minimum=1),
-        Parameter("withsrccoords", "bool", False),
-        Parameter("srcra", "real", 0.0, minimum=0, maximum=360),
-        Parameter("srcdec", "real", 0.0, minimum=-90, maximum=90),
-        Parameter("withsrcrawy", "bool", False),
-        Parameter("srcposition", "int", 190, minimum=1, maximum=200),
+        *FRAMES,
         *_parameters(_EPFRAMES_ONLY),
     ],
 )
