@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daxa.xmm.header import Header
@@ -35,6 +35,8 @@ def _same(a, b):
 
 
 @given(st.lists(_value, min_size=1, max_size=5), _text.filter(lambda t: len(t) < 12))
+@example([False], " 0")
+@example([1, 2.5, "a"], " x ")
 def test_astropy_reads_what_is_written(values, comment):
     cards = [(f"KEY{i}", v, comment) for i, v in enumerate(values)]
     text = Header(cards).tostring()

@@ -64,7 +64,9 @@ class Card:
 
     def _read(self) -> tuple[Any, str]:
         if self._content is None:
-            self._content = _parse(self.keyword, self._text)
+            value, comment = _parse(self.keyword, self._text)
+            # Blanks around a comment are not part of it, as for astropy.
+            self._content = value, comment.strip()
         return self._content
 
 
