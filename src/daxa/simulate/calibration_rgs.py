@@ -70,17 +70,17 @@ def _lincoord(name: str) -> Constituent:
 
 
 def _aduconv(name: str) -> Constituent:
-    names = (
-        "CCD_ID", "NODE_ID", "OFFSET_CONST", "OFFSET_SLOPE", "GAIN", "GAIN_ERROR", "REJTHRESH", "ACCTHRESH",
-    )  # fmt: skip
-    rows = [
-        (
-            ccd, node, numbers.OFFSET[name] + ccd + 3 * node, numbers.OFFSET_SLOPE,
-            numbers.GAIN[name] * (1 + 0.002 * (ccd - 5) + 0.004 * node), 1e-4, *numbers.THRESHOLDS,
-        )
-        for ccd in range(1, 10)
-        for node in (0, 1)
-    ]  # fmt: skip
+    ccd, node = np.arange(1, 10)[:, None], np.arange(2)
+    both = np.ones((9, 2))
+    # One row a CCD, with a pair of numbers for its nodes.
+    columns = {
+        "CCD_ID": ccd[:, 0],
+        "OFFSET_CONST": numbers.OFFSET[name] + ccd + 3.0 * node,
+        "OFFSET_SLOPE": numbers.OFFSET_SLOPE * both,
+        "GAIN": numbers.GAIN[name] * (1 + 0.002 * (ccd - 5) + 0.004 * node),
+        "REJTHRESH": numbers.THRESHOLDS[0] * both,
+        "ACCTHRESH": numbers.THRESHOLDS[1] * both,
+    }
     header = {
         "RAND_MIN": (0.0, "lower limit for PHA randomization"),
         "RAND_MAX": (1.0, "upper limit for PHA randomization"),
@@ -91,7 +91,7 @@ def _aduconv(name: str) -> Constituent:
         "REFTIME": ("2001-11-05T20:00:00", "reference time of the offsets"),
     }
     issue = {"RGS1": 29, "RGS2": 34}[name]
-    return Constituent(name, "ADUCONV", issue, [Extension("OFFSET_GAIN", table_columns(names, rows), header)])
+    return Constituent(name, "ADUCONV", issue, [Extension("OFFSET_GAIN", columns, header)])
 
 
 def _cti(name: str) -> Constituent:

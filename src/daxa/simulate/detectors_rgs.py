@@ -21,6 +21,14 @@ from daxa.simulate.clock import Clock, tt_of_utc
 COLUMNS, ROWS = 171, 128
 #: Seconds between two read-outs, by one node and by two: from numbers of frames of ObsID 0802710101.
 READOUT_S = {1: 21708.0 / 2390 / 8, 2: 21714.0 / 4714 / 8}
+#: Seconds between the end of one read-out and the start of the next (raw files of revolution 234), and pixels
+#: that a complete read-out counts (one node's).
+PAUSE_S, PIXELS_READ = 0.0023, 21_888
+#: Slots of the read-out sequence.
+SLOTS = 12
+#: Pixels per frame and node above the thresholds of rejection and acceptance and the upper one: means in raw
+#: files of revolution 234.
+ABOVE_THRESHOLDS = {"NREJECT": 190.0, "NACCEPT": 35.0, "NUPPER": 20.0}
 #: Charge cloud [binned pixels], energy of an electron-hole pair [eV], Fano factor, read noise [eV].
 CLOUD, PAIR_EV, FANO, NOISE_EV = 0.1, 3.65, 0.115, 15.0
 #: A share of the charge below this [eV] stays with the rest; what is sent is at least ON_BOARD_EV.
@@ -159,7 +167,7 @@ def observe_rgs(
         lost |= (readout >= start) & (readout < stop)
     hits = _photons(exposure, ccds, attitude, rng)
     data = GratingData(exposure, window=(0, 0, COLUMNS if exposure.nodes == 2 else 2 * COLUMNS, ROWS))
-    aux = {key: [] for key in ("tt", "frame", "ccd", "index", "pixels", "abort")}
+    aux = {key: [] for key in ("tt", "frame", "ccd", "index", "abort")}
     for slot, ccd in enumerate(ccds):
         mine = hits["ccd"] == ccd
         parts = [_split({key: values[mine] for key, values in hits.items()}, exposure, ccd, rng)]
@@ -168,6 +176,9 @@ def observe_rgs(
         frame = np.searchsorted(readout[:, slot], sent.pop("time"), side="right")
         keep = frame < n_cycles
         keep[keep] &= ~lost[frame[keep], slot]
+        # An aborted read-out sends nothing.
+        stopped = [n for chip, n in exposure.aborted if chip == ccd]
+        keep &= ~np.isin(frame, stopped)
         keep &= _alone(frame, sent)
         frame = frame[keep]
         sent = {key: values[keep] for key, values in sent.items()}
@@ -177,13 +188,12 @@ def observe_rgs(
             **{key: values[order] for key, values in sent.items()},
         }
         received = np.flatnonzero(~lost[:, slot])
-        abort = np.isin(received, [n for chip, n in exposure.aborted if chip == ccd])
+        abort = np.isin(received, stopped)
         aux["tt"].append(readout[received, slot])
         aux["frame"].append(number[received, slot])
         aux["ccd"].append(np.full(len(received), ccd))
         aux["index"].append(np.full(len(received), slot + 1))
-        aux["pixels"].append(np.bincount(frame, minlength=n_cycles)[received])
-        aux["abort"].append(abort.astype(int))
+        aux["abort"].append(abort)
         # Good: received, as was the read-out before, and not aborted.
         good = np.zeros(n_cycles, bool)
         good[received] = ~abort
@@ -196,7 +206,7 @@ def observe_rgs(
             "gti_s": _runs(edges, good),
             "n_events": len(frame),
         }
-    _auxiliary(data, {key: np.concatenate(values) for key, values in aux.items()}, ccds, step, clock)
+    _auxiliary(data, {key: np.concatenate(values) for key, values in aux.items()}, ccds, step, clock, rng)
     return data
 
 
@@ -205,9 +215,9 @@ def _alone(frame: np.ndarray, items: dict[str, np.ndarray]) -> np.ndarray:
     boxes = {0: 0b0001, **{code: box for box, code in SER.items() if (code and box & 1) or code == 7}}
     box = np.array([boxes[code] for code in range(8)])[items["SER"]]
     item, step = np.nonzero((box[:, None] >> np.arange(4)) & 1)
-    place = np.stack(
-        [frame[item], items["CCDNODE"][item], items["RAWX"][item] + step % 2, items["RAWY"][item] + step // 2]
-    )
+    # A box without its first corner is placed by the second.
+    x = items["RAWX"][item] + step % 2 - (items["SER"][item] == 7)
+    place = np.stack([frame[item], items["CCDNODE"][item], x, items["RAWY"][item] + step // 2])
     _, first = np.unique(place, axis=1, return_index=True)
     again = np.ones(len(item), bool)
     again[first] = False
@@ -326,11 +336,11 @@ def _split(
     single = filled & ~grouped
     codes = np.zeros(16, int)
     codes[list(SER)] = list(SER.values())
-    # The place of a group is the corner nearest to its node and to the first row.
-    right = np.where(filled[0] | filled[2], 0, 1)
-    first = corner[0] + right
-    last = corner[0] + np.where(filled[1] | filled[3], 1, 0)
-    bottom = corner[1] + np.where(filled[0] | filled[1], 0, 1)
+    # The place of a group is its pixel that is read first: nearest to its node, of the first row.
+    low_row = filled[0] | filled[1]
+    bottom = corner[1] + np.where(low_row, 0, 1)
+    first = corner[0] + np.where(np.where(low_row, filled[0], filled[2]), 0, 1)
+    last = corner[0] + np.where(np.where(low_row, filled[1], filled[3]), 1, 0)
     side = _node(first)
     near = np.where(side == 0, first, last)
     # Counted from the other node, left and right change places.
@@ -410,8 +420,8 @@ def _telemetry(items: dict[str, np.ndarray], exposure: GratingExposure) -> dict[
         items["RAWX"] = np.where(node == 0, chipx, 2 * COLUMNS - 1 - chipx)
         items["CCDNODE"] = node
     else:
-        # All is read by node C; a group's place is then its left end everywhere.
-        wide = np.isin(items["SER"], (1, 3, 4, 5, 6, 7)) & (node == 1)
+        # All is read by node C; the first pixel of a row is then the left one everywhere.
+        wide = np.isin(items["SER"], (1, 3, 4, 5)) & (node == 1)
         items["RAWX"] = chipx - wide
         swap = np.array([0, 1, 2, 3, 5, 4, 7, 6])
         items["SER"] = np.where(node == 1, swap[items["SER"]], items["SER"])
@@ -421,33 +431,45 @@ def _telemetry(items: dict[str, np.ndarray], exposure: GratingExposure) -> dict[
 
 
 def _auxiliary(
-    data: GratingData, rows: dict[str, np.ndarray], ccds: Sequence[int], step: float, clock: Clock
+    data: GratingData,
+    rows: dict[str, np.ndarray],
+    ccds: Sequence[int],
+    step: float,
+    clock: Clock,
+    rng: np.random.Generator,
 ) -> None:
     order = np.argsort(rows["tt"], kind="stable")
-    obt = clock.obt(rows["tt"][order])
-    coarse = np.floor(obt)
-    zero = np.zeros(len(order), int)
+    begin, end = (
+        np.floor(clock.obt(rows["tt"][order] - before) * 65536).astype(np.int64)
+        for before in (step - PAUSE_S, 0.0)
+    )
+    abort = rows["abort"][order]
     data.frames = {
         "FRAME": rows["frame"][order] % 65536,
-        "FTCOARSE": coarse.astype(np.int64) % 32768,
-        "FTFINE": zero,
-        "EOSCOARS": coarse.astype(np.int64),
-        "EOSFINE": np.floor((obt - coarse) * 65536).astype(np.int64),
-        "FRMTIME": np.full(len(order), round(step * len(ccds) * 1000)),
+        "FTCOARSE": begin // 65536,
+        "FTFINE": begin % 65536,
+        "EOSCOARS": end // 65536,
+        "EOSFINE": end % 65536,
+        "FRMTIME": np.zeros(len(order), int),
         "CCDID": rows["ccd"][order],
         "SEQINDEX": rows["index"][order],
-        **{f"{key}{side}": zero for side in "CD" for key in ("NREJECT", "NACCEPT", "NUPPER")},
-        "NDPP": rows["pixels"][order],
-        "NLOSTEVT": zero,
-        "ABORTFLG": rows["abort"][order],
+        **{
+            f"{key}{side}": np.where(abort, 0, rng.poisson(mean, len(order)))
+            for side in "CD"
+            for key, mean in ABOVE_THRESHOLDS.items()
+        },
+        "NDPP": np.where(abort, 0, PIXELS_READ),
+        "NLOSTEVT": np.zeros(len(order), int),
+        "ABORTFLG": np.where(abort, 1, 2),
     }
-    n = len(ccds)
+    n = SLOTS
+    used = np.arange(n) < len(ccds)
     data.sequence = {
         "SEQINDEX": np.arange(1, n + 1),
-        "CCDID": np.array(ccds),
-        "CCDNODES": np.full(n, 3 if data.exposure.nodes == 2 else 1),
-        "CCDOCB": np.full(n, 3),
-        "CCDCSG": np.ones(n, int),
+        "CCDID": np.array([*ccds, *[0] * (n - len(ccds))]),
+        "CCDNODES": np.where(used, 3 if data.exposure.nodes == 2 else 1, 0),
+        "CCDOCB": np.where(used, 3, 0),
+        "CCDCSG": np.where(used, 6, 0),
         **{
             f"{key}THRESH{side}": np.full(n, v)
             for side in "CD"

@@ -180,9 +180,12 @@ class OdfWriter(HousekeepingWriter):
         """Spectroscopy event list of one CCD (binned pixels from 0)."""
         header = {
             "DATATYPE": (layout.DATATYPES["SPE"], "Type of the data"),
+            "TMEXP_ID": (10 * int(exp_id[1:]), "Exposure in the packets"),
             "CCDID": (ccd, "CCD"),
             "CCDOCB": (3, "On-chip binning"),
             **_window(window),
+            "SCITYPE": (4, "Type of the data: spectroscopy"),
+            "PSCHEME": (2, "Packing scheme"),
         }
         table = make_table(layout.RGS_EVENTS, events, layout.extension(instrument, "SPE"), header)
         content = "RGS SPECTROSCOPY MODE EVENT LIST"
@@ -198,7 +201,6 @@ class OdfWriter(HousekeepingWriter):
         stop_s: float,
     ) -> None:
         """Frames of all CCDs, and the read-out sequence; counters as non-negative numbers."""
-        frames = {**frames, "EOSFINE": layout.as_signed(frames["EOSFINE"])}
         header = {"DATATYPE": (layout.DATATYPES["AUX"], "Type of the data")}
         hdus = [
             make_table(schema, data, layout.extension(instrument, "AUX", number), header)

@@ -18,7 +18,8 @@ from daxa.xmm.header import Card, Header
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_SCALARS = {"L": "b1", "B": "u1", "I": "i2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
+#: NumPy type of each letter. U, which FITS does not have, is an unsigned 16-bit number: 1I with TZERO 32768.
+_SCALARS = {"L": "b1", "B": "u1", "I": "i2", "U": "u2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Table:
 
 
 def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Table:
-    """As :func:`make_table`, much quicker; no logical columns."""
+    """As :func:`make_table`, much quicker; no logical or unsigned columns."""
     record = _record(schema, data, extname)
     header = Header(
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,8 +32,8 @@ def test_events_that_start_behind_the_overflow():
 def test_frames_last_from_read_out_to_read_out():
     readout = np.array([100.0, 104.6, 109.2, 123.0, 127.6, 132.2])
     zero = np.zeros(6, int)
-    abort = np.array([0, 0, 0, 0, 1, 0])
-    frames = build_frames(np.arange(6), readout, zero, zero, abort)
+    abort, pixels = np.array([2, 2, 2, 2, 1, 2]), np.array([1, 1, 1, 1, 0, 1]) * 171 * 128
+    frames = build_frames(np.arange(6), readout, zero, zero, abort, pixels)
     # The first has no beginning, the fourth lacks the record before it, the fifth was aborted.
     assert frames.good.tolist() == [False, True, True, False, False, True]
     np.testing.assert_allclose(frames.timedel_s, 4.6)
@@ -45,18 +46,20 @@ def test_a_ccd_that_is_read_more_often():
     """In the sequence 3 1 2 3 ..., the places of CCD 3 have frames of their own lengths."""
     readout = np.sort(np.concatenate([10.0 * np.arange(8), 10.0 * np.arange(8) + 3]))
     place = np.tile([1, 4], 8)
-    frames = build_frames(np.arange(16), readout, place, np.zeros(16, int), np.zeros(16, int))
+    two = np.full(16, 2)
+    frames = build_frames(np.arange(16), readout, place, np.zeros(16, int), two, two)
     assert frames.good.tolist() == [False] + [True] * 15
     np.testing.assert_allclose(frames.timedel_s[1:5], [3, 7, 3, 7])
 
 
-def test_lost_events_and_short_frames_are_bad():
-    readout = np.array([0.0, 4.6, 9.2, 13.8])
-    lost = np.array([0, 0, 3, 0])
-    frames = build_frames(np.arange(4), readout, np.zeros(4), lost, np.zeros(4), min_exposure_s=0.5)
-    assert frames.good.tolist() == [False, True, False, True]
+def test_aborted_and_short_frames_are_bad_those_with_lost_events_are_not():
+    readout = np.array([0.0, 4.6, 9.2, 13.8, 18.4])
+    lost, abort, pixels = np.array([0, 0, 3, 0, 0]), np.array([2, 2, 2, 1, 2]), np.array([9, 9, 9, 9, 0])
+    rows = np.arange(5), readout, np.zeros(5), lost, abort, pixels
+    frames = build_frames(*rows, min_exposure_s=0.5)
+    assert frames.good.tolist() == [False, True, True, False, False]
     assert set(frames.flag[~frames.good]) == {int(RgsFlag.IN_BAD_FRAME)}
-    short = build_frames(np.arange(4), readout / 100, np.zeros(4), 0 * lost, np.zeros(4), min_exposure_s=0.5)
+    short = build_frames(rows[0], readout / 100, *rows[2:], min_exposure_s=0.5)
     assert not short.good.any()
 
 
@@ -87,6 +90,61 @@ def test_codes_of_the_two_versions_of_the_software():
         shapes.translate([0], "7")
     for code, pixels in shapes.PIXELS.items():
         assert len(set(pixels)) == shapes.translate([code])[1][0]
+
+
+def occupied(columns: dict[str, np.ndarray], code: int, dx: int, dy: int) -> int:
+    """Items of a code, 20,000 at most, that have another item of their frame and node at a distance."""
+    mine = columns["key"][columns["SER"] == code][:20_000] + 256 * dx + dy
+    place = np.searchsorted(columns["sorted"], mine)
+    return int((columns["sorted"][np.minimum(place, len(columns["sorted"]) - 1)] == mine).sum())
+
+
+@pytest.fixture(scope="module")
+def real_lists(shared_data) -> list[dict[str, np.ndarray]]:
+    """Raw events of three CCDs of RGS1."""
+    folder = shared_data / "odf_0135730701"
+    lists = []
+    for ccd in (1, 2, 3):
+        table = fits.getdata(folder / f"0234_0135730701_R1S0030{ccd}SPE.FIT.gz")
+        one = {n: np.array(table[n]).astype(np.int64) for n in table.names}
+        one["key"] = ((one["FRAME"] * 2 + one["CCDNODE"]) * 256 + one["RAWX"] + 2) * 256 + one["RAWY"] + 2
+        lists.append({**one, "sorted": np.sort(one["key"])})
+    return lists
+
+
+def test_columns_of_both_nodes_meet_at_their_last_ones(real_lists):
+    """Charge shared across the line between the nodes: RAWX counts from the outer ends of the chip."""
+
+    def together(x0: int, x1: int, dy: int) -> int:
+        total = 0
+        for one in real_lists:
+            row = one["FRAME"] * 256 + one["RAWY"]
+            left, right = ((one["CCDNODE"] == node) & (one["RAWX"] == x) for node, x in ((0, x0), (1, x1)))
+            total += int(np.isin(row[left] + dy, row[right]).sum())
+        return total
+
+    assert together(170, 170, 0) > 8 * max(together(170, 170, dy) for dy in (-2, -1, 1, 2))
+    assert max(together(170, 0, 0), together(0, 170, 0)) < 20
+
+
+def test_pixels_of_shapes_in_real_lists(real_lists):
+    """Nothing else lies on the pixels of an item nor beside them: 618,564 items show every shape."""
+    lists = real_lists
+    assert sum(len(one["SER"]) for one in lists) == 618_564
+    for code, pixels in shapes.PIXELS.items():
+        beside = {(x + i, y + j) for x, y in pixels for i, j in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))}
+        around = {(x, y) for x in range(-2, 3) for y in range(-2, 3)}
+        counts = {place: sum(occupied(one, code, *place) for one in lists) for place in around - {(0, 0)}}
+        assert all(counts[place] == 0 for place in beside - {(0, 0)}), code
+        # Elsewhere there are others, by chance.
+        free = sorted(around - beside)
+        assert np.mean([counts[place] > 0 for place in free]) > 0.9, code
+        for axis, last, name in ((0, 170, "RAWX"), (1, 127, "RAWY")):
+            reach = max(p[axis] for p in pixels)
+            at_edge = sum(int(((one["SER"] == code) & (one[name] > last - reach)).sum()) for one in lists)
+            assert at_edge == 0, (code, name)
+        back = min(x for x, _ in pixels)
+        assert all((one["RAWX"][one["SER"] == code] >= -back).all() for one in lists)
 
 
 def test_shape_3_reaches_the_next_column():

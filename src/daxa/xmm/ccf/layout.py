@@ -274,17 +274,16 @@ CTI_Y2 1D
     },
     ("EPN", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
     # OFFSET_GAIN header (documented): RAND_MIN, RAND_MAX, QSPLITR2 to QSPLITR4, REFTIME, ALGOID; the column
-    # NODE_ID is assumed. Offset [chan] = OFFSET_CONST + OFFSET_SLOPE (t - REFTIME).
+    # NODE_ID may be there or not, and each number may be one or a pair of the nodes (daxa.xmm.ccf.nodes).
+    # Offset [chan] = OFFSET_CONST + OFFSET_SLOPE (t - REFTIME).
     ("RGS", "ADUCONV"): {
         "OFFSET_GAIN": columns("""
 CCD_ID 1I
-NODE_ID 1I
-OFFSET_CONST 1D chan
-OFFSET_SLOPE 1D chan/s
-GAIN 1D chan/eV
-GAIN_ERROR 1D chan/eV
-REJTHRESH 1D chan
-ACCTHRESH 1D chan
+OFFSET_CONST 0D chan
+OFFSET_SLOPE 0D chan/s
+GAIN 0D chan/eV
+REJTHRESH 0D chan
+ACCTHRESH 0D chan
 """),
     },
     ("RGS", "HKPARMINT"): _HKPARMINT,

@@ -190,16 +190,17 @@ FRAME 1J COUNTER
 RAWX 1I PIXEL
 RAWY 1I PIXEL
 ENERGY 1I CHANNEL
-SER 1B
 CCDNODE 1B
+SER 1B
 """)
-#: Frames of all CCDs of an exposure, one row per read-out.
+#: Frames of all CCDs of an exposure, one row per read-out. FT and EOS (start and end of the read-out) are
+#: full on-board times; FRMTIME is 0 in real files; NDPP, the pixels read, is 171 x 128 or 0 (aborted).
 RGS_AUXILIARY_FRAMES = columns("""
 FRAME 1J COUNTER
-FTCOARSE 1I SECOND
-FTFINE 1I
+FTCOARSE 1J SECOND
+FTFINE 1U
 EOSCOARS 1J SECOND
-EOSFINE 1I
+EOSFINE 1U
 FRMTIME 1I
 CCDID 1B
 SEQINDEX 1I COUNTER
@@ -213,7 +214,9 @@ NDPP 1J PIXEL
 NLOSTEVT 1I COUNTS
 ABORTFLG 1I
 """)
-#: Slots of the read-out sequence; further columns may follow in real files.
+#: Values of ABORTFLG (real files).
+RGS_ABORTED, RGS_COMPLETE = 1, 2
+#: The twelve slots of the read-out sequence; CCDID is 0 in those that are not used.
 RGS_AUXILIARY_SEQUENCE = columns("""
 SEQINDEX 1I COUNTER
 CCDID 1B
@@ -231,7 +234,7 @@ WINDOWY0 1I PIXEL
 WINDOWDX 1I PIXEL
 WINDOWDY 1I PIXEL
 """)
-#: Unit of EOSFINE, in seconds (documented).
+#: Unit of FTFINE and EOSFINE, in seconds.
 RGS_FINE_UNIT_S = 2.0**-16
 #: Periodic housekeeping: whether the input buffer is full (further columns are not public).
 RGS_HOUSEKEEPING = {"R1": columns("TIME 1D s\nG5063 1J"), "R2": columns("TIME 1D s\nL5063 1J")}

@@ -6,7 +6,10 @@ the angle to add to XDSP.
 
 Heliocentric correction: velocity of the Earth towards the axis in the middle of the exposure. The satellite's
 own motion, some km/s, is not in it, as the layout of the orbit file is not known. Correction for the angle to
-the Sun: only the coefficients of one run are public, not how they are used, so it is not made.
+the Sun: not made. Public are its form (linear in the angle, a pair a, b per instrument and order) and the
+coefficients of one run; shifts of the known size, some mA between 70 and 110 deg, result only from
+a + b (angle - 90 deg) in mA (assumed), and neither the sign nor the side from which the angle counts is
+known: a wrong guess would double the shift.
 """
 
 from __future__ import annotations

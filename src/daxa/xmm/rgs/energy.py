@@ -70,25 +70,24 @@ class EnergyScale:
         MissingConstituent, UnknownLayout
             The calibration lacks something.
         """
+        from daxa.xmm.ccf.nodes import node_values
         from daxa.xmm.odf.times import utc_to_tt
 
         aduconv, cti = cal.constituent(scope, "ADUCONV"), cal.constituent(scope, "CTI")
         rows, serial, columns = aduconv.table("OFFSET_GAIN"), cti.table("XCTI"), cti.table(f"CTIY{ccd}")
         since = time_s - utc_to_tt(str(aduconv.keyword("REFTIME", "OFFSET_GAIN")))
-        offset, gain, loss = [], [], []
-        for node in (0, 1):
-            i = _row(rows, ccd, node)
-            offset.append(float(rows["OFFSET_CONST"][i] + rows["OFFSET_SLOPE"][i] * since))
-            gain.append(float(rows["GAIN"][i]))
-            loss.append(
-                float(serial["CTI_X"][_row(serial, ccd, node)] * cti.keyword("SCALE", "XCTI", default=1.0))
-            )
+        constant, slope, gain = (
+            node_values(rows, name, ccd) for name in ("OFFSET_CONST", "OFFSET_SLOPE", "GAIN")
+        )
+        offset = [c + s * since for c, s in zip(constant, slope, strict=True)]
+        scale = cti.keyword("SCALE", "XCTI", default=1.0)
+        loss = [float(serial["CTI_X"][_row(serial, ccd, node)] * scale) for node in (0, 1)]
         parallel = np.zeros(int(columns["YCOL"].max()) + 1)
         parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.keyword("SCALE", f"CTIY{ccd}", default=1.0)
         limits = [
             float(aduconv.keyword(f"RAND_{n}", "OFFSET_GAIN", default=d)) for n, d in (("MIN", 0), ("MAX", 1))
         ]
-        return cls(tuple(offset), tuple(gain), tuple(loss), parallel[1:], tuple(limits))  # type: ignore[arg-type]
+        return cls(tuple(offset), gain, tuple(loss), parallel[1:], tuple(limits))  # type: ignore[arg-type]
 
 
 def _row(rows: Any, ccd: int, node: int) -> int:

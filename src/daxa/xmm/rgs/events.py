@@ -37,7 +37,7 @@ from daxa.xmm.rgs.tables import (
     time_header,
     write_set,
 )
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -212,7 +212,11 @@ def make_events(
     part = {name: np.asarray(values)[chosen] for name, values in pixels.items()}
     members, outside, overlapping = expand(part, window)
     if outside.any():
-        warn("InvalidCoordinates", f"(CCD {ccd}) {int(outside.sum())} items reach out of the window")
+        warn(
+            "InvalidCoordinates",
+            f"(CCD {ccd}) {int(outside.sum())} items reach out of the window (RAWX {window.columns[0][0]} to "
+            f"{window.columns[0][1]}); their pixels there are left out",
+        )
     if overlapping.any():
         warn(
             "EventOverlap",
@@ -338,14 +342,11 @@ def bad_map(hdus: fits.HDUList, window: Window, where: str) -> BoolArray:
 
 def thresholds_of(cal: Any, scope: str, ccd: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Rejection and acceptance threshold of both nodes [eV]."""
+    from daxa.xmm.ccf.nodes import node_values
+
     rows = cal.constituent(scope, "ADUCONV").table("OFFSET_GAIN")
-    result = []
-    for node in (0, 1):
-        found = np.flatnonzero((rows["CCD_ID"] == ccd) & (rows["NODE_ID"] == node))
-        if not len(found):
-            raise TaskError("noCalibration", f"{rows.where}: no row of CCD {ccd}, node {node}")
-        result.append((float(rows["REJTHRESH"][found[0]]), float(rows["ACCTHRESH"][found[0]])))
-    return tuple(result)  # type: ignore[return-value]
+    reject, accept = (node_values(rows, name, ccd) for name in ("REJTHRESH", "ACCTHRESH"))
+    return (reject[0], accept[0]), (reject[1], accept[1])
 
 
 @task(

@@ -33,6 +33,8 @@ class RgsFlag(IntFlag):
 
     Names are those of the manuals. No public text gives the numbers: IN_BAD_FRAME and ON_BADPIX are those of
     the EPIC cameras, the others are this engine's own. Every event list names them in its header (XMMEA_n).
+    A public program rejects bits 18, 19, 21 and 27 of pipeline lists, an older version of it 17 instead of
+    18; what 27 means is not known: this engine never sets it, and rgsfilter does not look at it.
     """
 
     ON_NODE_INTERFACE = 1 << 0
