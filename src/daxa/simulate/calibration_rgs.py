@@ -75,9 +75,9 @@ def _aduconv(name: str) -> Constituent:
     # One row a CCD, with a pair of numbers for its nodes.
     columns = {
         "CCD_ID": ccd[:, 0],
-        "OFFSET_CONST": numbers.OFFSET[name] + ccd + 3.0 * node,
+        "OFFSET_CONST": numbers.offset(name, ccd, node),
         "OFFSET_SLOPE": numbers.OFFSET_SLOPE * both,
-        "GAIN": numbers.GAIN[name] * (1 + 0.002 * (ccd - 5) + 0.004 * node),
+        "GAIN": numbers.gain(name, ccd, node),
         "REJTHRESH": numbers.THRESHOLDS[0] * both,
         "ACCTHRESH": numbers.THRESHOLDS[1] * both,
     }

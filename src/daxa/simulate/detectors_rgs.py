@@ -30,7 +30,7 @@ SLOTS = 12
 #: files of revolution 234.
 ABOVE_THRESHOLDS = {"NREJECT": 190.0, "NACCEPT": 35.0, "NUPPER": 20.0}
 #: Charge cloud [binned pixels], energy of an electron-hole pair [eV], Fano factor, read noise [eV].
-CLOUD, PAIR_EV, FANO, NOISE_EV = 0.1, 3.65, 0.115, 15.0
+CLOUD, PAIR_EV, FANO, NOISE_EV = 0.1, 3.65, 0.115, 30.0
 #: A share of the charge below this [eV] stays with the rest; what is sent is at least ON_BOARD_EV.
 SPLIT_EV, ON_BOARD_EV = 150.0, 60.0
 #: Of the split events, the part that is put together on board.
@@ -396,9 +396,9 @@ def _adu(energy, chipx, row, exposure: GratingExposure, ccd: int, rng: np.random
     name, node = exposure.name, _node(chipx)
     to_node = np.where(node == 0, chipx, 2 * COLUMNS - 1 - chipx) + 1
     left = energy / ((1 + (row + 1) * numbers.CTI_Y) * (1 + to_node * numbers.CTI_X))
-    gain = numbers.GAIN[name] * (1 + 0.002 * (ccd - 5) + 0.004 * node)
+    gain = numbers.gain(name, ccd, node)
     since = exposure.start_s - tt_of_utc("2001-11-05T20:00:00")
-    offset = numbers.OFFSET[name] + ccd + 3 * node + numbers.OFFSET_SLOPE * since
+    offset = numbers.offset(name, ccd, node) + numbers.OFFSET_SLOPE * since
     noise = NOISE_EV * rng.standard_normal(np.shape(left))
     return np.floor(np.maximum(left + noise, ON_BOARD_EV) * gain + offset).astype(int)
 
@@ -471,9 +471,9 @@ def _auxiliary(
         "CCDOCB": np.where(used, 3, 0),
         "CCDCSG": np.where(used, 6, 0),
         **{
-            f"{key}THRESH{side}": np.full(n, v)
-            for side in "CD"
-            for key, v in zip("RAU", (80, 85, 4000), strict=True)
+            f"{key}THRESH{side}": np.full(n, v + (node * round(numbers.OFFSET_STEP) if key != "U" else 0))
+            for node, side in enumerate("CD")
+            for key, v in zip("RAU", (175, 200, numbers.UPPER_THRESHOLD), strict=True)
         },
         "WINDOWX0": np.full(n, data.window[0]),
         "WINDOWY0": np.full(n, data.window[1]),

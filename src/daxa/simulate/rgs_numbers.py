@@ -8,6 +8,9 @@ binning.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from daxa.simulate.response_numbers import GRATING_ANGLE_DEG, GRATINGS_MM
 
 NAMES = ("RGS1", "RGS2")
@@ -71,11 +74,28 @@ HOUSEKEEPING_LIMITS = {
 
 # --- energies ----------------------------------------------------------------------------------------
 
-#: Channels per eV, offset [chan] and its change [chan/s], thresholds [chan].
-GAIN = {"RGS1": 0.29, "RGS2": 0.31}
-OFFSET = {"RGS1": 62.0, "RGS2": 66.0}
+#: Channels per eV of node C and the share by which node D has more, offset [chan] and how much more node D
+#: has. RGS1: from the first order of the Crab in raw lists of revolution 234 (CCDs 2 and 3, the gain to 2 per
+#: cent) and the offset images of that time; RGS2 made up.
+GAIN, GAIN_STEP = {"RGS1": 1.03, "RGS2": 1.05}, 0.06
+OFFSET, OFFSET_STEP = {"RGS1": 96.0, "RGS2": 99.0}, 17.0
+#: Change of the offset [chan/s] (made up), thresholds of rejection and acceptance above the offset [chan].
 OFFSET_SLOPE = 2.0e-9
 THRESHOLDS = (75.0, 90.0)
+#: Upper threshold of raw energies [chan].
+UPPER_THRESHOLD = 3100
+
+
+def gain(name: str, ccd: npt.ArrayLike, node: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Channels per eV of the nodes of CCDs."""
+    return GAIN[name] * (1 + 0.002 * (np.asarray(ccd) - 5.0)) * (1 + GAIN_STEP * np.asarray(node))
+
+
+def offset(name: str, ccd: npt.ArrayLike, node: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Channels of an empty pixel of the nodes of CCDs, at the reference time."""
+    return OFFSET[name] + np.asarray(ccd) + OFFSET_STEP * np.asarray(node)
+
+
 #: Fraction of the charge lost per transfer, along the serial register and along columns.
 CTI_X = 1.5e-5
 CTI_Y = 2.0e-5

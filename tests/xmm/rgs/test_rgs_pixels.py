@@ -72,7 +72,7 @@ def test_offset_images_of_the_odf_are_used(grated, simulated_gratings, tmp_path)
         assert hdus["EXPOSURE"].header["OFFSCORR"] == "CCDNODE"
     hdus = [fits.PrimaryHDU()]
     for node in (0, 1):
-        level = rgs_numbers.OFFSET["RGS2"] + 6 + 3 * node + rgs_numbers.OFFSET_SLOPE * since
+        level = rgs_numbers.offset("RGS2", 6, node) + rgs_numbers.OFFSET_SLOPE * since
         image = np.full((128, 171), level - 10.0)
         hdus.append(fits.ImageHDU(image, name=rgs_offset_image(6, node)))
     fits.HDUList(hdus).writeto(odf / template.name.replace("PFH", "OFX"))
@@ -83,7 +83,7 @@ def test_offset_images_of_the_odf_are_used(grated, simulated_gratings, tmp_path)
     with fits.open(tmp_path / "ccd.ds") as hdus:
         after = hdus["PIXELS"].data
         assert hdus["EXPOSURE"].header["OFFSCORR"] == "PIX2PIX"
-        gain = rgs_numbers.GAIN["RGS2"]
+        gain = rgs_numbers.gain("RGS2", 6, before["CCDNODE"])
         np.testing.assert_allclose(
             after["PI"] - before["PI"], 10.0 * before["GRADE"] / gain, rtol=0.02, atol=0.05
         )
