@@ -434,6 +434,11 @@ class Odf:
             {f.name.exp_id for f in self.find(instrument) if f.name.is_science and f.name.file_type in types}
         )
 
+    def without_events(self, instrument: str) -> list[str]:
+        """Exposure identifiers with an auxiliary file but without event files, sorted."""
+        listed = {f.name.exp_id for f in self.find(instrument, "AUX") if f.name.is_science}
+        return sorted(listed - set(self.exposures(instrument)))
+
     def science_files(self, instrument: str, exp_id: str) -> list[OdfFile]:
         """Science event files of one exposure, sorted."""
         return [

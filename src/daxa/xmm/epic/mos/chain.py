@@ -72,23 +72,31 @@ def _calibration(ctx: TaskContext) -> Calibration:
 
 
 def _select_exposures(
-    odf: Odf, instruments: list[str], chosen: list[str], task_name: str
+    ctx: TaskContext, odf: Odf, instruments: list[str], chosen: list[str], task_name: str
 ) -> list[tuple[str, str]]:
-    """Exposures to process: all, or those named ``S001`` or ``1``."""
+    """Exposures to process: all, or those named ``S001`` or ``1``; those without event files are named."""
     found = [(i, e) for i in instruments for e in odf.exposures(i)]
-    if not chosen:
-        if not found:
-            raise TaskError("MissingData", f"{odf.folder}: no event file of {' or '.join(instruments)}")
-        return found
-    result = []
-    for text in chosen:
-        match = [
-            (i, e) for i, e in found if e == text.upper() or (text.isdigit() and int(e[1:]) == int(text))
+    empty = [(i, e) for i in instruments for e in odf.without_events(i)]
+
+    def named(exposures: list[tuple[str, str]], text: str) -> list[tuple[str, str]]:
+        return [
+            (i, e) for i, e in exposures if e == text.upper() or (text.isdigit() and int(e[1:]) == int(text))
         ]
-        if not match:
+
+    result = [] if chosen else found
+    for text in chosen:
+        if not named(found + empty, text):
             listed = ", ".join(f"{i} {e}" for i, e in found) or "none"
             raise TaskError("badParameter", f"{task_name}: no exposure {text!r}; the ODF has {listed}")
-        result += match
+        result += named(found, text)
+    without = [pair for text in chosen for pair in named(empty, text)] if chosen else empty
+    lines = [f"{i} {e}: the ODF has an auxiliary file but no event file; no list is made" for i, e in without]
+    if not result:
+        raise TaskError(
+            "MissingData", "; ".join(lines) or f"{odf.folder}: no event file of {' or '.join(instruments)}"
+        )
+    for line in lines:
+        ctx.warn("MissingData", line)
     return sorted(set(result))
 
 
@@ -184,7 +192,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     mask = _flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
     ccds = _ccd_numbers(p.ccds, "emchain")
     odf = Odf.from_environment(ctx.env, ctx.cwd, p.odf)
-    wanted = _select_exposures(odf, instruments, p.exposures, "emchain")
+    wanted = _select_exposures(ctx, odf, instruments, p.exposures, "emchain")
     letters = p.randomize.upper()
     options = Options(
         emevents=Emevents(randomizeposition="P" in letters, randomizetime="T" in letters),
@@ -358,7 +366,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
     cameras = (
         [i for i, on in (("M1", p.emos1), ("M2", p.emos2)) if on] if p.selectinstruments else ["M1", "M2"]
     )
-    wanted = _select_exposures(odf, cameras, [], "emproc")
+    wanted = _select_exposures(ctx, odf, cameras, [], "emproc")
     if p.withinstexpids:
         absent = [t for t in p.instexpids if (t[:2].upper(), t[2:].upper()) not in wanted]
         if absent:
