@@ -501,22 +501,34 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
             "2000-03-23T05:00:00",
         )
     known = [camera.mode(submode) for submode in camera.modes]
-    frames = [(m.mode_id, m.frame_time_s, m.readout_s) for m in known]
-    delays = [(m.mode_id, position, m.delay_s(position + 1)) for m in known for position in range(3)]
+    frames = [
+        (m.mode_id, m.frame_time_s * 1e3, numbers.PN_FIFO_FRAMES.get(m.submode, 0) * m.frame_time_s * 1e3)
+        for m in known
+    ]
+    # The stamp comes after the centre of the integration: the constant that is added to it is negative.
+    constants = [
+        (m.mode_id, position, m.frame_time_s * 1e3, -m.delay_s(position + 1))
+        for m in known
+        for position in range(3)
+    ]
     yield Constituent(
         "EPN",
         "TIMECORR",
         11,
         [
-            Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "READOUT_TIME"), frames)),
-            Extension("TIMECORR", table_columns(("MODE_ID", "CCD", "DELAY"), delays)),
+            Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "FIFO_DEAD_TIME"), frames)),
+            Extension("TIMECORR", table_columns(("MODE_ID", "CCD_ID", "FRAME_TIME", "TIME_CORR"), constants)),
         ],
     )
-    tolerance = list(numbers.PN_JUMP_TOLERANCE.items())
+    tolerance = [
+        (mode_id, revolution, fast if submode.startswith("Fast") else imaging)
+        for submode, mode_id in PN_MODE_IDS.items()
+        for revolution, imaging, fast in numbers.PN_JUMP_TOLERANCE
+    ]
     yield Constituent(
         "EPN",
         "TIMEJUMPTOL",
         1,
-        [Extension("TIMEJUMPTOL", table_columns(("MODE_ID", "TOLERANCE"), tolerance))],
+        [Extension("TIMEJUMPTOL", table_columns(("MODE_ID", "REVOLUTION", "TOLERANCE"), tolerance))],
         "2000-01-01T00:00:00",
     )

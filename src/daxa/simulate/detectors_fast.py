@@ -58,7 +58,7 @@ def pn_lines(mode: Mode, since_s: np.ndarray, row: np.ndarray) -> tuple[np.ndarr
     row
         Row of the chip, 1 to 200.
     """
-    period, n_lines = mode.frame_time_s, mode.window[mode.ccds[0]][3]
+    period, n_lines = mode.frame_time_s, sum(mode.window[mode.ccds[0]][1::2])
     later = row // mode.line_rows
     if mode.submode == "FastBurst":
         since_s = since_s + later * mode.line_s
@@ -68,7 +68,9 @@ def pn_lines(mode: Mode, since_s: np.ndarray, row: np.ndarray) -> tuple[np.ndarr
     frame = np.floor(since_s / period).astype(np.int64)
     moved = np.minimum(np.floor((since_s - frame * period) / mode.line_s).astype(np.int64), n_lines)
     place = frame * n_lines + moved + later
-    return place // n_lines, place % n_lines
+    # Between frames one line goes on collecting, until the charge that is there is lost with line 0.
+    seen = since_s - frame * period < period - (mode.loss_s - mode.line_s)
+    return place // n_lines, np.where(seen, place % n_lines, -1)
 
 
 def observe_pn_fast(
@@ -92,7 +94,7 @@ def observe_pn_fast(
     """
     mode = camera.mode(exposure.submode)
     (ccd,) = mode.ccds
-    period, n_lines = mode.frame_time_s, mode.window[ccd][3]
+    period, n_lines = mode.frame_time_s, sum(mode.window[ccd][1::2])
     begin = float(clock.obt(exposure.start_s)) + ROWS // mode.line_rows * mode.line_s
     n_frames = int((exposure.duration_s - 2 * period) / period)
     stamps = begin + mode.delay_s(ccd) + period * np.arange(n_frames)
@@ -146,7 +148,7 @@ def observe_pn_fast(
     main = np.clip(np.rint(x), 1, COLUMNS).astype(int) - 1
     fate["KEPT"][here] = sent[frame] & ~lost[frame, main]
     truth = {
-        "live_fraction": float(1.0 - lost[sent].mean()) if sent.any() else 0.0,
+        "live_fraction": float(1.0 - lost[sent].mean()) * mode.live if sent.any() else 0.0,
         "n_events": len(k),
         "found_bad_pixels": [],
         "n_frames": int(sent.sum()),

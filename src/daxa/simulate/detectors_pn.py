@@ -168,6 +168,8 @@ def observe_pn(
     # The stamp follows the integrations of the three CCDs of a quadrant.
     first_stamp = clock.obt(exposure.start_s) + max(mode.delays_s.values()) + mode.integration_s / 2
     stamps = first_stamp + period * np.arange(n_frames)
+    # The quadrants begin a quarter of a frame after each other.
+    later = period / 4 * np.arange(4)
     sent = ~in_intervals(clock.tt(stamps), exposure.gaps_s)
     columns = photon_columns(hits)
     n_hits = len(columns["TIME"])
@@ -184,7 +186,7 @@ def observe_pn(
     passed: dict[int, np.ndarray] = {}
     resets: dict[int, np.ndarray] = {}
     for ccd in ccds:
-        begin = first_stamp - mode.delay_s(ccd) - mode.integration_s / 2
+        begin = first_stamp + later[(ccd - 1) // 3] - mode.delay_s(ccd) - mode.integration_s / 2
         here = np.flatnonzero(columns["CCDNR"] == ccd)
         cycle = np.floor((obt_hit[here] - begin) / period).astype(np.int64)
         phase = obt_hit[here] - begin - cycle * period
@@ -196,7 +198,8 @@ def observe_pn(
         else:
             frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
             used = np.ones(len(here), bool)
-        used &= (frame >= 0) & (frame < n_frames)
+        # What arrives while the chip is cleared is lost.
+        used &= (frame >= 0) & (frame < n_frames) & (phase >= mode.loss_s)
         here, frame, row, late = here[used], frame[used], row[used], late[used]
         quadrant = (ccd - 1) // 3
         if quadrant not in resets:
@@ -226,7 +229,7 @@ def observe_pn(
             "stop_s": float(clock.tt(begin - mode.readout_s / 2 + n_frames * period)),
         }
     auxiliary = [
-        frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng),
+        frame_table(np.concatenate(listed, axis=1), stamps, reset_obt_s, rng, later),
         cycle_table(discarded, passed, sent, n_frames, rng),
     ]
     bounds = [(d.truth["start_s"], d.truth["stop_s"]) for d in data.values()]
@@ -265,7 +268,9 @@ def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, reset
     events["FRAME"] = (order + 1).astype(np.int32)
     truth = {
         # Of the frames that were sent; resets cost live time, too.
-        "live_fraction": float(awake.sum() - lost_columns.sum() / COLUMNS) / max(int(sent.sum()), 1),
+        "live_fraction": float(awake.sum() - lost_columns.sum() / COLUMNS)
+        / max(int(sent.sum()), 1)
+        * mode.live,
         "n_events": len(order),
         "found_bad_pixels": [{"rawx": a, "rawy": b, "kind": "hot"} for a, b in new],
         "event_frame": frames_of_events,
@@ -390,13 +395,16 @@ def _mips(n_frames, expected, first_row, rng):
     )
 
 
-def frame_table(listed, stamps, reset_obt_s, rng) -> dict[str, np.ndarray]:
-    """Table of listed frames (frame, running number, CCD) with jittered time stamps."""
+def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str, np.ndarray]:
+    """Table of listed frames (frame, running number, CCD) with jittered time stamps.
+
+    ``later``: seconds by which the stamps of each quadrant follow those of the first.
+    """
     frame, number, ccd = listed
     order = np.lexsort((ccd, frame))
     frame, number, ccd = frame[order], number[order], ccd[order]
     quadrant, position = np.divmod(ccd - 1, 3)
-    since = (stamps[frame] - reset_obt_s) % WRAP_S
+    since = (stamps[frame] + np.asarray(later)[quadrant] - reset_obt_s) % WRAP_S
     coarse = np.floor(since).astype(np.int64)
     # The fine time of a frame jitters by one unit, the same for the CCDs of a quadrant.
     jitter = rng.integers(-1, 2, (len(stamps), 4))[frame, quadrant]

@@ -204,11 +204,11 @@ PN_MODES = {
         1, 0.19919408, 0.00466308, (0, 1, 64, 199), 0.023, (0.11414844, 0.10803804, 0.10192784)
     ),
     "PrimeLargeWindow": (
-        2, 0.04766464, 0.00243, (0, 100, 64, 100), 0.0016, (0.03302994, 0.02906118, 0.02509262)
+        2, 0.04766384, 0.00243, (0, 100, 64, 100), 0.0016, (0.03302994, 0.02906118, 0.02509262)
     ),
     "PrimeSmallWindow": (3, 0.00567179, 0.00164482, (0, 136, 63, 64), 0.011, (0.00368096,) * 3),
     "FastTiming": (
-        4, 149116 * _TIMING_CLOCK_S, PN_TIMING_LINE_S, (0, 0, 64, PN_TIMING_LINES), 0.0,
+        4, 0.00596464, 0.0, (0, 1, 64, PN_TIMING_LINES - 1), 0.0,
         (PN_TIMING_LINES * PN_TIMING_LINE_S,) * 3,
     ),
     "FastBurst": (
@@ -218,8 +218,16 @@ PN_MODES = {
 }  # fmt: skip
 #: CCDs that are read, where it is not all.
 PN_MODE_CCDS = {"PrimeSmallWindow": (4,), "FastTiming": (4,), "FastBurst": (4,)}
-#: Tolerance of frame-time jumps in 20.48 us, as printed by real runs.
-PN_JUMP_TOLERANCE = {0: 51.0, 1: 22.0, 2: 51.0, 3: 51.0, 4: 51.0, 5: 51.0}
+#: Tolerance of frame-time jumps in 20.48 us, by revolution: of imaging and of fast modes (real runs).
+PN_JUMP_TOLERANCE = (
+    (1, 22, 20), (240, 25, 20), (347, 26, 20), (535, 28, 23), (868, 32, 36), (1516, 40, 40), (2522, 50, 42),
+    (3278, 51, 42),
+)  # fmt: skip
+#: Frames that a reset of the event buffer costs (full frame 366.82 ms, extended 398.39, large window 95.33).
+PN_FIFO_FRAMES = {"PrimeFullWindow": 5, "PrimeFullWindowExtended": 2, "PrimeLargeWindow": 2}
+#: Live time that every frame loses besides the read-out [s].
+PN_LOSS_S = {"FastTiming": 52.669e-6, "FastBurst": 0.0}
+PN_IMAGING_LOSS_S = 69.24e-6
 
 #: Fractions of singles, doubles, triples, quadruples over energy [keV] (suggested values).
 PATTERN_ENERGY_KEV = (0.3, 1.0, 2.0, 4.0, 6.0, 9.0)

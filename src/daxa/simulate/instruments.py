@@ -63,6 +63,12 @@ class Mode:
     fast_ccds: tuple[int, ...] = ()
     line_s: float = 0.0
     line_rows: int = 1
+    loss_s: float = 0.0
+
+    @property
+    def live(self) -> float:
+        """Share of a frame without the time that every frame loses besides its read-out."""
+        return 1.0 - self.loss_s / self.frame_time_s
 
     def delay_s(self, ccd: int) -> float:
         """DELAY of the calibration's TIMECORR for one CCD.
@@ -252,6 +258,7 @@ class Camera:
                 submode, mode_id, frame, frame - readout, readout, dict.fromkeys(self.ccds, window), smeared,
                 {ccd: delays[(ccd - 1) % 3] for ccd in self.ccds}, frame, frame - readout,
                 ccds, ccds if line_s else (), line_s, line_rows,
+                numbers.PN_LOSS_S.get(submode, numbers.PN_IMAGING_LOSS_S),
             )  # fmt: skip
         mode_id, frames, live, window, smeared = numbers.MOS_MODES[submode]
         whole = numbers.MOS_MODES["PrimeFullWindow"][3]

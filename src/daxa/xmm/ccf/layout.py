@@ -184,16 +184,18 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     ("EPN", "MODEPARAM"): {"MODEPARAM": _modeparam(1)},
     # DELAY (assumed name): s from the centre of the integration to the time stamp of the frame.
     ("EMOS", "TIMECORR"): {"FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 2D s\nDELAY 2D s")},
+    # Columns by what they hold (daxa.xmm.ccf.pn_times); only FRAME_TIME is public, in both tables.
     ("EPN", "TIMECORR"): {
-        "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D s\nREADOUT_TIME 1D s"),
-        # CCD: position 0, 1, 2 in the quadrant. DELAY runs from the centre of the integration to the time
-        # stamp; in fast modes from the arrival of photons that need no shifting and are read in line 0:
-        # TIME = stamp - DELAY + (line - floor(SRCPOS / 10)) TIME_RES in timing, and
-        # TIME = stamp - DELAY + (line - SRCPOS) TIME_RES in burst (line: RAWY as telemetered, from 0).
-        "TIMECORR": columns("MODE_ID 1I\nCCD 1I\nDELAY 1D s"),
+        "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms"),
+        # CCD_ID: position 0, 1, 2 in the quadrant (or CCD 1 to 12). TIME_CORR is added to the time stamp to
+        # get the centre of the integration; in fast modes, the arrival of photons that need no shifting and
+        # are read in line 0:
+        # TIME = stamp + TIME_CORR + (line - floor(SRCPOS / 10)) TIME_RES in timing, and
+        # TIME = stamp + TIME_CORR + (line - SRCPOS) TIME_RES in burst (line: RAWY as telemetered, from 0).
+        "TIMECORR": columns("MODE_ID 1I\nCCD_ID 1I\nFRAME_TIME 1D ms\nTIME_CORR 1D s"),
     },
-    # Tolerance of frame-time jumps in units of 20.48 us.
-    ("EPN", "TIMEJUMPTOL"): {"TIMEJUMPTOL": columns("MODE_ID 1I\nTOLERANCE 1D")},
+    # Tolerance of frame-time jumps in units of 20.48 us, by revolution and mode (columns by content).
+    ("EPN", "TIMEJUMPTOL"): {"TIMEJUMPTOL": columns("MODE_ID 1I\nREVOLUTION 1I\nTOLERANCE 1I")},
     ("EMOS", "BADPIX"): {"BADPIX": _BADPIX},
     ("EPN", "BADPIX"): {"BADPIX": _BADPIX},
     # PI = OFFSETp + GAINp PHA + POLY_TERMp PHA^2, p = 0 (singles), 1 (doubles), 2 (triples), 3 (others);

@@ -17,8 +17,8 @@ from daxa.xmm.epic.pn.fast import source_row
 from daxa.xmm.task import TaskError, run_task
 
 CLOCK_S = 40e-9
-TIMING = LineClock(739 * CLOCK_S, 10.0, 200, 200 * 739 * CLOCK_S)
-BURST = LineClock(18 * CLOCK_S, 1.0, 180, 105014 * CLOCK_S)
+TIMING = LineClock(739 * CLOCK_S, 10.0, 200, -200 * 739 * CLOCK_S)
+BURST = LineClock(18 * CLOCK_S, 1.0, 180, -105014 * CLOCK_S)
 UNIT_S = 20.48e-6
 
 
@@ -145,8 +145,8 @@ def test_the_timing_list(reduce, simulated_modes):
         assert events["TIME"][-1] <= gti["STOP"][-1]
         # The first line of a frame is not sent.
         assert (events["RAWY"].min(), events["RAWY"].max()) == (2, 200)
-        assert frames.header["TIMEDEL"] == pytest.approx(0.005935, abs=1e-6)
-        assert header["LIVETI04"] / header["ONTIME04"] == pytest.approx(0.995, abs=2e-3)
+        assert frames.header["TIMEDEL"] == pytest.approx(0.00596464, abs=1e-9)
+        assert header["LIVETI04"] / header["ONTIME04"] == pytest.approx(0.99117, abs=2e-3)
         first = np.array(events["TIME"])
     for arguments, row in (
         ({"withsrcrawy": "Y", "srcposition": 199}, 199),

@@ -36,18 +36,19 @@ class LineClock:
         Rows of the CCD that are collected in one line.
     n_lines
         Lines of a frame.
-    delay_s
-        From the arrival of photons that need no shifting and are read in line 0 to the time stamp [s].
+    correction_s
+        What is added to the time stamp to get the arrival of photons that need no shifting and are read in
+        line 0 [s].
     """
 
     line_s: float
     line_rows: float
     n_lines: int
-    delay_s: float
+    correction_s: float
 
     @classmethod
-    def from_calibration(cls, cal: Calibration, mode_id: int, n_rows: int, delay_s: float) -> LineClock:
-        """The clock that EPN_MODEPARAM (and the delay of EPN_TIMECORR) gives for a fast mode.
+    def from_calibration(cls, cal: Calibration, mode_id: int, n_rows: int, correction_s: float) -> LineClock:
+        """The clock that EPN_MODEPARAM (and the constant of EPN_TIMECORR) gives for a fast mode.
 
         Raises
         ------
@@ -59,8 +60,9 @@ class LineClock:
         row = np.flatnonzero(np.asarray(table["MODE_ID"]) == mode_id)
         if not len(row):
             raise TaskError("wrongMode", f"{constituent.path.name}[MODEPARAM]: no row for mode {mode_id}")
-        line, shift, lines = (
-            float(np.ravel(table[name][row[0]])[0]) for name in ("TIME_RES", "SHIFT_T", "WINDOWDY")
+        line, shift, first, lines = (
+            float(np.ravel(table[name][row[0]])[0])
+            for name in ("TIME_RES", "SHIFT_T", "WINDOWY0", "WINDOWDY")
         )
         if not (line > 0 and shift >= line and lines >= 1):
             raise TaskError(
@@ -68,7 +70,7 @@ class LineClock:
                 f"{constituent.path.name}[MODEPARAM]: TIME_RES {line:g}, SHIFT_T {shift:g}, WINDOWDY "
                 f"{lines:g} of mode {mode_id} make no lines",
             )
-        return cls(line / 1000.0, n_rows * line / shift, int(lines), delay_s)
+        return cls(line / 1000.0, n_rows * line / shift, int(first + lines), correction_s)
 
     def transfer_s(self, source_row: float) -> float:
         """Time in which charge from a row reaches the read-out [s], in whole lines as TIME counts it."""
@@ -87,7 +89,7 @@ class LineClock:
         source_row
             RAWY of the source on the CCD (SRCPOS).
         """
-        later = np.asarray(line, float) * self.line_s - self.transfer_s(source_row) - self.delay_s
+        later = np.asarray(line, float) * self.line_s - self.transfer_s(source_row) + self.correction_s
         return np.asarray(stamp_s, float) + later
 
 

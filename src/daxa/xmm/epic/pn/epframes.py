@@ -180,12 +180,13 @@ def frames_of_ccd(
 
     frames = _all_frames(exposure, quadrant, listed, clock)
     fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options) * frames.awake
+    fraction *= timing.live
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
     stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
-    time = stamp - timing.delay_s[ccd_id]
+    time = stamp + timing.correction_s[ccd_id]
     if lines is not None:
         # Of the arrival at the source's row: the middle of what one frame holds.
-        time += (timing.frame_s - timing.readout_s) / 2 - lines.transfer_s(options.source_row)
+        time += timing.integration_s / 2 - lines.transfer_s(options.source_row)
     good = np.ones(len(time), bool)
     good[frames.listed[~clock.valid]] = False
 

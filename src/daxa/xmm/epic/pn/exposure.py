@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.ccf.pn_times import pn_times
 from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.frames import gap_lengths, reset_length, sorted_unique
@@ -47,42 +48,60 @@ Warn = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class FrameTiming:
-    """Clock of a mode: frame period, read-out time and, per CCD of a quadrant, the time from the centre of
-    the integration to the time stamp; all in seconds. ``tolerance_s`` is that of time jumps."""
+    """Clock of a mode, all times in seconds.
+
+    Attributes
+    ----------
+    frame_s, readout_s
+        Frame period, and the part of it that is no integration.
+    correction_s
+        Per CCD of a quadrant: what is added to the time stamp to get the centre of the integration.
+    tolerance_s
+        Tolerance of time jumps.
+    loss_s
+        Live time that every frame loses besides the read-out.
+    fifo_s, fifo_residual
+        Dead time of a reset of the event buffer, and the share left to the frame that it happens in.
+    """
 
     frame_s: float
     readout_s: float
-    delay_s: tuple[float, float, float]
+    correction_s: tuple[float, float, float]
     tolerance_s: float
+    loss_s: float = 0.0
+    fifo_s: float = 0.0
+    fifo_residual: float = 1.0
+
+    @property
+    def live(self) -> float:
+        """Mode-dependent constant live time (AX_FC0)."""
+        return 1.0 - self.loss_s / self.frame_s
+
+    @property
+    def integration_s(self) -> float:
+        """Integration time of a frame (TIMEDEL)."""
+        return self.frame_s - self.readout_s
 
     @classmethod
-    def from_calibration(cls, cal: Calibration, mode_id: int) -> FrameTiming:
-        """The clock that EPN_TIMECORR and EPN_TIMEJUMPTOL give.
+    def from_calibration(cls, cal: Calibration, submode: str, revolution: int, warn: Warn) -> FrameTiming:
+        """The clock that EPN_TIMECORR, EPN_MODEPARAM and EPN_TIMEJUMPTOL give.
 
         Raises
         ------
-        TaskError
-            ``wrongMode``: the calibration has no such mode.
+        UnknownLayout
+            The calibration has no such mode.
         """
-        constituent = cal.constituent("EPN", "TIMECORR")
-        frames, delays = constituent.table("FRAMETIME"), constituent.table("TIMECORR")
-        tolerances = cal.constituent("EPN", "TIMEJUMPTOL").table("TIMEJUMPTOL")
-        row = np.flatnonzero(np.asarray(frames["MODE_ID"]) == mode_id)
-        if not len(row):
-            raise TaskError("wrongMode", f"{constituent.path.name}[FRAMETIME]: no row for mode {mode_id}")
-        of_mode = np.asarray(delays["MODE_ID"]) == mode_id
-        delay = [0.0] * _CCDS_PER_QUADRANT
-        for ccd in range(_CCDS_PER_QUADRANT):
-            match = np.flatnonzero(of_mode & (np.asarray(delays["CCD"]) == ccd))
-            if len(match):
-                delay[ccd] = float(delays["DELAY"][match[0]])
-        jump = np.flatnonzero(np.asarray(tolerances["MODE_ID"]) == mode_id)
-        units = float(tolerances["TOLERANCE"][jump[0]]) if len(jump) else 50.0
+        times = pn_times(cal, submode, revolution)
+        for sentence in times.fallbacks:
+            warn("notCalibrated", sentence)
         return cls(
-            float(frames["FRAME_TIME"][row[0]]),
-            float(frames["READOUT_TIME"][row[0]]),
-            tuple(delay),  # type: ignore[arg-type]
-            units * PN_FTFINE_UNIT_S,
+            times.frame_s,
+            times.readout_s,
+            times.correction_s,
+            times.jump_units * PN_FTFINE_UNIT_S,
+            times.loss_s,
+            times.fifo_s,
+            times.fifo_residual,
         )
 
 
@@ -189,7 +208,7 @@ class PnExposure:
     @cached_property
     def timing(self) -> FrameTiming:
         """Clock of the exposure; extended full frame may run with a longer wait than the calibration's."""
-        timing = FrameTiming.from_calibration(self.cal, self.mode_id)
+        timing = FrameTiming.from_calibration(self.cal, self.submode, self.odf.revolution, self.warn)
         header_ms = self.keyword("FRMTIME", 0.0)
         header_s = header_ms / 1000.0 if isinstance(header_ms, (int, float)) else 0.0
         longer = header_s - timing.frame_s
@@ -201,15 +220,16 @@ class PnExposure:
             f"FRMTIME of the event files is {header_s * 1000:g} ms, but {self.submode} has "
             f"{timing.frame_s * 1000:g} ms in the calibration; the header is taken",
         )
-        delays = tuple(d + longer / 2 for d in timing.delay_s)
-        return FrameTiming(header_s, timing.readout_s, delays, timing.tolerance_s)  # type: ignore[arg-type]
+        # The stamp follows the integration, whose centre lies half of the longer wait earlier.
+        earlier = tuple(c - longer / 2 for c in timing.correction_s)
+        return replace(timing, frame_s=header_s, correction_s=earlier)  # type: ignore[arg-type]
 
     def line_clock(self, ccd: int) -> LineClock | None:
         """How lines of a frame count time; None in imaging modes."""
         if self.submode not in FAST_MODES:
             return None
-        delay = self.timing.delay_s[(ccd - 1) % _CCDS_PER_QUADRANT]
-        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], delay)
+        correction = self.timing.correction_s[(ccd - 1) % _CCDS_PER_QUADRANT]
+        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], correction)
 
     # --- summary and housekeeping ---
 
@@ -492,8 +512,8 @@ class PnExposure:
             "WINDOWY0": (window[1], "Y coordinate of bottom left corner of window"),
             "WINDOWDX": (window[2], "Size, along x-axis, of window"),
             "WINDOWDY": (window[3], "Size, along y-axis, of window"),
-            "TIMEDEL": (timing.frame_s - timing.readout_s, "[s] integration time of a frame"),
-            "AX_FC0": (1 - timing.readout_s / timing.frame_s, "mode dependent constant livetime"),
+            "TIMEDEL": (timing.integration_s, "[s] integration time of a frame"),
+            "AX_FC0": (timing.live, "mode dependent constant livetime"),
             f"A{quadrant}_CHOP": (chopped, "frames skipped before one is analysed"),
             "AX_FC3": (1 / (1 + chopped), "livetime by the frame chopper, not in FRACEXP"),
         }

@@ -249,7 +249,7 @@ def _write(
     fast = request.data_mode != "IMAGING"
     names = [c.name for c in EVENT_COLUMNS["EPN", "TIMING" if fast else "IMAGING"]]
     columns = {name: np.concatenate([c[name] for c in lists]) for name in names}
-    length = exposure.timing.frame_s - exposure.timing.readout_s
+    length = exposure.timing.integration_s
     ccds = {
         ccd: CcdExposure(
             raw.time_s,

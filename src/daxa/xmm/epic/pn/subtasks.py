@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.ccf.pn_times import pn_times
 from daxa.xmm.epic.pn.badpix import found_bad_pixels
 from daxa.xmm.epic.pn.badpixels import (
     DEAD,
@@ -36,7 +37,7 @@ from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, frames_of_ccd
 from daxa.xmm.epic.pn.epreject import RejectOptions, read_odilist, reject
 from daxa.xmm.epic.pn.events import TIME_PURPOSE, EventOptions, detector_events, random_source
-from daxa.xmm.epic.pn.exposure import FILE_TYPES, FrameTiming, PnExposure
+from daxa.xmm.epic.pn.exposure import FILE_TYPES, PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import NOISE_PURPOSE, recognise
 from daxa.xmm.epic.pn.rawfile import RawFile, read_raw_list, write_raw_list
@@ -209,9 +210,10 @@ def _rewrite(ctx: TaskContext, name: str, file: RawFile) -> None:
 
 
 def _line_clock(cal: Calibration, file: RawFile) -> LineClock:
-    mode_id = PN_MODE_IDS[file.submode]
-    delay = FrameTiming.from_calibration(cal, mode_id).delay_s[(file.raw.ccd - 1) % 3]
-    return LineClock.from_calibration(cal, mode_id, SHAPE[1], delay)
+    # What the calibration does not tell was said when the frames were read.
+    times = pn_times(cal, file.submode, int(file.primary["REVOLUT"]))
+    correction = times.correction_s[(file.raw.ccd - 1) % 3]
+    return LineClock.from_calibration(cal, PN_MODE_IDS[file.submode], SHAPE[1], correction)
 
 
 # --- badpixfind, badpix ------------------------------------------------------------------------------
