@@ -391,7 +391,8 @@ def test_out_of_time_events(field, obs_id):
             ]
         ],
     )
-    assert share == pytest.approx(truth["oot_fraction"], rel=0.05)
+    # Some of them fall on the twelve rows that are not sent.
+    assert share == pytest.approx(truth["oot_fraction"] * (1 - 12 / 200), rel=0.06)
     # Spread evenly along the columns; the sources are gone.
     rows = np.bincount(events(moved)["RAWY"], minlength=201)[14:200]
     assert rows.std() < 3 * np.sqrt(rows.mean())
