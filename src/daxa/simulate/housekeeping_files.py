@@ -218,7 +218,7 @@ class HousekeepingWriter:
             "F1118": [submode[:16]] * n,
             "F1122": _wheel(times, filters, codes),
             "F1128": -89.97 + 0.01 * swing,
-            "F1294": np.zeros(n, int),
+            "F1294": np.full(n, 3 if submode.endswith("Extended") else 0),
         }
         for quadrant in range(4):
             main[f"A{quadrant}_CHOP"] = np.zeros(n, int)

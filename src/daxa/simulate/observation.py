@@ -191,7 +191,8 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
         if ccd in exposure.empty_ccds:
             one.events = {name: values[:0] for name, values in one.events.items()}
         if camera.is_pn:
-            code = next(number for number, name in PN_MODES.items() if name == exposure.submode)
+            # Both kinds of full frame have the same code in real headers.
+            code = max(next(n for n, name in PN_MODES.items() if name == exposure.submode), 1)
             writer.pn_events(
                 exposure.exp_id, ccd, one.events, *span, window=one.window,
                 frame_time_s=mode.frame_time_s, ccd_mode=code, discarded=one.discarded,

@@ -210,6 +210,17 @@ def test_modes():
     assert mos_mode(imaging, {1: small, 2: whole}) is None
     assert mos_mode({1: "TIE", 2: "IME"}, {1: small, 2: whole}) == "FastUncompressed"
     assert pn_mode({4: "IME"}, 0) == "PrimeFullWindowExtended"
+    # Real headers have CCDMODE 1 for both kinds of full frame.
+    for frame_ms, wait, mode in (
+        (73, 0, "PrimeFullWindow"),
+        (199, 3, "PrimeFullWindowExtended"),
+        (283, 5, "PrimeFullWindowExtended"),
+        (None, 3, "PrimeFullWindowExtended"),
+        (None, 0, "PrimeFullWindow"),
+    ):
+        assert pn_mode({4: "IME"}, 1, frame_ms, wait) == mode
+    assert pn_mode({4: "IME"}, 0, 73) == "PrimeFullWindow"
+    assert pn_mode({4: "IME"}, 2, 199, 3) == "PrimeLargeWindow"
     assert pn_mode({4: "BUE"}, None) == "FastBurst"
     assert pn_mode({4: "IME"}, None) is None
     assert rgs_mode({1: "SPE"}) == "Spectroscopy"

@@ -257,7 +257,9 @@ def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, la
                 "InconsistentCalibrationMode", f"{label}: CCDs in different modes: {sorted(map(str, codes))}"
             )
             return UNDEFINED
-        mode = pn_mode(types, codes.pop())
+        times = [h["FRMTIME"] for h in exposure.headers.values() if h.get("FRMTIME")]
+        known = [t for t in times if isinstance(t, (int, float))]
+        mode = pn_mode(types, codes.pop(), known[0] if known else None)
     elif instrument in ("R1", "R2"):
         mode = rgs_mode(types)
     else:

@@ -27,6 +27,9 @@ DIAGNOSTIC_MODES = {
 }
 _MOS_FAST = {"TIE": "FastUncompressed", "CTE": "FastCompressed"}
 _PN_FAST = {"TIE": 4, "BUE": 5}
+#: Full frame (73.4 ms) and extended full frame (199.2 and, early in the mission, 283.1 ms).
+_FULL_FRAMES = ("PrimeFullWindow", "PrimeFullWindowExtended")
+_LONG_FRAME_MS = 130
 #: No CCD has more pixels on a side, its over- and underscan included.
 _LARGEST = 4096
 
@@ -132,7 +135,12 @@ def _match_window(
     return names[int(modeparam["MODE_ID"][rows[0]])]
 
 
-def pn_mode(file_types: Mapping[int, str], ccd_mode: int | None) -> str | None:
+def pn_mode(
+    file_types: Mapping[int, str],
+    ccd_mode: int | None,
+    frame_time_ms: float | None = None,
+    wait_states: float | None = None,
+) -> str | None:
     """SUBMODE of a pn exposure, from its CCDMODE keyword or the kind of its files.
 
     Parameters
@@ -141,9 +149,17 @@ def pn_mode(file_types: Mapping[int, str], ccd_mode: int | None) -> str | None:
         Science file type (``IME``, ``TIE``, ``BUE``) per CCD.
     ccd_mode
         CCDMODE of the science files; None if they carry none.
+    frame_time_ms, wait_states
+        FRMTIME of the science files, and F1294 of the housekeeping. Full frame and extended full frame may
+        have the same CCDMODE (1 in real headers); they differ in the time that a frame waits.
     """
     if ccd_mode is not None:
-        return PN_MODES.get(int(ccd_mode))
+        known = PN_MODES.get(int(ccd_mode))
+        if known not in _FULL_FRAMES:
+            return known
+        if frame_time_ms:
+            return _FULL_FRAMES[frame_time_ms > _LONG_FRAME_MS]
+        return known if wait_states is None else _FULL_FRAMES[wait_states > 0]
     fast = {_PN_FAST[t] for t in file_types.values() if t in _PN_FAST}
     return PN_MODES[fast.pop()] if len(fast) == 1 else None
 

@@ -81,7 +81,7 @@ def test_headers_and_extensions(filled, tmp_path):
         assert head["SRCPOS"] == round(head["SRCPOSY"]) == 169
         assert head["REVOLUT"] == "3100"
         assert (head["DLMAX"], head["DLMEAN"]) == (0, 0.0)
-        assert (hdus["EXPOSU04"].header["A1_CHOP"], hdus["EXPOSU04"].header["AX_FC3"]) == (0, 1.0)
+        assert (hdus["EXPOSU04"].header["AN_CHOP"], hdus["EXPOSU04"].header["AX_FC3"]) == (0, 1.0)
         assert hdus["EXPOSU07"].header["QUADRANT"] == 2
         # CCD 4 has an offset column next to CCD 7's.
         assert set(hdus["OFFSETS"].data["CCDNR"]) == {4, 7}
@@ -440,6 +440,69 @@ def test_window_modes(pn_odf, tmp_path, submode, ccd, first_row):
     moved, _ = read(tmp_path / OUT_OF_TIME)
     assert moved["RAWY"].min() >= first_row
     assert len(moved) == pytest.approx(len(events), rel=0.02)
+
+
+def test_frames_without_a_coarse_time_are_skipped(pn_odf, tmp_path):
+    """As in real files: good times go on over them, their events are left out and their time is not live."""
+    odf = pn_odf(n_frames=2000)
+    odf.add(5, np.arange(odf.n_frames), 30, 100, 500)
+    odf.write()
+    lost = np.array([100, 101, 700, 1500])
+    path = next(odf.folder.glob("*AUX*"))
+    with fits.open(path, mode="update") as hdus:
+        frames = hdus[1].data
+        frames["FTCOARSE"][np.isin(frames["FRAME"], lost)] = -1
+    _, err = odf.run(tmp_path, exposure=3, odfaccess="odf", ccds="5", runbadpixfind="N", randomizetime="N")
+    assert "(InvalidObtValue), CCD 5: 4 frames without a coarse time are skipped" in err
+    assert "misFrame" not in err
+    events, headers = read(tmp_path / NORMAL)
+    header = headers["STDGTI05"]
+    assert (header["WRGCOARS"], header["FRAMETOT"], header["F1052"]) == (4, 2000, 32400)
+    assert len(events) == 2000 - len(lost)
+    frame = np.rint((events["TIME"] - odf.centre_s(0)) / odf.mode.frame_time_s).astype(int)
+    assert not np.isin(lost, frame).any()
+    with fits.open(tmp_path / NORMAL) as hdus:
+        assert len(hdus["STDGTI05"].data) == 1
+        assert np.flatnonzero(np.array(hdus["EXPOSU05"].data["FRACEXP"]) == 0).tolist() == lost.tolist()
+
+
+def test_extended_full_frame_has_the_code_of_full_frame(pn_odf, tmp_path):
+    odf = pn_odf(submode="PrimeFullWindowExtended", n_frames=500)
+    odf.background(2, 3000, np.random.default_rng(1))
+    odf.write()
+    for path in odf.folder.glob("*IME*"):
+        fits.setval(path, "CCDMODE", value=1, ext=1)
+        assert fits.getval(path, "FRMTIME", 1) == 199
+    out, err = odf.run(tmp_path, exposure=3, odfaccess="odf", ccds="2")
+    assert "frame time [ms] = 199.19408, PrimeFullWindowExtended" in out
+    assert "** " not in err
+    _, headers = read(tmp_path / NORMAL)
+    header = headers["STDGTI02"]
+    assert headers["EVENTS"]["SUBMODE"] == "PrimeFullWindowExtended"
+    assert (header["CCDMODE"], header["F1294"], header["CCDSMODE"]) == (1, 3, 20)
+    assert header["AX_FC0"] == pytest.approx(0.99965238571167, abs=1e-7)
+    assert header["JUMP_TOL"] == 50
+    assert header["TIMEDEL"] == pytest.approx(0.194531, abs=1e-6)
+
+
+def test_resets_of_the_frame_counter(pn_odf, tmp_path):
+    """F1030 moves with each turn of the counter; another reset before the exposure does not count."""
+    odf = pn_odf(n_frames=2000)
+    odf.background(2, 3000, np.random.default_rng(1))
+    odf.write()
+    arguments = {"exposure": 3, "odfaccess": "odf", "ccds": "2", "randomizetime": "N"}
+    odf.run(tmp_path, **arguments)
+    before, _ = read(tmp_path / NORMAL)
+    path = next(odf.folder.glob("*PMH*"))
+    with fits.open(path, mode="update") as hdus:
+        table = hdus[1].data
+        half = len(table) // 2
+        table["F1030"][:half] -= 32400
+        table["F1030"][0] -= 1484
+    _, err = odf.run(tmp_path, **arguments)
+    after, _ = read(tmp_path / NORMAL)
+    assert np.array_equal(before["TIME"], after["TIME"])
+    assert "** " not in err
 
 
 def test_damaged_headers_and_counters(filled, tmp_path):

@@ -152,14 +152,19 @@ def frames_of_ccd(
             "noAUX1forCCD", f"{exposure.auxiliary[0].where}: no frames of quadrant {quadrant}, CCD {ccd_id}"
         )
     timing = exposure.timing
-    valid = listed["coarse"] != NO_TIME
-    if not valid.all():
-        warn("InvalidObtValue", f"CCD {ccd}: {np.count_nonzero(~valid)} frames without a coarse time")
-    clock = frame_clock(
-        listed["FRAME"], listed["stamp_s"], timing.frame_s, timing.tolerance_s, exposure.wrap_s, valid
-    )
-    if not clock.valid.any():
+    timed = listed["coarse"] != NO_TIME
+    skipped = {name: values[~timed] for name, values in listed.items()}
+    listed = {name: values[timed] for name, values in listed.items()}
+    if not timed.all():
+        warn(
+            "InvalidObtValue",
+            f"CCD {ccd}: {np.count_nonzero(~timed)} frames without a coarse time are skipped",
+        )
+    if not timed.any():
         raise TaskError("NoGoodObtValues", f"{exposure.auxiliary[0].where}: no frame of CCD {ccd} has a time")
+    clock = frame_clock(
+        listed["FRAME"], listed["stamp_s"], timing.frame_s, timing.tolerance_s, exposure.wrap_s
+    )
     if clock.jumps:
         warn("wrongFTCoarse", f"CCD {ccd}: {clock.jumps} time jumps were taken out")
     span = float(clock.cycle.max() - clock.cycle.min()) * clock.step_s
@@ -170,8 +175,7 @@ def frames_of_ccd(
             f"{exposure.auxiliary[0].where}: the frames of CCD {ccd} span {span:.0f} s, the exposure lasts "
             f"{exposure.stop_s - exposure.start_s:.0f} s",
         )
-    first_valid = int(np.argmax(valid))
-    reset = exposure.reset_time_s(float(clock.stamp_s[first_valid]))
+    reset = exposure.reset_time_s(float(clock.stamp_s[0]))
     lines = exposure.line_clock(ccd)
     stamps = clock.stamp_s
     if lines is not None:
@@ -181,6 +185,7 @@ def frames_of_ccd(
     frames = _all_frames(exposure, quadrant, listed, clock)
     fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options) * frames.awake
     fraction *= timing.live
+    fraction[_empty_rows(frames, listed, clock, skipped)] = 0.0
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
     stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
     time = stamp + timing.correction_s[ccd_id]
@@ -194,10 +199,11 @@ def frames_of_ccd(
     number = table["FRAME"].astype(np.int64)
     at = np.minimum(np.searchsorted(listed["FRAME"], number), len(listed["FRAME"]) - 1)
     known = listed["FRAME"][at] == number
-    if not known.all():
+    foreign = ~known & ~np.isin(number, skipped["FRAME"])
+    if foreign.any():
         warn(
             "misFrame",
-            f"{table.where}: {np.count_nonzero(~known)} events of frames that are not in the AUX file",
+            f"{table.where}: {np.count_nonzero(foreign)} events of frames that are not in the AUX file",
         )
     row = frames.listed[at].astype(np.int32)
     if np.any(np.diff(number) < 0):
@@ -266,18 +272,20 @@ def frames_of_ccd(
         info(line)
     header = exposure.ccd_keywords(ccd) | {
         "TRESET": (
-            float(exposure.time_correlation.obt_to_tt(reset)),
+            float(exposure.time_correlation.obt_to_tt(reset) - reset),
             "[s] Reset time offset added to PN times",
         ),
+        "F1030": (round(reset), "[s] Coarse time reset"),
+        "F1052": (round(exposure.wrap_s), "[s] Time wrap reset"),
         "MIP_THRS": (options.mipthreshold, "maximum PHA for non-MIPs"),
         "MIP_METH": (options.mipmethod.upper(), "method to handle MIPs"),
         "WRGAMPLI": (n_amplitude, "Number of events with impossible PHA"),
         "WRGCOORD": (int(np.count_nonzero(~on_chip)), "Number of events with wrong coordinates"),
         "WRGORDER": (len(spoiled), "Number of frames in wrong readout order"),
         "WRGTIME": (int(np.count_nonzero(np.diff(number) < 0)), "Number of frames in wrong time order"),
-        "WRGCOARS": (int(np.count_nonzero(~valid)), "Number of frames with FFFF coarse time"),
+        "WRGCOARS": (len(skipped["FRAME"]), "Number of frames with FFFF coarse time"),
         "FRAMEBAD": (int(np.count_nonzero(bad_frames)), "Number of bad frames"),
-        "FRAMETOT": (len(listed["FRAME"]), "Total number of input frames"),
+        "FRAMETOT": (len(timed), "Total number of input frames"),
     }
     return RawList(
         ccd,
@@ -337,17 +345,44 @@ def _all_frames(
     # Frame periods between those sent, with the share that a reset left.
     between = np.clip(np.searchsorted(sent, table.cycle) - 1, 0, max(len(asleep) - 1, 0))
     awake = np.ones(len(table.cycle))
+    resets = 0
     if length:
         next_sent = sent[np.minimum(between + 1, len(sent) - 1)]
         inside = (table.cycle > sent[between]) & (table.cycle < next_sent)
         awake[inside] -= asleep[between[inside]]
+        resets = round(float((1.0 - awake).sum()) / length)
+        # The buffer was full before the last frame that was sent had been read (assumed of its share).
+        before_reset, taken = sent[:-1][asleep > 0], np.minimum(asleep[asleep > 0], 1.0)
+        row = np.minimum(np.searchsorted(table.cycle, before_reset), len(table.cycle) - 1)
+        here = table.cycle[row] == before_reset
+        awake[row[here]] -= (1.0 - exposure.timing.fifo_residual) * taken[here]
     return FrameTable(
         table.cycle,
         table.listed[np.searchsorted(known, clock.cycle)],
         table.gap,
         awake,
-        round(float((1.0 - awake).sum()) / length) if length else 0,
+        resets,
     )
+
+
+def _empty_rows(
+    table: FrameTable,
+    listed: Mapping[str, npt.NDArray[Any]],
+    clock: FrameClock,
+    skipped: Mapping[str, npt.NDArray[Any]],
+) -> npt.NDArray[np.int64]:
+    """Rows of the frames that were skipped, as far as there is room for them between those with a time.
+
+    Good times go on over skipped frames in real tables; without their events they must not count as live.
+    """
+    number = skipped["FRAME"]
+    after = np.searchsorted(listed["FRAME"], number)
+    inside = (after > 0) & (after < len(listed["FRAME"]))
+    after, number = after[inside], number[inside]
+    cycle = clock.cycle[after - 1] + number - listed["FRAME"][after - 1]
+    cycle = cycle[cycle < clock.cycle[after]]
+    row = np.minimum(np.searchsorted(table.cycle, cycle), len(table.cycle) - 1)
+    return row[(table.cycle[row] == cycle) & ~np.isin(row, table.listed)]
 
 
 def _discarded_on_board(

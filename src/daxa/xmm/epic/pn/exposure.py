@@ -40,6 +40,8 @@ _CCDS_PER_QUADRANT = 3
 #: Housekeeping of the temperature of each quadrant box.
 BOX_TEMPERATURES = ("F1576", "F1676", "F1776", "F1876")
 _NUMBERS = ("QUADRANT", "CCDID", "CCDMODE", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
+#: CCDSMODE of real headers; those of the other modes are not known.
+_CCD_SUBMODES = {"PrimeFullWindow": 0, "PrimeFullWindowExtended": 20, "FastTiming": 23}
 #: Length of a revolution of the satellite [s].
 _LONGEST_S = 172_400.0
 
@@ -188,7 +190,9 @@ class PnExposure:
 
         mode = self.keyword("CCDMODE")
         types = {ccd: f.name.file_type for ccd, f in self.files.items()}
-        name = pn_mode(types, None if mode is None else int(mode))
+        frame_ms = self.keyword("FRMTIME")
+        frame_ms = frame_ms if isinstance(frame_ms, (int, float)) else None
+        name = pn_mode(types, None if mode is None else int(mode), frame_ms, self.wait_states)
         known = self.summary.exposure("PN", self.exp_id) if self.summary else None
         if name is None and known is not None:
             name = known.mode
@@ -199,6 +203,14 @@ class PnExposure:
         if known is not None and known.mode in PN_MODE_IDS and known.mode != name:
             self.warn("changedMode", f"the summary file says {known.mode}, the event files {name}")
         return name
+
+    @cached_property
+    def wait_states(self) -> int | None:
+        """Wait states of the quadrants (F1294), which make full frame an extended one; None if unknown."""
+        try:
+            return int(float(self.hk("F1294")))
+        except (TaskError, ValueError):
+            return None
 
     @property
     def mode_id(self) -> int:
@@ -268,19 +280,45 @@ class PnExposure:
             raise TaskError("noPNPMH1", f"{self.odf.folder}: no main periodic housekeeping of pn (PMH)")
         return files[0].read(1)
 
+    def _inside(self, table: OdfTable) -> npt.NDArray[np.bool_]:
+        """Rows of housekeeping taken during the exposure; all of them if there is none."""
+        time = _seconds(table["TIME"])
+        inside = (time >= self.start_s) & (time <= self.stop_s)
+        return inside if inside.any() else np.ones(len(time), bool)
+
     def hk(self, name: str, default: Any = None) -> Any:
-        """Most frequent value of a housekeeping column, or the default (with a warning) if it is missing."""
+        """Most frequent value of a housekeeping column in the exposure, or the default if it is missing.
+
+        A missing column (with a default) and one of the switches that changes are warned of.
+        """
         table = self.housekeeping
         if name not in table.columns or not len(table):
             if default is None:
                 raise TaskError("misHKcolumn", f"{table.where}: no values of {name}")
             self.warn("misHKcolumn", f"{table.where}: no values of {name}, {default} is taken")
             return default
-        values, counts = np.unique(table[name], return_counts=True)
-        if len(values) > 1 and name.startswith(("A", "F1030", "F1052")):
+        values, counts = np.unique(table[name][self._inside(table)], return_counts=True)
+        if len(values) > 1 and name.startswith(("A", "F1052")):
             self.warn("notHKconstant", f"{table.where}: {name} changes, its most frequent value is taken")
         value = values[np.argmax(counts)]
         return value.decode().strip() if isinstance(value, bytes) else value
+
+    @cached_property
+    def reset_s(self) -> float:
+        """On-board time of a reset of the frame counter (F1030) that holds for the exposure.
+
+        The counter restarts every F1052 seconds by itself, which moves F1030 by as much; other values are
+        other resets, of which the most frequent one of the exposure counts.
+        """
+        table = self.housekeeping
+        if "F1030" not in table.columns or not len(table):
+            raise TaskError("misHKcolumn", f"{table.where}: no values of F1030")
+        values = table["F1030"][self._inside(table)].astype(np.int64)
+        phase, first, counts = np.unique(values % int(self.wrap_s), return_index=True, return_counts=True)
+        if len(phase) > 1:
+            found = ", ".join(str(values[i]) for i in np.sort(first))
+            self.warn("notHKconstant", f"{table.where}: resets F1030 {found}; the most frequent one is taken")
+        return float(values[first[np.argmax(counts)]])
 
     @cached_property
     def filter(self) -> str:
@@ -290,8 +328,7 @@ class PnExposure:
             return known.filter
         table = self.housekeeping
         # Outside the exposure the wheel may stand elsewhere.
-        now = (table["TIME"] >= self.start_s) & (table["TIME"] <= self.stop_s)
-        angles = table["F1122"][now] if now.any() else table["F1122"]
+        angles = table["F1122"][self._inside(table)]
         angle = float(np.median(angles)) if len(angles) else np.nan
         nearest = min(PN_FILTER_CODES, key=lambda code: abs(code - angle))
         if not abs(nearest - angle) <= 2:
@@ -306,7 +343,8 @@ class PnExposure:
         for file in self.odf.find("PN", "PAH"):
             try:
                 table = file.read(1)
-                inside = (table["TIME"] >= self.start_s) & (table["TIME"] <= self.stop_s)
+                time = _seconds(table["TIME"])
+                inside = (time >= self.start_s) & (time <= self.stop_s)
                 values = np.concatenate([values, table[name][inside].astype(float)])
             except (TaskError, ValueError, TypeError):
                 continue
@@ -381,7 +419,8 @@ class PnExposure:
     @cached_property
     def reset_frames(self) -> int:
         """Frames that a reset of a quadrant's event buffer takes; 0 if none are seen."""
-        return reset_length(np.sum([gap_lengths(self.sent_cycles(q)) for q in range(4)], axis=0))
+        number = np.sum([gap_lengths(self.sent_cycles(q)) for q in range(4)], axis=0)
+        return reset_length(number, round(self.timing.fifo_s / self.timing.frame_s))
 
     @cached_property
     def last_cycle(self) -> int:
@@ -439,7 +478,7 @@ class PnExposure:
 
         The coarse frame time restarts every F1052 seconds; DATE-OBS tells which period it was.
         """
-        reset = float(self.hk("F1030"))
+        reset = self.reset_s
         start = float(self.time_correlation.tt_to_obt(self.start_s))
         return reset + self.wrap_s * np.rint((start - reset - first_stamp_s) / self.wrap_s)
 
@@ -502,6 +541,7 @@ class PnExposure:
         window = read_window(header)
         quadrant = (ccd - 1) // _CCDS_PER_QUADRANT
         chopped = int(self.hk(f"A{quadrant}_CHOP", 0))
+        known = self.submode in _CCD_SUBMODES
         return {
             "QUADRANT": (quadrant, "Quadrant ID"),
             "CCDID": ((ccd - 1) % _CCDS_PER_QUADRANT, "CCD ID"),
@@ -514,9 +554,23 @@ class PnExposure:
             "WINDOWDY": (window[3], "Size, along y-axis, of window"),
             "TIMEDEL": (timing.integration_s, "[s] integration time of a frame"),
             "AX_FC0": (timing.live, "mode dependent constant livetime"),
-            f"A{quadrant}_CHOP": (chopped, "frames skipped before one is analysed"),
-            "AX_FC3": (1 / (1 + chopped), "livetime by the frame chopper, not in FRACEXP"),
+            "AN_CHOP": (chopped, "frames skipped before one is analysed"),
+            "AX_FC3": (1 / (1 + chopped), "chopper dependent constant livetime"),
+            "JUMP_TOL": (
+                timing.tolerance_s / PN_FTFINE_UNIT_S,
+                "[FTFINE] OAL tolerance for time jump handling",
+            ),
+            "F1294": (self.wait_states or 0, "Quadrant wait states"),
+            **({"CCDSMODE": (_CCD_SUBMODES[self.submode], "CCD sub-mode")} if known else {}),
         }
+
+
+def _seconds(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Mission time [s] of housekeeping, whose TIME is UTC as text (or a number of seconds)."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    time = np.asarray(time)
+    return np.asarray(utc_to_tt(time.astype(str)) if time.dtype.kind in "SU" else time, np.float64)
 
 
 def check_header(header: Any, where: str) -> None:

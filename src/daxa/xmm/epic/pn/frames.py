@@ -25,6 +25,8 @@ _SHORT_SILENCE = 0.01
 #: Gaps shorter than that many frames are examined for resets of the event buffer; fewest of one length, and
 #: by how many standard deviations they must stand out, in the whole camera and in a quadrant.
 _LONGEST_GAP, _FEWEST_RESETS, _RESET_SIGMAS, _QUADRANT_SIGMAS = 32, 8, 4.0, 1.5
+#: The same in the whole camera for the length that the calibration gives.
+_EXPECTED_SIGMAS = 3.0
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ def _excess(number: npt.NDArray[np.int64], length: npt.ArrayLike) -> npt.NDArray
     return (np.log(counts[1]) - (np.log(counts[0]) + np.log(counts[2])) / 2) / np.sqrt(variance)
 
 
-def reset_length(number: npt.ArrayLike) -> int:
+def reset_length(number: npt.ArrayLike, expected: int = 0) -> int:
     """Frames that a reset of the event buffer (FIFO) takes, 0 if there are none to be seen.
 
     Runs of empty frames become rarer with their length like a sum of geometric series, whatever the rates do.
@@ -282,8 +284,13 @@ def reset_length(number: npt.ArrayLike) -> int:
     ----------
     number
         Numbers of gaps by length, of all quadrants (:func:`gap_lengths`).
+    expected
+        The length by the calibration, if it is known: then no other length is looked at.
     """
     number = np.asarray(number, np.int64)
+    if 2 <= expected < _LONGEST_GAP // 2:
+        seen = number[expected] >= _FEWEST_RESETS and _excess(number, expected) > _EXPECTED_SIGMAS
+        return expected if seen else 0
     lengths = np.arange(2, _LONGEST_GAP // 2)
     excess = np.where(number[lengths] >= _FEWEST_RESETS, _excess(number, lengths), 0.0)
     return int(lengths[np.argmax(excess)]) if excess.max() > _RESET_SIGMAS else 0
