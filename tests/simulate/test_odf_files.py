@@ -88,7 +88,7 @@ def test_names_are_those_of_an_odf_and_every_file_opens(writer: OdfWriter) -> No
                 assert hdus[0].header["FILENAME"] == name
                 assert hdus[0].header["TELESCOP"] == "XMM"
                 assert hdus[0].header["INSTRUME"] == layout.INSTRUMENTS[parsed.instrument]
-                assert hdus[1].name == f"{parsed.instrument}{parsed.file_type}1"
+                assert hdus[1].name == layout.extension(parsed.instrument, parsed.file_type)
     assert "3100_0800010101_M1S00120IME.FIT" in names
     assert "3100_0800010101_PNU00208DLI.FIT" in names
 
@@ -154,7 +154,7 @@ def test_clock_points_follow_the_clock(writer: OdfWriter) -> None:
         first = tt_of_utc(day.isoformat()) + data["UTCMILLI"] * 1e-3 + data["UTCMICRO"] * 1e-6
         first += (data["UTCDAY"] - data["UTCDAY"][0]) * 86400.0
         assert np.abs(writer.clock.tt(obt) - first).max() < 1e-5
-    assert np.abs(data["OBTREAL"] - obt).max() == 0
+    assert np.abs(data["OBTNOFIT"] - obt).max() == 0
 
 
 def test_summary_lists_every_file(writer: OdfWriter) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -347,46 +348,33 @@ class HousekeepingWriter:
     def time_correlation(self, rng: np.random.Generator, *, scatter_s: float = 1.5e-6) -> None:
         """Clock against UTC: TCS of the observation, TCX of the revolution."""
         p = self.pointing
-        margin, step = 600.0, 64.0
-        for file_type, schema, first, last in (
-            ("TCS", layout.TIME_CORRELATION, p.start_s - margin, p.stop_s + margin),
-            (
-                "TCX",
-                layout.RECONSTRUCTED_TIME_CORRELATION,
-                p.revolution_start_s,
-                p.revolution_start_s + REVOLUTION_S,
-            ),
+        margin, step = 600.0, 20.0
+        for file_type, first, last in (
+            ("TCS", p.start_s - margin, p.stop_s + margin),
+            ("TCX", p.revolution_start_s, p.revolution_start_s + REVOLUTION_S),
         ):
             obt = np.arange(np.ceil(self.clock.obt(first)), self.clock.obt(last), step)
-            ticks = rng.integers(0, 2**24, len(obt))
-            obt += ticks * layout.OBTFINE_UNIT_S
+            ticks = rng.integers(0, 2**16, len(obt))
+            obt += ticks / 2**16
             tt = self.clock.tt(obt) + scatter_s * rng.standard_normal(len(obt))
             offset = tt_minus_utc(utc_of_tt(p.start_s))
             us = np.rint((tt - offset) * 1e6).astype(np.int64)
-            us += (EPOCH - CLOCK_EPOCH).days * 86_400_000_000
-            day, within = np.divmod(us, 86_400_000_000)
-            n, slope = len(obt), 1 / (1 + self.clock.rate)
+            since_2000 = (datetime(2000, 1, 1) - EPOCH).days * 86400
             data: dict[str, Any] = {
-                "FRAME": np.arange(1, n + 1),
+                "GSID": ["21"] * len(obt),
+                "FRAME": np.arange(1, len(obt) + 1),
                 "OBTCOARS": np.floor(obt).astype(np.int64),
                 "OBTFINE": ticks,
-                "UTCDAY": day,
-                "UTCMILLI": within // 1000,
-                "UTCMICRO": within % 1000,
-                "CORRPARA": [f"{slope:.15f}"] * n,
-                "CORRPARB": [f"{tt[0] - obt[0] * slope:.6f}"] * n,
-                "UTCFLAG": np.zeros(n, int),
-                "ERTIME": [utc_of_tt(t + 0.2).isoformat()[:27] for t in tt],
-                "GSID": ["PERTH"] * n,
-                "ERTIMERAW": [utc_of_tt(t + 0.25).isoformat()[:27] for t in tt],
-                "UTCREAL": us / 1e6,
-                "OBTREAL": obt,
-                "PASS": np.full(n, p.revolution % 32767),
-                "GS": np.full(n, 2),
-                "PREDUTC": us / 1e6,
-                "RESIDUAL": tt - self.clock.tt(obt),
+                "UTCFLAG": np.zeros(len(obt), int),
+                "ERTIME": [utc_of_tt(t).isoformat(timespec="microseconds") for t in tt],
+                "ERTIMRAW": [utc_of_tt(t - 0.001253).isoformat(timespec="microseconds") for t in tt],
+                "UTCNOFIT": us / 1e6 - since_2000,
+                "OBTNOFIT": obt,
             }
-            table = make_table(schema, data, layout.extension("SC", file_type))
+            us += (EPOCH - CLOCK_EPOCH).days * 86_400_000_000
+            day, within = np.divmod(us, 86_400_000_000)
+            data |= {"UTCDAY": day, "UTCMILLI": within // 1000, "UTCMICRO": within % 1000}
+            table = make_table(layout.TIME_CORRELATION, data, layout.extension("SC", file_type))
             content = "SPACECRAFT TIME CORRELATION" + (" RECONSTRUCTED" if file_type == "TCX" else "")
             self.write("SC", file_type, [table], content, first, last)
 

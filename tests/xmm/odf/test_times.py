@@ -129,7 +129,7 @@ def test_utc_columns_of_a_day_with_a_leap_second() -> None:
     days = (datetime(2016, 12, 31) - datetime(1958, 1, 1)).days
     table = {
         "OBTCOARS": [100, 101],
-        "OBTFINE": [0, 2**23],
+        "OBTFINE": [0, 2**15],
         "UTCDAY": [days, days + 1],
         "UTCMILLI": [86_399_999, 0],
         "UTCMICRO": [0, 5],
@@ -138,6 +138,25 @@ def test_utc_columns_of_a_day_with_a_leap_second() -> None:
     np.testing.assert_allclose(obt, [100.0, 101.5])
     assert tt[0] == pytest.approx(utc_to_tt("2016-12-31T23:59:59.999"), abs=1e-6)
     assert tt[1] == pytest.approx(utc_to_tt("2017-01-01T00:00:00.000005"), abs=1e-6)
+
+
+def test_fractions_of_24_bits_are_told_by_their_size() -> None:
+    day = {"UTCDAY": [15_000] * 2, "UTCMILLI": [0, 1500], "UTCMICRO": [0, 0]}
+    obt, _ = clock_pairs({"OBTCOARS": [100, 101], "OBTFINE": [0, 2**23], **day})
+    np.testing.assert_allclose(obt, [100.0, 101.5])
+
+
+def test_real_time_correlation_over_a_revolution(shared_data) -> None:
+    """OBTFINE counts 2**-16 s: the file's own on-board times, and a polynomial for two days."""
+    from daxa.xmm.odf.odf import Odf
+
+    odf = Odf.open(shared_data / "odf_0135730701")
+    fit = TimeCorrelation.from_odf(odf)
+    assert fit.rms_s < 5e-5
+    table = odf.one("SC", "TCX").read(1)
+    obt, tt = clock_pairs(table.columns)
+    assert np.abs(obt - table["OBTNOFIT"]).max() < 3e-5
+    assert np.abs(fit.obt_to_tt(obt) - tt).max() < 1e-4
 
 
 def test_from_odf(spacecraft_odf) -> None:

@@ -272,26 +272,25 @@ SLEWTIME 19A
 #: assumed: blank-separated fields in the order of the attitude history, so that VALTIME (with or without
 #: fractions of a second) comes first, VIEWDECL behind VIEWRA and ASTPOS behind that.
 ATTITUDE_FILES = {"AHF": "ATS", "RAF": "RAS"}
+#: Time correlation (TCX of a real ODF; that of the observation, TCS, is assumed to be alike): one row every
+#: 20 s or so. UTCDAY counts from 1958-01-01, UTCNOFIT in seconds from 2000-01-01 without leap seconds; delays
+#: of the stations are inside ERTIME and UTC.
 TIME_CORRELATION = columns("""
 FRAME 1J COUNTER
-OBTCOARS 1J s
-OBTFINE 1J
-UTCDAY 1I day
-UTCMILLI 1J ms
-UTCMICRO 1I us
-CORRPARA 39A
-CORRPARB 39A
+OBTCOARS 1J SECOND
+OBTFINE 1U
+UTCDAY 1I DAY
+UTCMILLI 1J MILLISEC
+UTCMICRO 1I MICROSEC
 UTCFLAG 1I
 ERTIME 27A
 GSID 5A
-ERTIMERAW 27A
+ERTIMRAW 27A
+UTCNOFIT 1D SECOND
+OBTNOFIT 1D SECOND
 """)
-RECONSTRUCTED_TIME_CORRELATION = (
-    *TIME_CORRELATION,
-    *columns("UTCREAL 1D\nOBTREAL 1D\nPASS 1I\nGS 1I\nPREDUTC 1D\nRESIDUAL 1D"),
-)
-#: Weight of one unit of OBTFINE, in seconds (24-bit fraction).
-OBTFINE_UNIT_S = 2.0**-24
+#: Weight of one unit of OBTFINE, in seconds; and where values do not fit in 16 bits (the handbook has 24).
+OBTFINE_UNIT_S, OBTFINE_LONG_UNIT_S = 2.0**-16, 2.0**-24
 
 #: File type (three letters of the name) -> DATATYPE keyword of the science table.
 DATATYPES = {
@@ -312,8 +311,8 @@ PN_FTFINE_UNIT_S = 20.48e-6
 
 
 def extension(instrument: str, file_type: str, number: int = 1) -> str:
-    """Extension name: instrument code, file type, running number (``PNIME1``)."""
-    return f"{instrument}{file_type}{number}"
+    """Extension name: instrument code, file type, running number (``PNIME1``; ``SCRTX1`` of a TCX file)."""
+    return f"{instrument}{'RTX' if file_type == 'TCX' else file_type}{number}"
 
 
 def unsigned(values: np.ndarray) -> np.ndarray:

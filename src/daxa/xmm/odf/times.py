@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import OBTFINE_UNIT_S
+from daxa.xmm.odf.layout import OBTFINE_LONG_UNIT_S, OBTFINE_UNIT_S
 from daxa.xmm.task import TaskError
 
 #: TT - TAI.
@@ -306,4 +306,5 @@ def clock_pairs(
     midnight = (_CLOCK_EPOCH - _EPOCH).astype(np.int64) + day * 86400 * _SECOND
     starts, offsets = _offsets_us()
     index = np.maximum(np.searchsorted(starts, midnight, side="right") - 1, 0)
-    return coarse + fine * OBTFINE_UNIT_S, (midnight + ms * 1000 + us + offsets[index]) / _SECOND
+    unit = OBTFINE_LONG_UNIT_S if fine.max(initial=0.0) >= 2**16 else OBTFINE_UNIT_S
+    return coarse + fine * unit, (midnight + ms * 1000 + us + offsets[index]) / _SECOND
