@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.simulate import simulate_observation
-from daxa.simulate.clock import Clock
+from daxa.simulate.clock import Clock, tt_of_utc
 from daxa.simulate.detectors import Exposure, Noise
 from daxa.simulate.detectors_fast import observe_pn_fast, pn_lines
 from daxa.simulate.detectors_mos import observe_mos
@@ -369,7 +369,8 @@ def test_calibration_and_closed_exposures(simulated_modes):
         found = exposure_of(simulated_modes, obs_id, exposure)
         assert found["filter"] == filter_
         table, _ = read(simulated_modes, obs_id, f"{exposure[:2]}X000", "PMH" if code < 360 else "PEH")
-        now = (table["TIME"] > found["start_s"]) & (table["TIME"] < found["stop_s"])
+        time = np.array([tt_of_utc(value) for value in np.asarray(table["TIME"]).astype(str)])
+        now = (time > found["start_s"]) & (time < found["stop_s"])
         assert set(table["F1122" if code < 360 else "K1317"][now]) == {code}
         photons = photons_of(simulated_modes, obs_id, exposure)
         assert (photons["SOURCE"] < 0).all()

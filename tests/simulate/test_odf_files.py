@@ -126,7 +126,8 @@ def test_unsigned_counters_keep_their_bits(writer: OdfWriter) -> None:
 
 def test_the_filter_wheel_turns_outside_exposures_only(writer: OdfWriter) -> None:
     data, _ = table(writer, "PEH")
-    inside = (data["TIME"] >= START + 10) & (data["TIME"] <= START + 1400)
+    time = np.array([tt_of_utc(value) for value in data["TIME"]])
+    inside = (time >= START + 10) & (time <= START + 1400)
     assert {layout.MOS_FILTER_CODES[int(v)] for v in data["E1317"][inside]} == {"Thin1"}
     assert layout.MOS_FILTER_CODES[int(data["E1317"][-1])] == "Closed"
 

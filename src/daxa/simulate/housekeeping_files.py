@@ -19,6 +19,7 @@ from daxa.simulate.clock import (
     REVOLUTION_S,
     Clock,
     tt_minus_utc,
+    tt_of_utc,
     utc_of_tt,
     utc_text,
 )
@@ -180,7 +181,7 @@ class HousekeepingWriter:
         codes = {filter_: code for code, filter_ in layout.MOS_FILTER_CODES.items()}
         times = self._housekeeping_times()
         schema = layout.MOS_HOUSEKEEPING[instrument]
-        data = {"TIME": times, schema[1].name: _wheel(times, filters, codes)}
+        data = {"TIME": _texts(times), schema[1].name: _wheel(times, filters, codes)}
         p = self.pointing
         span = p.start_s, p.stop_s
         table = make_table(schema, data, layout.extension(instrument, "PEH"))
@@ -204,7 +205,7 @@ class HousekeepingWriter:
         wrap_s: int,
         submode: str,
         max_frames: int,
-        bad_pixel_table: Sequence[int] = (0, 0, 0),
+        bad_pixel_table: Sequence[int] = (0, 0),
     ) -> None:
         """Main and additional periodic housekeeping."""
         codes = {filter_: code for code, filter_ in layout.PN_FILTER_CODES.items()}
@@ -213,7 +214,7 @@ class HousekeepingWriter:
         span = p.start_s, p.stop_s
         swing = np.sin(2 * np.pi * (times - times[0]) / 9000.0)
         main: dict[str, Any] = {
-            "TIME": times,
+            "TIME": _texts(times),
             "F1030": np.full(n, reset_obt_s),
             "F1052": np.full(n, wrap_s),
             "F1118": [submode[:16]] * n,
@@ -228,11 +229,12 @@ class HousekeepingWriter:
                 main[f"A{quadrant}_CCD{position}SWI"] = ["ON"] * n
         table = make_table(layout.PN_MAIN_HOUSEKEEPING, main, layout.extension("PN", "PMH"))
         self.write("PN", "PMH", [table], "EPIC PN MAIN PERIODIC HOUSEKEEPING", *span)
-        more = {"TIME": times} | {
+        more: dict[str, Any] = {"TIME": _texts(times)} | {
             name: 15.0 + 0.3 * q + 0.2 * swing for q, name in enumerate(("F1576", "F1676", "F1776", "F1876"))
         }
-        for name, value in zip(("F1628", "F1629", "F1630"), bad_pixel_table, strict=True):
+        for name, value in zip(("F1629", "F1630"), bad_pixel_table, strict=True):
             more[name] = np.full(n, value)
+        more["F1628"] = ["GOOD"] * n
         table = make_table(layout.PN_ADDITIONAL_HOUSEKEEPING, more, layout.extension("PN", "PAH"))
         self.write("PN", "PAH", [table], "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING", *span)
 
@@ -243,13 +245,15 @@ class HousekeepingWriter:
         full = np.zeros(len(times), bool)
         for start, stop in full_s:
             full |= (times >= start) & (times < stop)
-        data = {"TIME": times, schema[1].name: full.astype(int)}
+        data = {"TIME": _texts(times), schema[1].name: np.where(full, "FULL", "NOT FULL").tolist()}
         table = make_table(schema, data, layout.extension(instrument, "PFH"))
         self.write(instrument, "PFH", [table], "RGS PERIODIC HOUSEKEEPING", p.start_s, p.stop_s)
 
     def _housekeeping_times(self, step_s: float = 16.0) -> np.ndarray:
         p = self.pointing
-        return np.arange(np.floor(p.start_s) - 320.0, p.stop_s + 320.0, step_s)
+        # Whole seconds of UTC.
+        first = tt_of_utc(utc_text(p.start_s))
+        return np.arange(first - 320.0, p.stop_s + 320.0, step_s)
 
     # --- spacecraft --------------------------------------------------------------------------------
 
@@ -424,6 +428,11 @@ class HousekeepingWriter:
         path.write_bytes("".join(f"{line:<80.80}\n" for line in lines).encode("ascii"))
         self.names.append(name)
         return path
+
+
+def _texts(times: np.ndarray) -> list[str]:
+    """Times of housekeeping as they are telemetered."""
+    return [utc_text(t) for t in times]
 
 
 def _wheel(

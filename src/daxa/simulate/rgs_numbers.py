@@ -68,8 +68,8 @@ BAD_PIXELS = {
 #: Housekeeping: short name, long name, limits. The short names are those that rgsproc leaves out of its good
 #: times in a real log; what they measure is not printed there (names and limits made up).
 HOUSEKEEPING_LIMITS = {
-    "RGS1": (("G5063", "R1_INPUT_FIFO_FULL", "(@ == 0)"),),
-    "RGS2": (("L5063", "R2_INPUT_FIFO_FULL", "(@ == 0)"),),
+    "RGS1": (("G5063", "R1_INPUT_FIFO_FULL", "(@ == 'NOT FULL')"),),
+    "RGS2": (("L5063", "R2_INPUT_FIFO_FULL", "(@ == 'NOT FULL')"),),
 }
 
 # --- energies ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.select.hkgtigen import Limits, expression_of, housekeeping_gti
 from daxa.xmm.task import TaskError, run_task
 
@@ -33,7 +34,7 @@ def housekeeping(tmp_path):
         path = writer.folder / writer.name("PN", file_type)
         with fits.open(path, mode="update") as hdus:
             hdus[layout.extension("PN", file_type)].data[column][rows] = value
-            return hdus[1].data["TIME"].copy()
+            return utc_to_tt(hdus[1].data["TIME"])
 
     return writer.folder, spoil
 
@@ -105,6 +106,28 @@ def test_diagnosis_names_the_parameter(housekeeping, calibration_env, tmp_path):
     assert float(table["E_C0_TEMPQB1"]) == 0
     with fits.open(tmp_path / "hk.ds") as hdus:
         assert hdus["STDGTI-H_CE_TTMPFPF"].header["EXPR"] == "(F1128 in [-95:-85])"
+
+
+def test_times_and_texts_of_real_housekeeping(shared_data):
+    """UTC as text, one row every 8 s; texts that are filled up with blanks."""
+    from daxa.xmm.odf.odf import Odf
+
+    odf = Odf.open(shared_data / "odf_0135730701")
+    table = odf.one("R1", "PFH").read(1)
+    limits = Limits({"FIFO": "(@ == 'NOT FULL')"}, {"FIFO": "G5063"})
+    result = housekeeping_gti({"PFH": [table.columns]}, limits)
+    full = np.char.strip(table["G5063"]) == "FULL"
+    time = utc_to_tt(table["TIME"])
+    (covered,) = zip(result.covered.start, result.covered.stop, strict=True)
+    assert covered == pytest.approx((time[0] - 4, time[-1] + 4), abs=0.6)
+    assert not result.total.contains(time[full]).any()
+    assert result.total.contains(time[~full]).all()
+
+
+def test_a_time_that_is_no_date_is_named():
+    table = {"TIME": np.array(["2001-03-20T14:38:30", "2001-03-20T1?:38:38"]), "A": np.ones(2)}
+    with pytest.raises(TaskError, match="column TIME: '2001-03-20T1.:38:38' is not a date"):
+        housekeeping_gti({"PFH": [table]}, Limits({"A": "@ > 0"}, {}))
 
 
 def test_another_limit_can_be_given(housekeeping, calibration_env, tmp_path):

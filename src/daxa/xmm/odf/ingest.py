@@ -37,7 +37,7 @@ from daxa.xmm.odf.summary import (
     read_ascii_summary,
     write_sas_summary,
 )
-from daxa.xmm.odf.times import is_date, tt_to_utc, utc_to_tt
+from daxa.xmm.odf.times import housekeeping_times, is_date, tt_to_utc, utc_to_tt
 from daxa.xmm.tables import columns
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
@@ -130,7 +130,8 @@ def _last_housekeeping(odf: Odf, instrument: str, file_type: str) -> float | Non
     """Mission time of the last periodic record; None if there is none that can be read."""
     files = odf.find(instrument, file_type)
     try:
-        times = [np.asarray(file.read(1, columns("TIME 1D s"))["TIME"], float) for file in files]
+        tables = [file.read(1, columns("TIME 19A")) for file in files]
+        times = [housekeeping_times(table["TIME"], table.where) for table in tables]
     except TaskError:
         return None
     times = [t for t in times if len(t)]
@@ -187,7 +188,7 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
     for file in files:
         try:
             table = file.read(1)
-            record = np.asarray(table["TIME"], float), np.asarray(table[column])
+            record = housekeeping_times(table["TIME"], table.where), np.asarray(table[column])
             times.append(record[0])
             values.append(record[1])
             if instrument == "PN":
@@ -215,7 +216,7 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
 
 def _pn_filters(table: OdfTable, start_s: float, stop_s: float) -> set[str]:
     """Filters that the text columns name during an exposure, while the wheel stands still."""
-    time = np.asarray(table["TIME"], float)
+    time = housekeeping_times(table["TIME"], table.where)
     rows = (time >= start_s) & (time <= stop_s)
     if "F1119" in table.columns:
         rows &= np.char.strip(np.asarray(table["F1119"]).astype(str)) == "STOPPED"

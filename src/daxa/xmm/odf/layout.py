@@ -24,6 +24,9 @@ INSTRUMENTS = {
     "SC": "XMM",
 }
 
+#: Times of housekeeping are texts, in UTC and whole seconds.
+_TIME = "TIME 19A yyyy-mm-ddThh:mm:ss"
+
 MOS_IMAGING = columns("""
 FRAME 1J COUNTER
 RAWX 1I PIXEL
@@ -87,8 +90,8 @@ YEXTENT 1I PIXEL
 """)
 #: Periodic housekeeping; the filter-wheel column is E1317 for MOS1, K1317 for MOS2.
 MOS_HOUSEKEEPING = {
-    "M1": columns("TIME 1D s\nE1317 1J"),
-    "M2": columns("TIME 1D s\nK1317 1J"),
+    "M1": columns(f"{_TIME}\nE1317 1J"),
+    "M2": columns(f"{_TIME}\nK1317 1J"),
 }
 #: Filter-wheel codes of MOS (documented for MOS1).
 MOS_FILTER_CODES = {
@@ -135,7 +138,7 @@ PN_DISCARDED_LINES_SHAPE = (64,)
 #: time (F1052), quadrant wait states (F1294), camera temperature (F1128), filter wheel (F1122),
 #: and per quadrant n: frame chopper, cycles per counter record, CCD switch states.
 PN_MAIN_HOUSEKEEPING = (
-    *columns("TIME 1D s\nF1030 1J s\nF1052 1J s\nF1118 16A\nF1122 1J\nF1128 1E degC\nF1294 1J"),
+    *columns(f"{_TIME}\nF1030 1J s\nF1052 1J s\nF1118 16A\nF1122 1J\nF1128 1E degC\nF1294 1J"),
     *(
         Column(f"A{q}_{name}", form)
         for q in range(4)
@@ -149,14 +152,14 @@ PN_MAIN_HOUSEKEEPING = (
     ),
 )
 PN_ADDITIONAL_HOUSEKEEPING = columns("""
-TIME 1D s
+TIME 19A yyyy-mm-ddThh:mm:ss
 F1576 1E degC
 F1676 1E degC
 F1776 1E degC
 F1876 1E degC
-F1628 1J
-F1629 1J
-F1630 1J
+F1628 12A
+F1629 1B
+F1630 1B
 """)
 #: Filter-wheel positions of pn, in degrees of the potentiometer (six stops, 60 degrees apart).
 PN_FILTER_CODES = {
@@ -236,8 +239,8 @@ WINDOWDY 1I PIXEL
 """)
 #: Unit of FTFINE and EOSFINE, in seconds.
 RGS_FINE_UNIT_S = 2.0**-16
-#: Periodic housekeeping: whether the input buffer is full (further columns are not public).
-RGS_HOUSEKEEPING = {"R1": columns("TIME 1D s\nG5063 1J"), "R2": columns("TIME 1D s\nL5063 1J")}
+#: Periodic housekeeping: whether the input buffer is full (``FULL``, ``NOT FULL``), of some 380 columns.
+RGS_HOUSEKEEPING = {"R1": columns(f"{_TIME}\nG5063 12A"), "R2": columns(f"{_TIME}\nL5063 12A")}
 
 
 def rgs_offset_image(ccd: int, node: int) -> str:

@@ -104,6 +104,27 @@ def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
     return str(text[0]) if scalar else text
 
 
+def housekeeping_times(values: npt.ArrayLike, where: str = "housekeeping") -> npt.NDArray[np.float64]:
+    """Mission times [s] of the rows of housekeeping, whose TIME is UTC as text; numbers stay as they are.
+
+    Raises
+    ------
+    TaskError
+        ``badHkTime``: a text that is not a date.
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "SU":
+        return np.asarray(values, np.float64)
+    text = values.astype(str)
+    try:
+        return np.asarray(utc_to_tt(text), np.float64) if len(text) else np.zeros(0)
+    except ValueError:
+        bad = next(t for t in text.tolist() if not is_date(t))
+        raise TaskError(
+            "badHkTime", f"{where}, column TIME: {bad.strip()!r} is not a date yyyy-mm-ddThh:mm:ss"
+        ) from None
+
+
 def is_date(value: Any) -> bool:
     """Whether the value of a keyword is a date that times can be made of."""
     try:

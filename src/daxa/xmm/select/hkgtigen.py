@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.select.expression import compile
 from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, find_task, task
@@ -184,7 +185,7 @@ def housekeeping_gti(
     for periods in tables.values():
         good, span = [], []
         for table in periods:
-            time = np.asarray(table[timecolumn], float)
+            time = housekeeping_times(table[timecolumn])
             ok = np.ones(len(time), bool)
             span.append(intervals_of_rows(time, ok, before=before, after=after))
             for name, limit in limits.expressions.items():
@@ -193,7 +194,7 @@ def housekeeping_gti(
                     continue
                 text = expression_of(limit, column)
                 selection = compile(text)
-                within = selection.mask({n: np.asarray(table[n]) for n in selection.names})
+                within = selection.mask({n: _plain(table[n]) for n in selection.names})
                 ok &= within
                 single.setdefault(name, (text, []))[1].append(
                     intervals_of_rows(time, within, before=before, after=after)
@@ -207,6 +208,12 @@ def housekeeping_gti(
         {name: (text, GTI.union(gtis)) for name, (text, gtis) in single.items()},
         [name for name in limits.expressions if name not in single],
     )
+
+
+def _plain(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values of a column; texts (``NOT FULL``) without the blanks that fill them up."""
+    values = np.asarray(values)
+    return np.char.strip(values.astype(str)) if values.dtype.kind in "SU" else values
 
 
 def _common(gtis: Sequence[GTI]) -> GTI:

@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError
 
 NORMAL, OUT_OF_TIME = "P0800010101PNS003PIEVLI0000.FIT", "P0800010101PNS003OOEVLI0000.FIT"
@@ -264,7 +265,8 @@ def test_temperature_of_the_box(filled, tmp_path):
     (path,) = filled.folder.glob("*PNX00000PAH.FIT")
     with fits.open(path, mode="update") as hdus:
         data = hdus[1].data
-        now = (data["TIME"] >= filled.start_s) & (data["TIME"] <= filled.stop_s)
+        time = utc_to_tt(data["TIME"])
+        now = (time >= filled.start_s) & (time <= filled.stop_s)
         assert f"quadrant 1: temperature for gain [deg C] = {data['F1676'][now].mean():.4f}" in out
     path.unlink()
     _, err = filled.run(tmp_path, **common)
@@ -351,7 +353,7 @@ def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
 
     (path,) = filled.folder.glob("*PNX00000PMH.FIT")
     with fits.open(path, mode="update") as hdus:
-        time = hdus[1].data["TIME"]
+        time = utc_to_tt(hdus[1].data["TIME"])
         hot = (time > filled.start_s + 100) & (time < filled.start_s + 200)
         hdus[1].data["F1128"][hot] = -40.0
         first = float(time[hot][0])

@@ -282,7 +282,9 @@ class PnExposure:
 
     def _inside(self, table: OdfTable) -> npt.NDArray[np.bool_]:
         """Rows of housekeeping taken during the exposure; all of them if there is none."""
-        time = _seconds(table["TIME"])
+        from daxa.xmm.odf.times import housekeeping_times
+
+        time = housekeeping_times(table["TIME"], table.where)
         inside = (time >= self.start_s) & (time <= self.stop_s)
         return inside if inside.any() else np.ones(len(time), bool)
 
@@ -339,11 +341,13 @@ class PnExposure:
     def gain_temperature(self, quadrant: int) -> float | None:
         """Mean temperature of a quadrant box in the exposure [deg C]; None, with a warning, if unknown."""
         name = BOX_TEMPERATURES[quadrant]
+        from daxa.xmm.odf.times import housekeeping_times
+
         values = np.empty(0)
         for file in self.odf.find("PN", "PAH"):
             try:
                 table = file.read(1)
-                time = _seconds(table["TIME"])
+                time = housekeeping_times(table["TIME"], table.where)
                 inside = (time >= self.start_s) & (time <= self.stop_s)
                 values = np.concatenate([values, table[name][inside].astype(float)])
             except (TaskError, ValueError, TypeError):
@@ -563,14 +567,6 @@ class PnExposure:
             "F1294": (self.wait_states or 0, "Quadrant wait states"),
             **({"CCDSMODE": (_CCD_SUBMODES[self.submode], "CCD sub-mode")} if known else {}),
         }
-
-
-def _seconds(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Mission time [s] of housekeeping, whose TIME is UTC as text (or a number of seconds)."""
-    from daxa.xmm.odf.times import utc_to_tt
-
-    time = np.asarray(time)
-    return np.asarray(utc_to_tt(time.astype(str)) if time.dtype.kind in "SU" else time, np.float64)
 
 
 def check_header(header: Any, where: str) -> None:
