@@ -237,14 +237,15 @@ CTI_Y2 1D
     ("EPN", "HKPARMINT"): _HKPARMINT,
     # Thresholds of emtaglenoise and emanom: state G above GOOD, B below BAD, I between (columns assumed).
     ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": columns("CCD_ID 1I\nBAD 1D\nGOOD 1D")},
-    # OFFSET_GAIN header: ALGOID, REFTIME, BPT_CODE. PHA' = PHA - OFFSET[RAWX].
-    # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header) after it.
+    # OFFSET_GAIN header: ALGOID, REFTIME, BPT_CODE. PHA' = PHA - offset[RAWX]; the offset is OFFSET or, with
+    # ALGOID 1, OFFSET_CONST + OFFSET_SLOPE (t - REFTIME) (64 elements, too).
+    # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header; 5 eV without it) after it.
     ("EPN", "ADUCONV"): {
-        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D\nOFFSET 64D adu"),
+        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D"),
         "GAIN-HIGH": columns("CCD_ID 1I\nGAIN 64D"),
     },
-    # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are header keywords
-    # (the energy dependence is assumed; SLOPE = 0 is the documented law). NODE_ID = RAWX - 1.
+    # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are optional header
+    # keywords (1000 eV and 0, the documented law, without them). NODE_ID = RAWX - 1.
     # LONG_TERM_CTI: E'' = E' ((1 - T(E,0)) / (1 - T(E,t)))^RAWY, T_COEFF on LTC_TIMES (years since 2000).
     # COMB_EVT_OFFSET: E''' = E'' + SHIFT [eV].
     # RATE_DEPENDENT_CTI (columns assumed): E'''' = E''' / (A0 r^A1 + A2), r: electrons per second and column.

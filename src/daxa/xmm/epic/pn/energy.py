@@ -6,23 +6,19 @@ that :mod:`daxa.xmm.ccf.layout` states beside the tables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.pn_energy import pn_energy
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Table
+    from daxa.xmm.ccf.calibration import Calibration
 
 FloatArray = npt.NDArray[np.float64]
-
-#: 2000-01-01T00:00:00 in mission time, to the accuracy that a growth over years needs [s].
-_J2000_S = 730 * 86400.0
-_YEAR_S = 365 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,14 @@ class EnergyScale:
 
     @classmethod
     def from_calibration(
-        cls, cal: Calibration, ccd: int, mode_id: int, time_s: float, *, accuracy: int = 2
+        cls,
+        cal: Calibration,
+        ccd: int,
+        mode_id: int,
+        time_s: float,
+        *,
+        accuracy: int = 2,
+        warn: Callable[[str, str], None] | None = None,
     ) -> EnergyScale:
         """The scale that EPN_ADUCONV and EPN_CTI give.
 
@@ -70,36 +73,19 @@ class EnergyScale:
             Mission time of the exposure.
         accuracy
             gainctiaccuracy: 0 takes the GAIN of OFFSET_GAIN, 1 and 2 that of GAIN-HIGH.
+        warn
+            Gets code and text of what the files lack.
 
         Raises
         ------
         UnknownLayout
             A table has no row for this CCD or mode.
         """
-        aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
-        offsets = aduconv.table("OFFSET_GAIN")
-        gains = aduconv.table("GAIN-HIGH") if accuracy else offsets
-        adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH"))
-        rows = _rows(offsets, CCD_ID=ccd)
-        losses = cti.table("CTI_EXTENDED")
-        of_ccd = _rows(losses, MODE_ID=mode_id, CCD_ID=ccd)
-        loss = np.zeros(64)
-        loss[np.asarray(losses["NODE_ID"])[of_ccd]] = losses["CTI_Y"][of_ccd]
-        ageing_ev, start, now = _ageing(
-            cti.table("LONG_TERM_CTI"), cti.table("LTC_TIMES"), ccd, mode_id, time_s
-        )
-        return cls(
-            adu_ev,
-            np.asarray(gains["GAIN"][_rows(gains, CCD_ID=ccd)[0]], float),
-            loss,
-            np.asarray(offsets["OFFSET"][rows[0]], float),
-            float(cti.keyword("E_REF", "CTI_EXTENDED")),
-            float(cti.keyword("SLOPE", "CTI_EXTENDED")),
-            ageing_ev,
-            start,
-            now,
-            _shifts(cti.table("COMB_EVT_OFFSET"), ccd, mode_id),
-        )
+        found = pn_energy(cal, ccd, mode_id, time_s, accuracy)
+        if warn is not None:
+            for sentence in found.fallbacks:
+                warn("notCalibrated", f"CCD {ccd}: {sentence}")
+        return cls(**{f.name: getattr(found, f.name) for f in fields(cls)})
 
     def pixel_energy(self, amplitude: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) -> FloatArray:
         """Energy [eV] of single pixels.
@@ -153,53 +139,6 @@ class EnergyScale:
         )
         above = np.flatnonzero(energy >= energy_ev)
         return float(above[0]) if len(above) else 4096.0
-
-
-def _rows(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
-    """Rows of a calibration table with the given values; at least one."""
-    match = np.ones(table.n_rows, bool)
-    for name, value in wanted.items():
-        match &= np.asarray(table[name]) == value
-    rows = np.flatnonzero(match)
-    if not len(rows):
-        text = ", ".join(f"{k} {v}" for k, v in wanted.items())
-        raise UnknownLayout(f"{table.where}: no row for {text}")
-    return rows
-
-
-def _ageing(
-    table: Table, times: Table, ccd: int, mode_id: int, time_s: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Energies [eV] of the long-term table, and T at its first epoch and at ``time_s``."""
-    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
-    rows = np.flatnonzero(match)
-    if not len(rows):
-        # Fast modes have no long-term table.
-        return np.empty(0), np.empty(0), np.empty(0)
-    rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
-    year = (time_s - _J2000_S) / _YEAR_S
-    grid = np.asarray(times["TIME"], float).reshape(-1)
-    coefficients = np.asarray(table["T_COEFF"], float)[rows]
-    if coefficients.shape[1] != len(grid):
-        raise UnknownLayout(
-            f"{table.where}: T_COEFF has {coefficients.shape[1]} elements, LTC_TIMES {len(grid)}"
-        )
-    now = np.array([np.interp(year, grid, c) for c in coefficients])
-    return np.asarray(table["ENERGY"], float)[rows] * 1000.0, coefficients[:, 0], now
-
-
-def _shifts(table: Table, ccd: int, mode_id: int) -> dict[int, tuple[FloatArray, FloatArray]]:
-    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
-    pattern = np.asarray(table["PATTERN"])
-    shifts = {}
-    for value in np.unique(pattern[match]):
-        rows = np.flatnonzero(match & (pattern == value))
-        rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
-        shifts[int(value)] = (
-            np.asarray(table["ENERGY"], float)[rows] * 1000.0,
-            np.asarray(table["SHIFT"], float)[rows],
-        )
-    return shifts
 
 
 def out_of_time_rows(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.ccf.pn_energy import temperature_law
 from daxa.xmm.epic.pn.badpixels import BadPixel, badpix_columns
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epfast import RateLaw, corrected_energies, mark, report, seed_of
@@ -143,10 +144,19 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
         if request.events.withoutoftime
         else "event list"
     )
+    law = temperature_law(cal, exposure.mode_id)
+    numbers = (
+        ""
+        if law is None
+        else f" (slope {law.slope:g} adu/K, reference channel {law.reference:g}, factor {law.factor:g})"
+    )
     for quadrant in sorted({(ccd - 1) // 3 for ccd in raws}):
         temperature = exposure.gain_temperature(quadrant)
         if temperature is not None:
-            log(f" quadrant {quadrant}: temperature for gain [deg C] = {temperature:.4f}, no correction made")
+            log(
+                f" quadrant {quadrant}: temperature for gain [deg C] = {temperature:.4f}, no correction "
+                f"made{numbers}"
+            )
     lists: list[Columns] = []
     for ccd, raw in raws.items():
         scale = EnergyScale.from_calibration(

@@ -1,0 +1,226 @@
+"""Energy scale of a pn CCD, from EPN_ADUCONV and EPN_CTI.
+
+The laws stand in :mod:`daxa.xmm.ccf.layout`. Names and attributes are those that the handbook documents; what
+it does not (ADU_EV, E_REF, SLOPE) has the default below. Older issues of EPN_CTI lack some tables; what that
+means is said in :attr:`PnEnergy.fallbacks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Nominal energy of one adu [eV]; reference energy [eV] and power of the loss of charge: none.
+ADU_EV, E_REF_EV, SLOPE = 5.0, 1000.0, 0.0
+#: 2000-01-01T00:00:00 in mission time, to the accuracy that a growth over years needs [s].
+_J2000_S = 730 * 86400.0
+_YEAR_S = 365 * 86400.0
+_COLUMNS = 64
+#: Gains below are relative ones, above they are eV per adu.
+_LARGEST_RELATIVE_GAIN = 2.5
+
+
+@dataclass(frozen=True)
+class TemperatureLaw:
+    """Numbers of QBOXTEMP_GAIN: slope [adu/K], reference channel [adu] and factor of a mode."""
+
+    slope: float
+    reference: float
+    factor: float
+
+
+@dataclass(frozen=True)
+class PnEnergy:
+    """Energy scale of one CCD, mode and time; names as in :class:`daxa.xmm.epic.pn.energy.EnergyScale`."""
+
+    adu_ev: float
+    gain: FloatArray
+    loss: FloatArray
+    offset: FloatArray
+    reference_ev: float
+    slope: float
+    ageing_ev: FloatArray
+    ageing_start: FloatArray
+    ageing_now: FloatArray
+    shifts: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
+
+
+def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy: int) -> PnEnergy:
+    """Energy scale of a CCD.
+
+    Parameters
+    ----------
+    mode_id
+        MODE_ID of the tables.
+    time_s
+        Mission time.
+    accuracy
+        gainctiaccuracy: 0 takes the GAIN of OFFSET_GAIN, 1 and 2 that of GAIN-HIGH.
+
+    Raises
+    ------
+    UnknownLayout
+        Gain or losses of the CCD are not there.
+    """
+    said: list[str] = []
+    aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
+    gain = _gain(aduconv, ccd, accuracy, said)
+    adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH" if "GAIN-HIGH" in aduconv else None, ADU_EV))
+    if np.median(gain) > _LARGEST_RELATIVE_GAIN:
+        gain = gain / adu_ev
+    ageing = _ageing(cti, ccd, mode_id, time_s, said)
+    return PnEnergy(
+        adu_ev,
+        gain,
+        _loss(cti, ccd, mode_id, said),
+        _offset(aduconv, ccd, time_s),
+        float(cti.keyword("E_REF", "CTI_EXTENDED", E_REF_EV)),
+        float(cti.keyword("SLOPE", "CTI_EXTENDED", SLOPE)),
+        *ageing,
+        _shifts(cti, ccd, mode_id, said),
+        tuple(said),
+    )
+
+
+def rows_of(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
+    """Rows of a calibration table with the given values; at least one.
+
+    Raises
+    ------
+    UnknownLayout
+        There is none.
+    """
+    match = np.ones(table.n_rows, bool)
+    for name, value in wanted.items():
+        match &= np.asarray(table[name]) == value
+    rows = np.flatnonzero(match)
+    if not len(rows):
+        text = ", ".join(f"{k} {v}" for k, v in wanted.items())
+        raise UnknownLayout(f"{table.where}: no row for {text}")
+    return rows
+
+
+def _gain(aduconv: Constituent, ccd: int, accuracy: int, said: list[str]) -> FloatArray:
+    if accuracy:
+        try:
+            high = aduconv.table("GAIN-HIGH")
+            return np.asarray(high["GAIN"][rows_of(high, CCD_ID=ccd)[0]], float)
+        except UnknownLayout as error:
+            said.append(f"{error.message}; the GAIN of OFFSET_GAIN is taken")
+    low = aduconv.table("OFFSET_GAIN")
+    return np.asarray(low["GAIN"][rows_of(low, CCD_ID=ccd)[0]], float)
+
+
+def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
+    """Offsets of the columns [adu]: OFFSET, or with ALGOID 1 a line in time."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    table = aduconv.table("OFFSET_GAIN")
+    row = rows_of(table, CCD_ID=ccd)[0]
+    if "OFFSET_CONST" in table:
+        constant, slope = (np.asarray(table[n][row], float) for n in ("OFFSET_CONST", "OFFSET_SLOPE"))
+        reference = str(aduconv.keyword("REFTIME", "OFFSET_GAIN"))
+        return constant + slope * (time_s - float(utc_to_tt(reference)))
+    return np.asarray(table["OFFSET"][row], float)
+
+
+def _loss(cti: Constituent, ccd: int, mode_id: int, said: list[str]) -> FloatArray:
+    """Share of the charge lost per row, by column."""
+    table = cti.table("CTI_EXTENDED")
+    try:
+        rows = rows_of(table, MODE_ID=mode_id, CCD_ID=ccd)
+    except UnknownLayout as error:
+        rows = rows_of(table, CCD_ID=ccd)
+        first = np.asarray(table["MODE_ID"])[rows]
+        rows = rows[first == first[0]]
+        said.append(f"{error.message}; those of mode {first[0]} are taken")
+    loss = np.zeros(_COLUMNS)
+    loss[np.asarray(table["NODE_ID"])[rows]] = table["CTI_Y"][rows]
+    return loss
+
+
+def _ageing(
+    cti: Constituent, ccd: int, mode_id: int, time_s: float, said: list[str]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Energies [eV] of the long-term table, and T at its first epoch and at ``time_s``."""
+    nothing = np.empty(0), np.empty(0), np.empty(0)
+    missing = [name for name in ("LONG_TERM_CTI", "LTC_TIMES") if name not in cti]
+    if missing:
+        said.append(f"{cti.path.name} has no {' and no '.join(missing)}; energies are not corrected for age")
+        return nothing
+    table, times = cti.table("LONG_TERM_CTI"), cti.table("LTC_TIMES")
+    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
+    rows = np.flatnonzero(match)
+    if not len(rows):
+        # Normal: fast modes have no rows, small window only those of CCD 4.
+        return nothing
+    rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
+    year = (time_s - _J2000_S) / _YEAR_S
+    grid = np.asarray(times["TIME"], float)
+    grid = grid[0] if grid.ndim > 1 else grid
+    coefficients = np.asarray(table["T_COEFF"], float)[rows]
+    if coefficients.shape[1] != len(grid):
+        raise UnknownLayout(
+            f"{table.where}: T_COEFF has {coefficients.shape[1]} elements, LTC_TIMES {len(grid)}"
+        )
+    now = np.array([np.interp(year, grid, c) for c in coefficients])
+    return np.asarray(table["ENERGY"], float)[rows] * 1000.0, coefficients[:, 0], now
+
+
+def _shifts(
+    cti: Constituent, ccd: int, mode_id: int, said: list[str]
+) -> dict[int, tuple[FloatArray, FloatArray]]:
+    """PATTERN -> (energies [eV], energy to add [eV])."""
+    if "COMB_EVT_OFFSET" not in cti:
+        said.append(f"{cti.path.name} has no COMB_EVT_OFFSET; energies of patterns are not shifted")
+        return {}
+    table = cti.table("COMB_EVT_OFFSET")
+    match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
+    pattern = np.asarray(table["PATTERN"])
+    shifts = {}
+    for value in np.unique(pattern[match]):
+        rows = np.flatnonzero(match & (pattern == value))
+        rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
+        shifts[int(value)] = (
+            np.asarray(table["ENERGY"], float)[rows] * 1000.0,
+            np.asarray(table["SHIFT"], float)[rows],
+        )
+    return shifts
+
+
+def temperature_law(cal: Calibration, mode_id: int) -> TemperatureLaw | None:
+    """Numbers of the temperature law of a mode, told by their sizes; None if the table is not there.
+
+    Notes
+    -----
+    Columns of QBOXTEMP_GAIN are not public. Logs of real runs print 0.000365 adu/K, 1179.2 and 1.0057 for
+    extended full frame, and no slope with a factor of 1 for large window.
+    """
+    constituent = cal.constituent("EPN", "CTI")
+    if "QBOXTEMP_GAIN" not in constituent:
+        return None
+    columns = {n: v for n, v in constituent.contents("QBOXTEMP_GAIN").items() if v.dtype.kind in "iuf"}
+    mode = next((n for n in columns if "MODE" in n.upper()), None)
+    rows = np.flatnonzero(np.ravel(columns[mode]) == mode_id) if mode is not None else np.arange(1)
+    if not len(rows):
+        return None
+    values = [float(v) for n, c in columns.items() if c.dtype.kind == "f" for v in np.ravel(c[rows[0]])]
+
+    def within(low: float, high: float) -> float | None:
+        return next((v for v in values if low < abs(v) < high), None)
+
+    slope, reference, factor = within(1e-7, 0.02), within(100, 4096), within(0.9, 1.1)
+    if reference is None and factor is None:
+        return None
+    return TemperatureLaw(slope or 0.0, reference or 0.0, 1.0 if factor is None else factor)

@@ -1,0 +1,149 @@
+"""Energy scale of the pn from variants of its calibration files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
+
+TIME_S = 6.0e8
+
+
+@pytest.fixture
+def variant(calibration_env, tmp_path):
+    """A calibration whose pn constituent of a type was changed by a function of its HDUs."""
+    set_ = Calibration.from_environment(calibration_env)
+
+    def make(typeid, change):
+        path = set_.constituent("EPN", typeid).path
+        copy = tmp_path / path.name
+        shutil.copy(path, copy)
+        with fits.open(copy) as hdus:
+            hdus = fits.HDUList([h.copy() for h in hdus])
+            change(hdus)
+            hdus.writeto(copy, overwrite=True)
+        return Calibration(set_.index, [Path(p) for p in [calibration_env["SAS_CCFPATH"]]], [copy])
+
+    make.original = set_
+    return make
+
+
+def numbers(cal, mode_id=0, accuracy=2):
+    return pn_energy(cal, 4, mode_id, TIME_S, accuracy)
+
+
+def drop(*names):
+    def change(hdus):
+        for name in names:
+            del hdus[name]
+
+    return change
+
+
+def test_undocumented_keywords_have_defaults(variant):
+    def aduconv(hdus):
+        del hdus["GAIN-HIGH"].header["ADU_EV"]
+
+    def cti(hdus):
+        for name in ("E_REF", "SLOPE"):
+            del hdus["CTI_EXTENDED"].header[name]
+
+    assert numbers(variant("ADUCONV", aduconv)).adu_ev == 5.0
+    found = numbers(variant("CTI", cti))
+    assert (found.reference_ev, found.slope) == (1000.0, 0.0)
+    assert found.fallbacks == ()
+
+
+def replace_columns(hdu, keep, new):
+    columns = [c for c in hdu.columns if c.name in keep]
+    return fits.BinTableHDU.from_columns([*columns, *new], header=hdu.header, name=hdu.name)
+
+
+def test_offsets_that_change_linearly(variant):
+    def change(hdus):
+        hdu = hdus["OFFSET_GAIN"]
+        constant = np.array(hdu.data["OFFSET"])
+        new = [
+            fits.Column("OFFSET_CONST", "64E", "adu", array=constant - 6.0),
+            fits.Column("OFFSET_SLOPE", "64E", "adu/s", array=np.full(constant.shape, 1e-8)),
+        ]
+        hdus["OFFSET_GAIN"] = replace_columns(hdu, ("CCD_ID", "GAIN"), new)
+        hdus["OFFSET_GAIN"].header["ALGOID"] = 1
+        hdus["OFFSET_GAIN"].header["REFTIME"] = "1998-01-01T00:00:00"
+
+    found, plain = numbers(variant("ADUCONV", change)), numbers(variant.original)
+    # 6e8 s after the reference.
+    assert found.offset == pytest.approx(plain.offset, abs=1e-3)
+
+
+def test_gains_in_ev_per_adu(variant):
+    def change(hdus):
+        hdus["GAIN-HIGH"].data["GAIN"] *= 5.0
+
+    assert numbers(variant("ADUCONV", change)).gain == pytest.approx(numbers(variant.original).gain)
+
+
+def test_what_older_issues_lack_is_said(variant):
+    plain = numbers(variant.original)
+    found = numbers(variant("CTI", drop("LTC_TIMES", "COMB_EVT_OFFSET")))
+    assert len(found.ageing_ev) == 0 < len(plain.ageing_ev)
+    assert found.shifts == {}
+    assert [("LTC_TIMES" in s, "COMB_EVT_OFFSET" in s) for s in found.fallbacks] == [(1, 0), (0, 1)]
+    low = numbers(variant("ADUCONV", drop("GAIN-HIGH")))
+    assert low.gain == pytest.approx(plain.gain)
+    assert "the GAIN of OFFSET_GAIN is taken" in low.fallbacks[0]
+
+
+def test_losses_of_another_mode(variant):
+    def change(hdus):
+        hdu = hdus["CTI_EXTENDED"]
+        hdus["CTI_EXTENDED"] = fits.BinTableHDU(hdu.data[hdu.data["MODE_ID"] == 0], hdu.header, hdu.name)
+
+    found = numbers(variant("CTI", change), mode_id=1)
+    assert found.loss == pytest.approx(numbers(variant.original, mode_id=1).loss)
+    assert "those of mode 0 are taken" in found.fallbacks[0]
+
+
+def test_missing_rows_of_ageing_are_normal(variant):
+    def change(hdus):
+        hdu = hdus["LONG_TERM_CTI"]
+        hdus["LONG_TERM_CTI"] = fits.BinTableHDU(hdu.data[hdu.data["MODE_ID"] < 3], hdu.header, hdu.name)
+
+    found = numbers(variant("CTI", change), mode_id=4)
+    assert len(found.ageing_ev) == 0
+    assert found.fallbacks == ()
+
+
+def test_a_ccd_without_gain_is_refused(variant):
+    def change(hdus):
+        hdu = hdus["OFFSET_GAIN"]
+        hdus["OFFSET_GAIN"] = fits.BinTableHDU(hdu.data[hdu.data["CCD_ID"] != 4], hdu.header, hdu.name)
+
+    with pytest.raises(UnknownLayout, match=r"\[OFFSET_GAIN\]: no row for CCD_ID 4"):
+        numbers(variant("ADUCONV", change))
+
+
+def test_the_temperature_law_by_the_size_of_its_numbers(variant):
+    def change(hdus):
+        columns = [
+            fits.Column("MODE_ID", "I", array=[0, 1, 2]),
+            fits.Column("A", "E", array=[3.65e-4, 3.65e-4, 0]),
+            fits.Column("B", "E", array=[1179.2, 1179.2, 1179.2]),
+            fits.Column("C", "E", array=[1.0057, 1.0057, 1.0]),
+        ]
+        hdus.append(fits.BinTableHDU.from_columns(columns, name="QBOXTEMP_GAIN"))
+
+    cal = variant("CTI", change)
+    law = temperature_law(cal, 1)
+    assert (law.slope, law.reference, law.factor) == pytest.approx((3.65e-4, 1179.2, 1.0057), rel=1e-6)
+    law = temperature_law(cal, 2)
+    assert (law.slope, law.factor) == (0.0, 1.0)
+    assert temperature_law(cal, 5) is None
+    assert temperature_law(variant.original, 1) is None
