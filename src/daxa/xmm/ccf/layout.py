@@ -241,7 +241,7 @@ CTI_Y2 1D
     # ALGOID 1, OFFSET_CONST + OFFSET_SLOPE (t - REFTIME) (64 elements, too).
     # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header; 5 eV without it) after it.
     ("EPN", "ADUCONV"): {
-        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D"),
+        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D\nOFFSET 64D adu"),
         "GAIN-HIGH": columns("CCD_ID 1I\nGAIN 64D"),
     },
     # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are optional header

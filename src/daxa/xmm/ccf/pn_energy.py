@@ -111,6 +111,13 @@ def rows_of(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
     return rows
 
 
+def _offset_gain(aduconv: Constituent) -> Table:
+    """OFFSET_GAIN, whose columns depend on its ALGOID."""
+    from daxa.xmm.ccf.calibration import Table
+
+    return Table(f"{aduconv.path.name}[OFFSET_GAIN]", aduconv.contents("OFFSET_GAIN"))
+
+
 def _gain(aduconv: Constituent, ccd: int, accuracy: int, said: list[str]) -> FloatArray:
     if accuracy:
         try:
@@ -118,7 +125,7 @@ def _gain(aduconv: Constituent, ccd: int, accuracy: int, said: list[str]) -> Flo
             return np.asarray(high["GAIN"][rows_of(high, CCD_ID=ccd)[0]], float)
         except UnknownLayout as error:
             said.append(f"{error.message}; the GAIN of OFFSET_GAIN is taken")
-    low = aduconv.table("OFFSET_GAIN")
+    low = _offset_gain(aduconv)
     return np.asarray(low["GAIN"][rows_of(low, CCD_ID=ccd)[0]], float)
 
 
@@ -126,7 +133,7 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
     """Offsets of the columns [adu]: OFFSET, or with ALGOID 1 a line in time."""
     from daxa.xmm.odf.times import utc_to_tt
 
-    table = aduconv.table("OFFSET_GAIN")
+    table = _offset_gain(aduconv)
     row = rows_of(table, CCD_ID=ccd)[0]
     if "OFFSET_CONST" in table:
         constant, slope = (np.asarray(table[n][row], float) for n in ("OFFSET_CONST", "OFFSET_SLOPE"))

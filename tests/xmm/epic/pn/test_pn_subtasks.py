@@ -49,15 +49,16 @@ def test_step_by_step_is_the_same_as_the_chain(steps, exposure, tmp_path):
         assert (12, 100) in set(zip(hdus["BADPIX"].data["RAWX"], hdus["BADPIX"].data["RAWY"], strict=True))
         assert hdus["BADPIX"].header["QUADRANT"] == 1
     with fits.open(tmp_path / "map.fits") as hdus:
-        assert hdus[0].data[99, 11] == 0
-        assert hdus[0].header["GOODPIX"] == hdus[0].data.sum()
+        assert [h.name for h in hdus] == ["PRIMARY", "MASK"]
+        assert hdus["MASK"].data[99, 11] == 0
+        assert hdus[0].header["GOODPIX"] == hdus["MASK"].data.sum()
     out, _ = steps("badpix", eventset="raw.ds", getnewbadpix=True, badpixset="new.ds")
     assert "final bad pixel sets will be added to BADPIX extension" in out
     steps("epevents", eventset="raw.ds", outset="events.ds", **fixed)
     steps("attcalc", eventset="events.ds", atthkset="P0800010101OBX000ATTTSR0000.FIT")
     steps(
         "evselect", table="events.ds", filteredset="clean.ds",
-        expression="#XMMEA_EP && PI > 150 && TIME in gti(gti.ds)", withfilteredset=True,
+        expression="PI > 150 && RAWY > 0 && TIME in gti(gti.ds)", withfilteredset=True,
     )  # fmt: skip
     with fits.open(tmp_path / LIST) as chain, fits.open(tmp_path / "clean.ds") as clean:
         whole, parts = chain["EVENTS"].data, clean["EVENTS"].data
@@ -73,6 +74,46 @@ def test_step_by_step_is_the_same_as_the_chain(steps, exposure, tmp_path):
     assert GTI.read(tmp_path / "gti.ds", "STDGTI04").total == pytest.approx(
         exposure.n_frames * exposure.mode.frame_time_s, rel=1e-3
     )
+
+
+#: The three searches of real chains (logs of epchain): bad pixels, and masks for the background.
+SEARCHES = {
+    "BPXFLI": {
+        "hithresh": 0.0045, "hicolthresh": 0.00105, "backgroundrate": 0.00011, "loenergythresh": 0.14,
+        "hienergythresh": 12.0, "narrowerthanpsf": 1.5,
+    },
+    "BPXHMK": {
+        "narrowerthanpsf": 0, "withfovmask": True, "withbadpixmap": True, "loenergythresh": 7,
+        "hienergythresh": 15, "hithresh": 0.00025, "hicolthresh": 7e-05, "backgroundrate": -1,
+        "threshabovebackground": True,
+    },
+    "BPXMSK": {
+        "narrowerthanpsf": 0, "withfovmask": False, "withbadpixmap": True, "loenergythresh": 0.16,
+        "hienergythresh": 10, "hithresh": 0.003, "hicolthresh": 0.0012, "backgroundrate": 0.0001,
+    },
+}  # fmt: skip
+
+
+def test_the_three_searches_of_real_chains(steps, exposure, tmp_path, shared_data):
+    raw_list(steps, exposure)
+    masks = {}
+    for name, arguments in SEARCHES.items():
+        if "withbadpixmap" in arguments:
+            arguments = {**arguments, "badpixmap": f"{name}.map"}
+        steps("badpixfind", eventset="raw.ds", badpixset=f"{name}.ds", **arguments)
+        assert (tmp_path / f"{name}.map").exists() == ("withbadpixmap" in arguments)
+        real = shared_data / "esas_0203930101" / f"P0203930101PNS003{name}0004.FIT"
+        if "withbadpixmap" in arguments:
+            with fits.open(tmp_path / f"{name}.map") as ours, fits.open(real) as theirs:
+                assert [h.name for h in ours] == [h.name for h in theirs]
+                assert ours["MASK"].data.shape == theirs["MASK"].data.shape
+                assert ours["MASK"].data.dtype == theirs["MASK"].data.dtype
+                # The twelve rows that are not sent are bad in both.
+                assert ours["MASK"].data[:12].sum() == theirs["MASK"].data[:12].sum() == 0
+                masks[name] = np.array(ours["MASK"].data, bool)
+    # CCD 4 lies inside the field of view; the hot pixel is soft.
+    assert not masks["BPXMSK"][99, 11]
+    assert masks["BPXHMK"][99, 11]
 
 
 def test_joining_the_lists_of_ccds_gives_the_list_of_the_chain(exposure, steps, tmp_path):

@@ -19,14 +19,14 @@ from daxa.xmm.epic.pn.events import EventOptions
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, parse_ccds
 from daxa.xmm.epic.pn.pipeline import Request, run_exposure
 from daxa.xmm.epic.pn.raw import RawOptions
-from daxa.xmm.event.flags import MACROS, PnFlag
+from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
-#: Parameters of epframes that the chains take, too.
+#: Parameters of epframes that the chains take, too; epproc hands 0 to it as lowerthreshold (real log).
+LOWER_THRESHOLD = Parameter("lowerthreshold", "int", 20, minimum=0, maximum=4095)
 FRAMES = [
-    Parameter("lowerthreshold", "int", 0, minimum=0, maximum=4095),
     Parameter("mipthreshold", "int", 3000, minimum=0),
     Parameter("mipmethod", "choice", "onboard", ("none", "sas", "com", "onboard")),
     Parameter("wrongpixlimit", "int", 20, minimum=0),
@@ -330,6 +330,7 @@ def _chosen(ctx: TaskContext, odf: Any, p: Parameters) -> list[tuple[str, str]]:
         Parameter("screenrejected", "bool", True),
         Parameter("withoffsetlist", "bool", False),
         Parameter("odilist", "dataset", "odilist.txt"),
+        LOWER_THRESHOLD,
         *FRAMES,
         *_BADPIX,
         *_EVENTS,
@@ -343,9 +344,8 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
     for name in ("runepevents", "runattcalc"):
         if not p[name]:
             raise NotImplementedError(f"{name}=no: the chain cannot leave out this step")
-    mask = MACROS["EPN"]["XMMEA_EP"]
-    if not p.screenrejected:
-        mask &= ~int(PnFlag.DETECTOR_NOISE)
+    # As logs of real runs show it, the selection goes by energy and row alone: flagged events stay.
+    mask = int(PnFlag.DETECTOR_NOISE) if p.screenrejected else 0
     options = _options(p, {"screenlowthresh": p.screenlowthresh, "mask": mask})
     odf, cal = _open(ctx, folder)
     if p.runbackground and "runbackground" in p.given:
@@ -405,6 +405,7 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
         Parameter("searchforbadpixels", "bool", True),
         Parameter("searchforbadcolumns", "bool", True),
         Parameter("withrdpha", "bool", True),
+        replace(LOWER_THRESHOLD, default=0),
         *FRAMES,
         *_BADPIX,
         *_EVENTS,

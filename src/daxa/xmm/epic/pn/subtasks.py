@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import pn_times
@@ -31,7 +32,7 @@ from daxa.xmm.epic.pn.badpixels import (
     known_bad_pixels,
     merge_bad_pixels,
 )
-from daxa.xmm.epic.pn.chain import FRAMES
+from daxa.xmm.epic.pn.chain import FRAMES, LOWER_THRESHOLD
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, frames_of_ccd
@@ -78,10 +79,17 @@ def _parameters(only: dict[str, Any]) -> list[Parameter]:
 
 # --- epframes ----------------------------------------------------------------------------------------
 
-_EPFRAMES_ONLY: dict[str, Any] = {
+#: What has only one value here, that of real chains. Set-up values (f1294 and on) replace missing
+#: housekeeping in SAS; here the ODF must have it.
+EPFRAMES_ONLY: dict[str, Any] = {
     "withradmon": False, "withfinetime": True, "withfifogti": False, "qualmax": 0, "witheventmap": False,
     "mipdist": False, "mipdiscard": True, "automode": False, "autofilter": False, "odfok": True, "hkok": True,
-    "ccfok": True, "withinvalidobt": True, "withallobtgti": True, "guessdeltap": False,
+    "ccfok": True, "withinvalidobt": True, "withallobtgti": True, "guessdeltap": False, "fifogtithresh": 76,
+    "nomipthresholdlow": 40, "nomipthresholdhigh": 1600, "softthresholdlow": 20, "softthresholdhigh": 30,
+    "f1294": 0, "f1052": 32400, "f1118": "UNKNOWN", "anchop": 0, "ancmloth": 532, "ancmcorr": 512,
+    "aneamipsel": 1, "anmaxmip": 63, "anmip": 3512, "ansendmode": "MIP CORREC.2", "ecntempqb1": -9999.9,
+    "hcettmpfpf": -89.965, "setupbpx": "nom3", "showccx": False, "showaux": False, "showpmh": False,
+    "showpah": False, "showve": False,
 }  # fmt: skip
 
 
@@ -92,8 +100,11 @@ _EPFRAMES_ONLY: dict[str, Any] = {
         Parameter("set", "dataset", required=True),
         Parameter("eventset", "dataset", "rawevents.dat"),
         Parameter("gtiset", "dataset", "gti.dat"),
+        Parameter("radmonset", "dataset", "radmon.ds"),
+        Parameter("eventmapset", "dataset", "eventmap.dat"),
+        LOWER_THRESHOLD,
         *FRAMES,
-        *_parameters(_EPFRAMES_ONLY),
+        *_parameters(EPFRAMES_ONLY),
     ],
 )
 def epframes(ctx: TaskContext, p: Parameters) -> None:
@@ -103,7 +114,7 @@ def epframes(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.select.gtitasks import gti_hdu, write_gti
 
-    _refuse(p, "epframes", _EPFRAMES_ONLY)
+    _refuse(p, "epframes", EPFRAMES_ONLY)
     path = ctx.path(p.set)
     name = OdfName.parse(path.name)
     modes = {file_type: mode for mode, file_type in FILE_TYPES.items()}
@@ -218,10 +229,12 @@ def _line_clock(cal: Calibration, file: RawFile) -> LineClock:
 
 # --- badpixfind, badpix ------------------------------------------------------------------------------
 
-_BADPIXFIND_ONLY: dict[str, Any] = {
-    "columnsearchlabel": "median", "flickertimesteps": 1, "withfovmask": False, "mappixcellsize": 1,
+BADPIXFIND_ONLY: dict[str, Any] = {
+    "columnsearchlabel": "median",
+    "flickertimesteps": 1,
+    "mappixcellsize": 1,
     "ccd": -1,
-}  # fmt: skip
+}
 _LIMITS = (
     "hithresh", "lothresh", "hicolthresh", "locolthresh", "withsearchbadcolumn", "thresholdlabel",
     "threshabovebackground", "narrowerthanpsf", "backgroundrate", "cellsize", "flickerksthresh",
@@ -245,7 +258,7 @@ _LIMITS = (
         Parameter("flickerksthresh", "real", 0.55, minimum=0),
         Parameter("flickerchisqthresh", "real", 15.0, minimum=0),
         Parameter("cellsize", "int", 2, minimum=1),
-        Parameter("backgroundrate", "real", 0.00011, minimum=0),
+        Parameter("backgroundrate", "real", 0.00011, minimum=-1),
         Parameter("narrowerthanpsf", "real", 1.5, minimum=0),
         Parameter("threshabovebackground", "bool", False),
         Parameter("loenergythresh", "real", 0.14, minimum=0),
@@ -256,15 +269,16 @@ _LIMITS = (
         Parameter("typelist", "list", ()),
         Parameter("yextentlist", "list", ()),
         Parameter("withbadpixmap", "bool", False),
+        Parameter("withfovmask", "bool", False),
         Parameter("badpixmap", "dataset", "badpixmap.fits"),
-        *_parameters(_BADPIXFIND_ONLY),
+        *_parameters(BADPIXFIND_ONLY),
     ],
 )
 def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     """Find the bad pixels that the events of a raw list of the pn give away."""
     from astropy.io import fits
 
-    _refuse(p, "badpixfind", _BADPIXFIND_ONLY)
+    _refuse(p, "badpixfind", BADPIXFIND_ONLY)
     file = read_raw_list(ctx, p.eventset)
     if file.submode in FAST_MODES:
         raise TaskError("badMode", f"{p.eventset}: {file.submode} has no pixels to search")
@@ -289,11 +303,23 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
         fits.HDUList([primary, table]).writeto(temporary)
     if p.withbadpixmap:
         good = ~BadPixelMap.of([*known, *found]).bad
-        image = fits.PrimaryHDU(good.T.astype(np.int16))
-        image.header["GOODPIX"] = (int(good.sum()), "good pixels")
-        ctx.provenance(image.header)
+        if p.withfovmask:
+            good &= in_field_of_view(cal, file.raw.ccd, _start_s(file))
+        image = fits.ImageHDU(good.T.astype(np.uint8), name="MASK")
+        primary.header.update(cards)
+        primary.header["GOODPIX"] = (int(good.sum()), "good pixels")
         with ctx.output(p.badpixmap) as temporary:
-            image.writeto(temporary)
+            fits.HDUList([primary, image]).writeto(temporary)
+
+
+def in_field_of_view(cal: Calibration, ccd: int, time_s: float) -> npt.NDArray[np.bool_]:
+    """Pixels (64, 200) of a CCD whose centre is in the field of view."""
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    geometry = CameraGeometry.from_calibration(cal, "EPN", time_s)
+    x, y = np.meshgrid(np.arange(1, SHAPE[0] + 1), np.arange(1, SHAPE[1] + 1), indexing="ij")
+    detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))
+    return np.asarray(geometry.in_fov(detx, dety)).reshape(SHAPE)
 
 
 def _user_pixels(p: Parameters) -> list[BadPixel]:
@@ -377,12 +403,24 @@ def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> 
 
 # --- epevents ----------------------------------------------------------------------------------------
 
-_EPEVENTS_ONLY: dict[str, Any] = {
+EPEVENTS_ONLY: dict[str, Any] = {
     "reemissionthresh": 0, "withgaintiming": True, "withgainburst": True, "withgaineff": True,
     "withgainff": False, "withphagaincolumn": False, "lowgainenergyscale": False, "withctilongterm": True,
     "ctilongtermsoft": True, "ctilongtermy": True, "withccdoffsets": False, "withframecti": False,
-    "checksasmip": False, "withphotonmap": False,
+    "checksasmip": False, "withphotonmap": False, "withrdpha": False,
 }  # fmt: skip
+#: What is taken and changes nothing, and why.
+EPEVENTS_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
+    "withtempcorrection": (True, "no public text gives the law of EPN_CTI QBOXTEMP_GAIN"),
+    "withbackgroundgain": (True, "no public text gives the law of EPN_CTI NDSCLIN_GAIN"),
+    "backgroundtres": (True, "belongs to withbackgroundgain"),
+    "backgroundtbin": (100, "belongs to withbackgroundgain"),
+    "rdphatimebinsize": (100, "belongs to withrdpha"),
+    "photonmapset": ("photonmap.dat", "belongs to withphotonmap"),
+    "mappatterntype": ("sssd", "belongs to withphotonmap"),
+    "lothresh": ("0 200 500 0", "belongs to withphotonmap"),
+    "hithresh": ("200 500 2000 32000", "belongs to withphotonmap"),
+}
 
 
 @task(
@@ -399,17 +437,21 @@ _EPEVENTS_ONLY: dict[str, Any] = {
         Parameter("withctisrcpos", "bool", False),
         Parameter("withpatternoffset", "bool", True),
         Parameter("patternanalysis", "bool", True),
-        *_parameters(_EPEVENTS_ONLY),
+        *_parameters(EPEVENTS_ONLY),
+        *_parameters({name: value for name, (value, _) in EPEVENTS_WITHOUT_EFFECT.items()}),
     ],
 )
 def epevents(ctx: TaskContext, p: Parameters) -> None:
     """Recognise the patterns of a raw event list of the pn and calibrate them, one row per pattern."""
     from daxa.xmm.sky.geometry import CameraGeometry
 
-    _refuse(p, "epevents", _EPEVENTS_ONLY)
+    _refuse(p, "epevents", EPEVENTS_ONLY)
     file = read_raw_list(ctx, p.eventset)
     if not len(file.raw.pha):
         raise TaskError("noEvents", f"{p.eventset}: no events")
+    for name in ("withtempcorrection", "withbackgroundgain"):
+        if p[name]:
+            ctx.info(f"{name}: not done, {EPEVENTS_WITHOUT_EFFECT[name][1]}")
     if file.badpix is None:
         ctx.warn("noBadpix", f"{p.eventset}: no BADPIX; run badpix first")
     fast = file.submode in FAST_MODES
