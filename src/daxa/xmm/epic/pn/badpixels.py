@@ -276,8 +276,11 @@ def _hot_columns(
             if beside and n_good[column]:
                 per_pixel = np.median(total[beside] / n_good[beside])
                 expected[column] = per_pixel * n_good[column]
-        allowed = limits.narrowerthanpsf * (expected + 3 * np.sqrt(expected + 1))
-        is_hot &= (n_good > 0) & (rate > limits.hicolthresh) & (poisson.sf(clipped - 1, allowed) < _CHANCE)
+        # Without a demand on the shape (0) an excess beyond chance is still one.
+        allowed = max(limits.narrowerthanpsf, 1.0) * (expected + 3 * np.sqrt(expected + 1))
+        around = expected / np.maximum(n_good * exposure_s, 1e-9) if limits.threshabovebackground else 0.0
+        is_hot &= (n_good > 0) & (rate > limits.hicolthresh + around)
+        is_hot &= poisson.sf(clipped - 1, allowed) < _CHANCE
     return [(int(c), HOT) for c in np.flatnonzero(is_hot)]
 
 
