@@ -157,10 +157,13 @@ def test_time_stamps_end_the_frames() -> None:
     data = observe(photons, 260)
     table, clock = data.auxiliary[0], Clock(START - 7000)
     stamp = table["FTCOARSE"] + table["FTFINE"] * 40e-6
-    stamp = np.unwrap(stamp, period=65536)
+    stamp = np.unwrap(stamp, period=32768)
     assert np.diff(stamp) == pytest.approx(2.6, abs=1e-4)
     first = clock.obt(START) + 2.6 + numbers.MOS_STAMP_DELAY_S
-    assert stamp[0] % 65536 == pytest.approx(first % 65536, abs=1e-4)
+    # The clock is reset at a whole second, two seconds before the start.
+    reset = first - stamp[0]
+    assert reset == pytest.approx(round(reset), abs=1e-4)
+    assert 1.4 < clock.obt(START) - reset < 3.6
     frame = data.photons["FRAME"]
     ends = clock.tt(first - numbers.MOS_STAMP_DELAY_S + 2.6 * frame)
     used = frame >= 0

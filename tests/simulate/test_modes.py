@@ -80,7 +80,8 @@ def stamps(simulated, obs_id, exposure, ccd):
 def test_windows_and_frame_times(simulated_modes, obs_id, exposure, ccd, kind, frame_s, window, mode):
     events, header = read(simulated_modes, obs_id, exposure, kind, ccd)
     assert tuple(header[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")) == window
-    assert header["FRMTIME"] == round(frame_s * 1000)
+    # Tenths of seconds in raw files of MOS, milliseconds in those of the pn.
+    assert header["FRMTIME"] == round(frame_s * (10 if exposure[0] == "M" else 1000))
     assert header["DATATYPE"] == layout.DATATYPES[kind]
     assert mode is None or header["CCDMODE"] == mode
     assert len(events) > 100

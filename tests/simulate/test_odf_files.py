@@ -104,7 +104,7 @@ def test_fitsverify_finds_no_error(writer: OdfWriter) -> None:
 def test_science_headers(writer: OdfWriter) -> None:
     _, mos = table(writer, "IME")
     expected = {
-        "CCDID": 2, "CCDNODE": 0, "WINDOWX0": 5, "WINDOWDX": 600, "FRMTIME": 2600, "EDUTHR": 25, "EDUMODE": 3,
+        "CCDID": 2, "CCDNODE": 0, "WINDOWX0": 5, "WINDOWDX": 600, "FRMTIME": 26, "EDUTHR": 25, "EDUMODE": 3,
     }  # fmt: skip
     assert {key: mos[key] for key in expected} == expected
     assert mos["EXP_ID"] == "0800010101001"

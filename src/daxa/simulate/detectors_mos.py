@@ -16,6 +16,7 @@ import numpy as np
 
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate.calibration import pattern_roles
+from daxa.simulate.clock import Clock, tt_of_utc, utc_text
 from daxa.simulate.detectors import (
     CcdData,
     DetectorData,
@@ -39,7 +40,6 @@ from daxa.simulate.mos_noise import (
 )
 from daxa.simulate.mos_offsets import VARIANCE, offset_tables
 from daxa.simulate.noise import Noise
-from daxa.simulate.odf_files import Clock
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
 
 #: Frames of a cycle of the sliding scale; the converter's zero moves by 1 adu per frame.
@@ -174,6 +174,9 @@ def observe_mos(
     data: dict[int, CcdData] = {}
     frames: list[dict[str, np.ndarray]] = []
     first_start = clock.obt(exposure.start_s)
+    # The camera's clock starts anew two seconds before the exposure, at a whole second.
+    first = min(float(clock.tt(first_start + 0.012 * (ccd - 1))) for ccd in ccds)
+    reset = np.floor(clock.obt(tt_of_utc(utc_text(first))) + 0.5) - 2.0
     for ccd in ccds:
         central = ccd == 1
         rates = noise.of(camera.code, ccd)
@@ -210,7 +213,7 @@ def observe_mos(
         for name in ("NPIXELS", "OOT", "KEPT"):
             fate[name][here] = kept[name]
         data[ccd] = one
-        stamp = ends - mode.delay_s(ccd)
+        stamp = ends - mode.delay_s(ccd) - reset
         coarse = np.floor(stamp).astype(np.int64)
         fine = np.minimum(
             np.rint((stamp - coarse) / MOS_FTFINE_UNIT_S).astype(np.int64), round(1 / MOS_FTFINE_UNIT_S) - 1
@@ -220,7 +223,7 @@ def observe_mos(
             "FRAME": number + 1,
             "CCDID": np.full(n_frames, ccd),
             "CCDNODE": np.zeros(n_frames, int),
-            "FTCOARSE": coarse % 65536,
+            "FTCOARSE": coarse % 32768,
             "FTFINE": fine,
             **counters,
             "GATTIFLG": (number % GATTI_CYCLE == GATTI_CYCLE - 1).astype(int),

@@ -56,7 +56,7 @@ class OdfWriter(HousekeepingWriter):
             "CCDID": (ccd, "CCD"),
             "CCDNODE": (node, "Read-out node"),
             **_window(window),
-            "FRMTIME": (round(frame_time_s * 1000), "[ms] Frame time"),
+            "FRMTIME": (round(frame_time_s * 10), "[0.1 s] Frame time"),
             "EDUTHR": (round(threshold_adu), "[adu] Threshold of the event detection unit"),
             "EDUMODE": (1, "Mode of the event detection unit: timing")
             if timing

@@ -16,7 +16,7 @@ import numpy as np
 
 from daxa._version import __version__
 from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
-from daxa.xmm.odf.layout import DATA_MODES, MOS_FILTER_CODES, PN_FILTER_CODES
+from daxa.xmm.odf.layout import DATA_MODES, MOS_FILTER_CODES, MOS_FRMTIME_UNIT_S, PN_FILTER_CODES
 from daxa.xmm.odf.modes import (
     DIAGNOSTIC_MODES,
     UNDEFINED,
@@ -248,8 +248,7 @@ def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, la
     if instrument in ("M1", "M2"):
         windows = windows_by_ccd(exposure.windows)
         frame_time = exposure.headers.get(1, {}).get("FRMTIME")
-        if not isinstance(frame_time, (int, float)):
-            frame_time = None
+        frame_time = 1000 * MOS_FRMTIME_UNIT_S * frame_time if isinstance(frame_time, (int, float)) else None
         mode = mos_mode(types, windows, frame_time, _modeparam(calibration, instrument, warn))
     elif instrument == "PN":
         codes = {h.get("CCDMODE") for h in exposure.headers.values()}

@@ -311,6 +311,8 @@ DATA_MODES = {"IME": "IMAGING", "RIE": "RIMAGING", "TIE": "TIMING", "CTE": "CTIM
 #: Units of the fine frame time, in seconds.
 MOS_FTFINE_UNIT_S = 40e-6
 PN_FTFINE_UNIT_S = 20.48e-6
+#: FRMTIME of raw MOS files counts tenths of seconds (26 for 2.6 s); that of products and of the pn is in ms.
+MOS_FRMTIME_UNIT_S = 0.1
 
 
 def extension(instrument: str, file_type: str, number: int = 1) -> str:

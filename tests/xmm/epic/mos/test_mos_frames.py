@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.xmm.epic.mos import frames
@@ -27,14 +27,51 @@ def _build(number, stamp, length=2.6, warnings=None, **counters):
     )
 
 
-@given(start=st.floats(1e5, 9e8), n=st.integers(1, 200), length=st.floats(0.1, 5.0))
-def test_stamps_are_unwrapped(start, n, length):
-    number = np.arange(1, n + 1)
-    obt = start + number * length
-    fine = np.rint((obt % 1) / MOS_FTFINE_UNIT_S).astype(int)
-    coarse = np.floor(obt).astype(int)
-    result = frames.unwrap_stamps(as_signed(coarse % 65536), as_signed(fine), number, start + 3.0, length)
-    assert np.abs(result - obt).max() <= 0.5 * MOS_FTFINE_UNIT_S + 1e-6
+@settings(deadline=None)
+@given(
+    reset=st.integers(10_000, 900_000_000),
+    since=st.floats(0, 1e5),
+    n=st.integers(1, 200),
+    length=st.floats(0.1, 500),
+)
+def test_stamps_count_from_the_reset_and_start_anew(reset, since, n, length):
+    true = since + np.arange(1, n + 1) * length
+    fine = np.floor((true % 1) / MOS_FTFINE_UNIT_S).astype(int)
+    coarse = np.floor(true).astype(int)
+    result = frames.unwrap_stamps(as_signed(coarse % 32768), as_signed(fine), reset, reset + since - 3.0)
+    assert np.abs(result - reset - true).max() <= MOS_FTFINE_UNIT_S + 1e-6
+
+
+def test_a_broken_stamp_does_not_move_the_others():
+    coarse = np.array([1426, 1429, 25_072, 1469, 1472])
+    result = frames.unwrap_stamps(coarse, 0 * coarse, 1000.0, 1002.0)
+    assert (result - 1000.0)[[0, 1, 3, 4]].tolist() == [1426, 1429, 1469, 1472]
+
+
+def test_frames_of_a_ccd_that_counts_lie_on_a_grid():
+    """Few frames are sent, their numbers do not count the others, one stamp is broken."""
+    place = np.array([0, 2, 12, 24, 34, 44, 48, 60])
+    stamp = 2.0 + 2.81032 * place
+    assert frames.common_step(stamp, 2.7) == pytest.approx(2.81032)
+    stamp[4] = 3072.16
+    warnings = []
+    made, _ = frames.build_frames(
+        np.array([6, 7, 13, 19, 24, 29, 30, 36]), stamp, {name: np.zeros(8, int) for name in COUNTERS},
+        header_frame_s=2.7, warn=lambda code, text: warnings.append((code, text)),
+    )  # fmt: skip
+    assert made.length_s == pytest.approx(2.81032)
+    assert len(made) == 61
+    assert np.flatnonzero(made.good).tolist() == [0, 2, 12, 24, 44, 48, 60]
+    assert np.flatnonzero(made.flag == FrameFlag.ABERRANT_TIME).tolist() == [25]
+    assert made.time_s[made.good] + made.length_s / 2 == pytest.approx(np.delete(stamp, 4))
+    assert [code for code, _ in warnings] == ["frames13", "framesRenumbered"]
+    assert "frame 24 at 3072.16 s" in warnings[0][1]
+
+
+def test_no_common_step():
+    assert frames.common_step([0.0, 2.595, 5.2, 10.4], 2.6) == pytest.approx(2.6, abs=0.01)
+    assert frames.common_step([0.0, 2.1, 3.9, 8.5, 11.9], 2.6) is None
+    assert frames.common_step([5.0], 2.6) is None
 
 
 def test_frame_time_needs_a_steady_stretch():

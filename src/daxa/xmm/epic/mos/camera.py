@@ -53,6 +53,7 @@ class Camera:
     messages: Messages
     external_gti: GTI | None = None
     filter: str | None = None
+    clock_reset_s: float | None = None
     library: PatternLibrary = field(init=False)
 
     def __post_init__(self) -> None:

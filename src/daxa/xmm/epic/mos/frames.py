@@ -18,8 +18,8 @@ from daxa.xmm.task import TaskError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-#: The coarse frame time counts seconds modulo this number.
-COARSE_CYCLE_S = 65536
+#: The coarse frame time counts seconds from the reset of the camera's clock, from 0 to 32767 (real SUM.SAS).
+COARSE_CYCLE_S = 32768
 #: Differences of read-out times equal within this are constant.
 _STEADY_S = 1e-3
 #: A frame this much (in frame times) off its place has an aberrant time.
@@ -101,29 +101,28 @@ def runs(mask: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
 
 
 def unwrap_stamps(
-    coarse: npt.ArrayLike,
-    fine: npt.ArrayLike,
-    number: npt.ArrayLike,
-    start_obt_s: float,
-    frame_s: float,
+    coarse: npt.ArrayLike, fine: npt.ArrayLike, reset_obt_s: float, start_obt_s: float
 ) -> FloatArray:
-    """On-board times of frames from their 16-bit stamps.
+    """On-board times of frames from their stamps.
 
     Parameters
     ----------
     coarse, fine
-        FTCOARSE [s modulo 65536] and FTFINE [40 us] as stored.
-    number
-        Frame numbers.
+        FTCOARSE [s since the reset, modulo 32768] and FTFINE [40 us] as stored, in the order of telemetry.
+    reset_obt_s
+        On-board time of the reset of the clock.
     start_obt_s
         On-board time of the start of the exposure, good to some hours.
-    frame_s
-        Frame time, good to a per cent.
     """
     stamp = unsigned(np.asarray(coarse)) + unsigned(np.asarray(fine)) * MOS_FTFINE_UNIT_S
-    number = np.asarray(number, float)
-    expected = start_obt_s + (number - number[0] + 1) * frame_s if len(number) else number
-    return stamp + COARSE_CYCLE_S * np.round((expected - stamp) / COARSE_CYCLE_S)
+    if not len(stamp):
+        return stamp
+    step = np.diff(stamp)
+    # A stamp that is broken goes up and down again, or the other way round; a clock that starts anew stays.
+    turn = (step < -COARSE_CYCLE_S / 2).astype(int) - (step > COARSE_CYCLE_S / 2)
+    cycle = np.concatenate([[0], np.cumsum(turn)])
+    before = max(0.0, np.round((start_obt_s - reset_obt_s - stamp[0]) / COARSE_CYCLE_S))
+    return reset_obt_s + stamp + COARSE_CYCLE_S * (cycle + before)
 
 
 def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | None:
@@ -152,6 +151,42 @@ def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | 
     # The mean over whole stretches beats the resolution of the time stamps.
     chosen = step[member & (np.abs(step - typical) < _STEADY_S)]
     return float(chosen.mean())
+
+
+def common_step(time_s: npt.ArrayLike, nominal_s: float) -> float | None:
+    """Frame time near a nominal one of which nearly all steps are multiples; None if none fits.
+
+    While a CCD counts instead of sending events, most of its frames are not sent, nor do their numbers count.
+    """
+    step = np.diff(np.asarray(time_s, float))
+    step = step[step > 0.5 * nominal_s]
+    if not len(step) or not nominal_s > 0:
+        return None
+    smallest = float(step.min())
+    low, high = (int(np.ceil(smallest / (nominal_s * f))) for f in (1.1, 0.9))
+    fits: list[tuple[float, float]] = []
+    for divisor in range(max(low, 1), high + 1):
+        length = smallest / divisor
+        if abs(length / nominal_s - 1) > 0.1:
+            continue
+        multiple = np.round(step / length)
+        close = np.abs(step - multiple * length) < 0.02 * length
+        if close.mean() >= 0.8:
+            fits.append((float(close.mean()), float(step[close].sum() / multiple[close].sum())))
+    return max(fits)[1] if fits else None
+
+
+def place_sparse(time_s: npt.ArrayLike, length_s: float) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Places of frames on a grid of frame times, by their times alone, and which times are aberrant.
+
+    Rows with an aberrant time are put right behind the one before.
+    """
+    time = np.asarray(time_s, float)
+    place = np.round((time - time[0]) / length_s).astype(np.int64)
+    aberrant = ~valid_rows(place) if len(place) > 1 else np.zeros(len(place), bool)
+    for i in np.flatnonzero(aberrant):
+        place[i] = place[i - 1] + 1 if i else place[i + 1] - 1
+    return place, aberrant
 
 
 def valid_rows(number: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -195,6 +230,7 @@ def build_frames(
     *,
     header_frame_s: float,
     delay_s: float = 0.0,
+    clock_s: npt.ArrayLike | None = None,
     warn: Callable[[str, str], None] = lambda code, message: None,
 ) -> tuple[Frames, IntArray]:
     """Make the continuous frame table (subroutine FRAMES).
@@ -211,6 +247,8 @@ def build_frames(
         Frame time of the header, used where it cannot be measured.
     delay_s
         What has to be added to the middle of the integration.
+    clock_s
+        The same times by the camera's clock, for messages.
     warn
         Receives SAS's warning codes and a text.
 
@@ -232,24 +270,39 @@ def build_frames(
     if not len(number):
         raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
     measured = measure_frame_time(number, stamp)
-    if measured is None:
+    off = np.abs(np.diff(stamp) - np.diff(number) * header_frame_s) > _ABERRANT * header_frame_s
+    sparse = common_step(stamp, header_frame_s) if measured is None and off.any() else None
+    if measured is None and sparse is None:
         warn(
             "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
         )
-    length = measured or header_frame_s
+    length = measured or sparse or header_frame_s
     if not length > 0:
         raise TaskError("frames02", f"frame time of {length} s")
-    phase = stamp - number * length
-    steady = median_filter(phase, 5, mode="nearest") if len(phase) >= 5 else phase
-    aberrant = np.abs(phase - steady) > _ABERRANT * length
+    if sparse is not None:
+        place, aberrant = place_sparse(stamp, length)
+        new = number[0] + place
+        # By the grid where a time is aberrant.
+        phase = np.where(aberrant, stamp[0] - number[0] * length, stamp - new * length)
+    else:
+        phase = stamp - number * length
+        steady = median_filter(phase, 5, mode="nearest") if len(phase) >= 5 else phase
+        aberrant = np.abs(phase - steady) > _ABERRANT * length
+        phase = np.where(aberrant, steady, phase)
+        step = np.round(np.diff(phase, prepend=phase[:1]) / length).astype(np.int64)
+        # A number may not fall back behind the one before.
+        step = np.where(np.diff(number, prepend=number[:1] - 1) + step < 1, 0, step)
+        new = number + np.cumsum(step)
+        phase = phase - np.cumsum(step) * length
+    shift = new - number
     if aberrant.any():
-        warn("frames13", f"{int(aberrant.sum())} aberrant time(s) in the auxiliary file: frames flagged")
-    phase = np.where(aberrant, steady, phase)
-    step = np.round(np.diff(phase, prepend=phase[:1]) / length).astype(np.int64)
-    # A number may not fall back behind the one before.
-    step = np.where(np.diff(number, prepend=number[:1] - 1) + step < 1, 0, step)
-    shift = np.cumsum(step)
-    new = number + shift
+        clock = stamp if clock_s is None else np.asarray(clock_s, float)
+        named = ", ".join(f"frame {number[i]} at {clock[i]:.2f} s" for i in np.flatnonzero(aberrant)[:5])
+        warn(
+            "frames13",
+            f"{int(aberrant.sum())} aberrant time(s) in the auxiliary file ({named}"
+            f"{', ...' if aberrant.sum() > 5 else ''}): frames flagged",
+        )
     span = int(new[-1] - new[0]) + 1
     if span > 50 * len(number) + 100_000:
         raise TaskError("frames05", f"{len(number)} frames with numbers from {new[0]} to {new[-1]}")
@@ -260,8 +313,11 @@ def build_frames(
     for name, values in counters.items():
         table[name] = np.zeros(span, np.int64)
         table[name][at] = np.asarray(values)
-    end = np.interp(np.arange(span), at, phase + number * length)
-    if shift[-1]:
+    end = np.interp(np.arange(span), at, phase + new * length)
+    if sparse is not None:
+        lost = span - len(number)
+        warn("framesRenumbered", f"frames follow each other by multiples of {length:.5f} s: {lost} put in")
+    elif shift[-1]:
         warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} put in")
     frames = Frames(
         number=np.arange(new[0], new[0] + span),
@@ -271,7 +327,7 @@ def build_frames(
         counters=table,
         dead_fraction=np.zeros(span),
         gatti=np.zeros(span, np.int64),
-        steady=measured is not None,
+        steady=length != header_frame_s,
     )
     return frames, shift
 

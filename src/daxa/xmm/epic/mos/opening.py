@@ -9,12 +9,13 @@ from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
 from daxa.xmm.epic.mos.camera import Camera, Messages
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS
+from daxa.xmm.odf.layout import INSTRUMENTS, MOS_FRMTIME_UNIT_S, OBTFINE_UNIT_S
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext, TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.odf.summary import ExposureSummary
 
 
 def messages_of(ctx: TaskContext) -> Messages:
@@ -64,8 +65,24 @@ def open_camera(
     geometry = CameraGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * (start + stop))
     return Camera(
         odf, instrument, exp_id, submode, cal, geometry, correlation, Attitude.from_odf(odf), pointing,
-        options, messages_of(ctx), external_gti, summary.filter,
+        options, messages_of(ctx), external_gti, summary.filter, _clock_reset(ctx, summary, instrument),
     )  # fmt: skip
+
+
+def _clock_reset(ctx: TaskContext, summary: ExposureSummary, instrument: str) -> float | None:
+    """On-board time of the reset of the camera's clock by the summary; None, with a warning, without one."""
+    try:
+        coarse, fine = (
+            float(summary.parameters[f"CLOCK_RESET_TIME_{name}"][0]) for name in ("COARSE", "FINE")
+        )
+    except (KeyError, ValueError):
+        ctx.warn(
+            "noClockReset",
+            f"{instrument} {summary.exp_id}: the summary has no reset of the clock; 2 s before DATE-OBS is "
+            "taken, so that all times may be some seconds off",
+        )
+        return None
+    return coarse + fine * OBTFINE_UNIT_S
 
 
 def exposure_keywords(
@@ -103,6 +120,8 @@ def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_
         windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
         if file.name.ccd == 1:
             frame_time = header.get("FRMTIME")
+            if isinstance(frame_time, (int, float)):
+                frame_time *= 1000 * MOS_FRMTIME_UNIT_S
     table = cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
     mode = mos_mode(types, windows_by_ccd(windows), frame_time, table)
     if mode is None:
