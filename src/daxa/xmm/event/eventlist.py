@@ -59,8 +59,7 @@ EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
     ),
     ("EPN", "TIMING"): (
-        _TIME, *_PN_RAW, _PHA, _PN_PI, _FLAG, _PATTERN,
-        Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR,
+        _TIME, *_PN_RAW, _PHA, _PN_PI, _FLAG, _PATTERN, Column("PAT_ID", "1I"), _CCDNR,
     ),
 }  # fmt: skip
 #: What MOS lists hold besides with fulloutput=yes.

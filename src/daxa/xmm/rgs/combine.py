@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daxa.xmm.epic.pn.fixed import EVLISTCOMB
 from daxa.xmm.rgs.tables import EVENTS, EVENTS_CCD, Arrays, read_set, table, write_set
 from daxa.xmm.tables import make_table
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
@@ -46,6 +47,7 @@ def extension_name(name: str, ccd: int) -> str:
         Parameter("mainattributes", "list", ("PHA_RDCO",)),
         Parameter("rgsdatamodes", "list", ("SPECTROSCOPY", "HIGHTIMERESOLUTION")),
         Parameter("rgsimgcolnames", "list", tuple(_COLUMNS.split())),
+        *(Parameter(name, "list", tuple(value.split())) for name, value in EVLISTCOMB.items()),
         Parameter("instrument", "choice", "epn", ("emos", "epn", "rgs")),
     ],
 )

@@ -133,7 +133,7 @@ def test_the_timing_list(reduce, simulated_modes):
         ]  # fmt: skip
         events, header = hdus["EVENTS"].data, hdus["EVENTS"].header
         assert hdus["EVENTS"].columns.names == [
-            "TIME", "RAWX", "RAWY", "PHA", "PI", "FLAG", "PATTERN", "PAT_ID", "PAT_SEQ", "CCDNR",
+            "TIME", "RAWX", "RAWY", "PHA", "PI", "FLAG", "PATTERN", "PAT_ID", "CCDNR",
         ]  # fmt: skip
         assert header["DATAMODE"] == "TIMING"
         assert "REFXCTYP" not in header

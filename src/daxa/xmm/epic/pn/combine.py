@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.epic.pn.fixed import EVLISTCOMB
 from daxa.xmm.epic.pn.rawfile import header_cards
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
@@ -28,6 +29,9 @@ def combine_lists(ctx: TaskContext, p: Parameters) -> None:
         ``badEventSet``: no such file, or a list without a table or column that is needed.
         ``incompatibleSets``: lists of different exposures, or two of one CCD.
     """
+    for name, only in EVLISTCOMB.items():
+        if " ".join(p[name]) != only:
+            raise NotImplementedError(f"evlistcomb: {name}={' '.join(p[name])}: only {only} is implemented")
     columns: list[dict[str, Any]] = []
     ccds: dict[int, CcdExposure] = {}
     offsets: dict[str, list[int]] = {"RAWX": [], "OFFSETX": [], "CCDNR": []}

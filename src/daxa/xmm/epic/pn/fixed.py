@@ -53,6 +53,23 @@ WITHOUT_EFFECT: dict[str, tuple[bool | str, str]] = {
     "softflaresmoothparams": ("2 0 0", "belongs to withsoftflarescreening"),
 }
 
+#: What evlistcomb takes for lists of the pn, as real chains hand it over: names and types of columns (OFFSETX
+#: stands in the table OFFSETS, CCDNR is made by joining), keywords that are joined or must agree.
+EVLISTCOMB = {
+    "epndatamodes": "IMAGING TIMING",
+    "epnimgcolnames": "TIME RAWX RAWY DETX DETY X Y PHA PI FLAG PATTERN PAT_ID PAT_SEQ OFFSETX",
+    "epnimgcoltypes": ("double int16 int16 int16 int16 int32 int32 int16 int16 int32 int8 int16 int8 int16"),
+    "epntimcolnames": "TIME RAWX RAWY PHA PI FLAG PATTERN PAT_ID OFFSETX",
+    "epntimcoltypes": "double int16 int16 int16 int16 int32 int8 int16 int16",
+    "minattributes": "TSTART TLMIN TDMIN",
+    "maxattributes": "TSTOP TLMAX TDMAX",
+    "primaryonly": "ORIGIN",
+    "extensionchecks": (
+        "DET_SYST TIMEUNIT TIMESYS MJDREF TIMEREF TASSIGN TIMEZERO CLOCKAPP TCRPX TCTYP TCRVL TCDLT TCROT "
+        "TCUNI"
+    ),
+}
+
 PARAMETERS = tuple(
     Parameter(name, "bool" if isinstance(default, bool) else "string", default)
     for name, default in (DEFAULTS | {n: d for n, (d, _) in WITHOUT_EFFECT.items()}).items()
