@@ -121,10 +121,10 @@ def test_positions_in_the_telemetry_are_the_main_pixel() -> None:
     photons = hits(500, 2000, 3000.0)
     photons.rawx[:], photons.rawy[:] = 401.1, 17.0
     events = observe(photons, 2000).ccds[1].events
-    window = CAMERA.mode("PrimeFullWindow").window[1]
-    assert set(events["RAWX"] + window[0] - numbers.MOS_SCAN["UNDER_X"] + 1) <= {401, 402}
-    assert np.mean(events["RAWX"] + window[0] - numbers.MOS_SCAN["UNDER_X"] + 1 == 401) > 0.95
-    assert np.mean(events["RAWY"] + window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1 == 17) > 0.95
+    # Six columns and one row more than RAWX and RAWY.
+    assert set(events["RAWX"]) <= {407, 408}
+    assert np.mean(events["RAWX"] == 407) > 0.95
+    assert np.mean(events["RAWY"] == 18) > 0.95
 
 
 def test_frames_count_what_is_sent() -> None:
@@ -194,9 +194,9 @@ def test_bad_pixels_are_silent_or_noisy() -> None:
     noise = Noise.quiet(hot_pixel=0.08)
     data = observe(photons, 2000, noise)
     events = data.ccds[1].events
-    assert not ((events["RAWX"] == 136) & (events["RAWY"] == 411)).any()
-    assert ((events["RAWX"] == 510) & (events["RAWY"] == 76)).sum() > 80
+    assert not ((events["RAWX"] == 143) & (events["RAWY"] == 413)).any()
+    assert ((events["RAWX"] == 517) & (events["RAWY"] == 78)).sum() > 80
     assert not (data.photons["KEPT"] & ~data.photons["OOT"])[:4000].any()
     for bad in data.ccds[1].truth["found_bad_pixels"]:
-        x, y = bad["rawx"] - 1, bad["rawy"] - 1
+        x, y = bad["rawx"] + 6, bad["rawy"] + 1
         assert ((events["RAWX"] == x) & (events["RAWY"] == y)).sum() > 10

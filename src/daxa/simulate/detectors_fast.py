@@ -225,8 +225,8 @@ def mos_lines(
     place = np.floor((obt_s[rows] - start_obt_s) / mode.line_s + rawy[rows] / mode.line_rows).astype(np.int64)
     # What is still on its way when the exposure begins belongs to no frame.
     used = (place >= 0) & (place < n_frames * n_lines) & (obt_s[rows] >= start_obt_s)
-    x_first = mode.window[1][0] - numbers.MOS_SCAN["UNDER_X"] + 1
-    used &= (np.rint(rawx[rows]) >= x_first) & (np.rint(rawx[rows]) < x_first + mode.window[1][2])
+    x_first, _, n_columns, _ = mode.image(1)
+    used &= (np.rint(rawx[rows]) >= x_first) & (np.rint(rawx[rows]) < x_first + n_columns)
     return rows[used], place[used] // n_lines, place[used] % n_lines
 
 
@@ -250,8 +250,7 @@ def read_mos_timing(
         What was sent, the counters of the auxiliary file, what became of the photons.
     """
     n_frames, n = len(sent), len(frame)
-    x_first = mode.window[ccd][0] - numbers.MOS_SCAN["UNDER_X"] + 1
-    n_columns, n_lines = mode.window[ccd][2:]
+    x_first, _, n_columns, n_lines = mode.image(ccd)
     threshold = round(camera.event_threshold_adu)
     area = n_columns * n_lines
     tracks = rng.poisson(
@@ -340,7 +339,7 @@ def _join_columns(
     sent = total <= _LARGEST_ADU
     table = {
         "FRAME": frame + 1,
-        "RAWX": main % 1024 - x_first,
+        "RAWX": main % 1024 - x_first + numbers.MOS_SCAN["UNDER_X"] + numbers.MOS_EVENT_OFFSET,
         "RAWY": line,
         "ENGYE1E2": total,
         "PATTERN": np.minimum(size - 1, 3),

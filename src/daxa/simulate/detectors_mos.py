@@ -203,10 +203,10 @@ def observe_mos(
             cycle = (obt_hit[here] - start) / length
             frame = np.floor(cycle).astype(np.int64)
             used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
-            used &= _in_window(mode.window[ccd], columns["RAWX"][here], columns["RAWY"][here])
+            used &= _in_window(mode.image(ccd), columns["RAWX"][here], columns["RAWY"][here])
             here, frame = here[used], frame[used]
             one, counters, kept = _read_ccd(
-                camera, ccd, mode.window[ccd], {k: columns[k][here] for k in columns}, frame, centres, length,
+                camera, ccd, mode, {k: columns[k][here] for k in columns}, frame, centres, length,
                 mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, rates, sent, rng,
             )  # fmt: skip
         fate["FRAME"][here] = frame
@@ -253,15 +253,15 @@ def observe_mos(
 
 
 def _in_window(window: tuple[int, int, int, int], rawx, rawy) -> np.ndarray:
-    x = np.rint(rawx) - 1 + numbers.MOS_SCAN["UNDER_X"] - window[0]
-    y = np.rint(rawy) - 1 + numbers.MOS_SCAN["UNDER_Y"] - window[1]
+    x, y = np.rint(rawx) - window[0], np.rint(rawy) - window[1]
     return (window[2] >= 600) | ((x >= 0) & (x < window[2]) & (y >= 0) & (y < window[3]))
 
 
 def _read_ccd(
-    camera, ccd, window, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
+    camera, ccd, mode, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
     n_frames, n = len(sent), len(frame)
+    window = mode.image(ccd)
     bad = defects(camera, ccd, noise, length)
     # A number as expected, not drawn: there are few of them.
     showers = rng.choice(n_frames, min(round(noise.mos_showers * n_frames * length), n_frames), replace=False)
@@ -317,7 +317,9 @@ def _read_ccd(
         "OFFSET": np.concatenate([column_offset, row_offset]),
         "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
     }
-    return CcdData(table, window, offsets, truth=truth), counters, kept
+    for name, scan in (("RAWX", "UNDER_X"), ("RAWY", "UNDER_Y")):
+        table[name] = table[name] + numbers.MOS_SCAN[scan] + numbers.MOS_EVENT_OFFSET
+    return CcdData(table, mode.window[ccd], offsets, truth=truth), counters, kept
 
 
 @cache
@@ -342,8 +344,7 @@ def _add_photons(
         amplitude = camera.amplitude(energy, ccd, x, y, photons["TIME"], split.n_pixels)
     smeared = rng.random(n) < oot_fraction
     column = np.rint(x).astype(int)
-    first_row = window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
-    anywhere = rng.integers(first_row, first_row + window[3], n)
+    anywhere = rng.integers(window[1], window[1] + window[3], n)
     row = np.where(smeared, anywhere, np.clip(np.rint(y), 1, 600)).astype(int)
     take = alive[split.event]
     event = split.event[take]
@@ -371,7 +372,7 @@ def _analyse(
     keys, charge = deposits.joined()
     k, px, py = pixel_of(keys)
     good = ~_silent_pixels(camera, ccd)[px - 1, py - 1]
-    x0, y0 = window[0] - numbers.MOS_SCAN["UNDER_X"] + 1, window[1] - numbers.MOS_SCAN["UNDER_Y"] + 1
+    x0, y0 = window[:2]
     if window[2] < 600:
         good &= (px >= x0) & (px < x0 + window[2]) & (py >= y0) & (py < y0 + window[3])
     keys, charge, k, px, py = keys[good], charge[good], k[good], px[good], py[good]
@@ -409,8 +410,8 @@ def _analyse(
     keep = ~below & ~beyond
     table = {
         "FRAME": frame_of + span[0] + 1,
-        "RAWX": ex - 1 - window[0] + numbers.MOS_SCAN["UNDER_X"],
-        "RAWY": ey - 1 - window[1] + numbers.MOS_SCAN["UNDER_Y"],
+        "RAWX": ex - x0,
+        "RAWY": ey - y0,
         **{f"ENERGYE{i}": events[f"e{i}"] for i in (1, 2, 3, 4)},
         "PATTERN": events["pattern"],
         "PERIPIX": events["peripix"],
@@ -445,11 +446,11 @@ def _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, r
 
 
 def _outside_window(table, window, span, length, noise, rng) -> dict[str, np.ndarray]:
-    """Add events in the overscan behind the last column."""
+    """Add events in the columns beside the first and the last one."""
     n = rng.poisson(noise.mos_outside * (span[1] - span[0]) * length)
     more = {
         "FRAME": rng.integers(span[0] + 1, span[1] + 1, n),
-        "RAWX": window[2] + rng.integers(0, 5, n),
+        "RAWX": np.where(rng.integers(0, 5, n) > 1, window[2], -1),
         "RAWY": rng.integers(0, window[3], n),
         "ENERGYE1": rng.integers(30, 300, n),
         "ENERGYE2": np.zeros(n, int),

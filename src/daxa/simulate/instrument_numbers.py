@@ -145,26 +145,29 @@ CORNER = {
 # --- read-out --------------------------------------------------------------------------------------
 
 #: SUBMODE -> (MODE_ID, frame time of the central and the outer CCDs [s], integration fraction, window of the
-#: central CCD (x0, y0, dx, dy: 0-based telemetry pixels), smeared fraction). Users Handbook table 3.
+#: central CCD (x0, y0, dx, dy as in real headers: columns with the underscan before and the overscan behind
+#: them), smeared fraction). Users Handbook table 3.
 MOS_MODES = {
-    "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (5, 1, 600, 600), 0.0035),
-    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
-    "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
+    "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (0, 0, 610, 602), 0.0035),
+    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (250, 250, 110, 100), 0.005),
+    "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (150, 150, 310, 300), 0.005),
     # As W2 and W3, with refreshed frame store.
-    "PrimePartialW4": (3, (0.2, 2.7), (0.975, 1.0), (255, 251, 100, 100), 0.005),
-    "PrimePartialW5": (4, (0.7, 2.7), (0.995, 1.0), (155, 151, 300, 300), 0.005),
-    "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
-    "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (5, 1, 600, 600), 0.0),
+    "PrimePartialW4": (3, (0.2, 2.7), (0.975, 1.0), (250, 250, 110, 100), 0.005),
+    "PrimePartialW5": (4, (0.7, 2.7), (0.995, 1.0), (150, 150, 310, 300), 0.005),
+    "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (0, 0, 610, 602), 0.0),
+    "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (0, 0, 610, 602), 0.0),
     # A frame is 600 lines, and the window's second axis counts them.
-    "FastUncompressed": (7, (1.05, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
-    "FastCompressed": (8, (1.05, 2.7), (1.0, 1.0), (255, 1, 100, 600), 0.0),
+    "FastUncompressed": (7, (1.05, 2.7), (1.0, 1.0), (250, 0, 110, 600), 0.0),
+    "FastCompressed": (8, (1.05, 2.7), (1.0, 1.0), (250, 0, 110, 600), 0.0),
 }
 #: Timing: seconds per line, and rows of the CCD that are collected in one (assumed: the 600 rows of the
 #: image pass in six lines, so that the width of a source's image is much less than one line).
 MOS_LINE_S = 0.00175
 MOS_LINE_ROWS = 100
 #: Under- and overscan of the MOS read-out of 610 columns x 602 rows.
-MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 1, "OVER_Y": 1}
+MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 0, "OVER_Y": 2}
+#: Telemetered places of events count this many pixels more than those of images, in both directions.
+MOS_EVENT_OFFSET = 2
 MOS_TRANSFER_S = 0.0091
 #: Time stamps of frames are this much later than the end of the integration [s] (assumed).
 MOS_STAMP_DELAY_S = 0.0005

@@ -43,7 +43,7 @@ class BadPixel(NamedTuple):
 
 @dataclass(frozen=True)
 class Mode:
-    """A read-out mode. Windows are 0-based telemetry pixels (x0, y0, dx, dy) by CCD.
+    """A read-out mode. Windows (x0, y0, dx, dy) by CCD are those of the headers of raw files.
 
     In fast modes (``fast_ccds`` not empty) the second axis of these CCDs' windows counts lines: line ``n``
     is read ``n line_s`` after the first, and charge from row ``y`` reaches it ``y / line_rows`` lines later.
@@ -64,6 +64,12 @@ class Mode:
     line_s: float = 0.0
     line_rows: int = 1
     loss_s: float = 0.0
+
+    def image(self, ccd: int) -> tuple[int, int, int, int]:
+        """First RAWX and RAWY, columns and rows (lines in fast modes) of a MOS chip that are read."""
+        x0, y0, dx, dy = self.window[ccd]
+        scan = numbers.MOS_SCAN["UNDER_X"] + numbers.MOS_SCAN["OVER_X"]
+        return x0 + 1, y0 + 1, dx - scan, min(dy, 600)
 
     @property
     def live(self) -> float:

@@ -19,7 +19,7 @@ from daxa.simulate.detectors_fast import observe_pn_fast
 from daxa.simulate.detectors_mos import observe_mos
 from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
 from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
-from daxa.simulate.instrument_numbers import MOS_SCAN, PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
+from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
@@ -397,12 +397,11 @@ def _recorded_share(
 ) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """Share of the time in which pixels record photons, out of time or not: windows, dead times."""
     mode = camera.mode(submode)
-    scan = (0, 0) if camera.is_pn else (MOS_SCAN["UNDER_X"], MOS_SCAN["UNDER_Y"])
 
     def share(ccd: np.ndarray, rawx: np.ndarray, rawy: np.ndarray) -> np.ndarray:
         result = np.isin(ccd, ccds).astype(float)
         for number in ccds:
-            x0, y0, dx, dy = mode.window[number]
+            x0, y0, dx, dy = mode.window[number] if camera.is_pn else mode.image(number)
             central = camera.is_pn or number == 1
             frame = mode.frame_time_s if central else mode.outer_frame_time_s
             live = mode.integration_s if central else mode.outer_integration_s
@@ -411,7 +410,8 @@ def _recorded_share(
                 continue
             if camera.is_pn and not mode.fast_ccds:
                 live += PN_FAST_SHIFT_S * dy
-            x, y = np.rint(rawx) - 1 + scan[0] - x0, np.rint(rawy) - 1 + scan[1] - y0
+            first = (x0 + 1, y0 + 1) if camera.is_pn else (x0, y0)
+            x, y = np.rint(rawx) - first[0], np.rint(rawy) - first[1]
             inside = (x >= 0) & (x < dx)
             if number not in mode.fast_ccds:
                 inside &= (y >= 0) & (y < dy)

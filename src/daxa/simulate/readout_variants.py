@@ -102,9 +102,11 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     primary, header, columns = _load(path)
     shapes = _shapes()
     by_shape = {frozenset(pixels): number for number, pixels in reversed(shapes.items())}
-    boundary = last_column - 1 + numbers.MOS_SCAN["UNDER_X"] - int(header["WINDOWX0"])
-    # Noise beyond the last column belongs to no half.
-    inside = columns["RAWX"] < int(header["WINDOWDX"])
+    # The place of a column is this much more than its RAWX, counted from either side.
+    more = numbers.MOS_SCAN["UNDER_X"] + numbers.MOS_EVENT_OFFSET - 1 - int(header["WINDOWX0"])
+    boundary = last_column + more
+    # Noise beside the first and the last column belongs to no half.
+    inside = (columns["RAWX"] > more) & (columns["RAWX"] <= 600 + more)
     columns = {name: values[inside] for name, values in columns.items()}
     rows = {name: [values] for name, values in columns.items()}
     node = [(columns["RAWX"] > boundary).astype(int)]
@@ -140,11 +142,11 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     side = np.concatenate(node)[keep]
     order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
     table, side = {name: values[order] for name, values in table.items()}, side[order]
-    width_all = int(header["WINDOWDX"])
-    for number, width in ((0, boundary + 1), (1, width_all - boundary - 1)):
+    scan = numbers.MOS_SCAN["UNDER_X"] + numbers.MOS_SCAN["OVER_X"]
+    for number, width in ((0, last_column + scan), (1, 600 - last_column + scan)):
         mine = {name: values[side == number] for name, values in table.items()}
         if number == 1:
-            mine["RAWX"] = width_all - 1 - mine["RAWX"]
+            mine["RAWX"] = 601 + 2 * more - mine["RAWX"]
             mine["PATTERN"] = _mirrored(shapes)[mine["PATTERN"]]
         _store(
             path.with_name(path.name.replace("0IME", f"{number}IME")), primary, header, layout.MOS_IMAGING,
@@ -161,7 +163,7 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     for number, pixels in shapes.items():
         sizes[number] = len(pixels)
     parts = [{k: values[side == number] for k, values in table.items()} for number in (0, 1)]
-    share = (boundary + 1) / int(header["WINDOWDX"])
+    share = last_column / 600
     _count(
         odf, instrument, exp_id, ccd, [p["FRAME"] for p in parts], [sizes[p["PATTERN"]] for p in parts],
         [share, 1 - share],
@@ -218,7 +220,7 @@ def flip_offset(odf: Path, instrument: str, exp_id: str, ccd: int, rawy: int, ad
     """
     path = _file(odf, f"_{instrument}{exp_id}{ccd}0IME")
     primary, header, columns = _load(path)
-    row = rawy - 1 + numbers.MOS_SCAN["UNDER_Y"] - int(header["WINDOWY0"])
+    row = rawy - 1 + numbers.MOS_SCAN["UNDER_Y"] + numbers.MOS_EVENT_OFFSET - int(header["WINDOWY0"])
     distance = np.abs(columns["RAWY"] - row)
     box, ring = (np.select([distance == d for d in range(3)], pixels, 0) for pixels in ((2, 3, 0), (2, 2, 5)))
     for name, amount in (("ENERGYE1", (distance == 0).astype(int)), ("ENERGYE3", box), ("ENERGYE4", ring)):

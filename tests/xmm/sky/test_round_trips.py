@@ -82,9 +82,10 @@ def test_telemetry_of_every_mos_window_to_sky_and_back(
     which = 0 if ccd == 1 else -1
     x0, y0, dx, dy = (int(np.ravel(table[f"WINDOW{name}"][row])[which]) for name in ("X0", "Y0", "DX", "DY"))
     under = [int(constituent.keyword(name, "MODEPARAM")) for name in ("UNDER_X", "UNDER_Y")]
-    # Telemetry that shows pixels, not what is read before or behind them.
-    low = max(under[0] - x0, 0), max(under[1] - y0, 0)
-    high = min(x0 + dx, under[0] + 600) - x0, min(y0 + dy, under[1] + 600) - y0
+    # Telemetry that shows pixels, not what is read before or behind them; places count two pixels more.
+    over = int(constituent.keyword("OVER_X", "MODEPARAM"))
+    low = under[0] + 2, under[1] + 2
+    high = dx - over + 2, min(dy, 600) + 2
     sent = int(low[0] + fx * (high[0] - low[0])), int(low[1] + fy * (high[1] - low[1]))
     rawx, rawy = int(raw_to_ccd(sent[0], x0, under[0])), int(raw_to_ccd(sent[1], y0, under[1]))
     assert 1 <= rawx <= 600
@@ -93,7 +94,7 @@ def test_telemetry_of_every_mos_window_to_sky_and_back(
     sky = geometry.det_to_sky(*geometry.raw_to_det(ccd, rawx, rawy), ra_pnt, dec_pnt, pa)
     number, x, y = geometry.det_to_raw(*geometry.sky_to_det(*sky, ra_pnt, dec_pnt, pa))
     if number == ccd:  # else another CCD lies on top
-        assert (round(float(x)) - 1 + under[0] - x0, round(float(y)) - 1 + under[1] - y0) == sent
+        assert (round(float(x)) + 1 + under[0] - x0, round(float(y)) + 1 + under[1] - y0) == sent
 
 
 @pytest.mark.parametrize("instrument", ["EMOS1", "EMOS2"])

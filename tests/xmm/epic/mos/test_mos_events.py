@@ -42,8 +42,23 @@ def _list(n, **columns):
 
 
 def test_raw_coordinates():
-    assert events.raw_to_ccd([0, 599], 5, 5).tolist() == [1, 600]
-    assert events.raw_to_ccd([0], 255, 5).tolist() == [251]
+    # Full window: columns 7 to 606 and rows 2 to 601 of telemetry; a small one.
+    assert events.raw_to_ccd([6, 7, 606, 607], 0, 5).tolist() == [0, 1, 600, 601]
+    assert events.raw_to_ccd([2, 601], 0, 0).tolist() == [1, 600]
+    assert events.raw_to_ccd([7, 106], 250, 5).tolist() == [251, 350]
+
+
+def test_bright_columns_of_raw_files_are_bad_columns_of_sas(shared_data):
+    """Isolated bright columns in real raw lists, and the table of bad pixels in a list of SAS."""
+    from astropy.io import fits
+
+    products = shared_data / "sas_products_0201903501" / "eclean" / "mos1_exp1_clean_evts.fits.gz"
+    for ccd, bright in ((2, 459), (4, 66), (4, 231)):
+        path = shared_data / "odf_0135730701" / f"0234_0135730701_M1U009{ccd}0IME.FIT.gz"
+        counts = np.bincount(fits.getdata(path)["RAWX"], minlength=610)
+        assert counts[bright] > 1.5 * counts[[bright - 1, bright + 1]].max()
+        bad = fits.getdata(products, f"BADPIX{ccd:02d}")["RAWX"]
+        assert events.raw_to_ccd(bright, 0, 5) in bad
 
 
 def test_window_cosmic_and_thresholds():

@@ -65,19 +65,24 @@ class Events:
         return both.take(np.argsort(both.frame, kind="stable"))
 
 
+#: Telemetered places of events count this many pixels more than those of images and offset tables (mission
+#: constants; columns of 7 CCDs in real raw files that are bad in lists of SAS agree with no other number).
+EVENT_OFFSET = 2
+
+
 def raw_to_ccd(value: npt.ArrayLike, window_start: int, underscan: int) -> IntArray:
     """CCD coordinate (1 is the first pixel) of a telemetered one.
 
     Parameters
     ----------
     value
-        Telemetered coordinate, 0-based in the window.
+        Telemetered coordinate of events in the window.
     window_start
         WINDOWX0 or WINDOWY0, 0-based telemetry pixels.
     underscan
         Pixels read before the first real one (UNDER_X, UNDER_Y).
     """
-    return np.asarray(value, np.int64) + window_start - underscan + 1
+    return np.asarray(value, np.int64) + window_start - underscan + 1 - EVENT_OFFSET
 
 
 def flag_window(events: Events, x_range: tuple[int, int], y_range: tuple[int, int]) -> int:

@@ -49,6 +49,12 @@ class Layout:
     open_fraction: float
     seen_fraction: float
 
+    @property
+    def image_pixels(self) -> int:
+        """Number of pixels of the CCD that are read."""
+        first_x, last_x, first_y, last_y = self.limits
+        return max(last_x - first_x + 1, 0) * max(last_y - first_y + 1, 0)
+
     @classmethod
     def of(cls, camera: Camera, table: OdfTable, number: int, node: int) -> Layout:
         """From the keywords of an event table and the calibration.
@@ -69,9 +75,10 @@ class Layout:
             int(modeparam.keyword(k, "MODEPARAM", default=0))
             for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
         )
+        # Columns of the window include those before and behind the image (110 for the 100 of small windows).
         limits = (
-            max(window.x0 - under_x + 1, 1),
-            min(window.x0 - under_x + window.dx, shape[0]),
+            max(window.x0 + 1, 1),
+            min(window.x0 - under_x + window.dx - over_x, shape[0]),
             max(window.y0 - under_y + 1, 1),
             min(window.y0 - under_y + window.dy, shape[1]),
         )
@@ -122,7 +129,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
         made,
         index[known & sound_rows(table, layout)],
         pixels,
-        window_pixels=layout.window.dx * layout.window.dy,
+        window_pixels=layout.image_pixels,
         open_fraction=layout.open_fraction,
     )
     ccd = make_ccd(camera, table, file.name.file_type, (number, node), layout, raw, made, gatti_on)

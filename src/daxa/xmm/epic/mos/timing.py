@@ -137,7 +137,8 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         raise TaskError(
             "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
         )
-    under = int(camera.cal.constituent(camera.scope, "MODEPARAM").keyword("UNDER_X", "MODEPARAM", default=0))
+    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
+    under, over = (int(modeparam.keyword(k, "MODEPARAM", default=0)) for k in ("UNDER_X", "OVER_X"))
     shape = camera.geometry.shape(number)
     clock = LineClock.from_calibration(camera)
     source = source_pixel(camera)
@@ -145,8 +146,9 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     made, index, known = frame_table(camera, table, auxiliary, file)
     transfer = source[1] / shape[1] * clock.shift_s
     made.time_s = made.time_s - transfer
-    x_first = max(window.x0 - under + 1, 1)
-    x_last = min(window.x0 - under + window.dx, shape[0])
+    # Windows hold the columns before and behind the image, as in imaging modes (assumed for this one).
+    x_first = max(window.x0 + 1, 1)
+    x_last = min(window.x0 - under + window.dx - over, shape[0])
     # As many lines as the header says: the calibration's number is that of the mode.
     sound = known.copy()
     if not compressed:
@@ -179,7 +181,12 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         zero.copy(),
     )
     gatti_on = finish_frames(
-        camera, made, list_.frame, pattern + 1, window_pixels=window.dx * window.dy, open_fraction=1.0
+        camera,
+        made,
+        list_.frame,
+        pattern + 1,
+        window_pixels=(x_last - x_first + 1) * window.dy,
+        open_fraction=1.0,
     )
 
     flag_thresholds(list_, camera.misc("EMDHLOW"), camera.misc("EMDHHIGH"))
