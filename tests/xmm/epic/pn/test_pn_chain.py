@@ -487,6 +487,17 @@ def test_extended_full_frame_has_the_code_of_full_frame(pn_odf, tmp_path):
     assert header["TIMEDEL"] == pytest.approx(0.194531, abs=1e-6)
 
 
+def test_amplitudes_that_cannot_be_are_told(pn_odf, tmp_path):
+    odf = pn_odf(n_frames=500)
+    odf.background(5, 2000, np.random.default_rng(3))
+    odf.add(5, [3, 4, 5, 6], 30, 100, [0, 0, -5, 7])
+    _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5", runbadpixfind="N")
+    assert "3 events with an impossible amplitude" in err
+    assert "1 events below lowerthreshold=20" in err
+    _, headers = read(tmp_path / NORMAL)
+    assert headers["STDGTI05"]["WRGAMPLI"] == 3
+
+
 def test_resets_of_the_frame_counter(pn_odf, tmp_path):
     """F1030 moves with each turn of the counter; another reset before the exposure does not count."""
     odf = pn_odf(n_frames=2000)

@@ -41,6 +41,8 @@ from daxa.xmm.task import TaskError
 
 _ROWS = SHAPE[1]
 _LARGEST_PHA = 4095
+#: SRCPOS of imaging modes, which do not use it.
+_DEFAULT_ROW = 190
 
 
 @dataclass(frozen=True)
@@ -199,12 +201,9 @@ def frames_of_ccd(
     number = table["FRAME"].astype(np.int64)
     at = np.minimum(np.searchsorted(listed["FRAME"], number), len(listed["FRAME"]) - 1)
     known = listed["FRAME"][at] == number
-    foreign = ~known & ~np.isin(number, skipped["FRAME"])
-    if foreign.any():
-        warn(
-            "misFrame",
-            f"{table.where}: {np.count_nonzero(foreign)} events of frames that are not in the AUX file",
-        )
+    n_foreign = np.count_nonzero(~np.isin(number[~known], skipped["FRAME"]))
+    if n_foreign:
+        warn("misFrame", f"{table.where}: {n_foreign} events of frames that are not in the AUX file")
     row = frames.listed[at].astype(np.int32)
     if np.any(np.diff(number) < 0):
         warn(
@@ -218,9 +217,13 @@ def frames_of_ccd(
     wrong = np.bincount(row[known & ~on_chip], minlength=len(time))
     if not on_chip.all():
         warn("wrongCoord", f"{table.where}: {np.count_nonzero(~on_chip)} events outside the CCD")
-    n_amplitude = int(np.count_nonzero((pha < 0) | (pha > _LARGEST_PHA)))
+    n_amplitude = int(np.count_nonzero((pha <= 0) | (pha > _LARGEST_PHA)))
     if n_amplitude:
         warn("PHAoffset", f"{table.where}: {n_amplitude} events with an impossible amplitude")
+    n_low = int(np.count_nonzero((pha > 0) & (pha < options.lowerthreshold)))
+    if n_low:
+        warn("PHAoffset", f"{table.where}: {n_low} events below lowerthreshold={options.lowerthreshold}")
+    info(f" CCD {ccd}: ODF PHA range: [{pha.min():6d}, {pha.max():6d}] adu")
     bad_frames = wrong > options.wrongpixlimit
     good &= ~bad_frames
     spoiled = out_of_order(row[usable], rawy[usable])
@@ -279,7 +282,11 @@ def frames_of_ccd(
         "F1052": (round(exposure.wrap_s), "[s] Time wrap reset"),
         "MIP_THRS": (options.mipthreshold, "maximum PHA for non-MIPs"),
         "MIP_METH": (options.mipmethod.upper(), "method to handle MIPs"),
-        "WRGAMPLI": (n_amplitude, "Number of events with impossible PHA"),
+        "MIPCOLN": (n_mips, "Number of MIP events"),
+        "QUAL_MAX": (0, "maximum allowed quality"),
+        "EMPTYFRM": ("enabled", "Handling of empty frames"),
+        "SRCPOS": (options.source_row or _DEFAULT_ROW, "[pixel] Assumed RAWY source position for fast modes"),
+        "WRGAMPLI": (n_amplitude, "Number of events with negative PHA"),
         "WRGCOORD": (int(np.count_nonzero(~on_chip)), "Number of events with wrong coordinates"),
         "WRGORDER": (len(spoiled), "Number of frames in wrong readout order"),
         "WRGTIME": (int(np.count_nonzero(np.diff(number) < 0)), "Number of frames in wrong time order"),

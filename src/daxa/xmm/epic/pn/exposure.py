@@ -552,6 +552,7 @@ class PnExposure:
             "CCDNODE": (0, "read-out node"),
             "CCDMODE": (int(header.get("CCDMODE", -1)), "CCD Mode"),
             "FRMTIME": (timing.frame_s * 1000, "[ms] Nominal frame time"),
+            "FRAMETIM": (timing.frame_s * 1000, "[ms] nominal frame time"),
             "WINDOWX0": (window[0], "X coordinate of bottom left corner of window"),
             "WINDOWY0": (window[1], "Y coordinate of bottom left corner of window"),
             "WINDOWDX": (window[2], "Size, along x-axis, of window"),
