@@ -150,7 +150,17 @@ def test_resets_of_the_event_buffer_silence_a_quadrant():
     kept = (
         1 - data.ccds[5].discarded.sum() / 64 / truth["n_frames"] - truth["reset_frames"] / truth["n_frames"]
     )
-    assert truth["live_fraction"] == pytest.approx(kept, abs=1e-9)
+    assert truth["live_fraction"] == pytest.approx(kept * (1 - 69.24e-6 / truth["frame_time_s"]), abs=1e-9)
+
+
+def test_frames_without_a_coarse_time():
+    data = pn(Noise.quiet(pn_soft=90.0, pn_no_time=0.02), 600.0, ccds=(4,))
+    frames = data.auxiliary[0]
+    lost = frames["FTCOARSE"] == 0xFFFF
+    assert lost.mean() == pytest.approx(0.02, rel=0.3)
+    with_time, truth = pn(Noise.quiet(pn_soft=90.0), 600.0, ccds=(4,)).ccds[4].truth, data.ccds[4].truth
+    share = lost.sum() / truth["n_frames"]
+    assert truth["live_fraction"] == pytest.approx(with_time["live_fraction"] - share, abs=2e-3)
 
 
 def test_noise_comes_in_company():

@@ -162,7 +162,8 @@ def observe_pn_fast(
     events = {"FRAME": order + 1, "RAWX": px - 1, "RAWY": lines, "ENERGY": value}
     kind = "BUE" if mode.submode == "FastBurst" else "TIE"
     one = CcdData(events, mode.window[ccd], truth=truth, file_type=kind)
-    listed = np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)])
+    counted = np.arange(1, len(number) + 1)
+    listed = np.stack([number, counted, np.full(len(number), ccd), np.zeros(len(number), int)])
     quadrant = (ccd - 1) // 3
     passed = {quadrant: np.bincount(k, minlength=n_frames)}
     auxiliary = [

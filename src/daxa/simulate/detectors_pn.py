@@ -213,7 +213,10 @@ def observe_pn(
         fate["FRAME"][here], fate["OOT"][here] = frame, late
         for name, values in kept.items():
             fate[name][here] = values
-        listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd)]))
+        lost_time = rng.random(len(number)) < noise.of("PN", ccd).pn_no_time
+        fate["KEPT"][here] &= ~np.isin(frame, number[lost_time])
+        one.truth["live_fraction"] -= mode.live * lost_time.sum() / max(int(sent.sum()), 1)
+        listed.append(np.stack([number, np.arange(1, len(number) + 1), np.full(len(number), ccd), lost_time]))
         on_board = 0 if one.discarded is None else lost
         discarded[quadrant] = discarded.get(quadrant, np.zeros(n_frames, int)) + on_board
         count = np.bincount(one.truth.pop("event_frame"), minlength=n_frames)
@@ -396,13 +399,12 @@ def _mips(n_frames, expected, first_row, rng):
 
 
 def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str, np.ndarray]:
-    """Table of listed frames (frame, running number, CCD) with jittered time stamps.
+    """Table of listed frames (frame, running number, CCD, whether its time is lost) with jittered stamps.
 
     ``later``: seconds by which the stamps of each quadrant follow those of the first.
     """
-    frame, number, ccd = listed
-    order = np.lexsort((ccd, frame))
-    frame, number, ccd = frame[order], number[order], ccd[order]
+    order = np.lexsort((listed[2], listed[0]))
+    frame, number, ccd, lost_time = listed[:, order]
     quadrant, position = np.divmod(ccd - 1, 3)
     since = (stamps[frame] + np.asarray(later)[quadrant] - reset_obt_s) % WRAP_S
     coarse = np.floor(since).astype(np.int64)
@@ -413,8 +415,8 @@ def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str,
     return {
         "FRAME": number,
         "CYCLE": frame + 1,
-        "FTCOARSE": coarse,
-        "FTFINE": fine,
+        "FTCOARSE": np.where(lost_time, 0xFFFF, coarse),
+        "FTFINE": np.where(lost_time, 0xFFFF, fine),
         "QUADRANT": quadrant,
         "CCDID": position,
     }

@@ -53,6 +53,8 @@ class Noise:
         Number of hot pixels that the calibration does not know, besides those of the camera.
     pn_fifo_resets
         Resets of a quadrant's event buffer, each of which costs five frames.
+    pn_no_time
+        Share of listed frames whose coarse time is lost (0xFFFF).
     hot_pixel
         Firing rate of one hot pixel of the calibration, or of those that every camera has besides.
     ccds
@@ -89,6 +91,7 @@ class Noise:
     pn_particles: float = -1.0
     pn_hot_pixels: float = 0.0
     pn_fifo_resets: float = 0.0
+    pn_no_time: float = 0.0
     hot_pixel: float = 0.08
     ccds: Mapping[tuple[str, int], Mapping[str, float]] = field(default_factory=dict)
 
@@ -96,7 +99,7 @@ class Noise:
     _FIXED = (
         "mos_burst_events", "mos_ringing", "mos_next_row", "mos_hot_pixels", "mos_hot_most",
         "mos_hot_full", "mos_warm", "mos_columns", "mos_rows", "pn_clump", "pn_residual_mips",
-        "pn_particles", "pn_hot_pixels", "pn_fifo_resets", "hot_pixel",
+        "pn_particles", "pn_hot_pixels", "pn_fifo_resets", "pn_no_time", "hot_pixel",
     )  # fmt: skip
 
     @classmethod

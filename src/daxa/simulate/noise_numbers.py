@@ -92,7 +92,7 @@ def rates_0802710101() -> dict[tuple[str, int], dict[str, float]]:
         camera, ccd = str(events["camera"]), int(events["ccd"])
         rates[camera, ccd] = _mos_rates(MOS_FRAME_S[camera], {**events, **pixels})
     for row in _rows(_PN):
-        rates["PN", int(row["ccd"])] = _pn_rates(row)
+        rates["PN", int(row["ccd"])] = _pn_rates(row, int(row["ccd"]))
     return rates
 
 
@@ -140,7 +140,12 @@ def _mos_rates(frame_s: float, n: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _pn_rates(n: dict[str, float]) -> dict[str, float]:
+#: Share of frames without a coarse time by the place of the CCD in its quadrant: that of another real
+#: exposure (0124710801, quadrant 2), as the log does not print it.
+_PN_NO_TIME = (448 / 113_409, 205 / 115_206, 48 / 102_854)
+
+
+def _pn_rates(n: dict[str, float], ccd: int) -> dict[str, float]:
     n_frames = _PN_GOOD_S / _PN_FRAME_S
     # As many groups of events as leave that many frames empty.
     occupied = n["frames"] / n_frames
@@ -153,4 +158,5 @@ def _pn_rates(n: dict[str, float]) -> dict[str, float]:
         "pn_particles": n["discarded"] / n_frames / _COLUMNS_PER_PARTICLE,
         "pn_hot_pixels": n["pixels"],
         "pn_fifo_resets": n["resets"] / _PN_GOOD_S,
+        "pn_no_time": _PN_NO_TIME[(ccd - 1) % 3],
     }

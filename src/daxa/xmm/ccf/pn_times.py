@@ -222,7 +222,9 @@ def _fifo(tables: Mapping[str, Columns], mode_id: int, frame_s: float, unit: flo
     found = []
     for table in tables.values():
         mode = _mode_column(table)
-        rows = np.flatnonzero(np.ravel(table[mode]) == mode_id) if mode is not None else []
+        if mode is None:
+            continue
+        rows = np.flatnonzero(np.ravel(table[mode]) == mode_id)
         if not len(rows):
             continue
         for name, values in table.items():
