@@ -29,7 +29,11 @@ def report(source: Path, fragment: Fragment) -> str:
     """All tables as Markdown."""
     rms, largest = correlation_rms_s(source)
     emchain = fragment.outcomes["emchain"]
-    named = [*emchain.lines("no event file; no list"), *emchain.lines("stamp")]
+    named = [
+        line
+        for part in ("no event file; no list", "aberrant", "multiples of")
+        for line in emchain.lines(part)
+    ]
     parts = [
         "### Tasks\n",
         markdown([{"task": label, "exit status": o.status} for label, o in fragment.outcomes.items()]),
