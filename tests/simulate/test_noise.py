@@ -84,7 +84,7 @@ def test_hot_pixels_fire_at_their_places_and_rates():
     events = mos(only, 2600.0).ccds[2].events
     bad = defects(CAMERAS["M2"], 2, only, 2.6)
     for x, y, chance in zip(bad.x, bad.y, bad.chance, strict=True):
-        n = np.sum((events["RAWX"] == x - 1) & (events["RAWY"] == y - 1))
+        n = np.sum((events["RAWX"] == x + 6) & (events["RAWY"] == y + 1))
         assert n == pytest.approx(1000 * chance, abs=5 * np.sqrt(1000 * chance) + 3)
 
 

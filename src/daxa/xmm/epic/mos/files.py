@@ -84,7 +84,7 @@ def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
     data = {name: made.counters[name] for name in _COUNTERS}
     data |= {"FRAME": made.number, "TIME": made.time_s, "FLAG": made.flag, "GATTIVAL": made.gatti}
     data["CRRATIO"] = made.dead_fraction
-    more = {"FRMTIME_S": (made.length_s, "[s] frame time"), "STEADY": (made.steady, "frame time measured")}
+    more = {"FRMTIM_S": (made.length_s, "[s] frame time"), "STEADY": (made.steady, "frame time measured")}
     return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
 
 
@@ -103,7 +103,7 @@ def read_frames(path: str | os.PathLike[str]) -> Frames:
     number = table["FRAME"].astype(np.int64)
     if not len(number) or (np.diff(number) != 1).any():
         raise TaskError("readFrames01", f"{table.where}: frame numbers are not regular")
-    length = float(table.keyword("FRMTIME_S", 0.0)) or float(table.keyword("FRMTIME")) / 1000.0
+    length = float(table.keyword("FRMTIM_S", 0.0)) or float(table.keyword("FRMTIME")) / 1000.0
     return Frames(
         number,
         table["TIME"].astype(float),
