@@ -215,7 +215,8 @@ class HousekeepingWriter:
         swing = np.sin(2 * np.pi * (times - times[0]) / 9000.0)
         main: dict[str, Any] = {
             "TIME": _texts(times),
-            "F1030": np.full(n, reset_obt_s),
+            # Each turn of the counter moves the reset on.
+            "F1030": reset_obt_s + wrap_s * ((self.clock.obt(times) - reset_obt_s) // wrap_s).astype(int),
             "F1052": np.full(n, wrap_s),
             "F1118": [submode[:16]] * n,
             "F1122": _wheel(times, filters, codes),

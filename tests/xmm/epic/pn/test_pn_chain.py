@@ -498,6 +498,28 @@ def test_amplitudes_that_cannot_be_are_told(pn_odf, tmp_path):
     assert headers["STDGTI05"]["WRGAMPLI"] == 3
 
 
+def test_fallbacks_of_the_calibration_are_told_once_and_written(pn_odf, tmp_path):
+    """A set without the documented column names of TIMEJUMPTOL: a warning, and a keyword of the list."""
+    from daxa.simulate.calibration import write_calibration
+
+    odf = pn_odf(n_frames=500)
+    odf.background(5, 2000, np.random.default_rng(3))
+    odf.background(6, 2000, np.random.default_rng(4))
+    odf.calibration = tmp_path / "ccf"
+    write_calibration(odf.calibration)
+    path = next(odf.calibration.glob("EPN_TIMEJUMPTOL*"))
+    with fits.open(path) as hdus:
+        names = fits.Column("NAME", "4A", array=["abcd", "efgh"])
+        table = fits.BinTableHDU.from_columns([names], name="TIMEJUMPTOL")
+        fits.HDUList([hdus[0].copy(), table]).writeto(path, overwrite=True)
+    _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5,6", runbadpixfind="N")
+    assert err.count("(notCalibrated)") == 1
+    _, headers = read(tmp_path / NORMAL)
+    assert "TIMEJUMPTOL" in headers["PRIMARY"]["CCFALL1"]
+    assert "50 is taken" in headers["PRIMARY"]["CCFALL1"]
+    assert headers["STDGTI05"]["JUMP_TOL"] == 50
+
+
 def test_resets_of_the_frame_counter(pn_odf, tmp_path):
     """F1030 moves with each turn of the counter; another reset before the exposure does not count."""
     odf = pn_odf(n_frames=2000)
@@ -511,6 +533,7 @@ def test_resets_of_the_frame_counter(pn_odf, tmp_path):
         table = hdus[1].data
         half = len(table) // 2
         table["F1030"][:half] -= 32400
+        # Before the exposure.
         table["F1030"][0] -= 1484
     _, err = odf.run(tmp_path, **arguments)
     after, _ = read(tmp_path / NORMAL)

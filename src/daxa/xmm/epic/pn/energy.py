@@ -84,7 +84,7 @@ class EnergyScale:
         found = pn_energy(cal, ccd, mode_id, time_s, accuracy)
         if warn is not None:
             for sentence in found.fallbacks:
-                warn("notCalibrated", f"CCD {ccd}: {sentence}")
+                warn("notCalibrated", sentence)
         return cls(**{f.name: getattr(found, f.name) for f in fields(cls)})
 
     def pixel_energy(self, amplitude: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) -> FloatArray:

@@ -119,6 +119,8 @@ class PnExposure:
         Event file of each CCD.
     warn
         Where warnings go: code and message.
+    fallbacks
+        What the calibration does not tell, and what is taken instead; CCFALLn of products.
     """
 
     odf: Odf
@@ -127,6 +129,7 @@ class PnExposure:
     files: dict[int, OdfFile]
     cal: Calibration
     warn: Warn
+    fallbacks: list[str] = field(default_factory=list)
     _sent: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -155,7 +158,21 @@ class PnExposure:
                 f"{odf.folder}: no {file_type} file of exposure PN{exp_id} for CCD(s) "
                 f"{','.join(map(str, ccds))}",
             )
-        return cls(odf, exp_id, data_mode, files, cal, warn)
+        exposure = cls(odf, exp_id, data_mode, files, cal, warn)
+        exposure.warn = exposure._noting(warn)
+        return exposure
+
+    def _noting(self, warn: Warn) -> Warn:
+        """Pass warnings on, but once each of what the calibration lacks, which products name too."""
+
+        def noted(code: str, message: str) -> None:
+            if code == "notCalibrated":
+                if message in self.fallbacks:
+                    return
+                self.fallbacks.append(message)
+            warn(code, message)
+
+        return noted
 
     # --- what the file headers say ---
 
@@ -537,6 +554,7 @@ class PnExposure:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
             cards.update(self.time_correlation.keywords())
+        cards.update({f"CCFALL{i}": text for i, text in enumerate(self.fallbacks[:99], start=1)})
         return cards
 
     def ccd_keywords(self, ccd: int) -> dict[str, Any]:
