@@ -41,6 +41,8 @@ def sexagesimal(value: float, *, hours: bool = False) -> str:
     return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
 
 
+#: DATATYPE of tables other than those of science files, as real headers have it.
+_OTHER_DATATYPES = dict.fromkeys(("PEH", "PMH", "PAH", "PFH"), "PERHK.EL") | {"TCX": "RCTIMC.EL"}
 #: Period of the swing of the pointing [s]; degrees of position angle for each degree of declination.
 DRIFT_PERIOD_S, DRIFT_ANGLE = 5000.0, 5.0
 
@@ -142,6 +144,7 @@ class HousekeepingWriter:
         primary = fits.PrimaryHDU()
         provenance = {
             "FILENAME": (name, "Name of this file"),
+            "CATEGORY": ("XMMODF", "The file is part of an ODF"),
             "ODSVER": ("16.911", "Version of the observation data system"),
             "ODSCHAIN": ("SIMU", "Processing chain"),
             "OBS_MODE": ("POINTING", "Observation mode"),
@@ -153,8 +156,13 @@ class HousekeepingWriter:
         }
         for key, value in (common | provenance | dates).items():
             primary.header[key] = value
+        kind: dict[str, Any] = {"EXTVER": (1, "Version of the extension")}
+        if datatype := _OTHER_DATATYPES.get(file_type):
+            kind["DATATYPE"] = (datatype, "Type of the data")
+        if datatype == "PERHK.EL":
+            kind["EXP_ID"] = (f"{p.obs_id}000", "Exposure identifier")
         for hdu in hdus:
-            for key, value in (common | dates).items():
+            for key, value in (kind | common | dates).items():
                 hdu.header[key] = value
         path = self.folder / name
         fits.HDUList([primary, *hdus]).writeto(path, overwrite=True)

@@ -28,6 +28,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+#: CCD -> event detection unit, as the headers of both real MOS cameras have it.
+MOS_EDU = {1: 0, 2: 2, 3: 6, 4: 4, 5: 3, 6: 7, 7: 5}
+
+
 class OdfWriter(HousekeepingWriter):
     """Writes all components of one ODF into a folder and remembers their names."""
 
@@ -57,17 +61,21 @@ class OdfWriter(HousekeepingWriter):
             "CCDNODE": (node, "Read-out node"),
             **_window(window),
             "FRMTIME": (round(frame_time_s * 10), "[0.1 s] Frame time"),
+            "EDUID": (MOS_EDU[ccd], "Event detection unit"),
             "EDUTHR": (round(threshold_adu), "[adu] Threshold of the event detection unit"),
             "EDUMODE": (1, "Mode of the event detection unit: timing")
             if timing
             else (3, "Mode of the event detection unit: imaging"),
+            "EMDHLOW": (0, "[adu] Lower threshold of the event data handling"),
+            "EMDHUPP": (4095, "[adu] Upper threshold of the event data handling"),
         }
         schema = layout.MOS_TIMING if timing else layout.MOS_IMAGING
         table = make_table(schema, events, layout.extension(instrument, file_type), header)
         content = f"EPIC MOS {layout.DATA_MODES[file_type]} MODE EVENT LIST"
         self.write(instrument, file_type, [table], content, start_s, stop_s, exp_id, ccd)
         if offsets is not None:
-            header.pop("EDUTHR")
+            for key in ("EDUTHR", "EMDHLOW", "EMDHUPP"):
+                header.pop(key)
             header["DATATYPE"] = ("OFFVAR.EL", "Type of the data")
             table = make_table(layout.MOS_OFFSETS, offsets, layout.extension(instrument, "OVE"), header)
             self.write(
