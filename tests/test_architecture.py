@@ -15,9 +15,10 @@ ALLOWED = {
     "process": {"archive", "backend"},
     "backend": {"xmm"},
     "xmm": set(),
+    "compare": {"xmm"},
     "simulate": set(),
     "report": {"archive", "mission"},
-    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report"},
+    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report", "compare"},
 }
 #: Pure formats that stand outside the arrows, by importing room ("*": any).
 FORMATS = {

@@ -1,0 +1,57 @@
+"""Median, spread and worst of differences; by groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def describe(values: npt.ArrayLike) -> dict[str, float]:
+    """Number, median, spread and worst of the finite values.
+
+    The spread is half the distance between the 16th and 84th percentile, one sigma of a Gaussian.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if not len(data):
+        return {"n": 0, "median": float("nan"), "spread": float("nan"), "worst": float("nan")}
+    low, middle, high = np.percentile(data, (15.87, 50.0, 84.13))
+    worst = data[np.argmax(np.abs(data))]
+    return {"n": len(data), "median": float(middle), "spread": float((high - low) / 2), "worst": float(worst)}
+
+
+def uncertainty(what: dict[str, float]) -> float:
+    """Standard error of the median of a Gaussian; 0 for an empty sample."""
+    return float(1.2533 * what["spread"] / np.sqrt(what["n"])) if what["n"] else 0.0
+
+
+def by_value(group: npt.ArrayLike, values: dict[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
+    """One row per value of an integer column: median and spread of each quantity, and the number."""
+    group = np.asarray(group)
+    return [_row(str(number), group == number, values) for number in np.unique(group)]
+
+
+def by_range(
+    group: npt.ArrayLike, edges: Sequence[float], values: dict[str, npt.NDArray[Any]], unit: str = ""
+) -> list[dict[str, Any]]:
+    """One row per range of a column."""
+    group = np.asarray(group)
+    rows = []
+    for low, high in pairwise(edges):
+        chosen = (group >= low) & (group < high)
+        if chosen.any():
+            rows.append(_row(f"{low:g} to {high:g} {unit}".rstrip(), chosen, values))
+    return rows
+
+
+def _row(label: str, chosen: npt.NDArray[Any], values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"group": label, "n": int(chosen.sum())}
+    for name, data in values.items():
+        what = describe(data[chosen])
+        row[f"{name} median"] = what["median"]
+        row[f"{name} spread"] = what["spread"]
+    return row
