@@ -17,6 +17,7 @@ algorithms (pure functions on arrays) and write files with :meth:`TaskContext.ou
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import importlib
 import os
 import shlex
@@ -233,6 +234,8 @@ class TaskContext:
     command: str = ""
     warnings: Counter[str] = field(default_factory=Counter)
     max_repeats: int = 10
+    #: What :func:`warn_once` has said, shared with the tasks inside this one.
+    told: set[str] = field(default_factory=set)
 
     def path(self, name: str | os.PathLike[str]) -> Path:
         """A path given by the user, relative to the task's folder."""
@@ -278,6 +281,18 @@ class TaskContext:
         # Headers hold ASCII only; folders need not.
         line = self.command or self.name
         header[f"XPROC{number}"] = line.encode("ascii", "backslashreplace").decode()
+
+
+#: The task that is running, for what is found out far below it.
+_RUNNING: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("running task", default=None)
+
+
+def warn_once(code: str, message: str) -> None:
+    """Warn in the running task, once in it and the tasks inside it; nothing without a running task."""
+    ctx = _RUNNING.get()
+    if ctx is not None and message not in ctx.told:
+        ctx.told.add(message)
+        ctx.warn(code, message)
 
 
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
@@ -329,6 +344,10 @@ def run_task(
     def stamp() -> str:
         return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
+    outer = _RUNNING.get()
+    if outer is not None and parent:
+        ctx.told = outer.told
+    token = _RUNNING.set(ctx)
     started = time.perf_counter()
     try:
         parameters = spec.parse(arguments)
@@ -341,6 +360,7 @@ def run_task(
             failure.reported = True  # type: ignore[attr-defined]
         raise
     finally:
+        _RUNNING.reset(token)
         repeated = {c: n for c, n in ctx.warnings.items() if n > ctx.max_repeats}
         if repeated:
             print(f"** {full}: warning (SummaryOfWarnings),", file=ctx.err)

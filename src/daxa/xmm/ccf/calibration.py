@@ -2,7 +2,8 @@
 
 A :class:`Calibration` knows which constituent serves each scope and type (SAS_CCF, SAS_CCFPATH and
 SAS_CCFFILES as the SAS calibration layer reads them) and opens it at the first use. Tables are
-checked against :mod:`daxa.xmm.ccf.layout`: a file laid out otherwise is refused by name.
+read by :mod:`daxa.xmm.ccf.layout` and :mod:`daxa.xmm.ccf.roles`: columns by name, else by what they hold,
+else what stands in for them; what a result needs and cannot be told is refused by name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,10 @@ from daxa.xmm.ccf.index import (
     select,
 )
 from daxa.xmm.ccf.layout import layout_of
+from daxa.xmm.ccf.recognise import Recognition, recognise
+from daxa.xmm.ccf.roles import Reading, reading_of
 from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, warn_once
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -90,6 +93,9 @@ class Constituent:
         self.path = path
         self.scope, self.typeid, self.issue = entry.scope, entry.typeid, entry.issue
         self._tables: dict[str, Table] = {}
+        self._contents: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        #: How the tables read so far were recognised.
+        self.recognised: dict[str, Recognition] = {}
 
     def __repr__(self) -> str:
         return f"<Constituent {self.path.name}>"
@@ -157,10 +163,12 @@ class Constituent:
             Extension missing, or no table.
         """
         self.header(extname)
-        columns = self._columns(extname)
-        if columns is None:
-            raise UnknownLayout(f"{self.path.name}[{extname}]: not a table")
-        return columns
+        if extname not in self._contents:
+            columns = self._columns(extname)
+            if columns is None:
+                raise UnknownLayout(f"{self.path.name}[{extname}]: not a table")
+            self._contents[extname] = columns
+        return self._contents[extname]
 
     def image(self, extname: str) -> npt.NDArray[Any]:
         """An image extension, axes as FITS counts them reversed.
@@ -191,30 +199,49 @@ class Constituent:
         raise UnknownLayout(f"{self.path.name}: the layout of extension {extname} is not known")
 
     def table(self, extname: str) -> Table:
-        """A table, checked against the known layout.
+        """A table, its columns under the names of the layout however the file spells them.
 
-        Strings come without trailing blanks, numbers stored as text as numbers.
+        Strings come without trailing blanks, numbers stored as text as numbers. What the file lacks and
+        no result needs is filled in; a fallback that costs something is warned of in the running task.
 
         Raises
         ------
         UnknownLayout
-            Extension or column missing, or a column of another kind.
+            Extension or column missing, or a column of another kind, and nothing stands in for it.
         """
         if extname not in self._tables:
             schema = self._schema(extname)
-            self.header(extname)
             where = f"{self.path.name}[{extname}]"
-            columns = self._columns(extname)
-            if columns is None:
-                raise UnknownLayout(f"{where}: not a table")
-            for column in schema:
-                if column.name not in columns:
-                    raise UnknownLayout(f"{where}: no column {column.name}; it has {', '.join(columns)}")
-                columns[column.name] = _checked(columns[column.name], column, where)
+            reading = reading_of(self.scope, self.typeid, extname)
+            try:
+                columns, said = self._recognised(extname, schema, reading, where)
+            except UnknownLayout as error:
+                if reading.substitute is None:
+                    raise
+                said = Recognition(fallbacks=[(error.message, reading.substitute)])
+                columns = {name: np.asarray(v) for name, v in reading.substitute.value.items()}
             for values in columns.values():
                 values.setflags(write=False)
-            self._tables[extname] = Table(where, columns)
+            self._tables[extname], self.recognised[extname] = Table(where, columns), said
+        for missing, fallback in self.recognised[extname].fallbacks:
+            if fallback.code:
+                warn_once(fallback.code, f"{self.path.name}[{extname}]: {missing}: {fallback.cost}")
         return self._tables[extname]
+
+    def _recognised(
+        self, extname: str, schema: Sequence[Column], reading: Reading, where: str
+    ) -> tuple[dict[str, npt.NDArray[Any]], Recognition]:
+        columns, header = self.contents(extname), self.header(extname)
+        try:
+            found, said = recognise(where, schema, reading, columns, header)
+        except UnknownLayout:
+            if reading.alternative is None:
+                raise
+            texts = [n for n, v in columns.items() if v.dtype.kind == "U" and all("(" in t for t in v)]
+            if len(texts) != 1 or not len(columns[texts[0]]):
+                raise
+            return {reading.alternative: columns[texts[0]]}, Recognition({reading.alternative: texts[0]})
+        return found | {c.name: _checked(found[c.name], c, where) for c in schema}, said
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -411,7 +438,22 @@ class Calibration:
             for key, entry in sorted(self._entries.items())
             if wanted is None or key[0] in wanted
         ]
-        return index_hdu(entries, self.index.header)
+        hdu = index_hdu(entries, self.index.header)
+        for number, text in enumerate(self.fallbacks(wanted), start=1):
+            hdu.header[f"CALFB{number}"] = text
+        return hdu
+
+    def fallbacks(self, scopes: Iterable[str] | None = None) -> list[str]:
+        """What stood in for parts that the files read so far lack, of some scopes or of all."""
+        wanted = None if scopes is None else {s.upper() for s in scopes}
+        return [
+            f"{constituent.path.name}[{extname}]: {fallback.code}"
+            for key, constituent in sorted(self._constituents.items())
+            if wanted is None or key[0] in wanted
+            for extname, said in constituent.recognised.items()
+            for _, fallback in said.fallbacks
+            if fallback.code
+        ]
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES
+from daxa.xmm.ccf.recognise import even_rows, inventory
 from daxa.xmm.rgs.gratings import Gratings
 
 if TYPE_CHECKING:
@@ -168,12 +169,18 @@ def _mirror_vignetting(
     return low * (1 - fy) + high * fy
 
 
-def _curve(constituent: Constituent, extname: str, column: str, energy_ev: npt.ArrayLike) -> FloatArray:
-    table, grid = constituent.table(extname), constituent.table("EBINS")["ENERGY"]
-    values = np.atleast_2d(table[column])[0]
+def _curve(
+    values: npt.NDArray[np.float64], grid: npt.NDArray[np.float64], where: str, energy_ev: npt.ArrayLike
+) -> FloatArray:
     if len(values) != len(grid):
-        raise UnknownLayout(f"{table.where}, column {column}: {len(values)} values for {len(grid)} energies")
+        raise UnknownLayout(f"{where}: {len(values)} values for {len(grid)} energies")
     return _interpolate(energy_ev, grid, values)
+
+
+def _first_region(values: npt.NDArray[np.generic]) -> FloatArray:
+    """The curve of the first region: a row with a vector, or one value a row."""
+    values = np.asarray(values, float)
+    return values[0].ravel() if values.ndim > 1 and len(values) else values
 
 
 def filter_transmission(
@@ -187,20 +194,53 @@ def filter_transmission(
         The calibration has no such filter.
     """
     constituent = cal.constituent(instrument, "FILTERTRANSX")
-    return _curve(constituent, f"FILTER-{filter_name.strip().upper()}", "TRANSMISSION", energy_ev)
+    table = constituent.table(f"FILTER-{filter_name.strip().upper()}")
+    grid = constituent.table("EBINS")["ENERGY"]
+    where = f"{table.where}, column TRANSMISSION"
+    return _curve(_first_region(table["TRANSMISSION"]), grid, where, energy_ev)
 
 
 def quantum_efficiency(
     cal: Calibration, instrument: str, ccd: npt.ArrayLike, energy_ev: npt.ArrayLike
 ) -> FloatArray:
-    """Quantum efficiency of CCDs (first region of the table of each CCD)."""
+    """Quantum efficiency of CCDs (first region of the table of each CCD): all patterns that are used.
+
+    Those are 0 to 12 of MOS, singles and doubles of the pn. A file has columns for each (QE_0, QE_1, ...), or
+    one for the sum (QE, or QE_TOTAL of the extension of that name, for all CCDs and patterns).
+    """
     constituent = cal.constituent(instrument, "QUANTUMEF")
     ccd, energy = np.broadcast_arrays(np.asarray(ccd), np.asarray(energy_ev, float))
     result = np.zeros(energy.shape)
     for number in np.unique(ccd):
         here = ccd == number
-        result[here] = _curve(constituent, f"QE_CCD{int(number)}", "QE", energy[here])
+        result[here] = _curve(*_efficiency(constituent, instrument, int(number)), energy[here])
     return result
+
+
+#: Columns QE_0, QE_1, ... that make up what is used.
+_USED_PATTERNS = {"EMOS1": 13, "EMOS2": 13, "EPN": 2}
+
+
+@functools.lru_cache(maxsize=32)
+def _efficiency(constituent: Constituent, instrument: str, ccd: int) -> tuple[FloatArray, FloatArray, str]:
+    """Efficiency, energies [eV], and where they are from."""
+    where = f"{constituent.path.name}[QE_CCD{ccd}]"
+    names = [f"QE_{k}" for k in range(_USED_PATTERNS[instrument])]
+    columns = constituent.contents(f"QE_CCD{ccd}") if f"QE_CCD{ccd}" in constituent else {}
+    for wanted in (names, ["QE"]):
+        if all(name in columns for name in wanted):
+            curves = [_first_region(even_rows(columns[name])) for name in wanted]
+            return np.sum(curves, axis=0), constituent.table("EBINS")["ENERGY"], where
+    if "QE_TOTAL" in constituent and "EBINS_FRACTION" in constituent:
+        total, grid = (constituent.contents(name) for name in ("QE_TOTAL", "EBINS_FRACTION"))
+        if "QE_TOTAL" in total and "ENERGY" in grid:
+            values, energies = even_rows(total["QE_TOTAL"]), even_rows(grid["ENERGY"])
+            where = f"{constituent.path.name}[QE_TOTAL]"
+            return _first_region(values), np.asarray(energies, float).ravel(), where
+    raise UnknownLayout(
+        f"{where}: no columns {names[0]} to {names[-1]}, QE, and no QE_TOTAL on EBINS_FRACTION; it has "
+        f"{inventory(columns)}"
+    )
 
 
 def effective_area(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from daxa.xmm.sky.geometry import Region
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ STRIPS = {
 }
 
 
-def _shape(name: str, x: float, y: float, radii: np.ndarray, angle: float) -> str:
+def _shape(name: str, x: float, y: float, radii: tuple[float, float], angle: float) -> str:
     sizes = [f"{radii[0]:g}"] if name == "CIRCLE" else [f"{radii[0]:g}", f"{radii[1]:g}", f"{angle:g}"]
     return f"{name}({x:g},{y:g},{','.join(sizes)},DETX,DETY)"
 
@@ -44,15 +43,14 @@ def corner_expression(cal: Calibration, instrument: str) -> str:
     MOS: the CORNER table (areas free of light leaks); pn: outside the FOV table's regions.
     """
     constituent = cal.constituent(instrument, "LINCOORD")
-    table = constituent.table("CORNER" if instrument != "EPN" else "FOV")
-    names = [
-        str(s, "ascii").strip().upper() if isinstance(s, bytes) else str(s).strip() for s in table["SHAPE"]
-    ]
-    if instrument != "EPN" and not all(n.startswith("!") for n in names):
+    region = Region.from_table(constituent.table("CORNER" if instrument != "EPN" else "FOV"))
+    if region.expression is not None:
+        if instrument == "EPN":
+            return f"!({region.expression})"
+        strips = [f"!{strip}" for strip in STRIPS.get(instrument, ())]
+        return "&&".join([f"({region.expression})", *strips])
+    if instrument != "EPN" and not all(shape[1] for shape in region.shapes):
         raise TaskError("badRegion", f"{constituent.path}: CORNER holds a shape that does not exclude")
-    shapes = [
-        _shape(n.lstrip("!"), x, y, r, a)
-        for n, x, y, r, a in zip(names, table["X"], table["Y"], table["R"], table["ROTANG"], strict=True)
-    ]
+    shapes = [_shape(kind, x, y, (r1, r2), angle) for _, _, kind, x, y, r1, r2, angle in region.shapes]
     shapes += [s for s in STRIPS.get(instrument, ()) if s not in shapes]
     return f"!({'||'.join(shapes)})"

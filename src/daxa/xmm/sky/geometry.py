@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,44 +69,65 @@ def attitude_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.Ar
     return np.stack([view, across, along], axis=-2)
 
 
+_SHAPES = ("CIRCLE", "BOX", "ROTBOX", "ELLIPSE")
+
+
 @dataclass(frozen=True)
 class Region:
-    """Union of intersections of circles and boxes in DETX, DETY (FOV and CORNER of LINCOORD)."""
+    """Union of intersections of shapes in DETX, DETY (FOV and CORNER of LINCOORD), or an expression."""
 
-    shapes: tuple[tuple[int, bool, str, float, float, float, float, float], ...]
+    shapes: tuple[tuple[int, bool, str, float, float, float, float, float], ...] = ()
+    expression: str | None = None
 
     @classmethod
     def from_table(cls, table: Table) -> Region:
-        """Region rows: SHAPE (``!`` negates), X, Y, R, ROTANG, COMPONENT."""
+        """Region rows: SHAPE (``!`` negates), X, Y, R, ROTANG, COMPONENT; or EXPRESSION, rows joined by OR.
+
+        R of a BOX holds half-widths (assumed), that of a ROTBOX the full widths, as in tables of real lists.
+        """
+        if "EXPRESSION" in table:
+            return cls(expression="||".join(f"({str(text).strip()})" for text in table["EXPRESSION"]))
         shapes = []
         for i in range(table.n_rows):
             name = str(table["SHAPE"][i]).strip().upper()
             kind = name.lstrip("!")
-            if kind not in ("CIRCLE", "BOX"):
-                raise UnknownLayout(f"{table.where}: SHAPE {name!r} is not one of CIRCLE, BOX")
-            r = table["R"][i]
+            if kind not in _SHAPES:
+                raise UnknownLayout(f"{table.where}: SHAPE {name!r} is not one of {', '.join(_SHAPES)}")
+            r = np.asarray(table["R"][i], float) * (0.5 if kind == "ROTBOX" else 1.0)
             shapes.append(
                 (
-                    int(table["COMPONENT"][i]), name.startswith("!"), kind, float(table["X"][i]),
-                    float(table["Y"][i]), float(r[0]), float(r[1]), float(table["ROTANG"][i]),
+                    int(table["COMPONENT"][i]), name.startswith("!"), kind.removeprefix("ROT"),
+                    float(table["X"][i]), float(table["Y"][i]), float(r[0]), float(r[1]),
+                    float(table["ROTANG"][i]),
                 )
             )  # fmt: skip
         return cls(tuple(shapes))
 
+    @cached_property
+    def _selection(self) -> Any:
+        from daxa.xmm.select.expression import compile
+
+        return compile(str(self.expression))
+
     def contains(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
         """Which positions lie inside."""
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
+        if self.expression is not None:
+            inside = self._selection.mask({"DETX": detx.ravel(), "DETY": dety.ravel()})
+            return np.asarray(inside).reshape(detx.shape)
         result = np.zeros(detx.shape, dtype=bool)
         for component in sorted({shape[0] for shape in self.shapes}):
             inside = np.ones(detx.shape, dtype=bool)
             for _, negated, kind, x, y, r1, r2, angle in (s for s in self.shapes if s[0] == component):
                 dx, dy = detx - x, dety - y
+                if kind != "CIRCLE" and angle:
+                    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+                    dx, dy = c * dx + s * dy, -s * dx + c * dy
                 if kind == "CIRCLE":
                     within = dx * dx + dy * dy <= r1 * r1
+                elif kind == "ELLIPSE":
+                    within = (dx * r2) ** 2 + (dy * r1) ** 2 <= (r1 * r2) ** 2
                 else:
-                    if angle:
-                        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-                        dx, dy = c * dx + s * dy, -s * dx + c * dy
                     within = (np.abs(dx) <= r1) & (np.abs(dy) <= r2)
                 inside &= within != negated
             result |= inside

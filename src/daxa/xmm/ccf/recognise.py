@@ -1,0 +1,163 @@
+"""Finding the columns of a calibration table: by name, by content, else what stands in for them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.roles import Columns, Fallback, Reading, kind_of
+from daxa.xmm.tables import Column
+
+
+@dataclass
+class Recognition:
+    """How a table was read.
+
+    Attributes
+    ----------
+    by_content
+        Column of the layout -> column of the file, where the name did not tell.
+    fallbacks
+        What stands in for what the file lacks: text of what is missing, and the fallback.
+    """
+
+    by_content: dict[str, str] = field(default_factory=dict)
+    fallbacks: list[tuple[str, Fallback]] = field(default_factory=list)
+
+    @property
+    def how(self) -> str:
+        """``exact``, ``by content`` or ``fallback``."""
+        if any(fallback.code for _, fallback in self.fallbacks):
+            return "fallback"
+        return "by content" if self.by_content else "exact"
+
+
+def recognise(
+    where: str, schema: Sequence[Column], reading: Reading, columns: Columns, header: Mapping[str, Any]
+) -> tuple[dict[str, npt.NDArray[Any]], Recognition]:
+    """Columns under the names of the layout, and how they were found.
+
+    Columns that the layout does not know are kept under their own names.
+
+    Raises
+    ------
+    UnknownLayout
+        A column that a result needs cannot be told; the message says what there is.
+    """
+    free = {name: even_rows(values) for name, values in columns.items()}
+    said = Recognition()
+    found: dict[str, str] = {}
+    for column in schema:
+        name = _by_name(column.name, reading, free, header)
+        if name is not None and name not in found.values():
+            found[column.name] = name
+    for rule in reading.content:
+        missing = [role for role in rule.roles if role in _names(schema) and role not in found]
+        rest = {name: v for name, v in free.items() if name not in found.values()}
+        names = rule.find(rest, len(missing)) if missing else None
+        if names:
+            found.update(zip(missing, names, strict=True))
+            said.by_content.update(zip(missing, names, strict=True))
+    result = {name: v for name, v in free.items() if name not in found.values()}
+    result |= {role: free[name] for role, name in found.items()}
+    rules = {role: rule.says for rule in reading.content for role in rule.roles}
+    for column in schema:
+        if column.name not in found and column.name not in reading.absent:
+            hint = f" ({rules[column.name]})" if column.name in rules else ""
+            raise UnknownLayout(f"{where}: no column {column.name}{hint}; it has {inventory(free)}")
+    rows = len(next(iter(free.values()), ()))
+    scalars = [c.name for c in schema if c.repeat == 1 and c.letter != "A" and c.name in found]
+    if rows == 1 and not reading.free_widths and not reading.spread:
+        result, rows = _unrolled(result, scalars)
+    for column in schema:
+        if column.name in found:
+            result[column.name] = _width(result[column.name], column, reading)
+        else:
+            fallback = reading.absent[column.name]
+            said.fallbacks.append((f"column {column.name}", fallback))
+            result[column.name] = _filled(fallback.value, column, rows)
+    return result, said
+
+
+def inventory(columns: Columns) -> str:
+    """The columns of a table with kind and width, for messages."""
+    return ", ".join(
+        f"{name} ({kind_of(v) or v.dtype}{'' if v.ndim < 2 else f' x {v[0].size if len(v) else 0}'})"
+        for name, v in columns.items()
+    ) or "no columns"  # fmt: skip
+
+
+def _names(schema: Sequence[Column]) -> list[str]:
+    return [column.name for column in schema]
+
+
+def _by_name(role: str, reading: Reading, free: Columns, header: Mapping[str, Any]) -> str | None:
+    upper = {name.upper(): name for name in free}
+    wanted = [role, *reading.names.get(role, ())]
+    if reading.positions and role in reading.positions:
+        named = [part.strip() for part in str(header.get("MFORM1", "")).split(",")]
+        if len(named) == 2:
+            wanted.insert(0, named[reading.positions.index(role)])
+    for name in wanted:
+        matches = (
+            fnmatch.filter(upper, name.upper()) if "*" in name else [n for n in upper if n == name.upper()]
+        )
+        if len(matches) == 1:
+            return upper[matches[0]]
+    return None
+
+
+def even_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of arrays of varying length as a plain one: short rows end in NaN."""
+    if values.dtype.kind != "O":
+        return values
+    rows = [np.ravel(np.asarray(row)) for row in values]
+    width = max((len(row) for row in rows), default=0)
+    if all(len(row) == width for row in rows):
+        return np.array(rows).reshape(len(rows), width)
+    result = np.full((len(rows), width), np.nan)
+    for i, row in enumerate(rows):
+        result[i, : len(row)] = row
+    return result
+
+
+def _unrolled(
+    columns: dict[str, npt.NDArray[Any]], scalars: Sequence[str]
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
+    """A table of one row whose cells hold whole columns, as many rows."""
+    widths = {columns[name].size for name in scalars}
+    n = max(widths, default=1)
+    if n == 1 or widths - {1, n}:
+        return columns, 1
+    return {name: v.reshape(-1) if v.size == n else np.repeat(v, n, axis=0) for name, v in columns.items()}, n
+
+
+def _width(values: npt.NDArray[Any], column: Column, reading: Reading) -> npt.NDArray[Any]:
+    if column.letter == "A" or not column.repeat:
+        return values
+    wide = values.reshape(len(values), -1) if len(values) else values
+    width = wide.shape[1] if wide.ndim > 1 else 1
+    if width == column.repeat:
+        return values
+    if reading.spread and width == 1:
+        return np.repeat(wide, column.repeat, axis=1)
+    if reading.free_widths:
+        padded = np.zeros((len(wide), column.repeat), wide.dtype)
+        padded[:, : min(width, column.repeat)] = wide[:, : column.repeat]
+        return padded if column.repeat > 1 else padded[:, 0]
+    return values
+
+
+def _filled(value: Any, column: Column, rows: int) -> npt.NDArray[Any]:
+    if callable(value):
+        return np.asarray(value(rows))
+    if column.letter == "A":
+        return np.full(rows, str(value))
+    shape = (rows,) if column.repeat == 1 else (rows, max(column.repeat, 1))
+    return np.full(shape, value, dtype=column.dtype.base if column.repeat else float)
