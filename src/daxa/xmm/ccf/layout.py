@@ -205,7 +205,8 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
         "ENERGY_COMBINE": columns("PATTERN 1I\nC1 1D\nC2 1D\nC3 1D\nC4 1D"),
     },
     # CTI_EXTENDED header: REF_DATE, ALGOID. Loss per transfer [adu] =
-    # (c0 + c1 dt_days) (PHA/1000)^c2 (columns and law assumed).
+    # (c0 + c1 dt_days) (PHA/1000)^c2, or with PHA^c2, which the size of c0 tells (mos_losses; law measured on
+    # real lists, names of columns assumed).
     ("EMOS", "CTI"): {
         "CTI_EXTENDED": columns("""
 MODE_ID 1I

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.mos_losses import transfer_laws
 from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos import energy, events
 from daxa.xmm.epic.mos.badpixfind import Search, find
@@ -282,15 +283,17 @@ def correct(
                 f"{constituent.path.name}[CTI_EXTENDED]: no row for CCD {ccd.number} node {ccd.node}",
             )
         reference = utc_to_tt(str(constituent.keyword("REF_DATE", "CTI_EXTENDED")))
-        serial, parallel = (tuple(float(table[f"CTI_{a}{k}"][row[0]]) for k in range(3)) for a in "XY")
+        days = (float(ccd.frames.time_s.mean()) - reference) / _DAY_S
+        where = f"{constituent.path.name}[CTI_EXTENDED]"
+        serial, parallel = transfer_laws(table, int(row[0]), days, where)
         columns = energy.column_offsets(constituent.table("CTI_COLUMN"), ccd.number, ccd.node, ccd.shape)
         pha = energy.correct_transfer(
             pha,
             list_.rawx,
             list_.rawy,
-            serial=serial,  # type: ignore[arg-type]
-            parallel=parallel,  # type: ignore[arg-type]
-            days=(float(ccd.frames.time_s.mean()) - reference) / _DAY_S,
+            serial=serial,
+            parallel=parallel,
+            days=days,
             column_offset=0.0 if columns is None else energy.at_pixels(columns, list_.rawx, list_.rawy),
         )
     if not params.correctgain:
