@@ -142,7 +142,7 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
     side = np.concatenate(node)[keep]
     order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
     table, side = {name: values[order] for name, values in table.items()}, side[order]
-    scan = numbers.MOS_SCAN["UNDER_X"] + numbers.MOS_SCAN["OVER_X"]
+    scan = numbers.MOS_SCAN["UNDER_X"]
     for number, width in ((0, last_column + scan), (1, 600 - last_column + scan)):
         mine = {name: values[side == number] for name, values in table.items()}
         if number == 1:

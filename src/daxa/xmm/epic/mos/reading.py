@@ -75,10 +75,13 @@ class Layout:
             int(modeparam.keyword(k, "MODEPARAM", default=0))
             for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
         )
-        # Columns of the window include those before and behind the image (110 for the 100 of small windows).
+        # Columns of the window include those before and behind the image (110 for the 100 of small windows);
+        # a half of a CCD has none behind it (assumed).
+        files = camera.odf.science_files(camera.instrument, camera.exp_id)
+        half = any(f.name.ccd == number and f.name.node != node for f in files)
         limits = (
             max(window.x0 + 1, 1),
-            min(window.x0 - under_x + window.dx - over_x, shape[0]),
+            min(window.x0 - under_x + window.dx - (0 if half else over_x), shape[0]),
             max(window.y0 - under_y + 1, 1),
             min(window.y0 - under_y + window.dy, shape[1]),
         )
