@@ -16,9 +16,10 @@ ALLOWED = {
     "backend": {"xmm"},
     "xmm": set(),
     "compare": {"xmm"},
+    "validate": {"archive", "backend", "compare", "mission", "process"},
     "simulate": set(),
     "report": {"archive", "mission"},
-    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report", "compare"},
+    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report", "compare", "validate"},
 }
 #: Pure formats that stand outside the arrows, by importing room ("*": any).
 FORMATS = {

@@ -12,7 +12,7 @@ import typer
 
 from daxa._version import __version__
 from daxa.cli_calibration import calibration
-from daxa.cli_compare import compare
+from daxa.cli_compare import compare, validate
 from daxa.cli_output import Json, print_table
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(calibration, name="calibration")
 app.command()(compare)
+app.command()(validate)
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
 BackendOption = Annotated[

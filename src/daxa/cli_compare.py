@@ -1,4 +1,4 @@
-"""``daxa compare``: two products of the same exposure beside each other."""
+"""``daxa compare`` and ``daxa validate``: products of the same exposure beside each other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,13 @@ def show(comparisons: Sequence[Any]) -> None:
             typer.echo("within all tolerances")
 
 
-def write(comparisons: Sequence[Any], json_file: Path | None, page: Path | None, title: str) -> None:
+def write(
+    comparisons: Sequence[Any],
+    json_file: Path | None,
+    page: Path | None,
+    title: str,
+    left_out: Sequence[str] = (),
+) -> None:
     """Write the JSON file and the page that were asked for."""
     from daxa.compare.page import write_page
 
@@ -58,4 +64,53 @@ def write(comparisons: Sequence[Any], json_file: Path | None, page: Path | None,
         text = json.dumps(rows[0] if len(rows) == 1 else rows, indent=1)
         json_file.write_text(text + "\n", encoding="utf-8")
     if page is not None:
-        typer.echo(f"page {write_page(page, comparisons, title)}")
+        typer.echo(f"page {write_page(page, comparisons, title, left_out)}")
+
+
+def validate(
+    obs_id: Annotated[str, typer.Argument(help="Observation.")],
+    inst: Annotated[
+        list[str] | None, typer.Option("--inst", help="Camera (M1, M2, PN); may be repeated.")
+    ] = None,
+    local: Annotated[
+        Path | None, typer.Option("--local", help="Folder with the raw data; needs --products.")
+    ] = None,
+    products: Annotated[
+        Path | None,
+        typer.Option("--products", help="Folder with the pipeline's products, instead of fetching."),
+    ] = None,
+    cores: Annotated[int | None, typer.Option("--cores", help="Processes to use.")] = None,
+    json_file: JsonFile = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="The page; validate_OBSID.html by default.")
+    ] = None,
+) -> None:
+    """Reduce an observation and compare with the pipeline's products; exit status as that of compare."""
+    from daxa.cli import _fetch_calibration
+    from daxa.exceptions import DAXADownloadError
+    from daxa.mission import XMMPointed
+    from daxa.validate import validate as run
+
+    for option, folder in (("--local", local), ("--products", products)):
+        if folder is not None and not folder.is_dir():
+            raise typer.BadParameter(f"{option}: {folder} is not a folder")
+    if local is not None and products is None:
+        raise typer.BadParameter("--local: give --products, too")
+    try:
+        mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
+        mission.filter_on_obs_ids(obs_id)
+        _fetch_calibration(mission)
+        found, left_out = run(obs_id, inst, local=local, products=products, num_cores=cores)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+    except DAXADownloadError as wrong:
+        typer.echo(f"daxa: {wrong}", err=True)
+        raise typer.Exit(2) from None
+    show(found)
+    for reason in left_out:
+        typer.echo(f"not compared: {reason}")
+    target = page or Path(f"validate_{obs_id}.html")
+    title = f"{obs_id}: DAXA (A) and the pipeline (B)"
+    write(found, json_file, target, title, left_out)
+    if not all(one.same for one in found):
+        raise typer.Exit(1)

@@ -24,13 +24,20 @@ h2 { margin-top: 2.2rem; border-bottom: 1px solid #dde1e8 } code { overflow-wrap
 """
 
 
-def write_page(path: str | os.PathLike[str], comparisons: Sequence[Comparison], title: str) -> Path:
-    """Write comparisons as one HTML page that needs no other file."""
+def write_page(
+    path: str | os.PathLike[str], comparisons: Sequence[Comparison], title: str, left_out: Sequence[str] = ()
+) -> Path:
+    """Write comparisons as one HTML page that needs no other file.
+
+    What could not be compared (``left_out``) is listed below a summary.
+    """
     path = Path(path)
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>",
         "<p>Differences are B minus A.</p>",
+        _table(_summary(comparisons)) if len(comparisons) > 1 else "",
+        *(f"<p>not compared: {escape(reason)}</p>" for reason in left_out),
         *(_section(c) for c in comparisons),
         "</body></html>",
     ]
@@ -41,6 +48,18 @@ def write_page(path: str | os.PathLike[str], comparisons: Sequence[Comparison], 
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _summary(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
+    return [
+        {
+            "kind": c.kind,
+            "B": Path(c.b).name,
+            "verdict": "ok" if c.same else "DIFFERS",
+            "what differs": "; ".join(c.findings),
+        }
+        for c in comparisons
+    ]
 
 
 def number(value: Any) -> str:
