@@ -142,3 +142,42 @@ def test_failures_give_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert re.search(message, error)
+
+
+def test_inspect_every_file(synthetic_ccf: Path, tmp_path: Path) -> None:
+    text = said(["calibration", "inspect", str(synthetic_ccf), "--report", str(tmp_path / "report.txt")])
+    files = sorted(path.name for path in synthetic_ccf.glob("*.CCF"))
+    assert all(name in text for name in files)
+    assert "refused" not in text
+    assert "fallback" not in text
+    report = (tmp_path / "report.txt").read_text()
+    assert all(name in report for name in files)
+    assert max(map(len, report.splitlines())) < 400
+    assert "  X0                        D mm" in report
+
+
+def test_inspect_a_real_constituent(shared_data: Path) -> None:
+    text = said(["calibration", "inspect", str(shared_data / "ccf" / "XRT3_XAREAEF_0012.CCF")])
+    assert text.splitlines()[-1] == "3 exact"
+
+
+def test_inspect_other_and_damaged_files(synthetic_ccf: Path, tmp_path: Path) -> None:
+    whole = (synthetic_ccf / "EPN_LINCOORD_0009.CCF").read_bytes()
+    (tmp_path / "EPN_LINCOORD_0009.CCF").write_bytes(whole[:-2880])
+    (tmp_path / "notes.txt").write_text("no constituent")
+    (tmp_path / "XMM_MISCDATA_0022.CCF").write_bytes((synthetic_ccf / "XMM_MISCDATA_0022.CCF").read_bytes())
+    text = said(["calibration", "inspect", str(tmp_path)])
+    assert "notes.txt: not a complete FITS file" in text
+    assert re.search(r"EPN_LINCOORD_0009.CCF: (cut short|not a complete)", text)
+    assert re.search(r"MISCDATA +exact", text)
+    (tmp_path / "empty").mkdir()
+    for wrong in ("EPN_LINCOORD_0009.CCF", "nothing.CCF", "empty"):
+        done = run.invoke(app, ["calibration", "inspect", str(tmp_path / wrong)])
+        assert done.exit_code != 0
+
+
+def test_documented_readings_are_those_of_the_engine() -> None:
+    from daxa.xmm.ccf.inspect import table_of_readings
+
+    page = (Path(__file__).parents[1] / "docs" / "calibration.md").read_text(encoding="utf-8")
+    assert table_of_readings() in page

@@ -92,6 +92,42 @@ def calibration_show(
             typer.echo(f"  {column['name']:18s} {column['format']:>6s}  {column['unit']}".rstrip())
 
 
+@calibration.command("inspect")
+def calibration_inspect(
+    path: Annotated[Path, typer.Argument(help="A calibration file, or a folder of them.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write names, shapes, units and first values here, for a bug report."),
+    ] = None,
+) -> None:
+    """Tell what the engine would take from calibration files, and how it recognises each table."""
+    from daxa.xmm.ccf.errors import DamagedConstituent
+    from daxa.xmm.ccf.inspect import files_of, inspect, report
+
+    counts: dict[str, int] = {}
+    reports = []
+    for file in files_of(path):
+        try:
+            findings = inspect(file)
+            if to is not None:
+                reports.append(report(file))
+        except DamagedConstituent as error:
+            if not path.is_dir():
+                raise
+            typer.echo(f"{file.name}\n  not read: {error.message}")
+            reports.append(f"{file.name} not read: {error.message}\n")
+            counts["no constituent"] = counts.get("no constituent", 0) + 1
+            continue
+        typer.echo(file.name)
+        for found in findings:
+            counts[found.how] = counts.get(found.how, 0) + 1
+            typer.echo(f"  {found.extension:26s} {found.how:11s} {found.detail}".rstrip())
+    typer.echo(", ".join(f"{number} {how}" for how, number in counts.items()))
+    if to is not None:
+        to.write_text("\n".join(reports), encoding="utf-8")
+        typer.echo(f"report in {to}")
+
+
 @calibration.command("fetch")
 def calibration_fetch(
     inst: CameraOption = None,

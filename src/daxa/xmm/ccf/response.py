@@ -213,7 +213,7 @@ def quantum_efficiency(
     result = np.zeros(energy.shape)
     for number in np.unique(ccd):
         here = ccd == number
-        result[here] = _curve(*_efficiency(constituent, instrument, int(number)), energy[here])
+        result[here] = _curve(*total_efficiency(constituent, instrument, int(number)), energy[here])
     return result
 
 
@@ -222,7 +222,9 @@ _USED_PATTERNS = {"EMOS1": 13, "EMOS2": 13, "EPN": 2}
 
 
 @functools.lru_cache(maxsize=32)
-def _efficiency(constituent: Constituent, instrument: str, ccd: int) -> tuple[FloatArray, FloatArray, str]:
+def total_efficiency(
+    constituent: Constituent, instrument: str, ccd: int
+) -> tuple[FloatArray, FloatArray, str]:
     """Efficiency, energies [eV], and where they are from."""
     where = f"{constituent.path.name}[QE_CCD{ccd}]"
     names = [f"QE_{k}" for k in range(_USED_PATTERNS[instrument])]

@@ -318,6 +318,18 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     },
 }
 
+#: Constituents that readers of their own understand, mostly by content: what these take.
+OWN_READERS = {
+    ("EPN", "TIMECORR"): "frame times and time constants by content; without a constant the documented one",
+    ("EPN", "TIMEJUMPTOL"): "by content: revolution, mode, tolerance; else the tolerances of real runs",
+    ("EPN", "ADUCONV"): "documented names; OFFSET or OFFSET_CONST and OFFSET_SLOPE; 5 eV without ADU_EV",
+    ("RGS", "ADUCONV"): "rows by node, pairs, or one number for both nodes",
+    ("EMOS", "HKPARMINT"): "by content: expressions have an @, names have none",
+    ("EPN", "HKPARMINT"): "by content: expressions have an @, names have none",
+    ("RGS", "HKPARMINT"): "by content: expressions have an @, names have none",
+    ("RGS", "QUANTUMEF"): "by content: growing energies, and the share that the gratings keep",
+}
+
 
 def reading_of(scope: str, typeid: str, extname: str) -> Reading:
     """How a table of a constituent is read; ``scope`` as in file names (``EMOS1``)."""
