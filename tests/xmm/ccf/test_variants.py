@@ -94,11 +94,25 @@ CASES = [
     ("XRT3_XAREAEF", "ONAXISXAREAEF", one_row, "exact"),
     ("EMOS1_MODEPARAM", "MODEPARAM", without("SMEARED_FRAC"), "exact"),
 ]  # fmt: skip
+
+
+def scaled(factor: float, *names: str) -> Change:
+    return lambda columns: {n: v * factor if n in names else v for n, v in columns.items()}
+
+
+CASES += [
+    ("EMOS1_TIMECORR", "FRAMETIME", scaled(1e3, "FRAME_TIME", "DELAY"), "exact"),
+    ("XMM_BORESIGHT", "EPN_ANGVAR",
+     scaled(1 / 3600, "DELTA_PHI", "DELTA_THETA", "DELTA_PSI"), "exact"),
+    ("RGS1_CTI", "XCTI", without("CTI_X_ERR"), "exact"),
+]  # fmt: skip
 FALLBACKS = [
     ("EMOS1_TIMECORR", "FRAMETIME", without("DELAY"), "noReadoutDelay"),
     ("EMOS1_ADUCONV", "ENERGY_COMBINE", without("C1", "C2"), "noEnergyCombine"),
     ("EMOS1_CTI", "CTI_COLUMN", without("OFFSET"), "noColumnOffsets"),
     ("EMOS1_LINCOORD", "FOV", without("SHAPE"), "noFieldOfView"),
+    ("EMOS1_LINCOORD", "LINCOORD", without("Z0"), "noChipHeights"),
+    ("XMM_BORESIGHT", "EMOS1_ANGVAR", scaled(1e-6, "TIME"), "noBoresightDrift"),
     ("XMM_BORESIGHT", "EPN_ANGVAR", without("DELTA_PSI"), "noBoresightDrift"),
     ("EMOS1_SCREENTHRESH", "SCREEN_THRESH", renamed(BAD="A", GOOD="B"), "noScreenThresholds"),
     ("EPN_PATTERNLIB", "PrimeFullWindow", without("PATTERN_ID"), "noPatternNumbers"),

@@ -154,7 +154,7 @@ def _list(names: Iterable[str]) -> str:
 def _cells(columns: list[str], reading: Reading) -> tuple[str, str, str]:
     content = "; ".join(f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content)
     lost = [
-        f"without {name}: " + (f"`{f.code}`, {f.cost}" if f.code else "no result depends on it")
+        f"without {name}: " + (f"`{f.code}`, {f.cost}" if f.code else f.cost.removeprefix("nothing: "))
         for name, f in reading.absent.items()
     ]
     if reading.substitute is not None:

@@ -82,6 +82,8 @@ def recognise(
             fallback = reading.absent[column.name]
             said.fallbacks.append((f"column {column.name}", fallback))
             result[column.name] = _filled(fallback.value, column, rows)
+    if reading.convert is not None:
+        reading.convert(where, result)
     return result, said
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import generic_scope
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -64,6 +65,8 @@ class Reading:
         A single number stands for every element of a vector.
     alternative
         Name of a text column that may hold all that the columns say, as an expression.
+    convert
+        Brings units that follow from the sizes of numbers to those of the layout, in place.
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class Reading:
     free_widths: bool = False
     spread: bool = False
     alternative: str | None = None
+    convert: Callable[[str, dict[str, npt.NDArray[Any]]], None] | None = None
 
 
 # --- telling columns by what they hold -------------------------------------------------------------
@@ -132,11 +136,23 @@ def _growing(v: npt.NDArray[Any]) -> bool:
 # --- the tables ------------------------------------------------------------------------------------
 
 _NOT_USED = Fallback(0)
+_QE = Reading(
+    content=(
+        Content(
+            ("QE",), "the sum of QE_0 to QE_12 (MOS), QE_0 and QE_1 (pn); QE_TOTAL on EBINS_FRACTION",
+            lambda free, n: None,
+        ),
+    ),
+    absent={"REGION": Fallback("")},
+)  # fmt: skip
 _MODE = Content(("MODE_ID",), "integers 0 to 8", first("integer", _between(0, 8)))
 _ENERGY = Content(
     ("ENERGY",), "growing numbers beyond 100", only("number", lambda v: _growing(v) and v.max() > 100)
 )
-_ONE_COMPONENT = {"ROTANG": Fallback(0), "COMPONENT": Fallback(1)}
+_ONE_COMPONENT = {
+    "ROTANG": Fallback(0, cost="shapes are not turned"),
+    "COMPONENT": Fallback(1, cost="all rows are joined by AND"),
+}
 _REGION = Reading(
     names={"X": ("DETX",), "Y": ("DETY",)},
     absent=_ONE_COMPONENT,
@@ -166,7 +182,41 @@ def _field_of_view(x: float, y: float, radius: float) -> Reading:
 
 
 _LINCOORD = Reading(absent={name: _NOT_USED for name in ("Z0", "THETA0", "PSI0")})
+_MOS_LINCOORD = Reading(
+    absent=_LINCOORD.absent
+    | {
+        "Z0": Fallback(
+            0, "noChipHeights", "heights 0: the area of the field of view of MOS CCDs too large by up to 3 %",
+        )
+    }
+)  # fmt: skip
+
+
+def _drift(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """TIME in seconds or years since 1998 (assumed), offsets in arcsec or, below 0.1, in degrees."""
+    time = np.asarray(columns["TIME"], float)
+    offsets = [f"DELTA_{name}" for name in ("PHI", "THETA", "PSI")]
+    size = max((float(np.abs(columns[name]).max()) for name in offsets if len(time)), default=0.0)
+    if size == 0:
+        return
+    if time.min() >= 0 and time.max() < 100:
+        columns["TIME"] = time * 365.25 * 86400
+    elif time.max() < 1e7:
+        raise UnknownLayout(f"{where}: TIME up to {time.max():g} is neither seconds nor years")
+    if size < 0.1:
+        for name in offsets:
+            columns[name] = np.asarray(columns[name], float) * 3600
+
+
+def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """Frame times beyond 10 are milliseconds, and so is the delay beside them."""
+    if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > 10:
+        for name in ("FRAME_TIME", "DELAY"):
+            columns[name] = np.asarray(columns[name], float) / 1000
+
+
 _ANGVAR = Reading(
+    convert=_drift,
     names={f"DELTA_{a}": (f"*{a[:3]}*",) for a in ("PHI", "THETA", "PSI")},
     content=(
         Content(("TIME",), "growing numbers", only("number", _growing)),
@@ -214,7 +264,7 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
         "*": _ANGVAR,
     },
     ("EMOS", "LINCOORD"): {
-        "LINCOORD": _LINCOORD,
+        "LINCOORD": _MOS_LINCOORD,
         "FOV": _field_of_view(100.0, -200.0, 17200.0),
         "CORNER": _REGION,
     },
@@ -228,6 +278,7 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     },
     ("EMOS", "TIMECORR"): {
         "FRAMETIME": Reading(
+            convert=_seconds,
             content=(
                 _MODE,
                 Content(("DELAY",), "numbers below 10", only("number", lambda v: np.all(np.abs(v) < 10))),
@@ -286,8 +337,8 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     },
     ("EMOS", "PATTERNLIB"): {"*": _PATTERNS},
     ("EPN", "PATTERNLIB"): {"*": _PATTERNS},
-    ("EMOS", "QUANTUMEF"): {"EBINS": Reading(content=(_ENERGY,))},
-    ("EPN", "QUANTUMEF"): {"EBINS": Reading(content=(_ENERGY,))},
+    ("EMOS", "QUANTUMEF"): {"EBINS": Reading(content=(_ENERGY,)), "*": _QE},
+    ("EPN", "QUANTUMEF"): {"EBINS": Reading(content=(_ENERGY,)), "*": _QE},
     ("EMOS", "FILTERTRANSX"): {
         "EBINS": Reading(content=(_ENERGY,)),
         "*": Reading(absent={"REGION": Fallback("")}),
@@ -311,6 +362,10 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
         "RATE_DEPENDENT_CTI": Reading(
             content=(_MODE, Content(("A0", "A1", "A2"), "three numbers in this order", first("number"))),
         )
+    },
+    ("RGS", "CTI"): {
+        "XCTI": Reading(absent={"CTI_X_ERR": _NOT_USED}),
+        "*": Reading(absent={"CTI_Y_ERROR": _NOT_USED}),
     },
     ("XRT", "XAREAEF"): {
         "ONAXISXAREAEF": Reading(content=(_ENERGY,)),
