@@ -21,8 +21,8 @@ def validate(
     obs_id: str,
     insts: list[str] | None = None,
     *,
-    local: str | os.PathLike[str] | None = None,
-    products: str | os.PathLike[str] | None = None,
+    local: str | Path | None = None,
+    products: str | Path | None = None,
     num_cores: int | None = None,
 ) -> tuple[list[Comparison], list[str]]:
     """Fetch, reduce and compare an observation with the pipeline's products.

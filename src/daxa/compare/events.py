@@ -124,7 +124,7 @@ def _matched(
         _positions(result, "sky position", east, north, a.pixel_arcsec)
     if "DETX" in left and "DETX" in right:
         shift = [0.05 * (right[k].astype(float) - left[k]) for k in ("DETX", "DETY")]
-        _positions(result, "detector position", *shift, a.pixel_arcsec)
+        _positions(result, "detector position", shift[0], shift[1], a.pixel_arcsec)
     for name in ("PHA", "PATTERN"):
         if name in left and name in right:
             what = describe(right[name].astype(float) - left[name])

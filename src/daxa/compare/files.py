@@ -112,12 +112,14 @@ def _image(hdu: Any) -> ImageData:
     rows, columns = np.indices(pixels.shape)
     middle = [(n - 1) / 2 for n in reversed(pixels.shape)]
     step = abs(float(wcs.proj_plane_pixel_scales()[0].to_value("arcsec"))) if wcs.has_celestial else 1.0
-    centre, axis = (0.0, 0.0), middle
+    centre: tuple[float, float] = (0.0, 0.0)
+    axis = middle
     if wcs.has_celestial:
-        centre = tuple(float(v) for v in wcs.wcs_pix2world([middle], 0)[0])
+        ra, dec = wcs.wcs_pix2world([middle], 0)[0]
+        centre = float(ra), float(dec)
         if "RA_PNT" in header and "DEC_PNT" in header:
             axis = wcs.wcs_world2pix([[header["RA_PNT"], header["DEC_PNT"]]], 0)[0]
     off = np.hypot(columns - axis[0], rows - axis[1]) * step / 60
     finite = pixels[np.isfinite(pixels)]
     counts = bool(np.all(finite == np.round(finite)))
-    return ImageData(pixels, off, centre, step, counts)  # type: ignore[arg-type]
+    return ImageData(pixels, off, centre, step, counts)
