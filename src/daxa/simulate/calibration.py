@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate import instrument_numbers as numbers
+from daxa.simulate import mos_energies, rgs_numbers
 from daxa.simulate import response_numbers as response
-from daxa.simulate import rgs_numbers
 from daxa.simulate.calibration_pn import low_energy_constituents
 from daxa.simulate.calibration_rgs import rgs_boresight_deg, rgs_constituents
 from daxa.simulate.ccf_files import Constituent, Extension, table_columns, write_constituent
@@ -373,13 +373,12 @@ def _psf(camera: Camera) -> Constituent:
 
 
 def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
-    gain_ev = numbers.MOS_GAIN_EV[camera.code]
+    scales = mos_energies.SCALES[camera.code]
     data: dict[str, Any] = {"CCD_ID": list(camera.ccds)}
-    for suffix, factor in zip(("", "1", "2", "3"), numbers.MOS_PATTERN_GAIN, strict=True):
-        steps = [numbers.MOS_GAIN_STEP[ccd] for ccd in camera.ccds]
-        data[f"OFFSET{suffix}"] = [(offset, offset) for _, offset in steps]
-        data[f"GAIN{suffix}"] = [(gain_ev * (1 + step) * factor,) * 2 for step, _ in steps]
-        data[f"POLY_TERM{suffix}"] = [(numbers.MOS_POLY_TERM,) * 2] * len(steps)
+    for p, suffix in enumerate(("", "1", "2", "3")):
+        data[f"OFFSET{suffix}"] = [(scales[ccd].sets[p][0],) * 2 for ccd in camera.ccds]
+        data[f"GAIN{suffix}"] = [(scales[ccd].sets[p][1],) * 2 for ccd in camera.ccds]
+        data[f"POLY_TERM{suffix}"] = [(0.0, 0.0)] * len(camera.ccds)
     weights = {"PATTERN": range(32), "C1": [1.0] * 32, "C2": [1.0] * 32, "C3": [0.0] * 32, "C4": [0.0] * 32}
     weights = {name: list(values) for name, values in weights.items()}
     scale = {"KEV0": (0.0, "[keV]"), "KEV_P_PI": (0.001, "[keV] per PI channel")}
@@ -390,19 +389,19 @@ def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
         [Extension("OFFSET_GAIN", data, scale), Extension("ENERGY_COMBINE", weights)],
     )
     # The last law is not valid before 2030 but has the highest issue.
-    future = ("2030-01-01T00:00:00", None, 120, 120, (2.0e-2, 0.0, 0.6), (2.0e-2, 0.0, 0.6))
-    for start, end, issue1, issue2, serial, parallel in (*numbers.MOS_CTI_PERIODS, future):
-        rows = [
-            (mode, ccd, node, *serial, parallel[0] * factor, parallel[1] * factor, parallel[2])
-            for mode in MOS_MODE_IDS.values()
-            for ccd, factor in numbers.MOS_CTI_CCD_FACTOR.items()
-            for node in (0, 1)
-        ]
+    future = ("2030-01-01T00:00:00", None, 120, 120, None)
+    for start, end, issue1, issue2, warm in (*mos_energies.CTI_PERIODS, future):
+        rows = []
+        for mode in MOS_MODE_IDS.values():
+            for ccd in camera.ccds:
+                serial = parallel = (2.0e-2, 0.0, 0.6)
+                if warm is not None:
+                    serial = mos_energies.serial_law(camera.code, ccd)
+                    parallel = mos_energies.parallel_law(camera.code, ccd, warm)
+                rows += [(mode, ccd, node, *serial, *parallel) for node in (0, 1)]
         names = ("MODE_ID", "CCD_ID", "NODE_ID", *(f"CTI_{axis}{i}" for axis in "XY" for i in range(3)))
-        law = {"REF_DATE": numbers.MOS_CTI_REF_DATE, "ALGOID": 2}
-        steps = [
-            (ccd, 0, x, y, length, adu) for ccd, x, y, length, adu in numbers.MOS_COLUMN_STEPS[camera.code]
-        ]
+        law = {"REF_DATE": mos_energies.CTI_REF_DATE, "ALGOID": 2}
+        steps = [(ccd, 0, x, y, length, adu) for ccd, x, y, length, adu in camera.mos_columns]
         columns = ("CCD_ID", "NODE_ID", "RAWX", "RAWY_START", "YLENGTH", "OFFSET")
         yield Constituent(
             camera.name,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from daxa.simulate.instrument_numbers import SPLIT_BIAS
 from daxa.simulate.instruments import Camera
 from daxa.simulate.noise import Noise as Noise
 
@@ -151,8 +152,9 @@ def split_charge(
     n_pixels = np.where((n_pixels == 3) & (floor > 0.30), 2, n_pixels)
     n_pixels = np.where((n_pixels == 2) & (floor > 0.46), 1, n_pixels)
     fx, fy = rawx - np.rint(rawx), rawy - np.rint(rawy)
-    sx, sy = np.where(fx < 0, -1, 1), np.where(fy < 0, -1, 1)
-    along_x = np.abs(fx) > np.abs(fy)
+    sideways, below = SPLIT_BIAS[camera.code]
+    sx, sy = np.where(fx < 0, -1, 1), np.where(fy < -below, -1, 1)
+    along_x = sideways * np.abs(fx) > np.abs(fy)
     # Small shares are the more frequent ones, as the charge cloud is small.
     u, v = rng.random(n) ** 1.5, rng.random(n) ** 1.5
     two, three, four = n_pixels == 2, n_pixels == 3, n_pixels == 4

@@ -39,6 +39,9 @@ from daxa.simulate.mos_offsets import VARIANCE, offset_tables
 
 #: Lines by columns that a particle's track covers in MOS timing.
 _TRACK_CELLS = 13.0
+#: Size of a track over what is sent of it.
+_TRACK_SIZE = next(value for name, value, _ in numbers.MOS_MISCELLANEOUS if name == "COSMICSI")
+#: Largest amplitude that is sent [adu].
 _LARGEST_ADU = next(value for name, value, _ in numbers.MOS_MISCELLANEOUS if name == "EMDHHIGH")
 #: Charge that a wide MOS event leaves in its columns [adu].
 _WIDE_ADU = 300.0
@@ -258,7 +261,7 @@ def read_mos_timing(
         camera.cosmic_rays_s_cm2 * n_columns * camera.ny * (camera.pixel_mm / 10) ** 2 * length_s, n_frames
     )
     track_cells = rng.poisson(tracks * _TRACK_CELLS)
-    alive = rng.random(n) >= track_cells[frame] / area
+    alive = rng.random(n) >= _TRACK_SIZE * track_cells[frame] / area
     energy = fluctuate(camera, photons["ENERGY"], rng)
     wanted = number_of_pixels(camera, photons["ENERGY"], rng)
     x, y = photons["RAWX"], photons["RAWY"]
@@ -315,7 +318,7 @@ def read_mos_timing(
         "VARIANCE": np.full(len(columns) + len(rows), VARIANCE),
     }
     truth = {
-        "live_fraction": 1.0 - float((track_cells / area)[sent].mean()) if sent.any() else 0.0,
+        "live_fraction": 1.0 - float((_TRACK_SIZE * track_cells / area)[sent].mean()) if sent.any() else 0.0,
         "n_events": len(table["FRAME"]),
         "found_bad_pixels": [],
         "line_s": mode.line_s,

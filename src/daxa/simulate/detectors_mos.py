@@ -306,7 +306,7 @@ def _read_ccd(
     new = [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in found_bad_pixels(camera, ccd)]
     column_offset, row_offset = offset_tables(ccd)
     truth = {
-        "live_fraction": 1.0 - dead / (window[2] * window[3] * max(int(sent.sum()), 1)),
+        "live_fraction": 1.0 - _MISC["COSMICSI"] * dead / (window[2] * window[3] * max(int(sent.sum()), 1)),
         "n_events": len(table["FRAME"]),
         "found_bad_pixels": [b for b in new if _in_window(window, b["rawx"], b["rawy"])],
         "defects": defects_truth(bad),
@@ -333,7 +333,7 @@ def _add_photons(
     """Add the charge of photons; their numbers of pixels, whether out of time, whether they reach a pixel."""
     n = len(frame)
     # A photon that falls on a track is lost with it.
-    alive = rng.random(n) >= track_pixels / (window[2] * window[3])
+    alive = rng.random(n) >= _MISC["COSMICSI"] * track_pixels / (window[2] * window[3])
     energy = fluctuate(camera, photons["ENERGY"], rng)
     pixels = number_of_pixels(camera, photons["ENERGY"], rng)
     x, y = photons["RAWX"], photons["RAWY"]

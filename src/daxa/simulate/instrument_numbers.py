@@ -174,7 +174,7 @@ MOS_STAMP_DELAY_S = 0.0005
 #: Rows of the calibration's miscellaneous data: cosmic-ray dead time, the accepted ellipse of the charge
 #: around events (six sigma of 8 and 16 pixels' noise, and what leaks below threshold), event thresholds.
 MOS_MISCELLANEOUS = (
-    ("COSMICSI", 1.0, ""),
+    ("COSMICSI", 1.88, ""),
     ("COSMICOU", 1.0, ""),
     ("E3CEN", 10.0, "adu"),
     ("E4CEN", 0.0, "adu"),
@@ -232,16 +232,23 @@ PN_FIFO_FRAMES = {"PrimeFullWindow": 5, "PrimeFullWindowExtended": 2, "PrimeLarg
 PN_LOSS_S = {"FastTiming": 52.669e-6, "FastBurst": 0.0}
 PN_IMAGING_LOSS_S = 69.24e-6
 
-#: Fractions of singles, doubles, triples, quadruples over energy [keV] (suggested values).
-PATTERN_ENERGY_KEV = (0.3, 1.0, 2.0, 4.0, 6.0, 9.0)
+#: Fractions of singles, doubles, triples, quadruples over energy [keV]. MOS: means of both cameras in the
+#: field of real lists; pn: suggested values.
+MOS_PATTERN_ENERGY_KEV = (0.4, 1.0, 1.6, 2.5, 4.0, 6.0, 8.5)
 MOS_PATTERNS = (
-    (0.95, 0.05, 0.0, 0.0),
-    (0.82, 0.16, 0.01, 0.01),
-    (0.72, 0.23, 0.025, 0.025),
-    (0.63, 0.28, 0.04, 0.05),
-    (0.55, 0.33, 0.05, 0.07),
-    (0.50, 0.36, 0.05, 0.09),
+    (0.880, 0.120, 0.0, 0.0),
+    (0.838, 0.156, 0.0035, 0.002),
+    (0.790, 0.187, 0.011, 0.012),
+    (0.780, 0.207, 0.0055, 0.0075),
+    (0.713, 0.263, 0.009, 0.0155),
+    (0.657, 0.308, 0.0135, 0.0225),
+    (0.618, 0.348, 0.014, 0.020),
 )
+#: Charge leaks over the edge towards the next column if the distance to the column's centre, times the first
+#: number, exceeds that to the row's centre; and to the row below if the photon fell farther below the row's
+#: centre than the second number [pixel]. In real lists patterns 1 to 4 are as 6 to 1 to 4.5 to 1.
+SPLIT_BIAS = {"M1": (0.32, 0.07), "M2": (0.32, 0.07), "PN": (1.0, 0.0)}
+PN_PATTERN_ENERGY_KEV = (0.3, 1.0, 2.0, 4.0, 6.0, 9.0)
 PN_PATTERNS = (
     (0.965, 0.03, 0.003, 0.002),
     (0.79, 0.195, 0.009, 0.006),
@@ -303,29 +310,6 @@ def mos_edge_pixels(code: str, ccd: int) -> list[tuple[int, int, int, str, bool]
 
 
 # --- energy ----------------------------------------------------------------------------------------
-
-#: MOS: PI = OFFSETp + GAINp PHA + POLY_TERMp PHA^2 (eV, adu); p = 0 to 3 for singles to quadruples.
-MOS_GAIN_EV = {"M1": 3.37, "M2": 3.41}
-MOS_GAIN_STEP = {
-    1: (0.0, 1.0), 2: (-0.0031, 4.2), 3: (0.0042, 2.6), 4: (0.0018, 7.5), 5: (-0.0046, 9.1), 6: (0.0027, 5.3),
-    7: (-0.0012, 3.4),
-}  # fmt: skip
-MOS_POLY_TERM = 2.0e-7
-MOS_PATTERN_GAIN = (1.0, 1.0013, 1.0026, 1.0039)
-#: Loss per transfer [adu] = (c0 + c1 days) (PHA / 1000 adu)^c2, days since REF_DATE. Periods of one law each:
-#: (start, end, issue of MOS1, issue of MOS2, serial law, parallel law of CCD 1). The cameras were cooled
-#: from -100 to -120 C in November 2002, which made the parallel losses several times smaller.
-MOS_CTI_REF_DATE = "2000-01-01T00:00:00"
-MOS_CTI_PERIODS = (
-    ("1998-01-01T00:00:00", "2002-11-06T23:59:59", 77, 78, (2.0e-3, 0.0, 0.6), (8.0e-4, 2.6e-5, 0.6)),
-    ("2002-11-07T00:00:00", None, 95, 96, (2.0e-3, 0.0, 0.6), (4.0e-3, 1.6e-6, 0.6)),
-)
-MOS_CTI_CCD_FACTOR = {1: 1.0, 2: 1.12, 3: 1.07, 4: 0.95, 5: 1.03, 6: 0.9, 7: 1.15}
-#: Steps of the offset along a column: (ccd, rawx, first row, rows, adu to add on ground).
-MOS_COLUMN_STEPS = {
-    "M1": [(1, 318, 392, 209, 4.0), (1, 54, 120, 481, 2.5), (2, 105, 300, 301, 3.0), (5, 405, 10, 591, 5.0)],
-    "M2": [(1, 222, 280, 321, 3.5), (4, 480, 77, 524, 4.5), (7, 301, 450, 151, 2.0)],
-}
 
 #: pn: 1 adu is 5 eV after the relative gain of the column.
 PN_ADU_EV = 5.0

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from daxa.simulate import instrument_numbers as numbers
+from daxa.simulate import mos_energies
 
 DET_RAD = np.deg2rad(0.05 / 3600)
 EPOCH = datetime(1998, 1, 1)
@@ -309,8 +310,9 @@ class Camera:
     def pattern_fractions(self, energy_ev) -> np.ndarray:
         """Fractions of events with 1, 2, 3 and 4 pixels (last axis), at some energies."""
         table = np.asarray(numbers.PN_PATTERNS if self.is_pn else numbers.MOS_PATTERNS)
+        at_kev = numbers.PN_PATTERN_ENERGY_KEV if self.is_pn else numbers.MOS_PATTERN_ENERGY_KEV
         kev = np.asarray(energy_ev, float) / 1000
-        values = [np.interp(kev, numbers.PATTERN_ENERGY_KEV, table[:, i]) for i in range(4)]
+        values = [np.interp(kev, at_kev, table[:, i]) for i in range(4)]
         total = np.stack(values, axis=-1)
         return total / total.sum(axis=-1, keepdims=True)
 
@@ -338,37 +340,56 @@ class Camera:
         return method(energy, ccd, rawx, rawy, time_s, n_pixels)
 
     def _mos_amplitude(self, energy, ccd, rawx, rawy, time_s, n_pixels):
-        step = np.zeros((8, 2))
-        for number, values in numbers.MOS_GAIN_STEP.items():
-            step[number] = values
-        gain = numbers.MOS_GAIN_EV[self.code] * (1 + step[ccd, 0])
-        gain = gain * np.asarray(numbers.MOS_PATTERN_GAIN)[np.clip(n_pixels, 1, 4) - 1]
-        c, a = step[ccd, 1] - energy, numbers.MOS_POLY_TERM
-        # The stable form of the root of a x^2 + b x + c.
-        charge = -2 * c / (gain + np.sqrt(gain**2 - 4 * a * c))
+        offset, gain = np.zeros((8, 5)), np.ones((8, 5))
+        serial_power, parallel_power = np.ones(8), np.ones(8)
+        for number, scale in mos_energies.SCALES[self.code].items():
+            offset[number, 1:], gain[number, 1:] = np.array(scale.sets).T
+            serial_power[number], parallel_power[number] = scale.serial[1], scale.parallel[2]
+        grade = np.clip(n_pixels, 1, 4)
+        charge = (energy - offset[ccd, grade]) / gain[ccd, grade]
         column, row = np.rint(rawx).astype(int), np.rint(rawy).astype(int)
-        for number, x, first, length, adu in numbers.MOS_COLUMN_STEPS[self.code]:
-            on_step = (ccd == number) & (column == x) & (row >= first) & (row < first + length)
-            charge = charge - np.where(on_step, adu, 0.0)
+        charge = charge - self._mos_column_map[ccd, np.clip(column, 1, 600), np.clip(row, 1, 600)]
         serial, parallel = self.mos_loss_adu(ccd, time_s)
-        loss = serial * column + parallel * row
-        exponent = numbers.MOS_CTI_PERIODS[0][4][2]
-        return _lossy(charge, lambda x: x + loss * (np.maximum(x, 0.0) / 1000) ** exponent)
+        serial, parallel = serial * column, parallel * row
+        a, b = serial_power[ccd], parallel_power[ccd]
+
+        def before_transfer(x):
+            level = np.maximum(x, 1.0) / 1000
+            return x + serial * level**a + parallel * level**b
+
+        return _lossy(charge, before_transfer)
+
+    @cached_property
+    def mos_columns(self) -> tuple[tuple[int, int, int, int, float], ...]:
+        """Sections of MOS columns with an offset: CCD, RAWX, first row, rows, adu to add on ground."""
+
+        def sees_sky(ccd: int) -> np.ndarray:
+            x, y = np.meshgrid(np.arange(1, self.nx + 1), np.arange(1, self.ny + 1, 7), indexing="ij")
+            return self.in_fov(*self.raw_to_det(ccd, x, y)).any(axis=1)
+
+        return mos_energies.column_sections(self.code, sees_sky)
+
+    @cached_property
+    def _mos_column_map(self) -> np.ndarray:
+        offsets = np.zeros((8, 601, 601))
+        for ccd, x, first, length, adu in self.mos_columns:
+            offsets[ccd, x, first : first + length] = adu
+        return offsets
 
     def mos_loss_adu(self, ccd, time_s) -> tuple[np.ndarray, np.ndarray]:
         """Serial and parallel loss per transfer [adu] of 1000 adu."""
-        factor = np.zeros(8)
-        for number, value in numbers.MOS_CTI_CCD_FACTOR.items():
-            factor[number] = value
-        time_s = np.asarray(time_s, float)
-        reference = (datetime.fromisoformat(numbers.MOS_CTI_REF_DATE) - EPOCH).total_seconds()
+        time_s, ccd = np.asarray(time_s, float), np.asarray(ccd)
+        reference = (datetime.fromisoformat(mos_energies.CTI_REF_DATE) - EPOCH).total_seconds()
         days = (time_s - reference) / 86400
-        serial = parallel = np.zeros(np.broadcast(time_s, ccd).shape)
-        for start, _, _, _, x_law, y_law in numbers.MOS_CTI_PERIODS:
+        serial, parallel = np.zeros(8), np.zeros(np.broadcast(time_s, ccd).shape)
+        for start, _, _, _, warm in mos_energies.CTI_PERIODS:
             valid = time_s >= (datetime.fromisoformat(start) - EPOCH).total_seconds()
-            serial = np.where(valid, x_law[0] + x_law[1] * days, serial)
-            parallel = np.where(valid, (y_law[0] + y_law[1] * days) * factor[ccd], parallel)
-        return serial, parallel
+            law = np.zeros((8, 2))
+            for number in mos_energies.SCALES[self.code]:
+                law[number] = mos_energies.parallel_law(self.code, number, warm)[:2]
+                serial[number] = mos_energies.serial_law(self.code, number)[0]
+            parallel = np.where(valid, law[ccd, 0] + law[ccd, 1] * days, parallel)
+        return serial[ccd] * np.ones(parallel.shape), parallel
 
     def _pn_amplitude(self, energy, ccd, rawx, rawy, time_s, n_pixels):
         gain, loss = numbers.pn_column_numbers()
