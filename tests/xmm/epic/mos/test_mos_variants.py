@@ -111,7 +111,8 @@ def test_two_nodes_give_the_events_of_one(imaging, halves):
     hdus = imaging.events("nodes", change)
     cut = imaging.cut = imaging.result
     events = hdus["EVENTS"].data
-    assert cut >= 5
+    # Few events spread along RAWX.
+    assert cut >= 2
     assert set(events["CCDNR"]) == {1, 11}
     assert events["RAWX"][events["CCDNR"] == 11].max() <= 600 - last
     assert events["RAWX"][events["CCDNR"] == 1].max() <= last
