@@ -247,7 +247,7 @@ MOS_PATTERNS = (
 #: Charge leaks over the edge towards the next column if the distance to the column's centre, times the first
 #: number, exceeds that to the row's centre; and to the row below if the photon fell farther below the row's
 #: centre than the second number [pixel]. In real lists patterns 1 to 4 are as 6 to 1 to 4.5 to 1.
-SPLIT_BIAS = {"M1": (0.32, 0.07), "M2": (0.32, 0.07), "PN": (1.0, 0.0)}
+SPLIT_BIAS = {"M1": (0.32, 0.14), "M2": (0.32, 0.14), "PN": (1.0, 0.0)}
 PN_PATTERN_ENERGY_KEV = (0.3, 1.0, 2.0, 4.0, 6.0, 9.0)
 PN_PATTERNS = (
     (0.965, 0.03, 0.003, 0.002),
