@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.odf.ingest import housekeeping_value, translate
-from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES
+from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, pn_mode, rgs_mode
 from daxa.xmm.odf.summary import observation_summary, read_sas_summary
 from daxa.xmm.odf.times import utc_to_tt
@@ -62,7 +62,7 @@ def odf(tmp_path):
     _science(folder, "PNS00304IME.FIT", CCDMODE=1)
     _science(folder, "PNS00304ODI.FIT", start="2000-05-25T01:00:00", end="2000-05-25T23:00:00")
     _housekeeping(folder, "M1X00000PEH.FIT", E1317=[267] * 20)
-    _housekeeping(folder, "PNX00000PMH.FIT", F1122=[180] * 20)
+    _housekeeping(folder, "PNX00000PMH.FIT", F1122=[234] * 20)
     return folder
 
 
@@ -181,7 +181,10 @@ def test_codes():
     assert translate(534, MOS_FILTER_CODES) == "Thin2"
     assert translate(533.4, MOS_FILTER_CODES) == "Thin2"
     assert translate(540, MOS_FILTER_CODES) is None
-    assert translate(355, PN_FILTER_CODES) == "CalClosed"
+    # Readings of real summaries.
+    for angle, name in ((112.6, "Thin1"), (115.01, "Thin1"), (233.2, "Medium"), (234.626, "Medium")):
+        assert translate(angle, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG) == name
+    assert translate(140.0, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG) is None
 
 
 def test_housekeeping_value():

@@ -16,7 +16,13 @@ import numpy as np
 
 from daxa._version import __version__
 from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
-from daxa.xmm.odf.layout import DATA_MODES, MOS_FILTER_CODES, MOS_FRMTIME_UNIT_S, PN_FILTER_CODES
+from daxa.xmm.odf.layout import (
+    DATA_MODES,
+    MOS_FILTER_CODES,
+    MOS_FRMTIME_UNIT_S,
+    PN_FILTER_CODES,
+    PN_FILTER_TOLERANCE_DEG,
+)
 from daxa.xmm.odf.modes import (
     DIAGNOSTIC_MODES,
     UNDEFINED,
@@ -71,10 +77,10 @@ class _Exposure:
     all_times: list[tuple[str, str]] = field(default_factory=list)
 
 
-def translate(value: float, codes: Mapping[int, str]) -> str | None:
+def translate(value: float, codes: Mapping[int, str], tolerance: float = _CODE_TOLERANCE) -> str | None:
     """Name of a housekeeping code, None if no code is near enough."""
     nearest = min(codes, key=lambda code: abs(code - value))
-    return codes[nearest] if abs(nearest - value) <= _CODE_TOLERANCE else None
+    return codes[nearest] if abs(nearest - value) <= tolerance else None
 
 
 def housekeeping_value(
@@ -207,7 +213,8 @@ def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tupl
     if problem is not None or found is None:
         warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
         return missing
-    name = translate(found, codes)
+    tolerance = PN_FILTER_TOLERANCE_DEG if instrument == "PN" else _CODE_TOLERANCE
+    name = translate(found, codes, tolerance)
     if name is None:
         warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
         return missing

@@ -161,21 +161,24 @@ F1676 1E degC
 F1776 1E degC
 F1876 1E degC
 """)
-#: Filter-wheel positions of pn, in degrees of the potentiometer (six stops, 60 degrees apart).
+#: Filter-wheel positions of pn, in degrees of the potentiometer: stops 60 degrees apart. Thin1 and Medium are
+#: those of real summaries (112.6 to 115.0, 233.2 to 234.6); the others are assumed.
 PN_FILTER_CODES = {
-    0: "Closed",
-    55: "CalThin1",
-    60: "Thin1",
-    115: "CalThin2",
-    120: "Thin2",
-    175: "CalMedium",
-    180: "Medium",
-    235: "CalThick",
-    240: "Thick",
-    295: "CalOpen",
-    300: "Open",
-    355: "CalClosed",
+    49: "CalClosed",
+    54: "Closed",
+    109: "CalThin1",
+    114: "Thin1",
+    169: "CalThin2",
+    174: "Thin2",
+    229: "CalMedium",
+    234: "Medium",
+    289: "CalThick",
+    294: "Thick",
+    349: "CalOpen",
+    354: "Open",
 }
+#: How far a reading may be from a stop [deg].
+PN_FILTER_TOLERANCE_DEG = 3.0
 #: CCDMODE keyword of pn event files -> SUBMODE.
 PN_MODES = {
     0: "PrimeFullWindowExtended",

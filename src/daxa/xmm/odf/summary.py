@@ -138,12 +138,12 @@ def _lines(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _value(line: str) -> str:
-    """The text before the ``/ comment``."""
-    return re.split(r"\s/(?:\s|$)", line, maxsplit=1)[0].strip()
+    """The text before the comment, which real files begin with ``/`` or ``//``."""
+    return re.split(r"\s//?(?:\s|$)", line, maxsplit=1)[0].strip()
 
 
 def _comment(line: str) -> str:
-    parts = re.split(r"\s/(?:\s|$)", line, maxsplit=1)
+    parts = re.split(r"\s//?(?:\s|$)", line, maxsplit=1)
     return parts[1].strip() if len(parts) == 2 else ""
 
 

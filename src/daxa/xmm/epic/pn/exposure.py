@@ -20,6 +20,7 @@ from daxa.xmm.odf.layout import (
     PN_AUXILIARY_CYCLES,
     PN_AUXILIARY_FRAMES,
     PN_FILTER_CODES,
+    PN_FILTER_TOLERANCE_DEG,
     PN_FTFINE_UNIT_S,
     unsigned,
 )
@@ -350,7 +351,7 @@ class PnExposure:
         angles = table["F1122"][self._inside(table)]
         angle = float(np.median(angles)) if len(angles) else np.nan
         nearest = min(PN_FILTER_CODES, key=lambda code: abs(code - angle))
-        if not abs(nearest - angle) <= 2:
+        if not abs(nearest - angle) <= PN_FILTER_TOLERANCE_DEG:
             self.warn("FILTERwrong", f"F1122 is {angle:g}, not the position of a filter")
             return "Unknown"
         return PN_FILTER_CODES[nearest]
