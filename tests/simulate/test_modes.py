@@ -365,9 +365,9 @@ def test_calibration_and_closed_exposures(simulated_modes):
     obs_id = "0800020501"
     truth = simulated_modes.truth(obs_id)
     for exposure, filter_, code in (
-        ("PNU006", "CalClosed", 355),
+        ("PNU006", "CalClosed", 49),
         ("M2S002", "CalClosed", 1580),
-        ("PNS003", "Closed", 0),
+        ("PNS003", "Closed", 54),
     ):
         found = exposure_of(simulated_modes, obs_id, exposure)
         assert found["filter"] == filter_
