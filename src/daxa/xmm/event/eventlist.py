@@ -1,8 +1,8 @@
 """The EPIC event list: its columns, its extensions, and writing it.
 
 Source: XMM-Newton Data Files Handbook (EPIC imaging and timing mode event lists) and the column lists
-of evlistcomb. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn, HKAUXnn), STDGTInn
-per CCD, CALINDEX.
+of evlistcomb; real lists of MOS. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn,
+HKAUXnn, STDGTInn) per CCD, of MOS STDGTInn of all CCDs, CALINDEX.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ UNIT_ARCSEC = 0.05
 SKY_MAX = 51840
 
 _TIME = Column("TIME", "1D", "s")
-_SKY = (
-    Column("X", "1J", "0.05 arcsec", 1, SKY_MAX, -99999999),
-    Column("Y", "1J", "0.05 arcsec", 1, SKY_MAX, -99999999),
-)
 
 
-def _det(limit: int) -> tuple[Column, Column]:
-    return tuple(Column(n, "1I", "0.05 arcsec", -limit, limit, -32768) for n in ("DETX", "DETY"))  # type: ignore[return-value]
+def _sky(unit: str) -> tuple[Column, ...]:
+    return tuple(Column(n, "1J", unit, 1, SKY_MAX, -99999999) for n in ("X", "Y"))
 
 
-_MOS_RAW = (Column("RAWX", "1I", "pixel", 1, 600), Column("RAWY", "1I", "pixel", 1, 600))
+def _det(limit: int, unit: str) -> tuple[Column, ...]:
+    return tuple(Column(n, "1I", unit, -limit, limit, -32768) for n in ("DETX", "DETY"))
+
+
+_MOS_RAW = (Column("RAWX", "1I", "PIXELS", 1, 600), Column("RAWY", "1I", "PIXELS", 1, 600))
 _PN_RAW = (Column("RAWX", "1I", "pixel", 1, 64), Column("RAWY", "1I", "pixel", 1, 200))
 _PHA = Column("PHA", "1I", "CHAN", 0, 4095, -32768)
 _PI = Column("PI", "1I", "CHAN", 0, 32767, -32768)
@@ -52,10 +52,12 @@ _CCDNR = Column("CCDNR", "1B", "", 0, 255)
 _MOS_PATTERN = (Column("PATTERN", "1B", "", 0, 31), Column("CCDNR", "1B", "", 1, 17))
 
 EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
-    ("EMOS", "IMAGING"): (_TIME, *_MOS_RAW, *_det(20000), *_SKY, _PHA, _PI, _FLAG, *_MOS_PATTERN),
+    ("EMOS", "IMAGING"): (
+        _TIME, *_MOS_RAW, *_det(20000, "pixel"), *_sky("pixel"), _PHA, _PI, _FLAG, *_MOS_PATTERN,
+    ),
     ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, *_MOS_PATTERN),
     ("EPN", "IMAGING"): (
-        _TIME, *_PN_RAW, *_det(20000), *_SKY, _PHA, _PN_PI, _FLAG, _PATTERN,
+        _TIME, *_PN_RAW, *_det(20000, "0.05 arcsec"), *_sky("0.05 arcsec"), _PHA, _PN_PI, _FLAG, _PATTERN,
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
     ),
     ("EPN", "TIMING"): (
@@ -68,7 +70,10 @@ RAW_COLUMNS = (
     *(Column(f"ENERGYE{k}", "1I", "CHAN") for k in (1, 2, 3, 4)),
     Column("PERIPIX", "1B"),
 )
-EXPOSURE_COLUMNS = (Column("TIME", "1D", "s"), Column("TIMEDEL", "1E", "s"), Column("FRACEXP", "1E"))
+EXPOSURE_COLUMNS = {
+    family: (Column("TIME", "1D", "s"), Column("TIMEDEL", "1E", "s"), Column("FRACEXP", "1E", unit))
+    for family, unit in (("EMOS", "FRACTION"), ("EPN", ""))
+}
 BADPIX_COLUMNS = (
     Column("RAWX", "1I", "pixel"),
     Column("RAWY", "1I", "pixel"),
@@ -253,18 +258,24 @@ def write_event_list(
     schema_offsets = OFFSETS_COLUMNS[family]
     if data_mode != "IMAGING":
         schema_offsets = tuple(c for c in schema_offsets if c.name != "OFFSETY")
+    exposure_columns = EXPOSURE_COLUMNS[family]
     blocks = [table_bytes(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS")]
     for ccd, info in sorted(ccds.items()):
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
         cards = {**identity, **info.header, "CCDNR": ccd}
         timing = {"TIMEPIXR": 0.5, **cards, **TIME_KEYWORDS}
-        blocks.append(table_bytes(EXPOSURE_COLUMNS, frames, f"EXPOSU{ccd:02d}", timing))
+        blocks.append(table_bytes(exposure_columns, frames, f"EXPOSU{ccd:02d}", timing))
         blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:
             blocks.append(table_bytes(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}", cards))
         if info.counters is not None:
             blocks.append(table_bytes(HKAUX_COLUMNS, info.counters, f"HKAUX{ccd:02d}", cards))
-        blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
+        if family == "EPN":
+            blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
+    if family == "EMOS":
+        for ccd, info in sorted(ccds.items()):
+            cards = {**identity, **info.header, "CCDNR": ccd}
+            blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
     if calindex is not None:
         blocks.append(hdu_bytes(calindex))
     with open(path, "ab") as file:

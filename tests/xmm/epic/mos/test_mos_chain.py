@@ -62,12 +62,12 @@ def test_structure(exposure):
 #: What the handbooks and manuals say that a MOS event list holds: column, form, unit, least, greatest, null.
 COLUMNS = [
     ("TIME", "D", "s", None, None, None),
-    ("RAWX", "I", "pixel", 1, 600, None),
-    ("RAWY", "I", "pixel", 1, 600, None),
-    ("DETX", "I", "0.05 arcsec", -20000, 20000, -32768),
-    ("DETY", "I", "0.05 arcsec", -20000, 20000, -32768),
-    ("X", "J", "0.05 arcsec", 1, 51840, -99999999),
-    ("Y", "J", "0.05 arcsec", 1, 51840, -99999999),
+    ("RAWX", "I", "PIXELS", 1, 600, None),
+    ("RAWY", "I", "PIXELS", 1, 600, None),
+    ("DETX", "I", "pixel", -20000, 20000, -32768),
+    ("DETY", "I", "pixel", -20000, 20000, -32768),
+    ("X", "J", "pixel", 1, 51840, -99999999),
+    ("Y", "J", "pixel", 1, 51840, -99999999),
     ("PHA", "I", "CHAN", 0, 4095, -32768),
     ("PI", "I", "CHAN", 0, 32767, -32768),
     ("FLAG", "J", None, None, None, None),
@@ -85,6 +85,53 @@ CCD_KEYWORDS = (
     "CCDID CCDNODE CCDMODE WINDOWX0 WINDOWY0 WINDOWDX WINDOWDY FRMTIME GAIN_CCD EDUTHR GATTI_ON COSMICSI "
     "COSMICOU CRPAT1 CRPAT2"
 )
+
+
+#: Differences of the columns from those of a real list that are accepted, with the reason.
+ACCEPTED = {
+    "our pixels are those of a CCD; real ranges hold the scans beside them": (
+        "TLMIN RAWX", "TLMAX RAWX", "TLMAX RAWY",
+    ),
+    "our range holds all chips; real ones are the extent of those present": (
+        "TLMIN DETX", "TLMAX DETX", "TLMIN DETY", "TLMAX DETY",
+    ),
+    "our ranges are those of the converter and of the column's type": ("TLMAX PHA", "TLMAX PI"),
+    "events without a place have a value that the header names": (
+        "TNULL DETX", "TNULL DETY", "TNULL PHA", "TNULL PI",
+    ),
+}  # fmt: skip
+
+
+def test_layout_of_a_real_list(exposure, shared_data):
+    path = shared_data / "sas_products_0201903501" / "eclean" / "mos1_exp1_clean_evts.fits.gz"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    hdus, _, _ = exposure
+    with fits.open(path) as real:
+        # Selections in time came after the chain.
+        expected = [h.name for h in real if not h.name.startswith("GTI")]
+        assert [h.name for h in hdus if not h.name.startswith("GTI")] == expected
+        for name in ("EVENTS", "EXPOSU01", "BADPIX01", "STDGTI01"):
+            columns, theirs = hdus[name].columns, real[name].columns
+            assert columns.names == theirs.names
+            assert [f.lstrip("1") for f in columns.formats] == [f.lstrip("1") for f in theirs.formats]
+        for name in ("EVENTS", "EXPOSU01"):
+            units = {c.name: c.unit or "" for c in hdus[name].columns}
+            assert units == {c.name: c.unit or "" for c in real[name].columns}
+        for key in ("DET_SYST", "MJDREF", "TIMESYS", "XMMEA_EM", "XMMEA_SM"):
+            assert hdus["EVENTS"].header[key] == real["EVENTS"].header[key]
+        here, there = (
+            {
+                f"{k} {h[f'TTYPE{i}']}": h.get(f"{k}{i}")
+                for k in ("TLMIN", "TLMAX", "TNULL")
+                for i in range(1, 13)
+            }
+            for h in (hdus["EVENTS"].header, real["EVENTS"].header)
+        )
+        different = {name for name, value in here.items() if value != there[name]}
+        assert different == {name for names in ACCEPTED.values() for name in names}
+        key = "FRMTIME"
+        assert type(hdus["EXPOSU01"].header[key]) is type(real["EXPOSU01"].header[key])
 
 
 def test_columns_and_keywords(exposure):

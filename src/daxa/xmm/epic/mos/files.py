@@ -143,7 +143,9 @@ def event_hdus(
     plain = {**cards, **window, "EMEVENTS": (True, "went through emevents")}
     result = [
         make_table(CCD_EVENT_COLUMNS, values, "EVENTS", {**plain, **TIME_KEYWORDS, **macros}),
-        make_table(EXPOSURE_COLUMNS, exposure, "EXPOSURE", {**plain, **TIME_KEYWORDS, "TIMEPIXR": 0.5}),
+        make_table(
+            EXPOSURE_COLUMNS["EMOS"], exposure, "EXPOSURE", {**plain, **TIME_KEYWORDS, "TIMEPIXR": 0.5}
+        ),
         make_table(
             [c for c in OFFSETS_COLUMNS["EMOS"] if c.name != "CCDNR"], offsets, "OFFSETS", dict(plain)
         ),
