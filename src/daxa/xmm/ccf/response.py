@@ -179,8 +179,8 @@ def _curve(
 
 def _first_region(values: npt.NDArray[np.generic]) -> FloatArray:
     """The curve of the first region: a row with a vector, or one value a row."""
-    values = np.asarray(values, float)
-    return values[0].ravel() if values.ndim > 1 and len(values) else values
+    curves: FloatArray = np.asarray(values, float)
+    return curves[0].ravel() if curves.ndim > 1 and len(curves) else curves
 
 
 def filter_transmission(

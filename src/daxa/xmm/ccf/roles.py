@@ -183,8 +183,8 @@ def _field_of_view(x: float, y: float, radius: float) -> Reading:
 
 _LINCOORD = Reading(absent={name: _NOT_USED for name in ("Z0", "THETA0", "PSI0")})
 _MOS_LINCOORD = Reading(
-    absent=_LINCOORD.absent
-    | {
+    absent={
+        **_LINCOORD.absent,
         "Z0": Fallback(
             0, "noChipHeights", "heights 0: the area of the field of view of MOS CCDs too large by up to 3 %",
         )

@@ -227,6 +227,9 @@ def write_event_list(
     hdus = [fits.PrimaryHDU()]
     hdus[0].header["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
     hdus[0].header.update(dict(primary))
+    if calindex is not None:
+        # What stood in for parts that calibration files lack, where readers of the list see it first.
+        hdus[0].header.extend(calindex.header["CALFB*"].cards)
 
     events = make_table(schema, columns, "EVENTS")
     head = events.header
