@@ -43,7 +43,7 @@ from daxa.simulate.noise import Noise
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
 
 #: Frames of a cycle of the sliding scale; the converter's zero moves by 1 adu per frame.
-GATTI_CYCLE = 32
+GATTI_CYCLE = 510
 ADC_MAXIMUM = 4095
 #: Mean zero level left after the offsets [adu].
 ZERO_LEVEL = 0.8
@@ -226,7 +226,7 @@ def observe_mos(
             "FTCOARSE": coarse % 32768,
             "FTFINE": fine,
             **counters,
-            "GATTIFLG": (number % GATTI_CYCLE == GATTI_CYCLE - 1).astype(int),
+            "GATTIFLG": (number % GATTI_CYCLE == 0).astype(int),
         }
         table.setdefault("FIFOOVF", np.isin(number, exposure.overflow_frames).astype(int))
         # Their events arrive without them.
@@ -379,7 +379,7 @@ def _analyse(
     column_offset, row_offset = offset_tables(ccd)
     limit = (
         ADC_MAXIMUM
-        - k % GATTI_CYCLE
+        - (k - 1) % GATTI_CYCLE
         - column_offset[px - 1 + numbers.MOS_SCAN["UNDER_X"]]
         - row_offset[py - 1 + numbers.MOS_SCAN["UNDER_Y"]]
     )

@@ -1,8 +1,7 @@
 """Bits of the FLAG column and the selection macros made of them.
 
-The numbers 3, 4, 11, 16, 17, 20, 22 and 25 and the masks of the macros are read from headers of real
-event lists (SAS 12 to 18); the others follow from the order of the evatt manual and from
-differences between documented masks. Readers take macros from the header of the file at hand
+Numbers, names and the masks of the macros are those of headers of real event lists (SAS 12 to 18), but where
+a comment says otherwise. Readers take macros from the header of the file at hand
 (``XMMEA_*``), never from here.
 """
 
@@ -24,9 +23,11 @@ class MosFlag(IntFlag):
     CLOSE_TO_DEADPIX = 1 << 8
     CLOSE_TO_BADCOL = 1 << 9
     CLOSE_TO_BADROW = 1 << 10
+    #: In the first frame after a lost one, which gathered charge for longer.
+    IN_SPOILED_FRAME = 1 << 11
     UNKNOWN_RAWX_PATTERN = 1 << 12
-    FLICKERING = 1 << 13
-    ON_BADOFFSET = 1 << 15
+    ON_BADOFFSET = 1 << 13
+    FLICKERING = 1 << 15
     OUT_OF_FOV = 1 << 16
     IN_BAD_FRAME = 1 << 17
     COSMIC_RAY = 1 << 19

@@ -59,7 +59,7 @@ def test_frames_and_good_times(work, final):
         fraction = np.where(frames["FLAG"] == 0, 1 - frames["CRRATIO"], 0)
         assert np.allclose(fraction, final["EXPOSU03"].data["FRACEXP"], atol=1e-6)
         assert (np.diff(frames["FRAME"]) == 1).all()
-        assert frames["GATTIVAL"].max() == 31
+        assert frames["GATTIVAL"][:3].tolist() == [509, 0, 1]
         assert hdus["FRAMES"].header["SUBMODE"] == "PrimeFullWindow"
         mine, chain = GTI.from_hdu(gti["STDGTI03"]), GTI.from_hdu(final["STDGTI03"])
         assert np.array_equal(mine.start, chain.start)

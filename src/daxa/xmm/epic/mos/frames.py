@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 #: The coarse frame time counts seconds from the reset of the camera's clock, from 0 to 32767 (real SUM.SAS).
 COARSE_CYCLE_S = 32768
+#: Frames of a cycle of the sliding scale, as real exposures flag it.
+GATTI_PERIOD = 510
 #: Differences of read-out times equal within this are constant.
 _STEADY_S = 1e-3
 #: A frame this much (in frame times) off its place has an aberrant time.
@@ -402,7 +404,11 @@ def set_dead_time(
 
 
 def set_gatti(frames: Frames) -> bool:
-    """Count frames since the last end of a sliding-scale cycle; returns whether the scale moves."""
+    """Count frames since the last end of a sliding-scale cycle; returns whether the scale moves.
+
+    Real exposures set the flag in their first frame and after every 510th; the cycle of an exposure with one
+    flag only is taken as that (in test modes of CCD 1 every frame is flagged).
+    """
     end = frames.counters["GATTIFLG"] != 0
     if not end.any():
         frames.gatti = np.zeros(len(frames), np.int64)
@@ -411,7 +417,7 @@ def set_gatti(frames: Frames) -> bool:
     last = np.maximum.accumulate(np.where(end, index, -1))
     before = np.concatenate([[-1], last[:-1]])
     first = int(np.argmax(end))
-    period = int(np.median(np.diff(np.flatnonzero(end)))) if end.sum() > 1 else first + 1
+    period = int(np.median(np.diff(np.flatnonzero(end)))) if end.sum() > 1 else GATTI_PERIOD
     # Modulo the cycle, as the flags of missing frames are missing, too.
     frames.gatti = np.where(before >= 0, index - before - 1, index - first - 1) % max(period, 1)
     return True
