@@ -57,6 +57,8 @@ def _message(line: str) -> str:
 
 
 def main() -> int:
+    # No real calibration is at hand: the synthetic one is used with real raw files on purpose.
+    os.environ["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("DAXA_TEST_DATA", ROOT.parent / "shared" / "data")

@@ -31,6 +31,9 @@ def _own_settings(
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path_factory.mktemp("settings")))
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "daxa_output"))
+    # Real raw files and lists are compared with the synthetic calibration on purpose; tests of its refusal
+    # take this away.
+    monkeypatch.setenv("DAXA_SYNTHETIC_CALIBRATION", "allow")
 
 
 @pytest.fixture(scope="session")

@@ -254,6 +254,12 @@ def process(
     inst: InstOption = None,
     cores: Cores = None,
     backend: BackendOption = None,
+    allow_synthetic: Annotated[
+        bool,
+        typer.Option(
+            "--allow-synthetic", help="Use synthetic calibration files for real raw files, or the reverse."
+        ),
+    ] = False,
     unscheduled: Annotated[
         bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
     ] = True,
@@ -263,6 +269,8 @@ def process(
     as_json: Json = False,
 ) -> None:
     """Find, download and reduce observations; an interrupted run goes on where it stopped."""
+    if allow_synthetic:
+        os.environ["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
     _set_backend(backend)
     if ccf is not None:
         if not ccf.is_dir():

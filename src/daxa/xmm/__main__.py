@@ -43,6 +43,8 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
             asked = "help" if option in _HELP else "version"
         elif word in _NO_CLOBBER:
             env["SAS_CLOBBER"] = "0"
+        elif word == "--allow-synthetic":
+            env["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
         elif option in _ENVIRONMENT or option in _PRINTING:
             if not equals and not rest:
                 raise _Usage(f"option {option} needs a value")

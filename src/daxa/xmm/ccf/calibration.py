@@ -301,6 +301,7 @@ class Calibration:
                 raise MissingConstituent(f"SAS_CCFFILES: {path} is not a calibration constituent")
             self._entries[entry.key] = entry
         self._constituents: dict[tuple[str, str], Constituent] = {}
+        self._checked: set[str] = set()
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], cwd: str | os.PathLike[str] = ".") -> Calibration:
@@ -314,6 +315,9 @@ class Calibration:
             SAS_CCF is not set, or names no file with a CALINDEX.
         MissingConstituent
             A file of SAS_CCFFILES is not there.
+        TaskError
+            ``syntheticCalibration``: it is synthetic and the observation of SAS_ODF is not, or the other way
+            round.
         """
         name = env.get("SAS_CCF", "").strip()
         if not name:
@@ -330,7 +334,26 @@ class Calibration:
             str(cwd / Path(p).expanduser()) for p in re.split(r"[\s,:]+", env.get("SAS_CCFFILES", "")) if p
         ]
         stamps = tuple(os.stat(p).st_mtime_ns if os.path.exists(p) else 0 for p in [str(index_path), *extra])
-        return _cached(str(index_path), tuple(folders), tuple(extra), stamps)
+        calibration = _cached(str(index_path), tuple(folders), tuple(extra), stamps)
+        calibration._check_origin(env, cwd)
+        return calibration
+
+    def _check_origin(self, env: Mapping[str, str], cwd: Path) -> None:
+        """Refuse synthetic calibration for a real observation, once for each observation."""
+        place = env.get("SAS_ODF", "")
+        if not place or place in self._checked:
+            return
+        # Both modules import this package.
+        from daxa.xmm.ccf.synthetic import refuse_mixture
+        from daxa.xmm.odf.odf import Odf
+
+        try:
+            odf = Odf.from_environment(env, cwd)
+        except (TaskError, OSError):
+            # The task that needs the observation tells what is wrong with it.
+            return
+        refuse_mixture(self._entries.values(), odf, env)
+        self._checked.add(place)
 
     @classmethod
     def for_observation(

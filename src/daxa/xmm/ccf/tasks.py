@@ -24,6 +24,8 @@ from daxa.xmm.ccf.index import (
     write_index,
 )
 from daxa.xmm.ccf.layout import required_of
+from daxa.xmm.ccf.synthetic import refuse_mixture
+from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
 
@@ -110,7 +112,6 @@ def missing_types(entries: Iterable[Entry], instruments: Iterable[str]) -> list[
 def _observation(ctx: TaskContext) -> tuple[str, str, list[str]]:
     """Start date, ``RRRR_OOOOOOOOOO`` and EPIC cameras of the observation of SAS_ODF."""
     from daxa.xmm.odf.layout import INSTRUMENTS
-    from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
 
     if not ctx.env.get("SAS_ODF"):
@@ -227,6 +228,8 @@ def cifbuild(ctx: TaskContext, p: Parameters) -> None:
                 f"{source}: none of {len(entries)} constituents is valid on {observation} with category "
                 f"{category or 'any'} and submitted by {analysis}",
             )
+    if canonical:
+        refuse_mixture(chosen, Odf.from_environment(ctx.env, ctx.cwd), ctx.env)
     chosen = [
         replace(
             cache.entry(e.path, checksum=True) or e, fname=str(e.path.absolute()) if _full(p) else e.path.name
