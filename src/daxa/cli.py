@@ -13,6 +13,7 @@ import typer
 from daxa._version import __version__
 from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
+from daxa.cli_odf import odf
 from daxa.cli_output import Json, print_table
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     help="Find, download and reduce X-ray observations into organised, science-ready archives.",
 )
 app.add_typer(calibration, name="calibration")
+app.add_typer(odf, name="odf")
 app.command()(compare)
 app.command()(validate)
 

@@ -35,7 +35,7 @@ SCIENCE_TYPES = {
     "OM": ("IMI", "FAE"),
 }
 #: What astropy raises on damaged files (an AssertionError for the name of a column).
-_DAMAGE = (
+DAMAGE = (
     OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError,
     AssertionError, ArithmeticError, MemoryError,
 )  # fmt: skip
@@ -141,7 +141,7 @@ class OdfFile:
                 # Cards are read when they are used; a damaged one has to be found here.
                 dict(primary), dict(extension)
                 return primary, extension
-        except (*_DAMAGE, fits.VerifyError) as error:
+        except (*DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
 
     def excess(self) -> str | None:
@@ -176,7 +176,7 @@ class OdfFile:
                     # Some software fills the last block with blanks.
                     if len(set(rest)) > 1:
                         return f"extension {number}: its last block is not empty behind the end of the data"
-            except (*_DAMAGE, fits.VerifyError):
+            except (*DAMAGE, fits.VerifyError):
                 return f"extension {number}: other data than an extension behind the end of the data"
 
     def read(self, hdu: int | str = 1, schema: Sequence[Column] | None = None) -> OdfTable:
@@ -227,7 +227,7 @@ class OdfFile:
                     arrays[name] = values.astype(values.dtype.newbyteorder("="))
         except TaskError:
             raise
-        except (*_DAMAGE, fits.VerifyError) as error:
+        except (*DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {error}") from error
         return OdfTable(where, header, primary, arrays)
 
@@ -249,7 +249,7 @@ class OdfFile:
                     if isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU)) and hdu.data is not None:
                         values = np.asarray(hdu.data)
                         return values.astype(values.dtype.newbyteorder("="))
-        except (*_DAMAGE, fits.VerifyError) as error:
+        except (*DAMAGE, fits.VerifyError) as error:
             raise TaskError("damagedFile", f"{self.path.name}: {error}") from error
         raise TaskError("damagedFile", f"{self.path.name}: no image in it")
 
@@ -289,7 +289,7 @@ class Odf:
             return cls._from_summary(folder)
         if not folder.is_dir():
             raise TaskError("NoOdfFound", f"{folder}: no such folder")
-        found, summary = _scan(folder)
+        found, summary = scan(folder)
         if not found:
             raise TaskError("NoOdfFound", f"{folder}: no ODF file (RRRR_OOOOOOOOOO_II...FIT) in it")
         observations = sorted({(n.revolution, n.obs_id) for n, _ in found})
@@ -452,7 +452,7 @@ class Odf:
         return found[0] if found else None
 
 
-def _scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:
+def scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:
     """ODF files in a folder, else in its sub-folder ODF; and the SUM.SAS file."""
     places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and p.name.upper() == "ODF")]
     for place in places:

@@ -1,0 +1,48 @@
+"""``daxa odf``: what raw files hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+odf = typer.Typer(no_args_is_help=True, help="Raw files (ODF) as the embedded engine sees them.")
+
+
+@odf.callback()
+def _root() -> None:
+    """Keeps ``inspect`` a command of its own, though it is the only one."""
+
+
+@odf.command("inspect")
+def odf_inspect(
+    path: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of raw files, or one of them.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write names, shapes, units and first values here, for a bug report."),
+    ] = None,
+) -> None:
+    """Tell what the engine takes from each raw file, and how it recognises it."""
+    from daxa.xmm.odf.inspect import files_of, inspect, report, title
+    from daxa.xmm.task import TaskError
+
+    try:
+        files = files_of(path)
+    except TaskError as error:
+        typer.echo(f"daxa: {error.message}", err=True)
+        raise typer.Exit(2) from None
+    counts: dict[str, int] = {}
+    for file in files:
+        typer.echo(f"{file.path.name}  {title(file.name)}")
+        for found in inspect(file):
+            counts[found.how] = counts.get(found.how, 0) + 1
+            typer.echo(f"  {found.extension:14s} {found.how:9s} {found.detail}".rstrip())
+    typer.echo(f"{len(files)} files: " + ", ".join(f"{number} {how}" for how, number in counts.items()))
+    if to is not None:
+        try:
+            to.write_text("\n".join(map(report, files)), encoding="utf-8")
+        except OSError as error:
+            typer.echo(f"daxa: --report {to}: {error.strerror}", err=True)
+            raise typer.Exit(2) from None
+        typer.echo(f"report in {to}")

@@ -1,0 +1,276 @@
+"""What the engine takes from raw files, and how it recognises it."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.odf import layout
+from daxa.xmm.odf.names import OdfName
+from daxa.xmm.odf.odf import DAMAGE, OdfFile, scan
+from daxa.xmm.tables import Column
+from daxa.xmm.task import TaskError
+
+#: File type -> the tables that the engine reads, in the order of the extensions.
+_MOS = {
+    "IME": (layout.MOS_IMAGING,),
+    "RIE": (layout.MOS_REDUCED_IMAGING,),
+    "TIE": (layout.MOS_TIMING,),
+    "CTE": (layout.MOS_COMPRESSED_TIMING,),
+    "AUX": (layout.MOS_AUXILIARY,),
+    "OVE": (layout.MOS_OFFSETS,),
+    "PTH": (layout.MOS_BRIGHT_PIXELS,),
+}
+_RGS = {
+    "SPE": (layout.RGS_EVENTS,),
+    "AUX": (layout.RGS_AUXILIARY_FRAMES, layout.RGS_AUXILIARY_SEQUENCE),
+}
+_TABLES: dict[str, dict[str, tuple[tuple[Column, ...], ...]]] = {
+    **{name: {**_MOS, "PEH": (layout.MOS_HOUSEKEEPING[name],)} for name in ("M1", "M2")},
+    "PN": {
+        **dict.fromkeys(("IME", "TIE", "BUE"), (layout.PN_EVENTS,)),
+        "AUX": (layout.PN_AUXILIARY_FRAMES, layout.PN_AUXILIARY_CYCLES),
+        "PMH": (layout.PN_MAIN_HOUSEKEEPING,),
+        "PAH": (layout.PN_ADDITIONAL_HOUSEKEEPING,),
+    },
+    **{name: {**_RGS, "PFH": (layout.RGS_HOUSEKEEPING[name],)} for name in ("R1", "R2")},
+    "OM": {"PEH": (layout.columns("TIME 19A"),)},
+    "SC": {
+        "ATS": (layout.ATTITUDE,),
+        **dict.fromkeys(("TCX", "TCS"), (layout.TIME_CORRELATION,)),
+    },
+}
+#: Files whose images the engine reads.
+_IMAGES = {("PN", "DLI"), ("R1", "OFX"), ("R2", "OFX")}
+_KINDS = {
+    "IME": "imaging events",
+    "RIE": "reduced imaging events",
+    "TIE": "timing events",
+    "CTE": "compressed timing events",
+    "BUE": "burst events",
+    "SPE": "spectroscopy events",
+    "AUX": "frames",
+    "OVE": "offsets and variances",
+    "DLI": "discarded lines",
+    "DII": "diagnostic image",
+    "OFX": "offset images",
+    "PTH": "bright pixels",
+    "ATS": "attitude history",
+    "RAS": "raw attitude",
+    "TCX": "time correlation",
+    "TCS": "time correlation",
+    "SUM": "summary",
+}
+#: Seconds of one unit of the fine clock.
+_FINE_S = {
+    **dict.fromkeys(("M1", "M2"), layout.MOS_FTFINE_UNIT_S),
+    "PN": layout.PN_FTFINE_UNIT_S,
+    **dict.fromkeys(("R1", "R2"), layout.RGS_FINE_UNIT_S),
+}
+#: Keywords of a report: structure, settings and dates, nothing that a person could be known by.
+_KEYWORDS = (
+    "TELESCOP", "INSTRUME", "DATATYPE", "CCDID", "CCDNODE", "QUADRANT", "CCDMODE", "EDUID", "EDUMODE",
+    "EMDHLOW", "EMDHUPP", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "DATE-OBS", "DATE-END",
+    "EDUTHR", "EXTVER", "ODSVER", "SYNTHETI",
+)  # fmt: skip
+#: Values of each column that a report shows, and names that a line lists.
+_SHOWN, _NAMED = 3, 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One extension: ``exact``, ``others`` (more columns), ``lacking``, ``image``, ``text``, ``not read`` or
+    ``damaged``; and what is in it."""
+
+    extension: str
+    how: str
+    detail: str = ""
+
+
+def files_of(path: str | os.PathLike[str]) -> list[OdfFile]:
+    """A raw file, or those of a folder, of whatever observations.
+
+    Raises
+    ------
+    TaskError
+        ``NoOdfFound``: there is none.
+    """
+    path = Path(path).expanduser()
+    try:
+        if path.is_dir():
+            found = scan(path)[0]
+        else:
+            name = OdfName.parse(path.name) if path.is_file() else None
+            found = [] if name is None else [(name, path)]
+    except OSError as error:
+        raise TaskError("NoOdfFound", f"{path}: cannot be read: {error.strerror}") from error
+    if not found:
+        what = "no ODF file (RRRR_OOOOOOOOOO_II...FIT) in it" if path.is_dir() else "no ODF file or folder"
+        raise TaskError("NoOdfFound", f"{path}: {what}")
+    return [OdfFile(name, where) for name, where in sorted(found, key=lambda item: str(item[0]))]
+
+
+def title(name: OdfName) -> str:
+    """What a file is by its name, e.g. ``imaging events, EMOS1, exposure U004, CCD 1, node 0``."""
+    kind = _KINDS.get(name.file_type)
+    if kind is None:
+        kind = "housekeeping" if name.file_type[-1] in "HS" else "other data"
+    words = [kind, layout.INSTRUMENTS[name.instrument]]
+    if name.is_science:
+        words.append(f"exposure {name.exp_id}")
+    if name.ccd:
+        words.append(f"CCD {name.ccd}")
+        if name.instrument in ("M1", "M2"):
+            words.append(f"node {name.node}")
+    return ", ".join(words)
+
+
+def inspect(file: OdfFile) -> list[Finding]:
+    """How each extension of a raw file is recognised; a damaged file is a finding too."""
+    return [finding for finding, _ in _look(file)]
+
+
+def report(file: OdfFile) -> str:
+    """Names, shapes, units, first values and structural keywords, for a bug report; no data in bulk."""
+    lines = [f"{file.path.name}: {title(file.name)}"]
+    for finding, hdu in _look(file):
+        lines.append(f"[{finding.extension}] {finding.how} {finding.detail}".rstrip())
+        if hdu is None:
+            continue
+        lines += [f"  {key:8s} {hdu.header[key]}" for key in _KEYWORDS if key in hdu.header]
+        names = [] if finding.how == "damaged" else getattr(hdu, "columns", ())
+        for column in names:
+            text = ", ".join(_first_values(hdu, column.name))
+            lines.append(
+                f"  {column.name:10s} {column.format!s:>6s} {column.unit or '-':10s} {text}".rstrip()
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
+    """Findings, each with its extension (None where there is none)."""
+    from astropy.io import fits
+
+    try:
+        data = file.bytes()
+        if file.name.extension != "FIT" or (file.name.file_type == "RAS" and data[:6] != b"SIMPLE"):
+            return [(Finding("text", "text", f"{len(data.splitlines())} lines"), None)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hdus = list(fits.open(io.BytesIO(data), memmap=False))
+            found = [(_finding(file, number, hdu), hdu) for number, hdu in enumerate(hdus) if number]
+        tables = _TABLES.get(file.name.instrument, {}).get(file.name.file_type, ())
+        for number in range(len(found) + 1, len(tables) + 1):
+            name = layout.extension(file.name.instrument, file.name.file_type, number)
+            found.append((Finding(name, "damaged", "the extension is not there"), None))
+        return found or [(Finding("PRIMARY", "not read", "no extension in it"), None)]
+    except TaskError as error:
+        return [(Finding("file", "damaged", error.message), None)]
+    except (*DAMAGE, fits.VerifyError) as error:
+        return [(Finding("file", "damaged", f"not a readable FITS file: {_line(error)}"), None)]
+
+
+def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
+    from astropy.io import fits
+
+    extname = str(hdu.header.get("EXTNAME", number))
+    # Cards are read when they are used; a damaged one has to be found here.
+    dict(hdu.header)
+    notes = _disagreements(file.name, hdu.header)
+    tables = _TABLES.get(file.name.instrument, {}).get(file.name.file_type, ())
+    schema = tables[number - 1] if number <= len(tables) else ()
+    if not isinstance(hdu, fits.BinTableHDU):
+        if schema:
+            return Finding(extname, "damaged", "an image in place of a table")
+        read = (file.name.instrument, file.name.file_type) in _IMAGES
+        return Finding(extname, "image" if read else "not read", "; ".join([_shape(hdu), *notes]))
+    have = [str(name) for name in hdu.columns.names]
+    try:
+        # Checks that the table is whole; columns only as far as the clock needs them.
+        clock = _clock(file, number, have)
+    except TaskError as error:
+        return Finding(extname, "damaged", _line(error.message))
+    known = [column.name for column in schema]
+    missing = [name for name in known if name not in have]
+    others = [name for name in have if name not in known]
+    details = [f"{hdu.header['NAXIS2']} rows", *clock]
+    if missing:
+        details.append(f"no column {_list(missing)}")
+    if schema and others:
+        details.append(f"other columns {_list(others)}")
+    how = "not read" if not schema else "lacking" if missing else "others" if others else "exact"
+    return Finding(extname, how, "; ".join([*details, *notes]))
+
+
+def _disagreements(name: OdfName, header: Any) -> list[str]:
+    """Where a header says another thing than the name of the file."""
+    expected: dict[str, Iterable[Any]] = {
+        "INSTRUME": (layout.INSTRUMENTS[name.instrument], name.instrument),
+        "OBS_ID": (name.obs_id,),
+    }
+    if name.ccd and name.instrument in ("M1", "M2"):
+        expected |= {"CCDID": (name.ccd,), "CCDNODE": (name.node,)}
+    return [
+        f"header says {key} {header[key]}"
+        for key, values in expected.items()
+        if str(header.get(key, "")).strip() and header[key] not in values
+    ]
+
+
+def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
+    """First and last reading of the clock of a table."""
+    pairs = (("FTCOARSE", "FTFINE"), ("OBTCOARS", "OBTFINE"), ("TIME",), ("VALTIME",), ("FRAME",))
+    names = next((pair for pair in pairs if set(pair) <= set(have)), ())
+    table = file.read(number, [Column(name, "1J") for name in names])
+    if not names or not len(table):
+        return []
+    values = table[names[0]]
+    if len(names) == 1:
+        if values.dtype.kind in "SU":
+            return [f"{names[0]} as text, {_text(values[0])} to {_text(values[-1])}"]
+        what = "frames" if names[0] == "FRAME" else f"{names[0]} as number,"
+        return [f"{what} {values[0]} to {values[-1]}"]
+    if any(table[name].dtype.kind not in "iu" for name in names):
+        return [f"{', '.join(names)} are not whole numbers"]
+    unit = _FINE_S.get(file.name.instrument, layout.OBTFINE_UNIT_S)
+    if np.max(table[names[1]]) > 65535:
+        unit = layout.OBTFINE_LONG_UNIT_S
+    ends = [
+        (layout.unsigned(values[[i]]) if values.dtype.itemsize == 2 else values[[i]])[0]
+        + unit * layout.unsigned(table[names[1]][[i]])[0]
+        for i in (0, -1)
+    ]
+    return [f"clock {ends[0]:.3f} to {ends[1]:.3f} s"]
+
+
+def _first_values(hdu: Any, name: str) -> list[str]:
+    """The first numbers or texts of a column of single values; none of a damaged one."""
+    try:
+        values = np.asarray(hdu.data[name][:_SHOWN])
+    except DAMAGE:
+        return ["unreadable"]
+    return [_text(value) for value in values] if values.ndim == 1 else []
+
+
+def _shape(hdu: Any) -> str:
+    return " x ".join(map(str, reversed(hdu.shape))) + " pixels"
+
+
+def _text(value: Any) -> str:
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip()
+
+
+def _line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+def _list(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,125 @@
+"""``daxa odf inspect``: real, simulated and damaged raw files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from typer.testing import CliRunner
+
+from daxa.cli import app
+
+run = CliRunner()
+OBS = "0234_0135730701"
+
+
+def said(*words: object, status: int = 0) -> str:
+    done = run.invoke(app, ["odf", "inspect", *map(str, words)])
+    assert done.exit_code == status, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done.output
+
+
+def below(text: str, name: str) -> str:
+    """The line of the first extension of a file."""
+    lines = text.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.startswith(name)) + 1]
+
+
+def events(folder: Path, name: str, columns: dict[str, list], form: str = "J", **header: object) -> Path:
+    table = fits.BinTableHDU.from_columns([fits.Column(k, form, array=v) for k, v in columns.items()])
+    table.header.update(header)
+    path = folder / name
+    table.writeto(path)
+    return path
+
+
+def test_real_files(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "odf_0135730701"
+    if not folder.is_dir():
+        pytest.skip(f"no real raw files: {folder} is absent")
+    text = said(folder, "--report", tmp_path / "report.txt")
+    files = list(folder.glob("*.FIT*"))
+    assert f"{len(files)} files: " in text
+    assert "damaged" not in text
+    assert "lacking" not in text
+    assert "header says" not in text
+    assert f"{OBS}_M1U00410IME.FIT.gz  imaging events, EMOS1, exposure U004, CCD 1, node 0" in text
+    assert below(text, f"{OBS}_M1U00410IME").endswith("exact     5262 rows; frames 4 to 5")
+    assert "clock 22729032.725 to 22737768.094 s" in below(text, f"{OBS}_R1S00300AUX")
+    assert "TIME as text, 2001-03-20T14:38:30 to" in below(text, f"{OBS}_R1X00000PFH")
+    assert "SCRTX1         exact     8601 rows; clock 22604730.196" in text
+    assert "128 pixels" in below(text, f"{OBS}_R1X00000OFX")
+
+    written = (tmp_path / "report.txt").read_text()
+    assert all(path.name in written for path in files)
+    assert "  WINDOWDX 610\n" in written
+    assert "ENERGYE1       1I CHANNEL" in written
+    assert "/home" not in written
+    assert "XPROC" not in written
+    assert len(written) < 400_000
+
+
+def test_simulated_files(spacecraft_odf: Path) -> None:
+    text = said(spacecraft_odf)
+    assert "exact" in text
+    assert "damaged" not in text
+    assert "lacking" not in text
+    assert "header says" not in text
+
+
+def test_columns_and_headers_that_are_not_as_expected(tmp_path: Path) -> None:
+    good = {"FRAME": [3, 9], "RAWX": [1, 2], "RAWY": [1, 2], "ENERGY": [5, 6]}
+    events(tmp_path, f"{OBS}_PNS00301IME.FIT", good, INSTRUME="EMOS1", OBS_ID="0000000001")
+    events(tmp_path, f"{OBS}_PNS00302IME.FIT", {k: good[k] for k in ("FRAME", "RAWX")} | {"NEW": [1, 1]})
+    events(tmp_path, f"{OBS}_PNX00000PMH.FIT", {"TIME": [1, 2]})
+    text = said(tmp_path)
+    first = below(text, f"{OBS}_PNS00301")
+    assert "frames 3 to 9; header says INSTRUME EMOS1; header says OBS_ID 0000000001" in first
+    second = below(text, f"{OBS}_PNS00302")
+    assert "lacking" in second
+    assert "no column RAWY, ENERGY; other columns NEW" in second
+    assert "TIME as number, 1 to 2" in below(text, f"{OBS}_PNX00000PMH")
+
+
+def test_damaged_files_are_told_and_the_others_go_on(tmp_path: Path) -> None:
+    good = {"FRAME": list(range(900)), "RAWX": [1] * 900, "RAWY": [1] * 900, "ENERGY": [5] * 900}
+    whole = events(tmp_path, f"{OBS}_PNS00301IME.FIT", good)
+    content = whole.read_bytes()
+    (tmp_path / f"{OBS}_PNS00302IME.FIT").write_bytes(content[:9000])
+    (tmp_path / f"{OBS}_PNS00303IME.FIT").write_bytes(b"")
+    (tmp_path / f"{OBS}_PNS00304IME.FIT").write_bytes(b"no table" * 1000)
+    (tmp_path / f"{OBS}_PNS00305IME.FIT.gz").write_bytes(b"\x1f\x8b" + content[:200])
+    (tmp_path / f"{OBS}_PNS00306IME.FIT").write_bytes(content[:2880])
+    (tmp_path / f"{OBS}_PNS00307IME.FIT").write_bytes(content.replace(b"'J       '", b"'Q       '"))
+    fits.ImageHDU(name="PNIME1").writeto(tmp_path / f"{OBS}_PNS00308IME.FIT")
+    broken = content.replace(b"TFIELDS =                    4", b"INSTRUME= 'not closed         ")
+    (tmp_path / f"{OBS}_PNS00309IME.FIT").write_bytes(broken)
+    texts = {"FTCOARSE": ["ab"], "FTFINE": ["cd"]}
+    events(tmp_path, f"{OBS}_PNS00300AUX.FIT", texts, form="2A")
+    (tmp_path / f"{OBS}_SCX00000SUM.ASC").write_text("Observer\n")
+    text = said(tmp_path, "--report", tmp_path / "report.txt")
+    for ccd in range(2, 10):
+        assert "damaged" in below(text, f"{OBS}_PNS0030{ccd}IME"), ccd
+    assert below(text, f"{OBS}_PNS00301IME").endswith("exact     900 rows; frames 0 to 899")
+    assert "FTCOARSE, FTFINE are not whole numbers" in text
+    assert "the extension is not there" in text
+    assert "Observer" not in (tmp_path / "report.txt").read_text()
+
+
+def test_one_file(tmp_path: Path) -> None:
+    path = events(tmp_path, f"{OBS}_PNS00301IME.FIT", {"FRAME": [1]})
+    assert "1 files: 1 lacking" in said(path)
+    shutil.copy(path, tmp_path / "events.fits")
+    assert "no ODF file or folder" in said(tmp_path / "events.fits", status=2)
+
+
+def test_nothing_to_inspect(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent"):
+        text = said(path, status=2)
+        assert text.startswith("daxa: ")
+        assert len(text.splitlines()) == 1
+    path = events(tmp_path, f"{OBS}_PNS00301IME.FIT", {"FRAME": [1]})
+    assert "--report" in said(path, "--report", tmp_path / "no" / "report.txt", status=2)
