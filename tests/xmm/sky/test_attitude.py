@@ -168,6 +168,35 @@ def test_history_with_a_wrong_date() -> None:
         Attitude.from_table(table, "X_ATS.FIT")
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        (
+            "ASTPOS",
+            [1.0, np.nan, np.nan],
+            "ASTPOS: 2 of 3 records hold no finite number, the first is record 2",
+        ),
+        ("VALDUR", [np.inf, 1.0, 1.0], "VALDUR: 1 of 3 records hold no finite number, the first is record 1"),
+        ("ASTPOS", ["north"] * 3, "ASTPOS: expected numbers, got 'north'"),
+        ("VIEWRA", ["10:00:00.0", "", ""], "VIEWRA or VIEWDECL: '' is not an angle with two colons"),
+    ],
+)
+def test_history_without_numbers_is_refused_by_column(column: str, values: list, message: str) -> None:
+    table = {
+        "VALTIME": [f"2017-11-01T10:42:3{i}" for i in range(3)],
+        "VALDUR": [1.0] * 3,
+        "VIEWRA": ["10:00:00.0"] * 3,
+        "VIEWDECL": ["+10:00:00.0"] * 3,
+        "ASTPOS": [1.0, 2.0, 3.0],
+        "TYPEID": ["P"] * 3,
+    }
+    with pytest.raises(TaskError) as failure:
+        Attitude.from_table(table | {column: values}, "X_ATS.FIT")
+    assert failure.value.code == "badAttitudeFile"
+    assert failure.value.message.startswith("X_ATS.FIT: ")
+    assert failure.value.message.endswith(message)
+
+
 def test_raw_file_gives_instants_between_which_the_attitude_changes_evenly() -> None:
     attitude = Attitude.from_raw_text(
         "2017-11-01T10:00:00.000 1.0 00:00:00.0 +10:00:00.0 359.0\n"

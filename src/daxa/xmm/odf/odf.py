@@ -228,7 +228,8 @@ class OdfFile:
         except TaskError:
             raise
         except (*DAMAGE, fits.VerifyError) as error:
-            raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {error}") from error
+            text = "a column of no FITS format" if "recformat" in str(error) else str(error)
+            raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {text}") from error
         return OdfTable(where, header, primary, arrays)
 
     def image(self) -> np.ndarray:

@@ -54,7 +54,16 @@ def parse_sexagesimal(text: npt.ArrayLike, *, hours: bool = False) -> FloatArray
     parts = np.char.partition(np.char.lstrip(values, "+-"), ":")
     rest = np.char.partition(parts[..., 2], ":")
     whole, minutes, seconds = parts[..., 0], rest[..., 0], rest[..., 2]
-    degrees = whole.astype(float) + minutes.astype(float) / 60.0 + seconds.astype(float) / 3600.0
+    try:
+        degrees = whole.astype(float) + minutes.astype(float) / 60.0 + seconds.astype(float) / 3600.0
+    except ValueError:
+        for index, fields in enumerate(zip(*(np.ravel(v) for v in (whole, minutes, seconds)), strict=True)):
+            try:
+                [float(part) for part in fields]
+            except ValueError:
+                wrong = str(np.ravel(values)[index])
+                raise ValueError(f"{wrong!r} is not an angle with two colons") from None
+        raise
     return np.where(negative, -degrees, degrees) * (15.0 if hours else 1.0)
 
 
@@ -114,7 +123,7 @@ class Attitude:
         TaskError
             A date or angle cannot be read; the message names ``where``.
         """
-        duration, pa = (np.asarray(table[name], dtype=np.float64) for name in ("VALDUR", "ASTPOS"))
+        duration, pa = (_numbers(table[name], name, where) for name in ("VALDUR", "ASTPOS"))
         try:
             text = {
                 name: np.char.strip(np.asarray(table[name]).astype(str))
@@ -157,9 +166,9 @@ class Attitude:
         try:
             time = np.asarray(utc_to_tt(fields[0]))
             ra, dec = parse_sexagesimal(fields[1], hours=True), parse_sexagesimal(fields[2])
-            pa = np.array(fields[3], dtype=np.float64)
         except ValueError as err:
             raise TaskError("badAttitudeFile", f"{where}: {err}") from err
+        pa = _numbers(fields[3], "ASTPOS", where)
         order = np.argsort(time, kind="stable")
         time, ra, dec, pa = (v[order] for v in (time, ra, dec, pa))
         return cls(time, time, ra, dec, pa, _fast(time, ra, dec), "RAF")
@@ -253,6 +262,23 @@ class Attitude:
 def attitude_source(odf: Odf) -> str:
     """ATT_SRC of data reduced with an ODF's attitude: ``AHF`` or ``RAF``."""
     return odf.preferred("SAS_ATTITUDE", "AHF:RAF", ATTITUDE_FILES)[0]
+
+
+def _numbers(values: npt.ArrayLike, name: str, where: str) -> FloatArray:
+    """The finite numbers of a column; an attitude with holes would point nowhere without a word."""
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except ValueError:
+        text = str(np.asarray(values).astype(str)[0])
+        raise TaskError("badAttitudeFile", f"{where}: {name}: expected numbers, got {text!r}") from None
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        raise TaskError(
+            "badAttitudeFile",
+            f"{where}: {name}: {len(bad)} of {len(numbers)} records hold no finite number, "
+            f"the first is record {bad[0] + 1}",
+        )
+    return numbers
 
 
 def _fast(time_s: FloatArray, ra_deg: FloatArray, dec_deg: FloatArray) -> npt.NDArray[np.bool_]:
