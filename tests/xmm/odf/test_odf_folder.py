@@ -183,6 +183,14 @@ def test_impossible_name_of_a_column_is_refused(tmp_path):
     assert caught.value.code == "damagedFile"
 
 
+def test_column_without_format_is_refused_in_words(tmp_path):
+    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    _events().writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"TFORM2  ", b"NOFORM2 "))
+    with pytest.raises(TaskError, match=r"M1S00110IME.FIT, extension 1: a column without format \(TFORM\)"):
+        Odf.open(tmp_path).files[0].read(1)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("rows", [10, 1000])
 def test_rows_that_the_header_does_not_count(tmp_path, rows, packed):

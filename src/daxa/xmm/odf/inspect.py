@@ -14,7 +14,7 @@ import numpy as np
 
 from daxa.xmm.odf import layout
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.odf import DAMAGE, OdfFile, scan
+from daxa.xmm.odf.odf import DAMAGE, OdfFile, damage_text, scan
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
@@ -174,7 +174,7 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
     except TaskError as error:
         return [(Finding("file", "damaged", error.message), None)]
     except (*DAMAGE, fits.VerifyError) as error:
-        return [(Finding("file", "damaged", f"not a readable FITS file: {_line(error)}"), None)]
+        return [(Finding("file", "damaged", f"not a readable FITS file: {damage_text(error)}"), None)]
 
 
 def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
@@ -196,7 +196,7 @@ def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
         # Checks that the table is whole; columns only as far as the clock needs them.
         clock = _clock(file, number, have)
     except TaskError as error:
-        return Finding(extname, "damaged", _line(error.message))
+        return Finding(extname, "damaged", error.message)
     known = [column.name for column in schema]
     missing = [name for name in known if name not in have]
     others = [name for name in have if name not in known]
@@ -265,10 +265,6 @@ def _shape(hdu: Any) -> str:
 
 def _text(value: Any) -> str:
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip()
-
-
-def _line(message: object) -> str:
-    return " ".join(str(message).split())
 
 
 def _list(names: Sequence[str]) -> str:

@@ -228,8 +228,9 @@ class OdfFile:
         except TaskError:
             raise
         except (*DAMAGE, fits.VerifyError) as error:
-            text = "a column of no FITS format" if "recformat" in str(error) else str(error)
-            raise TaskError("damagedFile", f"{self.path.name}, extension {hdu}: {text}") from error
+            raise TaskError(
+                "damagedFile", f"{self.path.name}, extension {hdu}: {damage_text(error)}"
+            ) from error
         return OdfTable(where, header, primary, arrays)
 
     def image(self) -> np.ndarray:
@@ -451,6 +452,12 @@ class Odf:
         """The ``SUM.ASC`` file, if there is one."""
         found = [f for f in self.find("SC", "SUM") if f.name.extension == "ASC"]
         return found[0] if found else None
+
+
+def damage_text(error: Exception) -> str:
+    """What astropy found wrong with a file, in one line; its attribute of a column without TFORM in words."""
+    text = " ".join(str(error).split())
+    return "a column without format (TFORM)" if text == "'recformat'" else text
 
 
 def scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:
