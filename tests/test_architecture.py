@@ -26,7 +26,7 @@ FORMATS = {
     "*": {"daxa.xmm.odf.names", "daxa.xmm.odf.summary"},
     "simulate": {"daxa.xmm.odf.layout", "daxa.xmm.ccf.layout", "daxa.xmm.tables"},
 }
-COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions"}
+COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust"}
 
 
 def modules():

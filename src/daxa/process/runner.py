@@ -28,6 +28,7 @@ from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.progress import Progress
 from daxa.process.recording import complete, fingerprint, now, take_outcome, versions
 from daxa.process.step import Options, Piece, Recipe, Step
+from daxa.trust import TRUST
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
@@ -193,7 +194,9 @@ class _Runner:
 
     def _announce(self) -> None:
         """Say once which back-end works."""
-        text = f"DAXA: tasks are run by {'SAS' if self.backend == 'sas' else 'the embedded engine'}"
+        text = "DAXA: tasks are run by SAS"
+        if self.backend != "sas":
+            text = f"DAXA: tasks are run by the embedded engine\n{TRUST}"
         if self.backend not in _announced:
             _announced.add(self.backend)
             log.info(text)

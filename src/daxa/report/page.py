@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa._version import __version__
 from daxa.report import pictures, summary
+from daxa.trust import TRUST
 
 if TYPE_CHECKING:
     from daxa.archive import Archive
@@ -40,6 +41,7 @@ def build_report(archive: Archive) -> Path:
     text = environment.get_template("report.html").render(
         name=archive.archive_name,
         version=__version__,
+        trust=TRUST,
         written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         products=summary.product_table(archive),
         steps=summary.status_table(archive),

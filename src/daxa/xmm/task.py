@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from daxa._version import __version__
+from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 
 _TRUE = {"yes", "y", "true", "t", "1"}
 _FALSE = {"no", "n", "false", "f", "0"}
@@ -275,8 +276,9 @@ class TaskContext:
         run_task(name, arguments, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
 
     def provenance(self, header: Any, number: int = 0) -> None:
-        """Write CREATOR, DATE and the command line (XPROCn) into a FITS header."""
+        """Write CREATOR, DATE, the command line (XPROCn) and how far to trust it into a FITS header."""
         header["CREATOR"] = (f"daxa-{__version__}", "software")
+        header[TRUST_KEYWORD] = TRUST_CARD
         header["DATE"] = (datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), "creation date")
         # Headers hold ASCII only; folders need not.
         line = self.command or self.name
