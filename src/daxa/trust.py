@@ -7,4 +7,4 @@ TRUST = (
 )
 #: Card of each product of the engine.
 TRUST_KEYWORD = "VERIFIED"
-TRUST_CARD = ("not compared with SAS on a whole observation", "see docs/verification.md")
+TRUST_CARD = ("not compared with SAS on a whole ODF", "see docs/verification.md")
