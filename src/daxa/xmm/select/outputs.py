@@ -27,7 +27,7 @@ from daxa.xmm.select.source import Restriction, Source
 from daxa.xmm.tables import Table
 from daxa.xmm.task import Parameters, TaskContext, TaskError
 
-_OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE")
+_OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE|VERIFIED")
 _TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")
 
 
