@@ -46,6 +46,9 @@ def test_synthetic_calibration_of_a_real_observation(simulated, tmp_path: Path) 
     with pytest.raises(TaskError, match="synthetic, but the raw files are not"):
         Calibration.from_environment(env, tmp_path)
     assert Calibration.from_environment({**env, SWITCH: "allow"}, tmp_path)
+    # What was allowed once is refused again without the switch.
+    with pytest.raises(TaskError, match="synthetic, but the raw files are not"):
+        Calibration.from_environment(env, tmp_path)
 
 
 def test_real_calibration_of_a_simulated_observation(simulated, tmp_path: Path) -> None:

@@ -340,12 +340,17 @@ class Calibration:
 
     def _check_origin(self, env: Mapping[str, str], cwd: Path) -> None:
         """Refuse synthetic calibration for a real observation, once for each observation."""
-        place = env.get("SAS_ODF", "")
-        if not place or place in self._checked:
-            return
         # Both modules import this package.
-        from daxa.xmm.ccf.synthetic import refuse_mixture
+        from daxa.xmm.ccf.synthetic import allowed, refuse_mixture
         from daxa.xmm.odf.odf import Odf
+
+        name = env.get("SAS_ODF", "")
+        # What was allowed once is not allowed for ever: such an observation is not noted as checked.
+        if not name or allowed(env):
+            return
+        place = str((cwd / Path(name).expanduser()).resolve())
+        if place in self._checked:
+            return
 
         try:
             odf = Odf.from_environment(env, cwd)

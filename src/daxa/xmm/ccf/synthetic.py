@@ -35,6 +35,11 @@ def is_simulated(odf: Odf) -> bool:
     return False
 
 
+def allowed(env: Mapping[str, str]) -> bool:
+    """Whether the switch allows synthetic and real files together."""
+    return "allow" in (env.get(SWITCH), os.environ.get(SWITCH))
+
+
 def refuse_mixture(entries: Iterable[Entry], odf: Odf, env: Mapping[str, str]) -> None:
     """Refuse synthetic calibration for real raw files, and the other way round.
 
@@ -44,7 +49,7 @@ def refuse_mixture(entries: Iterable[Entry], odf: Odf, env: Mapping[str, str]) -
         ``syntheticCalibration``: they do not belong together, and ``DAXA_SYNTHETIC_CALIBRATION=allow``
         is not set.
     """
-    if "allow" in (env.get(SWITCH), os.environ.get(SWITCH)):
+    if allowed(env):
         return
     synthetic, simulated = is_synthetic(entries), is_simulated(odf)
     if synthetic == simulated:
