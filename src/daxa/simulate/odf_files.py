@@ -66,8 +66,8 @@ class OdfWriter(HousekeepingWriter):
             "EDUMODE": (1, "Mode of the event detection unit: timing")
             if timing
             else (3, "Mode of the event detection unit: imaging"),
-            "EMDHLOW": (0, "[adu] Lower threshold of the event data handling"),
-            "EMDHUPP": (4095, "[adu] Upper threshold of the event data handling"),
+            "EMDHLOW": (0, "[adu] Lower limit of event data handling"),
+            "EMDHUPP": (4095, "[adu] Upper limit of event data handling"),
         }
         schema = layout.MOS_TIMING if timing else layout.MOS_IMAGING
         table = make_table(schema, events, layout.extension(instrument, file_type), header)
