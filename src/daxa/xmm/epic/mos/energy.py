@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.mos.events import Events
+from daxa.xmm.epic.mos.events import Events, beyond_border
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.flags import MosFlag
 
@@ -125,6 +125,7 @@ def background(
         & (events.peripix <= max_peripix)
         & (events.pattern <= _LAST_BACKGROUND_PATTERN)
         & (events.e1 >= min_energy_adu)
+        & ~beyond_border(events)[1]
     )
     cell = BACKGROUND_CELL
     x, y = (events.rawx - 1) // cell + 1, (events.rawy - 1) // cell + 1
@@ -150,6 +151,8 @@ def flag_incoherent(
 ) -> int:
     """Flag events whose (E3, E4) lie outside an ellipse (REJECT_E3E4); returns how many.
 
+    A sum that reaches beyond the border tells nothing and counts as the ellipse's middle.
+
     Parameters
     ----------
     level
@@ -162,6 +165,8 @@ def flag_incoherent(
     outer = np.maximum(RING_PIXELS - events.peripix, 0)
     e3 = events.e3 - inner * level - centre[0]
     e4 = events.e4 - outer * level - centre[1]
+    for rest, beyond in zip((e3, e4), beyond_border(events), strict=True):
+        rest[beyond] = 0.0
     c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
     bad = ((e3 * c + e4 * s) / radii[0]) ** 2 + ((e4 * c - e3 * s) / radii[1]) ** 2 > 1.0
     events.flag[bad] |= MosFlag.BAD_E3E4
@@ -176,6 +181,8 @@ def amplitude(
     dither: npt.ArrayLike = 0.0,
 ) -> FloatArray:
     """Amplitude of the whole event from its four parts (MAKE_E).
+
+    Sums that reach beyond the border have no weight.
 
     Parameters
     ----------
@@ -196,8 +203,10 @@ def amplitude(
     level = np.broadcast_to(np.asarray(level, float), events.e1.shape)
     others = library.n_pixels[events.pattern] - 1
     ring = RING_PIXELS - events.peripix
+    box_beyond, ring_beyond = beyond_border(events)
     # Without a usable ring its weight is nil.
-    a4 = np.where(events.peripix < _PERIPIX_LIMIT, a4, 0.0)
+    a4 = np.where((events.peripix < _PERIPIX_LIMIT) & ~ring_beyond, a4, 0.0)
+    a3 = np.where(box_beyond, 0.0, a3)
     area = a1 + a2 * others + a3 * np.maximum(NEIGHBOURS - others, 0)
     signal = a1 * (events.e1 + dither) + a2 * events.e2 + a3 * events.e3
     compact = signal - area * ((1 + a4) * level - a4 * events.e4 / np.maximum(ring, 1))

@@ -17,6 +17,9 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 #: Largest number of the twelve-bit converter.
 ADC_MAXIMUM = 2**12 - 1
+#: A masked pixel takes more than half of the converter's range from a sum; noise, and what electronic
+#: rebounds do to all pixels of a ring, take less.
+_HALF_CONVERTER = 2**11
 #: Width of the central quarter of a normal distribution, in standard deviations.
 _QUARTER_SIGMAS = 0.6373
 
@@ -68,6 +71,24 @@ class Events:
 #: Telemetered places of events count this many pixels more than those of images and offset tables (mission
 #: constants; columns of 7 CCDs in real raw files that are bad in lists of SAS agree with no other number).
 EVENT_OFFSET = 2
+
+
+def beyond_border(events: Events) -> tuple[BoolArray, BoolArray]:
+    """Events whose sums E3 and E4 hold pixels beyond the border of the window.
+
+    Columns beside the first and the last one that is sent are masked on board by offsets of 4042 to 4062 adu.
+    Each of their pixels takes as much from a sum, which ends at -16384: in real files E4 is -16384 in the two
+    columns at either side and E3 near -12,100 in the outer ones (-12,050 and -8050 in corners: what is not
+    read counts as 0). Elsewhere one of 40,000 events has as low a sum, always an E3 beside
+    an ordinary E4: that is a disturbed event and no border.
+
+    Returns
+    -------
+    box, ring
+        Per event, whether E3 and E4 are of no use.
+    """
+    ring = events.e4 < -_HALF_CONVERTER
+    return ring & (events.e3 < -_HALF_CONVERTER), ring
 
 
 def raw_to_ccd(value: npt.ArrayLike, window_start: int, underscan: int) -> IntArray:
@@ -327,14 +348,15 @@ def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]
 
     Their E3 lies more than ``sigmas`` standard deviations under the median of the surroundings; the
     deviation is that of the lower half, which charge leaking into the neighbours does not widen. Events of
-    noisy rows, which often lie between negative neighbours, take no part in either.
+    noisy rows, which often lie between negative neighbours, take no part in either. Nor do events whose E3
+    reaches beyond the border.
 
     Returns
     -------
     number, threshold
         Events flagged, and the limit relative to the local median [adu].
     """
-    tested = (events.flag & int(MosFlag.COSMIC_RAY)) == 0
+    tested = (events.flag & int(MosFlag.COSMIC_RAY) == 0) & ~beyond_border(events)[0]
     sound = tested & (events.flag & int(MosFlag.ON_BADROW) == 0)
     if sound.sum() < 10:
         return 0, -np.inf
