@@ -61,6 +61,43 @@ PAIRS = {
     "RGS frames": Pair("R1S00400AUX.FIT", "R1S00300AUX.FIT.gz", {"ABORTFLG": (1, 2)}),
     "RGS housekeeping": Pair("R1X00000PFH.FIT", "R1X00000PFH.FIT.gz", subset=True),
     "pn housekeeping": Pair("PNX00000PAH.FIT", "PNX00000PAH.FIT.gz", subset=True),
+    "MOS thresholds": Pair(
+        "M1X00000HTH.FIT",
+        "M1X00000HTH.FIT",
+        {"HBRID": (1, 8), "LTHRESH": (0, 0), "UTHRESH": (0, 4095), "PATTERN": (0, 3)},
+    ),
+    "MOS configuration": Pair(
+        "M1X00000HCH.FIT", "M1X00000HCH.FIT", {"HBRID": (1, 8), "HBRACTIV": (0, 1), "HBRPROC": (0, 10)}
+    ),
+    "pn configuration": Pair(
+        "PNX00000HCH.FIT",
+        "PNX00000HCH.FIT",
+        {"HBRID": (1, 4), "HBRACTIV": (0, 1), "HBRPROC": (0, 5), "CCD0MODE": (0, 5)},
+    ),
+    "MOS counting": Pair(
+        "M1S00100CCX.FIT",
+        "M1U00900CCX.FIT",
+        {"HBRID": (1, 7), "VECNTR": (0, 32767), "VEOVF": (0, 1), "FRAMCNTR": (0, 22), "STFINE": (0, 65535)},
+    ),
+    "RGS windows": Pair(
+        "R1X00000D1H.FIT",
+        "R1X00000D1H.FIT",
+        {
+            "CCDID": (1, 9),
+            "WINDOWX0": (0, 0),
+            "WINDOWDX": (171, 171),
+            "WINDOWDY": (128, 128),
+            "SCITYPE": (3, 4),
+            "CCDNODES": (3, 3),
+            "ATHRESHC": (200, 4000),
+            "UTHRESHC": (2600, 3600),
+        },
+    ),
+    "RGS read-out": Pair(
+        "R1X00000D2H.FIT",
+        "R1X00000D2H.FIT",
+        {"RDOUTSEQ": (0, 9), "CCDSNUM": (5, 9), "OCBMODE": (3, 3), "REJTHRC": (0, 205), "CSGPATT": (0, 7)},
+    ),
     "time correlation": Pair("SCX00000TCX.FIT", "SCX00000TCX.FIT.gz", {"OBTFINE": (0, 65535)}),
 }
 
@@ -91,7 +128,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         START - 7000.0,
     )  # fmt: skip
     exposures = [
-        Exposure("M1", "S001", START, START + 60.0, filter="Closed", ccds=(1, 2)),
+        Exposure(
+            "M1",
+            "S001",
+            START,
+            START + 60.0,
+            filter="Closed",
+            ccds=(1, 2),
+            gaps_s=((START + 20, START + 30),),
+        ),
         Exposure("PN", "S003", START, START + 10.0, filter="Closed", ccds=(4,)),
     ]
     gratings = [GratingExposure("R1", "S004", START, START + 60.0)]

@@ -88,7 +88,7 @@ class DetectorData:
     ccds
         Per CCD.
     auxiliary
-        Columns of the auxiliary tables (MOS: one, pn: two).
+        Two tables: MOS frames, and cycles in which a MOS unit counted; both auxiliary tables of the pn.
     start_s, stop_s
         Start of the first and end of the last frame.
     photons

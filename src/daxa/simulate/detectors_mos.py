@@ -52,6 +52,8 @@ _TYPES = {"FRAME": np.int32, "PATTERN": np.uint8, "PERIPIX": np.uint8}
 _BLOCK, _BLOCK_PIXELS = 4000, 3e6
 #: Events that a particle shower adds to a frame.
 _SHOWER_EVENTS = 600
+#: How late the rows of each CCD are [s], up to seven frames as in real files.
+_ARRIVAL_S = np.array([2.0, 5.0, 0.0, 16.0, 9.0, 1.0, 12.0])
 #: Share of a frame's events that fit the buffer when it overflows.
 _BUFFER_SHARE = 0.6
 
@@ -173,6 +175,7 @@ def observe_mos(
     obt_hit = clock.obt(columns["TIME"])
     data: dict[int, CcdData] = {}
     frames: list[dict[str, np.ndarray]] = []
+    cycles: list[dict[str, np.ndarray]] = []
     first_start = clock.obt(exposure.start_s)
     # The camera's clock starts anew two seconds before the exposure, at a whole second.
     first = min(float(clock.tt(first_start + 0.012 * (ccd - 1))) for ccd in ccds)
@@ -233,7 +236,8 @@ def observe_mos(
         n_lost = round(rates.mos_lost_frames * n_frames * length)
         unlisted = rng.choice(np.flatnonzero(sent), n_lost, replace=False) if n_lost else number[:0]
         listed = sent & ~np.isin(number, unlisted)
-        frames.append({name: values[listed] for name, values in table.items()})
+        frames.append({name: values[listed] for name, values in table.items()} | {"OBT": ends[listed]})
+        cycles.append(_counting(ccd, table, sent, ends - length, ends))
         one.truth |= {
             "n_frames": int(sent.sum()),
             "bad_frames": sorted({*unlisted.tolist(), *np.flatnonzero(table["FIFOOVF"]).tolist()}),
@@ -243,13 +247,41 @@ def observe_mos(
             "start_s": float(clock.tt(start)),
             "stop_s": float(clock.tt(ends[-1])),
         }
-    merged = {name: np.concatenate([f[name] for f in frames]) for name in frames[0]}
-    order = np.lexsort((merged["CCDID"], merged["FRAME"]))
+    merged, counting = (
+        {name: np.concatenate([f[name] for f in f_]) for name in f_[0]} for f_ in (frames, cycles)
+    )
+    # Rows of the CCDs arrive interleaved, some CCDs later than others.
+    order = np.lexsort((merged["CCDID"], merged.pop("OBT") + _ARRIVAL_S[merged["CCDID"] - 1]))
     merged = {name: values[order] for name, values in merged.items()}
     bounds = [(d.truth["start_s"], d.truth["stop_s"]) for d in data.values()]
     return DetectorData(
-        exposure, data, [merged], min(b[0] for b in bounds), max(b[1] for b in bounds), columns | fate
+        exposure,
+        data,
+        [merged, counting],
+        min(b[0] for b in bounds),
+        max(b[1] for b in bounds),
+        columns | fate,
     )
+
+
+def _counting(ccd, table, sent, starts, ends) -> dict[str, np.ndarray]:
+    """Runs of frames that were not sent, in which the event unit counted."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], sent.astype(int), [1]])))
+    first, last = edges[::2], edges[1::2] - 1
+
+    def total(values: np.ndarray) -> np.ndarray:
+        upto = np.concatenate([[0], np.cumsum(values)])
+        return upto[last + 1] - upto[first]
+
+    return {
+        "CCD": np.full(len(first), ccd),
+        "START": starts[first],
+        "STOP": ends[last],
+        "VALID": total(table["NVALID"]),
+        "BELOW": total(table["NBELOW"]),
+        "ABOVE": total(table["NABOVE"]),
+        "FRAMES": last - first + 1,
+    }
 
 
 def _in_window(window: tuple[int, int, int, int], rawx, rawy) -> np.ndarray:

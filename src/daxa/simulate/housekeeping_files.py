@@ -23,7 +23,7 @@ from daxa.simulate.clock import (
     utc_of_tt,
     utc_text,
 )
-from daxa.xmm.odf import layout
+from daxa.xmm.odf import layout, records
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.tables import make_table
 
@@ -41,8 +41,6 @@ def sexagesimal(value: float, *, hours: bool = False) -> str:
     return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
 
 
-#: DATATYPE of tables other than those of science files, as real headers have it.
-_OTHER_DATATYPES = dict.fromkeys(("PEH", "PMH", "PAH", "PFH"), "PERHK.EL") | {"TCX": "RCTIMC.EL"}
 #: Period of the swing of the pointing [s]; degrees of position angle for each degree of declination.
 DRIFT_PERIOD_S, DRIFT_ANGLE = 5000.0, 5.0
 
@@ -157,9 +155,9 @@ class HousekeepingWriter:
         for key, value in (common | provenance | dates).items():
             primary.header[key] = value
         kind: dict[str, Any] = {"EXTVER": (1, "Version of the extension")}
-        if datatype := _OTHER_DATATYPES.get(file_type):
+        if datatype := records.DATATYPES.get(file_type):
             kind["DATATYPE"] = (datatype, "Type of the data")
-        if datatype == "PERHK.EL":
+        if datatype in ("PERHK.EL", "NPERHK.EL"):
             kind["EXP_ID"] = (f"{p.obs_id}000", "Exposure identifier")
         for hdu in hdus:
             for key, value in (kind | common | dates).items():

@@ -24,6 +24,7 @@ from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
 from daxa.xmm.odf.layout import PN_MODES
+from daxa.xmm.odf.records import MOS_PROCESSES
 from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
@@ -164,8 +165,9 @@ def simulate_observation(
     spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
     _write_housekeeping(writer, description.exposures, reset)
     for instrument in sorted({e.instrument for e in description.gratings}):
-        mine = [e for e in description.gratings if e.instrument == instrument]
-        writer.rgs_housekeeping(instrument, [span for e in mine for span in e.full_s])
+        mine = [data for data in spectra if data.exposure.instrument == instrument]
+        writer.rgs_housekeeping(instrument, [span for data in mine for span in data.exposure.full_s])
+        writer.rgs_commands(instrument, [(data.exposure.start_s, data.sequence) for data in mine])
     writer.attitude()
     if description.wobble_arcsec:
         writer.raw_attitude(
@@ -191,8 +193,7 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
         if ccd in exposure.empty_ccds:
             one.events = {name: values[:0] for name, values in one.events.items()}
         if camera.is_pn:
-            # Both kinds of full frame have the same code in real headers.
-            code = max(next(n for n, name in PN_MODES.items() if name == exposure.submode), 1)
+            code = _pn_mode(exposure.submode)
             writer.pn_events(
                 exposure.exp_id, ccd, one.events, *span, window=one.window,
                 frame_time_s=mode.frame_time_s, ccd_mode=code, discarded=one.discarded,
@@ -208,6 +209,20 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
         writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
     else:
         writer.mos_auxiliary(camera.code, exposure.exp_id, data.auxiliary[0], *span)
+        if len(data.auxiliary[1]["CCD"]):
+            writer.mos_counting(camera.code, exposure.exp_id, data.auxiliary[1], *span)
+
+
+def _pn_mode(submode: str) -> int:
+    """CCDMODE; both kinds of full frame have the same in real headers."""
+    return max(next(n for n, name in PN_MODES.items() if name == submode), 1)
+
+
+def _mos_processes(camera: Camera, exposure: Exposure) -> dict[int, int]:
+    """What the event unit of each CCD is told to do."""
+    mode = camera.mode(exposure.submode)
+    kinds = {ccd: "TIMING" if ccd in mode.fast_ccds else "IMAGING" for ccd in exposure.ccds or mode.ccds}
+    return {ccd: MOS_PROCESSES[kind] for ccd, kind in kinds.items()}
 
 
 def _observe_gratings(
@@ -236,6 +251,9 @@ def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_
             continue
         filters = [(e.start_s, e.stop_s, e.filter) for e in mine]
         if camera.is_pn:
+            writer.pn_commands(
+                [(e.start_s, _pn_mode(e.submode), e.ccds or camera.mode(e.submode).ccds) for e in mine]
+            )
             writer.pn_housekeeping(
                 filters,
                 reset_obt_s=reset_obt_s,
@@ -246,6 +264,7 @@ def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_
         else:
             masked = [(b.ccd, b.rawx, b.rawy, b.yextent) for b in camera.bad_pixels if b.uplinked]
             writer.mos_housekeeping(code, filters, masked)
+            writer.mos_commands(code, [(e.start_s, _mos_processes(camera, e)) for e in mine])
 
 
 # --- truth -----------------------------------------------------------------------------------------

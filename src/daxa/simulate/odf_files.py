@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate.clock import Clock, tt_of_utc, utc_of_tt, utc_text
-from daxa.simulate.housekeeping_files import HousekeepingWriter, Pointing, on_attitude_grid, sexagesimal
+from daxa.simulate.command_files import CommandWriter
+from daxa.simulate.housekeeping_files import Pointing, on_attitude_grid, sexagesimal
 from daxa.xmm.odf import layout
 from daxa.xmm.tables import Column, make_table
 
@@ -32,7 +33,7 @@ __all__ = [
 MOS_EDU = {1: 0, 2: 2, 3: 6, 4: 4, 5: 3, 6: 7, 7: 5}
 
 
-class OdfWriter(HousekeepingWriter):
+class OdfWriter(CommandWriter):
     """Writes all components of one ODF into a folder and remembers their names."""
 
     # --- EPIC MOS ----------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.odf import layout
+from daxa.xmm.odf import layout, records
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, damage_text, scan
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
-#: File type -> the tables that the engine reads, in the order of the extensions.
+#: File type -> its tables as they are known, in the order of the extensions.
 _MOS = {
     "IME": (layout.MOS_IMAGING,),
     "RIE": (layout.MOS_REDUCED_IMAGING,),
@@ -27,10 +27,15 @@ _MOS = {
     "AUX": (layout.MOS_AUXILIARY,),
     "OVE": (layout.MOS_OFFSETS,),
     "PTH": (layout.MOS_BRIGHT_PIXELS,),
+    "CCX": (records.MOS_COUNTING,),
+    "HTH": (records.MOS_THRESHOLDS,),
+    "HCH": (records.MOS_CONFIGURATION,),
 }
 _RGS = {
     "SPE": (layout.RGS_EVENTS,),
     "AUX": (layout.RGS_AUXILIARY_FRAMES, layout.RGS_AUXILIARY_SEQUENCE),
+    "D1H": (records.RGS_WINDOWS,),
+    "D2H": (records.RGS_READOUT,),
 }
 _TABLES: dict[str, dict[str, tuple[tuple[Column, ...], ...]]] = {
     **{name: {**_MOS, "PEH": (layout.MOS_HOUSEKEEPING[name],)} for name in ("M1", "M2")},
@@ -39,9 +44,11 @@ _TABLES: dict[str, dict[str, tuple[tuple[Column, ...], ...]]] = {
         "AUX": (layout.PN_AUXILIARY_FRAMES, layout.PN_AUXILIARY_CYCLES),
         "PMH": (layout.PN_MAIN_HOUSEKEEPING,),
         "PAH": (layout.PN_ADDITIONAL_HOUSEKEEPING,),
+        "HCH": (records.PN_CONFIGURATION,),
     },
     **{name: {**_RGS, "PFH": (layout.RGS_HOUSEKEEPING[name],)} for name in ("R1", "R2")},
     "OM": {"PEH": (layout.columns("TIME 19A"),)},
+    "RM": {"ECX": (records.RADIATION_COUNTS,), "ESX": (records.RADIATION_SPECTRA,)},
     "SC": {
         "ATS": (layout.ATTITUDE,),
         **dict.fromkeys(("TCX", "TCS"), (layout.TIME_CORRELATION,)),
@@ -60,6 +67,13 @@ _KINDS = {
     "OVE": "offsets and variances",
     "DLI": "discarded lines",
     "DII": "diagnostic image",
+    "CCX": "counting cycles",
+    "HTH": "commanded thresholds",
+    "HCH": "commanded configuration",
+    "D1H": "commanded windows and thresholds",
+    "D2H": "commanded read-out",
+    "ECX": "radiation monitor, counts",
+    "ESX": "radiation monitor, spectra",
     "OFX": "offset images",
     "PTH": "bright pixels",
     "ATS": "attitude history",
@@ -226,7 +240,10 @@ def _disagreements(name: OdfName, header: Any) -> list[str]:
 
 def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
     """First and last reading of the clock of a table."""
-    pairs = (("FTCOARSE", "FTFINE"), ("OBTCOARS", "OBTFINE"), ("TIME",), ("VALTIME",), ("FRAME",))
+    pairs = (
+        ("FTCOARSE", "FTFINE"), ("STCOARSE", "STFINE"), ("OBTCOARS", "OBTFINE"), ("TIME",), ("VALTIME",),
+        ("FRAME",),
+    )  # fmt: skip
     names = next((pair for pair in pairs if set(pair) <= set(have)), ())
     table = file.read(number, [Column(name, "1J") for name in names])
     if not names or not len(table):
@@ -239,7 +256,9 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
         return [f"{what} {values[0]} to {values[-1]}"]
     if any(table[name].dtype.kind not in "iu" for name in names):
         return [f"{', '.join(names)} are not whole numbers"]
-    unit = _FINE_S.get(file.name.instrument, layout.OBTFINE_UNIT_S)
+    # Only frames count in units of their camera.
+    frames = file.name.instrument if names[0] == "FTCOARSE" else ""
+    unit = _FINE_S.get(frames, layout.OBTFINE_UNIT_S)
     if np.max(table[names[1]]) > 65535:
         unit = layout.OBTFINE_LONG_UNIT_S
     ends = [
