@@ -36,7 +36,7 @@ LATER = (
     "scipy.interpolate",
     "scipy.optimize",
     "scipy.spatial",
-    "scipy.stats",
+    "scipy.special",
     "lark",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",

@@ -217,9 +217,12 @@ class FitsFile(list[Hdu]):
         return True
 
 
-def block_bytes(header: Header, data: bytes = b"") -> bytes:
+def block_bytes(header: Header, data: bytes | npt.NDArray[Any] = b"") -> bytes:
     """A block as it stands in a file, from its header and its data in the file's byte order."""
-    return header.tostring().encode("latin-1") + data + b"\0" * (-len(data) % BLOCK)
+    if isinstance(data, np.ndarray):
+        # Its memory as it is: large tables are copied once only.
+        data = memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
+    return b"".join((header.tostring().encode("latin-1"), data, b"\0" * (-len(data) % BLOCK)))
 
 
 def primary_header() -> Header:
@@ -264,7 +267,7 @@ def image_bytes(data: npt.NDArray[Any], header: Iterable[Card] = (), extension: 
         head.append(("EXTEND", True, "extensions may follow"))
     for card in Header(header).copy(strip=True).cards:
         head.append(card)
-    return block_bytes(head, data.astype(data.dtype.newbyteorder(">"), copy=False).tobytes())
+    return block_bytes(head, data.astype(data.dtype.newbyteorder(">"), copy=False))
 
 
 def hdu_bytes(hdu: Any) -> bytes:

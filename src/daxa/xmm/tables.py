@@ -129,7 +129,7 @@ class Table:
 
     def tobytes(self) -> bytes:
         """The extension as it stands in a file."""
-        return block_bytes(self.header, self.rows.astype(self.rows.dtype.newbyteorder(">")).tobytes())
+        return block_bytes(self.header, self.rows.astype(self.rows.dtype.newbyteorder(">")))
 
 
 def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Table:

@@ -283,5 +283,5 @@ def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int,
             header = old.header.copy()
             header.discard("CHECKSUM", "DATASUM")
             header["NAXIS2"] = len(rows)
-            changed[old.index] = block_bytes(header, rows.tobytes())
+            changed[old.index] = block_bytes(header, rows)
     return changed

@@ -466,7 +466,7 @@ def _unite_ccds(
                 header = found[0][1].header.copy()
                 header.discard("CHECKSUM", "DATASUM")
                 header["NAXIS2"] = len(joined)
-                changed[one[ccd]] = block_bytes(header, joined.tobytes())
+                changed[one[ccd]] = block_bytes(header, joined)
     written = {h.name for h in first.hdus}
     tables = {n: t for n, t in subspace.tables.items() if isinstance(t, GTI) and n in subspace.table_names()}
     for ccd, united in gti.items():

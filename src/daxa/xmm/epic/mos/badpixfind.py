@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.statistics import poisson_at_least
+
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 #: The rest of a line agrees with its surroundings if this probable.
@@ -172,12 +174,12 @@ def _neighbourhoods(
 def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
     """Bright pixels, the most significant first; each one found is left out of the others' surroundings."""
     from scipy.ndimage import maximum_filter
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     good = good.copy()
     result = np.zeros(good.shape, bool)
     half = search.halfwidth2d
-    limit = float(norm.isf(search.probathreshold))
+    limit = -float(ndtri(search.probathreshold))
     candidates = good & (counts >= 3)
     while True:
         y, x = np.nonzero(candidates & good)
@@ -290,8 +292,6 @@ def _lines(
 
 def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Search) -> BoolArray:
     """The bright part of a bright line: all of it unless the rest agrees with the surroundings."""
-    from scipy.stats import poisson
-
     start, end = _largest_sum(np.where(pixels, line - search.minratio * expected, 0.0))
     # With the level inside known, its ends are where the two levels become equally likely.
     level = max(
@@ -304,7 +304,7 @@ def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Searc
     rest = pixels & ~inside
     if not rest.any():
         return pixels
-    compatible = poisson.sf(line[rest].sum() - 1, expected * rest.sum()) > _COMPATIBLE
+    compatible = poisson_at_least(line[rest].sum(), expected * rest.sum()) > _COMPATIBLE
     return pixels & inside if compatible else pixels
 
 

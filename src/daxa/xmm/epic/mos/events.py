@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, PatternLibrary
 from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.statistics import poisson_at_least
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -391,8 +392,6 @@ def flag_flickering(
     number, expected
         Events flagged, and the largest number expected in a bin.
     """
-    from scipy.stats import poisson
-
     sound = np.flatnonzero(events.flag == 0)
     if not len(sound) or not n_frames:
         return 0, 0.0
@@ -416,7 +415,7 @@ def flag_flickering(
         largest = max(largest, float(expected.max()))
         several = count > 2
         probability = np.ones(len(sound))
-        probability[several] = poisson.sf(count[several] - 1, expected[several])
+        probability[several] = poisson_at_least(count[several], expected[several])
         flagged[sound[probability < false_rate / (len(total) * n_bins_t)]] = True
     events.flag[flagged] |= MosFlag.FLICKERING
     return int(flagged.sum()), largest

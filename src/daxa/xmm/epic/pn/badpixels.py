@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.statistics import poisson_at_least, poisson_at_most
+
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
 
@@ -163,7 +165,6 @@ def _hot_pixels(
     limits: SearchLimits,
 ) -> Iterable[tuple[int, int]]:
     from scipy.ndimage import uniform_filter
-    from scipy.stats import poisson
 
     good = good.copy()
     size = 2 * limits.cellsize + 1
@@ -183,7 +184,7 @@ def _hot_pixels(
         level = np.maximum(np.maximum(background, floor), in_box / n_box)
         allowed = level + share / (1 - share) * np.maximum(around - n_box * background, 0.0)
         threshold = limits.hithresh * exposure_s + (level if limits.threshabovebackground else 0.0)
-        hot = good & (counts > threshold) & (poisson.sf(counts - 1, allowed) < _CHANCE)
+        hot = good & (counts > threshold) & (poisson_at_least(counts, allowed) < _CHANCE)
         if not hot.any():
             return
         # A hot pixel hides its hot neighbours: take the brightest of a box, look again.
@@ -202,7 +203,6 @@ def _dead_pixels(
     cellsize: int,
 ) -> Iterable[tuple[int, int]]:
     from scipy.ndimage import uniform_filter
-    from scipy.stats import poisson
 
     if not lothresh > 0:
         return []
@@ -211,15 +211,13 @@ def _dead_pixels(
     in_box = uniform_filter(np.where(good, counts, 0).astype(float), size, mode="constant") * size**2
     in_box -= np.where(good, counts, 0)
     level = np.divide(in_box, n_box, out=np.zeros(SHAPE), where=n_box > 0.5)
-    dead = good & (counts < lothresh * exposure_s) & (poisson.cdf(counts, level) < _CHANCE)
+    dead = good & (counts < lothresh * exposure_s) & (poisson_at_most(counts, level) < _CHANCE)
     return [(int(c), int(r)) for c, r in np.argwhere(dead)]
 
 
 def _dead_columns(
     counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
 ) -> list[int]:
-    from scipy.stats import poisson
-
     if not limits.locolthresh > 0:
         return []
     total, n_good = np.where(good, counts, 0).sum(axis=1), good.sum(axis=1)
@@ -235,7 +233,7 @@ def _dead_columns(
             continue
         expected = float(np.median(total[beside] / n_good[beside])) * n_good[column]
         rate = total[column] / (n_good[column] * exposure_s)
-        if rate < limits.locolthresh and poisson.cdf(total[column], expected) < _CHANCE:
+        if rate < limits.locolthresh and poisson_at_most(total[column], expected) < _CHANCE:
             dead.append(int(column))
     return dead
 
@@ -251,8 +249,6 @@ def _clip_level(values: npt.NDArray[Any]) -> float:
 def _hot_columns(
     counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
 ) -> list[tuple[int, int]]:
-    from scipy.stats import poisson
-
     rows = np.flatnonzero(good.any(axis=0))
     if not len(rows):
         return []
@@ -280,7 +276,7 @@ def _hot_columns(
         allowed = max(limits.narrowerthanpsf, 1.0) * (expected + 3 * np.sqrt(expected + 1))
         around = expected / np.maximum(n_good * exposure_s, 1e-9) if limits.threshabovebackground else 0.0
         is_hot &= (n_good > 0) & (rate > limits.hicolthresh + around)
-        is_hot &= poisson.sf(clipped - 1, allowed) < _CHANCE
+        is_hot &= poisson_at_least(clipped, allowed) < _CHANCE
     return [(int(c), HOT) for c in np.flatnonzero(is_hot)]
 
 

@@ -199,17 +199,15 @@ def frames_of_ccd(
 
     # --- events ---
     number = table["FRAME"].astype(np.int64)
-    at = np.minimum(np.searchsorted(listed["FRAME"], number), len(listed["FRAME"]) - 1)
+    backwards = int(np.count_nonzero(number[1:] < number[:-1]))
+    at = np.minimum(_first_at_or_after(listed["FRAME"], number, not backwards), len(listed["FRAME"]) - 1)
     known = listed["FRAME"][at] == number
     n_foreign = np.count_nonzero(~np.isin(number[~known], skipped["FRAME"]))
     if n_foreign:
         warn("misFrame", f"{table.where}: {n_foreign} events of frames that are not in the AUX file")
     row = frames.listed[at].astype(np.int32)
-    if np.any(np.diff(number) < 0):
-        warn(
-            "wrongTimeOrder",
-            f"{table.where}: {np.count_nonzero(np.diff(number) < 0)} frames in wrong time order",
-        )
+    if backwards:
+        warn("wrongTimeOrder", f"{table.where}: {backwards} frames in wrong time order")
     rawx, rawy = table["RAWX"].astype(np.int32) + 1, table["RAWY"].astype(np.int32) + 1
     pha = table["ENERGY"].astype(np.int32)
     on_chip = (rawx >= 1) & (rawx <= N_COLUMNS) & (rawy >= 1) & (rawy <= _ROWS)
@@ -289,7 +287,7 @@ def frames_of_ccd(
         "WRGAMPLI": (n_amplitude, "Number of events with negative PHA"),
         "WRGCOORD": (int(np.count_nonzero(~on_chip)), "Number of events with wrong coordinates"),
         "WRGORDER": (len(spoiled), "Number of frames in wrong readout order"),
-        "WRGTIME": (int(np.count_nonzero(np.diff(number) < 0)), "Number of frames in wrong time order"),
+        "WRGTIME": (backwards, "Number of frames in wrong time order"),
         "WRGCOARS": (len(skipped["FRAME"]), "Number of frames with FFFF coarse time"),
         "FRAMEBAD": (int(np.count_nonzero(bad_frames)), "Number of bad frames"),
         "FRAMETOT": (len(timed), "Total number of input frames"),
@@ -314,6 +312,16 @@ def frames_of_ccd(
         n_raw,
         n_mips,
     )
+
+
+def _first_at_or_after(
+    listed: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], ordered: bool
+) -> npt.NDArray[np.int64]:
+    """As ``searchsorted(listed, wanted)``; where both are ordered, the shorter is looked up in the longer."""
+    if not ordered or len(listed) > len(wanted):
+        return np.searchsorted(listed, wanted)
+    begin = np.searchsorted(wanted, listed, side="right")
+    return np.repeat(np.arange(len(listed) + 1), np.diff(begin, prepend=0, append=len(wanted)))
 
 
 def _all_frames(

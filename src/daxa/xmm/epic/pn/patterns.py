@@ -140,11 +140,13 @@ def _find_sorted(key: npt.NDArray[np.int64], pha: npt.NDArray[np.generic]) -> Pa
     sequence[1:] = np.where(same_column, step, 0)
 
     lower = np.flatnonzero(step == 1)
-    # The pixel to the right, if lit, is the one 256 further on; column 64 has none.
-    right = np.searchsorted(key, key + 256)
+    # The pixel to the right, if lit, is the one 256 further on; column 64 has none. Most pixels are alone.
+    left = np.flatnonzero((step <= 256) & ((column[:-1] & 63) != 63))
+    right = np.searchsorted(key, key[left] + 256)
     right[right == count] = max(count - 1, 0)
-    left = np.flatnonzero((key[right] == key + 256) & ((column & 63) != 63)) if count else lower
-    first, second = np.concatenate([lower, left]), np.concatenate([lower + 1, right[left]])
+    lit = key[right] == key[left] + 256
+    left, right = left[lit], right[lit]
+    first, second = np.concatenate([lower, left]), np.concatenate([lower + 1, right])
 
     touching = np.zeros(count, bool)
     touching[first] = touching[second] = True
