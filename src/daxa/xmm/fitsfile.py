@@ -221,8 +221,10 @@ def block_bytes(header: Header, data: bytes | npt.NDArray[Any] = b"") -> bytes:
     """A block as it stands in a file, from its header and its data in the file's byte order."""
     if isinstance(data, np.ndarray):
         # Its memory as it is: large tables are copied once only.
-        data = memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
-    return b"".join((header.tostring().encode("latin-1"), data, b"\0" * (-len(data) % BLOCK)))
+        payload = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
+    else:
+        payload = memoryview(data)
+    return b"".join((header.tostring().encode("latin-1"), payload, b"\0" * (-len(payload) % BLOCK)))
 
 
 def primary_header() -> Header:
