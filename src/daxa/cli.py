@@ -15,6 +15,7 @@ from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
 from daxa.cli_output import Json, print_table
+from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,11 +30,12 @@ app.command()(compare)
 app.command()(validate)
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
+CalibrationFolder = Annotated[
+    Path | None,
+    typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
+]
 BackendOption = Annotated[
     str | None, typer.Option("--backend", help="auto, sas or embedded; the configured one by default.")
-]
-InstOption = Annotated[
-    list[str] | None, typer.Option("--inst", help="Instrument (M1, M2, PN); may be repeated.")
 ]
 
 
@@ -58,59 +60,6 @@ def _set_backend(backend: str | None) -> None:
     if backend:
         os.environ["DAXA_BACKEND"] = backend
     config.backend()
-
-
-def _parse_position(text: str) -> Any:
-    from astropy.coordinates import SkyCoord
-
-    words = text.replace(",", " ").split()
-    try:
-        if len(words) == 2 and not any(c in text for c in ":hd"):
-            return SkyCoord(float(words[0]), float(words[1]), unit="deg", frame="fk5")
-        return SkyCoord(text, unit=("hourangle", "deg"), frame="fk5")
-    except ValueError:
-        raise typer.BadParameter(
-            f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal, got {text!r}"
-        ) from None
-
-
-def _select(
-    name: str | None,
-    local: Path | None,
-    obs_id: list[str] | None,
-    position: str | None,
-    radius: float | None,
-    inst: list[str] | None,
-) -> Any:
-    """A mission with the observations asked for."""
-    from astropy.units import Quantity
-
-    from daxa.mission import XMMPointed
-
-    if local is not None and not local.is_dir():
-        raise typer.BadParameter(f"--local: {local} is no folder")
-    if not (name or obs_id or position or local):
-        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
-    place = None if position is None else _parse_position(position)
-    distance = None if radius is None else Quantity(radius, "arcmin")
-    try:
-        mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
-        if obs_id:
-            mission.filter_on_obs_ids(obs_id)
-        if place is not None:
-            mission.filter_on_positions(place, search_distance=distance)
-        if name:
-            mission.filter_on_name(name, search_distance=distance)
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from None
-    return mission
-
-
-Name = Annotated[str | None, typer.Argument(help="Object to look for, e.g. A907.")]
-Local = Annotated[Path | None, typer.Option("--local", help="Folder with raw data that you already have.")]
-ObsIds = Annotated[list[str] | None, typer.Option("--obs-id", help="Observation; may be repeated.")]
-Position = Annotated[str | None, typer.Option("--position", help="RA and Dec, e.g. '149.59 -11.06'.")]
-Radius = Annotated[float | None, typer.Option("--radius", help="Search radius [arcmin].")]
 
 
 @app.command()
@@ -138,7 +87,7 @@ def find(
     if mission != "xmm_pointed":
         found = MISS_INDEX[mission]()
     elif file is None:
-        found = _select(name, local, obs_id, position, radius, None)
+        found = select(name, local, obs_id, position, radius, None)
     else:
         found = XMMPointed(local=local) if local else XMMPointed()
     distance = None if radius is None else Quantity(radius, "arcmin")
@@ -146,7 +95,7 @@ def find(
         if obs_id:
             found.filter_on_obs_ids(obs_id)
         if position:
-            found.filter_on_positions(_parse_position(position), search_distance=distance)
+            found.filter_on_positions(parse_position(position), search_distance=distance)
         if name:
             found.filter_on_name(name, search_distance=distance)
     if file is not None:
@@ -195,7 +144,7 @@ def download(
     cores: Cores = None,
 ) -> None:
     """Download raw data without processing them."""
-    mission = _select(name, local, obs_id, position, radius, inst)
+    mission = select(name, local, obs_id, position, radius, inst)
     mission.download(**({} if cores is None else {"num_cores": cores}))
     typer.echo(f"raw data are in {mission.raw_data_path}")
 
@@ -224,17 +173,13 @@ def simulate(
     typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
 
 
-def _process(mission: Any, archive_name: str, cores: int | None, unscheduled: bool) -> Any:
-    from daxa.archive import Archive
+def _process(archive: Any, cores: int | None, unscheduled: bool) -> None:
     from daxa.process.simple import full_process_xmm
 
-    exists = (Path(_archives()) / archive_name).exists()
-    archive = Archive(archive_name) if exists else Archive(archive_name, mission)
     options: dict[str, Any] = {"process_unscheduled": unscheduled}
     if cores is not None:
         options["num_cores"] = cores
     full_process_xmm(archive, **options)
-    return archive
 
 
 def _archives() -> str:
@@ -247,7 +192,11 @@ def _archives() -> str:
 def process(
     name: Name = None,
     archive: Annotated[
-        str | None, typer.Option("--archive", help="Name of the archive; the object's name by default.")
+        str | None,
+        typer.Option(
+            "--archive",
+            help="Name of the archive; by default that of the object, observation, position or folder.",
+        ),
     ] = None,
     local: Local = None,
     obs_id: ObsIds = None,
@@ -265,30 +214,73 @@ def process(
     unscheduled: Annotated[
         bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
     ] = True,
-    ccf: Annotated[
-        Path | None, typer.Option("--ccf", help="Folder of calibration files, searched first.")
-    ] = None,
+    ccf: CalibrationFolder = None,
     as_json: Json = False,
 ) -> None:
     """Find, download and reduce observations; an interrupted run goes on where it stopped."""
+    from daxa.archive import Archive
+    from daxa.backend.select import select_backend
+    from daxa.process.arguments import check_cores
+
     if allow_synthetic:
         os.environ["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
     _set_backend(backend)
-    if ccf is not None:
-        if not ccf.is_dir():
-            raise typer.BadParameter(f"--ccf: {ccf} is no folder")
-        os.environ["DAXA_CCFPATH"] = os.pathsep.join(
-            filter(None, [str(ccf.resolve()), os.environ.get("DAXA_CCFPATH")])
-        )
-    title = archive or (name or "archive").replace(" ", "")
-    if not title.replace("_", "").replace("-", "").replace("+", "").replace(".", "").isalnum():
-        raise typer.BadParameter(f"--archive: {title!r} is no usable folder name")
-    mission = None
-    if not (Path(_archives()) / title).exists():
-        # An archive that is there knows its observations; going on with it needs no network.
-        mission = _select(name, local, obs_id, position, radius, inst)
+    # Before anything is made: a mistake here must not leave an archive behind.
+    select_backend()
+    try:
+        check_cores(cores)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"--cores: {wrong}") from None
+    _use_calibration(None, ccf)
+    request = Request.of(name, local, obs_id, position, radius, inst)
+    title = _archive_name(archive or request.title())
+    if _exists(title):
+        # It knows its observations; going on with it needs no network.
+        opened = Archive(title)
+        request.check(opened)
+        _use_calibration(opened, ccf)
+    else:
+        mission = select(name, local, obs_id, position, radius, inst)
         _fetch_calibration(mission)
-    _finish(_process(mission, title, cores, unscheduled), as_json)
+        opened = Archive(title, mission)
+        request.remember(opened)
+        _use_calibration(opened, ccf)
+    _process(opened, cores, unscheduled)
+    _finish(opened, as_json)
+
+
+def _archive_name(name: str) -> str:
+    from daxa.archive.creation import check_name
+
+    try:
+        return check_name(name)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong).replace("archive_name:", "--archive:")) from None
+
+
+def _exists(name: str) -> bool:
+    """Whether an archive stands; one whose creation was interrupted is to be completed."""
+    from daxa.archive.creation import State, state
+    from daxa.archive.layout import Layout
+
+    try:
+        found = state(Layout(Path(_archives()) / name))
+    except FileNotFoundError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+    return found in (State.WHOLE, State.UNTOLD)
+
+
+def _use_calibration(archive: Any, ccf: Path | None) -> None:
+    """Search a folder of calibration files first, now and when the archive is processed again."""
+    if ccf is None:
+        return
+    if not ccf.is_dir():
+        raise typer.BadParameter(f"--ccf: {ccf} is no folder")
+    folder = str(ccf.resolve())
+    os.environ["DAXA_CCFPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("DAXA_CCFPATH")]))
+    if archive is not None:
+        known = [f for f in archive.calibration_folders if f != folder]
+        archive.calibration_folders = [folder, *known]
 
 
 def _fetch_calibration(mission: Any) -> None:
@@ -348,9 +340,13 @@ def _failures(archive: Any) -> list[dict[str, str]]:
 def _open(archive: str) -> Any:
     from daxa.archive import Archive
 
-    if not (Path(_archives()) / archive).is_dir():
-        here = Path(_archives())
-        known = sorted(p.name for p in here.iterdir() if p.is_dir()) if here.is_dir() else []
+    here = Path(_archives())
+    if not _exists(_archive_name(archive)):
+        if (here / archive).is_dir():
+            raise typer.BadParameter(
+                f"the creation of the archive {archive!r} was interrupted; the same command takes it up again"
+            )
+        known = sorted(p.parent.name for p in here.glob("[!.]*/.save_info"))
         raise typer.BadParameter(
             f"no archive {archive!r} in {here}; "
             + (f"there are {', '.join(known)}" if known else "there are none (set DAXA_OUTPUT?)")
@@ -381,6 +377,15 @@ def status(archive: ArchiveName, as_json: Json = False) -> None:
         typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
 
 
+def _run_so_far(archive: Any) -> dict[str, list[str]]:
+    from daxa.exceptions import NoProcessingError
+
+    try:
+        return archive.process_names
+    except NoProcessingError:
+        return {}
+
+
 def _failures_or_none(archive: Any) -> list[dict[str, str]]:
     from daxa.exceptions import NoProcessingError
 
@@ -403,7 +408,7 @@ def logs(
 ) -> None:
     """Print what the tasks of a step printed."""
     opened = _open(archive)
-    names = sorted({p for processes in opened.process_names.values() for p in processes})
+    names = sorted({p for processes in _run_so_far(opened).values() for p in processes})
     if process_name not in names:
         raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
     read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
@@ -429,6 +434,7 @@ def mosaic(
         str, typer.Option(help="area: rates as the pn would see them; time: mean rates of the cameras.")
     ] = "area",
     cores: Cores = None,
+    ccf: CalibrationFolder = None,
 ) -> None:
     """Combine the images of cameras and of overlapping observations."""
     from astropy.units import Quantity
@@ -440,7 +446,9 @@ def mosaic(
     if len(low or []) != len(high or []):
         raise typer.BadParameter("--low and --high: give as many of one as of the other")
     lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
-    made = generate_mosaics(_open(archive), lows, highs, weighting=weighting, num_cores=cores)
+    opened = _open(archive)
+    _use_calibration(opened, ccf)
+    made = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
     for path in made:
         typer.echo(str(path))
     if not made:
@@ -468,6 +476,7 @@ def demo(
     import time
 
     from daxa import config
+    from daxa.archive import Archive
     from daxa.mission import XMMPointed
     from daxa.simulate import SimulatedSet, simulate_set
     from daxa.xmm.task import run_task
@@ -486,7 +495,8 @@ def demo(
     os.environ["DAXA_BACKEND"] = "embedded"
     os.environ["DAXA_CCFPATH"] = str(made.ccf)
     # Nothing else is expected to happen meanwhile: every core may help.
-    archive = _process(XMMPointed(local=raw / "odf"), "demo", cores or config.available_cores(), True)
+    archive = Archive("demo", None if _exists("demo") else XMMPointed(local=raw / "odf"))
+    _process(archive, cores or config.available_cores(), True)
     processed = time.perf_counter()
 
     from daxa.report import combined_images, pictures

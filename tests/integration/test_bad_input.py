@@ -61,7 +61,8 @@ def warned(call: Callable[[], Archive | None]) -> tuple[Archive | None, str]:
 
 def messages(archive: Archive, process_name: str, ident: str) -> str:
     """What the archive has on record of a process."""
-    found = archive.process_warnings[X][process_name][ident] + archive.process_errors[X][process_name][ident]
+    views = archive.process_warnings, archive.process_errors
+    found = [message for view in views for message in view[X][process_name].get(ident, [])]
     return "\n".join(map(str, found))
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from daxa import config
 from daxa._version import __version__
-from daxa.archive import regions
+from daxa.archive import creation, legacy, regions
+from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
 from daxa.archive.ledger import Ledger, Run
+from daxa.archive.lock import hold
 from daxa.archive.views import ProcessViews
 from daxa.exceptions import (
     DAXAError,
@@ -34,16 +36,27 @@ class Archive(ProcessViews):
     Parameters
     ----------
     archive_name : str
-        Name of its folder. An archive of that name is opened again, without network.
+        Name of its folder. An archive of that name is opened again, without network; one whose creation was
+        interrupted is completed.
     missions : BaseMission or list of BaseMission, optional
-        What is to be archived; to be left out when an archive is opened again.
+        What is to be archived. An archive that exists keeps its own.
     clobber : bool
-        Delete an archive of that name first.
+        Replace an archive of that name: it is deleted once the new one stands.
     download_products : bool or dict
         Fetch the missions' ready-made products too; a dictionary has every mission's name. By default
         each mission decides: yes, except for XMM-Newton, whose raw data are processed here.
     use_preprocessed : bool or dict
         Take such products into the archive.
+
+    Raises
+    ------
+    DAXAError
+        Another process is making the archive, or processing the one that would be replaced.
+
+    Warns
+    -----
+    UserWarning
+        The archive exists and is of other observations or instruments than ``missions``.
 
     Examples
     --------
@@ -58,39 +71,44 @@ class Archive(ProcessViews):
         download_products: bool | dict[str, bool] | None = None,
         use_preprocessed: bool | dict[str, bool] = False,
     ) -> None:
-        if not isinstance(archive_name, str):
-            raise TypeError(f"archive_name: expected text, got {archive_name!r}")
-        if not archive_name or archive_name in (".", "..") or "/" in archive_name or os.sep in archive_name:
-            raise ValueError(f"archive_name: {archive_name!r} is not usable as a folder name")
-        self._name = archive_name
+        self._name = creation.check_name(archive_name)
         self._top = config.output_path()
         self.layout = Layout(Path(self._top) / "archives" / archive_name)
-        if clobber and self.layout.root.exists():
-            warnings.warn(f"the archive {archive_name} is deleted and made anew", stacklevel=2)
-            shutil.rmtree(self.layout.root)
-        if self.layout.root.exists() and not self.layout.save_info.is_dir():
-            raise FileNotFoundError(
-                f"{self.layout.root} exists but is no archive: it has no folder {self.layout.save_info.name}"
-            )
-        self._regions: dict[str, dict[str, list[Any]]] = {}
-        if self.layout.process_info.exists():
-            if missions is not None:
-                raise ValueError(
-                    f"missions: the archive {archive_name} exists and is opened again with its own; "
-                    "leave missions out, or give clobber=True to start anew"
-                )
-            self._open()
+        given = None if missions is None else _check_missions(archive_name, missions)
+        if clobber or creation.state(self.layout) is not State.WHOLE:
+            with creation.alone(self.layout):
+                self._make(given, clobber, download_products, use_preprocessed)
         else:
-            checked = _check_missions(archive_name, missions)
-            products, ready = _check_products(checked, download_products, use_preprocessed)
-            if self.layout.root.exists():  # its creation was interrupted
-                shutil.rmtree(self.layout.root)
+            self._take_up(given)
+
+    def _make(
+        self, given: list[BaseMission] | None, clobber: bool, download_products: Any, use_preprocessed: Any
+    ) -> None:
+        """Create an archive, take up an interrupted creation, or restore a lost state."""
+        creation.take_back(self.layout)
+        found = creation.state(self.layout)
+        if not clobber and found is State.WHOLE:  # another process has made it meanwhile
+            self._take_up(given)
+            return
+        if not clobber and found is State.UNTOLD:
+            self._restore_state()
+            self._take_up(given)
+            return
+        if given is None and found is State.BEGUN and creation.saved_missions(self.layout):
+            given = self._saved_missions()
+        checked = _check_missions(self._name, given)
+        products, ready = _check_products(checked, download_products, use_preprocessed)
+        with creation.replacing(self.layout, clobber):
             self._create(checked, products, ready)
 
     def _create(
         self, missions: list[BaseMission], products: dict[str, bool | None], ready: dict[str, bool]
     ) -> None:
-        self.layout.save_info.mkdir(parents=True)
+        if any(ready.values()):
+            raise PreProcessedNotSupportedError(
+                "use_preprocessed: ready-made products cannot be taken into an archive yet"
+            )
+        creation.begin(self.layout, [m.name for m in missions])
         self._missions = {m.name: m for m in missions}
         for mission in missions:
             mission.save(self.layout.save_info)
@@ -102,31 +120,69 @@ class Archive(ProcessViews):
         self.ledger = Ledger(self.layout.ledger)
         for mission in missions:
             for obs_id in mission.filtered_obs_ids:
+                folder = self.obs_folder(mission, str(obs_id))
                 for name in SUBFOLDERS:
-                    (self.layout.processed(mission.name, str(obs_id)) / name).mkdir(parents=True)
-        if any(ready.values()):
-            raise PreProcessedNotSupportedError(
-                "use_preprocessed: ready-made products cannot be taken into an archive yet"
-            )
+                    (folder / name).mkdir(parents=True, exist_ok=True)
         self.save()
+        creation.end(self.layout)
+
+    def _take_up(self, given: list[BaseMission] | None) -> None:
+        """Open an existing archive, and say if it is of other observations than those given."""
+        self._open()
+        different = creation.differences(given or [], self.missions)
+        if different:
+            warnings.warn(
+                f"missions: the archive {self._name} exists and is opened with its own ({different}); "
+                "clobber=True or another name makes a new one",
+                stacklevel=4,
+            )
+
+    def _restore_state(self) -> None:
+        self.ledger = Ledger(self.layout.ledger)
+        known = self.ledger.meta("archive", {})
+        self._version = known.get("version", "0.0.0")
+        names = creation.saved_missions(self.layout)
+        self._missions = {m.name: m for m in self._saved_missions()}
+        warnings.warn(
+            f"{self.layout.process_info} was missing; it is restored from the ledger and the states of "
+            f"{', '.join(names)}",
+            stacklevel=5,
+        )
+        self.save()
+        self.ledger.close()
+
+    def _saved_missions(self) -> list[BaseMission]:
+        from daxa.mission import MISS_INDEX
+
+        names = creation.saved_missions(self.layout)
+        return [MISS_INDEX[n](save_file_path=self.layout.mission_state(n)) for n in names if n in MISS_INDEX]
 
     def _open(self) -> None:
         from daxa.mission import MISS_INDEX
 
         try:
             saved = json.loads(self.layout.process_info.read_text(encoding="utf-8"))
-            names = saved["mission_names"]
-            self._version = saved["version"]
+            names = list(saved["mission_names"])
+            self._version = str(saved["version"])
         except (ValueError, KeyError, TypeError) as failure:
             raise DAXAError(
                 f"{self.layout.process_info}: not a readable archive state ({failure})"
             ) from failure
+        unknown = [n for n in names if n not in MISS_INDEX]
+        if unknown:
+            raise DAXAError(
+                f"{self.layout.process_info}: unknown missions {', '.join(unknown)}; "
+                f"known are {', '.join(MISS_INDEX)}"
+            )
         self.ledger = Ledger(self.layout.ledger)
         self._missions = {}
         for name in names:
             mission = MISS_INDEX[name](save_file_path=self.layout.mission_state(name))
             mission.locked = True
             self._missions[name] = mission
+        if legacy.is_legacy(saved):
+            legacy.migrate(self, saved)
+            self.save()
 
     def save(self) -> None:
         """Write the archive's state; called by everything that changes it."""
@@ -135,6 +191,7 @@ class Archive(ProcessViews):
             "mission_names": self.mission_names,
             "daxa_version": __version__,
         }
+        self.ledger.set_meta("archive", state)
         part = self.layout.process_info.with_suffix(".part")
         part.write_text(json.dumps(state, indent=4), encoding="utf-8")
         os.replace(part, self.layout.process_info)
@@ -298,14 +355,12 @@ class Archive(ProcessViews):
         To be set with a path of a region file, a list of ``regions`` objects, or a dictionary with
         ``regions`` (one of these) and ``wcs_src`` (a WCS or an image) for each observation.
         """
-        found: dict[str, dict[str, list[Any]]] = {}
+        found: dict[str, dict[str, list[Any]]] = {name: {} for name in self._missions}
         for name, mission in self._missions.items():
             for obs_id in map(str, mission.filtered_obs_ids):
                 path = self.layout.regions(name, obs_id)
                 if path.exists():
-                    found.setdefault(name, {})[obs_id] = regions.sky_regions(path)
-        if not found:
-            raise NoRegionsAssociatedError(f"{self._name}: no regions have been added to this archive")
+                    found[name][obs_id] = regions.sky_regions(path)
         return found
 
     @source_regions.setter
@@ -402,15 +457,7 @@ class Archive(ProcessViews):
         DAXAError
             One does.
         """
-        with self.layout.lock.open("w") as handle:
-            try:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:  # Windows
-                handle.write("")
-            except OSError:
-                raise DAXAError(f"the archive {self._name} is being processed by another process") from None
+        with hold(self.layout.lock, f"the archive {self._name} is being processed"):
             for mission, obs_id in self.ledger.interrupt_all():
                 # What was being published when the last process was killed.
                 for path in self.obs_folder(mission, obs_id).rglob(".*.part"):
@@ -437,6 +484,17 @@ class Archive(ProcessViews):
             except OSError as failure:  # e.g. a full disk; the ledger has the text
                 warnings.warn(f"cannot write the log {path}: {failure}", stacklevel=2)
 
+    # -- calibration ------------------------------------------------------------------------
+
+    @property
+    def calibration_folders(self) -> list[str]:
+        """Folders of calibration files that are searched for this archive, after the configured ones."""
+        return list(self.ledger.meta("calibration_folders", []))
+
+    @calibration_folders.setter
+    def calibration_folders(self, folders: list[str]) -> None:
+        self.ledger.set_meta("calibration_folders", [os.path.abspath(f) for f in folders])
+
     # -- raw data, updates ------------------------------------------------------------------
 
     def delete_raw_data(self, force_del: bool = False, all_raw_data: bool = False) -> None:
@@ -452,31 +510,12 @@ class Archive(ProcessViews):
         """
         import importlib
 
-        old = self._version
-        major, minor, _ = old.split(".")
-        self.layout.previous_versions.mkdir(exist_ok=True)
-        changed = False
-        for mission in self.missions:
-            state = self.layout.mission_state(mission.name)
-            shutil.copyfile(state, self.layout.previous_versions / f"{mission.name}_state_{old}.json")
-            result = mission.update(download_new=True)
-            changed = changed or result["sel_obs_change"] or result.get("science_usable_change", False)
-            mission.save(self.layout.save_info)
-            for obs_id in mission.filtered_obs_ids:
-                folder = self.obs_folder(mission, str(obs_id))
-                for name in SUBFOLDERS:
-                    (folder / name).mkdir(parents=True, exist_ok=True)
         # The steps know the archive, not the other way round; they are looked up by name.
-        lookup = importlib.import_module("daxa.process").PROC_LOOKUP
-        for mission_name, process, arguments in self.ledger.configurations():
-            function = lookup.get(mission_name, {}).get(process)
-            if function is None:
-                raise DAXAError(f"{process}: recorded for {mission_name}, but there is no such process")
-            from daxa.mission.state import decode
+        importlib.import_module("daxa.process.update").update(self)
 
-            function(self, **{k: decode(v) for k, v in arguments.items()})
-        if changed:
-            self._version = f"{major}.{int(minor) + 1}.0"
+    def replace_version(self, version: str) -> None:
+        """Give the archive another version, once its missions have changed."""
+        self._version = version
         self.save()
 
 

@@ -3,7 +3,7 @@
 ::
 
     ARCHIVE/
-        .save_info/                       ledger, mission states
+        .save_info/                       ledger, mission states, what earlier versions wrote
         processed_data/MISSION/OBSID/     set-up files and logs of the observation
             events/ images/ background/ cleaning/ misc/ logs/
         failed_data/MISSION/OBSID/        the same for observations of which nothing is left
@@ -40,6 +40,21 @@ class Layout:
     @property
     def process_info(self) -> Path:
         return self.save_info / "process_info.json"
+
+    @property
+    def creating(self) -> Path:
+        """There as long as the archive's creation has not ended."""
+        return self.save_info / "creating.json"
+
+    @property
+    def name_lock(self) -> Path:
+        """Held by the process that makes, replaces or removes the archive."""
+        return self.root.with_name(f".{self.root.name}.lock")
+
+    @property
+    def aside(self) -> Path:
+        """Where an archive waits for its successor to stand."""
+        return self.root.with_name(f".{self.root.name}.old")
 
     @property
     def previous_versions(self) -> Path:

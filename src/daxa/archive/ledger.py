@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -232,24 +233,40 @@ class Ledger:
 
     def _finish(self, run: Run) -> None:
         with self._transaction():
-            if run.id is None:
-                self._start(run)
-            self._db.execute(
-                f"UPDATE run SET {', '.join(f'{c}=?' for c in _COLUMNS)} WHERE id=?",
-                [*(_encode(c, getattr(run, c)) for c in _COLUMNS), run.id],
-            )
-            self._db.executemany(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?)",
-                [
-                    (run.id, kind, m["originator"], m["name"], m["message"])
-                    for kind, messages in (("warning", run.warnings), ("error", run.errors))
-                    for m in messages
-                ],
-            )
-            self._db.executemany(
-                "INSERT INTO output VALUES (?, ?, ?, ?)",
-                [(run.id, path, sha, size) for path, (sha, size) in run.outputs.items()],
-            )
+            self._finish_rows(run)
+
+    def _finish_rows(self, run: Run) -> None:
+        if run.id is None:
+            self._start(run)
+        self._db.execute(
+            f"UPDATE run SET {', '.join(f'{c}=?' for c in _COLUMNS)} WHERE id=?",
+            [*(_encode(c, getattr(run, c)) for c in _COLUMNS), run.id],
+        )
+        self._db.executemany(
+            "INSERT INTO message VALUES (?, ?, ?, ?, ?)",
+            [
+                (run.id, kind, m["originator"], m["name"], m["message"])
+                for kind, messages in (("warning", run.warnings), ("error", run.errors))
+                for m in messages
+            ],
+        )
+        self._db.executemany(
+            "INSERT INTO output VALUES (?, ?, ?, ?)",
+            [(run.id, path, sha, size) for path, (sha, size) in run.outputs.items()],
+        )
+
+    def add_history(self, run: Run) -> bool:
+        """Record a run that was made before there was this ledger; whether it was not there yet."""
+        if self.latest(run.mission, run.process, run.ident) is not None:
+            return False
+        self._finish_rows(run)
+        return True
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Make everything that is recorded inside one transaction: all of it or nothing."""
+        with self._transaction():
+            yield
 
     def interrupt_all(self) -> list[tuple[str, str]]:
         """Mark runs that never ended as interrupted; only for the one process that may run jobs.
@@ -383,13 +400,20 @@ class Ledger:
 
 
 class _Transaction:
+    """Everything inside or nothing; one inside another is part of it."""
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        self.outer = False
 
     def __enter__(self) -> None:
-        self.db.execute("BEGIN IMMEDIATE")
+        self.outer = not self.db.in_transaction
+        if self.outer:
+            self.db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, *_: object) -> None:
+        if not self.outer:
+            return
         if kind is None:
             self.db.execute("COMMIT")
         elif self.db.in_transaction:  # SQLite itself rolls back when the disk is full

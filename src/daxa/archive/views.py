@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive.legacy import NAMES
 from daxa.exceptions import (
     MissionNotAssociatedError,
     NoDependencyProcessError,
@@ -65,27 +66,32 @@ class ProcessViews:
     def _view(self, kind: str) -> Nested:
         value = self._kinds.get(kind) or self._extra_of
         logs = kind in ("raw_process_errors", "process_logs")
-        view: Nested = {}
+        view: Nested = {name: {} for name in self.mission_names}
         for run in self.ledger.runs(logs=logs):
             view.setdefault(run.mission, {}).setdefault(run.process, {})[run.ident] = value(run)
         for mission, process, ident, entry in self.ledger.entries(kind):
             view.setdefault(mission, {}).setdefault(process, {}).setdefault(ident, entry)
-        if kind == "raw_process_errors":
+        if kind in ("process_errors", "process_warnings", "raw_process_errors"):
+            # Only what has some.
             view = {
-                m: {p: {i: text for i, text in idents.items() if text} for p, idents in processes.items()}
+                m: {p: {i: v for i, v in idents.items() if v} for p, idents in processes.items()}
                 for m, processes in view.items()
             }
-        if not view and kind in ("process_success", "process_logs"):
+        if not any(view.values()) and kind in ("process_success", "process_logs"):
             raise NoProcessingError("no processing step has been run on this archive yet")
         return view
 
     def _extra_of(self, run: Run) -> dict[str, Any]:
-        """Extra information with paths as they are now."""
+        """Extra information with paths as they are now, also under the names that DAXA 0.3.7 gave them."""
         folder = self.get_current_data_path(run.mission, run.obs_id)
-        return {
+        found = {
             key: f"{folder}{value['path']}" if isinstance(value, dict) and "path" in value else value
             for key, value in run.extra.items()
         }
+        for old, new in NAMES.get(run.process, {}).items():
+            if new in found:
+                found.setdefault(old, found[new])
+        return found
 
     def _set_view(self, kind: str, value: tuple[str, Nested]) -> None:
         if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
@@ -123,9 +129,18 @@ class ProcessViews:
 
     @property
     def process_names(self) -> dict[str, list[str]]:
-        """Processes that have been run, by mission."""
+        """Processes that have been run, by mission.
+
+        Raises
+        ------
+        NoProcessingError
+            None has.
+        """
+        return {m: list(processes) for m, processes in self.process_success.items()}
+
+    def _run_so_far(self) -> dict[str, list[str]]:
         try:
-            return {m: list(processes) for m, processes in self.process_success.items()}
+            return self.process_names
         except NoProcessingError:
             return {}
 
@@ -159,7 +174,7 @@ class ProcessViews:
         return self._observation_view("final_success")
 
     def _observation_view(self, key: str) -> dict[str, dict[str, Any]]:
-        view: dict[str, dict[str, Any]] = {}
+        view: dict[str, dict[str, Any]] = {name: {} for name in self.mission_names}
         for mission, obs_id, values in self.ledger.observations():
             if values[key] is not None:
                 view.setdefault(mission, {})[obs_id] = values[key]
@@ -225,7 +240,7 @@ class ProcessViews:
             idents = [idents]  # one identifier given in parts
         names = [i if isinstance(i, str) else "".join(i) for i in idents]
         processes = [dep_proc] if isinstance(dep_proc, str) else list(dep_proc)
-        run = self.process_names.get(mission_name, [])
+        run = self._run_so_far().get(mission_name, [])
         missing = [p for p in processes if p not in run]
         if missing:
             raise NoDependencyProcessError(
@@ -245,21 +260,21 @@ class ProcessViews:
     def get_process_logs(
         self,
         process_name: str,
-        mission_name: str | None = None,
+        mission_name: str | list[str] | None = None,
         obs_id: str | list[str] | None = None,
         inst: str | list[str] | None = None,
         full_ident: str | list[str] | None = None,
     ) -> dict[str, dict[str, str]]:
         """Standard output of a process, mission -> identifier -> text.
 
-        `full_ident` overrides `obs_id` and `inst`.
+        Empty if the process has not been run. `full_ident` overrides `obs_id` and `inst`.
         """
         return self._logs("stdout", process_name, mission_name, obs_id, inst, full_ident)
 
     def get_process_raw_error_logs(
         self,
         process_name: str,
-        mission_name: str | None = None,
+        mission_name: str | list[str] | None = None,
         obs_id: str | list[str] | None = None,
         inst: str | list[str] | None = None,
         full_ident: str | list[str] | None = None,
@@ -268,35 +283,38 @@ class ProcessViews:
         return self._logs("stderr", process_name, mission_name, obs_id, inst, full_ident)
 
     def _logs(
-        self, stream: str, process: str, mission: str | None, obs_id: Any, inst: Any, full_ident: Any
+        self, stream: str, process: str, missions: Any, obs_id: Any, inst: Any, full_ident: Any
     ) -> dict[str, dict[str, str]]:
-        if mission is not None:
+        chosen, insts = _as_set(missions), _as_set(inst)
+        for mission in chosen or ():
             self._check_mission(mission)
-        known = sorted({p for names in self.process_names.values() for p in names})
-        if process not in known:
-            raise NoProcessingError(
-                f"process_name: {process!r} has not been run; run so far: {', '.join(known) or 'none'}"
-            )
-        obs_ids, insts, idents = _as_set(obs_id), _as_set(inst), _as_set(full_ident)
+        obs_ids, idents = _as_set(obs_id), _as_set(full_ident)
         found: dict[str, dict[str, str]] = {}
-        for run in self.ledger.runs(mission=mission, process=process):
+        for run in self.ledger.runs(process=process):
             if idents is not None:
                 wanted = run.ident in idents
             else:
                 wanted = (obs_ids is None or run.obs_id in obs_ids) and (insts is None or run.inst in insts)
             text = getattr(run, stream)
-            if wanted and (text or stream == "stdout"):
+            if wanted and (chosen is None or run.mission in chosen) and (text or stream == "stdout"):
                 found.setdefault(run.mission, {})[run.ident] = text
+        kind = "process_logs" if stream == "stdout" else "raw_process_errors"
+        for mission, name, ident, text in self.ledger.entries(kind):
+            if idents is not None:
+                wanted = ident in idents
+            else:
+                wanted = (obs_ids is None or any(ident.startswith(o) for o in obs_ids)) and (
+                    insts is None or any(i in ident for i in insts)
+                )
+            if name == process and wanted and (chosen is None or mission in chosen):
+                found.setdefault(mission, {}).setdefault(ident, text)
         return found
 
     def get_failed_processes(self, process_name: str) -> dict[str, list[str]]:
-        """Mission -> identifiers for which a process failed."""
-        success = self.process_success
-        if not any(process_name in processes for processes in success.values()):
-            raise NoProcessingError(f"process_name: {process_name!r} has not been run")
+        """Mission -> identifiers for which a process failed; empty if it has not been run."""
         return {
             mission: [ident for ident, ok in processes[process_name].items() if not ok]
-            for mission, processes in success.items()
+            for mission, processes in self.process_success.items()
             if process_name in processes
         }
 

@@ -92,7 +92,8 @@ class Piece:
         """Environment variables that tasks read."""
         # The cache exists only once something has been fetched; without, there is nothing to search.
         cache = config.cache_path() / "ccf"
-        folders = [os.path.abspath(f) for f in config.calibration_path().split(os.pathsep)]
+        configured = [*config.calibration_path().split(os.pathsep), *self.archive.calibration_folders]
+        folders = list(dict.fromkeys(os.path.abspath(f) for f in configured))
         present = [f for f in folders if f != os.path.abspath(cache) or cache.is_dir()]
         env = {"SAS_CCFPATH": os.pathsep.join(present or folders)}
         if cif:

@@ -175,7 +175,13 @@ def _cleaned(piece: Piece, options: Options) -> Recipe:
             )
         )
         outputs[name] = files[key] = layout.clean_events(*where, energy, oot=key.startswith("oot"))
-    return Recipe(tasks, outputs, env=piece.environment(), files=files, settings={"en_key": f"en{energy}"})
+    return Recipe(
+        tasks, outputs, env=piece.environment(), files=files, settings={"en_key": _energy_key(energy)}
+    )
+
+
+def _energy_key(energy: str) -> str:
+    return f"en{energy}" if energy else ""
 
 
 def _merged(piece: Piece, options: Options) -> Recipe:
@@ -187,12 +193,13 @@ def _merged(piece: Piece, options: Options) -> Recipe:
     idents = [run.ident for run in runs]
     if not runs:
         raise ValueError(f"{piece.ident}: there is no cleaned event list")
-    keys = {str(run.extra["en_key"]) for run in runs}
+    keys = {str(run.extra.get("en_key", "")).removeprefix("en") for run in runs}
     if len(keys) > 1:
         raise ValueError(
-            f"{piece.ident}: the cleaned event lists are of different energies ({', '.join(keys)})"
+            f"{piece.ident}: the cleaned event lists are of different energies "
+            f"({', '.join(k or 'all' for k in sorted(keys))})"
         )
-    energy = keys.pop().removeprefix("en")
+    energy = keys.pop()
     kinds = {
         "final": ("cleaned_evt_lists", "evt_list", layout.final_events(obs_id, inst, energy)),
         "finaloot": (
@@ -228,7 +235,7 @@ def _merged(piece: Piece, options: Options) -> Recipe:
         env=piece.environment(),
         inputs=inputs,
         files=files,
-        settings={"en_key": f"en{energy}", "sub_exposures": len(idents)},
+        settings={"en_key": _energy_key(energy), "sub_exposures": len(idents)},
     )
 
 

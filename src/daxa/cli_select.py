@@ -1,0 +1,171 @@
+"""Which observations a command is for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+InstOption = Annotated[
+    list[str] | None, typer.Option("--inst", help="Instrument (M1, M2, PN); may be repeated.")
+]
+Name = Annotated[str | None, typer.Argument(help="Object to look for, e.g. A907.")]
+Local = Annotated[Path | None, typer.Option("--local", help="Folder with raw data that you already have.")]
+ObsIds = Annotated[list[str] | None, typer.Option("--obs-id", help="Observation; may be repeated.")]
+Position = Annotated[str | None, typer.Option("--position", help="RA and Dec, e.g. '149.59 -11.06'.")]
+Radius = Annotated[float | None, typer.Option("--radius", help="Search radius [arcmin].")]
+
+
+def parse_position(text: str) -> Any:
+    from astropy.coordinates import SkyCoord
+
+    words = text.replace(",", " ").split()
+    try:
+        if len(words) == 2 and not any(c in text for c in ":hd"):
+            return SkyCoord(float(words[0]), float(words[1]), unit="deg", frame="fk5")
+        return SkyCoord(text, unit=("hourangle", "deg"), frame="fk5")
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal, got {text!r}"
+        ) from None
+
+
+def select(
+    name: str | None,
+    local: Path | None,
+    obs_id: list[str] | None,
+    position: str | None,
+    radius: float | None,
+    inst: list[str] | None,
+) -> Any:
+    """A mission with the observations asked for."""
+    from astropy.units import Quantity
+
+    from daxa.mission import XMMPointed
+
+    if local is not None and not local.is_dir():
+        raise typer.BadParameter(f"--local: {local} is no folder")
+    if not (name or obs_id or position or local):
+        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
+    place = None if position is None else parse_position(position)
+    distance = None if radius is None else Quantity(radius, "arcmin")
+    try:
+        mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
+        if obs_id:
+            mission.filter_on_obs_ids(obs_id)
+        if place is not None:
+            mission.filter_on_positions(place, search_distance=distance)
+        if name:
+            mission.filter_on_name(name, search_distance=distance)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+    return mission
+
+
+@dataclass
+class Request:
+    """The observations that a command line asks for, as an archive remembers them."""
+
+    name: str | None = None
+    obs_id: list[str] | None = None
+    position: str | None = None
+    radius: float | None = None
+    inst: list[str] | None = None
+    local: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str | None,
+        local: Path | None,
+        obs_id: list[str] | None,
+        position: str | None,
+        radius: float | None,
+        inst: list[str] | None,
+    ) -> Request:
+        place = None if position is None else parse_position(position)
+        return cls(
+            name,
+            sorted(obs_id) if obs_id else None,
+            None if place is None else f"{place.ra.deg:.6f} {place.dec.deg:+.6f}",
+            radius,
+            sorted(inst) if inst else None,
+            None if local is None else str(local.expanduser().resolve()),
+        )
+
+    def title(self) -> str:
+        """A name for the archive, by what it is of."""
+        if self.name:
+            return self.name.replace(" ", "")
+        if self.obs_id:
+            more = len(self.obs_id) - 1
+            return self.obs_id[0] + (f"_and_{more}_more" if more else "")
+        if self.position:
+            return self.position.replace(" ", "")
+        if self.local:
+            folder = Path(self.local)
+            # "odf" and the like tell nothing; the folder above does.
+            general = folder.name.lower() in ("odf", "odfs", "raw", "data", "xmm")
+            return f"{folder.parent.name}_{folder.name}".strip("_") if general else folder.name
+        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
+
+    def remember(self, archive: Any) -> None:
+        """Note in a new archive what it was made for."""
+        archive.ledger.set_meta("request", asdict(self))
+
+    def check(self, archive: Any) -> None:
+        """Refuse if an archive that exists is of other observations.
+
+        Raises
+        ------
+        typer.BadParameter
+            Names what differs.
+        """
+        known = archive.ledger.meta("request")
+        wrong = [
+            f"{_OPTIONS[key]} {_words(value)}"
+            for key, value in asdict(self).items()
+            if value is not None and not self._agrees(key, value, archive, known)
+        ]
+        if wrong:
+            made = {k: v for k, v in (known or {}).items() if v is not None}
+            how = ", ".join(f"{_OPTIONS[k]} {_words(v)}" for k, v in made.items())
+            obs_ids = [str(o) for m in archive.missions for o in m.filtered_obs_ids]
+            shown = ", ".join(obs_ids[:3]) + (", ..." if len(obs_ids) > 3 else "")
+            found = f", found by {how}" if how else ""
+            name = archive.archive_name
+            raise typer.BadParameter(
+                f"the archive {name} exists, and was not made with {', '.join(wrong)}: it has "
+                f"{len(obs_ids)} observations ({shown}){found}; leave the selection out to go on with it "
+                f"(daxa process --archive {name}), or give another --archive"
+            )
+
+    @staticmethod
+    def _agrees(key: str, value: Any, archive: Any, known: dict[str, Any] | None) -> bool:
+        if known is not None and known.get(key) == value:
+            return True
+        (mission, *others) = archive.missions
+        if key == "inst":
+            return set(mission.check_inst_names(value, show_warn=False)) == set(mission.chosen_instruments)
+        if key == "obs_id":
+            return not others and set(value) == {str(o) for o in mission.filtered_obs_ids}
+        if key == "local":
+            return getattr(mission, "local", None) == Path(value)
+        return False
+
+
+_OPTIONS = {
+    "name": "NAME",
+    "obs_id": "--obs-id",
+    "position": "--position",
+    "radius": "--radius",
+    "inst": "--inst",
+    "local": "--local",
+}
+
+
+def _words(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else json.dumps(value, ensure_ascii=False).strip('"')
