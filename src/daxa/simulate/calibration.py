@@ -245,7 +245,7 @@ def _darkframe(camera: Camera) -> Constituent:
     """Offsets used on board, the same in all modes; without the dark frames, which nobody reads."""
     extensions = []
     for ccd in camera.ccds:
-        columns, rows = offset_tables(ccd)
+        columns, rows = offset_tables(camera.code, ccd)
         lines = [(mode_id, columns, rows) for mode_id in range(len(camera.modes))]
         names = ("MODE_ID", "ROW_OFFSET", "COLUMN_OFFSET")
         extensions.append(Extension(f"OFFSET_CCD{ccd}", table_columns(names, lines)))

@@ -310,7 +310,7 @@ def read_mos_timing(
     }
     keep = sent[table["FRAME"] - 1]
     table = {name: values[keep] for name, values in table.items()}
-    columns, rows = offset_tables(ccd)
+    columns, rows = offset_tables(camera.code, ccd)
     offsets = {
         "AXIS": np.repeat([0, 1], [len(columns), len(rows)]),
         "INDEX": np.concatenate([np.arange(len(columns)), np.arange(len(rows))]),

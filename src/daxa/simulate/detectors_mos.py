@@ -38,7 +38,7 @@ from daxa.simulate.mos_noise import (
     pixel_of,
     pixels_per_frame,
 )
-from daxa.simulate.mos_offsets import VARIANCE, offset_tables
+from daxa.simulate.mos_offsets import VARIANCE, mark_border, offset_tables
 from daxa.simulate.noise import Noise
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
 
@@ -320,6 +320,8 @@ def _read_ccd(
         deposits.add(struck, *rng.integers(1, 601, (2, len(struck))), rng.uniform(40, 900, len(struck)))
         table, counters, pixels = _analyse(camera, ccd, deposits, particles, span, window, rng)
         table = _outside_window(table, window, span, length, noise, rng)
+        if window[2] >= 600:
+            mark_border(table, camera.code, ccd)
         order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
         table = {name: values[order].astype(_TYPES.get(name, np.int16)) for name, values in table.items()}
         number = table["FRAME"] - 1
@@ -336,7 +338,7 @@ def _read_ccd(
     )
     counters["FIFOOVF"] = np.isin(np.arange(n_frames), overflow).astype(int)
     new = [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in found_bad_pixels(camera, ccd)]
-    column_offset, row_offset = offset_tables(ccd)
+    column_offset, row_offset = offset_tables(camera.code, ccd)
     truth = {
         "live_fraction": 1.0 - _MISC["COSMICSI"] * dead / (window[2] * window[3] * max(int(sent.sum()), 1)),
         "n_events": len(table["FRAME"]),
@@ -408,7 +410,7 @@ def _analyse(
     if window[2] < 600:
         good &= (px >= x0) & (px < x0 + window[2]) & (py >= y0) & (py < y0 + window[3])
     keys, charge, k, px, py = keys[good], charge[good], k[good], px[good], py[good]
-    column_offset, row_offset = offset_tables(ccd)
+    column_offset, row_offset = offset_tables(camera.code, ccd)
     limit = (
         ADC_MAXIMUM
         - (k - 1) % GATTI_CYCLE
@@ -478,11 +480,11 @@ def _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, r
 
 
 def _outside_window(table, window, span, length, noise, rng) -> dict[str, np.ndarray]:
-    """Add events in the columns beside the first and the last one."""
+    """Add events in the columns beside the first and the last one, nearly all of them beside the first."""
     n = rng.poisson(noise.mos_outside * (span[1] - span[0]) * length)
     more = {
         "FRAME": rng.integers(span[0] + 1, span[1] + 1, n),
-        "RAWX": np.where(rng.integers(0, 5, n) > 1, window[2], -1),
+        "RAWX": np.where(rng.integers(0, 20, n) == 0, window[2], -1),
         "RAWY": rng.integers(0, window[3], n),
         "ENERGYE1": rng.integers(30, 300, n),
         "ENERGYE2": np.zeros(n, int),

@@ -146,9 +146,14 @@ def test_columns_and_keywords(exposure):
     assert header["XMMEA_EM"].replace(" ", "") == "(FLAG&0x766ba000)==0"
     assert header["XMMEA_SM"].replace(" ", "") == "(FLAG&0xfffffeff)==0"
     offsets = hdus["OFFSETS"].data
-    # One column of each CCD has another offset on board.
+    # One column of each CCD has another offset on board, and eight beside it are masked, as in real lists.
     assert set(offsets["CCDNR"]) == set(range(1, 8))
-    assert (offsets["OFFSETX"] > 0).all()
+    for ccd in range(1, 8):
+        mine = offsets[offsets["CCDNR"] == ccd]
+        masked = mine["OFFSETX"] > 4000
+        assert mine["RAWX"][masked].tolist() == [*range(-4, 0), *range(602, 606)]
+        assert mine["RAWX"][~masked].tolist() == [(97 + 31 * ccd) % 600 + 1]
+        assert mine["OFFSETX"][~masked].tolist() == [13]
 
 
 def test_pointing(exposure, simulated):

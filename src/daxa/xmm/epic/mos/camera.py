@@ -13,7 +13,7 @@ from daxa.xmm.ccf.layout import MOS_MODE_IDS
 from daxa.xmm.epic.mos.badpix import BadPixels
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
-from daxa.xmm.epic.mos.offsets import LineOffsets
+from daxa.xmm.epic.mos.offsets import LineOffsets, OnBoard
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.gti import GTI
@@ -139,7 +139,7 @@ class Ccd:
     arcmin2
         Area in the field of view that is read.
     offsets
-        Offsets used on board, per RAWX and per RAWY [adu].
+        Offsets used on board.
     coefficients
         Gain, see :func:`~daxa.xmm.epic.mos.energy.gain_coefficients`.
     known, found
@@ -158,7 +158,7 @@ class Ccd:
     raw: Events
     frames: Frames
     arcmin2: float
-    offsets: tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]
+    offsets: OnBoard
     gatti_on: bool
     coefficients: npt.NDArray[np.float64]
     known: BadPixels
@@ -173,3 +173,8 @@ class Ccd:
     def name(self) -> int:
         """Number in merged lists: CCD + 10 node."""
         return self.number + 10 * self.node
+
+    @property
+    def lines(self) -> LineOffsets:
+        """Lines whose offset on board is not the usual one."""
+        return LineOffsets.beyond_usual(self.offsets.column, self.offsets.row, self.offsets.beside)

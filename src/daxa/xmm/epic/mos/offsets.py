@@ -7,7 +7,9 @@ the surroundings (E3, E4) of events on and beside it. Source: J. Ballet, "Bit fl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +28,55 @@ _BOX_PIXELS = {0: 2, 1: 3}
 _RING_PIXELS = {0: 2, 1: 2, 2: 5}
 
 
+@dataclass(frozen=True)
+class OnBoard:
+    """Offsets used on board [adu]: of columns and rows (index RAWX - 1, RAWY - 1), of columns beside them."""
+
+    column: npt.NDArray[Any] | None = None
+    row: npt.NDArray[Any] | None = None
+    beside: Mapping[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_read_out(
+        cls,
+        lines: Sequence[npt.NDArray[Any]],
+        shape: tuple[int, int],
+        under: tuple[int, int],
+        *,
+        mirrored: bool,
+    ) -> OnBoard:
+        """From those of all columns and rows that are read.
+
+        Parameters
+        ----------
+        lines
+            Per axis; index ``under`` is RAWX 1 or RAWY 1.
+        mirrored
+            Whether RAWX counts from the other side.
+        """
+        values = []
+        for line, number, first in zip(lines, shape, under, strict=True):
+            part = np.asarray(line, float)[first : first + number]
+            values.append(np.pad(part, (0, number - len(part))))
+        column = np.asarray(lines[0], float)
+        x = np.arange(len(column)) - under[0] + 1
+        beside = {int(i): float(v) for i, v in zip(x, column, strict=True) if not 1 <= i <= shape[0]}
+        if mirrored:
+            values[0] = values[0][::-1]
+            beside = {shape[0] + 1 - i: v for i, v in beside.items()}
+        return cls(values[0], values[1], beside)
+
+
 @dataclass
 class LineOffsets:
-    """Offsets beyond the usual one [adu]: per column (index RAWX - 1) and per row (index RAWY - 1)."""
+    """Offsets beyond the usual one [adu]: per column (index RAWX - 1) and per row (index RAWY - 1).
+
+    ``beside`` has those of columns beside the CCD, which are masked on board, by RAWX.
+    """
 
     column: IntArray
     row: IntArray
+    beside: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> LineOffsets:
@@ -39,23 +84,32 @@ class LineOffsets:
         return cls(np.zeros(shape[0], np.int64), np.zeros(shape[1], np.int64))
 
     @classmethod
-    def beyond_usual(cls, column: npt.ArrayLike | None, row: npt.ArrayLike | None) -> LineOffsets:
+    def beyond_usual(
+        cls,
+        column: npt.ArrayLike | None,
+        row: npt.ArrayLike | None,
+        beside: Mapping[int, float] | None = None,
+    ) -> LineOffsets:
         """What the offsets used on board exceed those of most lines by."""
 
-        def extra(values: npt.ArrayLike | None) -> IntArray:
+        def extra(values: npt.ArrayLike | None) -> tuple[IntArray, int]:
             values = np.rint(np.asarray([] if values is None else values)).astype(np.int64)
             if not len(values):
-                return values
+                return values, 0
             level, count = np.unique(values, return_counts=True)
-            return np.maximum(values - level[np.argmax(count)], 0)
+            usual = int(level[np.argmax(count)])
+            return np.maximum(values - usual, 0), usual
 
-        return cls(extra(column), extra(row))
+        columns, usual = extra(column)
+        masked = {x: round(value) - usual for x, value in (beside or {}).items() if round(value) > usual}
+        return cls(columns, extra(row)[0], masked)
 
     def __add__(self, other: LineOffsets) -> LineOffsets:
         def total(a: IntArray, b: IntArray) -> IntArray:
             return b if not len(a) else a if not len(b) else a + b
 
-        return LineOffsets(total(self.column, other.column), total(self.row, other.row))
+        beside = {**self.beside, **other.beside}
+        return LineOffsets(total(self.column, other.column), total(self.row, other.row), beside)
 
     @property
     def blind(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -64,12 +118,14 @@ class LineOffsets:
 
     def table(self, ccdnr: int) -> dict[str, npt.NDArray[np.int64]]:
         """Rows of an OFFSETS extension: RAWX is the column where OFFSETX > 0, the row where OFFSETY > 0."""
-        x, y = np.flatnonzero(self.column), np.flatnonzero(self.row)
+        on_ccd = np.flatnonzero(self.column)
+        columns = self.beside | dict(zip((on_ccd + 1).tolist(), self.column[on_ccd].tolist(), strict=True))
+        x, y = np.array(sorted(columns), np.int64), np.flatnonzero(self.row) + 1
         zero_x, zero_y = np.zeros(len(x), np.int64), np.zeros(len(y), np.int64)
         return {
-            "RAWX": np.concatenate([x, y]) + 1,
-            "OFFSETX": np.concatenate([self.column[x], zero_y]),
-            "OFFSETY": np.concatenate([zero_x, self.row[y]]),
+            "RAWX": np.concatenate([x, y]),
+            "OFFSETX": np.concatenate([np.array([columns[i] for i in x.tolist()], np.int64), zero_y]),
+            "OFFSETY": np.concatenate([zero_x, self.row[y - 1]]),
             "CCDNR": np.full(len(x) + len(y), ccdnr),
         }
 

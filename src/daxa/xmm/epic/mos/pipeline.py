@@ -19,7 +19,6 @@ from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.camera import Calibrated, Camera, Ccd
 from daxa.xmm.epic.mos.flares import FlareCurve, flare_curve
 from daxa.xmm.epic.mos.nodes import join_nodes
-from daxa.xmm.epic.mos.offsets import LineOffsets
 from daxa.xmm.epic.mos.options import REJECTION_FLAG
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS
 from daxa.xmm.epic.mos.reading import emframes
@@ -116,7 +115,7 @@ def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
     background = emenergy(camera, ccd, made, pixels, opts.emenergy)
     columns = _selected(camera, ccd, made, gti)
     say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
-    lines = LineOffsets.beyond_usual(*ccd.offsets) + made.wrong
+    lines = ccd.lines + made.wrong
     return _Finished(columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
 
 

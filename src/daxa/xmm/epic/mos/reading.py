@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos import energy, events, frames
 from daxa.xmm.epic.mos.camera import Camera, Ccd
 from daxa.xmm.epic.mos.events import Events
+from daxa.xmm.epic.mos.offsets import OnBoard
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.epic.mos.recognition import recognise
 from daxa.xmm.event.eventlist import UNIT_ARCSEC
@@ -373,10 +373,8 @@ def frame_table(
     return made, index, known
 
 
-def _offsets(
-    camera: Camera, name: tuple[int, int], layout: Layout
-) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
-    """Offsets per RAWX and per RAWY that were subtracted on board."""
+def _offsets(camera: Camera, name: tuple[int, int], layout: Layout) -> OnBoard:
+    """Offsets that were subtracted on board."""
     number, node = name
     if not camera.options.emevents.withoffvarsets:
         return _calibrated_offsets(camera, name, layout)
@@ -384,28 +382,26 @@ def _offsets(
     found = found or camera.odf.find(camera.instrument, "OVE", ccd=number, node=node)
     if not found:
         camera.messages.warn("emevents", "addOffsets01", f"CCD {number}: no offset/variance file in the ODF")
-        return None, None
+        return OnBoard()
     try:
         table = found[0].read(1, MOS_OFFSETS)
     except TaskError as error:
         camera.messages.warn("emevents", "addOffsets01", f"{error.message}; offsets are taken as 0")
-        return None, None
-    result = []
+        return OnBoard()
+    lines = []
     for axis in (0, 1):
-        values = np.zeros(layout.shape[axis])
-        mine = table["AXIS"] == axis
         # Lines are counted in the whole read-out, whatever the window.
-        position = events.raw_to_ccd(table["INDEX"][mine], 0, layout.under[axis])
-        inside = (position >= 1) & (position <= layout.shape[axis])
-        values[position[inside] - 1] = table["OFFSET"][mine][inside]
-        result.append(values)
-    return tuple(result)  # type: ignore[return-value]
+        mine = (table["AXIS"] == axis) & (table["INDEX"] >= 0)
+        index = table["INDEX"][mine]
+        line = np.zeros(layout.under[axis] + layout.shape[axis])
+        line = np.pad(line, (0, max(int(index.max(initial=0)) + 1 - len(line), 0)))
+        line[index] = table["OFFSET"][mine]
+        lines.append(line)
+    return OnBoard.of_read_out(lines, layout.shape, layout.under, mirrored=False)
 
 
-def _calibrated_offsets(
-    camera: Camera, name: tuple[int, int], layout: Layout
-) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]:
-    """Offsets per RAWX and per RAWY that the calibration says are used on board."""
+def _calibrated_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -> OnBoard:
+    """Offsets that the calibration says are used on board."""
     from daxa.xmm.ccf.errors import MissingConstituent, UnknownLayout
 
     number, node = name
@@ -414,15 +410,9 @@ def _calibrated_offsets(
     except (MissingConstituent, UnknownLayout) as error:
         text = f"CCD {number}: no offsets, truncated events are those at the end of the converter: {error}"
         camera.messages.warn("emevents", "addOffsets01", text)
-        return None, None
+        return OnBoard()
     rows = np.flatnonzero(np.asarray(table["MODE_ID"]) == camera.mode_id)
     row = rows[0] if len(rows) else 0
-    result = []
-    for axis, key in ((0, "ROW_OFFSET"), (1, "COLUMN_OFFSET")):
-        line = np.asarray(table[key][row], float)
-        first = layout.under[axis]
-        values = np.zeros(layout.shape[axis])
-        part = line[first : first + len(values)]
-        values[: len(part)] = part
-        result.append(values[::-1] if node and axis == 0 else values)
-    return result[0], result[1]
+    # ROW_OFFSET holds a value for each pixel of a row: those of columns.
+    lines = [np.asarray(table[key][row]) for key in ("ROW_OFFSET", "COLUMN_OFFSET")]
+    return OnBoard.of_read_out(lines, layout.shape, layout.under, mirrored=bool(node))

@@ -156,7 +156,7 @@ def _flag_events(
         say(f" {low:12d}  events with E3 < {threshold:12.0f}  + local median")
     truncated = 0
     if params.flagtruncatede1:
-        truncated = events.flag_truncated(list_, made.gatti, *ccd.offsets)
+        truncated = events.flag_truncated(list_, made.gatti, ccd.offsets.column, ccd.offsets.row)
     if params.rejectflickering:
         flickering, most_expected = events.flag_flickering(list_, len(made), tolerance=params.tolfxy)
         say(f" maximum number of expected events per bin  {most_expected:.9g}")
@@ -208,7 +208,7 @@ def emenergy(
     """
     say = _line(camera, "emenergy")
     list_ = made.events
-    lines = LineOffsets.beyond_usual(*ccd.offsets) + made.wrong
+    lines = ccd.lines + made.wrong
     if params.flagevents:
         maps = (pixels or bp.BadPixels(ccd.shape)).maps
         energy.flag_neighbours(list_, maps, ccd.limits, ccd.shape, lines.blind, ccd.node_limit)

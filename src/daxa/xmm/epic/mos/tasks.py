@@ -210,7 +210,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
             ctx.warn(error.code, "flagbadpixels=yes but no bad-pixel extension in the events file: ignored")
     made = analyse(camera, ccd, pixels, options.emevents)
     exposure = ccd_exposure(camera, ccd, frames.gti(), {})
-    lines = (LineOffsets.beyond_usual(*ccd.offsets) + made.wrong).table(ccd.name)
+    lines = (ccd.lines + made.wrong).table(ccd.name)
     cards = files.plain_keywords(camera, ccd)
     hdus = files.event_hdus(
         ccd,

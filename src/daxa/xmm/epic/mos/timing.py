@@ -16,6 +16,7 @@ from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.camera import Camera, Ccd
 from daxa.xmm.epic.mos.events import Events, flag_thresholds, raw_to_ccd
+from daxa.xmm.epic.mos.offsets import OnBoard
 from daxa.xmm.epic.mos.pipeline import ccd_keywords, select
 from daxa.xmm.epic.mos.reading import check_mode, finish_frames, frame_table
 from daxa.xmm.epic.mos.subtasks import correct
@@ -202,7 +203,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     limits = x_first, x_last, 1, shape[1]
     ccd = Ccd(
         number, node, file.name.file_type, table, window, shape, limits, list_, made,
-        0.0, (None, None), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
+        0.0, OnBoard(), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
     )  # fmt: skip
     pha = list_.e1.astype(float)
     if opts.emenergy.randomizeenergy:
