@@ -93,6 +93,8 @@ class DetectorData:
         Start of the first and end of the last frame.
     photons
         Columns of the list of photons that fell on a CCD, with what became of them.
+    clock_reset_obt_s
+        On-board time at which the clock of a MOS camera began anew for the exposure.
     """
 
     exposure: Exposure
@@ -102,6 +104,7 @@ class DetectorData:
     stop_s: float
     photons: dict[str, np.ndarray]
     truth: dict[str, Any] = field(default_factory=dict)
+    clock_reset_obt_s: float | None = None
 
 
 def number_of_pixels(camera: Camera, energy_ev: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -261,6 +261,7 @@ def observe_mos(
         min(b[0] for b in bounds),
         max(b[1] for b in bounds),
         columns | fate,
+        clock_reset_obt_s=reset,
     )
 
 

@@ -25,7 +25,7 @@ from daxa.simulate.clock import (
 )
 from daxa.xmm.odf import layout, records
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.tables import make_table
+from daxa.xmm.tables import Column, make_table
 
 
 def on_attitude_grid(ra_deg: float, dec_deg: float) -> tuple[float, float]:
@@ -41,6 +41,8 @@ def sexagesimal(value: float, *, hours: bool = False) -> str:
     return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
 
 
+#: Column of MOS housekeeping with the reset of the clock; no public text gives its name.
+RESET_COLUMN = "CLKRESET"
 #: Period of the swing of the pointing [s]; degrees of position angle for each degree of declination.
 DRIFT_PERIOD_S, DRIFT_ANGLE = 5000.0, 5.0
 
@@ -174,8 +176,9 @@ class HousekeepingWriter:
         instrument: str,
         filters: Sequence[tuple[float, float, str]],
         masked: Sequence[tuple[int, int, int, int]],
+        resets: Sequence[tuple[float, float]] = (),
     ) -> None:
-        """Periodic housekeeping with the filter wheel, and the table of pixels masked on board.
+        """Periodic housekeeping with filter wheel and clock, and the table of pixels masked on board.
 
         Parameters
         ----------
@@ -183,11 +186,19 @@ class HousekeepingWriter:
             Start, stop [s] and filter of each exposure; the wheel is closed outside them.
         masked
             CCD, RAWX, RAWY, extent along RAWY.
+        resets
+            Start of each exposure [s] and on-board time [s] at which its clock began anew.
         """
         codes = {filter_: code for code, filter_ in layout.MOS_FILTER_CODES.items()}
         times = self._housekeeping_times()
         schema = layout.MOS_HOUSEKEEPING[instrument]
         data = {"TIME": _texts(times), schema[1].name: _wheel(times, filters, codes)}
+        if resets:
+            starts, values = np.array(sorted(resets)).T
+            # The clock begins anew some seconds before an exposure.
+            at = np.searchsorted(starts - 3, times, side="right") - 1
+            schema = (*schema, Column(RESET_COLUMN, "1J", "s"))
+            data[RESET_COLUMN] = np.where(at < 0, 0, values[np.maximum(at, 0)]).astype(int)
         p = self.pointing
         span = p.start_s, p.stop_s
         table = make_table(schema, data, layout.extension(instrument, "PEH"))

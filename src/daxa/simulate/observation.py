@@ -163,7 +163,7 @@ def simulate_observation(
             one.events = {}
         observed.append(data)
     spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
-    _write_housekeeping(writer, description.exposures, reset)
+    _write_housekeeping(writer, observed, reset)
     for instrument in sorted({e.instrument for e in description.gratings}):
         mine = [data for data in spectra if data.exposure.instrument == instrument]
         writer.rgs_housekeeping(instrument, [span for data in mine for span in data.exposure.full_s])
@@ -244,9 +244,9 @@ def _observe_gratings(
     return data
 
 
-def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_obt_s: int) -> None:
+def _write_housekeeping(writer: OdfWriter, observed: Sequence[DetectorData], reset_obt_s: int) -> None:
     for code, camera in CAMERAS.items():
-        mine = [e for e in exposures if e.instrument == code]
+        mine = [data.exposure for data in observed if data.exposure.instrument == code]
         if not mine:
             continue
         filters = [(e.start_s, e.stop_s, e.filter) for e in mine]
@@ -263,7 +263,12 @@ def _write_housekeeping(writer: OdfWriter, exposures: Sequence[Exposure], reset_
             )
         else:
             masked = [(b.ccd, b.rawx, b.rawy, b.yextent) for b in camera.bad_pixels if b.uplinked]
-            writer.mos_housekeeping(code, filters, masked)
+            resets = [
+                (data.exposure.start_s, data.clock_reset_obt_s)
+                for data in observed
+                if data.exposure in mine and data.clock_reset_obt_s is not None
+            ]
+            writer.mos_housekeeping(code, filters, masked, resets)
             writer.mos_commands(code, [(e.start_s, _mos_processes(camera, e)) for e in mine])
 
 

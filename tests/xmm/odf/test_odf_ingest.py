@@ -77,7 +77,7 @@ def test_summary_of_a_small_odf(odf):
     assert "NoCifGiven" in err
     summary = read_sas_summary(path)
     assert summary.path == f"{odf}/"
-    assert (summary.start, summary.end) == (START, END)
+    assert (summary.start, summary.end) == (f"{START}.000", f"{END}.000")
     assert summary.tail.startswith("PROPOSAL\nA N Observer")
     result = observation_summary(path)
     assert [k for k, v in result.items() if v["active"]] == ["M1", "PN"]
@@ -86,12 +86,12 @@ def test_summary_of_a_small_odf(odf):
         "type": "SCIENCE",
         "mode": "PrimeFullWindow",
         "filter": "Thin1",
-        "ccd_modes": {1: "IMAGING", 2: "IMAGING", 5: "IMAGING"},
+        "ccd_modes": {1: "Imaging", 2: "Imaging", 5: "Imaging"},
     }
     assert result["PN"]["exposures"]["S003"]["mode"] == "PrimeFullWindow"
     assert result["PN"]["exposures"]["S003"]["filter"] == "Medium"
     # The offset map's own times do not stretch the exposure.
-    assert summary.exposure("PN", "S003").end == END
+    assert summary.exposure("PN", "S003").end == f"{END}.000"
 
 
 def test_own_name_without_path(odf):
@@ -167,7 +167,8 @@ def test_filter_problems(odf, values, warning):
     assert observation_summary(path)["M1"]["exposures"]["S001"]["filter"] is None
     text = path.read_text()
     assert "WARNING: FILTER_WHEEL not found" in text
-    assert "__FILTER_WHEEL__ = 0" in text
+    assert "FILTER_WHEEL = Unknown // " in text
+    assert "FILTER = Unknown // Filter" in text
 
 
 def test_no_housekeeping_at_all(odf):
@@ -227,4 +228,6 @@ def test_modes():
     assert pn_mode({4: "BUE"}, None) == "FastBurst"
     assert pn_mode({4: "IME"}, None) is None
     assert rgs_mode({1: "SPE"}) == "Spectroscopy"
+    assert rgs_mode({1: "SPE", 2: "SPE"}, {4}) == "HighEventRateWithSES"
+    assert rgs_mode({1: "SPE", 2: "SPE"}, {3, 4}) == "Spectroscopy"
     assert rgs_mode({1: "HTE"}) == "HighTimeResolutionSingleCcd"

@@ -18,7 +18,7 @@ from daxa.xmm.odf.summary import (
     write_sas_summary,
 )
 
-START, END = "2000-05-25T03:53:11", "2000-05-25T20:51:02"
+START, END = "2000-05-25T03:53:11.000", "2000-05-25T20:51:02.000"
 
 
 def _summary(**instruments):
@@ -81,7 +81,7 @@ def test_damaged_ascii_summary_names_the_file(tmp_path, text):
 def test_sas_summary_has_the_anchors_that_parsers_match(tmp_path):
     path = tmp_path / "x.SAS"
     exposure = ExposureSummary(
-        "S003", START, END, mode="PrimeFullWindow", filter="Thin1", ccd_modes={1: "IMAGING"}
+        "S003", START, END, mode="PrimeFullWindow", filter="Thin1", ccd_modes={1: "Imaging"}
     )
     write_sas_summary(_summary(M1=[exposure]), path)
     lines = path.read_text().splitlines()
@@ -100,7 +100,7 @@ def test_sas_summary_has_the_anchors_that_parsers_match(tmp_path):
     mode = next(line for line in lines if "/ Instrument configuration" in line)
     assert mode.split("= ")[-1].split(" ")[0] == "PrimeFullWindow"
     assert next(x for x in lines if "FILTER = " in x).split(" = ")[-1].split(" ")[0] == "Thin1"
-    assert "DATA_MODE_1 = IMAGING / Data mode for CCD 1" in lines
+    assert "DATA_MODE_1 = Imaging / Data mode for CCD 1" in lines
     assert lines[-2:] == ["PROPOSAL", "x"]
     assert any(line.endswith("Revolution Identifier") for line in lines)
 
@@ -114,8 +114,8 @@ _exposures = st.lists(
         type=st.sampled_from(["SCIENCE", "ENGINEERING"]),
         mode=st.sampled_from([None, "PrimeFullWindow", "FastTiming", "UNDEFINED"]),
         filter=st.sampled_from([None, "Thin1", "CalClosed"]),
-        ccd_modes=st.dictionaries(st.integers(1, 12), st.sampled_from(["IMAGING", "TIMING"])),
-        calibration_modes=st.dictionaries(st.integers(1, 12), st.sampled_from(["0", "3"])),
+        ccd_modes=st.dictionaries(st.integers(1, 12), st.sampled_from(["Imaging", "Timing"])),
+        calibration_modes=st.dictionaries(st.integers(1, 12), st.sampled_from(["PrimeFullWindow", "Offset"])),
     ),
     max_size=3,
 )
@@ -136,7 +136,7 @@ def test_sas_summary_round_trip(tmp_path_factory, m1, pn):
 def test_observation_summary_shape(tmp_path):
     path = tmp_path / "x.SAS"
     exposure = ExposureSummary(
-        "U002", START, END, mode="PrimeFullWindow", filter="Closed", ccd_modes={4: "IMAGING"}
+        "U002", START, END, mode="PrimeFullWindow", filter="Closed", ccd_modes={4: "Imaging"}
     )
     write_sas_summary(_summary(PN=[exposure]), path)
     result = observation_summary(path)
@@ -149,7 +149,7 @@ def test_observation_summary_shape(tmp_path):
         "type": "SCIENCE",
         "mode": "PrimeFullWindow",
         "filter": "Closed",
-        "ccd_modes": {4: "IMAGING"},
+        "ccd_modes": {4: "Imaging"},
     }
     assert why_unusable("PN", pn["exposures"]["U002"]) == "filter is Closed"
     assert why_unusable("PN", {**pn["exposures"]["U002"], "filter": "Medium"}) is None

@@ -114,14 +114,14 @@ def test_instruments_modes_and_filter(ingested) -> None:
     }  # fmt: skip
     pn = found["PN"]["exposures"]["S003"]
     assert (pn["filter"], pn["mode"], pn["type"]) == ("Medium", "PrimeFullWindow", "SCIENCE")
-    assert pn["ccd_modes"] == dict.fromkeys(range(1, 13), "IMAGING")
+    assert pn["ccd_modes"] == dict.fromkeys(range(1, 13), "Imaging")
     assert list(found["M1"]["exposures"]["S001"]["ccd_modes"]) == [1, 2, 4, 5, 7]
     assert found["R1"]["exposures"]["S004"]["mode"] == "Spectroscopy"
     assert list(found["R1"]["exposures"]["S004"]["ccd_modes"]) == [1, 2, 3, 4, 5, 6, 8, 9]
     assert found["OM"]["exposures"]["S006"]["mode"] == "ImageFast"
     types = {e["type"] for code in ("R1", "PN") for k, e in found[code]["exposures"].items() if k not in
              ("S004", "S003")}  # fmt: skip
-    assert types == {"ENGINEERING"}
+    assert types == {"SCIENCE"}
     assert found["PN"]["exposures"]["U101"]["mode"] == "Offset"
-    assert found["PN"]["exposures"]["U002"]["mode"] == "DiscardedLinesData"
+    assert found["PN"]["exposures"]["U002"]["mode"] == "Diagnostic"
     assert not found["PN"]["exposures"]["U002"]["scheduled"]

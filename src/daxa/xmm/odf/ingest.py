@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from daxa._version import __version__
-from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
+from daxa.xmm.odf.configuration import Circumstances, Housekeeping, Records, configuration, om_filter
 from daxa.xmm.odf.layout import (
-    DATA_MODES,
     MOS_FILTER_CODES,
     MOS_FRMTIME_UNIT_S,
     PN_FILTER_CODES,
     PN_FILTER_TOLERANCE_DEG,
 )
 from daxa.xmm.odf.modes import (
+    DATA_MODES,
     DIAGNOSTIC_MODES,
     UNDEFINED,
     ReadoutWindow,
+    diagnostic_mode,
     mos_mode,
     om_mode,
     pn_mode,
@@ -34,7 +35,8 @@ from daxa.xmm.odf.modes import (
     windows_by_ccd,
 )
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf, OdfTable
+from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
+from daxa.xmm.odf.resets import mos_clock_reset
 from daxa.xmm.odf.summary import (
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
@@ -43,7 +45,7 @@ from daxa.xmm.odf.summary import (
     read_ascii_summary,
     write_sas_summary,
 )
-from daxa.xmm.odf.times import housekeeping_times, is_date, tt_to_utc, utc_to_tt
+from daxa.xmm.odf.times import TimeCorrelation, housekeeping_times, is_date, tt_to_utc, utc_to_tt
 from daxa.xmm.tables import columns
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
@@ -58,6 +60,8 @@ _FILTER_WHEEL = {
 _PN_FILTER_TEXT = re.compile(r"^(?:FILTC-)?(CAL)?[-_ ]?(CLOSED|THIN1|THIN2|MEDIUM|THICK|OPEN)$")
 #: Files whose DATE-END is known to be wrong: they count for a second (log of odfingest 3.33).
 _MOMENTARY = ("DII", "DLI")
+#: Version of SAS's odfingest whose manual and log are followed.
+ODFINGEST_VERSION = "3.33"
 #: How far a potentiometer reading may be from the nominal code of a position.
 _CODE_TOLERANCE = 2
 
@@ -73,8 +77,11 @@ class _Exposure:
     types: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     headers: dict[int, dict[str, Any]] = field(default_factory=dict)
     windows: list[tuple[int, ReadoutWindow | None]] = field(default_factory=list)
-    diagnostic: set[str] = field(default_factory=set)
+    #: File type and header of files that show no sky, by CCD.
+    diagnostic: dict[int, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     all_times: list[tuple[str, str]] = field(default_factory=list)
+    #: From DATE-OBS to DATE-END as the headers have them.
+    duration_s: float = 0.0
 
 
 def translate(value: float, codes: Mapping[int, str], tolerance: float = _CODE_TOLERANCE) -> str | None:
@@ -122,7 +129,7 @@ def pn_filter_of_text(text: str) -> str | None:
 def _end(odf: Odf, name: OdfName, start: str, end: str, info: Callable[[str], None]) -> str:
     """DATE-END of a file as odfingest corrects it."""
     if name.file_type in _MOMENTARY:
-        info(f"Detected a data set with data mode {DIAGNOSTIC_MODES[name.file_type]}: {name} counts for 1 s")
+        info(f"Detected a data set with data mode {DATA_MODES[name.file_type]}: {name} counts for 1 s")
         return str(tt_to_utc(float(utc_to_tt(start)) + 1.0))
     if name.instrument == "OM":
         last = _last_housekeeping(odf, "OM", "PEH")
@@ -166,12 +173,13 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         if not (is_date(start) and is_date(end)):
             warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are no dates")
             continue
+        exposure.duration_s = max(exposure.duration_s, float(utc_to_tt(end)) - float(utc_to_tt(start)))
         end = _end(odf, name, start, end, ctx_info)
         ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
         exposure.all_times.append((start, end))
         if name.file_type in DIAGNOSTIC_MODES:
             # Their times need not be those of the exposure whose number they carry.
-            exposure.diagnostic.add(name.file_type)
+            exposure.diagnostic.setdefault(name.ccd, (name.file_type, dict(primary) | dict(header)))
             continue
         exposure.starts.append(start)
         exposure.ends.append(end)
@@ -183,53 +191,51 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
     return exposures
 
 
-def _filter(odf: Odf, instrument: str, start: str, end: str, warn: Warn) -> tuple[str | None, list[str]]:
+def _filter(
+    hk: Housekeeping, instrument: str, start: str, end: str, warn: Warn
+) -> tuple[str | None, float | None]:
+    """Filter of an exposure and reading of its wheel; None, with a warning, where they cannot be told."""
     file_type, column, codes = _FILTER_WHEEL[instrument]
-    files = odf.find(instrument, file_type)
-    missing = (None, ["WARNING: FILTER_WHEEL not found"])
-    if not files:
-        warn("HousekeepingParameterMissing", f"{instrument}: the ODF has no {file_type} file")
-        return missing
-    times, values, texts = [], [], set()
-    for file in files:
-        try:
-            table = file.read(1)
-            record = housekeeping_times(table["TIME"], table.where), np.asarray(table[column])
-            times.append(record[0])
-            values.append(record[1])
-            if instrument == "PN":
-                texts |= _pn_filters(table, float(utc_to_tt(start)), float(utc_to_tt(end)))
-        except TaskError as error:
-            warn("HousekeepingParameterMissing", error.message)
-    if not times:
-        return missing
-    if len(texts) == 1:
-        return texts.pop(), []
-    time_s, value = np.concatenate(times), np.concatenate(values)
-    order = np.argsort(time_s, kind="stable")
-    found, problem = housekeeping_value(
-        time_s[order], value[order], float(utc_to_tt(start)), float(utc_to_tt(end))
-    )
+    records = hk.records(instrument, file_type)
+    if (instrument, file_type) in hk.problems:
+        warn("HousekeepingParameterMissing", hk.problems[instrument, file_type])
+    if not records.columns:
+        return None, None
+    if column not in records.columns:
+        have = ", ".join(records.columns)
+        warn("HousekeepingParameterMissing", f"{records.where}: no column {column}; it has {have}")
+        return None, None
+    span = float(utc_to_tt(start)), float(utc_to_tt(end))
+    if records.columns[column].dtype.kind not in "iuf":
+        warn("HousekeepingParameterMissing", f"{records.where}: column {column} holds no numbers")
+        return None, None
+    values = records.columns[column].astype(np.float64)
+    if instrument == "PN":
+        texts = _pn_filters(records, *span)
+        if len(texts) == 1:
+            rows = (records.time_s >= span[0]) & (records.time_s <= span[1])
+            return texts.pop(), float(np.median(values[rows]))
+    found, problem = housekeeping_value(records.time_s, values, *span)
     if problem is not None or found is None:
         warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
-        return missing
+        return None, None
     tolerance = PN_FILTER_TOLERANCE_DEG if instrument == "PN" else _CODE_TOLERANCE
     name = translate(found, codes, tolerance)
     if name is None:
         warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
-        return missing
-    return name, []
+        return None, None
+    return name, found
 
 
-def _pn_filters(table: OdfTable, start_s: float, stop_s: float) -> set[str]:
+def _pn_filters(records: Records, start_s: float, stop_s: float) -> set[str]:
     """Filters that the text columns name during an exposure, while the wheel stands still."""
-    time = housekeeping_times(table["TIME"], table.where)
-    rows = (time >= start_s) & (time <= stop_s)
-    if "F1119" in table.columns:
-        rows &= np.char.strip(np.asarray(table["F1119"]).astype(str)) == "STOPPED"
+    rows = (records.time_s >= start_s) & (records.time_s <= stop_s)
+    columns = records.columns
+    if "F1119" in columns:
+        rows &= np.char.strip(columns["F1119"].astype(str)) == "STOPPED"
     for column in ("FD130", "F1118"):
-        if column in table.columns:
-            texts = np.unique(np.asarray(table[column])[rows].astype(str))
+        if column in columns:
+            texts = np.unique(columns[column][rows].astype(str))
             found = {name for text in texts if (name := pn_filter_of_text(str(text)))}
             if found:
                 return found
@@ -247,11 +253,13 @@ def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
         return None
 
 
-def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, label: str) -> str | None:
+def _mode(
+    instrument: str, exposure: _Exposure, hk: Housekeeping, calibration: Any, warn: Warn, label: str
+) -> str:
     types = {ccd: next(iter(kinds)) for ccd, kinds in exposure.types.items()}
     if not types:
-        kinds = sorted(exposure.diagnostic)
-        return DIAGNOSTIC_MODES[kinds[0]] if kinds else None
+        kinds = sorted(exposure.diagnostic.values(), key=lambda found: found[0])
+        return diagnostic_mode(instrument, *kinds[0]) if kinds else UNDEFINED
     if instrument in ("M1", "M2"):
         windows = windows_by_ccd(exposure.windows)
         frame_time = exposure.headers.get(1, {}).get("FRMTIME")
@@ -266,9 +274,13 @@ def _mode(instrument: str, exposure: _Exposure, calibration: Any, warn: Warn, la
             return UNDEFINED
         times = [h["FRMTIME"] for h in exposure.headers.values() if h.get("FRMTIME")]
         known = [t for t in times if isinstance(t, (int, float))]
-        mode = pn_mode(types, codes.pop(), known[0] if known else None)
+        span = float(utc_to_tt(min(exposure.starts))), float(utc_to_tt(max(exposure.ends)))
+        wait = hk.records("PN", "PMH").steady("F1294", span)
+        mode = pn_mode(
+            types, codes.pop(), known[0] if known else None, float(wait) if wait.isdigit() else None
+        )
     elif instrument in ("R1", "R2"):
-        mode = rgs_mode(types)
+        mode = rgs_mode(types, {h.get("SCITYPE") for h in exposure.headers.values()})
     else:
         mode = om_mode({t for kinds in exposure.types.values() for t in kinds})
     if mode is None:
@@ -281,6 +293,7 @@ def ingest(
     ascii_summary: AsciiSummary,
     *,
     calibration: Any = None,
+    correlation: TimeCorrelation | None = None,
     info: Callable[[str], None] = lambda _: None,
     warn: Warn = lambda code, message: None,
     find_modes: bool = True,
@@ -295,6 +308,8 @@ def ingest(
         The files, and the content of SUM.ASC.
     calibration
         Calibration set; None: window modes of MOS stay unknown.
+    correlation
+        Relation of on-board time and UTC; None: the resets of MOS clocks stay unknown.
     info, warn
         Where messages go; ``warn(code, text)``.
     find_modes, use_housekeeping
@@ -308,8 +323,10 @@ def ingest(
     end = max((t[1] for t in times), default=ascii_summary.end)
     info(f"Observation Time Range: {start} - {end}")
     summary = SasSummary(
-        odf.obs_id, odf.revolution, start, end, odf.names, {}, path, ascii_summary.tail, ascii_summary.slew
-    )
+        odf.obs_id, odf.revolution, start, end, odf.names, {}, path, ascii_summary.tail, ascii_summary.slew,
+        dict(ascii_summary.configuration),
+    )  # fmt: skip
+    hk = Housekeeping(odf)
     for (instrument, exp_id), exposure in sorted(collected.items()):
         if not exposure.all_times:
             continue
@@ -317,36 +334,74 @@ def ingest(
         first = min(exposure.starts or [t[0] for t in exposure.all_times])
         last = max(exposure.ends or [t[1] for t in exposure.all_times])
         info(f"{label} start = {first} end = {last}")
-        entry = ExposureSummary(exp_id, first, last, "SCIENCE" if exposure.types else "ENGINEERING")
+        entry = ExposureSummary(exp_id, first, last)
         summary.instruments.setdefault(instrument, []).append(entry)
-        if use_housekeeping and instrument in _FILTER_WHEEL and exposure.types:
-            entry.filter, entry.remarks = _filter(odf, instrument, first, last, warn)
-            if entry.filter is None:
-                entry.parameters["__FILTER_WHEEL__"] = ("0", "not found")
-        if not find_modes:
-            continue
-        double = sorted(ccd for ccd, kinds in exposure.types.items() if len(kinds) > 1)
-        if double and instrument != "OM":
-            warn("InconsistentDataMode", f"{label}: CCD {double[0]} has files of more than one data mode")
-            entry.mode = UNDEFINED
-            continue
-        entry.mode = _mode(instrument, exposure, calibration, warn, label)
-        if entry.mode != UNDEFINED and instrument in ("M1", "M2", "PN"):
-            entry.ccd_modes = {
-                ccd: DATA_MODES.get(next(iter(k)), next(iter(k))) for ccd, k in exposure.types.items()
-            }
-            mode_id = (PN_MODE_IDS if instrument == "PN" else MOS_MODE_IDS).get(entry.mode or "")
-            if calibration is not None and mode_id is not None:
-                entry.calibration_modes = dict.fromkeys(entry.ccd_modes, str(mode_id))
-        elif instrument in ("R1", "R2"):
-            names = {"SPE": "SPECTROSCOPY", "HTE": "HIGHTIMERESOLUTION"}
-            entry.ccd_modes = {ccd: names[next(iter(k))] for ccd, k in exposure.types.items()}
+        if find_modes:
+            _add_modes(entry, instrument, exposure, hk, calibration, warn)
+        if use_housekeeping:
+            _add_configuration(entry, instrument, exposure, hk, correlation, warn)
+    for (instrument, kind), problem in hk.problems.items():
+        # The filter wheel's was a warning.
+        if kind != _FILTER_WHEEL.get(instrument, ("",))[0]:
+            info(f"{problem}; what it tells of exposures stays unknown")
     return summary
+
+
+def _add_modes(
+    entry: ExposureSummary,
+    instrument: str,
+    exposure: _Exposure,
+    hk: Housekeeping,
+    calibration: Any,
+    warn: Warn,
+) -> None:
+    """Mode of an exposure, and kind of data and mode of each of its CCDs (or windows, for OM)."""
+    label = f"{instrument}/{entry.exp_id}"
+    double = sorted(ccd for ccd, kinds in exposure.types.items() if len(kinds) > 1)
+    if double and instrument != "OM":
+        warn("InconsistentDataMode", f"{label}: CCD {double[0]} has files of more than one data mode")
+        entry.mode = UNDEFINED
+        return
+    entry.mode = _mode(instrument, exposure, hk, calibration, warn, label)
+    if entry.mode == UNDEFINED:
+        return
+    kinds = {ccd: min(types) for ccd, types in exposure.types.items()}
+    kinds = kinds or {ccd: kind for ccd, (kind, _) in exposure.diagnostic.items()}
+    entry.ccd_modes = {ccd: DATA_MODES[kind] for ccd, kind in kinds.items()}
+    # Assumed for window and timing modes: summaries of full-frame exposures are at hand only.
+    entry.calibration_modes = dict.fromkeys(kinds, entry.mode)
+
+
+def _add_configuration(
+    entry: ExposureSummary,
+    instrument: str,
+    exposure: _Exposure,
+    hk: Housekeeping,
+    correlation: TimeCorrelation | None,
+    warn: Warn,
+) -> None:
+    """Filter, reset of the clock and everything else that housekeeping and headers tell."""
+    span = float(utc_to_tt(entry.start)), float(utc_to_tt(entry.end))
+    reset = None
+    if instrument in ("M1", "M2") and correlation is not None and exposure.types:
+        reset = mos_clock_reset(hk.odf, instrument, entry.exp_id, span, correlation)
+        if reset.doubt:
+            warn("noClockReset", f"{instrument} {entry.exp_id}: {reset.doubt}")
+    wheel = None
+    if instrument in _FILTER_WHEEL:
+        quiet: Warn = lambda code, text: None  # noqa: E731
+        entry.filter, wheel = _filter(
+            hk, instrument, entry.start, entry.end, warn if exposure.types else quiet
+        )
+    elif instrument == "OM":
+        entry.filter, wheel = om_filter(hk, span)
+    about = Circumstances(span, exposure.headers, entry.filter, wheel, reset, exposure.duration_s)
+    entry.parameters = configuration(hk, instrument, about, events=bool(exposure.types))
 
 
 @task(
     "odfingest",
-    "3.33",
+    ODFINGEST_VERSION,
     [
         Parameter("odfdir", "string", "."),
         Parameter("withodfdir", "bool", False),
@@ -369,6 +424,7 @@ def odfingest(ctx: TaskContext, p: Parameters) -> None:
         odf,
         ascii_summary,
         calibration=_calibration(ctx) if p.findinstrumentmodes else None,
+        correlation=_correlation(ctx, odf) if p.usehousekeeping else None,
         info=ctx.info,
         warn=ctx.warn,
         find_modes=p.findinstrumentmodes,
@@ -378,7 +434,7 @@ def odfingest(ctx: TaskContext, p: Parameters) -> None:
     name = f"{odf.revolution:04d}_{odf.obs_id}_SCX00000SUM.SAS" if p.usecanonicalname else p.summaryfile
     target = Path(p.outdir) / name
     with ctx.output(target) as part:
-        write_sas_summary(summary, part, f"odfingest (daxa-{__version__})")
+        write_sas_summary(summary, part, f"daxa-{__version__}", ODFINGEST_VERSION)
     ctx.info(f"Summary file {target} written")
 
 
@@ -406,6 +462,14 @@ def _ascii_summary(odf: Odf, warn: Warn) -> AsciiSummary:
             f"e.g. {absent[0]}",
         )
     return content
+
+
+def _correlation(ctx: TaskContext, odf: Odf) -> TimeCorrelation | None:
+    try:
+        return TimeCorrelation.from_odf(odf)
+    except TaskError as error:
+        ctx.warn("MissingData", f"{error.message}: resets of the clocks of MOS stay unknown")
+        return None
 
 
 def _calibration(ctx: TaskContext) -> Any:

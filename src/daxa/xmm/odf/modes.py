@@ -23,8 +23,29 @@ DIAGNOSTIC_MODES = {
     "ODI": "Offset",
     "OVE": "OffsetVariance",
     "NOI": "Noise",
+    "DLI": "Diagnostic",
+}
+#: File type -> DATA_MODE of the summary. Attested: IME, SPE, IMI, DII, ODI, DLI.
+DATA_MODES = {
+    "IME": "Imaging",
+    "RIE": "ReducedImaging",
+    "TIE": "Timing",
+    "CTE": "CompressedTiming",
+    "BUE": "Burst",
+    "SPE": "Spectroscopy",
+    "HTE": "HighTimeResolution",
+    "IMI": "Imaging",
+    "FAE": "Fast",
+    "DII": "Diagnostic",
+    "ODI": "OffsetData",
+    "OVE": "OffsetVarianceData",
+    "NOI": "NoiseData",
     "DLI": "DiscardedLinesData",
 }
+#: SCITYPE of RGS event files taken with single events selected, the usual mode.
+_RGS_SELECTED = 4
+#: On-chip binning of RGS where a header lacks it.
+_RGS_BINNING = 3
 _MOS_FAST = {"TIE": "FastUncompressed", "CTE": "FastCompressed"}
 _PN_FAST = {"TIE": 4, "BUE": 5}
 #: Full frame (73.4 ms) and extended full frame (199.2 and, early in the mission, 283.1 ms).
@@ -164,12 +185,32 @@ def pn_mode(
     return PN_MODES[fast.pop()] if len(fast) == 1 else None
 
 
-def rgs_mode(file_types: Mapping[int, str]) -> str | None:
-    """SUBMODE of an RGS exposure."""
+def rgs_mode(file_types: Mapping[int, str], science_types: Iterable[Any] = ()) -> str | None:
+    """SUBMODE of an RGS exposure.
+
+    Parameters
+    ----------
+    file_types
+        Science file type (``SPE``, ``HTE``) per CCD.
+    science_types
+        SCITYPE of their headers. 4 is taken for the mode that real summaries have, whose headers are those
+        of another observation.
+    """
     kinds = set(file_types.values())
     if kinds == {"HTE"}:
         return f"HighTimeResolution{'SingleCcd' if len(file_types) == 1 else 'MultipleCcd'}"
-    return "Spectroscopy" if kinds == {"SPE"} else None
+    if kinds != {"SPE"}:
+        return None
+    return "HighEventRateWithSES" if set(science_types) == {_RGS_SELECTED} else "Spectroscopy"
+
+
+def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) -> str:
+    """SUBMODE of an exposure whose files show no sky; ``header`` is that of one of them."""
+    mode = DIAGNOSTIC_MODES[file_type]
+    if instrument in ("R1", "R2") and file_type == "DII":
+        binning = header.get("CCDOCB", _RGS_BINNING)
+        return f"{mode}{binning}x{binning}"
+    return mode
 
 
 def om_mode(file_types: set[str]) -> str | None:

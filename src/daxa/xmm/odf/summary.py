@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from typing import Any
 SUMMARY_INSTRUMENTS = ("M1", "M2", "R1", "R2", "PN", "OM")
 
 _CONFIGURATION_TITLES = {
-    "M1": "EPIC MOS1",
-    "M2": "EPIC MOS2",
-    "R1": "RGS1",
-    "R2": "RGS2",
+    **dict.fromkeys(("M1", "M2"), "EPIC MOS"),
+    **dict.fromkeys(("R1", "R2"), "RGS"),
     "PN": "EPIC PN",
     "OM": "OM",
 }
+#: Value of a configuration parameter that the raw files do not tell, as real summaries have it.
+UNKNOWN = "Unknown"
 #: Modes whose data show no sky, or are not event data of the ordinary kind.
 NON_SCIENCE_MODES = frozenset(
     (
@@ -48,6 +49,8 @@ NON_SCIENCE_MODES = frozenset(
 #: Filter positions through which the sky is not seen.
 BLIND_FILTERS = frozenset(("CalClosed", "Closed", "Blocked", "Unknown"))
 
+#: Parameters of the observation that tell of odfingest.
+_METADATA = ("ODFINGEST_VERSION", "SAS_MANIFEST", "PROCESS_DATE")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$")
 
 
@@ -92,7 +95,12 @@ class AsciiSummary:
 
 @dataclass
 class ExposureSummary:
-    """One exposure of ``SUM.SAS``; ``parameters`` are further ``NAME -> (value, comment)`` records."""
+    """One exposure of ``SUM.SAS``.
+
+    ``parameters`` are further ``NAME -> (value, comment)`` records, in their order. The value
+    :data:`UNKNOWN` stands for what was looked for and not found; such records are written, but are not
+    there when a summary is read.
+    """
 
     exp_id: str
     start: str
@@ -113,7 +121,11 @@ class ExposureSummary:
 
 @dataclass
 class SasSummary:
-    """Content of ``SUM.SAS``; ``instruments`` maps an instrument code to its exposures."""
+    """Content of ``SUM.SAS``.
+
+    ``instruments`` maps an instrument code to its exposures; ``configuration`` are the parameters of the
+    observation, which come from SUM.ASC.
+    """
 
     obs_id: str
     revolution: int
@@ -124,6 +136,7 @@ class SasSummary:
     path: str | None = None
     tail: str = ""
     slew: bool = False
+    configuration: dict[str, str] = field(default_factory=dict)
 
     def exposure(self, instrument: str, exp_id: str) -> ExposureSummary | None:
         """The exposure, or None if the summary does not list it."""
@@ -188,6 +201,19 @@ def _printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
+def _configuration(lines: list[str]) -> dict[str, str]:
+    """Parameters of the observation's own CONFIGURATION record."""
+    found: dict[str, str] = {}
+    at = next((n for n, line in enumerate(lines) if line.strip() == "CONFIGURATION"), len(lines))
+    for entry in lines[at + 2 :]:
+        pair = _keyword(entry)
+        if pair is not None:
+            found[pair[0]] = pair[1]
+        elif not entry.startswith("//") or entry.strip() == "//":
+            break
+    return found
+
+
 def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
     """Read ``SUM.ASC``.
 
@@ -214,15 +240,6 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
                     break
                 files.append(name)
             break
-    configuration = {}
-    for at, line in enumerate(lines):
-        if line.strip() == "CONFIGURATION":
-            for entry in lines[at + 2 :]:
-                pair = _keyword(entry)
-                if pair is None:
-                    break
-                configuration[pair[0]] = pair[1]
-            break
     tail_at = next((n for n, line in enumerate(lines) if line.strip() == "PROPOSAL"), None)
     values = {_comment(line): _value(line) for line in lines if _comment(line)}
     ra_hours, dec = (_number(values.get(f"Target {c}", "")) for c in ("Right Ascension", "Declination"))
@@ -244,13 +261,15 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
         n_files=n_files,
         files=tuple(files),
         slew=slew,
-        configuration=configuration,
+        configuration=_configuration(lines),
         tail="" if tail_at is None else "\n".join(lines[tail_at:]).rstrip("\n") + "\n",
     )
 
 
-def write_sas_summary(summary: SasSummary, path: str | os.PathLike[str], creator: str = "odfingest") -> None:
-    """Write ``SUM.SAS``.
+def write_sas_summary(
+    summary: SasSummary, path: str | os.PathLike[str], creator: str = "odfingest", version: str = ""
+) -> None:
+    """Write ``SUM.SAS``, with the records of those of SAS in their order.
 
     Parameters
     ----------
@@ -259,60 +278,98 @@ def write_sas_summary(summary: SasSummary, path: str | os.PathLike[str], creator
     path
         The file; written in place (the caller gives a temporary name).
     creator
-        Text of the first comment line.
+        What made it, for a comment and for SAS_MANIFEST.
+    version
+        ODFINGEST_VERSION.
     """
-    out = [f"// {creator}", "//"]
+    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}.000"
+    configuration = [f"{name} = {value} / From SUM.ASC" for name, value in summary.configuration.items()]
+    metadata = [
+        f"ODFINGEST_VERSION = {version} / Version of odfingest",
+        f"SAS_MANIFEST = {creator} / Software",
+        f"PROCESS_DATE = {now} / When this file was made",
+    ]
+    out = ["// ODF summary file", f"// By {creator} on {now}", "//"]
     if summary.path is not None:
-        out += [f"PATH {summary.path}", "//"]
+        out += ["// Folder of the ODF; to be edited where it has moved", "//", f"PATH {summary.path}", "//"]
     out += ["// Observation Record", "//", "SLEW" if summary.slew else "OBSERVATION"]
     out += [
         f"{summary.obs_id} / Observation Identifier",
         f"{summary.revolution:04d} / Revolution Identifier",
-        f"{summary.start} / Observation Start Time",
-        f"{summary.end} / Observation End Time",
+        f"{_milliseconds(summary.start)} / Observation Start Time",
+        f"{_milliseconds(summary.end)} / Observation End Time",
     ]
-    out += ["//", "// Files Record", "//", "FILES", f"{len(summary.files)} / Number of files"]
-    out += summary.files
+    out += ["//", "// Files Record", "//", "FILES", f"{len(summary.files)} / Number of Files"]
+    out += [f"{name} / ODF Constituent" for name in summary.files]
+    out += ["// Configuration of the observation", "CONFIGURATION", str(len(configuration) + len(metadata))]
+    out += [*configuration, "// Made by odfingest", *metadata]
+    index = 0
     for instrument in SUMMARY_INSTRUMENTS:
         exposures = summary.instruments.get(instrument, [])
         out += ["//", "// Instrument Record", "//", "INSTRUMENT", instrument]
-        out += [f"{'Y' if exposures else 'N'} / Instrument active flag"]
+        out += [f"{'Y' if exposures else 'N'} / Is this instrument active?"]
         out += [f"{len(exposures)} / Number of exposures for this instrument"]
-        for exposure in exposures:
-            out += ["//", "// Exposure Record", "//", *_exposure_lines(instrument, exposure)]
-    out += ["//", "// Proposal Record", "//"]
+        for number, exposure in enumerate(exposures, 1):
+            index += 1
+            out += ["//", "// Exposure Record", f"// Observation Level Exposure Index = {index}"]
+            out += [f"// Instrument [{instrument}] Level Exposure Identifier = {exposure.exp_id}"]
+            out += [f"// Instrument [{instrument}] Level Exposure Index = {number}", "//"]
+            out += _exposure_lines(summary.obs_id, instrument, exposure)
+    out += ["// Proposal Record"]
     text = "\n".join(out) + "\n" + summary.tail
     Path(path).write_text(text if text.endswith("\n") else text + "\n", encoding="latin-1")
 
 
-def _exposure_lines(instrument: str, exposure: ExposureSummary) -> list[str]:
-    number = exposure.exp_id[1:]
-    records: list[str] = []
-    if exposure.mode is not None:
-        records.append(f"MODE = {exposure.mode} / Instrument configuration")
-    if exposure.filter is not None:
-        records.append(f"FILTER = {exposure.filter} / Filter")
-    for ccd, mode in sorted(exposure.calibration_modes.items()):
-        records.append(f"CALIBRATION_MODE_{ccd} = {mode} / Calibration mode for CCD {ccd}")
-    for ccd, mode in sorted(exposure.ccd_modes.items()):
-        records.append(f"DATA_MODE_{ccd} = {mode} / Data mode for CCD {ccd}")
-    for name, (value, comment) in exposure.parameters.items():
-        records.append(f"{name} = {value} / {comment}")
+def _milliseconds(date: str) -> str:
+    """A date with the fraction of a second that real summaries have."""
+    return date if "." in date or not date else f"{date}.000"
+
+
+def _exposure_lines(obs_id: str, instrument: str, exposure: ExposureSummary) -> list[str]:
+    scheduled = "Y" if exposure.scheduled else "N"
+    start, end = _milliseconds(exposure.start), _milliseconds(exposure.end)
+    records = _configuration_lines(instrument, exposure)
+    count = sum(not line.startswith("//") for line in records)
     return [
         "EXPOSURE",
-        f"{number} / Exposure identifier [also {exposure.exp_id}]",
+        f"{exposure.exp_id[1:]} / Exposure Identifier [also {exposure.exp_id}]",
+        f"{scheduled} / Is this a scheduled exposure?",
         f"{exposure.type} / Exposure Type",
-        f"{exposure.start} / Scheduled Exposure Start Time",
-        f"{exposure.end} / Scheduled Exposure End Time",
-        f"{exposure.start} / Actual Exposure Start Time",
-        f"{exposure.end} / Actual Exposure End Time",
-        f"{number} / Proposal exposure identifier",
-        f"{number} / Commanded exposure identifier",
+        *(
+            f"{obs_id}{instrument}{exposure.exp_id} / {kind} Exposure Identifier"
+            for kind in ("Commanded", "Proposal")
+        ),
+        *(
+            f"{date} / {kind} {what} Time"
+            for kind in ("Scheduled", "Actual")
+            for what, date in (("Start", start), ("End", end))
+        ),
+        "//",
+        f"// Configuration Record for {instrument}",
+        "//",
         f"CONFIGURATION {_CONFIGURATION_TITLES[instrument]}",
-        f"{len(records)} / Number of configuration parameters",
+        f"{count} / Number of configuration parameters available",
         *records,
         *(f"// {remark}" for remark in exposure.remarks),
     ]
+
+
+def _configuration_lines(instrument: str, exposure: ExposureSummary) -> list[str]:
+    part = "window" if instrument == "OM" else "CCD"
+    lines = []
+    if exposure.mode is not None:
+        lines.append(f"MODE = {exposure.mode} / Instrument configuration")
+    for ccd, mode in sorted(exposure.calibration_modes.items()):
+        lines.append(f"CALIBRATION_MODE_{ccd} = {mode} / Mode used to calibrate events from {part} {ccd}")
+    for ccd, mode in sorted(exposure.ccd_modes.items()):
+        lines.append(f"DATA_MODE_{ccd} = {mode} / Data mode for {part} {ccd}")
+    if exposure.filter is not None and "FILTER" not in exposure.parameters:
+        lines.append(f"FILTER = {exposure.filter} // Filter")
+    for name, (value, comment) in exposure.parameters.items():
+        if value == UNKNOWN:
+            lines.append(f"// WARNING: {name} not found")
+        lines.append(f"{name} = {value} // {comment}")
+    return lines
 
 
 def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
@@ -338,6 +395,7 @@ def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
             if not re.match(r"\d{4}_\d{10}_", line):
                 break
             summary.files.append(_value(line))
+    summary.configuration = {k: v for k, v in _configuration(lines).items() if k not in _METADATA}
     heads = [n for n, line in enumerate(lines) if line.strip() == "INSTRUMENT"]
     tail = next((n for n, line in enumerate(lines) if line.strip() == "PROPOSAL"), len(lines))
     for head, until in zip(heads, [*heads[1:], tail][: len(heads)], strict=True):
@@ -381,11 +439,11 @@ def _read_exposure(lines: list[str], instrument: str, path: object) -> ExposureS
         if "/ Instrument configuration" in line:
             exposure.mode = value.split()[0] if value.split() else None
         elif name == "FILTER":
-            exposure.filter = value.split()[0] if value.split() else None
+            exposure.filter = value.split()[0] if value.split() and value != UNKNOWN else None
         elif numbered := re.fullmatch(r"(DATA|CALIBRATION)_MODE_(\d+)", name):
             target = exposure.ccd_modes if numbered[1] == "DATA" else exposure.calibration_modes
             target[int(numbered[2])] = value
-        elif not name.startswith("__"):
+        elif not name.startswith("__") and value != UNKNOWN:
             exposure.parameters[name] = (value, _comment(line))
     return exposure
 

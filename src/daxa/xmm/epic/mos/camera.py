@@ -51,9 +51,10 @@ class Camera:
     pointing: tuple[float, float, float]
     options: Options
     messages: Messages
+    #: On-board time of the reset that stamps of frames count from.
+    clock_reset_s: float
     external_gti: GTI | None = None
     filter: str | None = None
-    clock_reset_s: float | None = None
     library: PatternLibrary = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from daxa.xmm.task import TaskContext, TaskError
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.summary import ExposureSummary
+    from daxa.xmm.odf.times import TimeCorrelation
 
 
 def messages_of(ctx: TaskContext) -> Messages:
@@ -65,24 +66,38 @@ def open_camera(
     geometry = CameraGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * (start + stop))
     return Camera(
         odf, instrument, exp_id, submode, cal, geometry, correlation, Attitude.from_odf(odf), pointing,
-        options, messages_of(ctx), external_gti, summary.filter, _clock_reset(ctx, summary, instrument),
+        options, messages_of(ctx), _clock_reset(ctx, odf, summary, instrument, correlation), external_gti,
+        summary.filter,
     )  # fmt: skip
 
 
-def _clock_reset(ctx: TaskContext, summary: ExposureSummary, instrument: str) -> float | None:
-    """On-board time of the reset of the camera's clock by the summary; None, with a warning, without one."""
+def _clock_reset(
+    ctx: TaskContext, odf: Odf, summary: ExposureSummary, instrument: str, correlation: TimeCorrelation
+) -> float:
+    """On-board time of the reset of the camera's clock: by the summary, else by the raw files."""
+    from daxa.xmm.odf.resets import is_plausible, mos_clock_reset
+    from daxa.xmm.odf.times import utc_to_tt
+
+    span = utc_to_tt(summary.start), utc_to_tt(summary.end)
+    name = f"{instrument} {summary.exp_id}"
+    values = [summary.parameters.get(f"CLOCK_RESET_TIME_{part}", ("",))[0] for part in ("COARSE", "FINE")]
     try:
-        coarse, fine = (
-            float(summary.parameters[f"CLOCK_RESET_TIME_{name}"][0]) for name in ("COARSE", "FINE")
-        )
-    except (KeyError, ValueError):
+        told = float(values[0]) + float(values[1]) * OBTFINE_UNIT_S
+    except ValueError:
+        told = None
+    if told is not None:
+        start_obt = correlation.tt_to_obt(span[0])
+        if is_plausible(told, start_obt):
+            return told
         ctx.warn(
             "noClockReset",
-            f"{instrument} {summary.exp_id}: the summary has no reset of the clock; 2 s before DATE-OBS is "
-            "taken, so that all times may be some seconds off",
+            f"{name}: the summary has the reset of the clock at {told:.0f} s on board, "
+            f"{start_obt - told:.0f} s before DATE-OBS; it is not used",
         )
-        return None
-    return coarse + fine * OBTFINE_UNIT_S
+    reset = mos_clock_reset(odf, instrument, summary.exp_id, span, correlation)
+    if reset.doubt:
+        ctx.warn("noClockReset", f"{name}: {reset.doubt}")
+    return reset.obt_s
 
 
 def exposure_keywords(

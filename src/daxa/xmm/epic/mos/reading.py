@@ -302,15 +302,6 @@ def known_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, i
     return pixels
 
 
-def assumed_reset(start_obt_s: float) -> float:
-    """On-board time of the reset of the clock where nothing tells it: a whole second 2 s before DATE-OBS.
-
-    In a real observation of 2001 counting cycles, dated by the spacecraft, put it 1.9 to 2.1 s before; in
-    2004 it was at least 5 s.
-    """
-    return float(np.floor(start_obt_s + 0.5) - 2.0)
-
-
 def frame_table(
     camera: Camera, table: OdfTable, auxiliary: OdfTable, file: OdfFile
 ) -> tuple[frames.Frames, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -339,7 +330,7 @@ def frame_table(
     start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
     numbers = auxiliary["FRAME"][rows].astype(np.int64)
     start_obt = camera.correlation.tt_to_obt(start_tt)
-    reset = assumed_reset(start_obt) if camera.clock_reset_s is None else camera.clock_reset_s
+    reset = camera.clock_reset_s
     obt = frames.unwrap_stamps(auxiliary["FTCOARSE"][rows], auxiliary["FTFINE"][rows], reset, start_obt)
     counters = {}
     for name in _COUNTERS:
