@@ -147,11 +147,11 @@ def _lincoord(camera: Camera) -> Constituent:
     shift = numbers.PN_CENTRE_SHIFT_MM if camera.is_pn else (0.0, 0.0)
     reference = (32, 100) if camera.is_pn else (300, 300)
     rows = []
+    in_plane = Camera(camera.code, heights=False)
     for ccd, (turns, _, _) in camera.layout.items():
-        x, y = camera.raw_to_det(ccd, *reference)
+        x, y = in_plane.raw_to_det(ccd, *reference)
         x0, y0 = float(x) * mm_per_unit - shift[0], float(y) * mm_per_unit - shift[1]
-        height = 0.0 if camera.is_pn else numbers.MOS_HEIGHT_MM[ccd]
-        rows.append((ccd, 0, x0, y0, height, *reference, turns * np.pi / 2, 0.0, 0.0))
+        rows.append((ccd, 0, x0, y0, camera.height_mm(ccd), *reference, turns * np.pi / 2, 0.0, 0.0))
     data = table_columns(
         ("CCD_ID", "NODE_ID", "X0", "Y0", "Z0", "RAWX0", "RAWY0", "PHI0", "THETA0", "PSI0"), rows
     )

@@ -22,9 +22,9 @@ PN_PIXEL_MM = 0.15
 PN_CENTRE_SHIFT_MM = (-4.0, -2.0)
 
 #: CCD -> (rotation in quarter turns, cx, cy): DET = rotation(RAW) x pixel + (cx, cy).
-#: MOS CCDs 2 and 7 of MOS1: published corner positions on the fitted scale. MOS2 CCDs 2 and 3:
-#: chip positions of the SIXTE description, corrected by the shift that this description shows on the
-#: same CCDs of MOS1 (it agrees to 0.5 unit for the CCDs that both cameras have in the fit).
+#: MOS chips stand in front of the focal plane that these numbers are for, see MOS_HEIGHT_MM.
+#: CCDs 2 and 7 of MOS1, and 4 of MOS2: published corner positions on the fitted scale. CCDs 2 and 3 of MOS2:
+#: from real event lists, which give the other twelve to 0.1 unit.
 LAYOUTS = {
     "M1": {
         1: (0, -6615.589, -6615.589),
@@ -37,8 +37,8 @@ LAYOUTS = {
     },
     "M2": {
         1: (0, -6615.589, -6615.589),
-        2: (1, 13251.700, -20022.600),
-        3: (1, 19983.800, -6849.800),
+        2: (1, 13251.405, -20023.125),
+        3: (1, 19983.575, -6850.055),
         4: (1, 13224.227, 6518.950),
         5: (3, -13196.957, 19782.768),
         6: (3, -19852.163, 6549.486),
@@ -99,12 +99,13 @@ DRIFT_REST = {
 #: Field of view: components (ORed) of shapes (ANDed): (shape, x, y, radius or half-widths, angle).
 #: MOS: boxes of Snowden and Kuntz (ESAS cookbook); circles fitted, together with MOS_SHADE_PIXELS, to the
 #: areas that emframes printed for the twelve CCDs of one observation (the cookbook's are 97, -172, 17152 and
-#: -61, -228, 17085). pn: the pixel masks of pipeline light curves.
+#: -61, -228, 17085); CCDs 3 and 6 of MOS1 have 1.8 % more and 1.0 % less than in another real list.
+#: pn: the pixel masks of pipeline light curves.
 FOV = {
     "M1": [
         [("BOX", -2683.5, -15917.0, (2780.5, 1340.0), 0.0)],
         [("BOX", 2743.5, -16051.0, (2579.5, 1340.0), 0.0)],
-        [("CIRCLE", 225.0, -176.0, (17175.0, 0.0), 0.0)],
+        [("CIRCLE", 224.0, -172.0, (17178.0, 0.0), 0.0)],
     ],
     "M2": [
         [("CIRCLE", -66.0, -228.0, (17080.0, 0.0), 0.0)],
@@ -114,8 +115,10 @@ FOV = {
 }
 #: How far MOS CCDs in front shade CCD 1 and the other CCDs [pixel].
 MOS_SHADE_PIXELS = (4.0, 8.0)
-#: Heights of the MOS CCDs [mm]: the outer ones stand above CCD 1, and 3, 5, 7 above 2, 4, 6 (values assumed).
-MOS_HEIGHT_MM = {1: 0.0, 2: 4.0, 3: 4.5, 4: 4.0, 5: 4.5, 6: 4.0, 7: 4.5}
+#: Heights of the MOS CCDs towards the mirror [mm], of the central and the outer ones, from the scale of each
+#: chip in real event lists (to 0.1 mm), and by how much 3, 5, 7 stand above 2, 4, 6 (assumed).
+MOS_HEIGHT_MM = {"M1": (0.1, 2.1), "M2": (0.7, 2.7)}
+MOS_HEIGHT_STEP_MM = 0.01
 #: Corners that no sky photon reaches (Kuntz and Snowden 2008, A&A 478, 575, table 3).
 CORNER = {
     "M1": [

@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate import mos_energies
+from daxa.simulate import response_numbers as response
 
 DET_RAD = np.deg2rad(0.05 / 3600)
 EPOCH = datetime(1998, 1, 1)
@@ -127,6 +128,8 @@ class Camera:
     ----------
     code
         ``"M1"``, ``"M2"`` or ``"PN"``.
+    heights
+        Whether MOS chips stand in front of the focal plane, which the layout's numbers are for.
     """
 
     filters = ("Thin1", "Thin2", "Medium", "Thick", "Open", "Closed")
@@ -135,9 +138,10 @@ class Camera:
     #: Cosmic rays per second and cm2 of chip, in orbit.
     cosmic_rays_s_cm2 = 2.2
 
-    def __init__(self, code: str):
+    def __init__(self, code: str, *, heights: bool = True):
         self.code = code
         self.is_pn = code == "PN"
+        self._heights = heights
         self.name = {"M1": "EMOS1", "M2": "EMOS2", "PN": "EPN"}[code]
         self.telescope = {"M1": "XRT1", "M2": "XRT2", "PN": "XRT3"}[code]
         self.layout = numbers.LAYOUTS[code]
@@ -145,7 +149,10 @@ class Camera:
         self.nx, self.ny = (64, 200) if self.is_pn else (600, 600)
         self.pixel = numbers.PN_PIXEL if self.is_pn else numbers.MOS_PIXEL
         self.pixel_mm = numbers.PN_PIXEL_MM if self.is_pn else numbers.MOS_PIXEL_MM
-        self.optical_axis = tuple(map(float, self.raw_to_det(*numbers.OPTICAL_AXIS_PIXEL[code])))
+        ccd, x, y = numbers.OPTICAL_AXIS_PIXEL[code]
+        turns, cx, cy = self.layout[ccd]
+        axis = 1j**turns * complex(x * self.pixel[0], y * self.pixel[1]) + complex(cx, cy)
+        self.optical_axis = axis.real, axis.imag
         self.noise_adu = numbers.NOISE_ADU[code]
         self.event_threshold_adu = numbers.EVENT_THRESHOLD_ADU[code]
         self.modes = tuple(numbers.PN_MODES if self.is_pn else numbers.MOS_MODES)
@@ -155,12 +162,24 @@ class Camera:
 
     # --- geometry ----------------------------------------------------------------------------------
 
+    def height_mm(self, ccd: int) -> float:
+        """How far a chip stands in front of the focal plane."""
+        if self.is_pn:
+            return 0.0
+        central, outer = numbers.MOS_HEIGHT_MM[self.code]
+        return central if ccd == 1 else outer + (ccd % 2 - 0.5) * numbers.MOS_HEIGHT_STEP_MM
+
     @cached_property
     def _affine(self) -> np.ndarray:
-        """Per CCD number: complex unit of the rotation, cx, cy (row 0 unused)."""
+        """Per CCD number: complex rotation, cx + i cy (row 0 unused).
+
+        Rays through a chip in front of the focal plane meet the plane farther from the axis.
+        """
         table = np.full((max(self.ccds) + 1, 2), np.nan, complex)
         for ccd, (turns, cx, cy) in self.layout.items():
-            table[ccd] = 1j**turns, cx + 1j * cy
+            distance = response.FOCAL_LENGTH_MM
+            larger = (distance + self.height_mm(ccd)) / distance if self._heights else 1.0
+            table[ccd] = larger * 1j**turns, larger * (cx + 1j * cy)
         return table
 
     def raw_to_det(self, ccd, rawx, rawy) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +199,7 @@ class Camera:
         # Where chips overlap (MOS: the outer ones stand above the central one) the outer chip wins.
         for number in self.ccds:
             turn, origin = self._affine[number]
-            local = (z - origin) * np.conj(turn)
+            local = (z - origin) / turn
             x, y = local.real / self.pixel[0], local.imag / self.pixel[1]
             on_chip = (x >= 0.5) & (x < self.nx + 0.5) & (y >= 0.5) & (y < self.ny + 0.5)
             ccd[on_chip] = number

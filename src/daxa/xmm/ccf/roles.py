@@ -186,7 +186,10 @@ _MOS_LINCOORD = Reading(
     absent={
         **_LINCOORD.absent,
         "Z0": Fallback(
-            0, "noChipHeights", "heights 0: the area of the field of view of MOS CCDs too large by up to 3 %",
+            0,
+            "noChipHeights",
+            "heights 0: positions on outer MOS CCDs off by up to 0.4 arcsec, the area of their field of view "
+            "too large by up to 3 %",
         )
     }
 )  # fmt: skip

@@ -7,7 +7,8 @@ RAWX, RAWY
     pixel numbers from 1, integers at pixel centres.
 DETX, DETY
     plane perpendicular to the telescope's optical axis, in 0.05 arcsec: with (x, y) the distances from the
-    axis in radians, the direction of a sky source is proportional to (1, x, y) in the camera's frame.
+    axis in radians, the direction of a sky source is proportional to (1, x, y) in the camera's frame. MOS
+    chips stand in front of it (see :mod:`daxa.xmm.ccf.chip_heights`).
 theta, phi
     angle from the telescope's optical axis [arcsec] and azimuth [rad], phi = 0 towards the position
     angle PA of the spacecraft and growing towards PA - 90 deg.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
@@ -191,7 +193,13 @@ class CameraGeometry:
 
     @classmethod
     def from_calibration(
-        cls, cal: Calibration, instrument: str, time_s: float, *, chip_temperature_k: float | None = None
+        cls,
+        cal: Calibration,
+        instrument: str,
+        time_s: float,
+        *,
+        chip_temperature_k: float | None = None,
+        heights: bool = True,
     ) -> CameraGeometry:
         """Geometry from LINCOORD, MISCDATA and BORESIGHT.
 
@@ -202,6 +210,8 @@ class CameraGeometry:
         chip_temperature_k
             Apply the thermal contraction of the chips (about their centres) at this temperature; by
             default the alignment data are used as they are.
+        heights
+            Take the heights of the MOS chips into account, as `emevents` does; `ecoordconv` does not.
 
         Raises
         ------
@@ -220,16 +230,17 @@ class CameraGeometry:
         stretch = 1.0
         if chip_temperature_k is not None:
             stretch += number("EXP_CHIP") * (chip_temperature_k - number("R_CHIP_T"))
+        factors = chip_factors(cal, instrument) if heights else np.ones(table.n_rows)
         pixels = {}
-        for i in range(table.n_rows):
+        for i, factor in enumerate(factors):
             c, s = np.cos(table["PHI0"][i]), np.sin(table["PHI0"][i])
             c, s = (0.0 if abs(v) < 1e-12 else v for v in (c, s))
             turn = np.array([[c, -s], [s, c]]) * np.array([px, py]) * stretch
             raw0 = np.array([table["RAWX0"][i], table["RAWY0"][i]])
             centre = np.array([table["X0"][i], table["Y0"][i]])
             pixels[int(table["CCD_ID"][i]), int(table["NODE_ID"][i])] = (
-                scale[:, None] * turn,
-                scale * (centre - turn @ raw0 + shift),
+                factor * scale[:, None] * turn,
+                factor * scale * (centre - turn @ raw0 + shift),
             )
         if not pixels:
             raise UnknownLayout(f"{table.where}: no rows")
@@ -241,15 +252,19 @@ class CameraGeometry:
         )
         boresight = boresight_matrix(cal, instrument, time_s)
         _check_orientation(instrument, boresight)
-        return cls(
+        result = cls(
             instrument,
             pixels,
             boresight,
             Region.from_table(lincoord.table("FOV")),
             corner,
             optics,
-            _shades(lincoord, table),
+            _shades(lincoord, table, chip_heights(cal, instrument)),
         )
+        # The axis is a direction: it lies where its pixel would in the focal plane (assumed; 0.006 arcsec).
+        factor = float(factors[table["CCD_ID"] == optics[0]][0])
+        result.optical_axis = result.optical_axis[0] / factor, result.optical_axis[1] / factor
+        return result
 
     def shape(self, ccd: int) -> tuple[int, int]:
         """Number of columns and rows of a CCD."""
@@ -450,12 +465,12 @@ class CameraGeometry:
         return x + self.optical_axis[0], y + self.optical_axis[1]
 
 
-def _shades(lincoord: Constituent, table: Table) -> dict[int, dict[int, float]]:
+def _shades(lincoord: Constituent, table: Table, height_mm: FloatArray) -> dict[int, dict[int, float]]:
     """Per CCD those in front of it and how far [pixel] their shades reach over it."""
     widths = [lincoord.keyword(name, "LINCOORD", default=None) for name in ("SHADE_C", "SHADE_O")]
     if None in widths:
         return {}
-    ccds, heights = table["CCD_ID"].tolist(), table["Z0"].tolist()
+    ccds, heights = table["CCD_ID"].tolist(), height_mm.tolist()
     lowest = min(heights)
     return {
         int(behind): {

@@ -380,7 +380,7 @@ def ecoordconv(ctx: TaskContext, p: Parameters) -> None:
 
         epoch = utc_to_tt(str(header["DATE-OBS"]))
     cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    geometry = CameraGeometry.from_calibration(cal, instrument, float(epoch or 0.0))
+    geometry = CameraGeometry.from_calibration(cal, instrument, float(epoch or 0.0), heights=False)
     try:
         result = convert(
             geometry, first, second, system,

