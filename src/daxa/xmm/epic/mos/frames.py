@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, unsigned
+from daxa.xmm.odf.layout import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
 from daxa.xmm.task import TaskError
 
 FloatArray = npt.NDArray[np.float64]
@@ -153,6 +153,22 @@ def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | 
     # The mean over whole stretches beats the resolution of the time stamps.
     chosen = step[member & (np.abs(step - typical) < _STEADY_S)]
     return float(chosen.mean())
+
+
+def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike) -> float:
+    """Frame time [s] that FRMTIME of a raw file stands for.
+
+    Real files count tenths of seconds. The stamps decide whether a file has milliseconds or seconds instead:
+    the measured frame time, else that no frame lasts longer than the smallest step between two.
+    """
+    units = (MOS_FRMTIME_UNIT_S, 1e-3, 1.0)
+    measured = measure_frame_time(number, time_s)
+    if measured is not None and value > 0:
+        return min((value * unit for unit in units), key=lambda length: abs(np.log(length / measured)))
+    step = np.diff(np.asarray(time_s, float))
+    step = step[step > 0]
+    longest = 1.5 * float(step.min()) if len(step) else np.inf
+    return next((value * unit for unit in units if value * unit <= longest), value * units[0])
 
 
 def common_step(time_s: npt.ArrayLike, nominal_s: float) -> float | None:

@@ -66,12 +66,12 @@ def open_camera(
     geometry = CameraGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * (start + stop))
     return Camera(
         odf, instrument, exp_id, submode, cal, geometry, correlation, Attitude.from_odf(odf), pointing,
-        options, messages_of(ctx), _clock_reset(ctx, odf, summary, instrument, correlation), external_gti,
+        options, messages_of(ctx), clock_reset(ctx, odf, summary, instrument, correlation), external_gti,
         summary.filter,
     )  # fmt: skip
 
 
-def _clock_reset(
+def clock_reset(
     ctx: TaskContext, odf: Odf, summary: ExposureSummary, instrument: str, correlation: TimeCorrelation
 ) -> float:
     """On-board time of the reset of the camera's clock: by the summary, else by the raw files."""

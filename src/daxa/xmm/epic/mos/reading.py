@@ -15,7 +15,7 @@ from daxa.xmm.epic.mos.offsets import OnBoard
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.epic.mos.recognition import recognise
 from daxa.xmm.event.eventlist import UNIT_ARCSEC
-from daxa.xmm.odf.layout import MOS_FRMTIME_UNIT_S, MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
+from daxa.xmm.odf.layout import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.odf.times import utc_to_tt
@@ -326,12 +326,12 @@ def frame_table(
         raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
     rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
     nominal, delay = camera.frame_times(number)
-    header_s = float(table.keyword("FRMTIME", 0.0)) * MOS_FRMTIME_UNIT_S or nominal or 0.0
     start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
     numbers = auxiliary["FRAME"][rows].astype(np.int64)
     start_obt = camera.correlation.tt_to_obt(start_tt)
     reset = camera.clock_reset_s
     obt = frames.unwrap_stamps(auxiliary["FTCOARSE"][rows], auxiliary["FTFINE"][rows], reset, start_obt)
+    header_s = frames.header_frame_time(float(table.keyword("FRMTIME", 0.0)), numbers, obt) or nominal or 0.0
     counters = {}
     for name in _COUNTERS:
         values = auxiliary[name][rows].astype(np.int64)
