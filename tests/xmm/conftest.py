@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from daxa.xmm.event.eventlist import CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.task import _RUNNING, TaskContext
 
 START = 6.0e8
 POINTING = (149.5917, -11.0642, 100.0)
@@ -37,6 +40,15 @@ def geometry(calibration_env):
 
     cal = Calibration.from_environment(calibration_env, Path())
     return {i: CameraGeometry.from_calibration(cal, i, START) for i in ("EMOS1", "EMOS2", "EPN")}
+
+
+@pytest.fixture
+def said() -> Iterator[TaskContext]:
+    """A running task, which keeps what is said: ``err`` has the warnings, ``fallbacks`` the notes."""
+    ctx = TaskContext("test", Path(), {}, io.StringIO(), io.StringIO())
+    token = _RUNNING.set(ctx)
+    yield ctx
+    _RUNNING.reset(token)
 
 
 class ListMaker:

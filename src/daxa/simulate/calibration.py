@@ -190,6 +190,7 @@ def _hkparmint(camera: Camera) -> Constituent:
                 "HKPARMINT", table_columns(("PARAMETER", "EXPRESSION"), [(row[1], row[2]) for row in limits])
             ),
             Extension("TRANSLATION", table_columns(("SHORT_NAME", "LONG_NAME"), names)),
+            Extension("AUXPAR", table_columns(("PARAMETER", "EXPRESSION"), numbers.AUXILIARY_LIMITS)),
         ],
         "1999-01-01T00:00:00",
     )
@@ -314,9 +315,18 @@ def _patternlib(camera: Camera) -> Constituent:
 
 def _quantumef(camera: Camera) -> Constituent:
     curve = np.array([response.QUANTUM_EFFICIENCY[camera.code]])
-    extensions = [Extension(f"QE_CCD{ccd}", {"REGION": [""], "QE": curve}) for ccd in camera.ccds]
-    extensions.append(Extension("EBINS", {"ENERGY": np.array(response.ENERGY_KEV) * 1000}))
-    comment = "QE: total over the valid patterns (0 to 12)."
+    shares = response.PATTERN_SHARES[camera.code]
+    curves = {f"QE_{k}": share * curve for k, share in enumerate(shares)}
+    # Whatever the shares, the curves of the patterns in use add up to the total.
+    curves["QE_0"] = curve - sum(curves[f"QE_{k}"] for k in range(1, 2 if camera.is_pn else 13))
+    extensions = [Extension(f"QE_CCD{ccd}", {"REGION": [""], **curves}) for ccd in camera.ccds]
+    energies = {"ENERGY": np.array([response.ENERGY_KEV]) * 1000}
+    extensions += [
+        Extension("EBINS", energies),
+        Extension("QE_TOTAL", {"QE_TOTAL": curve}),
+        Extension("EBINS_FRACTION", energies),
+    ]
+    comment = "The share of each pattern is the same at all energies."
     return Constituent(
         camera.name,
         "QUANTUMEF",
@@ -332,7 +342,7 @@ def _filters(camera: Camera) -> Constituent:
         Extension(f"FILTER-{name.upper()}", {"REGION": [""], "TRANSMISSION": np.array([curve])})
         for name, curve in response.FILTER_TRANSMISSION.items()
     ]
-    extensions.append(Extension("EBINS", {"ENERGY": np.array(response.FILTER_ENERGY_KEV) * 1000}))
+    extensions.append(Extension("EBINS", {"ENERGY": np.array([response.FILTER_ENERGY_KEV]) * 1000}))
     return Constituent(camera.name, "FILTERTRANSX", 19 if camera.is_pn else 15, extensions)
 
 
@@ -528,6 +538,12 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         "EPN",
         "TIMEJUMPTOL",
         1,
-        [Extension("TIMEJUMPTOL", table_columns(("MODE_ID", "REVOLUTION", "TOLERANCE"), tolerance))],
+        [
+            Extension(
+                "TIMEJUMPTOL",
+                table_columns(("MODE_ID", "REVOLUTION", "TOLERANCE"), tolerance),
+                letters={"TOLERANCE": "I"},
+            )
+        ],
         "2000-01-01T00:00:00",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from daxa.simulate import rgs_numbers as numbers
 from daxa.simulate.ccf_files import START, Constituent, Extension, table_columns
-from daxa.simulate.instrument_numbers import boresight_drift
+from daxa.simulate.instrument_numbers import AUXILIARY_LIMITS, boresight_drift
 from daxa.simulate.instruments import ANGLES, J2000_S, attitude_rotation
 from daxa.simulate.response_numbers import RGA_SHARE
 
@@ -121,6 +121,7 @@ def _hkparmint(name: str) -> Constituent:
         [
             Extension("HKPARMINT", table_columns(("PARAMETER", "EXPRESSION"), rows)),
             Extension("TRANSLATION", table_columns(("SHORT_NAME", "LONG_NAME"), names)),
+            Extension("AUXPAR", table_columns(("PARAMETER", "EXPRESSION"), AUXILIARY_LIMITS)),
         ],
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.ccf.layout import layout_of
-from daxa.xmm.tables import make_table
+from daxa.xmm.tables import Column, make_table
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -23,12 +23,16 @@ START = "1998-01-01T00:00:00"
 
 @dataclass(frozen=True)
 class Extension:
-    """One table or image of a constituent: data by column or array, keywords, shapes (TDIM) of cells."""
+    """One table or image of a constituent: data by column or array, keywords, shapes (TDIM) of cells.
+
+    ``letters`` gives columns another type than the layout has, e.g. ``I`` for ``D``.
+    """
 
     name: str
     data: Mapping[str, Any] | np.ndarray
     header: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    letters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,7 @@ def write_constituent(constituent: Constituent, folder: Path) -> Path:
             hdus.append(image)
             continue
         schema = schemas.get(extension.name) or next(iter(schemas.values()))
-        schema = [
-            replace(column, form=f"{np.shape(extension.data[column.name])[1]}{column.letter}")
-            if column.form.startswith("0")
-            else column
-            for column in schema
-        ]
+        schema = [_as_written(column, extension) for column in schema if column.name in extension.data]
         keywords = {"SYNTHETI": (True, "not flight calibration"), **extension.header}
         hdu = make_table(schema, extension.data, extension.name, keywords)
         # The constructor puts names in capitals; those of pattern libraries are SUBMODE values.
@@ -108,6 +107,13 @@ def write_constituent(constituent: Constituent, folder: Path) -> Path:
     fits.HDUList(hdus).writeto(temporary, overwrite=True)
     os.replace(temporary, path)
     return path
+
+
+def _as_written(column: Column, extension: Extension) -> Column:
+    """The column of the layout with the width that its data have."""
+    shape = np.shape(extension.data[column.name])
+    width = column.repeat if column.letter == "A" or len(shape) < 2 else shape[1]
+    return replace(column, form=f"{width or 1}{extension.letters.get(column.name, column.letter)}")
 
 
 def table_columns(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -344,6 +344,9 @@ HOUSEKEEPING_LIMITS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
 }
 
+#: Limits of counters in the auxiliary files, wide enough for all frames.
+AUXILIARY_LIMITS = (("NABOVE", "(@ in [0, 400000])"),)
+
 NOISE_ADU = {"M1": 4.8, "M2": 4.8, "PN": 3.6}
 EVENT_THRESHOLD_ADU = {"M1": 25.0, "M2": 25.0, "PN": 20.0}
 FANO = 0.118

@@ -24,7 +24,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,6 +33,9 @@ from typing import Any, TextIO
 from daxa._version import __version__
 from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 
+#: Keywords of products that name what stood in for parts of calibration files.
+FALLBACK_KEYWORD = "CALFB"
+_INSTRUMENTS = {"EMOS1", "EMOS2", "EPN", "RGS1", "RGS2"}
 _TRUE = {"yes", "y", "true", "t", "1"}
 _FALSE = {"no", "n", "false", "f", "0"}
 
@@ -237,6 +240,8 @@ class TaskContext:
     max_repeats: int = 10
     #: What :func:`warn_once` has said, shared with the tasks inside this one.
     told: set[str] = field(default_factory=set)
+    #: What stood in for parts that calibration files lack, in order; shared likewise.
+    fallbacks: dict[str, None] = field(default_factory=dict)
 
     def path(self, name: str | os.PathLike[str]) -> Path:
         """A path given by the user, relative to the task's folder."""
@@ -283,6 +288,7 @@ class TaskContext:
         # Headers hold ASCII only; folders need not.
         line = self.command or self.name
         header[f"XPROC{number}"] = line.encode("ascii", "backslashreplace").decode()
+        add_fallbacks(header, self.fallbacks)
 
 
 #: The task that is running, for what is found out far below it.
@@ -295,6 +301,40 @@ def warn_once(code: str, message: str) -> None:
     if ctx is not None and message not in ctx.told:
         ctx.told.add(message)
         ctx.warn(code, message)
+
+
+def fall_back(code: str, message: str, note: str) -> None:
+    """Warn once of what stands in for a part that a calibration file lacks, and note it for products."""
+    ctx = _RUNNING.get()
+    if ctx is not None:
+        ctx.fallbacks[note] = None
+        warn_once(code, message)
+
+
+def fallbacks_noted() -> list[str]:
+    """What stood in for parts of calibration files in the running task and the tasks around it."""
+    ctx = _RUNNING.get()
+    return [] if ctx is None else list(ctx.fallbacks)
+
+
+def add_fallbacks(header: Any, notes: Iterable[str]) -> None:
+    """Write CALFBn, what stood in for parts of calibration files, after those that are there.
+
+    What belongs to an instrument other than that of the header is left out.
+    """
+
+    def plain(key: str) -> str:
+        value = header[key]
+        return str(value[0] if isinstance(value, tuple) else value).strip()
+
+    there = [plain(key) for key in header if key.startswith(FALLBACK_KEYWORD)]
+    own = plain("INSTRUME") if "INSTRUME" in header else ""
+    # The gratings of a spectrometer stand in the beam of the MOS camera of the same number.
+    others = _INSTRUMENTS - {own, own.replace("EMOS", "RGS")} if own in _INSTRUMENTS else set()
+    for note in notes:
+        if note not in there and note.split("_")[0] not in others:
+            there.append(note)
+            header[f"{FALLBACK_KEYWORD}{len(there)}"] = note
 
 
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
@@ -348,7 +388,7 @@ def run_task(
 
     outer = _RUNNING.get()
     if outer is not None and parent:
-        ctx.told = outer.told
+        ctx.told, ctx.fallbacks = outer.told, outer.fallbacks
     token = _RUNNING.set(ctx)
     started = time.perf_counter()
     try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.ccf.calibration import Constituent
+from daxa.xmm.ccf.documented import documented_tolerance
 from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.index import Entry
 from daxa.xmm.ccf.layout import PN_MODE_IDS
-from daxa.xmm.ccf.pn_times import PnTimes, documented_tolerance, pn_times
+from daxa.xmm.ccf.pn_times import PnTimes, pn_times
 
 FRAME_MS = {
     "PrimeFullWindow": 73.36496,
@@ -53,19 +56,19 @@ class Files:
 
     def constituent(self, scope, typeid):
         assert scope == "EPN"
-        tables = {k: {n: np.asarray(v) for n, v in t.items()} for k, t in self.tables[typeid].items()}
-        one = SimpleNamespace(path=SimpleNamespace(name=f"EPN_{typeid}_0001.CCF"), extensions=list(tables))
-        one.contents = tables.__getitem__
-        return _Contains(one, tables)
+        return Made(typeid, self.tables[typeid])
 
 
-class _Contains:
-    def __init__(self, one, tables):
-        self.__dict__.update(vars(one))
-        self._tables = tables
+class Made(Constituent):
+    """A constituent whose tables are columns in memory."""
 
-    def __contains__(self, name):
-        return name in self._tables
+    def __init__(self, typeid, tables):
+        super().__init__(Entry("EPN", typeid, 1), Path(f"EPN_{typeid}_0001.CCF"))
+        self.made = {k: {n: np.asarray(v) for n, v in t.items()} for k, t in tables.items()}
+        self._headers = {"PRIMARY": {}, **{name: {} for name in tables}}
+
+    def _columns(self, extname):
+        return self.made[extname]
 
 
 def long_form(values):
@@ -84,6 +87,8 @@ def files(frametime=None, timecorr=None, jumps=None):
         MODEPARAM={
             "MODEPARAM": {
                 "MODE_ID": MODES, "INTEGRATION_T": FRAMES_S * share * 1e3, "CYCLE_T": FRAMES_S * 1e3,
+                "FRAME_T": FRAMES_S * 1e3, "SHIFT_T": np.full(6, 0.2), "TIME_RES": FRAMES_S * 1e3,
+                **{f"WINDOW{k}": np.ones(6, int) for k in ("X0", "Y0", "DX", "DY")},
             }
         },
         TIMEJUMPTOL={
@@ -110,7 +115,6 @@ def test_times_of_real_headers_and_logs():
     # TIMEDEL of real images.
     assert full.frame_s - full.readout_s == pytest.approx(68.7022e-3, abs=1e-7)
     assert full.jump_units == 51
-    assert full.fallbacks == ()
 
 
 @pytest.mark.parametrize(("submode", "revolution", "units"), JUMPS)
@@ -150,31 +154,35 @@ def test_spellings_give_the_same(spelling):
     assert of(found) == pytest.approx(of(expected), rel=1e-5)
 
 
-def test_fallbacks_are_said():
+def test_fallbacks_are_said(said):
     lacking = files(
         frametime={"MODE_ID": MODES, "FRAME_TIME": FRAMES_S},
         timecorr={"MODE_ID": MODES, "FRAME_TIME": FRAMES_S},
         jumps={"A": ["x", "y"]},
     )
-    lacking.tables["MODEPARAM"] = {}
+    kept = {n: v[:1] for n, v in lacking.tables["MODEPARAM"]["MODEPARAM"].items()}
+    lacking.tables["MODEPARAM"] = {"MODEPARAM": kept}
     found = pn_times(lacking, "PrimeFullWindowExtended", 347)
     assert found.correction_s == (0.0, 0.0, 0.0)
     assert found.jump_units == 26
     assert found.fifo_s == pytest.approx(398.39e-3)
     assert found.frame_s - found.readout_s == pytest.approx(194.531e-3, abs=1e-6)
-    assert len(found.fallbacks) == 4
-    assert all("EPN_" in sentence for sentence in found.fallbacks)
+    codes = ("noTimeConstant", "noFifoDeadTime", "noIntegrationTime", "noJumpTolerance")
+    assert all(said.err.getvalue().count(f"({code}), EPN_") == 1 for code in codes)
+    assert len(said.fallbacks) == 4
 
 
-def test_a_constant_beyond_a_frame_and_a_half_is_not_one():
+def test_a_constant_beyond_a_frame_and_a_half_is_not_one(said):
     wild = files(timecorr={"MODE_ID": MODES, "T_CAL": np.full(6, 400.0)})
     found = pn_times(wild, "PrimeFullWindow", 3000)
     assert found.correction_s == (0.0, 0.0, 0.0)
-    assert "time constant" in found.fallbacks[0]
+    assert list(said.fallbacks) == ["EPN_TIMECORR_0001.CCF[TIMECORR]: noTimeConstant"]
 
 
 def test_without_frame_time_the_file_is_refused():
-    with pytest.raises(UnknownLayout, match=r"EPN_TIMECORR_0001.CCF\[FRAMETIME\]: no frame time"):
+    with pytest.raises(
+        UnknownLayout, match=r"EPN_TIMECORR_0001.CCF\[FRAMETIME\]: no column FRAME_TIME.*3 to 500 ms"
+    ):
         pn_times(files(frametime={"MODE_ID": MODES, "NAME": ["a"] * 6}), "PrimeFullWindow", 3000)
     with pytest.raises(UnknownLayout, match="no row for mode 5"):
         pn_times(files(frametime={"MODE_ID": MODES[:5], "FRAME_TIME": FRAMES_S[:5]}), "FastBurst", 3000)
@@ -191,9 +199,9 @@ def synthetic(calibration_env):
 
 
 @pytest.mark.parametrize("submode", PN_MODE_IDS)
-def test_the_synthetic_set_needs_no_fallback(synthetic, submode):
+def test_the_synthetic_set_needs_no_fallback(synthetic, submode, said):
     found = pn_times(synthetic, submode, 3000)
-    assert found.fallbacks == ()
+    assert said.fallbacks == {}
     assert np.abs(found.correction_s).max() < 1.5 * found.frame_s
     if submode in FRAME_MS:
         assert found.frame_s * 1e3 == pytest.approx(FRAME_MS[submode], abs=1e-9)

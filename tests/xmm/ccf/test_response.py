@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from astropy.io import fits
 
 from daxa.simulate import optics
 from daxa.simulate.instruments import CAMERAS as SIMULATED
-from daxa.xmm.ccf import MissingConstituent, UnknownLayout, response
+from daxa.xmm.ccf import UnknownLayout, response
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.sky.geometry import CameraGeometry
 
@@ -139,15 +140,16 @@ def test_area_at_the_place_of_real_spectra(cal: Calibration, shared_data: Path, 
         assert ours[here].mean() == pytest.approx(real[here].mean(), rel=0.05)
 
 
-def test_gratings_need_their_files(synthetic_ccf: Path, tmp_path: Path) -> None:
+def test_gratings_without_their_files(synthetic_ccf: Path, tmp_path: Path, said) -> None:
     for path in synthetic_ccf.glob("*.CCF"):
         if "RGS2_QUANTUMEF" not in path.name:
             (tmp_path / path.name).symlink_to(path)
     cal = Calibration.for_observation([tmp_path], "2017-11-01")
     assert response.mirror_area(cal, "EMOS1", 1000.0) > 600
-    with pytest.raises(MissingConstituent, match="no RGS2_QUANTUMEF valid for"):
-        response.mirror_area(cal, "EMOS2", 1000.0)
-    assert response.vignetting(cal, "EMOS2", 1000.0, 5.0) < 1
+    assert said.fallbacks == {}
+    assert response.grating_transmission(cal, "EMOS2", 1000.0) == pytest.approx(0.45)
+    assert said.err.getvalue().count("(noGratingShare)") == 1
+    assert "no RGS2_QUANTUMEF valid for" in said.err.getvalue()
 
 
 def _gratings_table(synthetic_ccf: Path, folder: Path, **columns) -> Calibration:
@@ -177,17 +179,18 @@ def test_table_of_the_gratings_under_other_names(synthetic_ccf: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"ENERGY": [200.0, 9000.0], "LEFT": [0.45, 0.44]}, "about 0.55 at 1.5 keV; shares there: 0.45"),
-        ({"ENERGY": [0.2, 9.0], "OBSCURATE": [0.55, 0.55]}, "one column of growing energies in eV"),
-        ({"ENERGY": [200.0, 9000.0], "OBSCURATE": [55.0, 55.0]}, "shares there: none"),
+        ({"ENERGY": [200.0, 9000.0], "LEFT": [0.45, 0.44]}, "no column OBSCURATE .*it has .*LEFT"),
+        ({"ENERGY": [0.2, 9.0], "OBSCURATE": [0.45, 0.45]}, "about 0.55 at 1.5 keV; found 0.45"),
+        ({"ENERGY": [200.0, 9000.0], "OBSCURATE": [55.0, 55.0]}, "about 0.55 at 1.5 keV; found 55.00"),
     ],
 )
-def test_other_tables_of_the_gratings_are_refused(
-    synthetic_ccf: Path, tmp_path: Path, columns, message
+def test_other_tables_of_the_gratings_are_not_taken(
+    synthetic_ccf: Path, tmp_path: Path, said, columns, message
 ) -> None:
     cal = _gratings_table(synthetic_ccf, tmp_path, **columns)
-    with pytest.raises(UnknownLayout, match=rf"RGS1_QUANTUMEF_0015.CCF\[RGA_OBSCURATE\]: .*{message}"):
-        response.vignetting(cal, "EMOS1", 1500.0, 5.0, 1.0)
+    assert response.grating_transmission(cal, "EMOS1", 1500.0) == pytest.approx(0.45)
+    where = r"\(noGratingShare\), RGS1_QUANTUMEF_0015.CCF\[RGA_OBSCURATE\]"
+    assert re.search(f"{where}: .*{message}", said.err.getvalue())
 
 
 def test_product(cal: Calibration) -> None:

@@ -216,7 +216,7 @@ def test_without_the_table_of_the_gratings_the_azimuth_is_averaged(
     )  # fmt: skip
     with fits.open(calibration_env["SAS_CCF"]) as hdus:
         rows = hdus["CALINDEX"].data
-        hdus["CALINDEX"].data = rows[~((rows["SCOPE"] == "RGS2") & (rows["TYPEID"] == "QUANTUMEF"))]
+        hdus["CALINDEX"].data = rows[~((rows["SCOPE"] == "RGS2") & (rows["TYPEID"] == "LINCOORD"))]
         hdus.writeto(tmp_path / "no_gratings.cif")
     env = {**calibration_env, "SAS_CCF": str(tmp_path / "no_gratings.cif")}
     err = io.StringIO()
@@ -226,7 +226,7 @@ def test_without_the_table_of_the_gratings_the_azimuth_is_averaged(
     }  # fmt: skip
     run_task("eexpmap", arguments, cwd=tmp_path, env=env, out=err, err=err)
     assert "warning (noGratings)" in err.getvalue()
-    assert "RGS2_QUANTUMEF" in err.getvalue()
+    assert "RGS2_LINCOORD" in err.getvalue()
     found = fits.getdata(tmp_path / "exp.fits")
     live = fits.getheader(tmp_path / "ev.fits", "EVENTS")["LIVETIME"]
     cal, camera = Calibration.from_environment(env, Path()), geometry["EMOS2"]

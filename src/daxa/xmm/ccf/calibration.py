@@ -2,7 +2,7 @@
 
 A :class:`Calibration` knows which constituent serves each scope and type (SAS_CCF, SAS_CCFPATH and
 SAS_CCFFILES as the SAS calibration layer reads them) and opens it at the first use. Tables are
-read by :mod:`daxa.xmm.ccf.layout` and :mod:`daxa.xmm.ccf.roles`: columns by name, else by what they hold,
+read by :mod:`daxa.xmm.ccf.layout` and :mod:`daxa.xmm.ccf.readings`: columns by name, else by what they hold,
 else what stands in for them; what a result needs and cannot be told is refused by name.
 """
 
@@ -33,15 +33,14 @@ from daxa.xmm.ccf.index import (
     select,
 )
 from daxa.xmm.ccf.layout import layout_of
-from daxa.xmm.ccf.recognise import Recognition, recognise
-from daxa.xmm.ccf.roles import Reading, reading_of
+from daxa.xmm.ccf.readings import may_be_absent, reading_of
+from daxa.xmm.ccf.recognise import Recognition, keyword_of, recognise
+from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError, warn_once
+from daxa.xmm.task import TaskError, fall_back, fallbacks_noted
 
 if TYPE_CHECKING:
     from astropy.io import fits
-
-_REQUIRED = object()
 
 
 class Table(Mapping[str, npt.NDArray[Any]]):
@@ -137,25 +136,52 @@ class Constituent:
                 f"{self.path.name}: no extension {extname}; it has {', '.join(self.extensions)}"
             ) from None
 
-    def keyword(self, name: str, extname: str | None = None, default: Any = _REQUIRED) -> Any:
+    def keyword(self, name: str, extname: str | None = None) -> Any:
         """A header keyword: of the extension, else of the primary header, else (no extname) of any.
+
+        A fallback that costs something is warned of in the running task.
 
         Raises
         ------
         UnknownLayout
-            The keyword is nowhere and no default was given.
+            The keyword is nowhere and nothing stands in for it.
         """
+        reading = reading_of(self.scope, self.typeid, extname or "PRIMARY")
         order = [extname.upper(), "PRIMARY"] if extname else list(self._headers)
-        for ext in order:
-            if ext in self._headers and name in self._headers[ext]:
-                return self._headers[ext][name]
-        if default is _REQUIRED:
-            place = f"[{extname}]" if extname else ""
+        for header in (self._headers[ext] for ext in order if ext in self._headers):
+            known = keyword_of(name, reading, header)
+            if known is not None:
+                return header[known]
+        place = f"[{extname}]" if extname else ""
+        if name not in reading.keywords:
             raise UnknownLayout(f"{self.path.name}{place}: no keyword {name}")
-        return default
+        fallback = reading.keywords[name]
+        self._say(extname or "PRIMARY", f"no keyword {name}", fallback)
+        return fallback.value
+
+    def lacks(self, extname: str, column: str, what: str) -> Any:
+        """What stands in where a table has nothing on a mode or CCD, warned of in the running task.
+
+        Parameters
+        ----------
+        column
+            Column whose values would tell; the reading of the table knows what stands in.
+        what
+            What it lacks.
+        """
+        fallback = reading_of(self.scope, self.typeid, extname).lacking[column]
+        self._say(extname, what, fallback)
+        return fallback.value
+
+    def _say(self, extname: str, missing: str, fallback: Fallback) -> None:
+        if fallback.code:
+            where = f"{self.path.name}[{extname}]"
+            # Messages of the whole table name it already.
+            text = missing.removeprefix(f"{where}: ").removeprefix(f"{self.path.name}: ")
+            fall_back(fallback.code, f"{where}: {text}: {fallback.cost}", f"{where}: {fallback.code}")
 
     def contents(self, extname: str) -> dict[str, npt.NDArray[Any]]:
-        """All columns of a table whose layout is not checked: for readers that tell columns by content.
+        """All columns of a table as they stand in the file.
 
         Raises
         ------
@@ -224,8 +250,7 @@ class Constituent:
                 values.setflags(write=False)
             self._tables[extname], self.recognised[extname] = Table(where, columns), said
         for missing, fallback in self.recognised[extname].fallbacks:
-            if fallback.code:
-                warn_once(fallback.code, f"{self.path.name}[{extname}]: {missing}: {fallback.cost}")
+            self._say(extname, missing, fallback)
         return self._tables[extname]
 
     def _recognised(
@@ -241,7 +266,23 @@ class Constituent:
             if len(texts) != 1 or not len(columns[texts[0]]):
                 raise
             return {reading.alternative: columns[texts[0]]}, Recognition({reading.alternative: texts[0]})
-        return found | {c.name: _checked(found[c.name], c, where) for c in schema}, said
+        found |= {c.name: _checked(found[c.name], c, where) for c in schema if c.name in found}
+        if reading.convert is not None:
+            reading.convert(where, found)
+        return found, said
+
+
+class AbsentConstituent(Constituent):
+    """What stands in for a file that the calibration index does not have."""
+
+    def __init__(self, scope: str, typeid: str, reason: str) -> None:
+        super().__init__(Entry(scope, typeid, 0), Path(f"{scope}_{typeid}"))
+        self._reason = reason
+        self._headers = {}
+
+    def header(self, extname: str) -> fits.Header:
+        """There is none."""
+        raise UnknownLayout(self._reason)
 
 
 def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -404,6 +445,8 @@ class Calibration:
     def constituent(self, scope: str, typeid: str) -> Constituent:
         """The constituent of a scope (``EMOS1``, ``EPN``, ``XRT3``, ``XMM``) and type.
 
+        Where something stands in for all of its tables, the index need not have it.
+
         Raises
         ------
         MissingConstituent
@@ -414,10 +457,12 @@ class Calibration:
         key = (scope.upper(), typeid.upper())
         if key not in self._constituents:
             if key not in self._entries:
-                raise MissingConstituent(
-                    f"the calibration index has no {key[0]}_{key[1]} valid for "
-                    f"{self.index.header.get('OBSVDATE', 'this observation')}"
-                )
+                observed = self.index.header.get("OBSVDATE", "this observation")
+                reason = f"the calibration index has no {key[0]}_{key[1]} valid for {observed}"
+                if not may_be_absent(*key):
+                    raise MissingConstituent(reason)
+                self._constituents[key] = AbsentConstituent(*key, reason)
+                return self._constituents[key]
             entry = self._entries[key]
             path = self._find(entry)
             size = path.stat().st_size
@@ -472,16 +517,9 @@ class Calibration:
         return hdu
 
     def fallbacks(self, scopes: Iterable[str] | None = None) -> list[str]:
-        """What stood in for parts that the files read so far lack, of some scopes or of all."""
+        """What stood in for parts that files lack, in the running task, of some scopes or of all."""
         wanted = None if scopes is None else {s.upper() for s in scopes}
-        return [
-            f"{constituent.path.name}[{extname}]: {fallback.code}"
-            for key, constituent in sorted(self._constituents.items())
-            if wanted is None or key[0] in wanted
-            for extname, said in constituent.recognised.items()
-            for _, fallback in said.fallbacks
-            if fallback.code
-        ]
+        return [text for text in fallbacks_noted() if wanted is None or text.split("_")[0] in wanted]
 
 
 @functools.lru_cache(maxsize=8)

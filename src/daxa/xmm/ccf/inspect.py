@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,22 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.ccf.calibration import Constituent
-from daxa.xmm.ccf.errors import DamagedConstituent, MissingConstituent, UnknownLayout
+from daxa.xmm.ccf.errors import DamagedConstituent, UnknownLayout
 from daxa.xmm.ccf.index import open_constituent, read_entry
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope
-from daxa.xmm.ccf.roles import OWN_READERS, READINGS, Reading
+from daxa.xmm.ccf.readings import reading_of
+from daxa.xmm.ccf.recognise import keyword_of
+from daxa.xmm.ccf.roles import Fallback, Reading
 
+#: Images that the index tables of EPN_REJECT point to.
+_MAP = re.compile(r"(NOISE|MEDIAN|MASTER)_MAP_")
 #: Values of each column that a report shows.
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One table: ``exact``, ``by content``, ``fallback``, ``refused``, ``own reader``, ``not read``."""
+    """One table: ``exact``, ``by content``, ``fallback``, ``refused``, ``absent`` (no loss), ``not read``."""
 
     extension: str
     how: str
@@ -39,7 +44,13 @@ def inspect(path: str | os.PathLike[str]) -> list[Finding]:
     """
     constituent = _open(Path(path))
     known = LAYOUT.get((generic_scope(constituent.scope), constituent.typeid), {})
-    absent = [name for name in known if name not in constituent and constituent.typeid != "PATTERNLIB"]
+    absent = [
+        name
+        for name in known
+        if name not in constituent
+        and constituent.typeid != "PATTERNLIB"
+        and not reading_of(constituent.scope, constituent.typeid, name).spare
+    ]
     return [_finding(constituent, name, known) for name in (*constituent.extensions, *absent)]
 
 
@@ -52,34 +63,59 @@ def _open(path: Path) -> Constituent:
     return Constituent(entry, path)
 
 
-def _finding(constituent: Constituent, extname: str, known: Iterable[str]) -> Finding:
+def _finding(constituent: Constituent, extname: str, known: Mapping[str, Any]) -> Finding:
     if extname not in known and not (known and constituent.typeid == "PATTERNLIB"):
+        if constituent.typeid == "REJECT" and _MAP.match(extname):
+            return _image(constituent, extname)
         return Finding(extname, "not read")
-    own = _own_reader(constituent, extname)
-    if own is not None and extname in constituent:
-        return own
+    if known.get(extname) == ():
+        return _image(constituent, extname)
+    reading = reading_of(constituent.scope, constituent.typeid, extname)
     try:
         constituent.table(extname)
     except UnknownLayout as error:
-        return Finding(extname, "refused", error.message)
+        return _instead(constituent, extname, reading, error.message)
     said = constituent.recognised[extname]
-    told = [f"{role} is {name}" for role, name in said.by_content.items()]
     lost = [f"{missing} ({f.code}): {f.cost}" for missing, f in said.fallbacks if f.code]
-    return Finding(extname, said.how, "; ".join([*lost, *told]))
+    if extname not in constituent and not lost:
+        return Finding(extname, "absent", reading.substitute.cost if reading.substitute else "")
+    lost += _keywords(constituent, extname, reading)
+    told = [f"{role} is {name}" for role, name in said.by_content.items()]
+    return Finding(extname, "fallback" if lost else said.how, "; ".join([*lost, *told]))
 
 
-def _own_reader(constituent: Constituent, extname: str) -> Finding | None:
-    key = (generic_scope(constituent.scope), constituent.typeid)
-    if key[1] == "QUANTUMEF" and key[0] != "RGS" and extname.startswith("QE_CCD"):
-        from daxa.xmm.ccf.response import total_efficiency
+def _keywords(constituent: Constituent, extname: str, reading: Reading) -> list[str]:
+    """Keywords that are not there and whose fallback costs something."""
+    headers = [constituent.header(extname), constituent.header("PRIMARY")] if extname in constituent else []
+    return [
+        f"no keyword {name} ({fallback.code}): {fallback.cost}"
+        for name, fallback in reading.keywords.items()
+        if fallback.code and headers and all(keyword_of(name, reading, header) is None for header in headers)
+    ]
 
-        try:
-            _, energies, where = total_efficiency(constituent, constituent.scope, int(extname[6:]))
-        except (UnknownLayout, MissingConstituent) as error:
-            return Finding(extname, "refused", error.message)
-        return Finding(extname, "exact", f"from {where} at {len(energies)} energies")
-    text = OWN_READERS.get(key)
-    return None if text is None else Finding(extname, "own reader", text)
+
+def _instead(constituent: Constituent, extname: str, reading: Reading, message: str) -> Finding:
+    """A table that cannot be read: another may stand in for it."""
+    other = reading.lacking.get("*")
+    if other is None:
+        return Finding(extname, "refused", message)
+    if other.code:
+        return Finding(extname, "fallback", f"{message} ({other.code}): {other.cost}")
+    from daxa.xmm.ccf.response import total_efficiency
+
+    try:
+        _, energies, where = total_efficiency(constituent, int(extname.removeprefix("QE_CCD")))
+    except UnknownLayout as error:
+        return Finding(extname, "refused", error.message)
+    return Finding(extname, "exact", f"from {where} at {len(energies)} energies")
+
+
+def _image(constituent: Constituent, extname: str) -> Finding:
+    try:
+        shape = constituent.image(extname).shape
+    except UnknownLayout as error:
+        return Finding(extname, "refused", error.message)
+    return Finding(extname, "exact", f"image of {' x '.join(map(str, reversed(shape)))}")
 
 
 def report(path: str | os.PathLike[str]) -> str:
@@ -130,16 +166,19 @@ def files_of(path: Path) -> list[Path]:
 
 def table_of_readings() -> str:
     """How each table is recognised, as a table of the documentation."""
-    head = ("constituent", "table", "columns by name", "told by content", "fallback, and what it costs")
+    head = (
+        "constituent",
+        "table",
+        "columns by name",
+        "told by content",
+        "fallback, and what it costs",
+        "refused",
+    )
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for (scope, typeid), tables in LAYOUT.items():
-        if (scope, typeid) in OWN_READERS:
-            lines.append(f"| {scope}_{typeid} | {_list(tables)} | {OWN_READERS[scope, typeid]} | | |")
-            continue
         groups: dict[tuple[str, ...], list[str]] = {}
         for extname, schema in tables.items():
-            given = READINGS.get((scope, typeid), {})
-            reading = given.get(extname) or given.get("*") or Reading()
+            reading = reading_of(scope, typeid, extname)
             groups.setdefault(_cells([c.name for c in schema], reading), []).append(extname)
         for cells, names in groups.items():
             lines.append(f"| {scope}_{typeid} | {_list(names)} | {' | '.join(cells)} |")
@@ -151,12 +190,34 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"
 
 
-def _cells(columns: list[str], reading: Reading) -> tuple[str, str, str]:
-    content = "; ".join(f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content)
-    lost = [
-        f"without {name}: " + (f"`{f.code}`, {f.cost}" if f.code else f.cost.removeprefix("nothing: "))
-        for name, f in reading.absent.items()
+def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
+    content = [f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content]
+    content += [reading.remark] if reading.remark else []
+    lost = [*_lost("without", reading.absent), *_lost("without keyword", reading.keywords)]
+    lost += [
+        f"unreadable: {_cost(f)}" if name == "*" else f"{name} without a mode: {_cost(f)}"
+        for name, f in reading.lacking.items()
     ]
     if reading.substitute is not None:
-        lost.append(f"unreadable: `{reading.substitute.code}`, {reading.substitute.cost}")
-    return ", ".join(columns), content, "; ".join(lost)
+        lost.append(f"unreadable: {_cost(reading.substitute)}")
+    if reading.total is not None:
+        total, parts = reading.total
+        columns = [name for name in columns if not name.startswith(parts[0][:-1])] + [total]
+    needed = [name for name in columns if name not in reading.absent]
+    replaced = reading.substitute is not None or "*" in reading.lacking
+    refused = (
+        "never" if replaced or reading.spare else f"without {', '.join(needed)}" if needed else "no image"
+    )
+    return ", ".join(columns) or "an image", "; ".join(content), "; ".join(lost), refused
+
+
+def _lost(what: str, fallbacks: Mapping[str, Fallback]) -> list[str]:
+    """What happens without columns or keywords, those of one cost together."""
+    together: dict[str, list[str]] = {}
+    for name, fallback in fallbacks.items():
+        together.setdefault(_cost(fallback), []).append(name)
+    return [f"{what} {', '.join(names)}: {cost}" for cost, names in together.items()]
+
+
+def _cost(fallback: Fallback) -> str:
+    return f"`{fallback.code}`, {fallback.cost}" if fallback.code else fallback.cost

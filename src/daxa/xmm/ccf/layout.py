@@ -5,8 +5,8 @@ of a real calibration index. Column names that no public text gives are marked "
 real constituent that lays them out differently is refused by name (:class:`daxa.xmm.ccf.UnknownLayout`)
 rather than guessed at.
 
-``LAYOUT[(scope, typeid)][extname]`` is the tuple of columns of that table. ``scope`` is ``EMOS``
-for both MOS cameras, ``RGS`` for both spectrometers and ``XRT`` for the three telescopes. Vector
+``LAYOUT[(scope, typeid)][extname]`` is the tuple of columns of that table; an image has none. ``scope`` is
+``EMOS`` for both MOS cameras, ``RGS`` for both spectrometers and ``XRT`` for the three telescopes. Vector
 lengths that may vary from one issue to the next are given as ``0`` in the form and taken from the file.
 """
 
@@ -129,11 +129,27 @@ _FILTERS = ("THIN1", "THIN2", "MEDIUM", "THICK", "OPEN", "CLOSED")
 _FILTER_TABLES = {f"FILTER-{name}": columns("REGION 64A\nTRANSMISSION 0D") for name in _FILTERS}
 _CURVE = columns("ENERGY 1D eV")
 
+
+def _efficiency(n_ccds: int, n_patterns: int) -> dict[str, tuple[Column, ...]]:
+    """Documented: a curve for each pattern (MOS), or for singles and doubles (pn), in each CCD and region.
+
+    Energies stand in EBINS; QE_TOTAL, all CCDs and patterns together, has those of EBINS_FRACTION.
+    """
+    curves = (Column("REGION", "64A"), *(Column(f"QE_{k}", "0D") for k in range(n_patterns)))
+    return {
+        **{f"QE_CCD{i}": curves for i in range(1, n_ccds + 1)},
+        "EBINS": _CURVE,
+        "QE_TOTAL": columns("QE_TOTAL 0D"),
+        "EBINS_FRACTION": _CURVE,
+    }
+
+
 # Limits of housekeeping parameters: selection expressions with @ for the parameter (documented; column names
-# assumed, readers tell the columns by what they hold). TRANSLATION: both names of parameters.
+# assumed). TRANSLATION: both names of parameters. AUXPAR: limits of quantities of the auxiliary files.
 _HKPARMINT = {
     "HKPARMINT": columns("PARAMETER 32A\nEXPRESSION 64A"),
     "TRANSLATION": columns("SHORT_NAME 16A\nLONG_NAME 32A"),
+    "AUXPAR": columns("PARAMETER 32A\nEXPRESSION 64A"),
 }
 
 LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
@@ -184,7 +200,7 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     ("EPN", "MODEPARAM"): {"MODEPARAM": _modeparam(1)},
     # DELAY (assumed name): s from the centre of the integration to the time stamp of the frame.
     ("EMOS", "TIMECORR"): {"FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 2D s\nDELAY 2D s")},
-    # Columns by what they hold (daxa.xmm.ccf.pn_times); only FRAME_TIME is public, in both tables.
+    # Only FRAME_TIME is public, in both tables; times in s here, files may have ms.
     ("EPN", "TIMECORR"): {
         "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms"),
         # CCD_ID: position 0, 1, 2 in the quadrant (or CCD 1 to 12). TIME_CORR is added to the time stamp to
@@ -192,10 +208,13 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
         # are read in line 0:
         # TIME = stamp + TIME_CORR + (line - floor(SRCPOS / 10)) TIME_RES in timing, and
         # TIME = stamp + TIME_CORR + (line - SRCPOS) TIME_RES in burst (line: RAWY as telemetered, from 0).
-        "TIMECORR": columns("MODE_ID 1I\nCCD_ID 1I\nFRAME_TIME 1D ms\nTIME_CORR 1D s"),
+        "TIMECORR": columns("MODE_ID 1I\nCCD_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms\nTIME_CORR 0D s"),
     },
-    # Tolerance of frame-time jumps in units of 20.48 us, by revolution and mode (columns by content).
-    ("EPN", "TIMEJUMPTOL"): {"TIMEJUMPTOL": columns("MODE_ID 1I\nREVOLUTION 1I\nTOLERANCE 1I")},
+    # Tolerance of frame-time jumps in units of 20.48 us, by revolution and mode (names assumed): a row for
+    # each mode, a vector of the modes, or a second column for fast modes.
+    ("EPN", "TIMEJUMPTOL"): {
+        "TIMEJUMPTOL": columns("MODE_ID 1I\nREVOLUTION 1I\nTOLERANCE 0D\nTOLERANCE_FAST 1D")
+    },
     ("EMOS", "BADPIX"): {"BADPIX": _BADPIX},
     ("EPN", "BADPIX"): {"BADPIX": _BADPIX},
     # PI = OFFSETp + GAINp PHA + POLY_TERMp PHA^2, p = 0 (singles), 1 (doubles), 2 (triples), 3 (others);
@@ -230,8 +249,7 @@ CTI_Y2 1D
     # Extension names are the SUBMODE values.
     ("EMOS", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},
     ("EMOS", "QUANTUMEF"): {
-        **{f"QE_CCD{i}": columns("REGION 64A\nQE 0D") for i in range(1, 8)},
-        "EBINS": _CURVE,
+        **_efficiency(7, 32),
     },
     ("EMOS", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
     ("EMOS", "HKPARMINT"): _HKPARMINT,
@@ -242,7 +260,9 @@ CTI_Y2 1D
     # ALGOID 1, OFFSET_CONST + OFFSET_SLOPE (t - REFTIME) (64 elements, too).
     # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header; 5 eV without it) after it.
     ("EPN", "ADUCONV"): {
-        "OFFSET_GAIN": columns("CCD_ID 1I\nGAIN 64D\nOFFSET 64D adu"),
+        "OFFSET_GAIN": columns(
+            "CCD_ID 1I\nGAIN 64D\nOFFSET 64D adu\nOFFSET_CONST 64D adu\nOFFSET_SLOPE 64D adu/s"
+        ),
         "GAIN-HIGH": columns("CCD_ID 1I\nGAIN 64D"),
     },
     # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are optional header
@@ -256,6 +276,9 @@ CTI_Y2 1D
         "LTC_TIMES": columns("TIME 0D yr"),
         "COMB_EVT_OFFSET": columns("MODE_ID 1I\nCCD_ID 1I\nPATTERN 1I\nENERGY 1D keV\nSHIFT 1D eV"),
         "RATE_DEPENDENT_CTI": columns("MODE_ID 1I\nA0 1D\nA1 1D\nA2 1D"),
+        # Columns assumed; logs of real runs print 0.000365 adu/K, 1179.2 and 1.0057 for extended full frame,
+        # no slope and a factor of 1 for large window.
+        "QBOXTEMP_GAIN": columns("MODE_ID 1I\nSLOPE 1D adu/K\nREFERENCE 1D adu\nFACTOR 1D"),
     },
     # Offset maps and low-energy noise (column names documented). MODE: SUBMODE or its short form (FF, EF, LW,
     # SW, TI, BU), RAWX: a range of columns, POINTER: an extension. MASTER_MAP and MEDIAN_MAP are images of
@@ -269,12 +292,11 @@ CTI_Y2 1D
     },
     # Image MASTER_CLOSED_OFFSET of 64 columns and 200 rows: the offset map without a source. Keyword XRL_COEF
     # (name assumed): adu to add per adu by which an offset map exceeds it.
-    ("EPN", "TICLOSEDODI"): {},
-    ("EPN", "BUCLOSEDODI"): {},
+    ("EPN", "TICLOSEDODI"): {"MASTER_CLOSED_OFFSET": ()},
+    ("EPN", "BUCLOSEDODI"): {"MASTER_CLOSED_OFFSET": ()},
     ("EPN", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},
     ("EPN", "QUANTUMEF"): {
-        **{f"QE_CCD{i}": columns("REGION 64A\nQE 0D") for i in range(1, 13)},
-        "EBINS": _CURVE,
+        **_efficiency(12, 2),
     },
     ("EPN", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
     # OFFSET_GAIN header (documented): RAND_MIN, RAND_MAX, QSPLITR2 to QSPLITR4, REFTIME, ALGOID; the column

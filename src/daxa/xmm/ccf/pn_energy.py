@@ -1,8 +1,7 @@
 """Energy scale of a pn CCD, from EPN_ADUCONV and EPN_CTI.
 
-The laws stand in :mod:`daxa.xmm.ccf.layout`. Names and attributes are those that the handbook documents; what
-it does not (ADU_EV, E_REF, SLOPE) has the default below. Older issues of EPN_CTI lack some tables; what that
-means is said in :attr:`PnEnergy.fallbacks`.
+The laws stand in :mod:`daxa.xmm.ccf.layout`. Older issues of EPN_CTI lack some tables; what stands in for
+them, :mod:`daxa.xmm.ccf.readings_pn` says.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Nominal energy of one adu [eV]; reference energy [eV] and power of the loss of charge: none.
-ADU_EV, E_REF_EV, SLOPE = 5.0, 1000.0, 0.0
 #: 2000-01-01T00:00:00 in mission time, to the accuracy that a growth over years needs [s].
 _J2000_S = 730 * 86400.0
 _YEAR_S = 365 * 86400.0
@@ -53,7 +50,6 @@ class PnEnergy:
     ageing_start: FloatArray
     ageing_now: FloatArray
     shifts: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-    fallbacks: tuple[str, ...] = ()
 
 
 def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy: int) -> PnEnergy:
@@ -73,23 +69,21 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
     UnknownLayout
         Gain or losses of the CCD are not there.
     """
-    said: list[str] = []
     aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
-    gain = _gain(aduconv, ccd, accuracy, said)
-    adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH" if "GAIN-HIGH" in aduconv else None, ADU_EV))
+    gain = _gain(aduconv, ccd, accuracy)
+    adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH"))
     if np.median(gain) > _LARGEST_RELATIVE_GAIN:
         gain = gain / adu_ev
-    ageing = _ageing(cti, ccd, mode_id, time_s, said)
+    ageing = _ageing(cti, ccd, mode_id, time_s)
     return PnEnergy(
         adu_ev,
         gain,
-        _loss(cti, ccd, mode_id, said),
+        _loss(cti, ccd, mode_id),
         _offset(aduconv, ccd, time_s),
-        float(cti.keyword("E_REF", "CTI_EXTENDED", E_REF_EV)),
-        float(cti.keyword("SLOPE", "CTI_EXTENDED", SLOPE)),
+        float(cti.keyword("E_REF", "CTI_EXTENDED")),
+        float(cti.keyword("SLOPE", "CTI_EXTENDED")),
         *ageing,
-        _shifts(cti, ccd, mode_id, said),
-        tuple(said),
+        _shifts(cti, ccd, mode_id),
     )
 
 
@@ -111,21 +105,14 @@ def rows_of(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
     return rows
 
 
-def _offset_gain(aduconv: Constituent) -> Table:
-    """OFFSET_GAIN, whose columns depend on its ALGOID."""
-    from daxa.xmm.ccf.calibration import Table
-
-    return Table(f"{aduconv.path.name}[OFFSET_GAIN]", aduconv.contents("OFFSET_GAIN"))
-
-
-def _gain(aduconv: Constituent, ccd: int, accuracy: int, said: list[str]) -> FloatArray:
+def _gain(aduconv: Constituent, ccd: int, accuracy: int) -> FloatArray:
     if accuracy:
         try:
             high = aduconv.table("GAIN-HIGH")
             return np.asarray(high["GAIN"][rows_of(high, CCD_ID=ccd)[0]], float)
         except UnknownLayout as error:
-            said.append(f"{error.message}; the GAIN of OFFSET_GAIN is taken")
-    low = _offset_gain(aduconv)
+            aduconv.lacks("GAIN-HIGH", "*", error.message)
+    low = aduconv.table("OFFSET_GAIN")
     return np.asarray(low["GAIN"][rows_of(low, CCD_ID=ccd)[0]], float)
 
 
@@ -133,40 +120,38 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
     """Offsets of the columns [adu]: OFFSET, or with ALGOID 1 a line in time."""
     from daxa.xmm.odf.times import utc_to_tt
 
-    table = _offset_gain(aduconv)
+    table = aduconv.table("OFFSET_GAIN")
     row = rows_of(table, CCD_ID=ccd)[0]
-    if "OFFSET_CONST" in table:
-        constant, slope = (np.asarray(table[n][row], float) for n in ("OFFSET_CONST", "OFFSET_SLOPE"))
+    constant, slope = (np.asarray(table[n][row], float) for n in ("OFFSET_CONST", "OFFSET_SLOPE"))
+    if np.all(np.isfinite(constant)):
         reference = str(aduconv.keyword("REFTIME", "OFFSET_GAIN"))
         return constant + slope * (time_s - float(utc_to_tt(reference)))
     return np.asarray(table["OFFSET"][row], float)
 
 
-def _loss(cti: Constituent, ccd: int, mode_id: int, said: list[str]) -> FloatArray:
+def _loss(cti: Constituent, ccd: int, mode_id: int) -> FloatArray:
     """Share of the charge lost per row, by column."""
     table = cti.table("CTI_EXTENDED")
     try:
         rows = rows_of(table, MODE_ID=mode_id, CCD_ID=ccd)
-    except UnknownLayout as error:
+    except UnknownLayout:
         rows = rows_of(table, CCD_ID=ccd)
         first = np.asarray(table["MODE_ID"])[rows]
         rows = rows[first == first[0]]
-        said.append(f"{error.message}; those of mode {first[0]} are taken")
+        cti.lacks("CTI_EXTENDED", "MODE_ID", f"nothing for mode {mode_id}")
     loss = np.zeros(_COLUMNS)
     loss[np.asarray(table["NODE_ID"])[rows]] = table["CTI_Y"][rows]
     return loss
 
 
 def _ageing(
-    cti: Constituent, ccd: int, mode_id: int, time_s: float, said: list[str]
+    cti: Constituent, ccd: int, mode_id: int, time_s: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Energies [eV] of the long-term table, and T at its first epoch and at ``time_s``."""
     nothing = np.empty(0), np.empty(0), np.empty(0)
-    missing = [name for name in ("LONG_TERM_CTI", "LTC_TIMES") if name not in cti]
-    if missing:
-        said.append(f"{cti.path.name} has no {' and no '.join(missing)}; energies are not corrected for age")
-        return nothing
     table, times = cti.table("LONG_TERM_CTI"), cti.table("LTC_TIMES")
+    if not table.n_rows or not times.n_rows:
+        return nothing
     match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
     rows = np.flatnonzero(match)
     if not len(rows):
@@ -174,8 +159,8 @@ def _ageing(
         return nothing
     rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
     year = (time_s - _J2000_S) / _YEAR_S
-    grid = np.asarray(times["TIME"], float)
-    grid = grid[0] if grid.ndim > 1 else grid
+    # One row with a vector, or a row for each year.
+    grid = np.ravel(np.asarray(times["TIME"], float))
     coefficients = np.asarray(table["T_COEFF"], float)[rows]
     if coefficients.shape[1] != len(grid):
         raise UnknownLayout(
@@ -185,13 +170,8 @@ def _ageing(
     return np.asarray(table["ENERGY"], float)[rows] * 1000.0, coefficients[:, 0], now
 
 
-def _shifts(
-    cti: Constituent, ccd: int, mode_id: int, said: list[str]
-) -> dict[int, tuple[FloatArray, FloatArray]]:
+def _shifts(cti: Constituent, ccd: int, mode_id: int) -> dict[int, tuple[FloatArray, FloatArray]]:
     """PATTERN -> (energies [eV], energy to add [eV])."""
-    if "COMB_EVT_OFFSET" not in cti:
-        said.append(f"{cti.path.name} has no COMB_EVT_OFFSET; energies of patterns are not shifted")
-        return {}
     table = cti.table("COMB_EVT_OFFSET")
     match = (np.asarray(table["MODE_ID"]) == mode_id) & (np.asarray(table["CCD_ID"]) == ccd)
     pattern = np.asarray(table["PATTERN"])
@@ -207,27 +187,16 @@ def _shifts(
 
 
 def temperature_law(cal: Calibration, mode_id: int) -> TemperatureLaw | None:
-    """Numbers of the temperature law of a mode, told by their sizes; None if the table is not there.
+    """Numbers of the temperature law of a mode; None if the table has nothing on it.
 
     Notes
     -----
     Columns of QBOXTEMP_GAIN are not public. Logs of real runs print 0.000365 adu/K, 1179.2 and 1.0057 for
     extended full frame, and no slope with a factor of 1 for large window.
     """
-    constituent = cal.constituent("EPN", "CTI")
-    if "QBOXTEMP_GAIN" not in constituent:
-        return None
-    columns = {n: v for n, v in constituent.contents("QBOXTEMP_GAIN").items() if v.dtype.kind in "iuf"}
-    mode = next((n for n in columns if "MODE" in n.upper()), None)
-    rows = np.flatnonzero(np.ravel(columns[mode]) == mode_id) if mode is not None else np.arange(1)
+    table = cal.constituent("EPN", "CTI").table("QBOXTEMP_GAIN")
+    mode = np.asarray(table["MODE_ID"])
+    rows = np.flatnonzero((mode == mode_id) | (mode == -1))
     if not len(rows):
         return None
-    values = [float(v) for n, c in columns.items() if c.dtype.kind == "f" for v in np.ravel(c[rows[0]])]
-
-    def within(low: float, high: float) -> float | None:
-        return next((v for v in values if low < abs(v) < high), None)
-
-    slope, reference, factor = within(1e-7, 0.02), within(100, 4096), within(0.9, 1.1)
-    if reference is None and factor is None:
-        return None
-    return TemperatureLaw(slope or 0.0, reference or 0.0, 1.0 if factor is None else factor)
+    return TemperatureLaw(*(float(np.ravel(table[n][rows[0]])[0]) for n in ("SLOPE", "REFERENCE", "FACTOR")))

@@ -51,6 +51,7 @@ def recognise(
         A column that a result needs cannot be told; the message says what there is.
     """
     free = {name: even_rows(values) for name, values in columns.items()}
+    schema = _summed(schema, reading, free)
     said = Recognition()
     found: dict[str, str] = {}
     for column in schema:
@@ -58,9 +59,12 @@ def recognise(
         if name is not None and name not in found.values():
             found[column.name] = name
     for rule in reading.content:
-        missing = [role for role in rule.roles if role in _names(schema) and role not in found]
+        wanted = [role for role in rule.roles if role in _names(schema)]
+        missing = [role for role in wanted if role not in found]
+        if not missing or missing != wanted:
+            continue
         rest = {name: v for name, v in free.items() if name not in found.values()}
-        names = rule.find(rest, len(missing)) if missing else None
+        names = rule.find(rest, len(missing), {role: free[name] for role, name in found.items()})
         if names:
             found.update(zip(missing, names, strict=True))
             said.by_content.update(zip(missing, names, strict=True))
@@ -82,9 +86,23 @@ def recognise(
             fallback = reading.absent[column.name]
             said.fallbacks.append((f"column {column.name}", fallback))
             result[column.name] = _filled(fallback.value, column, rows)
-    if reading.convert is not None:
-        reading.convert(where, result)
+    if reading.recode is not None:
+        reading.recode(result)
     return result, said
+
+
+def _summed(
+    schema: Sequence[Column], reading: Reading, free: dict[str, npt.NDArray[Any]]
+) -> Sequence[Column]:
+    """The columns to look for where one is the sum of others, which is made if all of these are there."""
+    if reading.total is None:
+        return schema
+    total, parts = reading.total
+    upper = {name.upper(): name for name in free}
+    if all(part in upper for part in parts):
+        free[total] = np.sum([free[upper[part]] for part in parts], axis=0, dtype=float)
+    others = [column for column in schema if not column.name.startswith(parts[0][:-1])]
+    return [*others, Column(total, "0D")]
 
 
 def inventory(columns: Columns) -> str:
@@ -113,6 +131,11 @@ def _by_name(role: str, reading: Reading, free: Columns, header: Mapping[str, An
         if len(matches) == 1:
             return upper[matches[0]]
     return None
+
+
+def keyword_of(name: str, reading: Reading, header: Mapping[str, Any]) -> str | None:
+    """The name under which a header has a keyword; None if it has not."""
+    return next((k for k in (name, *reading.names.get(name, ())) if k in header), None)
 
 
 def even_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

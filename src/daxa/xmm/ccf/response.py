@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES
-from daxa.xmm.ccf.recognise import even_rows, inventory
+from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES, layout_of
 from daxa.xmm.rgs.gratings import Gratings
 
 if TYPE_CHECKING:
@@ -41,10 +40,9 @@ def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> 
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     area = constituent.table("ONAXISXAREAEF")
     result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
-    if "CORRAREA" in constituent:
-        factor = constituent.table("CORRAREA")
-        if factor.n_rows:
-            result = result * _interpolate(energy_ev, factor["ENERGY"], factor["FACTOR"])
+    factor = constituent.table("CORRAREA")
+    if factor.n_rows:
+        result = result * _interpolate(energy_ev, factor["ENERGY"], factor["FACTOR"])
     return result * grating_transmission(cal, instrument, energy_ev)
 
 
@@ -68,45 +66,17 @@ def grating_transmission(
         Angle from the optical axis [arcmin] and azimuth [rad] as in
         :meth:`daxa.xmm.sky.geometry.CameraGeometry.det_to_tel`.
 
-    Raises
-    ------
-    UnknownLayout
-        The table of the gratings does not hold the share that they keep.
     """
     _telescope(instrument)
     arguments = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
     energy, theta, phi = np.broadcast_arrays(*arguments)
     if instrument not in GRATINGS:
         return np.ones(energy.shape)
-    kept = _interpolate(energy, *_kept_by_gratings(cal.constituent(GRATINGS[instrument], "QUANTUMEF")))
+    table = cal.constituent(GRATINGS[instrument], "QUANTUMEF").table("RGA_OBSCURATE")
+    kept = _interpolate(energy, table["ENERGY"], table["OBSCURATE"])
     gratings = Gratings.from_calibration(cal, GRATINGS[instrument])
     alpha = gratings.incidence_angle(np.deg2rad(-theta * np.cos(phi) / 60))
     return np.clip(1 - kept * alpha / gratings.alpha0_rad, 0.0, 1.0)
-
-
-@functools.lru_cache(maxsize=8)
-def _kept_by_gratings(constituent: Constituent) -> tuple[FloatArray, FloatArray]:
-    """Energies [eV] and the share of the light kept from a MOS camera on axis.
-
-    No public text names the columns of the table, or says whether it holds the share that is kept or the
-    one that is left: columns are told by what they hold, and by the handbook 0.55 is kept, 0.45 left.
-    """
-    where = f"{constituent.path.name}[RGA_OBSCURATE]"
-    columns = constituent.contents("RGA_OBSCURATE").values()
-    numbers = [np.asarray(v, float).ravel() for v in columns if np.issubdtype(v.dtype, np.number)]
-    energies = [v for v in numbers if len(v) > 1 and v[-1] > 100 and np.all(np.diff(v) > 0)]
-    if len(energies) != 1:
-        raise UnknownLayout(f"{where}: expected one column of growing energies in eV")
-    shares = [v for v in numbers if len(v) == len(energies[0]) and np.all((v >= 0) & (v <= 1))]
-    at_1500 = [float(np.interp(1500.0, energies[0], v)) for v in shares]
-    kept = [v for v, share in zip(shares, at_1500, strict=True) if 0.5 < share < 0.65]
-    if len(kept) != 1:
-        found = ", ".join(f"{share:.2f}" for share in at_1500) or "none"
-        raise UnknownLayout(
-            f"{where}: expected one column with the share that the gratings keep, about 0.55 at 1.5 keV; "
-            f"shares there: {found}"
-        )
-    return energies[0], kept[0]
 
 
 def vignetting(
@@ -213,36 +183,24 @@ def quantum_efficiency(
     result = np.zeros(energy.shape)
     for number in np.unique(ccd):
         here = ccd == number
-        result[here] = _curve(*total_efficiency(constituent, instrument, int(number)), energy[here])
+        result[here] = _curve(*total_efficiency(constituent, int(number)), energy[here])
     return result
 
 
-#: Columns QE_0, QE_1, ... that make up what is used.
-_USED_PATTERNS = {"EMOS1": 13, "EMOS2": 13, "EPN": 2}
-
-
 @functools.lru_cache(maxsize=32)
-def total_efficiency(
-    constituent: Constituent, instrument: str, ccd: int
-) -> tuple[FloatArray, FloatArray, str]:
-    """Efficiency, energies [eV], and where they are from."""
-    where = f"{constituent.path.name}[QE_CCD{ccd}]"
-    names = [f"QE_{k}" for k in range(_USED_PATTERNS[instrument])]
-    columns = constituent.contents(f"QE_CCD{ccd}") if f"QE_CCD{ccd}" in constituent else {}
-    for wanted in (names, ["QE"]):
-        if all(name in columns for name in wanted):
-            curves = [_first_region(even_rows(columns[name])) for name in wanted]
-            return np.sum(curves, axis=0), constituent.table("EBINS")["ENERGY"], where
-    if "QE_TOTAL" in constituent and "EBINS_FRACTION" in constituent:
-        total, grid = (constituent.contents(name) for name in ("QE_TOTAL", "EBINS_FRACTION"))
-        if "QE_TOTAL" in total and "ENERGY" in grid:
-            values, energies = even_rows(total["QE_TOTAL"]), even_rows(grid["ENERGY"])
-            where = f"{constituent.path.name}[QE_TOTAL]"
-            return _first_region(values), np.asarray(energies, float).ravel(), where
-    raise UnknownLayout(
-        f"{where}: no columns {names[0]} to {names[-1]}, QE, and no QE_TOTAL on EBINS_FRACTION; it has "
-        f"{inventory(columns)}"
-    )
+def total_efficiency(constituent: Constituent, ccd: int) -> tuple[FloatArray, FloatArray, str]:
+    """Efficiency of the patterns that are used, energies [eV], and where they are from."""
+    if f"QE_CCD{ccd}" not in layout_of(constituent.scope, constituent.typeid):
+        raise UnknownLayout(f"{constituent.path.name}: no QE_CCD{ccd}, there being no CCD {ccd}")
+    try:
+        table, column = constituent.table(f"QE_CCD{ccd}"), "QE"
+    except UnknownLayout as error:
+        try:
+            table, column = constituent.table("QE_TOTAL"), "QE_TOTAL"
+        except UnknownLayout as other:
+            raise UnknownLayout(f"{error.message}; {other.message}") from None
+    grid = constituent.table("EBINS" if column == "QE" else "EBINS_FRACTION")["ENERGY"]
+    return _first_region(table[column]), np.ravel(grid), table.where
 
 
 def effective_area(

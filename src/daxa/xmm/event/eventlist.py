@@ -19,6 +19,7 @@ from daxa.xmm.event.flags import flag_keywords
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.fitsfile import hdu_bytes
 from daxa.xmm.tables import Column, make_table, table_bytes
+from daxa.xmm.task import add_fallbacks
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -229,7 +230,7 @@ def write_event_list(
     hdus[0].header.update(dict(primary))
     if calindex is not None:
         # What stood in for parts that calibration files lack, where readers of the list see it first.
-        hdus[0].header.extend(calindex.header["CALFB*"].cards)
+        add_fallbacks(hdus[0].header, calindex.header["CALFB*"].values())
 
     events = make_table(schema, columns, "EVENTS")
     head = events.header

@@ -80,13 +80,11 @@ class EnergyScale:
             node_values(rows, name, ccd) for name in ("OFFSET_CONST", "OFFSET_SLOPE", "GAIN")
         )
         offset = [c + s * since for c, s in zip(constant, slope, strict=True)]
-        scale = cti.keyword("SCALE", "XCTI", default=1.0)
+        scale = cti.keyword("SCALE", "XCTI")
         loss = [float(serial["CTI_X"][_row(serial, ccd, node)] * scale) for node in (0, 1)]
         parallel = np.zeros(int(columns["YCOL"].max()) + 1)
-        parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.keyword("SCALE", f"CTIY{ccd}", default=1.0)
-        limits = [
-            float(aduconv.keyword(f"RAND_{n}", "OFFSET_GAIN", default=d)) for n, d in (("MIN", 0), ("MAX", 1))
-        ]
+        parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.keyword("SCALE", f"CTIY{ccd}")
+        limits = [float(aduconv.keyword(f"RAND_{end}", "OFFSET_GAIN")) for end in ("MIN", "MAX")]
         return cls(tuple(offset), gain, tuple(loss), parallel[1:], tuple(limits))  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,35 +47,27 @@ class Limits:
         Parameter -> expression, ``@`` standing for the parameter.
     aliases
         Name -> the other name of the same parameter, long and short ones both ways.
+    auxiliary
+        Quantity of the auxiliary files (counters of frames) -> expression; they are not applied.
     """
 
     expressions: Mapping[str, str]
     aliases: Mapping[str, str]
+    auxiliary: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_constituent(cls, constituent: Constituent) -> Limits:
-        """The limits of a HKPARMINT file.
-
-        No public text names its columns; what they are follows from what they hold: in table HKPARMINT
-        expressions have an ``@``, names have none; rows of TRANSLATION pair a short and a long name.
-        """
-        where = f"{constituent.path.name}[HKPARMINT]"
-        texts = _texts(constituent, "HKPARMINT")
-        expressions: dict[str, str] = {}
-        if texts and len(texts[0]):
-            marked = [i for i, values in enumerate(texts) if any("@" in v for v in values)]
-            plain = [i for i in range(len(texts)) if i not in marked]
-            if len(marked) != 1 or not plain:
-                raise TaskError(
-                    "badHkParmInt", f"{where}: expected a column of names and one of expressions with @"
-                )
-            expressions = dict(zip(texts[plain[0]], texts[marked[0]], strict=True))
+        """The limits of a HKPARMINT file."""
+        table, pairs = constituent.table("HKPARMINT"), constituent.table("TRANSLATION")
         aliases: dict[str, str] = {}
-        pairs = _texts(constituent, "TRANSLATION") if "TRANSLATION" in constituent else []
-        if len(pairs) >= 2:
-            for one, other in zip(pairs[0], pairs[1], strict=True):
-                aliases[one], aliases[other] = other, one
-        return cls(expressions, aliases)
+        for one, other in zip(_texts(pairs["SHORT_NAME"]), _texts(pairs["LONG_NAME"]), strict=True):
+            aliases[one], aliases[other] = other, one
+        auxiliary = constituent.table("AUXPAR")
+        return cls(
+            dict(zip(_texts(table["PARAMETER"]), _texts(table["EXPRESSION"]), strict=True)),
+            aliases,
+            dict(zip(_texts(auxiliary["PARAMETER"]), _texts(auxiliary["EXPRESSION"]), strict=True)),
+        )
 
     def chosen(self, names: Sequence[str] | None, *, leave_out: bool = False) -> Limits:
         """Only the named parameters, or all but them.
@@ -94,7 +86,7 @@ class Limits:
                 f"parameters: no limits for {unknown[0]}; there are for {', '.join(self.expressions)}",
             )
         kept = {k: v for k, v in self.expressions.items() if (k in names) != leave_out}
-        return Limits(kept, self.aliases)
+        return Limits(kept, self.aliases, self.auxiliary)
 
     def changed(self, names: Sequence[str], values: Sequence[str]) -> Limits:
         """With other expressions for some parameters.
@@ -109,16 +101,16 @@ class Limits:
                 "badOverride",
                 f"overrideparameters has {len(names)} names, overrideparametervalues {len(values)} values",
             )
-        return Limits({**self.expressions, **dict(zip(names, values, strict=True))}, self.aliases)
+        changed = {**self.expressions, **dict(zip(names, values, strict=True))}
+        return Limits(changed, self.aliases, self.auxiliary)
 
     def column(self, name: str, available: Mapping[str, Any]) -> str | None:
         """Column of a housekeeping table that holds a parameter; None if it has none."""
         return next((n for n in (name, self.aliases.get(name)) if n in available), None)
 
 
-def _texts(constituent: Constituent, extname: str) -> list[list[str]]:
-    columns = constituent.contents(extname)
-    return [[str(v).strip() for v in values] for values in columns.values() if values.dtype.kind == "U"]
+def _texts(values: npt.NDArray[Any]) -> list[str]:
+    return [str(value).strip() for value in values]
 
 
 def expression_of(limit: str, column: str) -> str:

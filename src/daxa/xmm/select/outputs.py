@@ -25,7 +25,7 @@ from daxa.xmm.select.products import (
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.select.source import Restriction, Source
 from daxa.xmm.tables import Table
-from daxa.xmm.task import Parameters, TaskContext, TaskError
+from daxa.xmm.task import FALLBACK_KEYWORD, Parameters, TaskContext, TaskError, add_fallbacks
 
 _OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE|VERIFIED")
 _TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")
@@ -226,9 +226,13 @@ class Outputs:
         """Keywords of every product: where it comes from, and those of the input file."""
         header = Header()
         self.ctx.provenance(header)
+        fallbacks = []
         for card in self.source.primary.copy(strip=True).cards:
-            if not _OF_INPUT.fullmatch(card.keyword):
+            if card.keyword.startswith(FALLBACK_KEYWORD):
+                fallbacks.append(str(card.value))
+            elif not _OF_INPUT.fullmatch(card.keyword):
                 header.append(card)
+        add_fallbacks(header, fallbacks)
         header["LONGSTRN"] = "OGIP 1.0"
         return header
 

@@ -244,7 +244,7 @@ class CameraGeometry:
             )
         if not pixels:
             raise UnknownLayout(f"{table.where}: no rows")
-        corner = Region.from_table(lincoord.table("CORNER")) if "CORNER" in lincoord else None
+        corner = Region.from_table(lincoord.table("CORNER")) if instrument != "EPN" else None
         optics = (
             int(cal.misc(instrument, "OPTICS_CCD")),
             cal.misc(instrument, "OPTICS_X"),
@@ -467,7 +467,7 @@ class CameraGeometry:
 
 def _shades(lincoord: Constituent, table: Table, height_mm: FloatArray) -> dict[int, dict[int, float]]:
     """Per CCD those in front of it and how far [pixel] their shades reach over it."""
-    widths = [lincoord.keyword(name, "LINCOORD", default=None) for name in ("SHADE_C", "SHADE_O")]
+    widths = [lincoord.keyword(name, "LINCOORD") for name in ("SHADE_C", "SHADE_O")]
     if None in widths:
         return {}
     ccds, heights = table["CCD_ID"].tolist(), height_mm.tolist()
@@ -526,10 +526,10 @@ def boresight_matrix(cal: Calibration, instrument: str, time_s: float) -> FloatA
     if len(rows) != 1:
         raise UnknownLayout(f"{table.where}: {len(rows)} rows for {instrument}")
     angles: list[Any] = []
-    offsets = constituent.table(f"{instrument}_ANGVAR") if f"{instrument}_ANGVAR" in constituent else None
+    offsets = constituent.table(f"{instrument}_ANGVAR")
     for name in ("PHI", "THETA", "PSI"):
         value = float(table[f"EULER_{name}"][rows[0]])
-        if offsets is not None and offsets.n_rows:
+        if offsets.n_rows:
             value += float(np.interp(time_s, offsets["TIME"], offsets[f"DELTA_{name}"])) / 3600.0
         angles.append(value)
     return euler_matrix(*angles)

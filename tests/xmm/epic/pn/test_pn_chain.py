@@ -513,10 +513,11 @@ def test_fallbacks_of_the_calibration_are_told_once_and_written(pn_odf, tmp_path
         table = fits.BinTableHDU.from_columns([names], name="TIMEJUMPTOL")
         fits.HDUList([hdus[0].copy(), table]).writeto(path, overwrite=True)
     _, err = odf.write().run(tmp_path, exposure=3, odfaccess="odf", ccds="5,6", runbadpixfind="N")
-    assert err.count("(notCalibrated)") == 1
+    assert err.count("(noJumpTolerance)") == 1
     _, headers = read(tmp_path / NORMAL)
-    assert "TIMEJUMPTOL" in headers["PRIMARY"]["CCFALL1"]
-    assert "50 is taken" in headers["PRIMARY"]["CCFALL1"]
+    note = "EPN_TIMEJUMPTOL_0001.CCF[TIMEJUMPTOL]: noJumpTolerance"
+    assert headers["PRIMARY"]["CALFB1"] == headers["CALINDEX"]["CALFB1"] == note
+    assert "CALFB2" not in headers["PRIMARY"]
     assert headers["STDGTI05"]["JUMP_TOL"] == 50
 
 

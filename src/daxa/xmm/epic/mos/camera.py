@@ -88,10 +88,12 @@ class Camera:
 
     def frame_times(self, ccd: int) -> tuple[float | None, float]:
         """Nominal frame time and delay of the time stamps [s] of a CCD in this mode."""
-        table = self.table("TIMECORR", "FRAMETIME")
+        constituent = self.cal.constituent(self.scope, "TIMECORR")
+        table = constituent.table("FRAMETIME")
         row = np.flatnonzero(table["MODE_ID"] == self.mode_id)
         if not len(row):
-            self.messages.warn("emframes", "noTimeCorrection", f"no entry for {self.submode}: delay 0")
+            if table.n_rows:
+                constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {self.submode}")
             return None, 0.0
         element = 0 if ccd == 1 else 1
         return tuple(float(table[n][row[0]][element]) for n in ("FRAME_TIME", "DELAY"))  # type: ignore[return-value]

@@ -6,7 +6,7 @@ that :mod:`daxa.xmm.ccf.layout` states beside the tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,6 @@ class EnergyScale:
         time_s: float,
         *,
         accuracy: int = 2,
-        warn: Callable[[str, str], None] | None = None,
     ) -> EnergyScale:
         """The scale that EPN_ADUCONV and EPN_CTI give.
 
@@ -73,8 +72,6 @@ class EnergyScale:
             Mission time of the exposure.
         accuracy
             gainctiaccuracy: 0 takes the GAIN of OFFSET_GAIN, 1 and 2 that of GAIN-HIGH.
-        warn
-            Gets code and text of what the files lack.
 
         Raises
         ------
@@ -82,9 +79,6 @@ class EnergyScale:
             A table has no row for this CCD or mode.
         """
         found = pn_energy(cal, ccd, mode_id, time_s, accuracy)
-        if warn is not None:
-            for sentence in found.fallbacks:
-                warn("notCalibrated", sentence)
         return cls(**{f.name: getattr(found, f.name) for f in fields(cls)})
 
     def pixel_energy(self, amplitude: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) -> FloatArray:

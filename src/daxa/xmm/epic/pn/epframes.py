@@ -258,7 +258,7 @@ def frames_of_ccd(
         flag[is_spoiled[row]] |= int(PnFlag.IN_SPOILED_FRAME)
 
     gti = good_times(time, good, frames.gap, clock.step_s)
-    scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s, warn=warn)
+    scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
     whole = np.rint(scale.offset).astype(np.int32)
     pha = pha - whole[rawx - 1]
     offsets = {int(c) + 1: int(whole[c]) for c in np.flatnonzero(whole)}

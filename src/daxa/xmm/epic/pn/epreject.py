@@ -329,12 +329,8 @@ def _loading(
         return raw
     constituent = cal.constituent("EPN", _CLOSED_MAPS[submode])
     closed = as_map(constituent.image("MASTER_CLOSED_OFFSET"), constituent.path.name)
-    coefficient = constituent.keyword("XRL_COEF", "MASTER_CLOSED_OFFSET", None)
+    coefficient = constituent.keyword("XRL_COEF", "MASTER_CLOSED_OFFSET")
     if coefficient is None:
-        warn(
-            "notCalibrated",
-            f"CCD {raw.ccd}: {constituent.path.name} has no XRL_COEF, no correction for X-ray loading",
-        )
         return raw
     shift = loading_shift(found[0], closed, float(coefficient))
     info(f" CCD {raw.ccd}: X-ray loading: {shift.min():.2f} to {shift.max():.2f} adu are added back")

@@ -86,7 +86,7 @@ class FrameTiming:
         return self.frame_s - self.readout_s
 
     @classmethod
-    def from_calibration(cls, cal: Calibration, submode: str, revolution: int, warn: Warn) -> FrameTiming:
+    def from_calibration(cls, cal: Calibration, submode: str, revolution: int) -> FrameTiming:
         """The clock that EPN_TIMECORR, EPN_MODEPARAM and EPN_TIMEJUMPTOL give.
 
         Raises
@@ -95,8 +95,6 @@ class FrameTiming:
             The calibration has no such mode.
         """
         times = pn_times(cal, submode, revolution)
-        for sentence in times.fallbacks:
-            warn("notCalibrated", sentence)
         return cls(
             times.frame_s,
             times.readout_s,
@@ -120,8 +118,6 @@ class PnExposure:
         Event file of each CCD.
     warn
         Where warnings go: code and message.
-    fallbacks
-        What the calibration does not tell, and what is taken instead; CCFALLn of products.
     """
 
     odf: Odf
@@ -130,7 +126,6 @@ class PnExposure:
     files: dict[int, OdfFile]
     cal: Calibration
     warn: Warn
-    fallbacks: list[str] = field(default_factory=list)
     _sent: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -159,21 +154,7 @@ class PnExposure:
                 f"{odf.folder}: no {file_type} file of exposure PN{exp_id} for CCD(s) "
                 f"{','.join(map(str, ccds))}",
             )
-        exposure = cls(odf, exp_id, data_mode, files, cal, warn)
-        exposure.warn = exposure._noting(warn)
-        return exposure
-
-    def _noting(self, warn: Warn) -> Warn:
-        """Pass warnings on, but once each of what the calibration lacks, which products name too."""
-
-        def noted(code: str, message: str) -> None:
-            if code == "notCalibrated":
-                if message in self.fallbacks:
-                    return
-                self.fallbacks.append(message)
-            warn(code, message)
-
-        return noted
+        return cls(odf, exp_id, data_mode, files, cal, warn)
 
     # --- what the file headers say ---
 
@@ -238,7 +219,7 @@ class PnExposure:
     @cached_property
     def timing(self) -> FrameTiming:
         """Clock of the exposure; extended full frame may run with a longer wait than the calibration's."""
-        timing = FrameTiming.from_calibration(self.cal, self.submode, self.odf.revolution, self.warn)
+        timing = FrameTiming.from_calibration(self.cal, self.submode, self.odf.revolution)
         header_ms = self.keyword("FRMTIME", 0.0)
         header_s = header_ms / 1000.0 if isinstance(header_ms, (int, float)) else 0.0
         longer = header_s - timing.frame_s
@@ -555,7 +536,6 @@ class PnExposure:
         with python_warnings.catch_warnings():
             python_warnings.simplefilter("ignore")
             cards.update(self.time_correlation.keywords())
-        cards.update({f"CCFALL{i}": text for i, text in enumerate(self.fallbacks[:99], start=1)})
         return cards
 
     def ccd_keywords(self, ccd: int) -> dict[str, Any]:

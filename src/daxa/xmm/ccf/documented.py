@@ -1,0 +1,58 @@
+"""Numbers that stand in where calibration files of the pn lack them, from headers and logs of real runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.ccf.layout import PN_MODE_IDS
+
+#: Live time that every frame loses besides its read-out [s]: 1 - AX_FC0 of real headers times the frame time
+#: (full frame, extended full frame, timing); for the window modes that of the other imaging modes, for burst
+#: mode nothing is known.
+CONSTANT_LOSS_S = {
+    "PrimeFullWindow": 69.240e-6,
+    "PrimeFullWindowExtended": 69.242e-6,
+    "PrimeLargeWindow": 69.24e-6,
+    "PrimeSmallWindow": 69.24e-6,
+    "FastTiming": 52.669e-6,
+    "FastBurst": 0.0,
+}
+#: Dead time of a reset of the event buffer [s], as logs of real runs print it "from CCF".
+FIFO_DEAD_S = {
+    "PrimeFullWindow": 366.82e-3,
+    "PrimeFullWindowExtended": 398.39e-3,
+    "PrimeLargeWindow": 95.33e-3,
+}
+#: Share of its exposure that is left to the frame in which the buffer was reset (logs of real runs).
+FIFO_RESIDUAL = 0.9
+#: Shares of the integration in the frame: TIMEDEL of real images over the frame time.
+INTEGRATION_SHARE = {"PrimeFullWindow": 0.936444, "PrimeFullWindowExtended": 0.976592}
+#: Tolerance of time jumps in FTFINE units by revolution, from headers and logs of real runs: imaging, fast.
+_JUMP_TOLERANCE: dict[bool, tuple[tuple[int, float], ...]] = {
+    False: ((184, 22), (240, 25), (347, 26), (868, 32), (2522, 50), (3278, 51), (3575, 51)),
+    True: ((347, 20), (535, 23), (730, 33), (815, 36), (1516, 40), (3553, 42)),
+}
+
+
+def documented_tolerance(submode: str, revolution: int) -> float:
+    """Tolerance of time jumps that real runs used, of the last revolution known before this one [units]."""
+    known = _JUMP_TOLERANCE[submode.startswith("Fast")]
+    return next((value for rev, value in reversed(known) if rev <= revolution), known[0][1])
+
+
+def tolerance_rows() -> dict[str, Any]:
+    """The tolerances known, as rows of EPN_TIMEJUMPTOL."""
+    rows = [
+        (mode_id, revolution, value)
+        for submode, mode_id in PN_MODE_IDS.items()
+        for revolution, value in _JUMP_TOLERANCE[submode.startswith("Fast")]
+    ]
+    mode_id, revolution, tolerance = (np.array(column) for column in zip(*rows, strict=True))
+    return {
+        "MODE_ID": mode_id,
+        "REVOLUTION": revolution,
+        "TOLERANCE": tolerance[:, None],
+        "TOLERANCE_FAST": np.full(len(rows), np.nan),
+    }
