@@ -193,9 +193,10 @@ def _list(names: Iterable[str]) -> str:
 def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
     content = [f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content]
     content += [reading.remark] if reading.remark else []
-    lost = [*_lost("without", reading.absent), *_lost("without keyword", reading.keywords)]
+    absent = {name: f for name, f in reading.absent.items() if name not in reading.lacking}
+    lost = [*_lost("without", absent), *_lost("without keyword", reading.keywords)]
     lost += [
-        f"unreadable: {_cost(f)}" if name == "*" else f"{name} without a mode: {_cost(f)}"
+        f"{'unreadable' if name == '*' else f'no {name} of a mode'}: {_cost(f)}"
         for name, f in reading.lacking.items()
     ]
     if reading.substitute is not None:
@@ -204,10 +205,10 @@ def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
         total, parts = reading.total
         columns = [name for name in columns if not name.startswith(parts[0][:-1])] + [total]
     needed = [name for name in columns if name not in reading.absent]
-    replaced = reading.substitute is not None or "*" in reading.lacking
-    refused = (
-        "never" if replaced or reading.spare else f"without {', '.join(needed)}" if needed else "no image"
-    )
+    if reading.substitute is not None or "*" in reading.lacking or reading.spare:
+        refused = "never"
+    else:
+        refused = f"without {', '.join(needed)}" if needed else "no image"
     return ", ".join(columns) or "an image", "; ".join(content), "; ".join(lost), refused
 
 

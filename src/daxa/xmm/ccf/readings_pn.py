@@ -346,7 +346,11 @@ def _pointer(v: npt.NDArray[Any]) -> bool:
     return all("MAP" in str(text).upper() for text in v)
 
 
-def _index(code: str, cost: str, *more: str) -> Reading:
+def _ranges(v: npt.NDArray[Any]) -> bool:
+    return all(str(text)[:1].isdigit() for text in v)
+
+
+def _index(code: str, cost: str, *more: Content) -> Reading:
     rows: dict[str, Any] = {"MODE": np.zeros(0, "U1"), "CCD": np.zeros(0, int), "POINTER": np.zeros(0, "U1")}
     if more:
         rows |= {"RAWX": np.zeros(0, "U1"), "EXPOSURE": np.zeros(0)}
@@ -354,19 +358,20 @@ def _index(code: str, cost: str, *more: str) -> Reading:
         names={"MODE": ("MODE*",), "CCD": ("CCD*",)},
         content=(
             Content(("POINTER",), "texts with MAP", only("text", _pointer)),
-            Content(
-                ("RAWX",), "texts of digits", only("text", lambda v: all(str(t)[:1].isdigit() for t in v))
-            ),
+            *more,
             Content(("MODE",), "the other text", only("text")),
             Content(("CCD",), "integers 1 to 12", only("integer", between(1, 12))),
-            Content(("EXPOSURE",), "the number", only("number")),
         ),
         substitute=Fallback(rows, code, cost),
     )
 
 
+_NOISE = (
+    Content(("RAWX",), "texts of digits", only("text", _ranges)),
+    Content(("EXPOSURE",), "the number", only("number")),
+)
 _DARK = {
-    "NOISE_MAP_INDEX": _index("noNoiseMaps", "noise at low energies is not flagged", "RAWX"),
+    "NOISE_MAP_INDEX": _index("noNoiseMaps", "noise at low energies is not flagged", *_NOISE),
     "MEDIAN_MAP_INDEX": _index("", "not used"),
     "MASTER_OFFSET_TABLE_INDEX": _index(
         "noMasterMaps", "dark levels are compared with the map itself: no correction by more than its mean"
