@@ -160,6 +160,17 @@ def good_times(path: Path) -> dict[int, GTI]:
         return {int(h.header["CCDNR"]): GTI.from_hdu(h) for h in hdus if h.name.startswith("STDGTI")}
 
 
+def live_time(path: Path) -> float:
+    """Largest live time of the CCDs: that of the frames whose middle is in the good times."""
+    best = 0.0
+    with fits.open(path) as hdus:
+        for ccd, gti in good_times(path).items():
+            frames = hdus[f"EXPOSU{ccd:02d}"].data
+            live = frames["TIMEDEL"].astype(float) * frames["FRACEXP"]
+            best = max(best, float(live[gti.contains(frames["TIME"])].sum()))
+    return best
+
+
 @lru_cache(maxsize=12)
 def photons(path: Path) -> np.recarray:
     with fits.open(path) as hdus:

@@ -111,13 +111,26 @@ def test_mechanisms_have_their_marks():
     assert len(shower.ccds[2].truth["bad_frames"]) == 2
 
 
-def test_frames_without_a_row_still_send_events():
-    data = mos(Noise.quiet(mos_soft=5.0, mos_lost_frames=5 / 2600.0), 2601.0)
-    frames, events = data.auxiliary[0]["FRAME"], data.ccds[2].events["FRAME"]
-    lost = [f + 1 for f in data.ccds[2].truth["bad_frames"]]
-    assert len(lost) == 5
-    assert not np.isin(lost, frames).any()
-    assert np.isin(lost, events).all()
+def test_lost_frames_leave_their_charge_to_the_next():
+    data = mos(Noise.quiet(mos_soft=20.0, mos_lost_frames=20 / 2600.0), 2601.0)
+    counters, events = data.auxiliary[0], data.ccds[2].events["FRAME"]
+    mine = counters["CCDID"] == 2
+    frames, pixels = counters["FRAME"][mine], counters["NPIXEL"][mine]
+    lost = np.array(data.ccds[2].truth["lost_frames"]) + 1
+    assert len(lost) == 20
+    assert not np.isin(lost, [*frames, *events]).any()
+    count = np.bincount(events, minlength=frames[-1] + 1)
+    usual, after = np.setdiff1d(frames, lost + 1), np.isin(frames, lost + 1)
+    # As in real lists: 1.94 times the pixels of tracks.
+    assert count[lost + 1].mean() / count[usual].mean() == pytest.approx(2, abs=0.15)
+    assert pixels[after].mean() / pixels[~after].mean() == pytest.approx(2, abs=0.2)
+
+
+def test_the_first_frame_holds_what_came_before():
+    """Five times the events of others, as in raw files of a real exposure."""
+    data = mos(Noise.quiet(mos_soft=100.0, mos_first_frame=4.0), 260.0)
+    events = np.bincount(data.ccds[2].events["FRAME"])
+    assert events[1] / events[2:].mean() == pytest.approx(5, rel=0.1)
 
 
 def test_blocks_of_frames_join_without_a_seam(monkeypatch):

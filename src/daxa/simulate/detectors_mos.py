@@ -178,22 +178,24 @@ def observe_mos(
     cycles: list[dict[str, np.ndarray]] = []
     first_start = clock.obt(exposure.start_s)
     # The camera's clock starts anew two seconds before the exposure, at a whole second.
-    first = min(float(clock.tt(first_start + 0.012 * (ccd - 1))) for ccd in ccds)
+    first = min(float(clock.tt(first_start + numbers.MOS_STARTS_S[ccd])) for ccd in ccds)
     reset = np.floor(clock.obt(tt_of_utc(utc_text(first))) + 0.5) - 2.0
     for ccd in ccds:
         central = ccd == 1
         rates = noise.of(camera.code, ccd)
         length = mode.frame_time_s if central else mode.outer_frame_time_s
         integration = mode.integration_s if central else mode.outer_integration_s
-        if exposure.frame_time_s and length == integration:
-            length = integration = exposure.frame_time_s
+        gap = length - integration
+        if exposure.frame_time_s and abs(gap - numbers.MOS_FRAME_GAP_S) < 1e-6:
+            length, integration = exposure.frame_time_s, exposure.frame_time_s - gap
         n_frames = int((exposure.duration_s - 0.1) / length)
         # The CCDs are read in turn.
-        start = first_start + 0.012 * (ccd - 1)
+        start = first_start + numbers.MOS_STARTS_S[ccd]
         ends = start + length * np.arange(1, n_frames + 1)
         centres = clock.tt(ends - length / 2)
         here = np.flatnonzero(columns["CCDNR"] == ccd)
         sent = ~in_intervals(centres, exposure.gaps_s)
+        lost = np.zeros(0, np.int64)
         if ccd in mode.fast_ccds:
             here, frame, line = mos_lines(
                 mode, obt_hit, columns["RAWX"], columns["RAWY"], here, start, n_frames
@@ -208,9 +210,12 @@ def observe_mos(
             used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
             used &= _in_window(mode.image(ccd), columns["RAWX"][here], columns["RAWY"][here])
             here, frame = here[used], frame[used]
+            n_lost = round(rates.mos_lost_frames * n_frames * length)
+            lost = _not_read(n_lost, sent, frames_per_block(rates, length), rng)
+            frame = frame + np.isin(frame, lost)
             one, counters, kept = _read_ccd(
                 camera, ccd, mode, {k: columns[k][here] for k in columns}, frame, centres, length,
-                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, rates, sent, rng,
+                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, rates, sent, lost, rng,
             )  # fmt: skip
         fate["FRAME"][here] = frame
         for name in ("NPIXELS", "OOT", "KEPT"):
@@ -232,15 +237,13 @@ def observe_mos(
             "GATTIFLG": (number % GATTI_CYCLE == 0).astype(int),
         }
         table.setdefault("FIFOOVF", np.isin(number, exposure.overflow_frames).astype(int))
-        # Their events arrive without them.
-        n_lost = round(rates.mos_lost_frames * n_frames * length)
-        unlisted = rng.choice(np.flatnonzero(sent), n_lost, replace=False) if n_lost else number[:0]
-        listed = sent & ~np.isin(number, unlisted)
+        listed = sent & ~np.isin(number, lost)
         frames.append({name: values[listed] for name, values in table.items()} | {"OBT": ends[listed]})
         cycles.append(_counting(ccd, table, sent, ends - length, ends))
         one.truth |= {
-            "n_frames": int(sent.sum()),
-            "bad_frames": sorted({*unlisted.tolist(), *np.flatnonzero(table["FIFOOVF"]).tolist()}),
+            "n_frames": int(listed.sum()),
+            "bad_frames": np.flatnonzero(table["FIFOOVF"]).tolist(),
+            "lost_frames": lost.tolist(),
             "frame_time_s": length,
             "integration_s": integration,
             "frame_time_tt_s": float((clock.tt(ends[-1]) - clock.tt(start)) / n_frames),
@@ -285,24 +288,39 @@ def _counting(ccd, table, sent, starts, ends) -> dict[str, np.ndarray]:
     }
 
 
+def frames_per_block(noise: Noise, length_s: float) -> int:
+    """Number of frames that are worked on together."""
+    return max(min(_BLOCK, int(_BLOCK_PIXELS / max(pixels_per_frame(noise, length_s), 1.0))), 1)
+
+
+def _not_read(number: int, sent: np.ndarray, block: int, rng: np.random.Generator) -> np.ndarray:
+    """Frames that are not read out: none beside another, a gap, the end of a block or of the exposure."""
+    if not number:
+        return np.zeros(0, np.int64)
+    places = np.arange(2, len(sent) - 2, 2)
+    places = places[sent[places - 1] & sent[places] & sent[places + 1] & ((places + 1) % block != 0)]
+    return np.sort(rng.choice(places, number, replace=False))
+
+
 def _in_window(window: tuple[int, int, int, int], rawx, rawy) -> np.ndarray:
     x, y = np.rint(rawx) - window[0], np.rint(rawy) - window[1]
     return (window[2] >= 600) | ((x >= 0) & (x < window[2]) & (y >= 0) & (y < window[3]))
 
 
 def _read_ccd(
-    camera, ccd, mode, photons, frame, centres, length, oot_fraction, exposure, noise, sent, rng
+    camera, ccd, mode, photons, frame, centres, length, oot_fraction, exposure, noise, sent, unread, rng
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
     n_frames, n = len(sent), len(frame)
     window = mode.image(ccd)
     bad = defects(camera, ccd, noise, length)
     # A number as expected, not drawn: there are few of them.
     showers = rng.choice(n_frames, min(round(noise.mos_showers * n_frames * length), n_frames), replace=False)
+    showers = np.setdiff1d(showers, unread)
     overflow = np.unique(np.concatenate([np.asarray(exposure.overflow_frames, int), showers]))
     kept = {"NPIXELS": np.zeros(n, int), "OOT": np.zeros(n, bool), "KEPT": np.zeros(n, bool)}
     tables, counted = [], []
     dead = 0.0
-    block = max(min(_BLOCK, int(_BLOCK_PIXELS / max(pixels_per_frame(noise, length), 1.0))), 1)
+    block = frames_per_block(noise, length)
     for begin in range(0, n_frames, block):
         span = begin, min(begin + block, n_frames)
         here = np.flatnonzero((frame >= span[0]) & (frame < span[1]))
@@ -319,10 +337,19 @@ def _read_ccd(
         add_defects(deposits, bad, span, length, noise, rng)
         struck = np.repeat(showers[(showers >= span[0]) & (showers < span[1])], _SHOWER_EVENTS)
         deposits.add(struck, *rng.integers(1, 601, (2, len(struck))), rng.uniform(40, 900, len(struck)))
+        if begin == 0 and noise.mos_first_frame:
+            before = noise.mos_first_frame * length
+            particles.add_first(
+                add_particles(camera, deposits, (0, 1), before, noise, window[2] * window[3], rng)
+            )
+        held = unread[(unread >= span[0]) & (unread < span[1])]
+        deposits.hold(held)
+        particles.hold(held, begin)
         table, counters, pixels = _analyse(camera, ccd, deposits, particles, span, window, rng)
         table = _outside_window(table, window, span, length, noise, rng)
         if window[2] >= 600:
             mark_border(table, camera.code, ccd)
+        table["FRAME"] = table["FRAME"] + np.isin(table["FRAME"] - 1, held)
         order = np.lexsort((table["RAWX"], table["RAWY"], table["FRAME"]))
         table = {name: values[order].astype(_TYPES.get(name, np.int16)) for name, values in table.items()}
         number = table["FRAME"] - 1

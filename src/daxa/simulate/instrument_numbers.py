@@ -147,9 +147,11 @@ CORNER = {
 
 # --- read-out --------------------------------------------------------------------------------------
 
-#: SUBMODE -> (MODE_ID, frame time of the central and the outer CCDs [s], integration fraction, window of the
-#: central CCD (x0, y0, dx, dy as in real headers: columns with the underscan before and the overscan behind
-#: them), smeared fraction). Users Handbook table 3.
+#: Part of a frame of a whole CCD that is no integration [s] (frame tables of real lists).
+MOS_FRAME_GAP_S = 0.006
+#: SUBMODE -> (MODE_ID, frame time of the central and the outer CCDs [s], integration fraction (1: all but
+#: MOS_FRAME_GAP_S in imaging modes), window of the central CCD (x0, y0, dx, dy as in real headers: columns
+#: with the underscan before and the overscan behind them), smeared fraction). Users Handbook table 3.
 MOS_MODES = {
     "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (0, 0, 610, 602), 0.0035),
     "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (250, 250, 110, 100), 0.005),
@@ -172,6 +174,8 @@ MOS_SCAN = {"UNDER_X": 5, "OVER_X": 5, "UNDER_Y": 0, "OVER_Y": 2}
 #: Telemetered places of events count this many pixels more than those of images, in both directions.
 MOS_EVENT_OFFSET = 2
 MOS_TRANSFER_S = 0.0091
+#: CCDs are read one after the other: starts of their frames after those of CCD 1 [s] (stamps of real files).
+MOS_STARTS_S = {1: 0.0, 2: 0.0092, 3: 0.0276, 4: 0.0184, 5: 0.0092, 6: 0.0276, 7: 0.0184}
 #: Time stamps of frames are this much later than the end of the integration [s] (assumed).
 MOS_STAMP_DELAY_S = 0.0005
 #: Rows of the calibration's miscellaneous data: cosmic-ray dead time, the accepted ellipse of the charge

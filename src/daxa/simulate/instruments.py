@@ -289,10 +289,15 @@ class Camera:
         mode_id, frames, live, window, smeared = numbers.MOS_MODES[submode]
         whole = numbers.MOS_MODES["PrimeFullWindow"][3]
         fast = submode.startswith("Fast")
+
+        def integration(place: int) -> float:
+            gap = 0.0 if fast and place == 0 else numbers.MOS_FRAME_GAP_S
+            return frames[place] * live[place] if live[place] < 1 else frames[place] - gap
+
         return Mode(
-            submode, mode_id, frames[0], frames[0] * live[0], numbers.MOS_TRANSFER_S,
+            submode, mode_id, frames[0], integration(0), numbers.MOS_TRANSFER_S,
             {ccd: window if ccd == 1 else whole for ccd in self.ccds}, smeared,
-            dict.fromkeys(self.ccds, -numbers.MOS_STAMP_DELAY_S), frames[1], frames[1] * live[1],
+            dict.fromkeys(self.ccds, -numbers.MOS_STAMP_DELAY_S), frames[1], integration(1),
             self.ccds, (1,) if fast else (), numbers.MOS_LINE_S if fast else 0.0,
             numbers.MOS_LINE_ROWS if fast else 1,
         )  # fmt: skip

@@ -59,6 +59,11 @@ class Deposits:
         for values, column in ((self.frame, frame), (self.x, x), (self.y, y), (self.adu, adu)):
             values.append(column.ravel())
 
+    def hold(self, lost: np.ndarray) -> None:
+        """Move the charge of frames that are not read out into the next ones."""
+        if len(lost):
+            self.frame = [frame + np.isin(frame, lost) for frame in self.frame]
+
     def joined(self) -> tuple[np.ndarray, np.ndarray]:
         """Sorted keys of the pixels and the charge in each."""
         if not self.frame:
@@ -92,6 +97,23 @@ class Particles:
     pixels: np.ndarray
     undershoot_key: np.ndarray
     undershoot_adu: np.ndarray
+
+    def hold(self, lost: np.ndarray, first: int) -> None:
+        """As :meth:`Deposits.hold`; ``first`` is the frame of the first element."""
+        at = lost - first
+        for counts in (self.tracks, self.pixels):
+            counts[at + 1] += counts[at]
+            counts[at] = 0
+        self.undershoot_key = self.undershoot_key + (
+            np.isin(self.undershoot_key >> 20, lost).astype(np.int64) << 20
+        )
+
+    def add_first(self, other: Particles) -> None:
+        """Add those of another table's only frame to the first frame."""
+        self.tracks[0] += other.tracks[0]
+        self.pixels[0] += other.pixels[0]
+        self.undershoot_key = np.concatenate([self.undershoot_key, other.undershoot_key])
+        self.undershoot_adu = np.concatenate([self.undershoot_adu, other.undershoot_adu])
 
 
 class _Places:

@@ -40,8 +40,10 @@ class Noise:
     mos_warm
         Share of the events of hot pixels and bright lines that lie amid warm neighbours.
     mos_showers, mos_lost_frames
-        Frames filled by a particle shower, so that the event buffer overflows; frames whose row of the
-        auxiliary file never arrives.
+        Frames filled by a particle shower, so that the event buffer overflows; frames that are not read out,
+        so that the next one holds their charge, too.
+    mos_first_frame
+        What the first frame has gathered before it began, in frames.
     pn_soft, pn_clump
         Read noise just above the threshold, mean number of such events that come together in a frame.
     pn_tail
@@ -84,6 +86,7 @@ class Noise:
     mos_warm: float = 0.0
     mos_showers: float = 0.0
     mos_lost_frames: float = 0.0
+    mos_first_frame: float = 4.0
     pn_soft: float = 21.0
     pn_clump: float = 1.0
     pn_tail: float = 0.0
@@ -98,8 +101,8 @@ class Noise:
     #: Fields that :meth:`scaled` leaves alone: numbers and shares, particles, and what the pn needs.
     _FIXED = (
         "mos_burst_events", "mos_ringing", "mos_next_row", "mos_hot_pixels", "mos_hot_most",
-        "mos_hot_full", "mos_warm", "mos_columns", "mos_rows", "pn_clump", "pn_residual_mips",
-        "pn_particles", "pn_hot_pixels", "pn_fifo_resets", "pn_no_time", "hot_pixel",
+        "mos_hot_full", "mos_warm", "mos_columns", "mos_rows", "mos_first_frame", "pn_clump",
+        "pn_residual_mips", "pn_particles", "pn_hot_pixels", "pn_fifo_resets", "pn_no_time", "hot_pixel",
     )  # fmt: skip
 
     @classmethod

@@ -69,9 +69,6 @@ ccd     raw frames pixels resets lost_s discarded  tail
 #: Cosmic-ray events and events with odd surroundings that one simulated track makes; share of the events with
 #: low E3 whose surroundings are odd, too; diagonals that photons and tracks make in 21 ks.
 _EVENTS_PER_TRACK, _INCOHERENT_PER_TRACK, _INCOHERENT_PER_LOW, _DIAGONALS = 1.14, 0.09, 0.06, 80
-#: Frames of a MOS CCD whose events count as outside good frames although no frame is rejected (about 40 to
-#: 180 events).
-_LOST_FRAMES = 6
 #: Events of a bright column or row; share of the events amid ringing whose E3 counts as low.
 _LINE_EVENTS, _LOW_PER_RINGING = 150, 0.95
 #: Events in a noisy row of a frame.
@@ -88,9 +85,15 @@ _COLUMNS_PER_PARTICLE = 3 - 2 / 64
 def rates_0802710101() -> dict[tuple[str, int], dict[str, float]]:
     """Rates of each CCD of that exposure, by the names of :class:`daxa.simulate.noise.Noise`."""
     rates = {}
+    frames = {
+        camera: max(r["frames"] for r in _rows(_MOS_EVENTS) if r["camera"] == camera)
+        for camera in MOS_FRAME_S
+    }
     for events, pixels in zip(_rows(_MOS_EVENTS), _rows(_MOS_PIXELS), strict=True):
         camera, ccd = str(events["camera"]), int(events["ccd"])
-        rates[camera, ccd] = _mos_rates(MOS_FRAME_S[camera], {**events, **pixels})
+        rates[camera, ccd] = _mos_rates(
+            MOS_FRAME_S[camera], {**events, **pixels, "lost": frames[camera] - events["frames"]}
+        )
     for row in _rows(_PN):
         rates["PN", int(row["ccd"])] = _pn_rates(row, int(row["ccd"]))
     return rates
@@ -124,7 +127,7 @@ def _mos_rates(frame_s: float, n: dict[str, Any]) -> dict[str, float]:
         "mos_hot_events": of_bad_pixels - of_lines,
         "mos_line_events": of_lines,
         "mos_showers": n["overflows"],
-        "mos_lost_frames": _LOST_FRAMES,
+        "mos_lost_frames": n["lost"],
     }
     time_s = n["frames"] * frame_s
     return {name: number / time_s for name, number in events.items()} | {

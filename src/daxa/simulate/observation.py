@@ -285,7 +285,18 @@ def _good_times(data: DetectorData, ccd: int) -> list[list[float]]:
     good = np.ones(n, bool)
     for start, stop in exposure.gaps_s:
         good &= (centre < start) | (centre >= stop)
-    good[[f for f in truth.get("bad_frames", ()) if f < n]] = False
+    bad = [f for f in truth.get("bad_frames", ()) if f < n]
+    if exposure.instrument != "PN":
+        good[truth.get("lost_frames", [])] = False
+        received = np.flatnonzero(good)
+        # Integration follows the transfer of the frame before; the first and the last frame are never good.
+        edges = edges + truth["frame_time_s"] - truth["integration_s"]
+        bad += received[[0, -1]].tolist() if len(received) else []
+        if ccd not in CAMERAS[exposure.instrument].mode(exposure.submode).fast_ccds:
+            # What a single lost frame gathered is in the next one.
+            alone = received[1:][np.diff(received) == 2] - 1
+            good[alone[~np.isin(alone + 1, bad)]] = True
+    good[bad] = False
     change = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
     return [[float(edges[a]), float(edges[b])] for a, b in change.reshape(-1, 2)]
 

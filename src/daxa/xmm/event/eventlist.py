@@ -125,6 +125,8 @@ class CcdExposure:
         pn only: columns DLIODF, DLISAS.
     counters
         pn only: columns of HKAUXnn.
+    transfer_s
+        MOS only: time between the end of a frame's integration and the next one's start.
     """
 
     frame_time_s: npt.NDArray[np.float64]
@@ -135,6 +137,7 @@ class CcdExposure:
     header: dict[str, Any] = field(default_factory=dict)
     discarded: Mapping[str, npt.ArrayLike] | None = None
     counters: Mapping[str, npt.ArrayLike] | None = None
+    transfer_s: float = 0.0
 
     @property
     def ontime_s(self) -> float:
@@ -143,9 +146,31 @@ class CcdExposure:
 
     @property
     def livetime_s(self) -> float:
-        """Good time corrected for dead time: sum of TIMEDEL * FRACEXP of the good frames."""
-        good = self.gti.contains(self.frame_time_s)
-        return float(np.sum(self.frame_length_s[good] * self.fraction[good]))
+        """LIVETInn of the list: sum of TIMEDEL * FRACEXP of the frames that lie wholly in the good times."""
+        return float(np.sum((self.frame_length_s * self.fraction)[self._good]))
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Start of the first frame, and end of the transfer of the last."""
+        half = 0.5 * self.frame_length_s[[0, -1]]
+        return (
+            float(self.frame_time_s[0] - half[0]),
+            float(self.frame_time_s[-1] + half[1] + self.transfer_s),
+        )
+
+    @property
+    def mean_livetime_s(self) -> float:
+        """LIVETIME of EXPOSUnn of MOS: good time times the mean FRACEXP of the frames, weighted with their
+        lengths, transfer included (in real lists to 1 us).
+        """
+        good = self._good
+        length = self.frame_length_s[good] + self.transfer_s
+        return self.ontime_s * float(np.average(self.fraction[good], weights=length)) if good.any() else 0.0
+
+    @property
+    def _good(self) -> npt.NDArray[np.bool_]:
+        half = 0.5 * self.frame_length_s
+        return self.gti.covers(self.frame_time_s - half, self.frame_time_s + half)
 
 
 def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int) -> dict[str, tuple[float, str]]:
@@ -159,6 +184,18 @@ def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int) -> dict[s
         cards["ONTIME"] = (prime.ontime_s, "[s] good time of the prime CCD")
         cards["LIVETIME"] = (prime.livetime_s, "[s] live time of the prime CCD")
     return cards
+
+
+def frame_keywords(exposure: CcdExposure) -> dict[str, tuple[float, str]]:
+    """Times of EXPOSUnn of MOS."""
+    start, stop = exposure.span_s
+    return {
+        "TSTART": (start, "[s] start of the first frame"),
+        "TSTOP": (stop, "[s] end of the last frame"),
+        "TELAPSE": (stop - start, "[s] TSTOP - TSTART"),
+        "ONTIME": (exposure.ontime_s, "[s] good time"),
+        "LIVETIME": (exposure.mean_livetime_s, "[s] good time times the mean of FRACEXP"),
+    }
 
 
 def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
@@ -268,6 +305,8 @@ def write_event_list(
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
         cards = {**identity, **info.header, "CCDNR": ccd}
         timing = {"TIMEPIXR": 0.5, **cards, **TIME_KEYWORDS}
+        if family == "EMOS":
+            timing |= frame_keywords(info)
         blocks.append(table_bytes(exposure_columns, frames, f"EXPOSU{ccd:02d}", timing))
         blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:

@@ -123,6 +123,16 @@ class GTI:
         index = np.searchsorted(self.start, times, side="right") - 1
         return (index >= 0) & (times < self.stop[np.maximum(index, 0)])
 
+    def covers(
+        self, start: npt.ArrayLike, stop: npt.ArrayLike, tolerance_s: float = 1e-6
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each stretch from ``start`` to ``stop`` lies wholly in one interval."""
+        start, stop = np.asarray(start, float) + tolerance_s, np.asarray(stop, float) - tolerance_s
+        if not len(self):
+            return np.zeros(start.shape, bool)
+        index = np.searchsorted(self.start, start, side="right") - 1
+        return (index >= 0) & (stop <= self.stop[np.maximum(index, 0)])
+
     @classmethod
     def union(cls, gtis: Iterable[GTI]) -> GTI:
         """Union of any number of interval sets."""

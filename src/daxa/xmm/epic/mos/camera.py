@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import MOS_MODE_IDS
+from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.epic.mos.badpix import BadPixels
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
@@ -76,15 +77,9 @@ class Camera:
         camera = sum(self.instrument.encode())
         return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
 
-    def duty_cycle(self, ccd: int) -> float:
-        """Integration time over frame time of a CCD in this mode."""
-        table = self.table("MODEPARAM", "MODEPARAM")
-        row = np.flatnonzero(table["MODE_ID"] == self.mode_id)
-        if not len(row):
-            return 1.0
-        element = 0 if ccd == 1 else 1
-        integration, frame = (float(table[k][row[0]][element]) for k in ("INTEGRATION_T", "FRAME_T"))
-        return integration / frame if 0 < integration <= frame else 1.0
+    def transfer_s(self, ccd: int, *, imaging: bool = True) -> float:
+        """Part of a frame of a CCD in this mode that is no integration [s]."""
+        return transfer_s(self.cal.constituent(self.scope, "MODEPARAM"), self.mode_id, ccd, imaging=imaging)
 
     def frame_times(self, ccd: int) -> tuple[float | None, float]:
         """Nominal frame time and delay of the time stamps [s] of a CCD in this mode."""

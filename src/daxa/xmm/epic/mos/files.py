@@ -36,7 +36,7 @@ from daxa.xmm.task import TaskContext, TaskError
 if TYPE_CHECKING:
     from astropy.io import fits
 
-#: The frame file (documented names).
+#: The frame file (documented names, but for TIMEDEL).
 FRAME_COLUMNS = columns("""
 FRAME 1J COUNTER
 TIME 1D s
@@ -49,6 +49,7 @@ GATTIFLG 1B
 FIFOOVF 1B
 GATTIVAL 1I
 CRRATIO 1E
+TIMEDEL 1D s
 """)
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 #: Columns of a CCD's events after emevents: those of the final list but CCDNR, and the raw ones.
@@ -83,8 +84,12 @@ def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
     made = ccd.frames
     data = {name: made.counters[name] for name in _COUNTERS}
     data |= {"FRAME": made.number, "TIME": made.time_s, "FLAG": made.flag, "GATTIVAL": made.gatti}
-    data["CRRATIO"] = made.dead_fraction
-    more = {"FRMTIM_S": (made.length_s, "[s] frame time"), "STEADY": (made.steady, "frame time measured")}
+    data |= {"CRRATIO": made.dead_fraction, "TIMEDEL": made.integration_s}
+    more = {
+        "FRMTIM_S": (made.length_s, "[s] frame time"),
+        "TRANSF_S": (made.transfer_s, "[s] part of a frame that is no integration"),
+        "STEADY": (made.steady, "frame time measured"),
+    }
     return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
 
 
@@ -113,6 +118,8 @@ def read_frames(path: str | os.PathLike[str]) -> Frames:
         table["CRRATIO"].astype(float),
         table["GATTIVAL"].astype(np.int64),
         bool(table.keyword("STEADY", True)),
+        table["TIMEDEL"].astype(float),
+        float(table.keyword("TRANSF_S", 0.0)),
     )
 
 

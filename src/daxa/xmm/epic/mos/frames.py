@@ -22,6 +22,9 @@ IntArray = npt.NDArray[np.int64]
 COARSE_CYCLE_S = 32768
 #: Frames of a cycle of the sliding scale, as real exposures flag it.
 GATTI_PERIOD = 510
+#: Of this many lost frames in a row the charge is in the next one (real lists have one lost frame, or four
+#: and more; that two and three count as the latter is assumed).
+JOINED_FRAMES = 1
 #: Differences of read-out times equal within this are constant.
 _STEADY_S = 1e-3
 #: A frame this much (in frame times) off its place has an aberrant time.
@@ -29,27 +32,31 @@ _ABERRANT = 0.25
 
 
 class FrameFlag(IntFlag):
-    """Why a frame is not used."""
+    """Why a frame is not used; the first and the last one (EDGE) never are in real lists."""
 
     MISSING = 1
     ABERRANT_TIME = 2
     HOUSEKEEPING = 4
     FIFO_OVERFLOW = 8
     INVALID_COUNT = 16
+    EDGE = 32
 
 
 @dataclass
 class Frames:
     """Continuous table of the frames of one CCD and node; arrays of one length.
 
+    A frame is an integration, at the end of which it is stamped, after the transfer of the one before. One
+    that was lost was not read out: the next one that comes has gathered charge for both.
+
     Attributes
     ----------
     number
         Frame numbers, consecutive.
-    time_s
-        Centres, mission time.
-    length_s
-        Frame time.
+    time_s, integration_s
+        Centres of the integrations, mission time, and their lengths.
+    length_s, transfer_s
+        Frame time, and the part of it that is no integration.
     flag
         :class:`FrameFlag` bits; 0 for good frames.
     counters
@@ -60,6 +67,8 @@ class Frames:
         Frames since the start of the sliding-scale cycle.
     steady
         Whether the frame time could be measured.
+    joined
+        Largest number of lost frames whose charge the next one holds.
     """
 
     number: IntArray
@@ -70,6 +79,9 @@ class Frames:
     dead_fraction: FloatArray = field(default_factory=lambda: np.zeros(0))
     gatti: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     steady: bool = True
+    integration_s: FloatArray = field(default_factory=lambda: np.zeros(0))
+    transfer_s: float = 0.0
+    joined: int = JOINED_FRAMES
 
     def __len__(self) -> int:
         return len(self.number)
@@ -85,21 +97,38 @@ class Frames:
         return np.where(self.good, 1.0 - self.dead_fraction, 0.0)
 
     @property
-    def good_fraction(self) -> float:
-        """Share of good frames."""
-        return float(self.good.mean()) if len(self) else 0.0
+    def received(self) -> npt.NDArray[np.bool_]:
+        """Frames that were sent."""
+        return self.flag & FrameFlag.MISSING == 0
+
+    @property
+    def spoiled(self) -> npt.NDArray[np.bool_]:
+        """Received frames behind lost ones."""
+        missing = ~self.received
+        return ~missing & np.concatenate([[False], missing[:-1]])
+
+    @property
+    def start_s(self) -> FloatArray:
+        """Starts of the integrations, mission time."""
+        return self.time_s - 0.5 * self.integration_s
+
+    @property
+    def end_s(self) -> FloatArray:
+        """Ends of the integrations, mission time."""
+        return self.time_s + 0.5 * self.integration_s
 
     def gti(self) -> GTI:
-        """Runs of good frames, from the start of the first to the end of the last."""
-        first, last = runs(self.good)
-        half = 0.5 * self.length_s
-        return GTI(self.time_s[first] - half, self.time_s[last] + half)
+        """Runs of good frames, from the start of the first to the end of the transfer of the last.
 
-
-def runs(mask: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
-    """First and last index of each run of true values."""
-    edge = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1
+        Frames lost one at a time do not interrupt a run, as the next one holds their charge.
+        """
+        at = np.flatnonzero(self.received)
+        good = self.good[at]
+        follows = np.diff(at) <= self.joined + 1
+        goes_on = good[:-1] & good[1:] & follows
+        first = at[good & ~np.concatenate([[False], goes_on])]
+        last = at[good & ~np.concatenate([goes_on, [False]])]
+        return GTI(self.start_s[first], self.end_s[last] + self.transfer_s)
 
 
 def unwrap_stamps(
@@ -241,12 +270,32 @@ def valid_rows(number: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return keep
 
 
+def integration_times(end_s: FloatArray, place: IntArray, frames: Frames) -> FloatArray:
+    """Integration of every frame [s]: the time since the read-out before, less the transfer.
+
+    That of missing frames, the first one and those behind more lost ones than ``frames.joined`` is nominal.
+
+    Parameters
+    ----------
+    end_s
+        Ends of the frames that were received.
+    place
+        Their indices in the table.
+    """
+    result = np.full(len(frames), frames.length_s - frames.transfer_s)
+    follows = np.diff(place) <= frames.joined + 1
+    result[place[1:][follows]] = np.diff(end_s)[follows] - frames.transfer_s
+    return result
+
+
 def build_frames(
     number: npt.ArrayLike,
     stamp_s: npt.ArrayLike,
     counters: dict[str, npt.ArrayLike],
     *,
     header_frame_s: float,
+    transfer_s: float = 0.0,
+    joined: int = JOINED_FRAMES,
     delay_s: float = 0.0,
     clock_s: npt.ArrayLike | None = None,
     warn: Callable[[str, str], None] = lambda code, message: None,
@@ -263,8 +312,10 @@ def build_frames(
         Other columns of the auxiliary file.
     header_frame_s
         Frame time of the header, used where it cannot be measured.
+    transfer_s, joined
+        See :class:`Frames`.
     delay_s
-        What has to be added to the middle of the integration.
+        What has to be added to the stamps to get the end of the integration.
     clock_s
         The same times by the camera's clock, for messages.
     warn
@@ -339,26 +390,32 @@ def build_frames(
         warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} put in")
     frames = Frames(
         number=np.arange(new[0], new[0] + span),
-        time_s=end - 0.5 * length + delay_s,
+        time_s=end + delay_s,
         length_s=length,
         flag=flag,
         counters=table,
         dead_fraction=np.zeros(span),
         gatti=np.zeros(span, np.int64),
         steady=length != header_frame_s,
+        transfer_s=transfer_s,
+        # Frames that a CCD counted were read out, though not sent.
+        joined=joined if sparse is None else 0,
     )
+    frames.integration_s = integration_times(end[at], at, frames)
+    frames.time_s -= 0.5 * frames.integration_s
     return frames, shift
 
 
 def flag_outside(frames: Frames, gti: GTI) -> int:
     """Flag frames that are not wholly inside the good times (FLAG_HK); returns how many are."""
-    # Shrunk by a nanosecond in each frame: the ends of intervals and frames are computed differently.
-    half = 0.5 * frames.length_s * (1 - 1e-6)
-    start, stop = frames.time_s - half, frames.time_s + half
-    index = np.searchsorted(gti.start, start, side="right") - 1
-    inside = (index >= 0) & (stop <= np.append(gti.stop, -np.inf)[np.maximum(index, 0)])
+    inside = gti.covers(frames.start_s, frames.end_s)
     frames.flag[~inside] |= FrameFlag.HOUSEKEEPING
     return int((~inside).sum())
+
+
+def flag_edges(frames: Frames) -> None:
+    """Flag the first and the last frame that was received."""
+    frames.flag[np.flatnonzero(frames.received)[[0, -1]]] |= FrameFlag.EDGE
 
 
 def flag_overflow(frames: Frames) -> int:
@@ -377,8 +434,7 @@ def flag_invalid(frames: Frames, event_frame: npt.ArrayLike) -> int:
         Index into the table of every event received.
     """
     count = np.bincount(np.asarray(event_frame, np.int64), minlength=len(frames))
-    present = frames.flag & FrameFlag.MISSING == 0
-    bad = present & (count != frames.counters["NVALID"])
+    bad = frames.received & (count != frames.counters["NVALID"])
     frames.flag[bad] |= FrameFlag.INVALID_COUNT
     return int(bad.sum())
 

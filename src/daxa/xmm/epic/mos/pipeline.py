@@ -209,13 +209,15 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
 
 
 def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
+    sent = ccd.frames.received
     return CcdExposure(
-        ccd.frames.time_s,
-        np.full(len(ccd.frames), ccd.frames.length_s * camera.duty_cycle(ccd.number)),
-        ccd.frames.fraction,
+        ccd.frames.time_s[sent],
+        ccd.frames.integration_s[sent],
+        ccd.frames.fraction[sent],
         gti,
         table,
         ccd_keywords(camera, ccd),
+        transfer_s=ccd.frames.transfer_s,
     )
 
 
@@ -283,12 +285,11 @@ def process(
         int(d.exposure.header["CCDID"][0]) + 10 * int(d.exposure.header["CCDNODE"][0]): d for d in done
     }
     prime = next((c for c in ccds if c.number == 1), ccds[0])
-    half = 0.5 * prime.frames.length_s
     return ExposureResult(
         columns,
         {name: d.exposure for name, d in exposures.items()},
-        min(float(c.frames.time_s[0]) for c in ccds) - half,
-        max(float(c.frames.time_s[-1]) for c in ccds) + half,
+        min(float(c.frames.start_s[0]) for c in ccds),
+        max(float(c.frames.end_s[-1]) + c.frames.transfer_s for c in ccds),
         prime.frames.length_s,
         curve,
         flare_input,

@@ -138,7 +138,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     ccd.row_frame = np.where(known, made.number[0] + index, -1)
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
     say.info("emframes", f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
-    live = float((made.fraction * made.good).mean()) if len(made) else 0.0
+    live = float(made.fraction[made.received].mean())
     say.info("emframes", f" Fraction of good time : {live:.9f}")
     return ccd
 
@@ -325,6 +325,7 @@ def frame_table(
         raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
     rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
     nominal, delay = camera.frame_times(number)
+    imaging = file.name.file_type in ("IME", "RIE")
     start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
     numbers = auxiliary["FRAME"][rows].astype(np.int64)
     start_obt = camera.correlation.tt_to_obt(start_tt)
@@ -340,13 +341,16 @@ def frame_table(
         camera.correlation.obt_to_tt(obt),
         counters,
         header_frame_s=header_s,
+        transfer_s=camera.transfer_s(number, imaging=imaging),
+        # In fast modes nothing waits for the next read-out.
+        joined=frames.JOINED_FRAMES if imaging else 0,
         delay_s=delay,
         clock_s=obt - reset,
         warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
     )
-    say.info("emframes", f" Create frame table with {len(made):12d}  rows")
-    missing = int((made.flag & frames.FrameFlag.MISSING != 0).sum())
-    say.info("emframes", f" {missing:12d}  missing frames inserted")
+    received = int(made.received.sum())
+    say.info("emframes", f" Create frame table with {received:12d}  rows")
+    say.info("emframes", f" {len(made) - received:12d}  frames are missing between them")
     say.info("emframes", f" Observing mode was {camera.submode}")
     say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
     say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
@@ -360,6 +364,7 @@ def frame_table(
     say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
     overflow = frames.flag_overflow(made) if opts.flagfifooverflow else 0
     say.info("emframes", f" {overflow:12d}  frames rejected by FIFO")
+    frames.flag_edges(made)
     return made, index, known
 
 

@@ -89,7 +89,8 @@ def emevents(camera: Camera, ccd: Ccd, pixels: bp.BadPixels | None, params: Emev
     )
     time = ccd.frames.time_s[list_.frame]
     if params.randomizetime:
-        time = time + ccd.frames.length_s * camera.random(ccd.number, ccd.node, _TIME).uniform(-0.5, 0.5, n)
+        part = camera.random(ccd.number, ccd.node, _TIME).uniform(-0.5, 0.5, n)
+        time = time + ccd.frames.integration_s[list_.frame] * part
     return Calibrated(list_, time, np.rint(detx), np.rint(dety), wrong)
 
 
@@ -122,6 +123,7 @@ def _flag_events(
         bad = ~made.good[list_.frame]
         list_.flag[bad] |= MosFlag.IN_BAD_FRAME
         say(f" {int(bad.sum()):12d}  events outside good frames")
+        list_.flag[made.spoiled[list_.frame]] |= MosFlag.IN_SPOILED_FRAME
     say(f" {events.flag_cosmic(list_):12d}  cosmic-ray events")
     outside = events.flag_window(list_, ccd.limits[:2], ccd.limits[2:])
     say(f" {outside:12d}  events outside window")

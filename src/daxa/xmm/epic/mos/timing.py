@@ -211,7 +211,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     list_.pattern = _SAME_SIZE[pattern]
     pi = correct(camera, ccd, list_, pha, opts.emenergy)
 
-    start = made.time_s[list_.frame] - 0.5 * made.length_s
+    start = made.end_s[list_.frame] - made.length_s
     time = start + clock.since_start_s(line)
     gti = made.gti()
     keep = np.ones(n, bool)
@@ -246,13 +246,12 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         "BADFLAG": np.full(len(bad), bp.CALIBRATION),
     }
     header = ccd_keywords(camera, ccd) | {"WINDOWDY": (clock.n_lines, "lines of a frame")}
-    length = np.full(len(made), made.length_s * camera.duty_cycle(number))
-    half = 0.5 * made.length_s
+    sent = made.received
     return TimingResult(
         columns,
-        CcdExposure(made.time_s, length, made.fraction, gti, badpix, header),
-        float(made.time_s[0]) - half,
-        float(made.time_s[-1]) + half,
+        CcdExposure(made.time_s[sent], made.integration_s[sent], made.fraction[sent], gti, badpix, header),
+        float(made.start_s[0]),
+        float(made.end_s[-1]) + made.transfer_s,
         len(table),
         {
             "RAND_TIM": (False, "times randomised in the frame"),

@@ -1,0 +1,68 @@
+"""Part of a MOS frame that is no integration, from EMOSn_MODEPARAM.
+
+What the file says of it in full frame is checked against real event lists, as no file was at hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daxa.xmm.ccf.roles import Fallback
+from daxa.xmm.task import warn_once
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Constituent
+
+#: Time between successive integrations, while charge moves into the frame store [s]: in 53 frame tables of
+#: real event lists (both cameras in full frame, 2004 to 2006) it is 5.9999 to 6.0001 ms.
+MEASURED_TRANSFER_S = 0.006
+#: Frames longer than this [s] are those of whole CCDs, which the measured number holds for.
+_WHOLE_FRAME_S = 2.0
+#: Another transfer of a whole frame than the measured one by this much [s] is not believed.
+_TOLERANCE_S = 0.001
+
+
+def transfer_s(constituent: Constituent, mode_id: int, ccd: int, *, imaging: bool = True) -> float:
+    """Time in every frame in which a CCD collects nothing [s]: FRAME_T less INTEGRATION_T.
+
+    Parameters
+    ----------
+    constituent
+        EMOSn_MODEPARAM.
+    mode_id, ccd
+        Mode of the camera; CCD, of which the first has frames of its own.
+    imaging
+        Whether the CCD is in an imaging mode; others lose no time between frames unless the file says so.
+
+    Returns
+    -------
+    float
+        :data:`MEASURED_TRANSFER_S`, with the warning ``noTransferTime``, for imaging CCDs of which the file
+        gives no or an impossible integration time.
+    """
+    table = constituent.table("MODEPARAM")
+    row = np.flatnonzero(np.asarray(table["MODE_ID"]) == mode_id)
+    frame = integration = 0.0
+    if len(row):
+        element = 0 if ccd == 1 else 1
+        frame, integration = (float(table[k][row[0]][element]) / 1e3 for k in ("FRAME_T", "INTEGRATION_T"))
+    transfer = frame - integration
+    possible = 0 < integration < frame
+    if frame > _WHOLE_FRAME_S:
+        possible &= abs(transfer - MEASURED_TRANSFER_S) < _TOLERANCE_S
+    if possible:
+        return transfer
+    if not imaging:
+        return 0.0
+    missing = f"FRAME_T {1e3 * frame:g} ms and INTEGRATION_T {1e3 * integration:g} ms of mode {mode_id}"
+    cost = (
+        f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are no integration, as in real lists in full frame"
+    )
+    fallback = missing, Fallback(MEASURED_TRANSFER_S, "noTransferTime", cost)
+    said = constituent.recognised["MODEPARAM"].fallbacks
+    if fallback not in said:
+        said.append(fallback)
+    warn_once("noTransferTime", f"{constituent.path.name}[MODEPARAM]: {missing}: {cost}")
+    return MEASURED_TRANSFER_S
