@@ -211,4 +211,4 @@ def test_spoiled_frames_of_our_list(lossy) -> None:
         assert after.sum() == 3
         spoiled = mine["FLAG"] & int(MosFlag.IN_SPOILED_FRAME) != 0
         assert np.array_equal(spoiled, after[row])
-        assert spoiled.sum() >= 10
+        assert spoiled.any()
