@@ -26,14 +26,11 @@ def _own_settings(
     """Keep every test away from the user's configuration, caches and outputs."""
     for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR"):
         monkeypatch.delenv(variable, raising=False)
-    for variable in ("DAXA_NUM_CORES", "DAXA_BACKEND", "DAXA_CCFPATH"):
+    for variable in ("DAXA_NUM_CORES", "DAXA_BACKEND", "DAXA_CCFPATH", "DAXA_SYNTHETIC_CALIBRATION"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path_factory.mktemp("settings")))
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "daxa_output"))
-    # Real raw files and lists are compared with the synthetic calibration on purpose; tests of its refusal
-    # take this away.
-    monkeypatch.setenv("DAXA_SYNTHETIC_CALIBRATION", "allow")
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,18 @@ def test_mistakes_give_one_message_and_status_2(words, message, tmp_path, monkey
     assert message.replace(" ", "") in "".join(c for c in done.output if c not in " │\n╭╰─╮╯")
 
 
+@pytest.mark.parametrize("words", [["process"], ["validate", "0800010101"]])
+def test_made_up_and_real_files_may_meet(words, tmp_path, monkeypatch):
+    """Only where the option is given; without data both commands end soon."""
+    monkeypatch.setenv("DAXA_SYNTHETIC_CALIBRATION", "")
+    monkeypatch.chdir(tmp_path)
+    words = [*words, "--local", str(tmp_path)]
+    assert run.invoke(app, words).exit_code
+    assert os.environ["DAXA_SYNTHETIC_CALIBRATION"] == ""
+    assert run.invoke(app, [*words, "--allow-synthetic"]).exit_code
+    assert os.environ["DAXA_SYNTHETIC_CALIBRATION"] == "allow"
+
+
 def test_unknown_command_names_the_usage():
     done = run.invoke(app, ["reduce"])
     assert done.exit_code == 2

@@ -14,7 +14,7 @@ from daxa._version import __version__
 from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
-from daxa.cli_output import Json, print_table
+from daxa.cli_output import AllowSynthetic, Json, allow_mixture, print_table
 from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
 
 app = typer.Typer(
@@ -205,12 +205,7 @@ def process(
     inst: InstOption = None,
     cores: Cores = None,
     backend: BackendOption = None,
-    allow_synthetic: Annotated[
-        bool,
-        typer.Option(
-            "--allow-synthetic", help="Use synthetic calibration files for real raw files, or the reverse."
-        ),
-    ] = False,
+    allow_synthetic: AllowSynthetic = False,
     unscheduled: Annotated[
         bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
     ] = True,
@@ -223,7 +218,7 @@ def process(
     from daxa.process.arguments import check_cores
 
     if allow_synthetic:
-        os.environ["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
+        allow_mixture()
     _set_backend(backend)
     # Before anything is made: a mistake here must not leave an archive behind.
     select_backend()

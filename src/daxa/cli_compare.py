@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from daxa.cli_output import print_table
+from daxa.cli_output import AllowSynthetic, allow_mixture, print_table
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write everything to this JSON file.")]
 PageFile = Annotated[Path | None, typer.Option("--page", help="Write one HTML page with plots to this file.")]
@@ -80,6 +80,7 @@ def validate(
         typer.Option("--products", help="Folder with the pipeline's products, instead of fetching."),
     ] = None,
     cores: Annotated[int | None, typer.Option("--cores", help="Processes to use.")] = None,
+    allow_synthetic: AllowSynthetic = False,
     json_file: JsonFile = None,
     page: Annotated[
         Path | None, typer.Option("--page", help="The page; validate_OBSID.html by default.")
@@ -91,6 +92,8 @@ def validate(
     from daxa.mission import XMMPointed
     from daxa.validate import validate as run
 
+    if allow_synthetic:
+        allow_mixture()
     for option, folder in (("--local", local), ("--products", products)):
         if folder is not None and not folder.is_dir():
             raise typer.BadParameter(f"{option}: {folder} is not a folder")

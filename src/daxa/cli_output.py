@@ -1,13 +1,27 @@
-"""How the commands print."""
+"""What commands share: how they print, and an option."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AllowSynthetic = Annotated[
+    bool,
+    typer.Option(
+        "--allow-synthetic", help="Use synthetic calibration files for real raw files, or the reverse."
+    ),
+]
+
+
+def allow_mixture() -> None:
+    """Let real and made-up files meet in this process and in the jobs that it starts."""
+    from daxa.xmm.origin import ALLOW, SWITCH
+
+    os.environ[SWITCH] = ALLOW
 
 
 def print_table(rows: list[dict[str, Any]], title: str = "") -> None:

@@ -102,7 +102,7 @@ class ListMaker:
         primary = {
             "TELESCOP": "XMM", "INSTRUME": self.instrument, "DATAMODE": "IMAGING",
             "SUBMODE": "PrimeFullWindow", "FILTER": "Medium", "OBS_ID": "0800010101",
-            "EXP_ID": "0800010101001", "EXPIDSTR": exposure,
+            "EXP_ID": "0800010101001", "EXPIDSTR": exposure, "SYNTHCAL": True,
             "RA_PNT": self.pointing[0], "DEC_PNT": self.pointing[1], "PA_PNT": self.pointing[2],
         }  # fmt: skip
         sky = {"ra_deg": self.pointing[0], "dec_deg": self.pointing[1]}

@@ -31,6 +31,9 @@ def test_options_set_the_environment(monkeypatch, tmp_path):
     assert (seen["SAS_CCF"], seen["SAS_CCFPATH"], seen["SAS_ODF"]) == ("ccf.cif", "/a:/b", "odf")
     assert seen["calindexset"] == "x"
     assert "PATH" in seen
+    assert "DAXA_SYNTHETIC_CALIBRATION" not in seen
+    assert main(["cifbuild", "--allow-synthetic"]) == 0
+    assert seen["DAXA_SYNTHETIC_CALIBRATION"] == "allow"
 
 
 def test_files_are_not_replaced_if_that_is_forbidden(times, tmp_path, capsys):

@@ -428,7 +428,7 @@ class HousekeepingWriter:
             f"PRIME_INSTR = {p.prime_instrument} / Prime Instrument",
             "PROPOSAL",
             "Dr    A                   Simulator",
-            "Department of Made-up Skies",
+            "Department of Made-up Skies (daxa.simulate)",
             *[""] * 7,
             " 1 / Announcement of Opportunity",
             " G / Observation type",

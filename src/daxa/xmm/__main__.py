@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from daxa._version import __version__
+from daxa.xmm.origin import ALLOW, SWITCH
 from daxa.xmm.task import TaskError, find_task, format_value, run_task
 from daxa.xmm.tasks import TASKS
 
@@ -44,7 +45,7 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
         elif word in _NO_CLOBBER:
             env["SAS_CLOBBER"] = "0"
         elif word == "--allow-synthetic":
-            env["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
+            env[SWITCH] = ALLOW
         elif option in _ENVIRONMENT or option in _PRINTING:
             if not equals and not rest:
                 raise _Usage(f"option {option} needs a value")

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.header import BLOCK, Card, Header
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, note_product
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -187,6 +187,7 @@ class FitsFile(list[Hdu]):
                 start = self[-1].end
         if not self:
             raise OSError(f"{self.path} is no FITS file: it does not start with SIMPLE")
+        note_product(self[0].header, self.path, is_list="EVENTS" in self)
 
     def index_of(self, key: str | int) -> int:
         """Number of a block.

@@ -32,6 +32,7 @@ from typing import Any, TextIO
 
 from daxa._version import __version__
 from daxa.trust import TRUST_CARD, TRUST_KEYWORD
+from daxa.xmm import origin
 
 #: Keywords of products that name what stood in for parts of calibration files.
 FALLBACK_KEYWORD = "CALFB"
@@ -242,6 +243,8 @@ class TaskContext:
     told: set[str] = field(default_factory=set)
     #: What stood in for parts that calibration files lack, in order; shared likewise.
     fallbacks: dict[str, None] = field(default_factory=dict)
+    #: Real and made-up files seen, shared likewise.
+    origins: origin.Origins = field(default_factory=origin.Origins)
 
     def path(self, name: str | os.PathLike[str]) -> Path:
         """A path given by the user, relative to the task's folder."""
@@ -280,10 +283,32 @@ class TaskContext:
         """Run another task inside this one, in the same folder and environment."""
         run_task(name, arguments, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
 
+    def note_origin(self, made_up: bool, said: str) -> None:
+        """Remember that raw files, calibration or a product are made up or real.
+
+        Parameters
+        ----------
+        said
+            The same as a sentence, for the message.
+
+        Raises
+        ------
+        TaskError
+            ``syntheticCalibration``: this task has seen the opposite, and nothing allows both together.
+        """
+        conflict = self.origins.note(made_up, said)
+        if conflict and not origin.allowed(self.env):
+            raise TaskError("syntheticCalibration", conflict)
+
     def provenance(self, header: Any, number: int = 0) -> None:
-        """Write CREATOR, DATE, the command line (XPROCn) and how far to trust it into a FITS header."""
+        """Write CREATOR, DATE, the command line (XPROCn) and how far to trust it into a FITS header.
+
+        What was made with synthetic calibration files, or from such products, says so.
+        """
         header["CREATOR"] = (f"daxa-{__version__}", "software")
         header[TRUST_KEYWORD] = TRUST_CARD
+        if self.origins.synthetic:
+            header[origin.KEYWORD] = origin.CARD
         header["DATE"] = (datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), "creation date")
         # Headers hold ASCII only; folders need not.
         line = self.command or self.name
@@ -337,6 +362,72 @@ def add_fallbacks(header: Any, notes: Iterable[str]) -> None:
             header[f"{FALLBACK_KEYWORD}{len(there)}"] = note
 
 
+def mixture_allowed(env: Mapping[str, str] | None = None) -> bool:
+    """Whether real and made-up files may meet: by an environment, the running task's, or this process's."""
+    ctx = _RUNNING.get()
+    return origin.allowed(env) or (ctx is not None and origin.allowed(ctx.env))
+
+
+def note_raw_files(simulated: bool, folder: object) -> None:
+    """Tell the running task, if there is one, where its raw files come from.
+
+    Raises
+    ------
+    TaskError
+        See :meth:`TaskContext.note_origin`.
+    """
+    ctx = _RUNNING.get()
+    if ctx is not None:
+        ctx.origins.raw_files = True
+        ctx.note_origin(simulated, origin.of_raw_files(simulated, folder))
+
+
+def has_seen_raw_files() -> bool:
+    """Whether the running task, if there is one, has opened raw files."""
+    ctx = _RUNNING.get()
+    return ctx is not None and ctx.origins.raw_files
+
+
+def note_calibration(synthetic: bool, what: str) -> None:
+    """Tell the running task, if there is one, that it uses a calibration set.
+
+    Raises
+    ------
+    TaskError
+        See :meth:`TaskContext.note_origin`.
+    """
+    ctx = _RUNNING.get()
+    if ctx is not None:
+        ctx.note_origin(synthetic, origin.of_calibration(synthetic, what))
+        ctx.origins.synthetic |= synthetic
+
+
+def note_product(header: Mapping[str, Any], path: str | os.PathLike[str], *, is_list: bool = False) -> None:
+    """Tell the running task, if there is one, that it reads a product.
+
+    Parameters
+    ----------
+    header
+        Its primary header.
+    is_list
+        Whether it is an event list, which cannot be made without calibration: one without the keyword was
+        made with a real one.
+
+    Raises
+    ------
+    TaskError
+        See :meth:`TaskContext.note_origin`.
+    """
+    ctx = _RUNNING.get()
+    if ctx is None:
+        return
+    marked = origin.is_marked(header)
+    ctx.origins.synthetic |= marked
+    if marked or is_list:
+        kind = "synthetic" if marked else "real"
+        ctx.note_origin(marked, f"{Path(path).name} was made with {kind} calibration")
+
+
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
     """The SAS command line of a task call."""
     return " ".join([name, *(f"{k}={shlex.quote(format_value(v))}" for k, v in arguments.items())])
@@ -388,7 +479,7 @@ def run_task(
 
     outer = _RUNNING.get()
     if outer is not None and parent:
-        ctx.told, ctx.fallbacks = outer.told, outer.fallbacks
+        ctx.told, ctx.fallbacks, ctx.origins = outer.told, outer.fallbacks, outer.origins
     token = _RUNNING.set(ctx)
     started = time.perf_counter()
     try:

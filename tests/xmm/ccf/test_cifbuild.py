@@ -184,7 +184,7 @@ def test_missing_types_of_the_cameras_are_named(spacecraft_odf: Path, tmp_path: 
     odf = tmp_path / "odf"
     shutil.copytree(spacecraft_odf, odf)
     (odf / "3278_0802710101_PNS00301IME.FIT").write_bytes(b"")
-    constituent(tmp_path, "EPN_LINCOORD_0009.CCF")
+    constituent(tmp_path, "EPN_LINCOORD_0009.CCF", CREATOR="daxa.simulate")
     _, text = cifbuild(tmp_path, tmp_path, SAS_ODF=odf)
     assert "warning (missingConstituents)" in text
     assert "EPN_CTI" in text

@@ -330,7 +330,9 @@ def test_events_follow_the_attitude_that_was_chosen(two_attitudes, calibration_e
     table.header.update(INSTRUME="EPN", DATAMODE="IMAGING", RA_NOM=15.0, DEC_NOM=-30.0)
     north = {}
     for source in ("AHF", "RAF"):
-        fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / f"{source}.fits")
+        first = fits.PrimaryHDU()
+        first.header["SYNTHCAL"] = True
+        fits.HDUList([first, table]).writeto(tmp_path / f"{source}.fits")
         env = {**calibration_env, "SAS_ODF": str(two_attitudes), "SAS_ATTITUDE": source}
         arguments = {"eventset": f"{source}.fits", "refpointlabel": "nom"}
         run_task("attcalc", arguments, cwd=tmp_path, env=env, out=io.StringIO())

@@ -36,6 +36,7 @@ def _events(path: Path, n: int = 500, **primary: object) -> dict[str, np.ndarray
     columns += [fits.Column(c, "I", "0.05 arcsec", array=data[c]) for c in ("DETX", "DETY")]
     table = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     first = fits.PrimaryHDU()
+    first.header["SYNTHCAL"] = True
     keywords = {"INSTRUME": "EPN", "DATAMODE": "IMAGING", "RA_NOM": 150.5, "DEC_NOM": 55.7, **primary}
     for header in (first.header, table.header):
         header.update({k: v for k, v in keywords.items() if v is not None})

@@ -36,11 +36,21 @@ from daxa.xmm.ccf.layout import layout_of
 from daxa.xmm.ccf.readings import may_be_absent, reading_of
 from daxa.xmm.ccf.recognise import Recognition, keyword_of, recognise
 from daxa.xmm.ccf.roles import Fallback, Reading
+from daxa.xmm.origin import SIMULATOR, mixture, of_calibration, of_raw_files
 from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError, fall_back, fallbacks_noted
+from daxa.xmm.task import (
+    TaskError,
+    fall_back,
+    fallbacks_noted,
+    has_seen_raw_files,
+    mixture_allowed,
+    note_calibration,
+)
 
 if TYPE_CHECKING:
     from astropy.io import fits
+
+    from daxa.xmm.odf.odf import Odf
 
 
 class Table(Mapping[str, npt.NDArray[Any]]):
@@ -357,8 +367,8 @@ class Calibration:
         MissingConstituent
             A file of SAS_CCFFILES is not there.
         TaskError
-            ``syntheticCalibration``: it is synthetic and the observation of SAS_ODF is not, or the other way
-            round.
+            ``syntheticCalibration``: it is synthetic and what the running task reads, or the observation of
+            SAS_ODF, is not, or the other way round.
         """
         name = env.get("SAS_CCF", "").strip()
         if not name:
@@ -376,29 +386,50 @@ class Calibration:
         ]
         stamps = tuple(os.stat(p).st_mtime_ns if os.path.exists(p) else 0 for p in [str(index_path), *extra])
         calibration = _cached(str(index_path), tuple(folders), tuple(extra), stamps)
-        calibration._check_origin(env, cwd)
+        calibration.check_origin(env, cwd)
         return calibration
 
-    def _check_origin(self, env: Mapping[str, str], cwd: Path) -> None:
-        """Refuse synthetic calibration for a real observation, once for each observation."""
-        # Both modules import this package.
-        from daxa.xmm.ccf.synthetic import allowed, refuse_mixture
-        from daxa.xmm.odf.odf import Odf
+    @functools.cached_property
+    def synthetic(self) -> str:
+        """The first synthetic constituent; empty if there is none. A mixed set counts as synthetic."""
+        return next((e.name for e in self._entries.values() if e.creator == SIMULATOR), "")
 
+    def refuse(self, odf: Odf) -> None:
+        """Refuse raw files that this calibration does not belong to.
+
+        Raises
+        ------
+        TaskError
+            ``syntheticCalibration``: synthetic calibration and real raw files, or real calibration and
+            simulated ones, and ``DAXA_SYNTHETIC_CALIBRATION=allow`` is not set.
+        """
+        if bool(self.synthetic) != odf.simulated and not mixture_allowed():
+            said = of_calibration(bool(self.synthetic), self._called)
+            raise TaskError("syntheticCalibration", mixture(said, of_raw_files(odf.simulated, odf.folder)))
+
+    @property
+    def _called(self) -> str:
+        return self.synthetic or f"{len(self._entries)} files"
+
+    def check_origin(self, env: Mapping[str, str], cwd: Path) -> None:
+        """Refuse calibration that does not belong to what a task has read or to the files of SAS_ODF."""
+        note_calibration(bool(self.synthetic), self._called)
         name = env.get("SAS_ODF", "")
         # What was allowed once is not allowed for ever: such an observation is not noted as checked.
-        if not name or allowed(env):
+        if not name or mixture_allowed(env) or has_seen_raw_files():
             return
         place = str((cwd / Path(name).expanduser()).resolve())
         if place in self._checked:
             return
+        # This module is part of the foundations of the reader of raw files.
+        from daxa.xmm.odf.odf import Odf
 
         try:
-            odf = Odf.from_environment(env, cwd)
+            odf = Odf.open(place)
         except (TaskError, OSError):
             # The task that needs the observation tells what is wrong with it.
             return
-        refuse_mixture(self._entries.values(), odf, env)
+        self.refuse(odf)
         self._checked.add(place)
 
     @classmethod

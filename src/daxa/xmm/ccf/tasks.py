@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.errors import DamagedConstituent
 from daxa.xmm.ccf.index import (
     CATEGORY,
@@ -24,7 +25,6 @@ from daxa.xmm.ccf.index import (
     write_index,
 )
 from daxa.xmm.ccf.layout import required_of
-from daxa.xmm.ccf.synthetic import refuse_mixture
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
@@ -228,8 +228,6 @@ def cifbuild(ctx: TaskContext, p: Parameters) -> None:
                 f"{source}: none of {len(entries)} constituents is valid on {observation} with category "
                 f"{category or 'any'} and submitted by {analysis}",
             )
-    if canonical:
-        refuse_mixture(chosen, Odf.from_environment(ctx.env, ctx.cwd), ctx.env)
     chosen = [
         replace(
             cache.entry(e.path, checksum=True) or e, fname=str(e.path.absolute()) if _full(p) else e.path.name
@@ -256,10 +254,14 @@ def cifbuild(ctx: TaskContext, p: Parameters) -> None:
                 "missingConstituents",
                 f"no valid constituent for {', '.join(lacking)}: tasks that need them will fail",
             )
+    index = CalibrationIndex(chosen, header)
+    if not p.masterindex:
+        # Also where the date is given: the index is for the observation of SAS_ODF.
+        Calibration(index).check_origin(ctx.env, ctx.cwd)
     primary: dict[str, Any] = {}
     ctx.provenance(primary)
     with ctx.output(name) as path:
-        write_index(path, CalibrationIndex(chosen, header), primary)
+        write_index(path, index, primary)
     ctx.info(f"{len(chosen)} constituents of {len(entries)} written to {name}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.image import mosaic
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 #: Beginnings of keywords that describe the first image only.
 _OF_ONE_IMAGE = ("XPROC", "DS", "BITPIX", "ONTIME", "LIVETI", "EXPOSURE", "EXP_ID", "EXPIDSTR", "SUBMODE")
@@ -22,6 +22,7 @@ def _read(path: Path) -> tuple[np.ndarray, Any]:
     with fits.open(path) as hdus:
         if hdus[0].data is None or hdus[0].data.ndim != 2:
             raise TaskError("badImage", f"{path}: the primary HDU is no 2-D image")
+        note_product(hdus[0].header, path)
         return np.asarray(hdus[0].data, float), hdus[0].header.copy()
 
 

@@ -317,6 +317,8 @@ def ingest(
     path
         Text of the PATH line; None leaves it out.
     """
+    if calibration is not None:
+        calibration.refuse(odf)
     collected = _collect(odf, info, warn)
     times = [t for e in collected.values() for t in zip(e.starts, e.ends, strict=True)]
     start = min((t[0] for t in times), default=ascii_summary.start)
@@ -481,5 +483,7 @@ def _calibration(ctx: TaskContext) -> Any:
     try:
         return Calibration.from_environment(ctx.env, ctx.cwd)
     except TaskError as error:
+        if error.code == "syntheticCalibration":
+            raise
         ctx.warn("NoCifGiven", f"{error.message}: window modes of the MOS cameras stay undefined")
         return None

@@ -22,8 +22,9 @@ import numpy as np
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.odf.times import is_date, utc_to_tt
+from daxa.xmm.origin import SIMULATOR
 from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, note_raw_files
 
 #: File types that hold events (or images, for OM) of an exposure, per instrument.
 SCIENCE_TYPES = {
@@ -42,6 +43,7 @@ DAMAGE = (
 #: Environment variables that choose among spacecraft files.
 _PREFERENCES = ("SAS_ATTITUDE", "SAS_TIMECORR", "SAS_TIMECORR_TCX")
 _BLOCK = 2880
+_ORIGIN = re.compile(rb"ORIGIN  = '([^']*)'")
 _NO_DEFAULT = object()
 
 
@@ -117,6 +119,18 @@ class OdfFile:
         with self.path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         return gzip.open(self.path) if packed else self.path.open("rb")
+
+    def origin(self) -> str | None:
+        """ORIGIN of the primary header, found without reading all of it; None if the file is unreadable."""
+        try:
+            with self._stream() as stream:
+                start = stream.read(2 * _BLOCK)
+        except DAMAGE:
+            return None
+        match = _ORIGIN.search(start)
+        if match:
+            return match[1].decode("latin-1").strip()
+        return "" if start.startswith(b"SIMPLE") else None
 
     def headers(self) -> tuple[Any, Any]:
         """Primary header and header of the first extension (the primary one again if there is none).
@@ -325,13 +339,36 @@ class Odf:
         Raises
         ------
         TaskError
-            ``NoOdfFound``: neither is set; else see :meth:`open`.
+            ``NoOdfFound``: neither is set; else see :meth:`open`. ``syntheticCalibration``: the running task
+            has seen calibration that does not belong to these files.
         """
         place = folder or env.get("SAS_ODF")
         if not place:
             raise TaskError("NoOdfFound", "no ODF: set SAS_ODF to the ODF folder or to its SUM.SAS file")
         preferences = {name: env[name] for name in _PREFERENCES if env.get(name)}
-        return replace(cls.open(cwd / Path(place).expanduser()), preferences=preferences)
+        odf = replace(cls.open(cwd / Path(place).expanduser()), preferences=preferences)
+        note_raw_files(odf.simulated, odf.folder)
+        return odf
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether the files say that they are simulated: one of each instrument, or the summary alone.
+
+        Real files among simulated ones make a real observation.
+        """
+        said: dict[str, bool] = {}
+        for file in self.files:
+            if file.name.extension == "FIT" and file.name.instrument not in said:
+                origin = file.origin()
+                if origin is not None:
+                    said[file.name.instrument] = origin == SIMULATOR
+        if said:
+            return all(said.values())
+        summary = self.ascii_summary
+        try:
+            return summary is not None and SIMULATOR.encode() in summary.bytes()
+        except TaskError:
+            return False
 
     @cached_property
     def names(self) -> list[str]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.tables import Column, column, columns, make_table
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext, TaskError, note_product
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -126,9 +126,11 @@ def read_set(ctx: TaskContext, name: str) -> fits.HDUList:
 
     try:
         # Extensions keep the bytes that they were read from: what is not touched is written as it was.
-        return fits.open(io.BytesIO(ctx.path(name).read_bytes()), lazy_load_hdus=False)
+        hdus = fits.open(io.BytesIO(ctx.path(name).read_bytes()), lazy_load_hdus=False)
     except OSError as error:
         raise TaskError("noSuchSet", f"{name}: cannot be read: {error}") from error
+    note_product(hdus[0].header, name, is_list="EVENTS" in hdus)
+    return hdus
 
 
 def write_set(ctx: TaskContext, name: str, hdus: Iterable[Any]) -> None:

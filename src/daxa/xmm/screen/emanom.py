@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daxa.xmm.screen.regions import WHOLE_CHIP, corner_expression
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 SOFT_EV = (400, 800)
 HARD_EV = (2500, 5000)
@@ -91,6 +91,7 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
 
     path = ctx.path(p.eventfile)
     with fits.open(path) as hdus:
+        note_product(hdus[0].header, path, is_list=True)
         header = hdus["EVENTS"].header.copy()
     instrument = str(header.get("INSTRUME", "")).strip()
     if instrument not in ("EMOS1", "EMOS2"):

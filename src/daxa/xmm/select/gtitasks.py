@@ -17,7 +17,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.exposures import ccd_tables
 from daxa.xmm.select.expression import Files, compile, split_block
 from daxa.xmm.tables import column
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -205,6 +205,7 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
         hdus = fits.open(path)
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error}") from error
+    note_product(hdus[0].header, path)
     try:
         if block is not None:
             return hdus, hdus[block], path
@@ -339,6 +340,7 @@ def gtialign(ctx: TaskContext, p: Parameters) -> None:
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error}") from error
     with hdus:
+        note_product(hdus[0].header, path, is_list=True)
         exposures = ccd_tables(hdus, "EXPOSU")
         if not exposures:
             raise TaskError("missingBlockName", f"{path} has no EXPOSUnn extension")

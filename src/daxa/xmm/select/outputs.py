@@ -27,7 +27,7 @@ from daxa.xmm.select.source import Restriction, Source
 from daxa.xmm.tables import Table
 from daxa.xmm.task import FALLBACK_KEYWORD, Parameters, TaskContext, TaskError, add_fallbacks
 
-_OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE|VERIFIED")
+_OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE|VERIFIED|SYNTHCAL")
 _TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")
 
 

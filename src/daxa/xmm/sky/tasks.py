@@ -12,7 +12,7 @@ from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.sky.attitude import ATTHK_COLUMNS, AttHk, Attitude, atthk_keywords, make_atthk
 from daxa.xmm.sky.tangent import UNITS_PER_DEGREE, reference_pixel
 from daxa.xmm.tables import column, make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -214,6 +214,7 @@ def attcalc(ctx: TaskContext, p: Parameters) -> None:
     with hdus:
         if "EVENTS" not in hdus:
             raise TaskError("badInfile", f"{event_path}: no extension EVENTS")
+        note_product(hdus[0].header, event_path, is_list=True)
         table = hdus["EVENTS"]
         headers = [table.header, hdus[0].header]
         where = f"{event_path.name}[EVENTS]"
@@ -355,6 +356,7 @@ def ecoordconv(ctx: TaskContext, p: Parameters) -> None:
     try:
         with fits.open(path) as hdus:
             header = hdus[0].header.copy()
+            note_product(header, path)
             if hdus[0].data is None and len(hdus) > 1:
                 header.update({k: v for k, v in hdus[1].header.items() if k and k not in header})
     except OSError as err:

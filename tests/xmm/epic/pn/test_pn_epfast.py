@@ -68,7 +68,7 @@ def timing_list(tmp_path, calibration_env):
     )
     primary = {
         "TELESCOP": "XMM", "INSTRUME": "EPN", "DATAMODE": "BURST", "SUBMODE": "FastBurst",
-        "OBS_ID": "0800020401", "EXPIDSTR": "S003",
+        "OBS_ID": "0800020401", "EXPIDSTR": "S003", "SYNTHCAL": True,
     }  # fmt: skip
     path = tmp_path / "burst.ds"
     write_event_list(path, primary=primary, columns=columns, ccds={4: ccd}, sky={}, prime_ccd=4)

@@ -191,6 +191,9 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     instruments = _cameras(p.instruments, "emchain")
     mask = _flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
     ccds = _ccd_numbers(p.ccds, "emchain")
+    if p.odf:
+        # The tasks inside read the same files.
+        ctx = replace(ctx, env={**ctx.env, "SAS_ODF": p.odf})
     odf = Odf.from_environment(ctx.env, ctx.cwd, p.odf)
     wanted = _select_exposures(ctx, odf, instruments, p.exposures, "emchain")
     letters = p.randomize.upper()

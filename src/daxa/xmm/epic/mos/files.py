@@ -31,7 +31,7 @@ from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.odf.layout import MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.odf import OdfTable
 from daxa.xmm.tables import columns, make_table
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext, TaskError, note_product
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -69,6 +69,7 @@ def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTa
     try:
         with fits.open(path, memmap=False) as hdus:
             table = hdus[extension]
+            note_product(hdus[0].header, path, is_list="EVENTS" in hdus)
             names = table.columns.names
             values = {n: np.asarray(table.data[n]) for n in names}
             native = {n: v.astype(v.dtype.newbyteorder("="), copy=True) for n, v in values.items()}

@@ -57,6 +57,7 @@ def open_camera(
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
 
+    cal.refuse(odf)
     summary = exposure_summary(odf, instrument, exp_id, ctx.warn, cal)
     submode = summary.mode or "UNDEFINED"
     if submode == "UNDEFINED":

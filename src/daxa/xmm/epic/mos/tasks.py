@@ -34,7 +34,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.layout import DATATYPES, INSTRUMENTS, MOS_AUXILIARY
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -390,6 +390,7 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
     try:
         with fits.open(path, memmap=False) as hdus:
             header, image = hdus[0].header.copy(), np.asarray(hdus[0].data, float)
+            note_product(header, path)
     except (OSError, TypeError, ValueError) as error:
         raise TaskError("openImage01", f"{path}: no image: {error}") from error
     table = OdfTable(path.name, header, header, {})

@@ -347,6 +347,9 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
     # As logs of real runs show it, the selection goes by energy and row alone: flagged events stay.
     mask = int(PnFlag.DETECTOR_NOISE) if p.screenrejected else 0
     options = _options(p, {"screenlowthresh": p.screenlowthresh, "mask": mask})
+    if folder:
+        # The tasks inside read the same files.
+        ctx = replace(ctx, env={**ctx.env, "SAS_ODF": folder})
     odf, cal = _open(ctx, folder)
     if p.runbackground and "runbackground" in p.given:
         ctx.warn("noBackground", "runbackground=yes: masks and light curve of the background are not made")

@@ -14,7 +14,7 @@ from daxa.xmm.epic.pn.rawfile import header_cards
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.tables import column
-from daxa.xmm.task import Parameters, TaskContext, TaskError
+from daxa.xmm.task import Parameters, TaskContext, TaskError, note_product
 
 #: CCD with the aim point.
 _PRIME_CCD = 4
@@ -78,6 +78,7 @@ def _read(ctx: TaskContext, name: str) -> tuple[Any, ...]:
     path = str(ctx.path(name))
     with fits.open(path, memmap=False) as hdus:
         events, frames = hdus["EVENTS"], hdus["EXPOSURE"]
+        note_product(hdus[0].header, path, is_list=True)
         head = events.header
         mode = "IMAGING" if str(head["DATAMODE"]).strip() == "IMAGING" else "TIMING"
         part = {c.name: column(events, c.name, path) for c in EVENT_COLUMNS["EPN", mode]}

@@ -15,7 +15,7 @@ from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -159,6 +159,7 @@ def epfast(ctx: TaskContext, p: Parameters) -> None:
     with hdus:
         if "EVENTS" not in hdus:
             raise TaskError("badInfile", f"{path}: no extension EVENTS")
+        note_product(hdus[0].header, path, is_list=True)
         table = hdus["EVENTS"]
         check_fast(table.header, f"{path.name}[EVENTS]")
         law = RateLaw.from_calibration(

@@ -143,8 +143,10 @@ class PnExposure:
         Raises
         ------
         TaskError
-            ``exposure``: it has no event file of the wanted CCDs and kind.
+            ``exposure``: it has no event file of the wanted CCDs and kind. ``syntheticCalibration``: one of
+            both is made up.
         """
+        cal.refuse(odf)
         file_type = FILE_TYPES[data_mode]
         found = {f.name.ccd: f for f in odf.find("PN", file_type, exp_id)}
         files = {ccd: found[ccd] for ccd in sorted(set(ccds)) if ccd in found}

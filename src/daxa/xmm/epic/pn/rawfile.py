@@ -21,7 +21,7 @@ from daxa.xmm.epic.pn.epframes import RawList
 from daxa.xmm.event.eventlist import BADPIX_COLUMNS, DLIMAP_COLUMNS, HKAUX_COLUMNS
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.tables import Column, column, make_table
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext, TaskError, note_product
 
 EVENTS_COLUMNS = (
     Column("TIME", "1D", "s"),
@@ -160,6 +160,7 @@ def read_raw_list(ctx: TaskContext, name: str) -> RawFile:
 
 
 def _read(hdus: Any, path: Path) -> RawFile:
+    note_product(hdus[0].header, path, is_list=True)
     events, frames = hdus["EVENTS"], hdus["EXPOSURE"]
     header = events.header
     if str(header.get("INSTRUME")).strip() != "EPN":

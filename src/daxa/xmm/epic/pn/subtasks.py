@@ -45,7 +45,7 @@ from daxa.xmm.epic.pn.rawfile import RawFile, read_raw_list, write_raw_list
 from daxa.xmm.event.eventlist import BADPIX_COLUMNS, EVENT_COLUMNS
 from daxa.xmm.event.flags import flag_keywords
 from daxa.xmm.tables import Column, column, make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -383,6 +383,7 @@ def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
     path = ctx.path(name)
     try:
         with fits.open(path, memmap=False) as hdus:
+            note_product(hdus[0].header, path)
             columns = [column(hdus["BADPIX"], n, str(path)) for n in ("RAWX", "RAWY", "TYPE", "YEXTENT")]
     except (OSError, KeyError) as error:
         raise TaskError("badExtension", f"{path}: no table of bad pixels: {error}") from error
@@ -537,6 +538,7 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
             raise TaskError("badInfile", f"{path}: not a readable FITS file ({error})") from error
         with hdus:
             head = hdus["EVENTS"].header if "EVENTS" in hdus else {}
+            note_product(hdus[0].header, path, is_list="EVENTS" in hdus)
             if str(head.get("INSTRUME", "")).strip() != "EPN" or "CCDNR" not in hdus["EVENTS"].columns.names:
                 raise TaskError("badSubMode", f"{path}: not an event list of the pn")
             fast = str(head.get("SUBMODE", "")).strip() in FAST_MODES
