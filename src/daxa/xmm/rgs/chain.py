@@ -206,6 +206,8 @@ def _chosen(odf: Odf, p: Parameters) -> list[tuple[str, str]]:
 )
 def rgsproc(ctx: TaskContext, p: Parameters) -> None:
     """Make event lists of the RGS from raw files."""
+    from daxa.xmm.ccf.calibration import Calibration
+
     first, last = STAGES.index(p.entrystage) + 1, STAGES.index(p.finalstage) + 1
     if last < first:
         raise TaskError(
@@ -225,6 +227,8 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
             "rgsproc: withsunanglecorr=yes: how the coefficients of SAACORR are used is not public"
         )
     odf = Odf.from_environment(ctx.env, ctx.cwd)
+    # If it does not belong to the observation nothing is made; else all files say what it is.
+    Calibration.from_environment(ctx.env, ctx.cwd)
     exposures = _chosen(odf, p)
     for instrument, exp_id in exposures:
         files = _Files(p, odf, instrument, exp_id)
