@@ -15,8 +15,8 @@ from daxa.xmm.odf.summary import (
     read_ascii_summary,
     read_sas_summary,
     why_unusable,
-    write_sas_summary,
 )
+from daxa.xmm.odf.summary_writer import write_sas_summary
 
 START, END = "2000-05-25T03:53:11.000", "2000-05-25T20:51:02.000"
 

@@ -38,13 +38,14 @@ from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
 from daxa.xmm.odf.resets import mos_clock_reset
 from daxa.xmm.odf.summary import (
+    LONGEST_S,
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
     ExposureSummary,
     SasSummary,
     read_ascii_summary,
-    write_sas_summary,
 )
+from daxa.xmm.odf.summary_writer import write_sas_summary
 from daxa.xmm.odf.times import TimeCorrelation, housekeeping_times, is_date, tt_to_utc, utc_to_tt
 from daxa.xmm.tables import columns
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
@@ -173,7 +174,15 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         if not (is_date(start) and is_date(end)):
             warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are no dates")
             continue
-        exposure.duration_s = max(exposure.duration_s, float(utc_to_tt(end)) - float(utc_to_tt(start)))
+        duration_s = float(utc_to_tt(end)) - float(utc_to_tt(start))
+        if abs(duration_s) > LONGEST_S:
+            warn(
+                "InconsistentData",
+                f"{file.path.name}: DATE-OBS {start} and DATE-END {end} are {duration_s / 86400:.1f} days "
+                "apart; its times are left out",
+            )
+            continue
+        exposure.duration_s = max(exposure.duration_s, duration_s)
         end = _end(odf, name, start, end, ctx_info)
         ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
         exposure.all_times.append((start, end))

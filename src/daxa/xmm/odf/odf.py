@@ -430,8 +430,8 @@ class Odf:
             return None
         return None
 
-    def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, OdfFile | None]:
-        """The spacecraft file to use where there are two of a kind, as the ODF access layer of SAS chooses.
+    def candidates(self, variable: str, default: str, types: Mapping[str, str]) -> list[tuple[str, OdfFile]]:
+        """The spacecraft files there are of one kind or another, in the order that SAS's access layer uses.
 
         Parameters
         ----------
@@ -439,11 +439,6 @@ class Odf:
             Environment variable that gives the kinds to try in order (``AHF:RAF``), and its default.
         types
             Kind -> file type.
-
-        Returns
-        -------
-        kind, file
-            The first kind that is there; the first one and None if none is.
 
         Raises
         ------
@@ -457,11 +452,12 @@ class Odf:
                 "badParameter",
                 f"{variable}: expected {' or '.join(types)}, or both with a colon, got {order!r}",
             )
-        for kind in kinds:
-            files = self.find("SC", types[kind])
-            if files:
-                return kind, files[0]
-        return kinds[0], None
+        return [(kind, file) for kind in kinds for file in self.find("SC", types[kind])[:1]]
+
+    def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, OdfFile | None]:
+        """The first of :meth:`candidates`; the kind tried first and None if there is none."""
+        found = self.candidates(variable, default, types)
+        return found[0] if found else (self.preferences.get(variable, default).split(":")[0], None)
 
     def exposures(self, instrument: str) -> list[str]:
         """Exposure identifiers with science event files, sorted (``S001`` before ``U002``).

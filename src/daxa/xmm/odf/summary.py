@@ -11,19 +11,13 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 #: Instruments that have a record in the summary, in the order they are written.
 SUMMARY_INSTRUMENTS = ("M1", "M2", "R1", "R2", "PN", "OM")
 
-_CONFIGURATION_TITLES = {
-    **dict.fromkeys(("M1", "M2"), "EPIC MOS"),
-    **dict.fromkeys(("R1", "R2"), "RGS"),
-    "PN": "EPIC PN",
-    "OM": "OM",
-}
 #: Value of a configuration parameter that the raw files do not tell, as real summaries have it.
 UNKNOWN = "Unknown"
 #: Modes whose data show no sky, or are not event data of the ordinary kind.
@@ -51,6 +45,8 @@ BLIND_FILTERS = frozenset(("CalClosed", "Closed", "Blocked", "Unknown"))
 
 #: Parameters of the observation that tell of odfingest.
 _METADATA = ("ODFINGEST_VERSION", "SAS_MANIFEST", "PROCESS_DATE")
+#: Longer than any observation [s]; a revolution lasts two days.
+LONGEST_S = 4 * 86400.0
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$")
 
 
@@ -143,6 +139,14 @@ class SasSummary:
         return next((e for e in self.instruments.get(instrument, []) if e.exp_id == exp_id), None)
 
 
+def is_time(text: str) -> bool:
+    """Whether a text is a date ``yyyy-mm-ddThh:mm:ss[.f]``."""
+    try:
+        return bool(_TIME.match(text)) and span_s(text, text) == 0
+    except ValueError:
+        return False
+
+
 def _lines(path: str | os.PathLike[str]) -> list[str]:
     # Names and titles may hold any byte; Latin-1 reads them all.
     data = Path(path).read_bytes()
@@ -180,13 +184,28 @@ def _observation(lines: list[str], path: object) -> tuple[bool, str, int, str, s
         len(values) < 4
         or not re.fullmatch(r"\d{10}", values[0])
         or not re.fullmatch(r"\d{1,4}", values[1])
-        or not all(_TIME.match(v) for v in values[2:])
+        or not all(is_time(v) for v in values[2:])
     ):
         raise ValueError(
             f"{path}: the {lines[at].strip()} record needs an identifier, a revolution and two times, "
             f"has {values}"
         )
+    seconds = span_s(values[2], values[3])
+    if not 0 <= seconds <= LONGEST_S:
+        raise ValueError(
+            f"{path}: the {lines[at].strip()} record has it last from {values[2]} to {values[3]}, "
+            f"{seconds / 86400:.1f} days; an observation ends after its start and lasts a few days at most"
+        )
     return lines[at].strip() == "SLEW", values[0], int(values[1]), values[2], values[3]
+
+
+def span_s(start: str, end: str) -> float:
+    """Seconds between two dates ``yyyy-mm-ddThh:mm:ss``, without leap seconds."""
+    # A second of 60 is none of the calendar's.
+    first, last = (
+        datetime.fromisoformat(text[:17] + text[17:19].replace("60", "59")) for text in (start, end)
+    )
+    return (last - first).total_seconds()
 
 
 def _number(text: str) -> float | None:
@@ -264,112 +283,6 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
         configuration=_configuration(lines),
         tail="" if tail_at is None else "\n".join(lines[tail_at:]).rstrip("\n") + "\n",
     )
-
-
-def write_sas_summary(
-    summary: SasSummary, path: str | os.PathLike[str], creator: str = "odfingest", version: str = ""
-) -> None:
-    """Write ``SUM.SAS``, with the records of those of SAS in their order.
-
-    Parameters
-    ----------
-    summary
-        What to write; an instrument without exposures is written as inactive.
-    path
-        The file; written in place (the caller gives a temporary name).
-    creator
-        What made it, for a comment and for SAS_MANIFEST.
-    version
-        ODFINGEST_VERSION.
-    """
-    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}.000"
-    configuration = [f"{name} = {value} / From SUM.ASC" for name, value in summary.configuration.items()]
-    metadata = [
-        f"ODFINGEST_VERSION = {version} / Version of odfingest",
-        f"SAS_MANIFEST = {creator} / Software",
-        f"PROCESS_DATE = {now} / When this file was made",
-    ]
-    out = ["// ODF summary file", f"// By {creator} on {now}", "//"]
-    if summary.path is not None:
-        out += ["// Folder of the ODF; to be edited where it has moved", "//", f"PATH {summary.path}", "//"]
-    out += ["// Observation Record", "//", "SLEW" if summary.slew else "OBSERVATION"]
-    out += [
-        f"{summary.obs_id} / Observation Identifier",
-        f"{summary.revolution:04d} / Revolution Identifier",
-        f"{_milliseconds(summary.start)} / Observation Start Time",
-        f"{_milliseconds(summary.end)} / Observation End Time",
-    ]
-    out += ["//", "// Files Record", "//", "FILES", f"{len(summary.files)} / Number of Files"]
-    out += [f"{name} / ODF Constituent" for name in summary.files]
-    out += ["// Configuration of the observation", "CONFIGURATION", str(len(configuration) + len(metadata))]
-    out += [*configuration, "// Made by odfingest", *metadata]
-    index = 0
-    for instrument in SUMMARY_INSTRUMENTS:
-        exposures = summary.instruments.get(instrument, [])
-        out += ["//", "// Instrument Record", "//", "INSTRUMENT", instrument]
-        out += [f"{'Y' if exposures else 'N'} / Is this instrument active?"]
-        out += [f"{len(exposures)} / Number of exposures for this instrument"]
-        for number, exposure in enumerate(exposures, 1):
-            index += 1
-            out += ["//", "// Exposure Record", f"// Observation Level Exposure Index = {index}"]
-            out += [f"// Instrument [{instrument}] Level Exposure Identifier = {exposure.exp_id}"]
-            out += [f"// Instrument [{instrument}] Level Exposure Index = {number}", "//"]
-            out += _exposure_lines(summary.obs_id, instrument, exposure)
-    out += ["// Proposal Record"]
-    text = "\n".join(out) + "\n" + summary.tail
-    Path(path).write_text(text if text.endswith("\n") else text + "\n", encoding="latin-1")
-
-
-def _milliseconds(date: str) -> str:
-    """A date with the fraction of a second that real summaries have."""
-    return date if "." in date or not date else f"{date}.000"
-
-
-def _exposure_lines(obs_id: str, instrument: str, exposure: ExposureSummary) -> list[str]:
-    scheduled = "Y" if exposure.scheduled else "N"
-    start, end = _milliseconds(exposure.start), _milliseconds(exposure.end)
-    records = _configuration_lines(instrument, exposure)
-    count = sum(not line.startswith("//") for line in records)
-    return [
-        "EXPOSURE",
-        f"{exposure.exp_id[1:]} / Exposure Identifier [also {exposure.exp_id}]",
-        f"{scheduled} / Is this a scheduled exposure?",
-        f"{exposure.type} / Exposure Type",
-        *(
-            f"{obs_id}{instrument}{exposure.exp_id} / {kind} Exposure Identifier"
-            for kind in ("Commanded", "Proposal")
-        ),
-        *(
-            f"{date} / {kind} {what} Time"
-            for kind in ("Scheduled", "Actual")
-            for what, date in (("Start", start), ("End", end))
-        ),
-        "//",
-        f"// Configuration Record for {instrument}",
-        "//",
-        f"CONFIGURATION {_CONFIGURATION_TITLES[instrument]}",
-        f"{count} / Number of configuration parameters available",
-        *records,
-        *(f"// {remark}" for remark in exposure.remarks),
-    ]
-
-
-def _configuration_lines(instrument: str, exposure: ExposureSummary) -> list[str]:
-    part = "window" if instrument == "OM" else "CCD"
-    lines = []
-    if exposure.mode is not None:
-        lines.append(f"MODE = {exposure.mode} / Instrument configuration")
-    for ccd, mode in sorted(exposure.calibration_modes.items()):
-        lines.append(f"CALIBRATION_MODE_{ccd} = {mode} / Mode used to calibrate events from {part} {ccd}")
-    for ccd, mode in sorted(exposure.ccd_modes.items()):
-        lines.append(f"DATA_MODE_{ccd} = {mode} / Data mode for {part} {ccd}")
-    if exposure.filter is not None and "FILTER" not in exposure.parameters:
-        lines.append(f"FILTER = {exposure.filter} // Filter")
-    for name, (value, comment) in exposure.parameters.items():
-        if value == UNKNOWN:
-            lines.append(f"// WARNING: {name} not found")
-        lines.append(f"{name} = {value} // {comment}")
-    return lines
 
 
 def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.odf.layout import OBTFINE_LONG_UNIT_S, OBTFINE_UNIT_S
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, warn_once
 
 #: TT - TAI.
 TT_TAI_S = 32.184
@@ -134,6 +134,20 @@ def is_date(value: Any) -> bool:
     return isinstance(value, str)
 
 
+#: On-board time and UTC of a TCS or TCX file.
+_CLOCK_COLUMNS = ("OBTCOARS", "OBTFINE", "UTCDAY", "UTCMILLI", "UTCMICRO")
+#: File types by the names that SAS_TIMECORR gives them.
+_KINDS = {"TCX": "TCX", "TCS": "TCS"}
+#: UTC of a file's numbers and of its text ERTIME are the same in real files [s].
+_SAME_UTC_S = 1.0
+#: How far two files may be apart: signal delays, which one of them may lack (assumed) [s].
+_SAME_TIME_S = 2.0
+#: How far outside DATE-OBS to DATE-END frames may lie [s].
+_OUTSIDE_S = 60.0
+#: How far from its rows a file may be used [s].
+_BEYOND_S = 6 * 3600.0
+
+
 class OdfFolder(Protocol):
     """What is asked of an open ODF here; its own module builds on this one."""
 
@@ -149,8 +163,8 @@ class OdfFolder(Protocol):
     def preferences(self) -> Mapping[str, str]:
         """Environment variables that choose among files."""
 
-    def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, Any]:
-        """Kind and file that a variable chooses."""
+    def candidates(self, variable: str, default: str, types: Mapping[str, str]) -> list[tuple[str, Any]]:
+        """Kinds and files that a variable allows, in its order."""
 
 
 def _polynomial(
@@ -251,9 +265,10 @@ class TimeCorrelation:
     def from_odf(
         cls, odf: OdfFolder, start_tt_s: float | None = None, stop_tt_s: float | None = None
     ) -> TimeCorrelation:
-        """Fit the reconstructed (TCX) or, where there is none, the raw (TCS) correlation of an ODF.
+        """Fit the reconstructed (TCX) or, where there is none of use, the raw (TCS) correlation of an ODF.
 
-        SAS_TIMECORR changes the order (``TCX:TCS`` by default).
+        SAS_TIMECORR changes the order (``TCX:TCS`` by default). A file that is empty, damaged or of another
+        time is replaced by the other one, with a warning; two that disagree are refused.
 
         Parameters
         ----------
@@ -264,22 +279,32 @@ class TimeCorrelation:
         Raises
         ------
         TaskError
-            The ODF has no such file, its points fit no polynomial, or a variable has an impossible value.
+            The ODF has no such file, none of use, or two that disagree; its points fit no polynomial, or a
+            variable has an impossible value.
         """
         order = odf.preferences.get("SAS_TIMECORR", "TCX:TCS")
         scope = odf.preferences.get("SAS_TIMECORR_TCX", "OBS")
         if scope not in ("OBS", "ALL"):
             raise TaskError("badParameter", f"SAS_TIMECORR_TCX: expected OBS or ALL, got {scope!r}")
-        _, file = odf.preferred("SAS_TIMECORR", "TCX:TCS", {"TCX": "TCX", "TCS": "TCS"})
-        if file is None:
+        files = [file for _, file in odf.candidates("SAS_TIMECORR", "TCX:TCS", _KINDS)]
+        if not files:
             raise TaskError("noTimeCorrelation", f"{odf.folder}: no {' or '.join(order.split(':'))} file")
-        obt, tt = clock_pairs(file.read())
         period = odf.period if start_tt_s is None or stop_tt_s is None else (start_tt_s, stop_tt_s)
-        if period is not None and scope == "OBS":
-            inside = (tt >= period[0]) & (tt <= period[1])
-            if inside.sum() >= 10:
-                obt, tt = obt[inside], tt[inside]
-        return cls.fit(obt, tt, source=file.path.name)
+        problems: list[TaskError] = []
+        for number, file in enumerate(files):
+            try:
+                pairs = read_pairs(file, period)
+                used = pairs if scope == "ALL" or period is None else pairs.within(period)
+                fit = cls.fit(used.obt_s, used.tt_s, source=pairs.name)
+            except TaskError as error:
+                problems.append(error)
+                continue
+            for problem in problems:
+                warn_once("badTimeCorrelation", f"{problem.message}; {pairs.name} is used")
+            for other in files[number + 1 :]:
+                _compare(pairs, other, period)
+            return fit
+        raise problems[0]
 
     def obt_to_tt(self, obt_s: npt.ArrayLike) -> Any:
         """Mission time [s] of on-board time [s]."""
@@ -321,11 +346,124 @@ def clock_pairs(
     table: Mapping[str, npt.ArrayLike],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """On-board times and mission times [s] from the columns of a TCS or TCX file."""
-    coarse, fine = (np.asarray(table[name], dtype=np.float64) for name in ("OBTCOARS", "OBTFINE"))
-    day, ms, us = (np.asarray(table[name]).astype(np.int64) for name in ("UTCDAY", "UTCMILLI", "UTCMICRO"))
+    coarse, fine = (np.asarray(table[name], dtype=np.float64) for name in _CLOCK_COLUMNS[:2])
+    day, ms, us = (np.asarray(table[name]).astype(np.int64) for name in _CLOCK_COLUMNS[2:])
     # Leap seconds are added by day, so that a leap second itself needs no special care.
     midnight = (_CLOCK_EPOCH - _EPOCH).astype(np.int64) + day * 86400 * _SECOND
     starts, offsets = _offsets_us()
     index = np.maximum(np.searchsorted(starts, midnight, side="right") - 1, 0)
     unit = OBTFINE_LONG_UNIT_S if fine.max(initial=0.0) >= 2**16 else OBTFINE_UNIT_S
     return coarse + fine * unit, (midnight + ms * 1000 + us + offsets[index]) / _SECOND
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """On-board times and mission times [s] of a file."""
+
+    name: str
+    obt_s: npt.NDArray[np.float64]
+    tt_s: npt.NDArray[np.float64]
+
+    def within(self, period: tuple[float, float]) -> Pairs:
+        """The rows of an interval, if it holds ten or more; else all of them."""
+        inside = (self.tt_s >= period[0]) & (self.tt_s <= period[1])
+        return Pairs(self.name, self.obt_s[inside], self.tt_s[inside]) if inside.sum() >= 10 else self
+
+
+def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
+    """Rows of a file, compared with themselves and with the observation.
+
+    Parameters
+    ----------
+    file
+        TCX or TCS.
+    period
+        Start and end of the observation, mission time; None if unknown.
+
+    Raises
+    ------
+    TaskError
+        ``badTimeCorrelation``: fewer than two rows, its UTC in numbers and as text differ, or it is of
+        another time; else as :meth:`~daxa.xmm.odf.odf.OdfFile.read`.
+    """
+    table = file.read()
+    name = file.path.name
+    try:
+        obt, tt = clock_pairs({c: table[c] for c in _CLOCK_COLUMNS})
+    except (ValueError, TypeError, OverflowError) as error:
+        raise TaskError("badTimeCorrelation", f"{table.where}: times that are no numbers: {error}") from None
+    good = np.isfinite(obt) & np.isfinite(tt)
+    if len(np.unique(obt[good])) < 2:
+        raise TaskError(
+            "badTimeCorrelation", f"{name}: {int(good.sum())} usable row(s), at least 2 are needed"
+        )
+    if "ERTIME" in table.columns:
+        off = _off_text(table["ERTIME"], tt)
+        if abs(off) > _SAME_UTC_S:
+            raise TaskError(
+                "badTimeCorrelation",
+                f"{name}: UTCDAY, UTCMILLI and UTCMICRO are {off:.0f} s off the same time in ERTIME",
+            )
+    own = float(tt[good].min()), float(tt[good].max())
+    if period is not None and (period[1] < own[0] - _BEYOND_S or period[0] > own[1] + _BEYOND_S):
+        ours, wanted = (" to ".join(tt_to_utc(np.array(p)).tolist()) for p in (own, period))
+        raise TaskError("badTimeCorrelation", f"{name} is of {ours}, the observation of {wanted}")
+    return Pairs(name, obt, tt)
+
+
+def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64]) -> float:
+    """Seconds that mission times are late against the dates of a text column; 0 where these are none."""
+    try:
+        return float(np.median(tt - utc_to_tt(texts.astype(str))))
+    except ValueError:
+        return 0.0
+
+
+def difference_s(one: Pairs, other: Pairs) -> float | None:
+    """Median of what one file's times are later than another's, where both have rows; None without such."""
+    order = np.argsort(other.obt_s, kind="stable")
+    obt, offset = other.obt_s[order], (other.tt_s - other.obt_s)[order]
+    shared = (one.obt_s >= obt[0]) & (one.obt_s <= obt[-1])
+    if not shared.any():
+        return None
+    return float(np.median((one.tt_s - one.obt_s - np.interp(one.obt_s, obt, offset))[shared]))
+
+
+def check_frames(
+    times_s: npt.NDArray[np.float64], span: tuple[float, float], where: str, source: str
+) -> None:
+    """Warn where frames of an exposure lie outside of it, which a wrong time correlation makes of them.
+
+    Parameters
+    ----------
+    times_s
+        Times of the frames, mission time.
+    span
+        DATE-OBS and DATE-END, mission time.
+    where, source
+        What the frames are of, and the file of the time correlation.
+    """
+    if not len(times_s):
+        return
+    # Single broken stamps are found elsewhere.
+    first, last = np.quantile(times_s, (0.01, 0.99))
+    off = max(span[0] - first, last - span[1])
+    if off > _OUTSIDE_S:
+        warn_once(
+            "badTimeCorrelation",
+            f"{where}: frames lie {off:.0f} s outside DATE-OBS to DATE-END by {source}: one of them is wrong",
+        )
+
+
+def _compare(pairs: Pairs, file: Any, period: tuple[float, float] | None) -> None:
+    """Refuse two files that disagree; one that cannot be used says nothing."""
+    try:
+        other = read_pairs(file, period)
+    except TaskError:
+        return
+    off = difference_s(pairs, other)
+    if off is not None and abs(off) > _SAME_TIME_S:
+        raise TaskError(
+            "badTimeCorrelation",
+            f"{pairs.name} and {other.name} differ by {off:.1f} s; SAS_TIMECORR=TCX or TCS chooses one",
+        )

@@ -256,7 +256,7 @@ def _frames(
     ctx: TaskContext, p: Parameters, odf: Odf, file: OdfFile, table: OdfTable, name: OdfName
 ) -> tuple[Frames, npt.NDArray[np.bool_], IntArray]:
     """Frames of the CCD; which events are in one; the frame number of every event."""
-    from daxa.xmm.odf.times import TimeCorrelation, utc_to_tt
+    from daxa.xmm.odf.times import TimeCorrelation, check_frames, utc_to_tt
 
     summary = exposure_summary(odf, name.instrument, name.exp_id, ctx.warn)
     ctx.info(f" Observing mode was {summary.mode or 'UNDEFINED'}")
@@ -279,11 +279,14 @@ def _frames(
     dropped = counter[mine][again]
     order = np.argsort(counter[mine][~again], kind="stable")
     mine = mine[~again][order]
-    correlation = TimeCorrelation.from_odf(odf, utc_to_tt(summary.start), utc_to_tt(summary.end))
+    span = utc_to_tt(summary.start), utc_to_tt(summary.end)
+    correlation = TimeCorrelation.from_odf(odf, *span)
     obt = auxiliary["EOSCOARS"] + layout.unsigned(auxiliary["EOSFINE"]) * layout.RGS_FINE_UNIT_S
+    end = correlation.obt_to_tt(obt[mine])
+    check_frames(end, span, auxiliary.where, correlation.source)
     frames = build_frames(
         counter[mine],
-        correlation.obt_to_tt(obt[mine]),
+        end,
         *(auxiliary[n][mine] for n in ("SEQINDEX", "NLOSTEVT", "ABORTFLG", "NDPP")),
         nominal_s=_cycle(obt, int((sequence["CCDID"] != 0).sum())),
         min_exposure_s=p.minexposuretime,

@@ -28,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: An attitude further than this from the nearest record is not to be trusted.
 MAX_DISTANCE_S = 20.0
+#: Most samples of one attitude file: a dozen days in steps of 0.1 s.
+MAX_SAMPLES = 10_000_000
 #: Faster than this is a slew: a tenth of the usual 90 deg per hour, and far above the jitter of a pointing.
 _SLEW_ARCSEC_S = 9.0
 
@@ -375,7 +377,14 @@ def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float 
         raise TaskError(
             "badTimeRange", f"attitude from {start_s} to {stop_s} s in steps of {step_s} s: no interval"
         )
-    time = start_s + step_s * np.arange(int(np.floor((stop_s - start_s) / step_s)) + 1)
+    number = (stop_s - start_s) / step_s + 1
+    if number > MAX_SAMPLES:
+        raise TaskError(
+            "badTimeRange",
+            f"attitude from {start_s} to {stop_s} s in steps of {step_s} s: {number:.0f} samples; at most "
+            f"{MAX_SAMPLES} are made",
+        )
+    time = start_s + step_s * np.arange(int(np.floor(number)))
     good = attitude.good(time)
     if not good.any():
         raise TaskError(

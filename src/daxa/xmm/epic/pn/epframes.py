@@ -37,6 +37,7 @@ from daxa.xmm.epic.pn.patterns import pixel_key
 from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.layout import PN_AUXILIARY_CYCLES, PN_EVENTS, PN_FTFINE_UNIT_S, unsigned
+from daxa.xmm.odf.times import check_frames
 from daxa.xmm.task import TaskError
 
 _ROWS = SHAPE[1]
@@ -182,7 +183,10 @@ def frames_of_ccd(
     stamps = clock.stamp_s
     if lines is not None:
         stamps = steady_stamps(stamps, clock.cycle, clock.valid, clock.step_s, PN_FTFINE_UNIT_S)
-    stamp_listed = exposure.time_correlation.obt_to_tt(stamps + reset)
+    correlation = exposure.time_correlation
+    stamp_listed = correlation.obt_to_tt(stamps + reset)
+    exposed = exposure.start_s, exposure.stop_s
+    check_frames(stamp_listed, exposed, exposure.auxiliary[0].where, correlation.source)
 
     frames = _all_frames(exposure, quadrant, listed, clock)
     fraction = _discarded_on_board(exposure, quadrant, listed, clock, frames, options) * frames.awake
