@@ -29,6 +29,9 @@ from real_fragment_table import (
 BRIGHT = ((2, 453), (4, 60), (4, 225))
 
 
+BADPIX_COLUMNS = ("RAWX", "RAWY", "TYPE", "YEXTENT", "BADFLAG")
+
+
 @pytest.fixture(scope="module")
 def raw(shared_data) -> Path:
     folder = shared_data / "odf_0135730701"
@@ -164,6 +167,22 @@ def test_events_of_each_test_of_emchain(raw, fragment, lists):
         # Diagonal pairs become two events.
         assert row["in"] <= row["out of emevents"] < 1.06 * row["in"]
         assert lists[row["exposure"]].count(row["CCD"]) <= row["in"]
+
+
+def test_bad_pixels_at_the_border_are_those_of_real_lists(fragment):
+    """Row 1 and column 599 are bright on every CCD in lists of SAS, too; column 600 is dead there."""
+    with fits.open(mos_list(fragment, "U009")) as hdus:
+        for ccd in range(2, 8):
+            table = {n: np.array(hdus[f"BADPIX{ccd:02d}"].data[n], int) for n in BADPIX_COLUMNS}
+            found = (table["BADFLAG"] == 3) & (table["TYPE"] == 1)
+            in_row = found & (table["RAWY"] == 1)
+            # On CCD 4, whose first columns are hot, fewer counts are left to find them by.
+            assert in_row.sum() > 440
+            if ccd != 4:
+                assert table["YEXTENT"][found & (table["RAWX"] == 599)].sum() > 530
+            assert not (table["TYPE"] == 2).any()
+            order = np.lexsort((table["RAWY"], table["RAWX"], table["BADFLAG"]))
+            assert (order == np.arange(len(order))).all()
 
 
 def test_frames_of_rgs(raw, fragment):

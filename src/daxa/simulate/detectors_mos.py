@@ -494,7 +494,7 @@ def _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, r
     places = [
         (p.rawx, p.rawy + i, "hot")
         for p in camera.bad_pixels
-        if p.ccd == ccd and p.kind == "hot" and not p.uplinked
+        if p.ccd == ccd and p.kind == "hot" and not p.uplinked and p.yextent < 600
         for i in range(p.yextent)
     ]
     for x, y, kind in [*places, *found_bad_pixels(camera, ccd)]:

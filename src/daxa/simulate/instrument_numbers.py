@@ -303,17 +303,18 @@ PN_BLANK_ROWS = 12
 
 
 def mos_edge_pixels(code: str, ccd: int) -> list[tuple[int, int, int, str, bool]]:
-    """Pixels at the edges that the calibration lists, too: RAWX, RAWY, length, kind, on board.
+    """Columns at the edges that the calibration lists, too: RAWX, RAWY, length, kind, on board.
 
-    Real lists hold some 600 to 1000 entries besides what searches find; that they are the first row and
-    part of the last one is assumed. On CCD 4 of MOS1 the first seven rows and four columns are not sent.
+    In real lists the last column is dead on every CCD; on CCD 4 of MOS1 the first three columns are hot.
     """
-    rows = [(x, 600, 1, "dead", False) for x in range(1, 61)]
-    if (code, ccd) == ("M1", 4):
-        return [(x, 1, 600, "hot", True) for x in range(1, 5)] + [
-            (x, 1, 7, "hot", True) for x in range(5, 601)
-        ]
-    return rows + [(x, 1, 1, "dead", False) for x in range(1, 601)]
+    hot = [(x, 1, 600, "hot", False) for x in (1, 2, 3)] if (code, ccd) == ("M1", 4) else []
+    return [*hot, (600, 1, 600, "dead", False)]
+
+
+#: Border columns and rows that real lists have as bright: 599 and row 1 on every CCD, 598 on most, the others
+#: on some; and how bright, by the raw events of an exposure of 2001 (of others than 599 and 1: assumed).
+MOS_BRIGHT_COLUMNS = {599: 1.0, 598: 0.3, 1: 0.3, 2: 0.3, 3: 0.3, 4: 0.3}
+MOS_BRIGHT_ROWS = {1: 1.0, 2: 0.3, 3: 0.3}
 
 
 # --- energy ----------------------------------------------------------------------------------------

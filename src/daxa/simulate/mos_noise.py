@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from daxa.simulate import instrument_numbers as numbers
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.noise import Noise
 
@@ -288,15 +290,24 @@ def _defects(
     x, y = x[sound][:n_hot], y[sound][:n_hot]
     weight = rng.lognormal(0.0, 1.2 if n_hot < 100 else 0.6, n_hot)
     adu = 40.0 + rng.exponential(40.0, n_hot)
-    first = rng.choice(np.arange(20, SIZE - 20, 9), n_columns + n_rows, replace=False) + 1
-    begin = rng.integers(1, 250, n_columns + n_rows)
-    columns = tuple((int(a), int(b), int(SIZE + 1 - b)) for a, b in zip(first, begin, strict=True))[
-        :n_columns
-    ]
-    length = rng.integers(60, 120, n_columns + n_rows)
-    rows = tuple((int(a), int(b), int(n)) for a, b, n in zip(first, begin, length, strict=True))[n_columns:]
-    share = rng.lognormal(0.0, 0.7, n_columns + n_rows)
+    (columns, first_share), (rows, second_share) = (
+        _bright_lines(numbers.MOS_BRIGHT_COLUMNS, n_columns, rng),
+        _bright_lines(numbers.MOS_BRIGHT_ROWS, n_rows, rng),
+    )
+    share = np.concatenate([first_share, second_share])
     return Defects(x, y, _chances(weight, fires, most), adu, columns, rows, share / max(share.sum(), 1e-9))
+
+
+def _bright_lines(
+    border: Mapping[int, float], number: int, rng: np.random.Generator
+) -> tuple[tuple[tuple[int, int, int], ...], np.ndarray]:
+    """Lines, first pixels, lengths; and how bright they are: those at the border first, all along."""
+    known = [(line, 1, SIZE) for line in border][:number]
+    n = number - len(known)
+    place, first = rng.choice(np.arange(20, SIZE - 20, 9), n, replace=False) + 1, rng.integers(1, 250, n)
+    others = [(int(a), int(b), int(SIZE + 1 - b)) for a, b in zip(place, first, strict=True)]
+    weight = np.concatenate([list(border.values())[:number], 0.5 * rng.lognormal(0.0, 0.7, n)])
+    return tuple(known + others), weight
 
 
 def add_defects(
@@ -330,7 +341,7 @@ def add_defects(
             along = rng.integers(first, first + length, n)
             frame, line = rng.integers(*span, n), np.full(n, fixed)
             x, y = (line, along) if along_y else (along, line)
-            deposits.add(frame, x, y, 30.0 + rng.exponential(30.0, n))
+            deposits.add(frame, x, y, 27.0 + rng.exponential(8.0, n))
             warm = rng.random(n) < noise.mos_warm
             _raise_level(deposits, frame[warm], x[warm], y[warm], rng.uniform(*_WARM_ADU, int(warm.sum())))
 

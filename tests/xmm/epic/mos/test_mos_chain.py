@@ -240,6 +240,14 @@ def test_energies_of_photons(exposure):
         chosen = usable & (true > low) & (true < high)
         error = np.median(pi[chosen] - true[chosen])
         assert abs(error) < limit, (low, high, error)
+    # Singles and doubles by themselves, as closely as their numbers tell.
+    pattern = events["PATTERN"][pairs[:, 1]]
+    for first, last in ((0, 0), (1, 4)):
+        chosen = usable & (true > 700) & (pattern >= first) & (pattern <= last)
+        rest = (pi[chosen] - true[chosen]) / np.sqrt(true[chosen])
+        rest = rest[np.abs(rest) < 5]
+        assert len(rest) > 300
+        assert abs(rest.mean()) < 3 * rest.std() / np.sqrt(len(rest)) + 0.02
 
 
 def test_patterns_follow_the_number_of_pixels(exposure):
@@ -290,9 +298,22 @@ def test_bad_pixels(exposure):
             for i in range(row["YEXTENT"])
         }
         known = {(p["rawx"], p["rawy"]): p["kind"] for p in ccd["found_bad_pixels"]}
-        assert found <= set(known)
+        lines = {(x, y + k) for x, y, n in ccd["defects"]["columns"] for k in range(n)}
+        lines |= {(x + k, y) for y, x, n in ccd["defects"]["rows"] for k in range(n)}
+        assert found <= set(known) | lines
         assert {p for p, kind in known.items() if kind == "hot"} <= found
-        assert set(table["BADFLAG"]) <= {1, 2, 3}
+        # As in real lists: nothing flickering, column 600 dead, in the order of origins and columns.
+        assert set(zip(table["TYPE"], table["BADFLAG"], strict=True)) <= {
+            (1, 1),
+            (1, 2),
+            (3, 2),
+            (1, 3),
+            (3, 3),
+        }
+        last = [tuple(row) for row in table if row["RAWX"] == 600]
+        assert last == [(600, 1, 3, 600, 2)]
+        order = np.lexsort((table["RAWY"], table["RAWX"], table["BADFLAG"]))
+        assert (order == np.arange(len(table))).all()
 
 
 def test_attitude_file_and_flare_products(reduced):

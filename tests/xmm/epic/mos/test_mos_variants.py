@@ -124,7 +124,11 @@ def test_two_nodes_give_the_events_of_one(imaging, halves):
     second = events["CCDNR"] == 11
     column = np.where(second, 601 - events["RAWX"], events["RAWX"])
     a, b = _pairs(usual, {"FRAME": events["FRAME"], "RAWX": column, "RAWY": events["RAWY"]})
-    assert len(a) > 0.998 * max(len(usual), len(events))
+    # In half of a noisy row there may be too few events to find it by.
+    quiet = [
+        np.sum((y > 1) & (x < 598)) for y, x in ((usual["RAWY"], usual["RAWX"]), (events["RAWY"], column))
+    ]
+    assert np.sum((usual["RAWY"][a] > 1) & (usual["RAWX"][a] < 598)) > 0.998 * max(quiet)
     pattern = np.where(second, _mirrored(_shapes())[events["PATTERN"]], events["PATTERN"])
     assert (usual["PATTERN"][a] == pattern[b]).mean() > 0.999
     for name in ("X", "Y", "DETX", "DETY", "TIME"):

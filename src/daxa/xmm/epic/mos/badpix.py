@@ -100,7 +100,10 @@ class BadPixels:
         }
 
     def table(self) -> dict[str, npt.NDArray[np.int16]]:
-        """Columns of a BADPIX extension: stretches of pixels of one kind and origin, along RAWY."""
+        """Columns of a BADPIX extension: stretches of pixels of one kind and origin, along RAWY.
+
+        In the order of origins, columns, rows, as in real lists.
+        """
         code = (self.origin.astype(np.int32) * 4 + self.kind).T
         nx, ny = code.shape
         flat = np.zeros((nx, ny + 1), np.int32)
@@ -111,6 +114,8 @@ class BadPixels:
         chosen = flat[start] > 0
         start, stop = start[chosen], stop[chosen]
         value = flat[start]
+        order = np.argsort(value // 4, kind="stable")
+        start, stop, value = start[order], stop[order], value[order]
         return {
             "RAWX": (start // (ny + 1) + 1).astype(np.int16),
             "RAWY": (start % (ny + 1) + 1).astype(np.int16),

@@ -352,8 +352,8 @@ def embadpixfind(
 ) -> None:
     """Search an image for bad pixels and add them to ``ccd.found``; those found before are left out.
 
-    Pixels next to dead and masked ones are left out: they hold the remains of events whose other pixels are
-    silent.
+    Neighbours of dead and masked pixels are looked at: in real lists column 599 is bright on every CCD,
+    beside column 600, which is dead.
     """
     x0, x1, y0, y1 = ccd.limits
     good = np.zeros(image.shape, bool)
@@ -373,7 +373,6 @@ def embadpixfind(
                 f"CCD {ccd.number}: bright pixel at {x + 1} {y + 1} is declared uplinked in the CCF but is "
                 f"present in the data ({int(lit.sum())} such pixels)",
             )
-    good &= ~energy.beside(known["dead"] | known["onboard"])
     found = find(image, good, params, clumping)
     say = _line(camera, "embadpixfind")
     for number, (bright, dark_c, bright_c, dark_r, bright_r, dark) in enumerate(found.passes, start=1):
