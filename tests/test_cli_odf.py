@@ -53,7 +53,15 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     assert "SCRTX1         exact     8601 rows; clock 22604730.196" in text
     assert "128 pixels" in below(text, f"{OBS}_R1X00000OFX")
 
+    # What odfingest makes of it.
+    assert "time correlation  0234_0135730701_SCX00000TCX.FIT.gz, 3.9e-05 s rms" in text
+    assert "M1 U009  PrimeFullWindow, 49 of 70 parameters known, clock reset at 22735251 s (assumed)" in text
+    assert "R1 S003  HighEventRateWithSES, 110 of 110 parameters known" in text
+    assert "2.0 s before DATE-OBS is taken" in text
+    assert "M1: the ODF has no PEH file (HousekeepingParameterMissing)" in text
+
     written = (tmp_path / "report.txt").read_text()
+    assert "R1 S003  HighEventRateWithSES" in written
     assert all(path.name in written for path in files)
     assert "  WINDOWDX 610\n" in written
     assert "ENERGYE1       1I CHANNEL" in written

@@ -23,8 +23,8 @@ def odf_inspect(
         typer.Option("--report", help="Write names, shapes, units and first values here, for a bug report."),
     ] = None,
 ) -> None:
-    """Tell what the engine takes from each raw file, and how it recognises it."""
-    from daxa.xmm.odf.inspect import files_of, inspect, report, title
+    """Tell what the engine takes from each raw file, how it recognises it, and what it makes of exposures."""
+    from daxa.xmm.odf.inspect import exposures, files_of, inspect, report, title
     from daxa.xmm.task import TaskError
 
     try:
@@ -39,9 +39,12 @@ def odf_inspect(
             counts[found.how] = counts.get(found.how, 0) + 1
             typer.echo(f"  {found.extension:14s} {found.how:9s} {found.detail}".rstrip())
     typer.echo(f"{len(files)} files: " + ", ".join(f"{number} {how}" for how, number in counts.items()))
+    made = exposures(path) if path.is_dir() else []
+    for line in made:
+        typer.echo(line)
     if to is not None:
         try:
-            to.write_text("\n".join(map(report, files)), encoding="utf-8")
+            to.write_text("\n".join([*map(report, files), *made, ""]), encoding="utf-8")
         except OSError as error:
             typer.echo(f"daxa: --report {to}: {error.strerror}", err=True)
             raise typer.Exit(2) from None

@@ -168,6 +168,44 @@ def report(file: OdfFile) -> str:
     return "\n".join(lines) + "\n"
 
 
+def exposures(folder: str | os.PathLike[str]) -> list[str]:
+    """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them."""
+    from daxa.xmm.odf.ingest import ingest
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.summary import UNKNOWN, AsciiSummary
+    from daxa.xmm.odf.times import TimeCorrelation
+
+    lines: list[str] = []
+    correlation = None
+    try:
+        odf = Odf.open(folder)
+    except TaskError as error:
+        return [error.message]
+    try:
+        correlation = TimeCorrelation.from_odf(odf)
+        lines.append(f"time correlation  {correlation.source}, {correlation.rms_s:.1e} s rms")
+    except TaskError as error:
+        lines.append(f"time correlation  {error.message}")
+    doubts: dict[str, None] = {}
+    summary = ingest(
+        odf,
+        AsciiSummary(odf.obs_id, odf.revolution, "", ""),
+        correlation=correlation,
+        warn=lambda code, text: doubts.setdefault(f"{text} ({code})"),
+    )
+    for instrument, found in summary.instruments.items():
+        for one in found:
+            known = sum(value != UNKNOWN for value, _ in one.parameters.values())
+            words = [one.mode or UNKNOWN, f"{known} of {len(one.parameters)} parameters known"]
+            if one.filter:
+                words.insert(1, one.filter)
+            reset, comment = one.parameters.get("CLOCK_RESET_TIME_COARSE", (UNKNOWN, ""))
+            if reset != UNKNOWN:
+                words.append(f"clock reset at {reset} s{' (assumed)' if 'assumed' in comment else ''}")
+            lines.append(f"{instrument} {one.exp_id}  {', '.join(words)}")
+    return [*lines, *doubts]
+
+
 def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
     """Findings, each with its extension (None where there is none)."""
     from astropy.io import fits
