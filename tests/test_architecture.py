@@ -24,7 +24,13 @@ ALLOWED = {
 #: Pure formats that stand outside the arrows, by importing room ("*": any).
 FORMATS = {
     "*": {"daxa.xmm.odf.names", "daxa.xmm.odf.summary"},
-    "simulate": {"daxa.xmm.odf.layout", "daxa.xmm.odf.records", "daxa.xmm.ccf.layout", "daxa.xmm.tables"},
+    "simulate": {
+        "daxa.xmm.odf.housekeeping",
+        "daxa.xmm.odf.layout",
+        "daxa.xmm.odf.records",
+        "daxa.xmm.ccf.layout",
+        "daxa.xmm.tables",
+    },
 }
 COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust"}
 

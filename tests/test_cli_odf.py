@@ -46,6 +46,8 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     assert "damaged" not in text
     assert "lacking" not in text
     assert "header says" not in text
+    # Every table is known, and nothing in it is new.
+    assert not any(f" {word} " in text for word in ("others", "not read", "known", "no keyword", "not 1"))
     assert f"{OBS}_M1U00410IME.FIT.gz  imaging events, EMOS1, exposure U004, CCD 1, node 0" in text
     assert below(text, f"{OBS}_M1U00410IME").endswith("exact     5262 rows; frames 4 to 5")
     assert "clock 22729032.725 to 22737768.094 s" in below(text, f"{OBS}_R1S00300AUX")
@@ -89,7 +91,19 @@ def test_columns_and_headers_that_are_not_as_expected(tmp_path: Path) -> None:
     second = below(text, f"{OBS}_PNS00302")
     assert "lacking" in second
     assert "no column RAWY, ENERGY; other columns NEW" in second
+    assert "unit of FRAME none, not COUNTER, RAWX is J, not 1I, unit of RAWX none, not PIXEL" in second
     assert "TIME as number, 1 to 2" in below(text, f"{OBS}_PNX00000PMH")
+
+
+def test_values_and_keywords_that_are_not_as_known(tmp_path: Path) -> None:
+    values = {"TIME": ["2001-03-20T14:38:30"], "HBRID": [9], "HBRACTIV": [1], "HBRPROC": [1]}
+    forms = {"TIME": "19A", "HBRID": "B", "HBRACTIV": "B", "HBRPROC": "I"}
+    table = fits.BinTableHDU.from_columns([fits.Column(k, forms[k], array=v) for k, v in values.items()])
+    table.writeto(tmp_path / f"{OBS}_M1X00000HCH.FIT")
+    line = below(said(tmp_path), f"{OBS}_M1X00000HCH")
+    assert "no keyword EXTNAME, EXTVER, TELESCOP, INSTRUME, DATATYPE and 4 more" in line
+    assert "HBRID 9 to 9, known 1 to 8" in line
+    assert "HBRPROC is I, not 1U" in line
 
 
 def test_damaged_files_are_told_and_the_others_go_on(tmp_path: Path) -> None:
@@ -111,7 +125,7 @@ def test_damaged_files_are_told_and_the_others_go_on(tmp_path: Path) -> None:
     text = said(tmp_path, "--report", tmp_path / "report.txt")
     for ccd in range(2, 10):
         assert "damaged" in below(text, f"{OBS}_PNS0030{ccd}IME"), ccd
-    assert below(text, f"{OBS}_PNS00301IME").endswith("exact     900 rows; frames 0 to 899")
+    assert "exact     900 rows; frames 0 to 899; " in below(text, f"{OBS}_PNS00301IME")
     assert "FTCOARSE, FTFINE are not whole numbers" in text
     assert "the extension is not there" in text
     assert "Observer" not in (tmp_path / "report.txt").read_text()

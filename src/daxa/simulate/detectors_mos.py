@@ -40,7 +40,7 @@ from daxa.simulate.mos_noise import (
 )
 from daxa.simulate.mos_offsets import VARIANCE, mark_border, offset_tables
 from daxa.simulate.noise import Noise
-from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
+from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, MOS_PERIPIX_MAXIMUM
 
 #: Frames of a cycle of the sliding scale; the converter's zero moves by 1 adu per frame.
 GATTI_CYCLE = 510
@@ -476,7 +476,7 @@ def _analyse(
         "RAWY": ey - y0,
         **{f"ENERGYE{i}": events[f"e{i}"] for i in (1, 2, 3, 4)},
         "PATTERN": events["pattern"],
-        "PERIPIX": events["peripix"],
+        "PERIPIX": np.minimum(events["peripix"], MOS_PERIPIX_MAXIMUM),
     }
     return {name: values[keep] for name, values in table.items()}, counters, lost
 

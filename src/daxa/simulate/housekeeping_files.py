@@ -23,9 +23,10 @@ from daxa.simulate.clock import (
     utc_of_tt,
     utc_text,
 )
-from daxa.xmm.odf import layout, records
+from daxa.xmm.odf import housekeeping, layout, records
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.tables import Column, make_table
+from daxa.xmm.tables import Column, Table, make_table
+from daxa.xmm.tables import table as quick_table
 
 
 def on_attitude_grid(ra_deg: float, dec_deg: float) -> tuple[float, float]:
@@ -165,7 +166,11 @@ class HousekeepingWriter:
             for key, value in (kind | common | dates).items():
                 hdu.header[key] = value
         path = self.folder / name
-        fits.HDUList([primary, *hdus]).writeto(path, overwrite=True)
+        if all(isinstance(hdu, Table) for hdu in hdus):
+            head = primary.header.tostring().encode("ascii")
+            path.write_bytes(head + b"".join(hdu.tobytes() for hdu in hdus))
+        else:
+            fits.HDUList([primary, *hdus]).writeto(path, overwrite=True)
         self.names.append(name)
         return path
 
@@ -247,25 +252,39 @@ class HousekeepingWriter:
                 main[f"A{quadrant}_CCD{position}SWI"] = ["ON"] * n
         table = make_table(layout.PN_MAIN_HOUSEKEEPING, main, layout.extension("PN", "PMH"))
         self.write("PN", "PMH", [table], "EPIC PN MAIN PERIODIC HOUSEKEEPING", *span)
-        more: dict[str, Any] = {"TIME": _texts(times)} | {
-            name: 15.0 + 0.3 * q + 0.2 * swing for q, name in enumerate(("F1576", "F1676", "F1776", "F1876"))
-        }
-        for name, value in zip(("F1629", "F1630"), bad_pixel_table, strict=True):
-            more[name] = np.full(n, value)
-        more["F1628"] = ["GOOD"] * n
-        table = make_table(layout.PN_ADDITIONAL_HOUSEKEEPING, more, layout.extension("PN", "PAH"))
-        self.write("PN", "PAH", [table], "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING", *span)
+        rest = {"F1628": "GOOD"} | dict(zip(("F1629", "F1630"), bad_pixel_table, strict=True))
+        self._whole_housekeeping("PN", "PAH", 64.0, rest, "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING")
 
     def rgs_housekeeping(self, instrument: str, full_s: Sequence[tuple[float, float]] = ()) -> None:
         """Periodic housekeeping; the input buffer is full in some intervals."""
-        times, p = self._housekeeping_times(), self.pointing
-        schema = layout.RGS_HOUSEKEEPING[instrument]
+        times = self._housekeeping_times(8.0)
         full = np.zeros(len(times), bool)
         for start, stop in full_s:
             full |= (times >= start) & (times < stop)
-        data = {"TIME": _texts(times), schema[1].name: np.where(full, "FULL", "NOT FULL").tolist()}
-        table = make_table(schema, data, layout.extension(instrument, "PFH"))
-        self.write(instrument, "PFH", [table], "RGS PERIODIC HOUSEKEEPING", p.start_s, p.stop_s)
+        buffer = layout.RGS_HOUSEKEEPING[instrument][1].name
+        values = {buffer: np.where(full, "FULL", "NOT FULL").tolist()}
+        self._whole_housekeeping(instrument, "PFH", 8.0, values, "RGS PERIODIC HOUSEKEEPING")
+
+    def _whole_housekeeping(
+        self, instrument: str, file_type: str, step_s: float, given: Mapping[str, Any], content: str
+    ) -> None:
+        """Write a table with all its columns; those not given stay within the values of a real file."""
+        times, p = self._housekeeping_times(step_s), self.pointing
+        data: dict[str, Any] = {"TIME": _texts(times)}
+        for number, parameter in enumerate(housekeeping.parameters(instrument, file_type)):
+            name, column = parameter.column.name, parameter.column
+            if name in given:
+                value = given[name]
+            elif parameter.is_text:
+                value = parameter.values[0]
+            else:
+                low, high = parameter.limits
+                turn = 2 * np.pi * (times - times[0]) / (4000.0 + 100.0 * (number % 50))
+                value = low + (high - low) * (0.5 + 0.4 * np.sin(turn + number)) if low < high else low
+                value = value if column.letter == "E" else np.rint(value).astype(np.int64)
+            data[name] = np.broadcast_to(value, len(times))
+        schema, extname = housekeeping.schema(instrument, file_type), layout.extension(instrument, file_type)
+        self.write(instrument, file_type, [quick_table(schema, data, extname)], content, p.start_s, p.stop_s)
 
     def _housekeeping_times(self, step_s: float = 16.0) -> np.ndarray:
         p = self.pointing

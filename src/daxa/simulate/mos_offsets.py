@@ -18,6 +18,8 @@ MASKED_OFFSETS = {
 _LARGEST_OFFSET = 4095
 #: Last masked column to the left and first one to the right (RAWX); the lowest sum that is sent.
 LAST_LEFT, FIRST_RIGHT, LOWEST_SUM = -1, 602, -16384
+#: Pixels of a diagnostic frame with charge of particles: 1 % in a real one.
+_STRUCK = 3700
 _BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
 _RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
 
@@ -34,6 +36,16 @@ def offset_tables(camera: str, ccd: int) -> tuple[np.ndarray, np.ndarray]:
     # One column far off the others, as the real MOS1 CCD 1 has.
     columns[(97 + 31 * ccd) % 600 + numbers.MOS_SCAN["UNDER_X"]] += 13
     return columns, np.full(602, PIXEL_OFFSET - usual)
+
+
+def diagnostic_image(camera: str, ccd: int, rng: np.random.Generator) -> np.ndarray:
+    """All pixels (610, 602) of a frame as read, nothing subtracted; particles have crossed some."""
+    image = rng.normal(PIXEL_OFFSET, np.sqrt(VARIANCE), (610, 602))
+    # The first columns of the read-out settle.
+    image[:3] -= np.array([18.0, 9.0, 7.0])[:, None]
+    struck = rng.integers(0, image.size, _STRUCK)
+    image.ravel()[struck] += rng.exponential(1000.0, _STRUCK)
+    return np.clip(np.rint(image), 0, 4095)
 
 
 def masked_pixels(rawx: np.ndarray, rawy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
 from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
 from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
+from daxa.simulate.mos_offsets import diagnostic_image
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
 from daxa.xmm.odf.layout import PN_MODES
@@ -29,6 +30,8 @@ from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
 FLARE_RATES = {"M1": 28.0, "M2": 28.0, "PN": 100.0}
+#: A diagnostic exposure of MOS begins as long before the first other one [s].
+DIAGNOSTIC_LEAD_S = 300.0
 #: On-board seconds from the start of the revolution back to the last reset of the pn counter.
 _RESET_LEAD_S = 23_000
 _PHOTONS = columns("""
@@ -164,6 +167,7 @@ def simulate_observation(
         observed.append(data)
     spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
     _write_housekeeping(writer, observed, reset)
+    _write_diagnostics(writer, description, seed)
     for instrument in sorted({e.instrument for e in description.gratings}):
         mine = [data for data in spectra if data.exposure.instrument == instrument]
         writer.rgs_housekeeping(instrument, [span for data in mine for span in data.exposure.full_s])
@@ -244,6 +248,18 @@ def _observe_gratings(
     return data
 
 
+def _write_diagnostics(writer: OdfWriter, description: Description, seed: int) -> None:
+    """The image of CCD 1 that is taken when a MOS camera is set up, under the next free number."""
+    exposures = [*description.exposures, *description.gratings]
+    exp_id = f"U{max((int(e.exp_id[1:]) for e in exposures), default=0) + 1:03d}"
+    for code in ("M1", "M2"):
+        starts = [e.start_s for e in description.exposures if e.instrument == code]
+        if starts:
+            rng = _generator(seed, description.pointing.obs_id, code, "diagnostic")
+            image = diagnostic_image(code, 1, rng)
+            writer.mos_diagnostic(code, exp_id, 1, min(starts) - DIAGNOSTIC_LEAD_S, image)
+
+
 def _write_housekeeping(writer: OdfWriter, observed: Sequence[DetectorData], reset_obt_s: int) -> None:
     for code, camera in CAMERAS.items():
         mine = [data.exposure for data in observed if data.exposure.instrument == code]
@@ -268,8 +284,13 @@ def _write_housekeeping(writer: OdfWriter, observed: Sequence[DetectorData], res
                 for data in observed
                 if data.exposure in mine and data.clock_reset_obt_s is not None
             ]
+            # The diagnostic exposure comes first.
+            first = min(e.start_s for e in mine) - DIAGNOSTIC_LEAD_S
+            resets.append((first, np.floor(writer.clock.obt(first)) - 2.0))
             writer.mos_housekeeping(code, filters, masked, resets)
-            writer.mos_commands(code, [(e.start_s, _mos_processes(camera, e)) for e in mine])
+            commands = [(e.start_s, _mos_processes(camera, e)) for e in mine]
+            commands.append((first, {1: MOS_PROCESSES["DIAGNOSTIC"]}))
+            writer.mos_commands(code, commands)
 
 
 # --- truth -----------------------------------------------------------------------------------------

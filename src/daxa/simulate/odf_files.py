@@ -29,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 
+#: Frame time of diagnostic exposures and how long they last [s].
+_DIAGNOSTIC_FRAME_S, _DIAGNOSTIC_S = 2.7, 240.0
 #: CCD -> event detection unit, as the headers of both real MOS cameras have it.
 MOS_EDU = {1: 0, 2: 2, 3: 6, 4: 4, 5: 3, 6: 7, 7: 5}
 
@@ -93,6 +95,33 @@ class OdfWriter(CommandWriter):
         header = {"DATATYPE": (layout.DATATYPES["AUX"], "Type of the data")}
         table = make_table(layout.MOS_AUXILIARY, columns, layout.extension(instrument, "AUX"), header)
         self.write(instrument, "AUX", [table], "EPIC MOS AUXILIARY FILE", start_s, stop_s, exp_id)
+
+    def mos_diagnostic(
+        self, instrument: str, exp_id: str, ccd: int, start_s: float, image: np.ndarray
+    ) -> None:
+        """Image (610, 602) of all pixels of a CCD, read while it was set up: a frame of a short exposure."""
+        from astropy.io import fits
+
+        frame, shape = 14, image.shape
+        stamp = frame * _DIAGNOSTIC_FRAME_S
+        hdu = fits.ImageHDU(image.T.astype(np.int16), name=layout.extension(instrument, "DII"))
+        for key, value in {
+            "CCDID": ccd,
+            "CCDNODE": 0,
+            **_window((0, 0, *shape)),
+            "EDUID": MOS_EDU[ccd],
+            "EDUMODE": 0,
+            "EDUTHR": 0,
+            "FRMTIME": round(_DIAGNOSTIC_FRAME_S * 10),
+            "FRAME": frame,
+            "FTCRSE": int(stamp),
+            "FTFINE": round((stamp % 1) / layout.MOS_FTFINE_UNIT_S),
+            "NPIXEL": shape[0] * shape[1],
+            "FIFOOVF": 0,
+        }.items():
+            hdu.header[key] = value
+        stop_s = start_s + _DIAGNOSTIC_S
+        self.write(instrument, "DII", [hdu], "EPIC MOS DIAGNOSTIC IMAGE", start_s, stop_s, exp_id, ccd)
 
     # --- EPIC pn -----------------------------------------------------------------------------------
 

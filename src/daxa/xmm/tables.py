@@ -18,8 +18,13 @@ from daxa.xmm.header import Card, Header
 if TYPE_CHECKING:
     from astropy.io import fits
 
-#: NumPy type of each letter. U, which FITS does not have, is an unsigned 16-bit number: 1I with TZERO 32768.
-_SCALARS = {"L": "b1", "B": "u1", "I": "i2", "U": "u2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
+#: NumPy type of each letter. U and V, which FITS does not have, are unsigned numbers of 16 and 32 bits: I
+#: with TZERO 32768 and J with TZERO 2147483648.
+_SCALARS = {
+    "L": "b1", "B": "u1", "I": "i2", "U": "u2", "J": "i4", "V": "u4", "K": "i8", "E": "f4", "D": "f8",
+}  # fmt: skip
+#: Letter of FITS and TZERO of the unsigned numbers.
+_UNSIGNED = {"U": ("I", 2**15), "V": ("J", 2**31)}
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,17 @@ class Table:
 
     def tobytes(self) -> bytes:
         """The extension as it stands in a file."""
-        return block_bytes(self.header, self.rows.astype(self.rows.dtype.newbyteorder(">")))
+        stored = self.rows.astype(self.rows.dtype.newbyteorder(">"))
+        for name in stored.dtype.names or ():
+            field = stored[name]
+            if field.dtype.kind == "u" and field.dtype.itemsize > 1:
+                # Signed numbers from TZERO on: the highest bit turns.
+                field ^= field.dtype.type(1 << (8 * field.dtype.itemsize - 1))
+        return block_bytes(self.header, stored)
 
 
 def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Table:
-    """As :func:`make_table`, much quicker; no logical or unsigned columns."""
+    """As :func:`make_table`, much quicker; no logical columns."""
     record = _record(schema, data, extname)
     header = Header(
         [
@@ -148,10 +159,13 @@ def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Ta
         ]
     )
     for i, c in enumerate(schema, start=1):
+        letter, zero = _UNSIGNED.get(c.letter, (c.letter, None))
         described: dict[str, Any] = {
             "TTYPE": c.name,
-            "TFORM": c.form.removeprefix("1") if c.repeat == 1 else c.form,
+            "TFORM": letter if c.repeat == 1 else f"{c.repeat}{letter}",
             "TUNIT": c.unit or None,
+            "TSCAL": None if zero is None else 1,
+            "TZERO": zero,
             "TNULL": c.null,
             "TLMIN": c.minimum,
             "TLMAX": c.maximum,

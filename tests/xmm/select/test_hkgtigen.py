@@ -13,7 +13,7 @@ from daxa.xmm.task import TaskError, run_task
 
 @pytest.fixture
 def housekeeping(tmp_path):
-    """An ODF with pn and MOS1 housekeeping of 6000 s in steps of 16 s; an excursion can be put in."""
+    """An ODF with pn and MOS1 housekeeping of 6000 s in steps of 16 and 64 s; an excursion can be put in."""
     from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
     from daxa.xmm.odf import layout
 
@@ -80,11 +80,12 @@ def test_names_and_expressions_are_told_by_content(synthetic_ccf):
 
 def test_an_excursion_of_one_temperature_is_cut_out(housekeeping, calibration_env, tmp_path):
     folder, spoil = housekeeping
-    time = spoil("PAH", "F1676", slice(100, 110), 55.0)
+    time = spoil("PAH", "F1676", slice(40, 44), 55.0)
     out, _ = run(folder, calibration_env, tmp_path, instrument="epn", gtiset="hk.ds")
     gti = GTI.read(tmp_path / "hk.ds", "STDGTI")
-    assert list(gti.stop[:-1]) == pytest.approx([time[100] - 8.0])
-    assert list(gti.start[1:]) == pytest.approx([time[110] - 8.0])
+    # Half a step of 64 s, as of real files.
+    assert list(gti.stop[:-1]) == pytest.approx([time[40] - 32.0])
+    assert list(gti.start[1:]) == pytest.approx([time[44] - 32.0])
     assert "5 parameters" in out
 
     run(
@@ -102,7 +103,9 @@ def test_diagnosis_names_the_parameter(housekeeping, calibration_env, tmp_path):
     arguments = {"instrument": "epn", "gtiset": "hk.ds", "diagnosticmode": True, "diagfile": "hk.txt"}
     run(folder, calibration_env, tmp_path, **arguments)
     table = dict(line.split() for line in (tmp_path / "hk.txt").read_text().splitlines()[1:])
-    assert float(table["H_CE_TTMPFPF"]) == pytest.approx(83 / len(time), abs=1e-6)
+    # Of the time that both tables cover: half a step of 16 s before the first row, of 64 s behind the last.
+    covered = 8 + (time[-1] - time[0]) // 64 * 64 + 32
+    assert float(table["H_CE_TTMPFPF"]) == pytest.approx(83 * 16 / covered, abs=1e-6)
     assert float(table["E_C0_TEMPQB1"]) == 0
     with fits.open(tmp_path / "hk.ds") as hdus:
         assert hdus["STDGTI-H_CE_TTMPFPF"].header["EXPR"] == "(F1128 in [-95:-85])"

@@ -12,50 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.odf import layout, records
+from daxa.xmm.odf import filetypes, layout
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, damage_text, scan
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
-#: File type -> its tables as they are known, in the order of the extensions.
-_MOS = {
-    "IME": (layout.MOS_IMAGING,),
-    "RIE": (layout.MOS_REDUCED_IMAGING,),
-    "TIE": (layout.MOS_TIMING,),
-    "CTE": (layout.MOS_COMPRESSED_TIMING,),
-    "AUX": (layout.MOS_AUXILIARY,),
-    "OVE": (layout.MOS_OFFSETS,),
-    "PTH": (layout.MOS_BRIGHT_PIXELS,),
-    "CCX": (records.MOS_COUNTING,),
-    "HTH": (records.MOS_THRESHOLDS,),
-    "HCH": (records.MOS_CONFIGURATION,),
-}
-_RGS = {
-    "SPE": (layout.RGS_EVENTS,),
-    "AUX": (layout.RGS_AUXILIARY_FRAMES, layout.RGS_AUXILIARY_SEQUENCE),
-    "D1H": (records.RGS_WINDOWS,),
-    "D2H": (records.RGS_READOUT,),
-}
-_TABLES: dict[str, dict[str, tuple[tuple[Column, ...], ...]]] = {
-    **{name: {**_MOS, "PEH": (layout.MOS_HOUSEKEEPING[name],)} for name in ("M1", "M2")},
-    "PN": {
-        **dict.fromkeys(("IME", "TIE", "BUE"), (layout.PN_EVENTS,)),
-        "AUX": (layout.PN_AUXILIARY_FRAMES, layout.PN_AUXILIARY_CYCLES),
-        "PMH": (layout.PN_MAIN_HOUSEKEEPING,),
-        "PAH": (layout.PN_ADDITIONAL_HOUSEKEEPING,),
-        "HCH": (records.PN_CONFIGURATION,),
-    },
-    **{name: {**_RGS, "PFH": (layout.RGS_HOUSEKEEPING[name],)} for name in ("R1", "R2")},
-    "OM": {"PEH": (layout.columns("TIME 19A"),)},
-    "RM": {"ECX": (records.RADIATION_COUNTS,), "ESX": (records.RADIATION_SPECTRA,)},
-    "SC": {
-        "ATS": (layout.ATTITUDE,),
-        **dict.fromkeys(("TCX", "TCS"), (layout.TIME_CORRELATION,)),
-    },
-}
-#: Files whose images the engine reads.
-_IMAGES = {("PN", "DLI"), ("R1", "OFX"), ("R2", "OFX")}
+#: File type -> what it holds.
 _KINDS = {
     "IME": "imaging events",
     "RIE": "reduced imaging events",
@@ -100,8 +63,8 @@ _SHOWN, _NAMED = 3, 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One extension: ``exact``, ``others`` (more columns), ``lacking``, ``image``, ``text``, ``not read`` or
-    ``damaged``; and what is in it."""
+    """One extension: ``exact``, ``others`` (other columns than known), ``lacking`` (one that is needed),
+    ``image``, ``text``, ``not read`` or ``damaged``; and what is in it."""
 
     extension: str
     how: str
@@ -218,8 +181,8 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
             warnings.simplefilter("ignore")
             hdus = list(fits.open(io.BytesIO(data), memmap=False))
             found = [(_finding(file, number, hdu), hdu) for number, hdu in enumerate(hdus) if number]
-        tables = _TABLES.get(file.name.instrument, {}).get(file.name.file_type, ())
-        for number in range(len(found) + 1, len(tables) + 1):
+        known = filetypes.describe(file.name.instrument, file.name.file_type)
+        for number in range(len(found) + 1, len(known.tables) + 1):
             name = layout.extension(file.name.instrument, file.name.file_type, number)
             found.append((Finding(name, "damaged", "the extension is not there"), None))
         return found or [(Finding("PRIMARY", "not read", "no extension in it"), None)]
@@ -236,29 +199,67 @@ def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
     # Cards are read when they are used; a damaged one has to be found here.
     dict(hdu.header)
     notes = _disagreements(file.name, hdu.header)
-    tables = _TABLES.get(file.name.instrument, {}).get(file.name.file_type, ())
-    schema = tables[number - 1] if number <= len(tables) else ()
+    kind = filetypes.describe(file.name.instrument, file.name.file_type)
+    schema = kind.tables[number - 1] if number <= len(kind.tables) else ()
+    if number == 1:
+        absent = [key for key in kind.keywords if key not in hdu.header]
+        notes += [f"no keyword {_list(absent)}"] if absent else []
     if not isinstance(hdu, fits.BinTableHDU):
         if schema:
             return Finding(extname, "damaged", "an image in place of a table")
-        read = (file.name.instrument, file.name.file_type) in _IMAGES
-        return Finding(extname, "image" if read else "not read", "; ".join([_shape(hdu), *notes]))
+        notes += ["not used"] if kind.images and not kind.used else []
+        how = "image" if kind.images else "not read"
+        return Finding(extname, how, "; ".join([_shape(hdu), *notes]))
     have = [str(name) for name in hdu.columns.names]
     try:
-        # Checks that the table is whole; columns only as far as the clock needs them.
+        # Checks that the table is whole; columns only as far as the clock and the ranges need them.
         clock = _clock(file, number, have)
+        ranges = kind.ranges[number - 1] if number <= len(kind.ranges) else {}
+        notes += _beyond(file, number, {name: ranges[name] for name in ranges if name in have})
     except TaskError as error:
         return Finding(extname, "damaged", error.message)
     known = [column.name for column in schema]
     missing = [name for name in known if name not in have]
+    lacking = [name for name in missing if not kind.needed or name in kind.needed]
     others = [name for name in have if name not in known]
     details = [f"{hdu.header['NAXIS2']} rows", *clock]
     if missing:
         details.append(f"no column {_list(missing)}")
     if schema and others:
         details.append(f"other columns {_list(others)}")
-    how = "not read" if not schema else "lacking" if missing else "others" if others else "exact"
-    return Finding(extname, how, "; ".join([*details, *notes]))
+    how = "not read" if not schema else "lacking" if lacking else "others" if others or missing else "exact"
+    return Finding(extname, how, "; ".join([*details, *notes, *_other_forms(hdu, schema)]))
+
+
+def _other_forms(hdu: Any, schema: Sequence[Column]) -> list[str]:
+    """Columns of another type or unit than the known one."""
+    unsigned = {"U": ("I", 2**15), "V": ("J", 2**31)}
+    found = {column.name: column for column in hdu.columns}
+    odd = []
+    for column in schema:
+        mine = found.get(column.name)
+        if mine is None:
+            continue
+        letter, zero = unsigned.get(column.letter, (column.letter, None))
+        form = str(mine.format)
+        if (form if form[:1].isdigit() else f"1{form}", mine.bzero) != (f"{column.repeat}{letter}", zero):
+            odd.append(f"{column.name} is {form}{' unsigned' if mine.bzero else ''}, not {column.form}")
+        if (mine.unit or "").strip() != column.unit:
+            odd.append(f"unit of {column.name} {mine.unit or 'none'}, not {column.unit or 'none'}")
+    return [_list(odd)] if odd else []
+
+
+def _beyond(file: OdfFile, number: int, ranges: filetypes.Ranges) -> list[str]:
+    """Columns with values outside what is known."""
+    if not ranges:
+        return []
+    table = file.read(number, [Column(name, "1J") for name in ranges])
+    texts = []
+    for name, (low, high) in ranges.items():
+        values = np.asarray(table[name])
+        if values.size and values.dtype.kind in "iuf" and (values.min() < low or values.max() > high):
+            texts.append(f"{name} {values.min():g} to {values.max():g}, known {low:g} to {high:g}")
+    return texts
 
 
 def _disagreements(name: OdfName, header: Any) -> list[str]:

@@ -27,6 +27,9 @@ INSTRUMENTS = {
 #: Times of housekeeping are texts, in UTC and whole seconds.
 _TIME = "TIME 19A yyyy-mm-ddThh:mm:ss"
 
+#: PERIPIX, the number of pixels of the ring above the threshold, is sent with three bits: more count as 7
+#: (real files: nearly all cosmic-ray tracks have 7, and nothing has more).
+MOS_PERIPIX_MAXIMUM = 7
 MOS_IMAGING = columns("""
 FRAME 1J COUNTER
 RAWX 1I PIXEL
