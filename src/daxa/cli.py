@@ -173,10 +173,10 @@ def simulate(
     typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
 
 
-def _process(archive: Any, cores: int | None, unscheduled: bool) -> None:
+def _process(archive: Any, cores: int | None, unscheduled: bool, redo: str = "changed") -> None:
     from daxa.process.simple import full_process_xmm
 
-    options: dict[str, Any] = {"process_unscheduled": unscheduled}
+    options: dict[str, Any] = {"process_unscheduled": unscheduled, "redo": redo}
     if cores is not None:
         options["num_cores"] = cores
     full_process_xmm(archive, **options)
@@ -210,6 +210,14 @@ def process(
         bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
     ] = True,
     ccf: CalibrationFolder = None,
+    redo_all: Annotated[bool, typer.Option("--redo", help="Make everything again.")] = False,
+    redo_stale: Annotated[
+        bool,
+        typer.Option("--redo-stale", help="Also make again what DAXA 0.3.7 has made, of unknown input."),
+    ] = False,
+    no_redo: Annotated[
+        bool, typer.Option("--no-redo", help="Make only what is missing, whatever else has changed.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Find, download and reduce observations; an interrupted run goes on where it stopped."""
@@ -217,6 +225,9 @@ def process(
     from daxa.backend.select import select_backend
     from daxa.process.arguments import check_cores
 
+    if redo_all + redo_stale + no_redo > 1:
+        raise typer.BadParameter("--redo, --redo-stale, --no-redo: give one of them")
+    redo = "all" if redo_all else "stale" if redo_stale else "never" if no_redo else "changed"
     if allow_synthetic:
         allow_mixture()
     _set_backend(backend)
@@ -240,7 +251,7 @@ def process(
         opened = Archive(title, mission)
         request.remember(opened)
         _use_calibration(opened, ccf)
-    _process(opened, cores, unscheduled)
+    _process(opened, cores, unscheduled, redo)
     _finish(opened, as_json)
 
 

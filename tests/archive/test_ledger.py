@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from daxa.archive.ledger import MIGRATIONS, Ledger, Run
+from daxa.archive.ledger import MIGRATIONS, Input, Ledger, Output, Run
 from daxa.exceptions import DAXAError, IncompatibleSaveError
 
 
@@ -31,7 +31,8 @@ def test_runs_come_back_as_they_went_in(tmp_path):
         extra={"evt_list": {"path": "events/a.fits"}},
         warnings=[{"originator": "a::b", "name": "w", "message": "m"}],
         errors=[{"originator": "c", "name": "e", "message": ""}],
-        outputs={"events/a.fits": ("00ff", 2880)},
+        outputs={"events/a.fits": Output("00ff", 2880, 5, "11")},
+        inputs=[Input("product", "cif_build", "0123456789", "ccf.cif", "22")],
     )
     ledger.finish(first)
     ledger.close()
@@ -66,8 +67,8 @@ def test_unfinished_runs_are_marked(tmp_path):
 
 def test_a_run_that_cannot_be_recorded_leaves_nothing_behind(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
-    good = run(outputs={"a": ("00", 1)})
-    bad = run(ident="0123456789M2S002", outputs={"a": ("00", object())})
+    good = run(outputs={"a": Output("00", 1)})
+    bad = run(ident="0123456789M2S002", outputs={"a": Output("00", object())})
     ledger.finish(good)
     with pytest.raises(sqlite3.Error):
         ledger.finish(bad)

@@ -214,7 +214,7 @@ def test_the_next_call_finishes_a_killed_run(
     assert archive.final_process_success == {X: {short.obs_id: True}}
     made = products(root)
     assert made.keys() == reference.keys()
-    recorded = {f"{X}/{short.obs_id}/{name}": sha for r in last for name, (sha, _) in r.outputs.items()}
+    recorded = {f"{X}/{short.obs_id}/{name}": made.sha256 for r in last for name, made in r.outputs.items()}
     for name, path in made.items():
         assert recorded[name] == checksum(path), name
         assert difference(path, root, reference[name], undisturbed.root) == "", name

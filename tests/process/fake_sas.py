@@ -41,7 +41,7 @@ emanom)
 espfilt)
     name=$(basename "$p_eventfile" -events.fits); name=${name#*-inst}; inst=${name%%-*}; exp=${name##*subexp}
     case $inst in PN) stem=pn$exp ;; *) stem=mos${inst#M}$exp ;; esac
-    echo "gti $p_eventfile $p_rangescale" > $stem-gti.fits; echo hist > $stem-hist.qdp
+    echo "gti $(basename $p_eventfile) $p_rangescale" > $stem-gti.fits; echo hist > $stem-hist.qdp
     echo "allevc $inst$exp" > $stem-allevc.fits
     if [ "$p_withoot" = yes ]; then echo "oot" > $stem-allevcoot.fits; fi ;;
 evselect)

@@ -97,7 +97,7 @@ def test_cameras_are_combined(archive: Archive, reduced):
     assert run.tasks[0][0] == "emosaic"
     assert run.config["weighting"] == "area"
     assert "emosaic" in archive.process_logs["xmm_pointed"]["generate_mosaics"][field]
-    assert {name: sha for name, (sha, _) in run.outputs.items()} == {
+    assert {name: made.sha256 for name, made in run.outputs.items()} == {
         os.path.relpath(p, folder): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths
     }
     found = archive.process_extra_info["xmm_pointed"]["generate_mosaics"][field]

@@ -430,9 +430,9 @@ class Archive(ProcessViews):
                 self._checked(mission_name, obs_id)
         for mission_name, observations in new.items():
             for obs_id, success in observations.items():
-                self._judge(mission_name, obs_id, success)
+                self.judge(mission_name, obs_id, success)
 
-    def _judge(self, mission: str, obs_id: str, success: bool | None) -> None:
+    def judge(self, mission: str, obs_id: str, success: bool | None) -> None:
         """Record the final judgement on an observation (None: open again) and move its folder to match."""
         processed, failed = self.layout.processed(mission, obs_id), self.layout.failed(mission, obs_id)
         source, target = (processed, failed) if success is False else (failed, processed)
@@ -443,8 +443,8 @@ class Archive(ProcessViews):
 
     def reopen_observation(self, mission: str, obs_id: str) -> None:
         """Take an observation that failed back among those being processed."""
-        if self.final_process_success.get(mission, {}).get(obs_id) is False:
-            self._judge(mission, obs_id, None)
+        if self.ledger.observation(mission, obs_id)["final_success"] is False:
+            self.judge(mission, obs_id, None)
 
     # -- recording --------------------------------------------------------------------------
 

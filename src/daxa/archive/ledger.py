@@ -6,85 +6,58 @@ folder. The schema's version is SQLite's ``user_version``; older files are migra
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
 
-#: Each entry takes the schema one version further. Never change one that has been released; add.
-MIGRATIONS = (
+
+class Output(NamedTuple):
+    """A file that a run has made.
+
+    Attributes
+    ----------
+    sha256, size
+        Of the file; the checksum is empty where none was recorded.
+    mtime_ns
+        Its time when it was last known to have that checksum.
+    data
+        Checksum of what it holds, without the times and places in its headers.
     """
-    CREATE TABLE run (
-        id INTEGER PRIMARY KEY,
-        process TEXT NOT NULL,
-        ident TEXT NOT NULL,
-        mission TEXT NOT NULL,
-        obs_id TEXT NOT NULL,
-        inst TEXT,
-        exp_id TEXT,
-        backend TEXT NOT NULL,
-        tasks TEXT NOT NULL,
-        config TEXT NOT NULL,
-        versions TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
-        started TEXT NOT NULL,
-        ended TEXT,
-        wall_s REAL,
-        cpu_s REAL,
-        memory_bytes INTEGER,
-        timed_out INTEGER NOT NULL DEFAULT 0,
-        stdout TEXT NOT NULL DEFAULT '',
-        stderr TEXT NOT NULL DEFAULT '',
-        extra TEXT NOT NULL DEFAULT '{}'
-    );
-    CREATE INDEX run_by_piece ON run (mission, process, ident, id);
-    CREATE TABLE message (
-        run_id INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-        kind TEXT NOT NULL CHECK (kind IN ('warning', 'error')),
-        originator TEXT NOT NULL,
-        name TEXT NOT NULL,
-        message TEXT NOT NULL
-    );
-    CREATE INDEX message_by_run ON message (run_id);
-    CREATE TABLE output (
-        run_id INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-        path TEXT NOT NULL,
-        sha256 TEXT NOT NULL,
-        size INTEGER NOT NULL
-    );
-    CREATE INDEX output_by_run ON output (run_id);
-    CREATE TABLE configuration (
-        id INTEGER PRIMARY KEY,
-        mission TEXT NOT NULL,
-        process TEXT NOT NULL,
-        arguments TEXT NOT NULL,
-        UNIQUE (mission, process)
-    );
-    CREATE TABLE observation (
-        mission TEXT NOT NULL,
-        obs_id TEXT NOT NULL,
-        summary TEXT,
-        to_process TEXT,
-        final_success INTEGER,
-        PRIMARY KEY (mission, obs_id)
-    );
-    CREATE TABLE entry (
-        mission TEXT NOT NULL,
-        process TEXT NOT NULL,
-        ident TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (mission, process, ident, kind)
-    );
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-    """,
-)
+
+    sha256: str
+    size: int
+    mtime_ns: int = 0
+    data: str = ""
+
+
+class Input(NamedTuple):
+    """What a run was made of.
+
+    Attributes
+    ----------
+    kind
+        ``product``, ``raw`` or ``calibration``.
+    process, ident
+        The run that made a product; empty for others.
+    path
+        Relative to the observation's folder; for calibration files the name.
+    data
+        Checksum of what it holds; of raw files that of their names, sizes and times.
+    """
+
+    kind: str
+    process: str
+    ident: str
+    path: str
+    data: str
 
 
 @dataclass
@@ -100,7 +73,9 @@ class Run:
     extra
         Named paths (relative to the observation's folder) and settings that later steps use.
     outputs
-        Relative path -> (SHA-256, size).
+        Relative path -> checksum, size, time.
+    inputs
+        What it was made of.
     """
 
     process: str
@@ -126,7 +101,8 @@ class Run:
     extra: dict[str, Any] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
-    outputs: dict[str, tuple[str, int]] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    inputs: list[Input] = field(default_factory=list)
     id: int | None = None
 
     @property
@@ -251,8 +227,11 @@ class Ledger:
             ],
         )
         self._db.executemany(
-            "INSERT INTO output VALUES (?, ?, ?, ?)",
-            [(run.id, path, sha, size) for path, (sha, size) in run.outputs.items()],
+            "INSERT INTO output (run_id, path, sha256, size, mtime_ns, data) VALUES (?, ?, ?, ?, ?, ?)",
+            [(run.id, path, *output) for path, output in run.outputs.items()],
+        )
+        self._db.executemany(
+            "INSERT INTO input VALUES (?, ?, ?, ?, ?, ?)", [(run.id, *given) for given in run.inputs]
         )
 
     def add_history(self, run: Run) -> bool:
@@ -324,12 +303,108 @@ class Ledger:
 
     def _run(self, row: sqlite3.Row) -> Run:
         run = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
-        for message in self._db.execute("SELECT * FROM message WHERE run_id=? ORDER BY rowid", [run.id]):
-            target = run.warnings if message["kind"] == "warning" else run.errors
-            target.append({k: message[k] for k in ("originator", "name", "message")})
-        for output in self._db.execute("SELECT * FROM output WHERE run_id=? ORDER BY rowid", [run.id]):
-            run.outputs[output["path"]] = (output["sha256"], output["size"])
+        for kind in ("message", "output", "input"):
+            for part in self._db.execute(f"SELECT * FROM {kind} WHERE run_id=? ORDER BY rowid", [run.id]):
+                _take(kind, part, run)
         return run
+
+    def of_observation(self, mission: str, obs_id: str) -> dict[tuple[str, str], tuple[Run | None, int]]:
+        """What has been done to an observation: (process, identifier) -> last finished run, newest number.
+
+        The number is that of the newest run, which may be one that has not ended. Runs come without logs.
+        """
+        rows = self._db.execute(
+            f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {_FINISHED} THEN id END) AS last "
+            "FROM run WHERE mission=? AND obs_id=? GROUP BY process, ident",
+            [mission, obs_id],
+        ).fetchall()
+        runs = {run.id: run for run in self._many([r["last"] for r in rows if r["last"] is not None])}
+        return {(r["process"], r["ident"]): (runs.get(r["last"]), r["newest"]) for r in rows}
+
+    def _many(self, ids: list[int]) -> list[Run]:
+        """Runs by their numbers, without logs."""
+        if not ids:
+            return []
+        marks = ", ".join("?" * len(ids))
+        columns = ", ".join(c if c not in ("stdout", "stderr") else f"'' AS {c}" for c in _COLUMNS)
+        runs = {}
+        for row in self._db.execute(f"SELECT id, {columns} FROM run WHERE id IN ({marks}) ORDER BY id", ids):
+            runs[row["id"]] = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
+        for kind in ("message", "output", "input"):
+            query = f"SELECT * FROM {kind} WHERE run_id IN ({marks}) ORDER BY rowid"
+            for row in self._db.execute(query, ids):
+                _take(kind, row, runs[row["run_id"]])
+        return list(runs.values())
+
+    def endings(self) -> Iterator[tuple[str, str, str, str, str | None, bool]]:
+        """Mission, process, identifier, ObsID, instrument and success of each piece's last finished run."""
+        query = (
+            f"SELECT mission, process, ident, obs_id, inst, status, MAX(id) FROM run WHERE {_FINISHED} "
+            "GROUP BY mission, process, ident"
+        )
+        for row in self._db.execute(query):
+            yield (*tuple(row)[:5], row["status"] == "done")
+
+    def overview(
+        self,
+    ) -> tuple[
+        dict[tuple[str, str, str], tuple[int, dict[str, str]]],
+        dict[tuple[str, str, str], int],
+        dict[tuple[int, str], str],
+    ]:
+        """The last successful runs, the newest runs of any kind, and what the outputs of the former hold.
+
+        Returns
+        -------
+        good
+            (mission, process, identifier) -> number and versions, where the last finished run succeeded.
+        newest
+            The same -> number of the newest run.
+        outputs
+            (number, path) -> checksum of what it holds.
+        """
+        query = (
+            f"SELECT mission, process, ident, status, versions, MAX(id) AS id FROM run WHERE {_FINISHED} "
+            "GROUP BY mission, process, ident"
+        )
+        decoded: dict[str, dict[str, str]] = {}
+        good = {}
+        for row in self._db.execute(query):
+            if row["status"] == "done":
+                text = row["versions"]
+                good[row["mission"], row["process"], row["ident"]] = (
+                    row["id"],
+                    decoded.setdefault(text, json.loads(text)),
+                )
+        query = "SELECT mission, process, ident, MAX(id) AS id FROM run GROUP BY mission, process, ident"
+        newest = {tuple(row)[:3]: row["id"] for row in self._db.execute(query)}
+        rows = self._db.execute("SELECT run_id, path, data, sha256 FROM output")
+        outputs = {(r["run_id"], r["path"]): r["data"] or r["sha256"] for r in rows}
+        return good, newest, outputs
+
+    def product_inputs(self) -> dict[int, list[tuple[str, str, str, str]]]:
+        """Number of a run -> process, identifier, path and checksum of the products that it was made of."""
+        found: dict[int, list[tuple[str, str, str, str]]] = {}
+        query = "SELECT run_id, process, ident, path, data FROM input WHERE kind='product'"
+        for row in self._db.execute(query):
+            found.setdefault(row["run_id"], []).append(tuple(row)[1:])
+        return found
+
+    def touch_output(self, run_id: int, path: str, mtime_ns: int) -> None:
+        """Note that an output is as recorded, whatever its time is now."""
+        self._db.execute("UPDATE output SET mtime_ns=? WHERE run_id=? AND path=?", [mtime_ns, run_id, path])
+
+    def checksum(self, path: str, size: int, mtime_ns: int) -> str | None:
+        """The checksum that a file had when it had this size and time."""
+        row = self._db.execute(
+            "SELECT sha256 FROM checksum WHERE path=? AND size=? AND mtime_ns=?", [path, size, mtime_ns]
+        ).fetchone()
+        return None if row is None else str(row["sha256"])
+
+    def set_checksum(self, path: str, size: int, mtime_ns: int, sha256: str) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO checksum VALUES (?, ?, ?, ?)", [path, size, mtime_ns, sha256]
+        )
 
     # -- entries made by hand ---------------------------------------------------------------
 
@@ -395,6 +470,16 @@ class Ledger:
         row = self._db.execute("SELECT value FROM meta WHERE key=?", [key]).fetchone()
         return default if row is None else json.loads(row["value"])
 
+    def set_named(self, kind: str, content: dict[str, str]) -> str:
+        """Keep something once, however many runs refer to it; returns its checksum.
+
+        It is read again as the meta value ``"KIND CHECKSUM"``.
+        """
+        text = json.dumps(content, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [f"{kind} {digest}", text])
+        return digest
+
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
 
@@ -418,6 +503,17 @@ class _Transaction:
             self.db.execute("COMMIT")
         elif self.db.in_transaction:  # SQLite itself rolls back when the disk is full
             self.db.execute("ROLLBACK")
+
+
+def _take(kind: str, row: sqlite3.Row, run: Run) -> None:
+    """Take a message, an output or an input into its run."""
+    if kind == "message":
+        messages = run.warnings if row["kind"] == "warning" else run.errors
+        messages.append({k: row[k] for k in ("originator", "name", "message")})
+    elif kind == "output":
+        run.outputs[row["path"]] = Output(*(row[k] for k in Output._fields))
+    else:
+        run.inputs.append(Input(*(row[k] for k in Input._fields)))
 
 
 def _values(row: sqlite3.Row) -> dict[str, Any]:

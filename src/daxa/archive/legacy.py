@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.layout import log_name
-from daxa.archive.ledger import Run
+from daxa.archive.ledger import Output, Run
 
 if TYPE_CHECKING:
     from daxa.archive.archive import Archive
@@ -154,7 +154,7 @@ def _take_extra(run: Run, extra: dict[str, Any], folder: Path) -> None:
         run.extra[names.get(key, key)] = value if relative is None else {"path": relative}
         if relative is not None and (folder / relative).is_file():
             # Its checksum was not recorded.
-            run.outputs[relative] = ("", (folder / relative).stat().st_size)
+            run.outputs[relative] = Output("", (folder / relative).stat().st_size)
 
 
 def _inside(value: Any, obs_id: str, folder: Path) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.legacy import NAMES
+from daxa.archive.staleness import stale
 from daxa.exceptions import (
     MissionNotAssociatedError,
     NoDependencyProcessError,
@@ -155,6 +156,18 @@ class ProcessViews:
                 {process: {k: decode(v) for k, v in arguments.items()}}
             )
         return configurations
+
+    @property
+    def stale(self) -> dict[str, dict[str, dict[str, str]]]:
+        """What is out of date, and why: mission -> process -> identifier -> reason.
+
+        Products whose input has been made anew with another result, or has failed since, and everything made
+        of them; products of an older generation of the engine. The steps, run again, bring them up to date.
+        """
+        found: dict[str, dict[str, dict[str, str]]] = {name: {} for name in self.mission_names}
+        for (mission, process, ident), reason in stale(self.ledger).items():
+            found.setdefault(mission, {}).setdefault(process, {})[ident] = reason
+        return found
 
     # -- per observation --------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class Job:
     inputs
         Name in the scratch folder -> existing file put there before the first task: a copy, as tasks may
         change files in place. Without tasks it is a hard link where the file system allows one.
+    expected
+        Files that the job reads -> SHA-256 that they must have.
     timeout_s
         Wall-clock limit, or None.
     shared
@@ -83,6 +85,7 @@ class Job:
     renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
     inputs: dict[str, Path] = field(default_factory=dict)
+    expected: dict[Path, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
     backend: str = "embedded"
     scratch: Path | None = None
@@ -102,6 +105,8 @@ class Outcome:
         Wall-clock time, processor time [s] and largest resident memory [bytes] of the job.
     outputs
         Final path -> SHA-256 of every published file.
+    data
+        Final path -> checksum of what it holds, without times and places.
     timed_out
         The job was ended because it reached its time limit.
     started, ended
@@ -118,6 +123,7 @@ class Outcome:
     cpu_seconds: float = 0.0
     peak_memory: int = 0
     outputs: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
     timed_out: bool = False
     started: str = ""
     ended: str = ""

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from daxa.backend.datasum import sums
+
 #: End of the names that files have until they are published.
 PART = ".part"
 
@@ -66,7 +68,7 @@ def _stage(source: Path, final: Path) -> Path:
     return part
 
 
-def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -> dict[str, str]:
+def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -> dict[str, tuple[str, str]]:
     """Put files under their final names.
 
     All are first brought beside their destination; only when that has worked for every one are they
@@ -82,7 +84,7 @@ def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -
     Returns
     -------
     dict
-        Final path -> SHA-256.
+        Final path -> SHA-256, checksum of what it holds.
 
     Raises
     ------
@@ -90,25 +92,25 @@ def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -
         A file could not be written (full disk, missing rights); no final name was touched.
     """
     staged: list[tuple[Path, Path]] = []
-    sums = {}
+    found = {}
     try:
         for source, final in pairs:
             try:
                 part = _stage(source, final)
                 staged.append((part, final))
-                sums[str(final)] = checksum(part)
+                found[str(final)] = sums(part)
             except OSError as failure:
                 raise PublishError(f"cannot write {final}: {failure.strerror or failure}") from failure
         for part, final in staged:
             if final in shared and not _first(part, final):
-                sums[str(final)] = checksum(final)
+                found[str(final)] = sums(final)
             elif final not in shared:
                 os.replace(part, final)
     finally:
         for part, _ in staged:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-    return sums
+    return found
 
 
 def _first(part: Path, final: Path) -> bool:

@@ -15,7 +15,7 @@ from daxa.backend.contract import Job, Outcome
 from daxa.backend.job import write_spec
 from daxa.backend.launch import Launcher, launcher
 from daxa.backend.messages import parse_messages
-from daxa.backend.publish import PublishError, find_outputs, publish
+from daxa.backend.publish import PublishError, checksum, find_outputs, publish
 
 
 def _now() -> str:
@@ -57,6 +57,9 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
         if job.scratch is not None:
             Path(job.scratch).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{job.ident}_", dir=job.scratch))
+        if changed := _changed(job):
+            outcome.errors.append(_error("daxa", "inputChanged", changed))
+            return outcome
         write_spec(job, folder)
         _run_in(folder, job, runner or launcher(), outcome)
     except OSError as failure:
@@ -68,6 +71,14 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
     outcome.seconds = time.monotonic() - clock
     outcome.ended = _now()
     return outcome
+
+
+def _changed(job: Job) -> str:
+    """Which input is not what was recorded of it; empty if all are."""
+    for path, sha in job.expected.items():
+        if sha and checksum(path) != sha:
+            return f"{path}: has been altered since it was made; run the step that makes it again"
+    return ""
 
 
 def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
@@ -107,7 +118,9 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
         )
         return
     try:
-        outcome.outputs = publish(pairs, [job.outputs[name] for name in job.shared])
+        made = publish(pairs, [job.outputs[name] for name in job.shared])
+        outcome.outputs = {path: sha for path, (sha, _) in made.items()}
+        outcome.data = {path: data for path, (_, data) in made.items()}
     except PublishError as failure:
         outcome.errors.append(_error("daxa", "publish", str(failure)))
         return

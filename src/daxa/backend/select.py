@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
+import subprocess
 
 from daxa import config
 from daxa.exceptions import SASNotFoundError
@@ -12,6 +15,24 @@ from daxa.exceptions import SASNotFoundError
 def sas_ready() -> bool:
     """Whether ESA's SAS is installed and initialised in this environment."""
     return bool(os.environ.get("SAS_DIR")) and shutil.which("evselect") is not None
+
+
+def sas_version() -> str:
+    """Release of the SAS that is initialised, e.g. ``xmmsas_20211130_0941-20.0.0``; else ``unknown``."""
+    program = shutil.which("sas")
+    return "unknown" if program is None else _sas_version(program, os.environ.get("SAS_DIR", ""))
+
+
+@functools.lru_cache
+def _sas_version(program: str, folder: str) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    found = re.findall(r"\[([^\[\]]+)\]", done.stdout)
+    return found[-1] if found else "unknown"
 
 
 def select_backend(name: str | None = None) -> str:

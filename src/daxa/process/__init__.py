@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["PROC_LOOKUP", "use_executor"]
+__all__ = ["PROC_LOOKUP", "redoing", "use_executor"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "use_executor":
-        from daxa.process.runner import use_executor
+    if name in ("redoing", "use_executor"):
+        from daxa.process import runner
 
-        return use_executor
+        return getattr(runner, name)
     if name == "PROC_LOOKUP":
         from daxa.process.xmm import FUNCTIONS
 

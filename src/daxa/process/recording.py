@@ -10,14 +10,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from daxa._version import __version__
-from daxa.archive.ledger import Run
+from daxa.archive.ledger import Input, Output, Run
+from daxa.archive.staleness import generation
 from daxa.backend.contract import Outcome
+from daxa.backend.select import sas_version
 from daxa.process.step import Piece, Recipe
 
 
 def versions(backend: str) -> dict[str, str]:
     """What a run was made with."""
-    return {"daxa": __version__, "python": platform.python_version(), "backend": backend}
+    found = {"daxa": __version__, "python": platform.python_version(), "backend": backend}
+    return found | ({"sas": sas_version()} if backend == "sas" else {})
 
 
 def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
@@ -28,10 +31,12 @@ def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
     run.timed_out = outcome.timed_out
     run.stdout, run.stderr = outcome.stdout, outcome.stderr
     run.warnings, run.errors = outcome.warnings, outcome.errors
-    run.outputs = {
-        os.path.relpath(path, folder): (sha, Path(path).stat().st_size)
-        for path, sha in outcome.outputs.items()
-    }
+    run.outputs = {}
+    for path, sha in outcome.outputs.items():
+        status = os.stat(path)
+        run.outputs[os.path.relpath(path, folder)] = Output(
+            sha, status.st_size, status.st_mtime_ns, outcome.data.get(path, sha)
+        )
 
 
 def now() -> str:
@@ -39,36 +44,87 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def fingerprint(recipe: Recipe, piece: Piece) -> str:
-    """What a job's result depends on: tasks, parameters and the content of the products it uses.
+def inputs_of(recipe: Recipe, piece: Piece) -> list[Input]:
+    """What a job is made of: products of earlier ones, and the raw files if it reads them."""
+    inputs = sorted(given for given, _ in piece.used.values())
+    raw = _raw(piece)
+    if raw is not None and (recipe.reads_raw or str(raw) in _text(recipe)):
+        inputs.append(Input("raw", "", "", "{raw}", _raw_state(piece, raw)))
+    return inputs
 
-    Independent of where the archive and the raw data are.
+
+def fingerprint(recipe: Recipe, piece: Piece, run: Run) -> str:
+    """What a job's result depends on: back-end and its version, tasks, parameters, and what it is made of.
+
+    Independent of where the archive and the raw data are. Of products counts what they hold, of raw files
+    their names, sizes and times. Of the version counts what :func:`~daxa.archive.staleness.generation` tells.
     """
-    text = json.dumps(
+    text = _text(recipe).replace(str(piece.folder), "{observation}")
+    raw = _raw(piece)
+    if raw is not None:
+        text = text.replace(str(raw), "{raw}")
+    made_of = [list(given) for given in run.inputs if given.kind != "calibration"]
+    by = [run.backend, generation(run.versions)]
+    return hashlib.sha256(json.dumps([text, made_of, by]).encode()).hexdigest()
+
+
+def _text(recipe: Recipe) -> str:
+    return json.dumps(
         [
             [[t.name, t.parameters] for t in recipe.tasks],
             recipe.outputs,
             {name: str(path) for name, path in recipe.inputs.items()},
-        ]
+        ],
+        ensure_ascii=False,
     )
-    text = text.replace(str(piece.folder), "{observation}")
-    text = text.replace(str(_raw_root(piece)), "{raw}")
-    inputs = sorted({sha for run in piece.used for sha, _ in run.outputs.values()})
-    return hashlib.sha256(json.dumps([text, inputs]).encode()).hexdigest()
 
 
-def _raw_root(piece: Piece) -> Path | str:
-    try:
-        return piece.raw
-    except Exception:  # raw data may be gone once everything is processed
-        return "{raw}"
+def _raw(piece: Piece) -> Path | None:
+    key = ("raw", piece.mission.name, piece.obs_id)
+    notes = piece.records.notes
+    if key not in notes:
+        try:
+            notes[key] = piece.raw
+        except Exception:  # raw data may be gone once everything is processed
+            notes[key] = None
+    return notes[key]
 
 
-def complete(run: Run, piece: Piece) -> bool:
-    """Whether the products of a run are all there, whole."""
+def _raw_state(piece: Piece, raw: Path) -> str:
+    """Names, sizes and times of raw files, as one checksum."""
+    key = ("raw files", piece.mission.name, piece.obs_id)
+    notes = piece.records.notes
+    if key not in notes:
+        digest = hashlib.sha256()
+        with os.scandir(raw) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if entry.is_file():
+                    status = entry.stat()
+                    digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        notes[key] = digest.hexdigest()
+    return notes[key]
+
+
+def flaw(run: Run, piece: Piece) -> str:
+    """What is wrong with the products of a run; empty if all are there as they were recorded.
+
+    A file of the recorded size and time passes for unchanged; one of another time is read.
+    """
+    from daxa.backend.publish import checksum
+
     folder = piece.folder
-    for name, (_, size) in run.outputs.items():
+    for name, output in run.outputs.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            return False
-    return True
+        try:
+            status = path.stat()
+        except OSError:
+            return f"{name} is missing"
+        if status.st_size != output.size:
+            return f"{name} has been altered"
+        if status.st_mtime_ns == output.mtime_ns or not output.sha256:
+            continue
+        if checksum(path) != output.sha256:
+            return f"{name} has been altered"
+        if run.id is not None:
+            piece.archive.ledger.touch_output(run.id, name, status.st_mtime_ns)
+    return ""

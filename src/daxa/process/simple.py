@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daxa.process.arguments import check_bool
-from daxa.process.runner import run_steps
+from daxa.process.runner import redoing, run_steps
 from daxa.process.step import RGS, Options, Step
 from daxa.process.xmm.assemble import (
     CLEANED_EVT_LISTS,
@@ -17,7 +17,7 @@ from daxa.process.xmm.assemble import (
 )
 from daxa.process.xmm.check import EMANOM
 from daxa.process.xmm.clean import ESPFILT, espfilt_options
-from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, image_options
+from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, bands_within, image_options
 from daxa.process.xmm.grating import CLEANED_RGS_EVENT_LISTS, RGS_ANGLES, RGS_EVENTS
 from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, cif_build_options
 
@@ -36,6 +36,7 @@ def full_process_xmm(
     num_cores: int | None = None,
     timeout: Quantity | None = None,
     disable_progress: bool = False,
+    redo: str = "changed",
 ) -> None:
     """Take XMM-Newton observations from raw data to cleaned event lists, images and exposure maps.
 
@@ -47,7 +48,8 @@ def full_process_xmm(
     obs_archive : Archive
         Archive with XMM-Newton observations.
     lo_en, hi_en : Quantity, optional
-        Energy band of the cleaned event lists; everything by default.
+        Energy band of the cleaned event lists; everything by default. Images are made in what of the default
+        bands is within it.
     process_unscheduled : bool
         Process unscheduled sub-exposures too.
     find_mos_anom_state : bool
@@ -58,6 +60,9 @@ def full_process_xmm(
         Time limit of each job.
     disable_progress : bool
         No progress bars.
+    redo : {"changed", "stale", "all", "never"}
+        What is made again although it has been made: what depends on something that has changed, by default;
+        see `daxa.process.redoing`.
 
     Warns
     -----
@@ -80,8 +85,14 @@ def full_process_xmm(
         (ESPFILT, espfilt_options()),
         (CLEANED_EVT_LISTS, cleaned_options(lo_en, hi_en, filt_mos_anom_state=find_mos_anom_state)),
         (MERGE_SUBEXPOSURES, {}),
-        (GENERATE_IMAGES_EXPMAPS, image_options()),
+        (GENERATE_IMAGES_EXPMAPS, image_options(*bands_within(lo_en, hi_en))),
     ]
-    run_steps(
-        obs_archive, steps, ALLOWED, num_cores=num_cores, disable_progress=disable_progress, timeout=timeout
-    )
+    with redoing(redo):
+        run_steps(
+            obs_archive,
+            steps,
+            ALLOWED,
+            num_cores=num_cores,
+            disable_progress=disable_progress,
+            timeout=timeout,
+        )

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from daxa import config
 from daxa.archive import layout
 from daxa.archive.archive import Archive
-from daxa.archive.ledger import Run
+from daxa.archive.ledger import Input, Run
 from daxa.backend.contract import Task
-from daxa.exceptions import NoDependencyProcessError
+from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
+from daxa.process.records import Records
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
@@ -25,7 +26,12 @@ Options = Mapping[str, Any]
 class Piece:
     """The data that one job works on: an observation, an instrument of it or a sub-exposure.
 
-    ``used`` collects the earlier runs whose products the job builds on.
+    Attributes
+    ----------
+    records
+        What has been done so far.
+    used
+        Products of earlier runs that the job builds on: path -> what it is, and its checksum.
     """
 
     archive: Archive
@@ -33,7 +39,12 @@ class Piece:
     obs_id: str
     inst: str | None = None
     exp_id: str | None = None
-    used: list[Run] = field(default_factory=list)
+    records: Records = field(default=None, repr=False)  # type: ignore[assignment]
+    used: dict[Path, tuple[Input, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.records is None:
+            self.records = Records(self.archive)
 
     @property
     def ident(self) -> str:
@@ -51,22 +62,35 @@ class Piece:
 
     @property
     def raw(self) -> Path:
-        """The observation's raw data."""
-        return Path(self.mission.get_obs_path(self.obs_id))
+        """The observation's raw data.
+
+        Raises
+        ------
+        DAXANotDownloadedError
+            They are not there.
+        """
+        folder = Path(self.mission.get_obs_path(self.obs_id))
+        if not folder.is_dir():
+            raise DAXANotDownloadedError(
+                f"ObsID {self.obs_id}: its raw data are not there (no folder {folder})"
+            )
+        return folder
+
+    @property
+    def start(self) -> Any:
+        """When the observation began."""
+        return self.records.start_of(self.mission, self.obs_id)
 
     @property
     def exposure(self) -> dict[str, Any]:
         """What the observation's summary says about this sub-exposure."""
-        summary = self.archive.ledger.observation(self.mission.name, self.obs_id)["summary"]
+        summary = self.records.observation(self.mission.name, self.obs_id)["summary"]
         return summary[self.inst]["exposures"][self.exp_id]
 
     def run_of(self, process: str, *, ident: str | None = None) -> Run | None:
-        """The last run of a process on this piece (or another), if it succeeded."""
-        run = self.archive.ledger.latest(self.mission.name, process, ident or self.ident)
-        if run is None or not run.ok:
-            return None
-        self.used.append(run)
-        return run
+        """The last run of a process on this piece (or another of the observation), if it succeeded."""
+        run = self.records.latest(self.mission.name, process, ident or self.ident, self.obs_id)
+        return run if run is not None and run.ok else None
 
     def made(self, process: str, key: str, *, ident: str | None = None) -> Path:
         """A file that a process has made.
@@ -79,28 +103,54 @@ class Piece:
         run = self.run_of(process, ident=ident)
         if run is None or key not in run.extra:
             raise NoDependencyProcessError(f"{ident or self.ident}: {process} has not made its {key}")
-        return self.folder / run.extra[key]["path"]
+        return self._use(run, run.extra[key]["path"])
 
     def made_if_any(self, process: str, key: str, *, ident: str | None = None) -> Path | None:
         """The same, None if there is no such file."""
         run = self.run_of(process, ident=ident)
         if run is None or key not in run.extra or run.extra[key]["path"] not in run.outputs:
             return None
-        return self.folder / run.extra[key]["path"]
+        return self._use(run, run.extra[key]["path"])
+
+    def attitude(self) -> Path | None:
+        """The observation's attitude file, which several steps make alike."""
+        name = layout.attitude(self.obs_id)
+        runs = self.records.of(self.mission.name, self.obs_id)
+        for _, (run, _) in sorted(runs.items()):
+            if run is not None and run.ok and name in run.outputs:
+                return self._use(run, name)
+        return self.folder / name if (self.folder / name).exists() else None
+
+    def _use(self, run: Run, name: str) -> Path:
+        path = self.folder / name
+        output = run.outputs.get(name)
+        data = "" if output is None else output.data or output.sha256
+        self.used[path] = (
+            Input("product", run.process, run.ident, name, data),
+            "" if output is None else output.sha256,
+        )
+        return path
 
     def environment(self, *, cif: bool = True, summary: bool = True) -> dict[str, str]:
         """Environment variables that tasks read."""
-        # The cache exists only once something has been fetched; without, there is nothing to search.
-        cache = config.cache_path() / "ccf"
-        configured = [*config.calibration_path().split(os.pathsep), *self.archive.calibration_folders]
-        folders = list(dict.fromkeys(os.path.abspath(f) for f in configured))
-        present = [f for f in folders if f != os.path.abspath(cache) or cache.is_dir()]
-        env = {"SAS_CCFPATH": os.pathsep.join(present or folders)}
+        env = {"SAS_CCFPATH": os.pathsep.join(self.calibration_folders())}
         if cif:
             env["SAS_CCF"] = str(self.made("cif_build", "cif", ident=self.obs_id))
         if summary:
             env["SAS_ODF"] = str(self.made("odf_ingest", "sum_path", ident=self.obs_id))
         return env
+
+    def calibration_folders(self) -> list[str]:
+        """Where calibration files are searched: the configured folders, then those the archive remembers."""
+        known = self.records.notes.get("folders")
+        if known is None:
+            # The cache exists only once something has been fetched; without, there is nothing to search.
+            cache = os.path.abspath(config.cache_path() / "ccf")
+            configured = [*config.calibration_path().split(os.pathsep), *self.archive.calibration_folders]
+            folders = list(dict.fromkeys(os.path.abspath(f) for f in configured))
+            present = [f for f in folders if f != cache or os.path.isdir(cache)]
+            known = self.records.notes["folders"] = present or folders
+        return list(known)
 
 
 @dataclass
@@ -115,6 +165,8 @@ class Recipe:
         Names under which later steps find outputs: name -> relative path.
     settings
         Further information kept with the run.
+    reads_raw
+        The tasks find the raw files through ``SAS_ODF``.
     """
 
     tasks: list[Task]
@@ -125,6 +177,7 @@ class Recipe:
     inputs: dict[str, Path] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    reads_raw: bool = False
 
 
 def _always(piece: Piece, options: Options) -> bool:

@@ -16,12 +16,13 @@ EVENT_FILES = ("IME", "RIE", "TIE", "CTE", "BUE", "SPE", "HTE")
 
 
 def status_table(archive: Archive) -> list[dict[str, Any]]:
-    """One row per step: pieces done, failed and begun but never ended, warnings, and time spent.
+    """One row per step: pieces done, failed, out of date and begun but never ended, warnings, and time spent.
 
     Returns
     -------
     rows
-        ``mission``, ``step``, ``done``, ``failed``, ``interrupted``, ``warnings``, ``seconds`` (wall clock,
+        ``mission``, ``step``, ``done``, ``stale`` (those of them that are out of date), ``failed``,
+        ``interrupted``, ``warnings``, ``seconds`` (wall clock,
         summed) and ``memory_mb`` (largest), in the order the steps were first run.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -41,6 +42,9 @@ def status_table(archive: Archive) -> list[dict[str, Any]]:
     for key, run in open_runs.items():
         if key not in finished:
             _row(rows, run)["interrupted"] += 1
+    for mission, processes in archive.stale.items():
+        for process, idents in processes.items():
+            rows[mission, process]["stale"] += len(idents)
     return list(rows.values())
 
 
@@ -49,6 +53,7 @@ def _row(rows: dict[tuple[str, str], dict[str, Any]], run: Any) -> dict[str, Any
         "mission": run.mission,
         "step": run.process,
         "done": 0,
+        "stale": 0,
         "failed": 0,
         "interrupted": 0,
         "warnings": 0,

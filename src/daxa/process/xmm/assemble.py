@@ -186,10 +186,12 @@ def _energy_key(energy: str) -> str:
 
 def _merged(piece: Piece, options: Options) -> Recipe:
     obs_id, inst = piece.obs_id, str(piece.inst)
-    found = piece.archive.ledger.runs(
-        mission=piece.mission.name, process="cleaned_evt_lists", obs_id=obs_id, inst=inst, logs=False
-    )
-    runs = [run for run in found if run.ok]
+    found = piece.records.of(piece.mission.name, obs_id)
+    runs = [
+        run
+        for (process, _), (run, _) in found.items()
+        if process == "cleaned_evt_lists" and run is not None and run.ok and run.inst == inst
+    ]
     idents = [run.ident for run in runs]
     if not runs:
         raise ValueError(f"{piece.ident}: there is no cleaned event list")

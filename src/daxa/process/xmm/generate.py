@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from daxa.backend.contract import Task
-from daxa.process.arguments import check_bands
+from daxa.process.arguments import check_band, check_bands
 from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
 from daxa.process.xmm.setup import ALLOWED
@@ -32,14 +33,32 @@ GRID = {
     "yimagemax": 48106,
     "withyranges": True,
 }
+#: Bands of images [keV].
+DEFAULT_BANDS = ((0.5, 2.0), (2.0, 10.0))
+
+
+def _check_within(piece: Piece, bands: list[tuple[float, float]]) -> None:
+    """Refuse bands that the event list holds a part of only: their images would miss counts."""
+    run = piece.run_of("merge_subexposures")
+    energies = re.search(r"([\d.]+)_([\d.]+)keV", str(run.extra.get("en_key", "")) if run is not None else "")
+    if energies is None:
+        return
+    low, high = float(energies[1]), float(energies[2])
+    wrong = [f"{lo:g}-{hi:g}" for lo, hi in bands if lo < low - 1e-6 or hi > high + 1e-6]
+    if wrong:
+        raise ValueError(
+            f"{piece.ident}: the final event list holds {low:g}-{high:g} keV only; "
+            f"no image of {', '.join(wrong)} keV can be made of it"
+        )
 
 
 def _images(piece: Piece, options: Options) -> Recipe:
     inst = str(piece.inst)
     events = piece.made("merge_subexposures", "final")
-    attitude = piece.folder / layout.attitude(piece.obs_id)
+    attitude = piece.attitude() or piece.folder / layout.attitude(piece.obs_id)
     tasks, outputs, files = [], {}, {}
     bands = options["_bands"]
+    _check_within(piece, bands)
     for number, (lo, hi) in enumerate(bands):
         image = f"image{number}.fits"
         tasks.append(
@@ -81,12 +100,25 @@ GENERATE_IMAGES_EXPMAPS = Step(
 )
 
 
+def bands_within(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[Quantity | None, Quantity | None]:
+    """What of the default bands is within the energies of the event lists; their whole band if nothing is."""
+    from astropy.units import Quantity
+
+    band = check_band(lo_en, hi_en)
+    if band is None:
+        return None, None
+    low, high = band[0] / 1000, band[1] / 1000
+    kept = [(max(lo, low), min(hi, high)) for lo, hi in DEFAULT_BANDS if max(lo, low) < min(hi, high)]
+    lows, highs = zip(*(kept or [(low, high)]), strict=True)
+    return Quantity(lows, "keV"), Quantity(highs, "keV")
+
+
 def image_options(lo_en: Quantity | None = None, hi_en: Quantity | None = None) -> Options:
     """Checked options of `generate_images_expmaps`."""
     from astropy.units import Quantity
 
-    lo = Quantity([0.5, 2.0], "keV") if lo_en is None else lo_en
-    hi = Quantity([2.0, 10.0], "keV") if hi_en is None else hi_en
+    lo = Quantity([lo for lo, _ in DEFAULT_BANDS], "keV") if lo_en is None else lo_en
+    hi = Quantity([hi for _, hi in DEFAULT_BANDS], "keV") if hi_en is None else hi_en
     return {"lo_en": lo, "hi_en": hi, "_bands": check_bands(lo, hi)}
 
 

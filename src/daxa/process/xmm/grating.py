@@ -42,7 +42,7 @@ def _stage(piece: Piece, stage: str, after: str | None, final: bool = False) -> 
     attitude = layout.attitude(piece.obs_id)
     if after is None:
         outputs[attitude] = attitude
-    elif (existing := piece.folder / attitude).exists():
+    elif existing := piece.attitude():
         inputs[attitude] = existing
     return Recipe(
         [
@@ -60,6 +60,7 @@ def _stage(piece: Piece, stage: str, after: str | None, final: bool = False) -> 
         env=piece.environment(),
         inputs=inputs,
         files=files,
+        reads_raw=True,
     )
 
 

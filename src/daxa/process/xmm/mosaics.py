@@ -18,8 +18,9 @@ from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bool, check_timeout
-from daxa.process.recording import complete, now, take_outcome, versions
-from daxa.process.runner import run_steps
+from daxa.process.planning import why_again
+from daxa.process.recording import now, take_outcome, versions
+from daxa.process.runner import redo_mode, run_steps
 from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
 from daxa.process.xmm.fields import field_name, group
 from daxa.process.xmm.generate import image_options
@@ -108,7 +109,9 @@ class _Seen:
     maps: list[Path]
 
 
-def field_mosaics(archive: Archive, options: Options, limit_s: float | None = None) -> list[Path]:
+def field_mosaics(
+    archive: Archive, options: Options, limit_s: float | None = None, redo: str = "changed"
+) -> list[Path]:
     """Combine all images of each field; fields are named after their first observation's pointing.
 
     Each is a run of `generate_mosaics` in the ledger, among those of its first observation; one that would be
@@ -135,7 +138,7 @@ def field_mosaics(archive: Archive, options: Options, limit_s: float | None = No
             chosen = [seen[k] for k in members]
             name = field_name(chosen[0].ra_deg, chosen[0].dec_deg)
             finals = {k: folder / layout.field_mosaic(name, lo, hi, k) for k in MOSAIC_KINDS}
-            if _field_mosaic(archive, f"{name}-en{band}", chosen, finals, options, limit_s):
+            if _field_mosaic(archive, f"{name}-en{band}", chosen, finals, options, limit_s, redo):
                 paths += finals.values()
     return paths
 
@@ -161,6 +164,7 @@ def _field_mosaic(
     finals: dict[str, Path],
     options: Options,
     limit_s: float | None,
+    redo: str,
 ) -> bool:
     """Make one mosaic, unless it is there; whether it is there now."""
     first = chosen[0].piece
@@ -184,8 +188,9 @@ def _field_mosaic(
         fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         started=now(),
     )
+    run.inputs = sorted(given for s in chosen for given, _ in s.piece.used.values())
     last = ledger.latest(run.mission, run.process, run.ident)
-    if last is not None and last.ok and last.fingerprint == run.fingerprint and complete(last, first):
+    if not why_again(run, last, first, redo):
         return True
     finals["image"].parent.mkdir(exist_ok=True)
     job = Job(
@@ -193,6 +198,7 @@ def _field_mosaic(
         [task],
         {f"field_{kind}.fits": path for kind, path in finals.items()},
         env=first.environment(summary=False),
+        expected={path: sha for s in chosen for path, (_, sha) in s.piece.used.items() if sha},
         timeout_s=limit_s,
         scratch=archive.layout.scratch,
     )
@@ -212,9 +218,8 @@ def _field_mosaic(
 
 
 def _content(seen: _Seen) -> dict[str, str]:
-    """Images and exposure maps of an observation: name -> SHA-256."""
-    sums = {name: sha for run in seen.piece.used for name, (sha, _) in run.outputs.items()}
-    return {path.name: sums[str(path.relative_to(seen.piece.folder))] for path in seen.images + seen.maps}
+    """Images and exposure maps of an observation: name -> checksum of what they hold."""
+    return {path.name: seen.piece.used[path][0].data for path in seen.images + seen.maps}
 
 
 def generate_mosaics(
@@ -273,4 +278,4 @@ def generate_mosaics(
     if not whole_archive:
         return []
     with obs_archive.processing():
-        return field_mosaics(obs_archive, options, check_timeout(timeout))
+        return field_mosaics(obs_archive, options, check_timeout(timeout), redo_mode())

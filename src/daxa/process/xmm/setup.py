@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.backend.contract import Task
-from daxa.exceptions import DAXAError
+from daxa.exceptions import DAXANotDownloadedError
 from daxa.process.runner import run_steps
 from daxa.process.step import Options, Piece, Recipe, Step, layout
 from daxa.xmm.odf.names import OdfName
@@ -62,11 +62,11 @@ def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
     An index is kept, lest everything is done again whenever a file is added somewhere. It is made anew when
     something was missed for lack of a type of files that has come since.
     """
-    ledger, mission = piece.archive.ledger, piece.mission.name
-    last = ledger.latest(mission, "cif_build", piece.obs_id)
+    known = piece.records.of(piece.mission.name, piece.obs_id)
+    last, _ = known.get(("cif_build", piece.obs_id), (None, 0))
     if asked != "now" or last is None or not last.ok or last.extra.get("asked") != "now":
         return asked
-    runs = ledger.runs(mission=mission, obs_id=piece.obs_id, logs=False)
+    runs = [run for run, _ in known.values() if run is not None]
     messages = " ".join(m["message"] for run in runs for m in (*run.errors, *run.warnings))
     missed = set(_LACKING.findall(messages))
     made = datetime.fromisoformat(last.started).timestamp()
@@ -87,9 +87,7 @@ def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
 
 
 def _cif(piece: Piece, options: Options) -> Recipe:
-    info = piece.mission.filtered_obs_info
-    start = info.loc[info["ObsID"].astype(str) == piece.obs_id, "start"].iloc[0]
-    observed = start.strftime("%Y-%m-%dT%H:%M:%S")
+    observed = piece.start.strftime("%Y-%m-%dT%H:%M:%S")
     env = piece.environment(cif=False, summary=False)
     asked = options["_analysis_date"]
     analysed = _analysis_date(piece, asked, env["SAS_CCFPATH"])
@@ -119,7 +117,7 @@ def _ingest(piece: Piece, options: Options) -> Recipe:
     raw = piece.raw
     names = [n for p in sorted(raw.iterdir()) if (n := OdfName.parse(p.name)) and n.obs_id == piece.obs_id]
     if not names:
-        raise DAXAError(f"{raw}: holds no files of an ODF of {piece.obs_id}")
+        raise DAXANotDownloadedError(f"{raw}: holds no files of an ODF of {piece.obs_id}")
     summary = layout.sas_summary(names[0].revolution, piece.obs_id)
     env = {**piece.environment(summary=False), "SAS_ODF": str(raw)}
     return Recipe(

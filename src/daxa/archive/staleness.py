@@ -1,0 +1,66 @@
+"""What of an archive is out of date: made of something that has changed since, or by an older generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from daxa._version import __version__
+
+if TYPE_CHECKING:
+    from daxa.archive.ledger import Ledger
+
+Key = tuple[str, str, str]
+
+
+def generation(versions: Mapping[str, str]) -> str:
+    """The part of the versions that results depend on.
+
+    Releases of the engine that differ in the last number only give the same results. Of SAS every release
+    counts.
+    """
+    if versions.get("backend") == "sas":
+        return f"sas {versions.get('sas', 'unknown')}"
+    return "daxa " + ".".join(versions.get("daxa", "").split(".")[:2])
+
+
+def stale(ledger: Ledger) -> dict[Key, str]:
+    """Runs whose products are out of date: (mission, process, identifier) -> why.
+
+    A product is out of date if one that it is made of is, was made anew with another result, or has failed
+    since; if a later run on the same data did not end; or if an older generation of the engine made it.
+    """
+    good, newest, outputs = ledger.overview()
+    inputs = ledger.product_inputs()
+    here = generation({"daxa": __version__})
+    found: dict[Key, str] = {}
+    known: dict[Key, str] = {}
+
+    def reason(key: Key) -> str:
+        if key not in known:
+            known[key] = ""  # nothing is made of itself; this ends a circle that cannot be
+            known[key] = _reason(key)
+        return known[key]
+
+    def _reason(key: Key) -> str:
+        number, versions = good[key]
+        if newest[key] > number:
+            return "a later run was interrupted"
+        if versions.get("backend") == "embedded" and generation(versions) != here:
+            return f"made by DAXA {versions.get('daxa')}"
+        if "backend" not in versions:
+            return f"made by DAXA {versions.get('daxa', 'of unknown version')}, nothing is known of its input"
+        for process, ident, path, data in inputs.get(number, ()):
+            source = (key[0], process, ident)
+            if source not in good:
+                return f"{process} of {ident} has failed since"
+            if outputs.get((good[source][0], path)) != data:
+                return f"{process} of {ident} has been made anew, with another result"
+            if reason(source):
+                return f"{process} of {ident} is out of date"
+        return ""
+
+    for key in good:
+        if reason(key):
+            found[key] = reason(key)
+    return found

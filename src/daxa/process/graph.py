@@ -1,0 +1,50 @@
+"""The graph of a call: every step on every piece of data, and what each needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from daxa.archive.ledger import Run
+from daxa.process.step import Options, Piece, Recipe, Step
+
+
+@dataclass
+class Node:
+    """A step on a piece of data."""
+
+    step: Step
+    options: Options
+    piece: Piece
+    order: tuple[int, int]
+    needs: list[Node] = field(default_factory=list)
+    dependents: list[Node] = field(default_factory=list)
+    state: str = "waiting"
+    why: str = ""
+    run: Run | None = None
+    recipe: Recipe | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Mission and observation."""
+        return self.piece.mission.name, self.piece.obs_id
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "skipped", "failed", "blocked")
+
+    @property
+    def good(self) -> bool:
+        return self.state in ("done", "skipped")
+
+    @property
+    def bar(self) -> str:
+        return f"{self.piece.mission.pretty_name} - {self.step.message}"
+
+
+def related(need: Piece, piece: Piece) -> bool:
+    """Whether a piece that is needed covers, or is part of, the one that needs it."""
+    if need.inst is None or piece.inst is None:
+        return True
+    return need.inst == piece.inst and (
+        need.exp_id is None or piece.exp_id is None or need.exp_id == piece.exp_id
+    )

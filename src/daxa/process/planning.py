@@ -1,0 +1,195 @@
+"""Planning: which steps run on which pieces, in which order, and what of it is there already."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from daxa.archive import Archive
+from daxa.archive.ledger import Run
+from daxa.archive.legacy import RELEASE
+from daxa.exceptions import NoDependencyProcessError
+from daxa.process.graph import Node, related
+from daxa.process.recording import flaw
+from daxa.process.records import Records
+from daxa.process.step import Options, Piece, Step
+
+if TYPE_CHECKING:
+    from daxa.mission import BaseMission
+
+#: What is made again although it has been made; see `daxa.process.runner.redoing`.
+REDO = ("changed", "stale", "all", "never")
+
+
+class Planner:
+    """The nodes of one call, as far as the content of the observations is known.
+
+    Attributes
+    ----------
+    nodes
+        (mission, ObsID) -> its nodes.
+    notes
+        What users should know of pieces, or of their being left out.
+    """
+
+    def __init__(self, archive: Archive, steps: Sequence[tuple[Step, Options]], records: Records) -> None:
+        self.archive = archive
+        self.steps = list(steps)
+        self.records = records
+        self.names = {step.name for step, _ in steps}
+        self.nodes: dict[tuple[str, str], list[Node]] = {}
+        self.notes: list[str] = []
+        self._expanded: set[tuple[str, str]] = set()
+
+    def everything(self) -> list[Node]:
+        return [n for group in self.nodes.values() for n in group]
+
+    def plan(self, mission: BaseMission, obs_id: str, number: int) -> list[Node]:
+        """Make an observation's nodes, as far as its content is known; returns the new ones."""
+        key = (mission.name, obs_id)
+        nodes = self.nodes.setdefault(key, [])
+        before = len(nodes)
+        known = self.records.observation(mission.name, obs_id)["to_process"]
+        ingesting = "odf_ingest" in self.names
+        first = key not in self._expanded
+        for position, (step, options) in enumerate(self.steps):
+            order = (number, position)
+            if step.scope == "observation":
+                if first:
+                    self._add(nodes, step, options, self._piece(mission, obs_id), order)
+                continue
+            if known is None or (ingesting and first):
+                continue
+            for inst, exposures in known.items():
+                if inst not in step.instruments:
+                    continue
+                used: list[str | None] = (
+                    [None] if step.scope == "instrument" else [e for e, use in exposures.items() if use]
+                )
+                for exp_id in used:
+                    self._add(nodes, step, options, self._piece(mission, obs_id, inst, exp_id), order)
+        self._expanded.add(key)
+        return nodes[before:]
+
+    def _piece(
+        self, mission: BaseMission, obs_id: str, inst: str | None = None, exp_id: str | None = None
+    ) -> Piece:
+        return Piece(self.archive, mission, obs_id, inst, exp_id, self.records)
+
+    def _add(
+        self, nodes: list[Node], step: Step, options: Options, piece: Piece, order: tuple[int, int]
+    ) -> None:
+        note = step.note(piece, options)
+        if note and note not in self.notes:
+            # What was processed before was told then.
+            last = self.records.ends.get((piece.mission.name, step.name, piece.ident))
+            if not last:
+                self.notes.append(note)
+        if not step.wants(piece, options):
+            return
+        node = Node(step, options, piece, order)
+        for name in step.needs(piece.inst, options):
+            inside = [n for n in nodes if n.step.name == name and related(n.piece, piece)]
+            node.needs += inside
+            # What was left out on purpose, e.g. an unscheduled exposure, is left out of later steps too.
+            if not inside and not self._earlier(name, piece):
+                return
+        nodes.append(node)
+        for need in node.needs:
+            need.dependents.append(node)
+
+    def _earlier(self, process: str, piece: Piece) -> list[bool]:
+        """Successes of a process in earlier calls, on the data that a piece belongs to or consists of."""
+        return self.records.success(piece.mission.name, process, piece.obs_id, piece.inst, piece.exp_id)
+
+    def satisfied(self, node: Node) -> bool:
+        """Whether what a node needs is there, from this call or an earlier one."""
+        results: list[bool] = []
+        for need in node.step.needs(node.piece.inst, node.options):
+            inside = [n.good for n in node.needs if n.step.name == need]
+            results += inside or self._earlier(need, node.piece) or [False]
+        # What is made of several parts is made of those that there are.
+        return all(results) if node.step.scope == "exposure" else any(results) or not results
+
+    def check_something_to_do(self, missions: list[BaseMission]) -> None:
+        """Tell a caller whose step can do nothing, or only a part, why.
+
+        Raises
+        ------
+        NoDependencyProcessError
+            Nothing that the step builds on is there.
+        """
+        if len(self.steps) > 1:
+            return
+        step, options = self.steps[0]
+        nodes = self.everything()
+        for mission in missions:
+            instruments: list[str | None] = [i for i in mission.chosen_instruments if i in step.instruments]
+            if step.instruments and not instruments:
+                warnings.warn(
+                    f"{step.name}: no {' or '.join(step.instruments)} chosen for {mission.pretty_name}: "
+                    "nothing to do",
+                    stacklevel=5,
+                )
+                continue
+            self._check_run(mission, step, options, instruments or [None])
+            wanted = list(dict.fromkeys(n for i in instruments or [None] for n in step.needs(i, options)))
+            # If nothing is left because of what the exposures are, the notes say so.
+            if self.notes and not nodes:
+                continue
+            if wanted and not any(n.piece.mission is mission and self.satisfied(n) for n in nodes):
+                raise NoDependencyProcessError(
+                    f"{step.name}: {' and '.join(wanted)} succeeded for none of the {mission.name} data"
+                )
+
+    def _check_run(
+        self, mission: BaseMission, step: Step, options: Options, instruments: list[str | None]
+    ) -> None:
+        """Refuse what builds on steps that were never run; warn of instruments that this leaves out."""
+        unrun = {}
+        for inst in instruments:
+            needs = step.needs(inst, options)
+            missing = [n for n in needs if not self.records.has_run(mission.name, n)]
+            if missing and len(missing) < len(needs):
+                raise NoDependencyProcessError(
+                    f"{step.name}: {' and '.join(missing)} must be run on {mission.name} first"
+                )
+            if missing:
+                unrun[inst] = missing
+        names = list(dict.fromkeys(n for missing in unrun.values() for n in missing))
+        if unrun and len(unrun) == len(instruments):
+            raise NoDependencyProcessError(
+                f"{step.name}: {' and '.join(names)} must be run on {mission.name} first"
+            )
+        if unrun:
+            warnings.warn(
+                f"{step.name}: {', '.join(map(str, unrun))} left out: {' and '.join(names)} has not been run",
+                stacklevel=6,
+            )
+
+
+def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
+    """Why a job is to be run although it may have been; empty if it is done.
+
+    Parameters
+    ----------
+    run
+        What would be run now, with its fingerprint.
+    last
+        The last finished run on the same data.
+    """
+    if last is None:
+        return "never made"
+    if not last.ok:
+        return "failed before"
+    if redo == "all":
+        return "asked for"
+    if piece.records.interrupted(last):
+        return "a later run did not end"
+    fault = flaw(last, piece)
+    if fault or redo == "never":
+        return fault
+    if not last.fingerprint and last.versions.get("daxa") == RELEASE:
+        return "asked for" if redo == "stale" else ""
+    return "" if last.fingerprint == run.fingerprint else "made of something else, or otherwise"
