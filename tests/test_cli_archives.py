@@ -22,8 +22,18 @@ class Local(SmallMission):
     """Finds its observations without network, wherever they are said to be."""
 
     def __init__(self, insts=None, save_file_path=None, local=None):
-        self.local = None if local is None else Path(local).resolve()
+        self._local = None if local is None else Path(local).resolve()
         super().__init__(insts, save_file_path)
+
+    @property
+    def local(self):
+        return self._local
+
+    @local.setter
+    def local(self, folder):
+        if folder.name != "moved":
+            raise ValueError(f"local: nothing in {folder}")
+        self._local = folder
 
     def filter_on_name(self, name, search_distance=None):
         pass
@@ -32,10 +42,10 @@ class Local(SmallMission):
         pass
 
     def _extra_state(self):
-        return {"local": None if self.local is None else str(self.local)}
+        return {"local": None if self._local is None else str(self._local)}
 
     def _set_extra_state(self, saved, folder):
-        self.local = None if saved["local"] is None else Path(saved["local"])
+        self._local = None if saved["local"] is None else Path(saved["local"])
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +123,15 @@ def test_the_same_command_goes_on(processed):
     process("--archive", "Y")
     process("--archive", "Y", "--obs-id", OBS[1], "--obs-id", OBS[0])
     assert [name for name, _ in processed] == ["A907", "A907", "Y", "Y", "Y", "Y"]
+
+
+def test_raw_files_that_were_moved(processed, tmp_path):
+    process("--local", "a", "--archive", "X")
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert "rawfilesaretakenfrom" in process("--local", "moved", "--archive", "X")
+    assert Archive("X")[X].local == tmp_path / "moved"
+    process("--local", "moved", "--archive", "X")
+    assert len(processed) == 3
 
 
 @pytest.mark.parametrize("mistake", [["--cores", "0"], ["--backend", "ciao"], ["--ccf", "/nowhere"]])

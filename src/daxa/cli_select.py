@@ -153,8 +153,22 @@ class Request:
         if key == "obs_id":
             return not others and set(value) == {str(o) for o in mission.filtered_obs_ids}
         if key == "local":
-            return getattr(mission, "local", None) == Path(value)
+            return _taken_from(archive, mission, Path(value))
         return False
+
+
+def _taken_from(archive: Any, mission: Any, folder: Path) -> bool:
+    """Whether an archive's local raw files are in a folder; if they have been moved there, it is told."""
+    known = getattr(mission, "local", None)
+    if known is None or known == folder:
+        return known == folder
+    try:
+        mission.local = folder
+    except ValueError:
+        return False
+    mission.save(archive.layout.save_info)
+    typer.echo(f"raw files are taken from {folder}, no longer from {known}", err=True)
+    return True
 
 
 _OPTIONS = {

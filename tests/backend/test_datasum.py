@@ -59,7 +59,10 @@ def test_the_folder_in_a_summary_does_not_count(tmp_path):
     found = []
     for folder, size in (("/a", 65), ("/b/c", 65), ("/a", 66)):
         path = tmp_path / ".3100_0800010101_SCX00000SUM.SAS.1234.part"
-        path.write_text(f"// odfingest (daxa-0.1.0)\nPATH {folder}/\nFILES\n{size} / Number of files\n")
+        path.write_text(
+            f"// odfingest (daxa-0.1.0)\nPATH {folder}/\nFILES\n{size} / Number of files\n"
+            f"PROCESS_DATE = {folder}\n"
+        )
         found.append(sums(path)[1])
         assert sums(path)[0] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert found[0] == found[1] != found[2]

@@ -153,3 +153,15 @@ def test_update_reports_what_is_new(tmp_path: Path) -> None:
     assert news["new_obs_ids"] == ["0800010301"]
     assert not news["any_obs_removed"]
     assert len(mission) == 3
+
+
+def test_raw_files_that_were_moved(tmp_path: Path) -> None:
+    root = tmp_path / "here"
+    flat(root)
+    mission = XMMPointed(local=root)
+    with pytest.raises(ValueError, match="no raw files of 0800010101, 0800010201"):
+        mission.local = tmp_path / "nowhere"
+    root.rename(tmp_path / "there")
+    mission.locked = True
+    mission.local = tmp_path / "there"
+    assert mission.get_obs_path(OBS[0]) == tmp_path / "there" / OBS[0]

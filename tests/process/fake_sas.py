@@ -18,12 +18,14 @@ PROGRAM = r"""#!/bin/sh
 task=$(basename "$0")
 for word in "$@"; do eval "p_${word%%=*}=\${word#*=}"; done
 echo "$task $*" >> "$FAKE_SAS/calls"
+obs=$(basename "$SAS_ODF" | cut -d_ -f2)
+if [ $task = odfingest ]; then obs=$(basename "$(readlink -f "$p_odfdir")"); fi
 if [ -f "$FAKE_SAS/behave" ]; then . "$FAKE_SAS/behave"; fi
-obs=$(basename "${SAS_CCF:+$(dirname "$SAS_CCF")}")
 case $task in
 cifbuild) echo "cif $p_observationdate" > "$p_calindexset" ;;
 odfingest)
-    obs=$(basename "$p_odfdir"); name=3100_${obs}_SCX00000SUM.SAS; cp "$p_odfdir/summary" "$name" ;;
+    name=3100_${obs}_SCX00000SUM.SAS
+    cp "$p_odfdir/summary" "$name" ;;
 epchain)
     stem=P${obs}PN${p_schedule}${p_exposure}
     if [ "$p_withoutoftime" = Y ]; then echo raw > rawevents01.dat; echo "oot $stem" > ${stem}OOEVLI0000.FIT

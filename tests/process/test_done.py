@@ -38,7 +38,11 @@ def archive(sas, monkeypatch, template, tmp_path) -> Archive:
     monkeypatch.setattr(fake_sas, "OBSERVED", {OBS: {"M1": {"S001": fake_sas.exposure()}}})
     if template.exists():
         shutil.copytree(template, tmp_path / "daxa_output")
-        return Archive("field")
+        moved = Archive("field")
+        # Raw files and archive are elsewhere now: the summary names their new place, nothing else is done.
+        full_process_xmm(moved, **QUIET)
+        assert counted(sas) == {"odfingest": 1}
+        return moved
     made = Archive("field", fake_sas.FakeMission())
     full_process_xmm(made, **QUIET)
     assert counted(sas) == ALL

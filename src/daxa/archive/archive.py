@@ -74,6 +74,7 @@ class Archive(ProcessViews):
         self._name = creation.check_name(archive_name)
         self._top = config.output_path()
         self.layout = Layout(Path(self._top) / "archives" / archive_name)
+        creation.check_place(self.layout.root.parent)
         given = None if missions is None else _check_missions(archive_name, missions)
         if clobber or creation.state(self.layout) is not State.WHOLE:
             with creation.alone(self.layout):

@@ -59,6 +59,18 @@ def check_name(name: object) -> str:
     return name
 
 
+def check_place(folder: Path) -> None:
+    """Refuse a folder that cannot be written in one line.
+
+    Raises
+    ------
+    ValueError
+        There is a line break or the like in its path.
+    """
+    if any(unicodedata.category(c) == "Cc" for c in str(folder)):
+        raise ValueError(f"DAXA_OUTPUT: {str(folder)!r} has a line break or another control character in it")
+
+
 def state(layout: Layout) -> State:
     """What there is of an archive.
 

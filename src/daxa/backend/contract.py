@@ -59,12 +59,19 @@ class Job:
     optional
         Names among ``outputs`` that need not exist.
     env
-        Environment variables set for the tasks (``SAS_CCF``, ``SAS_ODF``, ``SAS_CCFPATH``).
+        Environment variables set for the tasks (``SAS_CCF``, ``SAS_ODF``, ``SAS_CCFPATH``); ``{work}`` in
+        a value is the scratch folder.
     renames
         Names in the scratch folder renamed between tasks: task index -> {old: new}, done after that task.
     inputs
         Name in the scratch folder -> existing file put there before the first task: a copy, as tasks may
         change files in place. Without tasks it is a hard link where the file system allows one.
+    links
+        Name in the scratch folder -> file or folder that the tasks find under it.
+    summary
+        The observation's ``SUM.SAS``, put into the scratch folder with the place of the raw files of today.
+    raw
+        Folder of the raw files; a ``SUM.SAS`` among the outputs names it.
     expected
         Files that the job reads -> SHA-256 that they must have.
     timeout_s
@@ -85,6 +92,9 @@ class Job:
     renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     timeout_s: float | None = None
     inputs: dict[str, Path] = field(default_factory=dict)
+    links: dict[str, Path] = field(default_factory=dict)
+    summary: Path | None = None
+    raw: Path | None = None
     expected: dict[Path, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
     backend: str = "embedded"

@@ -1,8 +1,8 @@
 """What a file holds, whatever its time and place: a checksum without what changes from one making to another.
 
 Of a FITS file everything counts but the cards that say when, where and by which program it was written; of
-the summary of an observation everything but its comments and the folder of the raw files. Any other file
-counts as it is.
+the summary of an observation everything but its comments, the folder of the raw files and what odfingest
+tells of itself. Any other file counts as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _WIDTH = 80
 #: Cards that differ between files of equal content; the second kind stands for all that begin so.
 _LEFT_OUT = ("DATE", "CHECKSUM", "DATASUM", "CREATOR", "ORIGIN", "USER", "SLCTEXPR")
 _LEFT_OUT_BEGINNINGS = ("XPROC", "XDAL", "FILEN", "HISTORY", "COMMENT")
+_LEFT_OUT_OF_SUMMARIES = (b"PATH ", b"//", b"PROCESS_DATE", b"SAS_MANIFEST", b"ODFINGEST_VERSION")
 _CHUNK = 1 << 20
 
 
@@ -49,7 +50,7 @@ def _of_summary(handle: BinaryIO, whole: hashlib._Hash) -> str:
     held = hashlib.sha256()
     for line in handle:
         whole.update(line)
-        if not line.startswith((b"PATH ", b"//")):
+        if not line.startswith(_LEFT_OUT_OF_SUMMARIES):
             held.update(line)
     return held.hexdigest()
 

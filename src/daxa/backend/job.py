@@ -19,6 +19,9 @@ from typing import Any
 
 from daxa.backend.contract import Job, Task
 
+#: The raw files in the scratch folder.
+RAW = "odf"
+
 
 def write_spec(job: Job, folder: Path) -> None:
     """Put what a job's process needs to know into its folder."""
@@ -30,6 +33,9 @@ def write_spec(job: Job, folder: Path) -> None:
         "env": {**os.environ, **job.env},
         "renames": {str(k): dict(v) for k, v in job.renames.items()},
         "inputs": {name: str(path) for name, path in job.inputs.items()},
+        "links": {name: str(path) for name, path in job.links.items()},
+        "summary": None if job.summary is None else str(job.summary),
+        "raw": None if job.raw is None else str(job.raw),
     }
     (folder / "work").mkdir()
     (folder / "job.json").write_text(json.dumps(spec), encoding="utf-8")
@@ -100,7 +106,14 @@ def run_tasks(folder: Path) -> dict[str, Any]:
         except OSError as failure:
             print(f"** daxa: error (inputNotReadable), {failure}", file=sys.stderr)
             return {"ok": False, "task": "daxa", "message": str(failure)}
-    env = _environment(folder, spec["env"])
+    try:
+        _bring(spec, work)
+    except OSError as failure:
+        print(f"** daxa: error (inputNotReadable), {failure}", file=sys.stderr)
+        return {"ok": False, "task": "daxa", "message": str(failure)}
+    env = _environment(folder, {k: v.replace("{work}", str(work)) for k, v in spec["env"].items()})
+    # Shells take the folder's name from here, not from the system, which knows no links.
+    env["PWD"] = str(work)
     os.environ.clear()
     os.environ.update(env)
     runner = {"embedded": _embedded, "sas": _sas}[spec["backend"]]
@@ -116,7 +129,32 @@ def run_tasks(folder: Path) -> dict[str, Any]:
         for old, new in spec["renames"].get(str(k), {}).items():
             if (work / old).exists():
                 os.replace(work / old, work / new)
+    if spec["raw"] is not None:
+        for path in work.glob("*SUM.SAS"):
+            if not path.is_symlink():
+                write_place(path, path, spec["raw"])
     return {"ok": True}
+
+
+def _bring(spec: dict[str, Any], work: Path) -> None:
+    """Put what the tasks read into the scratch folder, under plain names."""
+    for name, source in spec["links"].items():
+        if not os.path.exists(source):
+            raise FileNotFoundError(f"{source}: no such file or folder")
+        os.symlink(source, work / name)
+    if spec["summary"] is not None:
+        source = Path(spec["summary"])
+        # Where the raw files are today, by a name without anything that a program might stumble on.
+        write_place(source, work / source.name, str(work / RAW) if RAW in spec["links"] else None)
+
+
+def write_place(source: Path, target: Path, raw: str | None) -> None:
+    """Write an observation's summary with the folder of its raw files."""
+    lines = source.read_bytes().split(b"\n")
+    if raw is not None:
+        place = b"PATH " + os.fsencode(os.path.join(raw, ""))
+        lines = [place if line.startswith(b"PATH ") else line for line in lines]
+    target.write_bytes(b"\n".join(lines))
 
 
 def _write_usage(folder: Path) -> None:
@@ -172,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if os.environ.get("DAXA_JOB_WATCH"):
         _die_with_parent()
-    return run_here(Path(words[0]).resolve())
+    return run_here(Path(os.path.abspath(words[0])))
 
 
 if __name__ == "__main__":

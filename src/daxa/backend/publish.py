@@ -43,7 +43,8 @@ def find_outputs(
     pairs, missing = [], []
     for name, final in outputs.items():
         found = sorted(work.glob(name)) if any(c in name for c in "*?[") else [work / name]
-        found = [f for f in found if f.is_file()]
+        # A link is none of the job's files, wherever it leads.
+        found = [f for f in found if f.is_file() and not f.is_symlink()]
         if found:
             pairs.append((found[0], Path(final)))
         elif name not in optional:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import tempfile
 import time
+import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -16,6 +19,10 @@ from daxa.backend.job import write_spec
 from daxa.backend.launch import Launcher, launcher
 from daxa.backend.messages import parse_messages
 from daxa.backend.publish import PublishError, checksum, find_outputs, publish
+
+#: Paths that need no other name: programs, and the languages of their parameters, take them as they are.
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
+_ALIAS = "daxa_job_"
 
 
 def _now() -> str:
@@ -53,24 +60,42 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
     started, clock = _now(), time.monotonic()
     outcome = Outcome(job.ident, False, started=started)
     folder: Path | None = None
+    place: Path | None = None
     try:
         if job.scratch is not None:
             Path(job.scratch).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{job.ident}_", dir=job.scratch))
+        place = folder if _PLAIN.fullmatch(str(folder)) else _alias(folder)
         if changed := _changed(job):
             outcome.errors.append(_error("daxa", "inputChanged", changed))
             return outcome
         write_spec(job, folder)
-        _run_in(folder, job, runner or launcher(), outcome)
+        _run_in(place, job, runner or launcher(), outcome)
     except OSError as failure:
         outcome.ok = False
         outcome.errors.append(_error("daxa", "scratchFolder", f"cannot use the scratch folder: {failure}"))
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        if place is not None and place != folder:
+            place.unlink(missing_ok=True)
     outcome.seconds = time.monotonic() - clock
     outcome.ended = _now()
     return outcome
+
+
+def _alias(folder: Path) -> Path:
+    """A link to a folder by a path that programs of any kind can read."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_ALIAS}*"):
+        # What a killed process has left; the folder it led to is gone.
+        if left.is_symlink() and not left.exists():
+            with contextlib.suppress(OSError):
+                left.unlink()
+    while True:
+        link = Path(tempfile.gettempdir()) / f"{_ALIAS}{uuid.uuid4().hex[:12]}"
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(folder, target_is_directory=True)
+            return link
 
 
 def _changed(job: Job) -> str:

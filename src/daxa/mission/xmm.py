@@ -112,6 +112,22 @@ class XMMPointed(BaseMission):
         """The folder that the observations come from; None when they come from an archive."""
         return self._local
 
+    @local.setter
+    def local(self, folder: str | Path) -> None:
+        """Take the observations from another folder, to which they have been moved.
+
+        Raises
+        ------
+        ValueError
+            They are not there.
+        """
+        place = Path(folder).expanduser().resolve()
+        found = local_files.scan(place) if place.is_dir() else {}
+        missing = [str(o) for o in self.filtered_obs_ids if str(o) not in found]
+        if missing:
+            raise ValueError(f"local: {place} has no raw files of {', '.join(missing[:5])}")
+        self._local, self._found = place, found
+
     @property
     def source(self) -> str:
         return "local" if self._local is not None else self._source

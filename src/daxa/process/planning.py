@@ -192,4 +192,7 @@ def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
         return fault
     if not last.fingerprint and last.versions.get("daxa") == RELEASE:
         return "asked for" if redo == "stale" else ""
-    return "" if last.fingerprint == run.fingerprint else "made of something else, or otherwise"
+    if last.fingerprint != run.fingerprint:
+        return "made of something else, or otherwise"
+    place = run.extra.get("odf_path")
+    return "" if place is None or place == last.extra.get("odf_path") else "the raw files are elsewhere now"

@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from daxa._version import __version__
 from daxa.archive.ledger import Input, Output, Run
 from daxa.archive.staleness import generation
-from daxa.backend.contract import Outcome
+from daxa.backend.contract import Outcome, Task
+from daxa.backend.job import RAW
 from daxa.backend.select import sas_version
 from daxa.process.step import Piece, Recipe
 
@@ -44,42 +46,38 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
+def reads_raw(recipe: Recipe, piece: Piece) -> bool:
+    """Whether a job reads the raw files."""
+    raw = raw_folder(piece)
+    if raw is None:
+        return False
+    return recipe.reads_raw or any(str(raw) in v for t in recipe.tasks for v in t.parameters.values())
+
+
 def inputs_of(recipe: Recipe, piece: Piece) -> list[Input]:
     """What a job is made of: products of earlier ones, and the raw files if it reads them."""
     inputs = sorted(given for given, _ in piece.used.values())
-    raw = _raw(piece)
-    if raw is not None and (recipe.reads_raw or str(raw) in _text(recipe)):
-        inputs.append(Input("raw", "", "", "{raw}", _raw_state(piece, raw)))
+    raw = raw_folder(piece)
+    if raw is not None and reads_raw(recipe, piece):
+        inputs.append(Input("raw", "", "", RAW, _raw_state(piece, raw)))
     return inputs
 
 
-def fingerprint(recipe: Recipe, piece: Piece, run: Run) -> str:
+def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
     """What a job's result depends on: back-end and its version, tasks, parameters, and what it is made of.
 
-    Independent of where the archive and the raw data are. Of products counts what they hold, of raw files
-    their names, sizes and times. Of the version counts what :func:`~daxa.archive.staleness.generation` tells.
+    Independent of where the archive and the raw data are: ``tasks`` have plain names. Of products counts what
+    they hold, of raw files their names, sizes and times, of the version what
+    :func:`~daxa.archive.staleness.generation` tells.
     """
-    text = _text(recipe).replace(str(piece.folder), "{observation}")
-    raw = _raw(piece)
-    if raw is not None:
-        text = text.replace(str(raw), "{raw}")
+    what = [[[t.name, t.parameters] for t in tasks], recipe.outputs, sorted(recipe.inputs)]
     made_of = [list(given) for given in run.inputs if given.kind != "calibration"]
     by = [run.backend, generation(run.versions)]
-    return hashlib.sha256(json.dumps([text, made_of, by]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([what, made_of, by]).encode()).hexdigest()
 
 
-def _text(recipe: Recipe) -> str:
-    return json.dumps(
-        [
-            [[t.name, t.parameters] for t in recipe.tasks],
-            recipe.outputs,
-            {name: str(path) for name, path in recipe.inputs.items()},
-        ],
-        ensure_ascii=False,
-    )
-
-
-def _raw(piece: Piece) -> Path | None:
+def raw_folder(piece: Piece) -> Path | None:
+    """The observation's raw files, if they are there."""
     key = ("raw", piece.mission.name, piece.obs_id)
     notes = piece.records.notes
     if key not in notes:

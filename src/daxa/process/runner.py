@@ -29,9 +29,10 @@ from daxa.backend.select import select_backend
 from daxa.exceptions import DAXANotDownloadedError, NoValidMissionsError
 from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.graph import Node
+from daxa.process.naming import plain
 from daxa.process.planning import REDO, Planner, why_again
 from daxa.process.progress import Progress
-from daxa.process.recording import fingerprint, flaw, inputs_of, now, take_outcome, versions
+from daxa.process.recording import fingerprint, flaw, inputs_of, now, raw_folder, take_outcome, versions
 from daxa.process.records import Records
 from daxa.process.step import Options, Step
 from daxa.trust import TRUST
@@ -272,9 +273,12 @@ class _Runner:
         last = self.records.latest(run.mission, run.process, run.ident, run.obs_id)
         try:
             recipe = node.recipe = node.step.recipe(piece, node.options)
-            run.tasks = [(t.name, t.parameters) for t in recipe.tasks]
+            raw = raw_folder(piece)
+            named = plain(recipe.tasks, recipe.env, piece.used, raw)
+            run.tasks = [(t.name, t.parameters) for t in named.tasks]
             run.inputs = inputs_of(recipe, piece)
-            run.fingerprint = fingerprint(recipe, piece, run)
+            run.fingerprint = fingerprint(named.tasks, recipe, run)
+            run.extra = dict(recipe.settings)
         except Exception as failure:  # one piece that cannot be planned must not stop the others
             log.debug("planning %s %s", node.step.name, piece.ident, exc_info=True)
             gone = isinstance(failure, DAXANotDownloadedError) and self.settings.redo != "all"
@@ -299,9 +303,12 @@ class _Runner:
         folder = piece.folder
         job = Job(
             piece.ident,
-            recipe.tasks,
+            named.tasks,
             {name: folder / path for name, path in recipe.outputs.items()},
-            env=recipe.env,
+            env=named.env,
+            links=named.links,
+            summary=named.summary,
+            raw=raw,
             optional=recipe.optional,
             shared=recipe.shared,
             inputs=recipe.inputs,

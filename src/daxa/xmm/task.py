@@ -280,8 +280,13 @@ class TaskContext:
             temporary.unlink(missing_ok=True)
 
     def call(self, name: str, /, **arguments: Any) -> None:
-        """Run another task inside this one, in the same folder and environment."""
-        run_task(name, arguments, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
+        """Run another task inside this one, in the same folder and environment.
+
+        Files of that folder are told by their names: the folder itself is no matter of theirs.
+        """
+        inside = f"{self.cwd}/"
+        named = {k: v.replace(inside, "") if isinstance(v, str) else v for k, v in arguments.items()}
+        run_task(name, named, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
 
     def note_origin(self, made_up: bool, said: str) -> None:
         """Remember that raw files, calibration or a product are made up or real.

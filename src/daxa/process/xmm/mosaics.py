@@ -18,6 +18,7 @@ from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bool, check_timeout
+from daxa.process.naming import plain
 from daxa.process.planning import why_again
 from daxa.process.recording import now, take_outcome, versions
 from daxa.process.runner import redo_mode, run_steps
@@ -175,6 +176,9 @@ def _field_mosaic(
         options["weighting"],
         "field",
     )
+    used = {path: given for s in chosen for path, given in s.piece.used.items()}
+    env = first.environment(summary=False)
+    named = plain([task], env, {**used, **first.used})
     names = {kind: os.path.relpath(path, first.folder) for kind, path in finals.items()}
     content = [options["weighting"], [_content(s) for s in chosen], names]
     run = Run(
@@ -182,23 +186,24 @@ def _field_mosaic(
         ident,
         first.mission.name,
         first.obs_id,
-        tasks=[(task.name, task.parameters)],
+        tasks=[(t.name, t.parameters) for t in named.tasks],
         config=recordable(options),
         versions=versions("embedded"),
         fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         started=now(),
     )
-    run.inputs = sorted(given for s in chosen for given, _ in s.piece.used.values())
+    run.inputs = sorted(given for given, _ in used.values())
     last = ledger.latest(run.mission, run.process, run.ident)
     if not why_again(run, last, first, redo):
         return True
     finals["image"].parent.mkdir(exist_ok=True)
     job = Job(
         ident,
-        [task],
+        named.tasks,
         {f"field_{kind}.fits": path for kind, path in finals.items()},
-        env=first.environment(summary=False),
-        expected={path: sha for s in chosen for path, (_, sha) in s.piece.used.items() if sha},
+        env=named.env,
+        links=named.links,
+        expected={path: sha for path, (_, sha) in used.items() if sha},
         timeout_s=limit_s,
         scratch=archive.layout.scratch,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.backend.contract import Task
-from daxa.exceptions import DAXANotDownloadedError
+from daxa.exceptions import DAXAError, DAXANotDownloadedError
 from daxa.process.runner import run_steps
 from daxa.process.step import Options, Piece, Recipe, Step, layout
 from daxa.xmm.odf.names import OdfName
@@ -118,6 +118,8 @@ def _ingest(piece: Piece, options: Options) -> Recipe:
     names = [n for p in sorted(raw.iterdir()) if (n := OdfName.parse(p.name)) and n.obs_id == piece.obs_id]
     if not names:
         raise DAXANotDownloadedError(f"{raw}: holds no files of an ODF of {piece.obs_id}")
+    if "\n" in str(raw):
+        raise DAXAError(f"{str(raw)!r}: a folder of raw files must not have a line break in its name")
     summary = layout.sas_summary(names[0].revolution, piece.obs_id)
     env = {**piece.environment(summary=False), "SAS_ODF": str(raw)}
     return Recipe(
@@ -125,6 +127,7 @@ def _ingest(piece: Piece, options: Options) -> Recipe:
         {"*SUM.SAS": summary},
         env=env,
         files={"sum_path": summary},
+        settings={"odf_path": str(raw)},
     )
 
 
