@@ -110,7 +110,7 @@ def calibration_inspect(
         try:
             findings = inspect(file)
             if to is not None:
-                reports.append(report(file))
+                reports.append(report(file, findings))
         except DamagedConstituent as error:
             if not path.is_dir():
                 raise

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from astropy.io import fits
+from made_files import MadeConstituent
 
-from daxa.xmm.ccf.calibration import Constituent
 from daxa.xmm.ccf.documented import documented_tolerance
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.index import Entry
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import PnTimes, pn_times
 
@@ -56,19 +53,7 @@ class Files:
 
     def constituent(self, scope, typeid):
         assert scope == "EPN"
-        return Made(typeid, self.tables[typeid])
-
-
-class Made(Constituent):
-    """A constituent whose tables are columns in memory."""
-
-    def __init__(self, typeid, tables):
-        super().__init__(Entry("EPN", typeid, 1), Path(f"EPN_{typeid}_0001.CCF"))
-        self.made = {k: {n: np.asarray(v) for n, v in t.items()} for k, t in tables.items()}
-        self._headers = {"PRIMARY": {}, **{name: {} for name in tables}}
-
-    def _columns(self, extname):
-        return self.made[extname]
+        return MadeConstituent("EPN", typeid, self.tables[typeid])
 
 
 def long_form(values):

@@ -123,6 +123,15 @@ class Constituent:
             names = getattr(getattr(data, "dtype", None), "names", None)
             return None if names is None else {name: _native(np.array(data[name])) for name in names}
 
+    def load(self) -> None:
+        """Read all tables at once, which is quicker if most of them are wanted."""
+        with open_constituent(self.path) as hdus:
+            for hdu in hdus:
+                names = getattr(getattr(hdu.data, "dtype", None), "names", None)
+                if names is not None:
+                    columns = {name: _native(np.array(hdu.data[name])) for name in names}
+                    self._contents[str(hdu.header.get("EXTNAME", hdu.name))] = columns
+
     @property
     def extensions(self) -> list[str]:
         """Names of the extensions."""

@@ -5,11 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from daxa.xmm.ccf.calibration import Constituent
 from daxa.xmm.ccf.errors import DamagedConstituent, UnknownLayout
@@ -18,24 +14,19 @@ from daxa.xmm.ccf.layout import LAYOUT, generic_scope
 from daxa.xmm.ccf.readings import reading_of
 from daxa.xmm.ccf.recognise import keyword_of
 from daxa.xmm.ccf.roles import Fallback, Reading
+from daxa.xmm.findings import Finding, column_lines
 
 #: Images that the index tables of EPN_REJECT point to.
 _MAP = re.compile(r"(NOISE|MEDIAN|MASTER)_MAP_")
-#: Values of each column that a report shows.
-_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One table: ``exact``, ``by content``, ``fallback``, ``refused``, ``absent`` (no loss), ``not read``."""
-
-    extension: str
-    how: str
-    detail: str = ""
 
 
 def inspect(path: str | os.PathLike[str]) -> list[Finding]:
     """How each table of a constituent is recognised.
+
+    Returns
+    -------
+    list of Finding
+        ``exact``, ``by content``, ``fallback``, ``refused``, ``absent`` (without loss) or ``not read``.
 
     Raises
     ------
@@ -43,6 +34,7 @@ def inspect(path: str | os.PathLike[str]) -> list[Finding]:
         The file is not there, not FITS, cut short, or no constituent.
     """
     constituent = _open(Path(path))
+    constituent.load()
     known = LAYOUT.get((generic_scope(constituent.scope), constituent.typeid), {})
     absent = [
         name
@@ -51,7 +43,7 @@ def inspect(path: str | os.PathLike[str]) -> list[Finding]:
         and constituent.typeid != "PATTERNLIB"
         and not reading_of(constituent.scope, constituent.typeid, name).spare
     ]
-    return [_finding(constituent, name, known) for name in (*constituent.extensions, *absent)]
+    return [finding(constituent, name) for name in (*constituent.extensions, *absent)]
 
 
 def _open(path: Path) -> Constituent:
@@ -63,7 +55,9 @@ def _open(path: Path) -> Constituent:
     return Constituent(entry, path)
 
 
-def _finding(constituent: Constituent, extname: str, known: Mapping[str, Any]) -> Finding:
+def finding(constituent: Constituent, extname: str) -> Finding:
+    """How a table of an opened constituent is recognised."""
+    known = LAYOUT.get((generic_scope(constituent.scope), constituent.typeid), {})
     if extname not in known and not (known and constituent.typeid == "PATTERNLIB"):
         if constituent.typeid == "REJECT" and _MAP.match(extname):
             return _image(constituent, extname)
@@ -118,36 +112,28 @@ def _image(constituent: Constituent, extname: str) -> Finding:
     return Finding(extname, "exact", f"image of {' x '.join(map(str, reversed(shape)))}")
 
 
-def report(path: str | os.PathLike[str]) -> str:
-    """Names, shapes, units and first values of a constituent, to go with a bug report; no data in bulk."""
+def report(path: str | os.PathLike[str], findings: Iterable[Finding]) -> str:
+    """Names, shapes, units and first values of a constituent, to go with a bug report; no data in bulk.
+
+    Parameters
+    ----------
+    findings
+        Those of :func:`inspect`.
+    """
     path = Path(path)
-    lines = [f"{path.name} {path.stat().st_size} bytes"] if path.is_file() else []
-    findings = {finding.extension: finding for finding in inspect(path)}
+    lines = [f"{path.name} {path.stat().st_size} bytes"]
+    found = {finding.extension.upper(): finding for finding in findings}
     with open_constituent(path) as hdus:
         for key in ("TELESCOP", "SCOPE", "TYPEID", "ISSUE", "VALDATE", "EVALDATE", "SUBDATE", "SYNTHETI"):
             if key in hdus[0].header:
                 lines.append(f"  {key:8s} {hdus[0].header[key]}")
         for hdu in hdus[1:]:
-            found = findings.pop(hdu.name if hdu.name in findings else str(hdu.header.get("EXTNAME")), None)
-            lines.append(
-                f"[{hdu.name}] {found.how if found else ''} {found.detail if found else ''}".rstrip()
-            )
-            names = getattr(hdu, "columns", None)
-            if names is None:
+            lines.append(str(found.pop(hdu.name.upper(), f"[{hdu.name}]")))
+            if getattr(hdu, "columns", None) is None:
                 lines.append(f"  image {hdu.shape}")
-                continue
-            lines.append(f"  {len(hdu.data)} rows")
-            for column in names:
-                text = ", ".join(_first_values(hdu.data[column.name]))
-                lines.append(f"  {column.name:18s} {column.format!s:>8s} {column.unit or '-':10s} {text}")
-    lines += [f"[{f.extension}] {f.how} {f.detail}".rstrip() for f in findings.values()]
-    return "\n".join(lines) + "\n"
-
-
-def _first_values(values: Any) -> list[str]:
-    """The first numbers or texts of a column."""
-    cells = [np.ravel(cell) for cell in values[:_SHOWN]]
-    return [str(value).strip() for cell in cells for value in cell][:_SHOWN]
+            else:
+                lines += [f"  {len(hdu.data)} rows", *column_lines(hdu)]
+    return "\n".join([*lines, *map(str, found.values())]) + "\n"
 
 
 def files_of(path: Path) -> list[Path]:

@@ -241,6 +241,9 @@ def _is_switch(v: npt.NDArray[Any]) -> bool:
     return set(np.char.upper(np.char.strip(v))) <= {"T", "F", "Y", "N"}
 
 
+_PLACES = ("CCD_ID", "NODE_ID", "RAWX", "RAWY", "YEXTENT")
+
+
 def _badpix(scope: str, node: int = 0) -> Reading:
     types = Content(
         ("TYPE",), "one letter a row", only("text", lambda v: max(map(len, np.char.strip(v))) == 1)
@@ -254,7 +257,8 @@ def _badpix(scope: str, node: int = 0) -> Reading:
         content=(
             types,
             switch,
-            Content(("RAWX", "RAWY"), "*X and *Y", _ends_in_x_and_y),
+            Content(_PLACES, "five integers in this order", only("integer")),
+            Content(("RAWX", "RAWY"), "integers whose names end in X and Y", _ends_in_x_and_y),
             Content(("RAWX", "RAWY", "YEXTENT"), "three integers in this order", first("integer")),
         ),
         absent={
@@ -426,15 +430,30 @@ _COMBINE = Reading(
         "weights 1, 1, 0, 0, with which energies of real lists come out within 1.1 eV rms",
     ),
 )
+_LAW = tuple(f"CTI_{axis}{k}" for axis in "XY" for k in range(3))
+
+
+def _three_of_each(free: Columns, n: int, told: Columns) -> list[str] | None:
+    """Three columns that begin with CTI_X and three with CTI_Y; CTI_X and CTI_Y alone are of an older law."""
+    found = []
+    for axis in "XY":
+        names = [
+            name for name, v in free.items() if name.startswith(f"CTI_{axis}") and kind_of(v) == "number"
+        ]
+        if len(names) > 3:
+            names = [name for name in names if name != f"CTI_{axis}"]
+        if len(names) != 3:
+            return None
+        found += names
+    return found
+
+
 _MOS_CTI = {
     "CTI_EXTENDED": Reading(
         names=KEYS,
         content=(
-            Content(
-                tuple(f"CTI_{a}{k}" for a in "XY" for k in range(3)),
-                "six numbers in the order X0, X1, X2, Y0, Y1, Y2",
-                only("number"),
-            ),
+            Content(_LAW, "three columns CTI_X* and three CTI_Y*, in this order", _three_of_each),
+            Content(_LAW, "six numbers in the order X0, X1, X2, Y0, Y1, Y2", only("number")),
         ),
     ),
     "CTI_COLUMN": Reading(

@@ -95,6 +95,16 @@ def _constants_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         columns["FIFO_DEAD_TIME"] = np.asarray(columns["FIFO_DEAD_TIME"], float) / 1000
 
 
+def _repeated_frames(free: Columns, n: int, told: Columns) -> list[str] | None:
+    """Frame times beside the constants: the same number for all CCDs of a mode."""
+    mode = np.ravel(told.get("MODE_ID", np.zeros(0)))
+    for name, v in free.items():
+        fits_in = kind_of(v) == "number" and v.shape == mode.shape and _frame_times(v)
+        if fits_in and all(len(set(v[mode == m])) == 1 for m in set(mode)):
+            return [name]
+    return None
+
+
 def _positions(free: Columns, n: int, told: Columns) -> list[str] | None:
     """The column of CCDs: 3 or 12 numbers for each mode."""
     names = [
@@ -134,6 +144,7 @@ _CONSTANTS = Reading(
     content=(
         _MODE,
         Content(("CCD_ID",), "integers with 3 or 12 values", _positions),
+        Content(("FRAME_TIME",), "frame times, alike for all CCDs of a mode", _repeated_frames),
         Content(("TIME_CORR",), "the first number that is left", first("number")),
     ),
     absent={
@@ -202,7 +213,10 @@ def _is_64(v: npt.NDArray[Any]) -> bool:
 
 def _offsets(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     if not any(np.all(np.isfinite(columns[name])) for name in ("OFFSET", "OFFSET_CONST")):
-        raise UnknownLayout(f"{where}: no column OFFSET, and no OFFSET_CONST and OFFSET_SLOPE")
+        known = [name for name, v in columns.items() if kind_of(v) != "number" or np.all(np.isfinite(v))]
+        raise UnknownLayout(
+            f"{where}: no column OFFSET, and no OFFSET_CONST with OFFSET_SLOPE; it has {', '.join(known)}"
+        )
 
 
 _LINE_IN_TIME = Fallback(np.nan, cost="OFFSET, or OFFSET_CONST and OFFSET_SLOPE, is enough")
@@ -316,7 +330,8 @@ _RATE = Reading(
     content=(_MODE, Content(("A0", "A1", "A2"), "three numbers in this order", first("number"))),
     substitute=Fallback(
         {"MODE_ID": np.zeros(0, int), "A0": np.zeros(0), "A1": np.zeros(0), "A2": np.zeros(0)},
-        cost="`notCalibrated` in fast modes: energies are not corrected for the rate",
+        "noRateLaw",
+        "energies of fast modes are not corrected for the rate (`notCalibrated`)",
     ),
 )
 _TEMPERATURE = Reading(

@@ -6,12 +6,12 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from daxa.xmm.findings import Finding, column_lines, plain
 from daxa.xmm.odf import filetypes, layout
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, damage_text, scan
@@ -57,18 +57,8 @@ _KEYWORDS = (
     "EMDHLOW", "EMDHUPP", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "DATE-OBS", "DATE-END",
     "EDUTHR", "EXTVER", "ODSVER", "SYNTHETI",
 )  # fmt: skip
-#: Values of each column that a report shows, and names that a line lists.
-_SHOWN, _NAMED = 3, 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One extension: ``exact``, ``others`` (other columns than known), ``lacking`` (one that is needed),
-    ``image``, ``text``, ``not read`` or ``damaged``; and what is in it."""
-
-    extension: str
-    how: str
-    detail: str = ""
+#: Names that a line lists.
+_NAMED = 5
 
 
 def files_of(path: str | os.PathLike[str]) -> list[OdfFile]:
@@ -110,7 +100,14 @@ def title(name: OdfName) -> str:
 
 
 def inspect(file: OdfFile) -> list[Finding]:
-    """How each extension of a raw file is recognised; a damaged file is a finding too."""
+    """How each extension of a raw file is recognised; a damaged file is a finding too.
+
+    Returns
+    -------
+    list of Finding
+        ``exact``, ``others`` (other columns than known), ``lacking`` (one that is needed), ``image``,
+        ``text``, ``not read`` or ``damaged``.
+    """
     return [finding for finding, _ in _look(file)]
 
 
@@ -118,16 +115,12 @@ def report(file: OdfFile) -> str:
     """Names, shapes, units, first values and structural keywords, for a bug report; no data in bulk."""
     lines = [f"{file.path.name}: {title(file.name)}"]
     for finding, hdu in _look(file):
-        lines.append(f"[{finding.extension}] {finding.how} {finding.detail}".rstrip())
+        lines.append(str(finding))
         if hdu is None:
             continue
         lines += [f"  {key:8s} {hdu.header[key]}" for key in _KEYWORDS if key in hdu.header]
-        names = [] if finding.how == "damaged" else getattr(hdu, "columns", ())
-        for column in names:
-            text = ", ".join(_first_values(hdu, column.name))
-            lines.append(
-                f"  {column.name:10s} {column.format!s:>6s} {column.unit or '-':10s} {text}".rstrip()
-            )
+        if finding.how != "damaged" and hasattr(hdu, "columns"):
+            lines += column_lines(hdu, DAMAGE)
     return "\n".join(lines) + "\n"
 
 
@@ -290,7 +283,7 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
     values = table[names[0]]
     if len(names) == 1:
         if values.dtype.kind in "SU":
-            return [f"{names[0]} as text, {_text(values[0])} to {_text(values[-1])}"]
+            return [f"{names[0]} as text, {plain(values[0])} to {plain(values[-1])}"]
         what = "frames" if names[0] == "FRAME" else f"{names[0]} as number,"
         return [f"{what} {values[0]} to {values[-1]}"]
     if any(table[name].dtype.kind not in "iu" for name in names):
@@ -308,21 +301,8 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
     return [f"clock {ends[0]:.3f} to {ends[1]:.3f} s"]
 
 
-def _first_values(hdu: Any, name: str) -> list[str]:
-    """The first numbers or texts of a column of single values; none of a damaged one."""
-    try:
-        values = np.asarray(hdu.data[name][:_SHOWN])
-    except DAMAGE:
-        return ["unreadable"]
-    return [_text(value) for value in values] if values.ndim == 1 else []
-
-
 def _shape(hdu: Any) -> str:
     return " x ".join(map(str, reversed(hdu.shape))) + " pixels"
-
-
-def _text(value: Any) -> str:
-    return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip()
 
 
 def _list(names: Sequence[str]) -> str:
