@@ -56,6 +56,14 @@ def test_every_task_ends_well(fragment):
     )
 
 
+def test_the_reset_of_the_clock_is_in_the_summary(fragment):
+    """It is assumed, as the files do not tell it: said once, by odfingest, in numbers."""
+    for exp_id in EXPOSURES:
+        (line,) = fragment.outcomes["odfingest"].lines(f"(noClockReset), M1 {exp_id}")
+        assert "1.9 to 6.4 s" in line
+    assert fragment.outcomes["emchain"].lines("noClockReset") == []
+
+
 def test_time_correlation_over_the_whole_file(raw):
     rms, largest = correlation_rms_s(raw)
     assert rms < 1e-4

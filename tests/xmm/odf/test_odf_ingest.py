@@ -12,7 +12,7 @@ from astropy.io import fits
 from daxa.xmm.odf.ingest import housekeeping_value, translate
 from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, pn_mode, rgs_mode
-from daxa.xmm.odf.summary import observation_summary, read_sas_summary
+from daxa.xmm.odf.summary import observation_summary, read_sas_summary, why_unusable
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError, run_task
 
@@ -92,6 +92,18 @@ def test_summary_of_a_small_odf(odf):
     assert result["PN"]["exposures"]["S003"]["filter"] == "Medium"
     # The offset map's own times do not stretch the exposure.
     assert summary.exposure("PN", "S003").end == f"{END}.000"
+
+
+def test_exposures_without_data_are_of_no_use(odf):
+    for name in ("M1U00200AUX.FIT", "PNU00704DLI.FIT"):
+        _science(odf, name)
+    path, _out, _err = _run(odf)
+    found = observation_summary(path)
+    empty, lines = found["M1"]["exposures"]["U002"], found["PN"]["exposures"]["U007"]
+    assert (empty["mode"], empty["filter"], empty["ccd_modes"]) == ("UNDEFINED", None, {})
+    assert why_unusable("M1", empty) == "filter is unknown"
+    assert (lines["mode"], lines["ccd_modes"]) == ("Diagnostic", {4: "DiscardedLinesData"})
+    assert why_unusable("PN", lines) is not None
 
 
 def test_own_name_without_path(odf):

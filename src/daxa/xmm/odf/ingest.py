@@ -399,11 +399,10 @@ def _add_configuration(
         if reset.doubt:
             warn("noClockReset", f"{instrument} {entry.exp_id}: {reset.doubt}")
     wheel = None
-    if instrument in _FILTER_WHEEL:
-        quiet: Warn = lambda code, text: None  # noqa: E731
-        entry.filter, wheel = _filter(
-            hk, instrument, entry.start, entry.end, warn if exposure.types else quiet
-        )
+    # The filter of an exposure without any data would make it look as if it could be reduced.
+    if instrument in _FILTER_WHEEL and (exposure.types or exposure.diagnostic):
+        say = warn if exposure.types else lambda code, text: None
+        entry.filter, wheel = _filter(hk, instrument, entry.start, entry.end, say)
     elif instrument == "OM":
         entry.filter, wheel = om_filter(hk, span)
     about = Circumstances(span, exposure.headers, entry.filter, wheel, reset, exposure.duration_s)
