@@ -117,6 +117,18 @@ def test_two_files_that_disagree_are_refused(folder) -> None:
     assert TimeCorrelation.from_odf(Odf.from_environment(env, folder)).source.endswith("TCS.FIT")
 
 
+def test_two_files_that_differ_by_seconds_are_told(folder) -> None:
+    def change(data):
+        data["OBTCOARS"] += 5
+        return data
+
+    _change(folder, "TCX", change)
+    assert TimeCorrelation.from_odf(Odf.open(folder)).source.endswith("TCX.FIT")
+    (line,) = [line for line in _ingest(folder).splitlines() if "badTimeCorrelation" in line]
+    assert "TCS.FIT differ by -5.0 s" in line
+    assert line.endswith("TCX.FIT is used")
+
+
 def test_frames_outside_their_exposure_are_told(tmp_path, monkeypatch) -> None:
     ctx = task.TaskContext("epframes", tmp_path, {}, out=io.StringIO(), err=io.StringIO())
     monkeypatch.setattr(task, "_RUNNING", contextvars.ContextVar("running task", default=ctx))

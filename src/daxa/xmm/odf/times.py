@@ -142,6 +142,8 @@ _KINDS = {"TCX": "TCX", "TCS": "TCS"}
 _SAME_UTC_S = 1.0
 #: How far two files may be apart: signal delays, which one of them may lack (assumed) [s].
 _SAME_TIME_S = 2.0
+#: What no delay explains: times of one of them are wrong (assumed) [s].
+_OTHER_TIME_S = 30.0
 #: How far outside DATE-OBS to DATE-END frames may lie [s].
 _OUTSIDE_S = 60.0
 #: How far from its rows a file may be used [s].
@@ -268,7 +270,8 @@ class TimeCorrelation:
         """Fit the reconstructed (TCX) or, where there is none of use, the raw (TCS) correlation of an ODF.
 
         SAS_TIMECORR changes the order (``TCX:TCS`` by default). A file that is empty, damaged or of another
-        time is replaced by the other one, with a warning; two that disagree are refused.
+        time is replaced by the other one, with a warning; two that differ by seconds are told, by more
+        refused.
 
         Parameters
         ----------
@@ -456,14 +459,15 @@ def check_frames(
 
 
 def _compare(pairs: Pairs, file: Any, period: tuple[float, float] | None) -> None:
-    """Refuse two files that disagree; one that cannot be used says nothing."""
+    """Tell of two files that differ, refuse what no delay explains; one that cannot be used says nothing."""
     try:
         other = read_pairs(file, period)
     except TaskError:
         return
     off = difference_s(pairs, other)
-    if off is not None and abs(off) > _SAME_TIME_S:
-        raise TaskError(
-            "badTimeCorrelation",
-            f"{pairs.name} and {other.name} differ by {off:.1f} s; SAS_TIMECORR=TCX or TCS chooses one",
-        )
+    if off is None or abs(off) <= _SAME_TIME_S:
+        return
+    differ = f"{pairs.name} and {other.name} differ by {off:.1f} s"
+    if abs(off) > _OTHER_TIME_S:
+        raise TaskError("badTimeCorrelation", f"{differ}; SAS_TIMECORR=TCX or TCS chooses one")
+    warn_once("badTimeCorrelation", f"{differ}; {pairs.name} is used")
