@@ -70,7 +70,7 @@ def test_a_run_that_cannot_be_recorded_leaves_nothing_behind(tmp_path):
     good = run(outputs={"a": Output("00", 1)})
     bad = run(ident="0123456789M2S002", outputs={"a": Output("00", object())})
     ledger.finish(good)
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(DAXAError, match="cannot be written"):
         ledger.finish(bad)
     assert list(ledger.runs(everything=True)) == [good]
 

@@ -129,7 +129,7 @@ def test_a_publication_that_was_killed_is_no_result(archive, sas, monkeypatch):
     gti = product(archive, "cleaning/*gti.fits")
     sound = gti.read_text()
 
-    def killed(self, run):
+    def killed(self, run, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

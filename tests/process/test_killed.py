@@ -142,9 +142,9 @@ def test_a_full_disk_names_the_file_and_can_be_resumed(archive, monkeypatch):
 
     from daxa.backend import publish
 
-    original = publish._stage
+    original = publish.stage
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "_stage", stage)
+        patch.setattr(publish, "stage", stage)
         with pytest.warns(UserWarning, match=r"cannot write .*instM1-.*No space left on device"):
             full_process_xmm(archive, num_cores=2, disable_progress=True)
     assert archive.process_success[X]["merge_subexposures"]["0800010101PN"]

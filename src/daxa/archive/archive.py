@@ -469,13 +469,32 @@ class Archive(ProcessViews):
             finally:
                 shutil.rmtree(self.layout.scratch, ignore_errors=True)
 
-    def record(self, run: Run) -> None:
-        """Record a finished run, and write its logs beside the data."""
-        self.ledger.finish(run)
+    def check_there(self) -> None:
+        """Make sure that the archive is where it was opened.
+
+        Raises
+        ------
+        DAXAError
+            It is not.
+        """
+        if not self.layout.ledger.exists():
+            raise DAXAError(
+                f"the archive {self._name} is no longer in {self.layout.root.parent}; has it been renamed or "
+                "removed? Nothing more is done; open it by its new name to go on"
+            )
+
+    def logs(self, run: Run) -> dict[str, Path]:
+        """Where the output of a run is kept: ``stdout`` and ``stderr`` -> file."""
         folder = self.obs_folder(run.mission, run.obs_id)
-        for stream in ("stdout", "stderr"):
+        return {s: folder / log_name(run.process, run.ident, s) for s in ("stdout", "stderr")}
+
+    def record(self, run: Run, write_logs: bool = True) -> None:
+        """Record a finished run, and write its logs beside the data unless they are there."""
+        self.ledger.finish(run)
+        if not write_logs:
+            return
+        for stream, path in self.logs(run).items():
             text = getattr(run, stream)
-            path = folder / log_name(run.process, run.ident, stream)
             try:
                 if text or stream == "stdout":
                     path.parent.mkdir(parents=True, exist_ok=True)

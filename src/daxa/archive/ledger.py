@@ -129,8 +129,20 @@ _COLUMNS = (
     "cpu_s",
     "memory_bytes",
     "timed_out",
-    "stdout",
-    "stderr",
+    "extra",
+)
+_ESSENTIAL = (
+    "process",
+    "ident",
+    "mission",
+    "obs_id",
+    "inst",
+    "exp_id",
+    "backend",
+    "versions",
+    "fingerprint",
+    "status",
+    "started",
     "extra",
 )
 _JSON = {"tasks", "config", "versions", "extra"}
@@ -148,6 +160,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self._parsed: dict[str, dict[str, str]] = {}
         self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         try:
@@ -183,7 +196,7 @@ class Ledger:
         """
         try:
             return self._start(run)
-        except sqlite3.OperationalError as failure:
+        except sqlite3.DatabaseError as failure:
             raise DAXAError(f"{self.path}: cannot be written ({failure})") from failure
 
     def _start(self, run: Run) -> int:
@@ -204,7 +217,7 @@ class Ledger:
         """
         try:
             self._finish(run)
-        except sqlite3.OperationalError as failure:
+        except sqlite3.DatabaseError as failure:
             raise DAXAError(f"{self.path}: cannot be written ({failure})") from failure
 
     def _finish(self, run: Run) -> None:
@@ -218,6 +231,8 @@ class Ledger:
             f"UPDATE run SET {', '.join(f'{c}=?' for c in _COLUMNS)} WHERE id=?",
             [*(_encode(c, getattr(run, c)) for c in _COLUMNS), run.id],
         )
+        if run.stdout or run.stderr:
+            self._db.execute("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", [run.id, run.stdout, run.stderr])
         self._db.executemany(
             "INSERT INTO message VALUES (?, ?, ?, ?, ?)",
             [
@@ -288,21 +303,23 @@ class Ledger:
             ``status``; None: any.
         """
         wanted = {k: v for k, v in conditions.items() if v is not None}
-        columns = [c if logs or c not in ("stdout", "stderr") else f"'' AS {c}" for c in _COLUMNS]
         where = [f"{k}=?" for k in wanted]
         if not everything:
             where.append(
                 f"id IN (SELECT MAX(id) FROM run WHERE {_FINISHED} GROUP BY mission, process, ident)"
             )
-        query = f"SELECT id, {', '.join(columns)} FROM run"
+        query = f"SELECT id, {', '.join(_COLUMNS)} FROM run"
         if where:
             query += f" WHERE {' AND '.join(where)}"
         rows = self._db.execute(query + " ORDER BY id", list(wanted.values())).fetchall()
         for row in rows:
-            yield self._run(row)
+            yield self._run(row, logs)
 
-    def _run(self, row: sqlite3.Row) -> Run:
+    def _run(self, row: sqlite3.Row, logs: bool = True) -> Run:
         run = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
+        if logs:
+            found = self._db.execute("SELECT stdout, stderr FROM log WHERE run_id=?", [run.id]).fetchone()
+            run.stdout, run.stderr = ("", "") if found is None else tuple(found)
         for kind in ("message", "output", "input"):
             for part in self._db.execute(f"SELECT * FROM {kind} WHERE run_id=? ORDER BY rowid", [run.id]):
                 _take(kind, part, run)
@@ -311,7 +328,8 @@ class Ledger:
     def of_observation(self, mission: str, obs_id: str) -> dict[tuple[str, str], tuple[Run | None, int]]:
         """What has been done to an observation: (process, identifier) -> last finished run, newest number.
 
-        The number is that of the newest run, which may be one that has not ended. Runs come without logs.
+        The number is that of the newest run, which may be one that has not ended. Runs come without
+        logs, tasks and options.
         """
         rows = self._db.execute(
             f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {_FINISHED} THEN id END) AS last "
@@ -322,14 +340,18 @@ class Ledger:
         return {(r["process"], r["ident"]): (runs.get(r["last"]), r["newest"]) for r in rows}
 
     def _many(self, ids: list[int]) -> list[Run]:
-        """Runs by their numbers, without logs."""
+        """Runs by their numbers: how they ended and what they are of, without logs, tasks and options."""
         if not ids:
             return []
         marks = ", ".join("?" * len(ids))
-        columns = ", ".join(c if c not in ("stdout", "stderr") else f"'' AS {c}" for c in _COLUMNS)
         runs = {}
-        for row in self._db.execute(f"SELECT id, {columns} FROM run WHERE id IN ({marks}) ORDER BY id", ids):
-            runs[row["id"]] = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
+        query = f"SELECT id, {', '.join(_ESSENTIAL)} FROM run WHERE id IN ({marks}) ORDER BY id"
+        for row in self._db.execute(query, ids):
+            values = dict(zip(("id", *_ESSENTIAL), row, strict=True))
+            # The same for all runs of a call.
+            values["versions"] = self._parsed.setdefault(values["versions"], json.loads(values["versions"]))
+            values["extra"] = json.loads(values["extra"])
+            runs[values["id"]] = Run(**values)
         for kind in ("message", "output", "input"):
             query = f"SELECT * FROM {kind} WHERE run_id IN ({marks}) ORDER BY rowid"
             for row in self._db.execute(query, ids):

@@ -68,7 +68,7 @@ MIGRATIONS = (
     );
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
     """,
-    # What a run was made of, and outputs by what they hold.
+    # What a run was made of, outputs by what they hold, and logs apart: nothing is to be read across them.
     """
     ALTER TABLE output ADD COLUMN mtime_ns INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE output ADD COLUMN data TEXT NOT NULL DEFAULT '';
@@ -81,7 +81,14 @@ MIGRATIONS = (
         data TEXT NOT NULL
     );
     CREATE INDEX input_by_run ON input (run_id);
-    CREATE INDEX run_by_observation ON run (mission, obs_id, id);
+    CREATE INDEX run_by_observation ON run (mission, obs_id, process, ident, status, id);
+    CREATE TABLE log (
+        run_id INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+        stdout TEXT NOT NULL,
+        stderr TEXT NOT NULL
+    );
+    INSERT INTO log SELECT id, stdout, stderr FROM run WHERE stdout != '' OR stderr != '';
+    UPDATE run SET stdout='', stderr='';
     CREATE TABLE checksum (
         path TEXT PRIMARY KEY,
         size INTEGER NOT NULL,

@@ -78,6 +78,8 @@ class Job:
         Wall-clock limit, or None.
     shared
         Names among ``outputs`` that several jobs write alike; the first to come is kept.
+    logs
+        ``stdout`` and ``stderr`` -> file that all of it is put into, whatever becomes of the job.
     backend
         ``embedded`` or ``sas``.
     scratch
@@ -97,6 +99,7 @@ class Job:
     raw: Path | None = None
     expected: dict[Path, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
+    logs: Mapping[str, Path] = field(default_factory=dict)
     backend: str = "embedded"
     scratch: Path | None = None
 
@@ -109,6 +112,8 @@ class Outcome:
     ----------
     ok
         All tasks succeeded and all required outputs exist.
+    stdout, stderr
+        What the tasks printed; of very much the beginning and the end.
     warnings, errors
         Dicts with ``originator``, ``name`` and ``message``.
     seconds, cpu_seconds, peak_memory

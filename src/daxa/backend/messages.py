@@ -7,6 +7,8 @@ in a block headed by the code ``SummaryOfWarnings``.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 _MESSAGE = re.compile(
     r"^\s*\*\*\s*(?P<task>[A-Za-z][\w.\-]*(?:::[\w.\-]+)*)\s*:\s*(?P<kind>warning|error)\s*"
@@ -18,13 +20,63 @@ _SILENCED = re.compile(
 )
 
 
-def parse_messages(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+#: Most messages of a kind that are kept; the others are counted.
+LIMIT = 1000
+#: Most kinds of messages that are counted.
+_KINDS = 100
+#: Longest line that is looked at.
+_LONGEST = 20_000
+
+
+class Messages:
+    """Warnings and errors in the output of tasks, line by line; a bounded number of them is kept."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[dict[str, str]]] = {"warning": [], "error": []}
+        self._more: dict[str, Counter[tuple[str, str]]] = {"warning": Counter(), "error": Counter()}
+        self._summary_of: str | None = None
+
+    def feed(self, line: str) -> None:
+        """Look at a line."""
+        line = line[:_LONGEST]
+        if match := _MESSAGE.match(line):
+            code = match["code"].strip()
+            self._summary_of = match["task"] if code == "SummaryOfWarnings" else None
+            if self._summary_of is None:
+                self._add(match["kind"].lower(), match["task"], code, match["text"].strip())
+        elif self._summary_of is not None:
+            if match := _SILENCED.match(line):
+                text = f"silently occurred {match['count']} times"
+                self._add("warning", self._summary_of, match["code"], text)
+            elif line.strip():
+                self._summary_of = None
+
+    def _add(self, kind: str, originator: str, name: str, message: str) -> None:
+        if len(self._found[kind]) < LIMIT:
+            self._found[kind].append({"originator": originator, "name": name, "message": message})
+        elif len(self._more[kind]) < _KINDS or (originator, name) in self._more[kind]:
+            self._more[kind][originator, name] += 1
+
+    def found(self) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+        """Warnings and errors; of those that are too many the number, as one message of each name."""
+        warnings, errors = (
+            self._found[kind]
+            + [
+                {"originator": originator, "name": name, "message": f"and {count} more, which are in the log"}
+                for (originator, name), count in self._more[kind].items()
+            ]
+            for kind in ("warning", "error")
+        )
+        return warnings, errors
+
+
+def parse_messages(text: str | Iterable[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Find warnings and errors in the output of a task.
 
     Parameters
     ----------
     text
-        Standard output or standard error.
+        Standard output or standard error, or its lines.
 
     Returns
     -------
@@ -38,25 +90,7 @@ def parse_messages(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]
     >>> parse_messages("** evselect: error (noEvents), nothing to select from")[1]
     [{'originator': 'evselect', 'name': 'noEvents', 'message': 'nothing to select from'}]
     """
-    found: dict[str, list[dict[str, str]]] = {"warning": [], "error": []}
-    summary_of: str | None = None
-    for line in text.splitlines():
-        if match := _MESSAGE.match(line):
-            code = match["code"].strip()
-            summary_of = match["task"] if code == "SummaryOfWarnings" else None
-            if summary_of is None:
-                found[match["kind"].lower()].append(
-                    {"originator": match["task"], "name": code, "message": match["text"].strip()}
-                )
-        elif summary_of is not None:
-            if match := _SILENCED.match(line):
-                found["warning"].append(
-                    {
-                        "originator": summary_of,
-                        "name": match["code"],
-                        "message": f"silently occurred {match['count']} times",
-                    }
-                )
-            elif line.strip():
-                summary_of = None
-    return found["warning"], found["error"]
+    messages = Messages()
+    for line in text.splitlines() if isinstance(text, str) else text:
+        messages.feed(line)
+    return messages.found()

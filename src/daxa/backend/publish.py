@@ -52,7 +52,7 @@ def find_outputs(
     return pairs, missing
 
 
-def _stage(source: Path, final: Path) -> Path:
+def stage(source: Path, final: Path) -> Path:
     """Bring a file onto the file system of its destination, written out to the disk."""
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}{PART}")
@@ -97,7 +97,7 @@ def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -
     try:
         for source, final in pairs:
             try:
-                part = _stage(source, final)
+                part = stage(source, final)
                 staged.append((part, final))
                 found[str(final)] = sums(part)
             except OSError as failure:

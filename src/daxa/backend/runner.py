@@ -18,22 +18,17 @@ from daxa.backend.contract import Job, Outcome
 from daxa.backend.job import write_spec
 from daxa.backend.launch import Launcher, launcher
 from daxa.backend.messages import parse_messages
+from daxa.backend.output import excerpt, keep, lines
 from daxa.backend.publish import PublishError, checksum, find_outputs, publish
 
 #: Paths that need no other name: programs, and the languages of their parameters, take them as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _ALIAS = "daxa_job_"
+STREAMS = ("stdout", "stderr")
 
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="backslashreplace")
-    except FileNotFoundError:
-        return ""
 
 
 def _error(originator: str, name: str, message: str) -> dict[str, str]:
@@ -110,11 +105,13 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     end = runner.run(folder, job.timeout_s, job.backend)
     outcome.cpu_seconds, outcome.peak_memory = end.cpu_seconds, end.peak_memory
     outcome.timed_out = end.timed_out
-    outcome.stdout, outcome.stderr = _read(folder / "stdout"), _read(folder / "stderr")
-    for text in (outcome.stdout, outcome.stderr):
-        warnings, errors = parse_messages(text)
+    outcome.stdout, outcome.stderr = (excerpt(folder / s, job.logs.get(s)) for s in STREAMS)
+    for stream in STREAMS:
+        warnings, errors = parse_messages(lines(folder / stream))
         outcome.warnings += warnings
         outcome.errors += errors
+        if stream in job.logs and (problem := keep(folder / stream, job.logs[stream], stream == "stdout")):
+            outcome.warnings.append(_error("daxa", "log", problem))
     last = _last_task(outcome.stdout, job)
     if end.timed_out:
         outcome.errors.append(
@@ -123,7 +120,7 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     elif end.lost:
         outcome.errors.append(_error(last, "interrupted", "the run was interrupted"))
     elif end.status < 0:
-        name = signal.Signals(-end.status).name
+        name = _signal_name(-end.status)
         hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
         outcome.errors.append(_error(last, "crashed", f"the process was ended by {name}{hint}"))
     if end.timed_out or end.lost or end.status < 0:
@@ -150,6 +147,13 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
         outcome.errors.append(_error("daxa", "publish", str(failure)))
         return
     outcome.ok = True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def _result(folder: Path) -> dict:

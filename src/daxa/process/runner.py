@@ -266,7 +266,7 @@ class _Runner:
             piece.inst,
             piece.exp_id,
             backend=backend,
-            config=recordable(node.options),
+            config=self._config(node),
             versions=self.versions[backend],
             started=now(),
         )
@@ -309,6 +309,7 @@ class _Runner:
             links=named.links,
             summary=named.summary,
             raw=raw,
+            logs=self.archive.logs(run),
             optional=recipe.optional,
             shared=recipe.shared,
             inputs=recipe.inputs,
@@ -322,6 +323,12 @@ class _Runner:
         self.archive.ledger.start(run)
         node.state = "running"
         self.running[executor.submit(run_job, job)] = node
+
+    def _config(self, node: Node) -> dict[str, Any]:
+        key = ("config", node.step.name)
+        if key not in self.records.notes:
+            self.records.notes[key] = recordable(node.options)
+        return self.records.notes[key]
 
     def _skip(self, node: Node, last: Run) -> None:
         node.run = last
@@ -360,6 +367,7 @@ class _Runner:
         run, piece = node.run, node.piece
         assert run is not None
         assert node.recipe is not None
+        self.archive.check_there()
         try:
             outcome = future.result()
         except Exception as failure:  # the executor lost the job; the others go on
@@ -377,7 +385,7 @@ class _Runner:
                     made[name] = {"path": found}
             run.extra = {**made, **node.recipe.settings}
             self._note_calibration(run, node)
-        self._record(run)
+        self._record(run, logged=bool(outcome.stdout or outcome.stderr))
         if outcome.timed_out:
             warnings.warn(f"{run.process} {run.ident}: {run.errors[-1]['message']}", stacklevel=6)
         if not outcome.ok:
@@ -386,8 +394,8 @@ class _Runner:
         self._close(node, "done")
         self._after(node)
 
-    def _record(self, run: Run) -> None:
-        self.archive.record(run)
+    def _record(self, run: Run, logged: bool = False) -> None:
+        self.archive.record(run, write_logs=not logged)
         self.records.note(run)
 
     def _record_failure(self, node: Node) -> None:
@@ -428,15 +436,16 @@ class _Runner:
         try:
             if not known:
                 node.step.done(node.piece)
+                self.records.forget(*place)
         except Exception as failure:  # an observation that cannot be understood must not stop the others
             error = {"originator": node.step.name, "name": type(failure).__name__, "message": str(failure)}
+            run = self.archive.ledger.latest(run.mission, run.process, run.ident) or run
             run.errors.append(error)
             run.status, run.id = "failed", None
-            self._record(run)
+            self._record(run, logged=True)
             node.state = "failed"
             node.why = f"{node.step.name} {node.piece.ident}: {error_text(error)}"
         else:
-            self.records.forget(*place)
             self._plan(node.piece.mission, node.piece.obs_id, node.order[0])
         self._release(node)
 
@@ -447,10 +456,9 @@ class _Runner:
         names = self.planner.names
         if not any(name in names for name in LAST_STEPS):
             return
-        found = self.records.of(mission, obs_id)
-        runs = [run for (process, _), (run, _) in found.items() if process in LAST_STEPS and run is not None]
-        success = any(r.ok for r in runs)
-        if "merge_subexposures" not in names and not runs:
+        found = [good for p in LAST_STEPS for good in self.records.success(mission, p, obs_id, None, None)]
+        success = any(found)
+        if "merge_subexposures" not in names and not found:
             return
         if self.records.observation(mission, obs_id)["final_success"] is not success:
             self.archive.judge(mission, obs_id, success)

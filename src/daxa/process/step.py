@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Piece:
         """ObsID, instrument and sub-exposure."""
         return self.obs_id, str(self.inst), str(self.exp_id)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The observation's folder in the archive."""
         return self.archive.obs_folder(self.mission, self.obs_id)

@@ -203,6 +203,7 @@ def _field_mosaic(
         {f"field_{kind}.fits": path for kind, path in finals.items()},
         env=named.env,
         links=named.links,
+        logs=archive.logs(run),
         expected={path: sha for path, (_, sha) in used.items() if sha},
         timeout_s=limit_s,
         scratch=archive.layout.scratch,
@@ -216,7 +217,7 @@ def _field_mosaic(
     take_outcome(run, outcome, first.folder)
     if outcome.ok:
         run.extra = {kind: {"path": name} for kind, name in names.items()}
-    archive.record(run)
+    archive.record(run, write_logs=not outcome.stdout)
     if not outcome.ok:
         warnings.warn(f"mosaic {ident}: {error_text(run.errors[0])}", stacklevel=4)
     return outcome.ok
