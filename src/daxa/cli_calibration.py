@@ -83,11 +83,11 @@ def calibration_show(
     if absent:
         typer.echo(f"missing       {', '.join(absent)}")
     for table in tables:
-        used = "read by the engine" if table["read"] else "not read"
+        used = f"read by the engine, {table['recognised']}" if table["read"] else "not read"
         size = "" if table["rows"] is None else f"{table['rows']} rows, "
         typer.echo(f"\n[{table['extension']}] {size}{used}")
-        if table["missing columns"]:
-            typer.echo(f"  missing columns: {', '.join(table['missing columns'])}")
+        if table["detail"]:
+            typer.echo(f"  {table['detail']}")
         for column in table["columns"]:
             typer.echo(f"  {column['name']:18s} {column['format']:>6s}  {column['unit']}".rstrip())
 

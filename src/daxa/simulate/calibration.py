@@ -25,7 +25,8 @@ from daxa.simulate.ccf_files import Constituent, Extension, table_columns, write
 from daxa.simulate.instruments import ANGLES, CAMERAS, Camera, pn_ltc_growth
 from daxa.simulate.mos_offsets import offset_tables
 from daxa.simulate.optics import king_parameters
-from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS
+from daxa.xmm.ccf.layout import MOS_MODE_IDS, PN_MODE_IDS, layout_of
+from daxa.xmm.tables import Column, columns
 
 
 def write_calibration(folder: str | os.PathLike[str]) -> list[Path]:
@@ -232,12 +233,16 @@ def _modeparam(camera: Camera) -> Constituent:
         "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY",
     )  # fmt: skip
     scan = dict.fromkeys(numbers.MOS_SCAN, 0) if camera.is_pn else numbers.MOS_SCAN
+    # Documented, too, and not used.
+    unused = dict.fromkeys(("PTSRCE_PILEUP", "LIMITING_FLUX"), np.zeros(len(rows)))
+    known = layout_of(camera.name, "MODEPARAM")["MODEPARAM"]
+    schema = (*known[:8], *(Column(name, "1D") for name in unused), *known[8:])
     issue = 3 if camera.is_pn else 6
     return Constituent(
         camera.name,
         "MODEPARAM",
         issue,
-        [Extension("MODEPARAM", table_columns(names, rows), scan)],
+        [Extension("MODEPARAM", table_columns(names, rows) | unused, scan, schema=schema)],
         "1999-01-01T00:00:00",
     )
 
@@ -339,7 +344,8 @@ def _quantumef(camera: Camera) -> Constituent:
 
 def _filters(camera: Camera) -> Constituent:
     extensions = [
-        Extension(f"FILTER-{name.upper()}", {"REGION": [""], "TRANSMISSION": np.array([curve])})
+        Extension(f"FILTER-{source}{name.upper()}", {"REGION": [""], "TRANSMISSION": np.array([curve])})
+        for source in ("", "CAL")
         for name, curve in response.FILTER_TRANSMISSION.items()
     ]
     extensions.append(Extension("EBINS", {"ENERGY": np.array([response.FILTER_ENERGY_KEV]) * 1000}))
@@ -441,6 +447,20 @@ def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
     yield Constituent(camera.name, "SCREENTHRESH", 1, [Extension("SCREEN_THRESH", limits)])
 
 
+#: Documented columns of CTI_EXTENDED of the pn (the odd spelling is the handbook's); most are not used.
+_PN_CTI = columns("""
+MODE_ID 1I
+CCD_ID 1I
+NODE_ID 1I
+CTI_FRAME_TRANSFER 1D
+D_CTI_FRAME_TRANDFER 1D
+CTI_X 1D
+D_SERIAL_CTI 1D
+CTI_Y 1D
+D_CTI_PARALLEL 1D
+""")
+
+
 def _pn_only(camera: Camera) -> Iterator[Constituent]:
     gain, loss = numbers.pn_column_numbers()
     offset = np.zeros((12, 64))
@@ -465,11 +485,10 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
     )
     modes = np.array(sorted(PN_MODE_IDS.values()))
     mode, ccd, node = (a.ravel() for a in np.meshgrid(modes, ccds, np.arange(64), indexing="ij"))
-    transfer = {
+    transfer = dict.fromkeys((c.name for c in _PN_CTI), np.zeros(len(mode))) | {
         "MODE_ID": mode,
         "CCD_ID": ccd,
         "NODE_ID": node,
-        "CTI_X": np.zeros(len(mode)),
         "CTI_Y": loss[ccd - 1, node],
     }
     law = {
@@ -496,7 +515,7 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
             "CTI",
             issue,
             [
-                Extension("CTI_EXTENDED", transfer, law),
+                Extension("CTI_EXTENDED", transfer, law, schema=_PN_CTI),
                 Extension("LONG_TERM_CTI", table_columns(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
                 Extension("LTC_TIMES", {"TIME": years[None, :]}),
                 Extension(

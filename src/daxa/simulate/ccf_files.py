@@ -25,7 +25,8 @@ START = "1998-01-01T00:00:00"
 class Extension:
     """One table or image of a constituent: data by column or array, keywords, shapes (TDIM) of cells.
 
-    ``letters`` gives columns another type than the layout has, e.g. ``I`` for ``D``.
+    ``letters`` gives columns another type than the layout has, e.g. ``I`` for ``D``; ``schema`` says which
+    columns the file has where it has more than the layout asks for.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Extension:
     header: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     letters: Mapping[str, str] = field(default_factory=dict)
+    schema: Sequence[Column] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def write_constituent(constituent: Constituent, folder: Path) -> Path:
             image.header.update({"SYNTHETI": (True, "not flight calibration"), **extension.header})
             hdus.append(image)
             continue
-        schema = schemas.get(extension.name) or next(iter(schemas.values()))
+        schema = extension.schema or schemas.get(extension.name) or next(iter(schemas.values()))
         schema = [_as_written(column, extension) for column in schema if column.name in extension.data]
         keywords = {"SYNTHETI": (True, "not flight calibration"), **extension.header}
         hdu = make_table(schema, extension.data, extension.name, keywords)

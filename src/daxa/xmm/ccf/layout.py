@@ -125,7 +125,10 @@ _MOS_GAIN = (
         for name, unit in (("OFFSET", "eV"), ("GAIN", "eV/adu"), ("POLY_TERM", "eV/adu^2"))
     ),
 )
-_FILTERS = ("THIN1", "THIN2", "MEDIUM", "THICK", "OPEN", "CLOSED")
+_FILTERS = (
+    *("THIN1", "THIN2", "MEDIUM", "THICK", "OPEN", "CLOSED"),
+    *("CALTHIN1", "CALTHIN2", "CALMEDIUM", "CALTHICK", "CALOPEN", "CALCLOSED"),
+)
 _FILTER_TABLES = {f"FILTER-{name}": columns("REGION 64A\nTRANSMISSION 0D") for name in _FILTERS}
 _CURVE = columns("ENERGY 1D eV")
 

@@ -27,7 +27,7 @@ from daxa.xmm.ccf.index import (
     read_entry,
     select,
 )
-from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, layout_of, wanted_of
+from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, wanted_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
 
 #: Public copies of the calibration files.
@@ -151,20 +151,19 @@ def find(name: str | os.PathLike[str], search_path: str) -> Path:
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a constituent is and holds: validity, extensions, columns, and whether its layout is known.
+    """What a constituent is and holds: validity, extensions, columns, and how each is recognised.
 
     Raises
     ------
     DamagedConstituent
         The file is not there, not FITS or cut short.
     """
+    from daxa.xmm.ccf.inspect import inspect
+
     path = Path(path)
-    if not path.is_file():
-        raise DamagedConstituent(f"{path}: no such file")
+    findings = {finding.extension.upper(): finding for finding in inspect(path)}
     entry = read_entry(path)
-    if entry is None:
-        raise DamagedConstituent(f"{path}: a FITS file, but not a calibration constituent")
-    known = layout_of(entry.scope, entry.typeid) if _known(entry.scope, entry.typeid) else {}
+    assert entry is not None  # or it could not have been inspected
     tables = []
     with open_constituent(path) as hdus:
         for hdu in hdus[1:]:
@@ -172,19 +171,17 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
                 {"name": c.name, "format": str(c.format), "unit": c.unit or ""}
                 for c in getattr(hdu, "columns", [])
             ]
-            rows = int(hdu.header.get("NAXIS2", 0)) if columns else None
-            names = {c["name"] for c in columns}
-            lacking = [c.name for c in known.get(hdu.name, ()) if c.name not in names]
+            found = findings.pop(hdu.name.upper())
             tables.append(
                 {
                     "extension": hdu.name,
-                    "rows": rows,
+                    "rows": int(hdu.header.get("NAXIS2", 0)) if columns else None,
                     "columns": columns,
-                    "read": hdu.name in known,
-                    "missing columns": lacking,
+                    "read": found.how != "not read",
+                    "recognised": found.how,
+                    "detail": found.detail,
                 }
             )
-    present = {t["extension"] for t in tables}
     return {
         "name": entry.name,
         "path": str(path),
@@ -197,10 +194,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "category": entry.category,
         "size": entry.fsize,
         "md5": md5sum(path),
-        "layout known": bool(known) and not any(t["missing columns"] for t in tables),
-        "missing extensions": [
-            name for name in known if name not in present and entry.typeid != "PATTERNLIB"
-        ],
+        "layout known": any(t["read"] for t in tables) and all(t["recognised"] != "refused" for t in tables),
+        "missing extensions": [f.extension for f in findings.values() if f.how != "absent"],
         "extensions": tables,
     }
 
