@@ -16,7 +16,7 @@ import numpy.typing as npt
 from daxa.xmm.odf.layout import OBTFINE_UNIT_S
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.resets import ClockReset
-from daxa.xmm.odf.summary import UNKNOWN
+from daxa.xmm.odf.summary import UNKNOWN, printable
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.task import TaskError
 
@@ -151,7 +151,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, (bytes, np.bytes_)):
         value = value.decode("latin-1")
     if isinstance(value, str):
-        return value.strip() or UNKNOWN
+        return printable(value).strip() or UNKNOWN
     number = float(value)
     return f"{number:.0f}" if number == np.rint(number) else f"{number:.6g}"
 

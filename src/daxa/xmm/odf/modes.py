@@ -208,7 +208,8 @@ def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) 
     """SUBMODE of an exposure whose files show no sky; ``header`` is that of one of them."""
     mode = DIAGNOSTIC_MODES[file_type]
     if instrument in ("R1", "R2") and file_type == "DII":
-        binning = header.get("CCDOCB", _RGS_BINNING)
+        binning = header.get("CCDOCB")
+        binning = binning if isinstance(binning, int) else _RGS_BINNING
         return f"{mode}{binning}x{binning}"
     return mode
 

@@ -215,7 +215,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that FITS keywords can hold."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
@@ -271,12 +271,12 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
         revolution=revolution,
         start=start,
         end=end,
-        target=_printable(values.get("Target Name", "")),
+        target=printable(values.get("Target Name", "")),
         ra_deg=None if ra_hours is None else ra_hours * 15.0,
         dec_deg=dec,
         nominal_ra_deg=None if nominal[0] is None else nominal[0] * 15.0,
         nominal_dec_deg=nominal[1],
-        observer=_printable(" ".join(_value(observer).split())),
+        observer=printable(" ".join(_value(observer).split())),
         n_files=n_files,
         files=tuple(files),
         slew=slew,
