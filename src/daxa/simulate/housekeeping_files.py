@@ -42,6 +42,8 @@ def sexagesimal(value: float, *, hours: bool = False) -> str:
     return f"{sign}{whole:02d}:{rest // 600:02d}:{rest % 600 / 10:04.1f}"
 
 
+#: Settings of the pn in summaries of real observations.
+PN_LOWER_THRESHOLD, PN_COMMON_MODE = 532, 512
 #: Column of MOS housekeeping with the reset of the clock; no public text gives its name.
 RESET_COLUMN = "CLKRESET"
 #: Period of the swing of the pointing [s]; degrees of position angle for each degree of declination.
@@ -253,6 +255,10 @@ class HousekeepingWriter:
         table = make_table(layout.PN_MAIN_HOUSEKEEPING, main, layout.extension("PN", "PMH"))
         self.write("PN", "PMH", [table], "EPIC PN MAIN PERIODIC HOUSEKEEPING", *span)
         rest = {"F1628": "GOOD"} | dict(zip(("F1629", "F1630"), bad_pixel_table, strict=True))
+        # Settings do not change during an observation: lower thresholds and common mode of each quadrant.
+        for quadrant in range(5, 9):
+            rest |= {f"F1{quadrant}{number}": PN_LOWER_THRESHOLD for number in (15, 16, 17)}
+            rest[f"F1{quadrant}25"] = PN_COMMON_MODE
         self._whole_housekeeping("PN", "PAH", 64.0, rest, "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING")
 
     def rgs_housekeeping(self, instrument: str, full_s: Sequence[tuple[float, float]] = ()) -> None:
