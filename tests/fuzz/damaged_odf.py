@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -344,10 +345,22 @@ def in_child(work: Callable[[], Outcome]) -> Outcome:
 # --- judgement ---------------------------------------------------------------------------------------
 
 
+#: What Python and its libraries say of arrays and objects, which means nothing to a user.
+_RAW_PYTHON = re.compile(
+    r"zero-size array|could not convert|np\.str_|np\.float|'recformat'|NoneType|out of bounds|invalid literal|"
+    r"division by zero|cannot convert float|object has no attribute|unsupported operand|not subscriptable|"
+    r"broadcast|dtype|argmax|argmin|codec can't|KeyError|Traceback|list index"
+)
+
+
 def complaints(what: Damage, outcome: Outcome, sound: Outcome) -> list[str]:
     """What is wrong with the way a damaged case was treated; empty if nothing is."""
     found = []
     told = set(outcome.warnings.splitlines()) - set(sound.warnings.splitlines())
+    for text in (*sorted(told), *outcome.messages.values()):
+        raw = _RAW_PYTHON.search(text)
+        if raw:
+            found.append(f"a raw message of Python ({raw[0]}): {text}")
     for name, result in outcome.tasks.items():
         if result in ("crash", "hang"):
             found.append(f"{name}: {result}: {outcome.messages.get(name, '')}")
