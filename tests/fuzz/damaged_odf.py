@@ -347,9 +347,9 @@ def in_child(work: Callable[[], Outcome]) -> Outcome:
 
 #: What Python and its libraries say of arrays and objects, which means nothing to a user.
 _RAW_PYTHON = re.compile(
-    r"zero-size array|could not convert|np\.str_|np\.float|'recformat'|NoneType|out of bounds|invalid literal|"
-    r"division by zero|cannot convert float|object has no attribute|unsupported operand|not subscriptable|"
-    r"broadcast|dtype|argmax|argmin|codec can't|KeyError|Traceback|list index"
+    r"zero-size array|could not convert|np\.str_|np\.float|'recformat'|NoneType|out of bounds|"
+    r"invalid literal|division by zero|cannot convert float|object has no attribute|unsupported operand|"
+    r"not subscriptable|broadcast|dtype|argmax|argmin|codec can't|KeyError|Traceback|list index"
 )
 
 

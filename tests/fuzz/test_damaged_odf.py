@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from damaged_odf import complaints, run, set_card, small_observation
+from astropy.io import fits
+from damaged_odf import Damage, complaints, run, set_card, small_observation
 
 N_CASES = 80
 pytestmark = pytest.mark.slow
@@ -70,3 +71,28 @@ def test_image_of_discarded_lines_with_wide_words(base: Path, sound, tmp_path: P
     what, outcome = run(base, tmp_path / "case", lambda odf: set_card(odf, "PNS00304DLI", "BITPIX", "64"))
     assert complaints(what, outcome, sound) == []
     assert "PNS00304DLI.FIT: discarded lines cannot be read" in outcome.warnings
+
+
+@pytest.mark.parametrize("name", ["M1S00120IME", "PNS00301IME", "M1S00100AUX", "PNS00300AUX"])
+@pytest.mark.parametrize(("keyword", "value"), [("OBS_ID", "'0999900101'"), ("INSTRUME", "'EMOS2'")])
+def test_files_of_another_observation_or_camera(base: Path, sound, tmp_path: Path, name, keyword, value):
+    what, outcome = run(base, tmp_path / "case", lambda odf: set_card(odf, name, keyword, value))
+    assert complaints(what, outcome, sound) == []
+    told = "\n".join([outcome.warnings, *outcome.messages.values()])
+    assert f"{what.files[0]}: its header says {keyword} {value.strip(chr(39))}, not " in told
+
+
+@pytest.mark.parametrize("name", ["M1S00100AUX", "PNS00300AUX"])
+def test_frames_that_do_not_rise(base: Path, sound, tmp_path: Path, name):
+    def same_frame(odf: Path) -> Damage:
+        path = next(p for p in odf.iterdir() if name in p.name)
+        with fits.open(path) as hdus:
+            hdus[1].data["FRAME"] = 7
+            copies = fits.HDUList([hdu.copy() for hdu in hdus])
+        path.unlink()
+        copies.writeto(path)
+        return Damage("rows", (path.name,))
+
+    what, outcome = run(base, tmp_path / "case", same_frame)
+    assert complaints(what, outcome, sound) == []
+    assert what.files[0].removesuffix(".FIT") in "\n".join([outcome.warnings, *outcome.messages.values()])

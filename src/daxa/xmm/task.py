@@ -58,6 +58,15 @@ class TaskError(Exception):
         self.message = message
 
 
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Put the file at fault before the message of an algorithm, which knows no files."""
+    try:
+        yield
+    except TaskError as error:
+        raise TaskError(error.code, f"{where}: {error.message}") from error
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of a task.

@@ -85,6 +85,8 @@ def test_errors(tmp_path):
     with pytest.raises(TaskError) as error:
         Odf.open(tmp_path)
     assert error.value.code == "MultipleObservations"
+    # The files that do not belong together, not the observations alone.
+    assert error.value.message.count(".FIT") == 2
     with pytest.raises(TaskError, match="SAS_ODF"):
         Odf.from_environment({}, tmp_path)
 
@@ -173,7 +175,7 @@ def test_damaged_card_is_refused_by_name(tmp_path):
 
 
 def test_impossible_name_of_a_column_is_refused(tmp_path):
-    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     _events().writeto(path)
     data = path.read_bytes()
     at = data.index(b"TTYPE1  = ")
@@ -184,7 +186,7 @@ def test_impossible_name_of_a_column_is_refused(tmp_path):
 
 
 def test_column_without_format_is_refused_in_words(tmp_path):
-    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     _events().writeto(path)
     path.write_bytes(path.read_bytes().replace(b"TFORM2  ", b"NOFORM2 "))
     with pytest.raises(TaskError, match=r"M1S00110IME.FIT, extension 1: a column without format \(TFORM\)"):
@@ -194,7 +196,7 @@ def test_column_without_format_is_refused_in_words(tmp_path):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("rows", [10, 1000])
 def test_rows_that_the_header_does_not_count(tmp_path, rows, packed):
-    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     _events(rows).writeto(path)
     data = path.read_bytes()
     assert Odf.open(tmp_path).files[0].excess() is None
@@ -208,7 +210,7 @@ def test_rows_that_the_header_does_not_count(tmp_path, rows, packed):
     ("keyword", "value", "default"), [("CCDID", "X", 1), ("CCDID", True, 1), ("DATE-OBS", "2016-13-45", "")]
 )
 def test_keywords_of_another_kind_are_refused(tmp_path, keyword, value, default):
-    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     hdus = _events()
     hdus[1].header[keyword] = value
     hdus.writeto(path)
@@ -218,10 +220,64 @@ def test_keywords_of_another_kind_are_refused(tmp_path, keyword, value, default)
 
 
 def test_table_of_wide_words_is_refused(tmp_path):
-    path = tmp_path / "0546_0112880201_M1S00110IME.FIT"
+    path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     _events().writeto(path)
     data = path.read_bytes()
     at = data.rindex(b"BITPIX  = ")
     path.write_bytes(data[:at] + b"BITPIX  =                   64".ljust(80) + data[at + 80 :])
     with pytest.raises(TaskError, match="BITPIX"):
         Odf.open(tmp_path).files[0].read(1)
+
+
+@pytest.mark.parametrize("where", [0, 1])
+@pytest.mark.parametrize(
+    ("code", "own", "keyword", "value"),
+    [
+        ("M1S00110IME", "EMOS1", "INSTRUME", "EMOS2"),
+        ("M2S00200AUX", "EMOS2", "INSTRUME", "EPN"),
+        ("PNS00301IME", "EPN", "INSTRUME", "EMOS1"),
+        ("PNS00301IME", "EPN", "OBS_ID", "0999900101"),
+        ("M1S00110IME", "EMOS1", "OBS_ID", "0999900101"),
+        ("R1S00401SPE", "RGS1", "INSTRUME", "RGS2"),
+        ("R2S00500AUX", "RGS2", "OBS_ID", "0999900101"),
+        ("PNX00000PMH", "EPN", "INSTRUME", "EMOS1"),
+    ],
+)
+def test_headers_of_another_observation_or_camera_are_refused(tmp_path, code, own, keyword, value, where):
+    name = f"{STEM}{code}.FIT"
+    hdus = _events()
+    for hdu in hdus:
+        hdu.header["INSTRUME"], hdu.header["OBS_ID"] = own, "0123700101"
+    hdus.writeto(tmp_path / name)
+    (file,) = Odf.open(tmp_path).files
+    assert len(file.read()) == 10
+    hdus[where].header[keyword] = value
+    hdus.writeto(tmp_path / name, overwrite=True)
+    for read in (file.read, file.headers):
+        with pytest.raises(TaskError, match=f"^{name}: its header says {keyword} {value}, not ") as caught:
+            read()
+        assert caught.value.code == "wrongFile"
+
+
+def test_files_of_the_spacecraft_may_serve_more_than_one_observation(tmp_path):
+    hdus = _events()
+    hdus[0].header["OBS_ID"] = "0999900101"
+    hdus.writeto(tmp_path / f"{STEM}SCX00000TCX.FIT")
+    (file,) = Odf.open(tmp_path).files
+    assert len(file.read()) == 10
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("hdu", [1, 2, "NONE"])
+def test_what_python_says_of_its_own_objects_is_not_passed_on(tmp_path, keep, hdu):
+    path = tmp_path / f"{STEM}M1S00110IME.FIT"
+    _events(2000).writeto(path)
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    (file,) = Odf.open(tmp_path).files
+    with pytest.raises(TaskError) as caught:
+        file.read(hdu)
+    message = caught.value.message
+    assert path.name in message
+    assert not any(
+        raw in message for raw in ("list index", "out of range", "zero-size", "dtype", "'recformat'")
+    )

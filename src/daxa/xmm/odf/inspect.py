@@ -277,7 +277,8 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
         ("FRAME",),
     )  # fmt: skip
     names = next((pair for pair in pairs if set(pair) <= set(have)), ())
-    table = file.read(number, [Column(name, "1J") for name in names])
+    # A header of another camera is told beside this.
+    table = file.read(number, [Column(name, "1J") for name in names], identity=False)
     if not names or not len(table):
         return []
     values = table[names[0]]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.odf.layout import INSTRUMENTS
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.odf.times import is_date, utc_to_tt
@@ -43,6 +44,12 @@ DAMAGE = (
 #: Environment variables that choose among spacecraft files.
 _PREFERENCES = ("SAS_ATTITUDE", "SAS_TIMECORR", "SAS_TIMECORR_TCX")
 _BLOCK = 2880
+_OBS_ID = re.compile(r"\d{10}")
+#: What numpy and Python say of their own objects.
+_RAW_PYTHON = re.compile(
+    r"zero-size|could not convert|np\.|invalid literal|broadcast|reshape|dtype|buffer|codec|NaN|ndarray|"
+    r"out of bounds|argument"
+)
 _ORIGIN = re.compile(rb"ORIGIN  = '([^']*)'")
 _NO_DEFAULT = object()
 
@@ -154,9 +161,37 @@ class OdfFile:
                     extension = primary
                 # Cards are read when they are used; a damaged one has to be found here.
                 dict(primary), dict(extension)
-                return primary, extension
         except (*DAMAGE, fits.VerifyError) as error:
-            raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {error}") from error
+            text = damage_text(error)
+            raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {text}") from error
+        self._check_identity(primary, extension)
+        return primary, extension
+
+    def _check_identity(self, *headers: Any) -> None:
+        """Refuse a file of an instrument whose headers name another observation or instrument than its name.
+
+        The files of the spacecraft may serve more than one observation.
+
+        Raises
+        ------
+        TaskError
+            ``wrongFile``.
+        """
+        own = INSTRUMENTS.get(self.name.instrument)
+        if own is None or self.name.instrument == "SC":
+            return
+        others = {*INSTRUMENTS, *INSTRUMENTS.values()} - {self.name.instrument, own}
+        for header in headers:
+            camera, observation = (str(header.get(key, "")).strip() for key in ("INSTRUME", "OBS_ID"))
+            if camera in others:
+                raise TaskError(
+                    "wrongFile", f"{self.path.name}: its header says INSTRUME {camera}, not {own}"
+                )
+            if _OBS_ID.fullmatch(observation) and observation != self.name.obs_id:
+                raise TaskError(
+                    "wrongFile",
+                    f"{self.path.name}: its header says OBS_ID {observation}, not {self.name.obs_id}",
+                )
 
     def excess(self) -> str | None:
         """What lies behind the end of an extension though the headers know nothing of it; None if nothing.
@@ -193,7 +228,9 @@ class OdfFile:
             except (*DAMAGE, fits.VerifyError):
                 return f"extension {number}: other data than an extension behind the end of the data"
 
-    def read(self, hdu: int | str = 1, schema: Sequence[Column] | None = None) -> OdfTable:
+    def read(
+        self, hdu: int | str = 1, schema: Sequence[Column] | None = None, *, identity: bool = True
+    ) -> OdfTable:
         """Read a binary table.
 
         Parameters
@@ -202,11 +239,13 @@ class OdfFile:
             Position (1 is the first extension) or name of the extension.
         schema
             Columns to read; all of them must be there. Without it every column is read.
+        identity
+            Whether the headers must name the observation and the instrument of the file's name.
 
         Raises
         ------
         TaskError
-            ``damagedFile``: not FITS, truncated, or without that extension. ``missingColumn``.
+            ``damagedFile``: not FITS, truncated, or without that extension. ``missingColumn``. ``wrongFile``.
         """
         from astropy.io import fits
 
@@ -214,19 +253,22 @@ class OdfFile:
         try:
             with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
                 warnings.simplefilter("ignore")
-                table, primary = hdus[hdu], hdus[0].header.copy()
+                try:
+                    table, primary = hdus[hdu], hdus[0].header.copy()
+                except (IndexError, KeyError):
+                    raise Unreadable("there is no such extension") from None
                 if not isinstance(table, fits.BinTableHDU):
-                    raise TypeError(f"extension {hdu} is not a binary table")
+                    raise Unreadable("not a binary table")
                 header = table.header.copy()
                 dict(primary), dict(header)
                 if header["BITPIX"] != 8:
-                    raise ValueError(f"BITPIX of a table is 8, not {header['BITPIX']}")
+                    raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
                 end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
                 if end > len(data):
-                    raise ValueError(f"truncated: {len(data)} bytes, the table ends at byte {end}")
+                    raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
                 width = table.columns.dtype.itemsize
                 if width != header["NAXIS1"]:
-                    raise ValueError(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
+                    raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
                 where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
                 wanted = table.columns.names if schema is None else [c.name for c in schema]
                 missing = [n for n in wanted if n not in table.columns.names]
@@ -237,7 +279,7 @@ class OdfFile:
                 for name in wanted:
                     values = np.asarray(table.data[name])
                     if schema is not None and values.ndim != 1:
-                        raise ValueError(f"column {name} has no single values")
+                        raise Unreadable(f"column {name} has no single values")
                     arrays[name] = values.astype(values.dtype.newbyteorder("="))
         except TaskError:
             raise
@@ -245,6 +287,8 @@ class OdfFile:
             raise TaskError(
                 "damagedFile", f"{self.path.name}, extension {hdu}: {damage_text(error)}"
             ) from error
+        if identity:
+            self._check_identity(header, primary)
         return OdfTable(where, header, primary, arrays)
 
     def image(self) -> np.ndarray:
@@ -263,10 +307,11 @@ class OdfFile:
                 warnings.simplefilter("ignore")
                 for hdu in hdus:
                     if isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU)) and hdu.data is not None:
+                        self._check_identity(hdus[0].header, hdu.header)
                         values = np.asarray(hdu.data)
                         return values.astype(values.dtype.newbyteorder("="))
         except (*DAMAGE, fits.VerifyError) as error:
-            raise TaskError("damagedFile", f"{self.path.name}: {error}") from error
+            raise TaskError("damagedFile", f"{self.path.name}: {damage_text(error)}") from error
         raise TaskError("damagedFile", f"{self.path.name}: no image in it")
 
 
@@ -310,7 +355,10 @@ class Odf:
             raise TaskError("NoOdfFound", f"{folder}: no ODF file (RRRR_OOOOOOOOOO_II...FIT) in it")
         observations = sorted({(n.revolution, n.obs_id) for n, _ in found})
         if len(observations) > 1:
-            text = ", ".join(f"{rev:04d}_{obs}" for rev, obs in observations)
+            # Named by the first file of each: one that strayed in is soon seen.
+            text = ", ".join(
+                min(p.name for n, p in found if (n.revolution, n.obs_id) == which) for which in observations
+            )
             raise TaskError("MultipleObservations", f"{folder}: files of more than one observation: {text}")
         revolution, obs_id = observations[0]
         files = tuple(OdfFile(n, p) for n, p in sorted(found, key=lambda item: str(item[0])))
@@ -487,10 +535,22 @@ class Odf:
         return found[0] if found else None
 
 
+class Unreadable(ValueError):
+    """A file cannot be read, for a reason in words."""
+
+
 def damage_text(error: Exception) -> str:
-    """What astropy found wrong with a file, in one line; its attribute of a column without TFORM in words."""
+    """What is wrong with a file, in one line: what was found by looking, or astropy's text.
+
+    Errors in which Python speaks of its arrays and objects are told in words.
+    """
     text = " ".join(str(error).split())
-    return "a column without format (TFORM)" if text == "'recformat'" else text
+    if text == "'recformat'":
+        return "a column without format (TFORM)"
+    said = isinstance(error, (Unreadable, OSError, EOFError, zlib.error)) or "Verify" in type(error).__name__
+    if said or (isinstance(error, ValueError) and not _RAW_PYTHON.search(text)):
+        return text
+    return "its header does not describe the data behind it"
 
 
 def scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, named, task
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
@@ -136,7 +136,8 @@ def attfilter(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("noAtthkgenFile", f"{p.attset}: no table ATTHK")
     names = p.timecol, p.racol, p.deccol, p.apacol
     time, ra, dec, pa = (column(hdus["ATTHK"], name, p.attset) for name in names)
-    result = filter_attitude(time, ra, dec, pa, start, stop, tolerance, only_last=p.onlylastatt)
+    with named(f"{p.attset}[ATTHK]"):
+        result = filter_attitude(time, ra, dec, pa, start, stop, tolerance, only_last=p.onlylastatt)
     ctx.info(
         f"Median spacecraft attitude in exposure window: "
         f"{result.ra_deg:.9f} {result.dec_deg:.9f} {result.pa_deg:.9f} deg"

@@ -83,6 +83,8 @@ class Attitude:
         Records that belong to a slew: the attitude changes linearly to the next record.
     source
         ``AHF`` (history file), ``RAF`` (raw file) or ``FIXED``.
+    where
+        The file, for messages.
     """
 
     start_s: FloatArray
@@ -92,6 +94,7 @@ class Attitude:
     pa_deg: FloatArray
     slew: npt.NDArray[np.bool_]
     source: str = "AHF"
+    where: str = "attitude history"
     _knots: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +102,7 @@ class Attitude:
         for name in ("start_s", "stop_s", "ra_deg", "dec_deg", "pa_deg", "slew"):
             setattr(self, name, np.asarray(getattr(self, name))[order])
         if len(self.start_s) == 0:
-            raise TaskError("noAttitude", "the attitude history has no records")
+            raise TaskError("noAttitude", f"{self.where}: no records")
         # A record ends where the next begins; a slewing one holds for its first instant only.
         following = np.append(self.start_s[1:], np.inf)
         self.stop_s = np.clip(self.stop_s, self.start_s, following)
@@ -139,7 +142,7 @@ class Attitude:
         # Slews come as short records; their type may have another name than the handbook lets expect.
         slew = (duration <= MAX_DISTANCE_S) & _fast(start, ra, dec)
         slew |= text["TYPEID"] == "S"
-        return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, slew)
+        return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, slew, where=where)
 
     @classmethod
     def from_raw_text(cls, text: str, where: str = "raw attitude file") -> Attitude:
@@ -173,7 +176,7 @@ class Attitude:
         pa = _numbers(fields[3], "ASTPOS", where)
         order = np.argsort(time, kind="stable")
         time, ra, dec, pa = (v[order] for v in (time, ra, dec, pa))
-        return cls(time, time, ra, dec, pa, _fast(time, ra, dec), "RAF")
+        return cls(time, time, ra, dec, pa, _fast(time, ra, dec), "RAF", where)
 
     @classmethod
     def from_odf(cls, odf: Odf) -> Attitude:
@@ -389,7 +392,8 @@ def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float 
     if not good.any():
         raise TaskError(
             "noAttitude",
-            f"no attitude record within {MAX_DISTANCE_S:g} s of the interval {start_s:.1f} to {stop_s:.1f} s",
+            f"{attitude.where}: no attitude record within {MAX_DISTANCE_S:g} s of the interval "
+            f"{start_s:.1f} to {stop_s:.1f} s",
         )
     values = [np.where(good, v, np.nan) for v in attitude.at(time)]
     columns: dict[str, Any] = {"TIME": time}

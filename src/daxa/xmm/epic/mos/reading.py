@@ -19,7 +19,7 @@ from daxa.xmm.odf.layout import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.odf.times import utc_to_tt
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, named
 
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 
@@ -323,7 +323,9 @@ def frame_table(
     rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
     if not len(rows):
         raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
-    rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
+    where = f"{auxiliary.where}, CCD {number}"
+    with named(where):
+        rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
     nominal, delay = camera.frame_times(number)
     imaging = file.name.file_type in ("IME", "RIE")
     start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
@@ -336,18 +338,19 @@ def frame_table(
     for name in _COUNTERS:
         values = auxiliary[name][rows].astype(np.int64)
         counters[name] = np.where(values < 0, values + 65536, values)
-    made, shift = frames.build_frames(
-        numbers,
-        camera.correlation.obt_to_tt(obt),
-        counters,
-        header_frame_s=header_s,
-        transfer_s=camera.transfer_s(number, imaging=imaging),
-        # In fast modes nothing waits for the next read-out.
-        joined=frames.JOINED_FRAMES if imaging else 0,
-        delay_s=delay,
-        clock_s=obt - reset,
-        warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
-    )
+    with named(where):
+        made, shift = frames.build_frames(
+            numbers,
+            camera.correlation.obt_to_tt(obt),
+            counters,
+            header_frame_s=header_s,
+            transfer_s=camera.transfer_s(number, imaging=imaging),
+            # In fast modes nothing waits for the next read-out.
+            joined=frames.JOINED_FRAMES if imaging else 0,
+            delay_s=delay,
+            clock_s=obt - reset,
+            warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
+        )
     received = int(made.received.sum())
     say.info("emframes", f" Create frame table with {received:12d}  rows")
     say.info("emframes", f" {len(made) - received:12d}  frames are missing between them")
