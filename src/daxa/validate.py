@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from daxa import config
 from daxa.archive import layout
 from daxa.compare import Comparison, NotComparableError, compare_files
 from daxa.exceptions import DAXADownloadError
 from daxa.mission.pps import PPS, PPS_BANDS, PpsName
+from daxa.validate_grid import on_grid_of, same_grid
 
 #: Band of the images that are compared: the whole one of the pipeline.
 _BAND = 8
@@ -68,9 +70,13 @@ def validate(
     comparisons, left_out = [], []
     for backend in ("embedded", "sas") if sas_ready() else ("embedded",):
         ours = _reduce(mission, obs_id, backend, num_cores)
-        compared, reasons = compare_products(obs_id, ours, folder, list(mission.chosen_instruments))
+        compared, reasons = compare_products(
+            obs_id, ours, folder, list(mission.chosen_instruments), backend=backend
+        )
         comparisons += compared
         left_out += [f"{backend}: {reason}" for reason in reasons]
+    if not sas_ready():
+        left_out.append("sas: SAS is not initialised here, so nothing was reduced with it")
     if not comparisons:
         raise DAXADownloadError(
             f"ObsID {obs_id}: nothing to compare in {folder}" + "".join(f"; {r}" for r in left_out)
@@ -95,7 +101,6 @@ def _reduce(mission: Any, obs_id: str, backend: str, num_cores: int | None) -> P
     """Reduce the observation; returns the folder of its products."""
     from astropy.units import Quantity
 
-    from daxa import config
     from daxa.archive import Archive
     from daxa.process.simple import full_process_xmm
     from daxa.process.xmm import generate_images_expmaps
@@ -112,9 +117,11 @@ def _reduce(mission: Any, obs_id: str, backend: str, num_cores: int | None) -> P
 
 
 def compare_products(
-    obs_id: str, ours: Path, theirs: Path, insts: list[str]
+    obs_id: str, ours: Path, theirs: Path, insts: list[str], *, backend: str = "embedded"
 ) -> tuple[list[Comparison], list[str]]:
     """Compare every product of the pipeline in a folder with ours of the same kind and exposure.
+
+    Where the pipeline's image or exposure map has other pixels, ours are made again with its pixels.
 
     Returns
     -------
@@ -134,6 +141,8 @@ def compare_products(
             left_out.append(f"{path.name}: our reduction made no {our.name}")
             continue
         try:
+            if name.is_kind("image") or name.is_kind("exposure map"):
+                our = _with_pixels_of(path, name, our, ours, backend)
             comparisons.append(compare_files(our, path))
         except NotComparableError as reason:
             left_out.append(f"{path.name}: {reason}")
@@ -141,6 +150,22 @@ def compare_products(
         if our not in paired:
             left_out.append(f"{our.name}: the pipeline's products hold no such list")
     return comparisons, left_out
+
+
+def _with_pixels_of(theirs: Path, name: PpsName, our: Path, ours: Path, backend: str) -> Path:
+    """Our image or exposure map, made again if it has other pixels than theirs."""
+    if same_grid(our, theirs):
+        return our
+    made = on_grid_of(
+        theirs,
+        ours / layout.final_events(name.obs_id, name.instrument),
+        ours / layout.attitude(name.obs_id),
+        ours / layout.cif(),
+        PPS_BANDS[_BAND],
+        Path(config.output_path()) / "validate" / f"{name.obs_id}_{backend}",
+        backend,
+    )
+    return made["image" if name.is_kind("image") else "exposure map"]
 
 
 def _counterpart(name: PpsName, ours: Path, insts: list[str]) -> Path | None:

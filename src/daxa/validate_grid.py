@@ -1,0 +1,156 @@
+"""Our image and exposure map on the grid of pixels of another image."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daxa import config
+from daxa.backend.contract import Job, Task
+from daxa.backend.runner import run_job
+from daxa.compare import NotComparableError
+
+#: Unit of X and Y in event lists of all cameras.
+_UNIT_ARCSEC = 0.05
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixels in X and Y of an event list: first X and Y, size of a pixel and number of pixels.
+
+    ``columns``, ``rows`` and ``step`` are whole numbers, as X and Y are.
+    """
+
+    x: int
+    y: int
+    step: int
+    columns: int
+    rows: int
+
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of evselect."""
+        return {
+            "xcolumn": "X", "ycolumn": "Y", "imagebinning": "binSize", "squarepixels": True,
+            "ximagebinsize": self.step, "yimagebinsize": self.step,
+            "withxranges": True, "ximagemin": self.x, "ximagemax": self.x + self.columns * self.step - 1,
+            "withyranges": True, "yimagemin": self.y, "yimagemax": self.y + self.rows * self.step - 1,
+        }  # fmt: skip
+
+
+def same_grid(a: Path, b: Path) -> bool:
+    """Whether two images have as many pixels, of the same size."""
+    (one, shape_a), (two, shape_b) = _sky(a), _sky(b)
+    return bool(shape_a == shape_b and abs(one.wcs.cdelt[1] / two.wcs.cdelt[1] - 1) < 1e-4)
+
+
+def grid_of(image: Path, events: Path) -> Grid:
+    """The pixels of an image in X and Y of an event list, to half a unit.
+
+    Raises
+    ------
+    NotComparableError
+        The image has no pixels on the sky that bins of X and Y can have.
+    """
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    sky, (rows, columns) = _sky(image)
+    step = abs(sky.wcs.cdelt[1]) * 3600 / _UNIT_ARCSEC
+    if not sky.has_celestial or abs(step - round(step)) > 1e-3 * step or round(step) < 1:
+        raise NotComparableError(f"{image.name}: its pixels are no whole number of {_UNIT_ARCSEC} arcsec")
+    header = fits.getheader(events, "EVENTS")
+    plane = WCS(naxis=2)
+    plane.wcs.ctype = "RA---TAN", "DEC--TAN"
+    for name, key in (("crpix", "CRPX"), ("crval", "CRVL"), ("cdelt", "CDLT")):
+        setattr(plane.wcs, name, [float(header[f"REF{axis}{key}"]) for axis in "XY"])
+    # By the middle: tangent points that differ by the wander of the attitude turn the grid by nothing.
+    ra, dec = sky.wcs_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
+    x, y = plane.wcs_world2pix([[ra, dec]], 1)[0]
+    size = round(step)
+    # Pixel edges lie half a unit before a whole X.
+    return Grid(
+        round(x - columns * size / 2 + 0.5), round(y - rows * size / 2 + 0.5), size, int(columns), int(rows)
+    )
+
+
+def on_grid_of(
+    image: Path,
+    events: Path,
+    attitude: Path,
+    cif: Path,
+    band_kev: tuple[float, float],
+    folder: Path,
+    backend: str = "embedded",
+) -> dict[str, Path]:
+    """Make our image and exposure map with the pixels of another image.
+
+    Parameters
+    ----------
+    image
+        Whose pixels.
+    events, attitude, cif
+        Ours: cleaned list, attitude file, calibration index.
+    band_kev
+        Lower and upper energy.
+    folder
+        Where the files go.
+
+    Returns
+    -------
+    dict
+        ``image`` and ``exposure map``.
+
+    Raises
+    ------
+    NotComparableError
+        Ours cannot have these pixels, or a task failed.
+    """
+    low, high = (round(1000 * e) for e in band_kev)
+    inst = events.name.split("-inst")[1].split("-")[0]
+    made = {kind: folder / f"{inst}-{kind.replace(' ', '_')}.fits" for kind in ("image", "exposure map")}
+    tasks = [
+        Task(
+            "evselect",
+            table=f"{events}:EVENTS",
+            imageset="image.fits",
+            expression=f"(PI in [{low}:{high}])",
+            **grid_of(image, events).parameters(),
+        ),
+        Task(
+            "eexpmap",
+            eventset=str(events),
+            imageset="image.fits",
+            attitudeset=str(attitude),
+            expimageset="map.fits",
+            withdetcoords=False,
+            withvignetting=True,
+            pimin=low,
+            pimax=high,
+        ),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    folders = [*config.calibration_path().split(os.pathsep), str(config.cache_path() / "ccf")]
+    env = {"SAS_CCF": str(cif), "SAS_CCFPATH": os.pathsep.join(filter(os.path.isdir, folders))}
+    outputs = {"image.fits": made["image"], "map.fits": made["exposure map"]}
+    outcome = run_job(Job(f"grid_{inst}", tasks, outputs, env, backend=backend))
+    if not outcome.ok:
+        reasons = "; ".join(error["message"] for error in outcome.errors)
+        raise NotComparableError(f"{events.name} cannot be binned on the grid of {image.name}: {reasons}")
+    return made
+
+
+def _sky(path: Path) -> tuple[Any, tuple[int, int]]:
+    """Sky coordinates and shape of the first image of a file."""
+    import warnings
+
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    with warnings.catch_warnings(), fits.open(path) as hdus:
+        warnings.simplefilter("ignore")
+        for hdu in hdus:
+            if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS") == 2:
+                return WCS(hdu.header, naxis=2), hdu.shape
+    raise NotComparableError(f"{path.name}: no image in it")
