@@ -137,12 +137,12 @@ def compare_products(
         if our is None:
             continue
         paired.add(our)
-        if not our.exists():
-            left_out.append(f"{path.name}: our reduction made no {our.name}")
-            continue
         try:
             if name.is_kind("image") or name.is_kind("exposure map"):
                 our = _with_pixels_of(path, name, our, ours, backend)
+            if not our.exists():
+                left_out.append(f"{path.name}: our reduction made no {our.name}")
+                continue
             comparisons.append(compare_files(our, path))
         except NotComparableError as reason:
             left_out.append(f"{path.name}: {reason}")
@@ -153,12 +153,13 @@ def compare_products(
 
 
 def _with_pixels_of(theirs: Path, name: PpsName, our: Path, ours: Path, backend: str) -> Path:
-    """Our image or exposure map, made again if it has other pixels than theirs."""
-    if same_grid(our, theirs):
+    """Our image or exposure map; one made for this if ours has other pixels than theirs."""
+    events = ours / layout.final_events(name.obs_id, name.instrument)
+    if not events.exists() or (our.exists() and same_grid(our, theirs)):
         return our
     made = on_grid_of(
         theirs,
-        ours / layout.final_events(name.obs_id, name.instrument),
+        events,
         ours / layout.attitude(name.obs_id),
         ours / layout.cif(),
         PPS_BANDS[_BAND],

@@ -76,7 +76,9 @@ def test_all_cameras_and_their_images_in_one_call(reduced, simulated, pps: Path,
     assert done.exit_code == 0, done.output
     assert "differs:" not in done.output
     assert "not compared: sas: SAS is not initialised here" in done.output
-    assert done.output.count("not compared:") == 1
+    assert [line for line in done.output.splitlines() if line.startswith("not compared:")] == [
+        "not compared: sas: SAS is not initialised here, so nothing was reduced with it"
+    ]
     text = page.read_text()
     # A plot of each of three lists, images and maps, and of the attitude.
     assert text.count("data:image/png;base64,") == 10
@@ -131,7 +133,8 @@ def test_with_sas_too(reduced, simulated, pps: Path, tmp_path: Path, monkeypatch
     monkeypatch.setenv("SAS_DIR", str(tmp_path))
     local = simulated.odf(reduced.obs_id).parent
     found, left_out = validate(reduced.obs_id, ["M2"], local=local, products=pps)
-    assert left_out == []
+    # The reduction at hand holds the other cameras, too.
+    assert all(reason.endswith("the pipeline's products hold no such list") for reason in left_out)
     assert kinds_of(found) == sorted(2 * ["attitude", "event list", "exposure map", "image"])
     assert not [words for one in found for words in one.findings]
     made = {Path(one.a).parent.name for one in found if one.kind == "image"}

@@ -545,6 +545,8 @@ def damage_text(error: Exception) -> str:
     Errors in which Python speaks of its arrays and objects are told in words.
     """
     text = " ".join(str(error).split())
+    if isinstance(error, UnicodeDecodeError):
+        return "a text with bytes that stand for no character"
     if text == "'recformat'":
         return "a column without format (TFORM)"
     said = isinstance(error, (Unreadable, OSError, EOFError, zlib.error)) or "Verify" in type(error).__name__

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.odf.layout import ATTITUDE_FILES
+from daxa.xmm.odf.odf import damage_text
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.tangent import direction, position
 from daxa.xmm.tables import Column, column
@@ -138,7 +139,9 @@ class Attitude:
             ra = parse_sexagesimal(text["VIEWRA"], hours=True)
             dec = parse_sexagesimal(text["VIEWDECL"])
         except ValueError as err:
-            raise TaskError("badAttitudeFile", f"{where}: VALTIME, VIEWRA or VIEWDECL: {err}") from err
+            raise TaskError(
+                "badAttitudeFile", f"{where}: VALTIME, VIEWRA or VIEWDECL: {damage_text(err)}"
+            ) from err
         # Slews come as short records; their type may have another name than the handbook lets expect.
         slew = (duration <= MAX_DISTANCE_S) & _fast(start, ra, dec)
         slew |= text["TYPEID"] == "S"
