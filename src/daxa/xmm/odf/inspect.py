@@ -246,7 +246,7 @@ def _beyond(file: OdfFile, number: int, ranges: filetypes.Ranges) -> list[str]:
     """Columns with values outside what is known."""
     if not ranges:
         return []
-    table = file.read(number, [Column(name, "1J") for name in ranges])
+    table = file.read(number, [Column(name, "1J") for name in ranges], identity=False)
     texts = []
     for name, (low, high) in ranges.items():
         values = np.asarray(table[name])
