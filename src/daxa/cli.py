@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from daxa._version import __version__
 from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
-from daxa.cli_output import AllowSynthetic, Json, allow_mixture, print_table
+from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
 from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
 
 app = typer.Typer(
@@ -399,6 +400,42 @@ def _failures_or_none(archive: Any) -> list[dict[str, str]]:
         return _failures(archive)
     except NoProcessingError:
         return []
+
+
+@app.command()
+def verify(archive: ArchiveName, as_json: Json = False) -> None:
+    """Compare every file of an archive with its record; exit status 1 if one is missing or altered."""
+    from daxa.archive.verify import verify as compare_with_record
+    from daxa.backend.publish import checksum
+
+    found = compare_with_record(_open(archive), checksum)
+    faults = [f for f in found if f.fault]
+    if as_json:
+        typer.echo(json.dumps([asdict(f) for f in found], indent=1))
+    else:
+        for finding in found:
+            typer.echo(plain_line(f"{finding.kind}: {finding.path}: {finding.text}"))
+        typer.echo(f"{archive}: {len(faults)} missing or altered, {len(found) - len(faults)} other findings")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(archive: ArchiveName) -> None:
+    """Make a lost or damaged ledger anew, of its copy and of the products and logs that are there."""
+    from daxa.archive import Archive
+    from daxa.archive.layout import Layout
+    from daxa.archive.lock import hold
+    from daxa.archive.rescue import begin_anew
+    from daxa.process.rebuild import rebuild as record_products
+
+    if not _exists(_archive_name(archive)):
+        raise typer.BadParameter(f"no archive {archive!r} in {_archives()}")
+    layout = Layout(Path(_archives()) / archive)
+    with hold(layout.lock, f"the archive {archive} is being processed"):
+        start = begin_anew(layout)
+    count = record_products(Archive(archive))
+    typer.echo(f"{archive}: the ledger is made anew of {start} and of {count} products found")
 
 
 @app.command()

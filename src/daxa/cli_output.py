@@ -40,6 +40,11 @@ def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
     console.print(table)
 
 
+def plain_line(text: str) -> str:
+    """A line without what a terminal would obey: control characters are spelt out."""
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
+
+
 def word(value: Any) -> str:
     """A value as people write it."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)

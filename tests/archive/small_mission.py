@@ -53,7 +53,13 @@ def record(archive, process="emchain", ident="0800010101M1S001", **values):
         ident[:10],
         ident[10:12] or None,
         ident[12:] or None,
-        **{"status": "done", "started": "2026-01-01T00:00:00", "stdout": f"{process} odf=x\n", **values},
+        **{
+            "status": "done",
+            "started": "2026-01-01T00:00:00",
+            "stdout": f"{process} odf=x\n",
+            "versions": {"backend": "sas"},
+            **values,
+        },
     )
     archive.record(run)
     return run

@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from daxa.archive.ledger import MIGRATIONS, Input, Ledger, Output, Run
+from daxa.archive.ledger import Input, Ledger, Output, Run
+from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
 
 
@@ -131,7 +132,7 @@ def test_ledgers_of_the_future_are_refused(tmp_path):
 def test_migrations_are_applied_once(tmp_path, monkeypatch):
     Ledger(tmp_path / "ledger").close()
     more = (*MIGRATIONS, "CREATE TABLE extra (x INTEGER); INSERT INTO extra VALUES (1);")
-    monkeypatch.setattr("daxa.archive.ledger.MIGRATIONS", more)
+    monkeypatch.setattr("daxa.archive.database.MIGRATIONS", more)
     for _ in range(2):
         ledger = Ledger(tmp_path / "ledger")
         assert [tuple(r) for r in ledger._db.execute("SELECT x FROM extra")] == [(1,)]

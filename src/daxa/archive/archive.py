@@ -13,7 +13,7 @@ from typing import Any
 
 from daxa import config
 from daxa._version import __version__
-from daxa.archive import creation, legacy, regions
+from daxa.archive import creation, legacy, regions, rescue
 from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
 from daxa.archive.ledger import Ledger, Run
@@ -175,13 +175,16 @@ class Archive(ProcessViews):
                 f"{self.layout.process_info}: unknown missions {', '.join(unknown)}; "
                 f"known are {', '.join(MISS_INDEX)}"
             )
+        old = legacy.is_legacy(saved)
+        if not old:
+            rescue.check_ledger(self.layout)
         self.ledger = Ledger(self.layout.ledger)
         self._missions = {}
         for name in names:
             mission = MISS_INDEX[name](save_file_path=self.layout.mission_state(name))
             mission.locked = True
             self._missions[name] = mission
-        if legacy.is_legacy(saved):
+        if old:
             legacy.migrate(self, saved)
             self.save()
 
@@ -192,6 +195,8 @@ class Archive(ProcessViews):
             "mission_names": self.mission_names,
             "daxa_version": __version__,
         }
+        if self.ledger.read_only:
+            return
         self.ledger.set_meta("archive", state)
         part = self.layout.process_info.with_suffix(".part")
         part.write_text(json.dumps(state, indent=4), encoding="utf-8")
@@ -468,6 +473,7 @@ class Archive(ProcessViews):
                 yield
             finally:
                 shutil.rmtree(self.layout.scratch, ignore_errors=True)
+                self._back_up()
 
     def check_there(self) -> None:
         """Make sure that the archive is where it was opened.
@@ -482,6 +488,19 @@ class Archive(ProcessViews):
                 f"the archive {self._name} is no longer in {self.layout.root.parent}; has it been renamed or "
                 "removed? Nothing more is done; open it by its new name to go on"
             )
+
+    def _back_up(self) -> None:
+        """Keep a copy of the ledger, once something has been recorded."""
+        if self.ledger.changed and self.layout.save_info.is_dir():
+            try:
+                self.ledger.back_up(self.layout.backup)
+            except DAXAError as failure:
+                warnings.warn(str(failure), stacklevel=4)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the archive can be looked at only: that of a colleague, or one on a read-only disk."""
+        return self.ledger.read_only
 
     def logs(self, run: Run) -> dict[str, Path]:
         """Where the output of a run is kept: ``stdout`` and ``stderr`` -> file."""

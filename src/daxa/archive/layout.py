@@ -38,6 +38,11 @@ class Layout:
         return self.save_info / "ledger.sqlite"
 
     @property
+    def backup(self) -> Path:
+        """Copy of the ledger, without logs, of the end of the last call."""
+        return self.save_info / "ledger.backup.sqlite"
+
+    @property
     def process_info(self) -> Path:
         return self.save_info / "process_info.json"
 

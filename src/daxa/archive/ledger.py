@@ -1,22 +1,20 @@
-"""What has been done to an archive: the only place that knows SQL.
+"""What has been done to an archive: the only place that knows the tables and how they are asked.
 
-One SQLite file (write-ahead log: readers never wait). Paths of outputs are relative to the observation's
-folder. The schema's version is SQLite's ``user_version``; older files are migrated when opened.
+Paths of outputs are relative to the observation's folder. The schema's version is SQLite's ``user_version``;
+older files are migrated when opened, and kept beside.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daxa.archive.schema import MIGRATIONS
-from daxa.exceptions import DAXAError, IncompatibleSaveError
+from daxa.archive.database import Database, copy
 
 
 class Output(NamedTuple):
@@ -161,28 +159,26 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._parsed: dict[str, dict[str, str]] = {}
-        self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._migrate()
-        except sqlite3.DatabaseError as failure:
-            self._db.close()
-            raise IncompatibleSaveError(f"{self.path}: not a readable ledger ({failure})") from failure
+        self._db = Database(self.path)
+        #: Whether runs have been recorded since it was opened or copied.
+        self.changed = False
 
-    def _migrate(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            self._db.close()
-            raise IncompatibleSaveError(
-                f"{self.path}: written by a newer DAXA (ledger version {version}, known {len(MIGRATIONS)})"
-            )
-        for number in range(version, len(MIGRATIONS)):
-            self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be recorded."""
+        return self._db.read_only
 
     def close(self) -> None:
         self._db.close()
+
+    def faults(self) -> list[str]:
+        """What is wrong with the file."""
+        return self._db.faults()
+
+    def back_up(self, target: Path) -> None:
+        """Write a copy without logs, which are in files too."""
+        copy(self.path, target, leave_out=("log",))
+        self.changed = False
 
     # -- runs -------------------------------------------------------------------------------
 
@@ -194,10 +190,7 @@ class Ledger:
         DAXAError
             The ledger cannot be written, e.g. because the disk is full.
         """
-        try:
-            return self._start(run)
-        except sqlite3.DatabaseError as failure:
-            raise DAXAError(f"{self.path}: cannot be written ({failure})") from failure
+        return self._start(run)
 
     def _start(self, run: Run) -> int:
         cursor = self._db.execute(
@@ -215,12 +208,7 @@ class Ledger:
         DAXAError
             The ledger cannot be written, e.g. because the disk is full.
         """
-        try:
-            self._finish(run)
-        except sqlite3.DatabaseError as failure:
-            raise DAXAError(f"{self.path}: cannot be written ({failure})") from failure
-
-    def _finish(self, run: Run) -> None:
+        self.changed = True
         with self._transaction():
             self._finish_rows(run)
 
@@ -315,7 +303,7 @@ class Ledger:
         for row in rows:
             yield self._run(row, logs)
 
-    def _run(self, row: sqlite3.Row, logs: bool = True) -> Run:
+    def _run(self, row: Any, logs: bool = True) -> Run:
         run = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
         if logs:
             found = self._db.execute("SELECT stdout, stderr FROM log WHERE run_id=?", [run.id]).fetchone()
@@ -502,32 +490,11 @@ class Ledger:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [f"{kind} {digest}", text])
         return digest
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
+    def _transaction(self) -> AbstractContextManager[None]:
+        return self._db.transaction()
 
 
-class _Transaction:
-    """Everything inside or nothing; one inside another is part of it."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self.db = db
-        self.outer = False
-
-    def __enter__(self) -> None:
-        self.outer = not self.db.in_transaction
-        if self.outer:
-            self.db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if not self.outer:
-            return
-        if kind is None:
-            self.db.execute("COMMIT")
-        elif self.db.in_transaction:  # SQLite itself rolls back when the disk is full
-            self.db.execute("ROLLBACK")
-
-
-def _take(kind: str, row: sqlite3.Row, run: Run) -> None:
+def _take(kind: str, row: Any, run: Run) -> None:
     """Take a message, an output or an input into its run."""
     if kind == "message":
         messages = run.warnings if row["kind"] == "warning" else run.errors
@@ -538,7 +505,7 @@ def _take(kind: str, row: sqlite3.Row, run: Run) -> None:
         run.inputs.append(Input(*(row[k] for k in Input._fields)))
 
 
-def _values(row: sqlite3.Row) -> dict[str, Any]:
+def _values(row: Any) -> dict[str, Any]:
     success = row["final_success"]
     summary = None if row["summary"] is None else json.loads(row["summary"])
     for instrument in (summary or {}).values():

@@ -47,9 +47,9 @@ def migrate(archive: Archive, saved: dict[str, Any]) -> None:
     Runs have no fingerprint: nothing is known of what they were made of.
     """
     layout = archive.layout
-    layout.previous_versions.mkdir(exist_ok=True)
     kept = layout.previous_versions / f"process_info_{RELEASE}.json"
-    if not kept.exists():
+    if not archive.read_only and not kept.exists():
+        layout.previous_versions.mkdir(exist_ok=True)
         shutil.copyfile(layout.process_info, kept)
     count = 0
     with archive.ledger.at_once():

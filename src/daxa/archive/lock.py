@@ -55,7 +55,9 @@ def _locked(path: Path, what: str) -> IO[str]:
         try:
             handle = path.open("a+", encoding="utf-8")
         except OSError as failure:
-            raise DAXAError(f"{path}: cannot be written ({failure.strerror or failure})") from failure
+            raise DAXAError(
+                f"{path}: cannot be written ({failure.strerror or failure}): it can be looked at only"
+            ) from failure
         try:
             _lock(handle, path, what)
             # Its last holder may have taken the file away between opening and locking.

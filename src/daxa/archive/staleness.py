@@ -10,6 +10,8 @@ from daxa._version import __version__
 if TYPE_CHECKING:
     from daxa.archive.ledger import Ledger
 
+#: In place of a version: the record of a run is lost, its products are there.
+REBUILT = "unknown"
 Key = tuple[str, str, str]
 
 
@@ -49,7 +51,9 @@ def stale(ledger: Ledger) -> dict[Key, str]:
         if versions.get("backend") == "embedded" and generation(versions) != here:
             return f"made by DAXA {versions.get('daxa')}"
         if "backend" not in versions:
-            return f"made by DAXA {versions.get('daxa', 'of unknown version')}, nothing is known of its input"
+            by = versions.get("daxa", REBUILT)
+            how = "the record of its making is lost" if by == REBUILT else f"made by DAXA {by}"
+            return f"{how}: nothing is known of what it was made of"
         for process, ident, path, data in inputs.get(number, ()):
             source = (key[0], process, ident)
             if source not in good:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daxa.archive import Archive
 from daxa.archive.ledger import Run
 from daxa.archive.legacy import RELEASE
+from daxa.archive.staleness import REBUILT
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.graph import Node, related
 from daxa.process.recording import flaw
@@ -190,7 +191,7 @@ def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
     fault = flaw(last, piece)
     if fault or redo == "never":
         return fault
-    if not last.fingerprint and last.versions.get("daxa") == RELEASE:
+    if not last.fingerprint and last.versions.get("daxa") in (RELEASE, REBUILT):
         return "asked for" if redo == "stale" else ""
     if last.fingerprint != run.fingerprint:
         return "made of something else, or otherwise"

@@ -1,0 +1,276 @@
+"""The file that the ledger is kept in: opening it to write or to read, copies of it, clear words on faults.
+
+SQLite with a write-ahead log, so that readers never wait; on file systems shared between machines, where such
+a log must not be used, with a plain journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from daxa.archive.schema import MIGRATIONS
+from daxa.exceptions import DAXAError, IncompatibleSaveError
+
+#: Types of file systems that several machines write to, as ``/proc/mounts`` names them.
+_SHARED = (
+    "nfs",
+    "lustre",
+    "gpfs",
+    "cifs",
+    "smb",
+    "beegfs",
+    "ceph",
+    "afs",
+    "glusterfs",
+    "orangefs",
+    "fuse.sshfs",
+)
+_WAIT_S = 60
+
+
+class Rows(list[sqlite3.Row]):
+    """The rows of an answer, read as a whole."""
+
+    lastrowid: int | None = None
+
+    def fetchone(self) -> Any:
+        return self[0] if self else None
+
+    def fetchall(self) -> list[sqlite3.Row]:
+        return list(self)
+
+
+class Database:
+    """An SQLite file whose faults are told as errors of this package.
+
+    Parameters
+    ----------
+    path
+        The file; made if it does not exist and its folder can be written.
+
+    Attributes
+    ----------
+    read_only
+        Nothing can be written.
+
+    Raises
+    ------
+    IncompatibleSaveError
+        It is damaged, or was written by a newer version of this package.
+    DAXAError
+        It cannot be made or opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.read_only = not _writable(path)
+        try:
+            self._db = _for_reading(path) if self.read_only else _for_writing(path)
+            self._migrate()
+        except sqlite3.Error as failure:
+            raise self._told(failure, "not a readable ledger") from failure
+
+    def _migrate(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            self._db.close()
+            raise IncompatibleSaveError(
+                f"{self.path}: written by a newer DAXA (ledger version {version}, known {len(MIGRATIONS)})"
+            )
+        if version == len(MIGRATIONS):
+            return
+        if self.read_only:
+            self._db = _in_memory(self._db)
+        if version and not self.read_only:
+            # What an earlier version has written is kept as it was.
+            copy(self.path, self.path.with_name(f"ledger_version{version}.sqlite"))
+        for number in range(version, len(MIGRATIONS)):
+            self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
+
+    def execute(self, query: str, values: Sequence[Any] = ()) -> Rows:
+        try:
+            cursor = self._db.execute(query, values)
+            rows = Rows(cursor.fetchall())
+        except sqlite3.Error as failure:
+            raise self._told(failure) from failure
+        rows.lastrowid = cursor.lastrowid
+        return rows
+
+    def executemany(self, query: str, values: Sequence[Sequence[Any]]) -> None:
+        try:
+            self._db.executemany(query, values)
+        except sqlite3.Error as failure:
+            raise self._told(failure) from failure
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside or nothing; one inside another is part of it."""
+        if self._db.in_transaction:
+            yield
+            return
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
+                self._db.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the file."""
+        found = [str(row[0]) for row in self.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _told(self, failure: sqlite3.Error, what: str = "cannot be written or read") -> DAXAError:
+        text = str(failure)
+        name = self.path.parent.parent.name
+        if "readonly" in text:
+            return DAXAError(f"{self.path}: the archive is read-only: it can be looked at, not changed")
+        if "database is locked" in text or "locking protocol" in text:
+            return DAXAError(
+                f"{self.path}: is held by another process, or the file system has no file locks ({text}); "
+                "on NFS and Lustre, locks have to be switched on where it is mounted"
+            )
+        if isinstance(failure, sqlite3.OperationalError):
+            return DAXAError(
+                f"{self.path}: cannot be written ({text}); is the disk full, or the size of files limited?"
+            )
+        if isinstance(failure, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+            return IncompatibleSaveError(
+                f"{self.path}: not a readable ledger ({text}); `daxa rebuild {name}` makes it anew"
+            )
+        return DAXAError(f"{self.path}: {what}: cannot be written ({text})")
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def _connect(place: str, uri: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(place, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=uri)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _for_writing(path: Path) -> sqlite3.Connection:
+    db = _connect(str(path))
+    try:
+        db.execute(f"PRAGMA journal_mode={'DELETE' if is_shared(path) else 'WAL'}")
+        db.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.OperationalError as failure:
+        db.close()
+        if "locking protocol" not in str(failure):
+            raise
+        warnings.warn(
+            f"{path}: the file system has no file locks; make sure that nothing else works on this archive",
+            stacklevel=6,
+        )
+        db = _connect(f"{path.resolve().as_uri()}?nolock=1", uri=True)
+        db.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _for_reading(path: Path) -> sqlite3.Connection:
+    """A connection to a file that must not be touched, or to what is in it."""
+    if not path.exists():
+        return _connect(":memory:")
+    log = path.with_name(path.name + "-wal")
+    ways = ["mode=ro"] if log.exists() and log.stat().st_size else ["mode=ro&immutable=1"]
+    for way in ways:
+        db = _connect(f"{path.resolve().as_uri()}?{way}", uri=True)
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            db.close()
+        else:
+            return db
+    # A log that cannot be read in place: a copy can.
+    with tempfile.TemporaryDirectory(prefix="daxa_ledger_") as folder:
+        for file in (path, log):
+            if file.exists():
+                shutil.copyfile(file, Path(folder) / file.name)
+        return _in_memory(_connect(str(Path(folder) / path.name)))
+
+
+def _in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
+    memory = _connect(":memory:")
+    db.backup(memory)
+    db.close()
+    return memory
+
+
+def is_shared(path: Path) -> bool:
+    """Whether a file is on a file system that several machines may write to."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    place, kind = str(path.resolve()), ""
+    longest = -1
+    for line in mounts:
+        words = line.split()
+        if len(words) < 3:
+            continue
+        mount = words[1].replace("\\040", " ").rstrip("/")
+        if (place == mount or place.startswith(f"{mount}/")) and len(mount) > longest:
+            longest, kind = len(mount), words[2]
+    return kind.startswith(_SHARED)
+
+
+def copy(path: Path, target: Path, leave_out: Sequence[str] = ()) -> None:
+    """Copy a ledger, whole or without some tables, so that the copy is always a whole one.
+
+    Raises
+    ------
+    DAXAError
+        It cannot be written.
+    """
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        source, copied = _connect(str(path)), _connect(str(part))
+        try:
+            if leave_out:
+                _copy_tables(source, copied, path, leave_out)
+            else:
+                source.backup(copied)
+        finally:
+            source.close()
+            copied.close()
+        os.replace(part, target)
+    except (sqlite3.Error, OSError) as failure:
+        part.unlink(missing_ok=True)
+        raise DAXAError(f"{target}: no copy of the ledger can be written ({failure})") from failure
+
+
+def _copy_tables(
+    source: sqlite3.Connection, copied: sqlite3.Connection, path: Path, leave_out: Sequence[str]
+) -> None:
+    (version,) = source.execute("PRAGMA user_version").fetchone()
+    copied.execute("PRAGMA synchronous=OFF")
+    copied.execute("ATTACH ? AS source", [str(path)])
+    items = copied.execute(
+        "SELECT type, name, sql FROM source.sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'index'"
+    ).fetchall()
+    copied.execute("BEGIN")
+    for kind, name, sql in items:
+        copied.execute(sql)
+        if kind == "table" and name not in leave_out:
+            copied.execute(f"INSERT INTO main.{name} SELECT * FROM source.{name}")
+    copied.execute("COMMIT")
+    copied.execute(f"PRAGMA user_version={version}")
