@@ -157,7 +157,7 @@ def header(path: Path) -> fits.Header:
 def good_times(path: Path) -> dict[int, GTI]:
     """Good times by CCD."""
     with fits.open(path) as hdus:
-        return {int(h.header["CCDNR"]): GTI.from_hdu(h) for h in hdus if h.name.startswith("STDGTI")}
+        return {int(h.name[-2:]): GTI.from_hdu(h) for h in hdus if h.name.startswith("STDGTI")}
 
 
 def live_time(path: Path) -> float:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.xmm.ccf.roles import Fallback
-from daxa.xmm.task import warn_once
+from daxa.xmm.task import fall_back
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Constituent
@@ -56,13 +55,10 @@ def transfer_s(constituent: Constituent, mode_id: int, ccd: int, *, imaging: boo
         return transfer
     if not imaging:
         return 0.0
-    missing = f"FRAME_T {1e3 * frame:g} ms and INTEGRATION_T {1e3 * integration:g} ms of mode {mode_id}"
+    where = f"{constituent.path.name}[MODEPARAM]"
+    found = f"FRAME_T {1e3 * frame:g} ms and INTEGRATION_T {1e3 * integration:g} ms of mode {mode_id}"
     cost = (
         f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are no integration, as in real lists in full frame"
     )
-    fallback = missing, Fallback(MEASURED_TRANSFER_S, "noTransferTime", cost)
-    said = constituent.recognised["MODEPARAM"].fallbacks
-    if fallback not in said:
-        said.append(fallback)
-    warn_once("noTransferTime", f"{constituent.path.name}[MODEPARAM]: {missing}: {cost}")
+    fall_back("noTransferTime", f"{where}: {found}: {cost}", f"{where}: noTransferTime")
     return MEASURED_TRANSFER_S

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Size of DETX, DETY, X, Y units.
 UNIT_ARCSEC = 0.05
+#: The same in degrees, to the 15 digits of real headers.
+STEP_DEG = float(f"{UNIT_ARCSEC / 3600.0:.14e}")
+#: Columns and rows of the image of a CCD.
+IMAGE_SHAPES = {"EMOS": (600, 600), "EPN": (64, 200)}
 #: Largest X, Y: twice the half-size 0.36 deg of the sky plane.
 SKY_MAX = 51840
 
@@ -40,10 +44,13 @@ def _det(limit: int, unit: str) -> tuple[Column, ...]:
     return tuple(Column(n, "1I", unit, -limit, limit, -32768) for n in ("DETX", "DETY"))
 
 
-_MOS_RAW = (Column("RAWX", "1I", "PIXELS", 1, 600), Column("RAWY", "1I", "PIXELS", 1, 600))
+#: Real ranges hold the scans beside the CCD.
+_MOS_RAW = (Column("RAWX", "1I", "PIXELS", -4, 605), Column("RAWY", "1I", "PIXELS", 1, 602))
+_MOS_DET = (Column("DETX", "1I", "pixel"), Column("DETY", "1I", "pixel"))
+_MOS_SKY = tuple(Column(name, "1J", "pixel", 1.0, float(SKY_MAX), -99999999) for name in "XY")
+_MOS_ENERGY = (Column("PHA", "1I", "CHAN", 0, 32767), Column("PI", "1I", "CHAN", 0, 15000))
 _PN_RAW = (Column("RAWX", "1I", "pixel", 1, 64), Column("RAWY", "1I", "pixel", 1, 200))
 _PHA = Column("PHA", "1I", "CHAN", 0, 4095, -32768)
-_PI = Column("PI", "1I", "CHAN", 0, 32767, -32768)
 #: The unit differs from that of MOS in real products of all ages.
 _PN_PI = Column("PI", "1I", "eV", 0, 32767, -32768)
 _FLAG = Column("FLAG", "1J")
@@ -54,9 +61,9 @@ _MOS_PATTERN = (Column("PATTERN", "1B", "", 0, 31), Column("CCDNR", "1B", "", 1,
 
 EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("EMOS", "IMAGING"): (
-        _TIME, *_MOS_RAW, *_det(20000, "pixel"), *_sky("pixel"), _PHA, _PI, _FLAG, *_MOS_PATTERN,
+        _TIME, *_MOS_RAW, *_MOS_DET, *_MOS_SKY, *_MOS_ENERGY, _FLAG, *_MOS_PATTERN,
     ),
-    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], _PHA, _PI, _FLAG, *_MOS_PATTERN),
+    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], *_MOS_ENERGY, _FLAG, *_MOS_PATTERN),
     ("EPN", "IMAGING"): (
         _TIME, *_PN_RAW, *_det(20000, "0.05 arcsec"), *_sky("0.05 arcsec"), _PHA, _PN_PI, _FLAG, _PATTERN,
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
@@ -84,9 +91,9 @@ BADPIX_COLUMNS = (
 )
 OFFSETS_COLUMNS = {
     "EMOS": (
-        Column("RAWX", "1I", "pixel"),
-        Column("OFFSETX", "1I", "CHAN"),
-        Column("OFFSETY", "1I", "CHAN"),
+        Column("RAWX", "1I"),
+        Column("OFFSETX", "1I"),
+        Column("OFFSETY", "1I"),
         Column("CCDNR", "1B"),
     ),
     "EPN": (Column("RAWX", "1I", "pixel"), Column("OFFSETX", "1I", "CHAN"), Column("CCDNR", "1B")),
@@ -127,6 +134,9 @@ class CcdExposure:
         pn only: columns of HKAUXnn.
     transfer_s
         MOS only: time between the end of a frame's integration and the next one's start.
+    limits
+        MOS only: first and last RAWX, first and last RAWY that are read, which EXPOSUnn names, whereas the
+        other extensions have the window of telemetry.
     """
 
     frame_time_s: npt.NDArray[np.float64]
@@ -138,6 +148,7 @@ class CcdExposure:
     discarded: Mapping[str, npt.ArrayLike] | None = None
     counters: Mapping[str, npt.ArrayLike] | None = None
     transfer_s: float = 0.0
+    limits: tuple[int, int, int, int] | None = None
 
     @property
     def ontime_s(self) -> float:
@@ -148,6 +159,19 @@ class CcdExposure:
     def livetime_s(self) -> float:
         """LIVETInn of the list: sum of TIMEDEL * FRACEXP of the frames that lie wholly in the good times."""
         return float(np.sum((self.frame_length_s * self.fraction)[self._good]))
+
+    @property
+    def window_cards(self) -> dict[str, tuple[int, str]]:
+        """Window of EXPOSUnn of MOS."""
+        if self.limits is None:
+            return {}
+        x0, x1, y0, y1 = self.limits
+        return {
+            "WINDOWX0": (x0, "[pixel] first column that is read"),
+            "WINDOWY0": (y0, "[pixel] first row that is read"),
+            "WINDOWDX": (x1 - x0 + 1, "[pixel] columns that are read"),
+            "WINDOWDY": (y1 - y0 + 1, "[pixel] rows that are read"),
+        }
 
     @property
     def span_s(self) -> tuple[float, float]:
@@ -186,18 +210,6 @@ def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int) -> dict[s
     return cards
 
 
-def frame_keywords(exposure: CcdExposure) -> dict[str, tuple[float, str]]:
-    """Times of EXPOSUnn of MOS."""
-    start, stop = exposure.span_s
-    return {
-        "TSTART": (start, "[s] start of the first frame"),
-        "TSTOP": (stop, "[s] end of the last frame"),
-        "TELAPSE": (stop - start, "[s] TSTOP - TSTART"),
-        "ONTIME": (exposure.ontime_s, "[s] good time"),
-        "LIVETIME": (exposure.mean_livetime_s, "[s] good time times the mean of FRACEXP"),
-    }
-
-
 def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
     """Data-subspace keywords of an unfiltered list: one component (CCDNR, TIME) per CCD."""
     cards: list[tuple[str, Any]] = []
@@ -229,6 +241,7 @@ def write_event_list(
     calindex: fits.BinTableHDU | None = None,
     prime_ccd: int = 1,
     more: tuple[Column, ...] = (),
+    det_limits: Mapping[str, tuple[int, int]] | None = None,
 ) -> None:
     """Write an event list with every extension that SAS tasks and other readers expect.
 
@@ -254,11 +267,21 @@ def write_event_list(
         CCD that ONTIME and LIVETIME of the header refer to (1 for MOS, 4 for pn).
     more
         Further columns of ``columns`` to write.
+    det_limits
+        MOS only: least and greatest DETX and DETY of the chips.
     """
     from astropy.io import fits
 
     instrument, data_mode = (_plain(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     family = instrument.rstrip("12")
+    if family == "EMOS":
+        from daxa.xmm.event.mos_list import write_mos_list
+
+        write_mos_list(
+            path, primary=primary, columns=columns, ccds=ccds, sky=sky, offsets=offsets, calindex=calindex,
+            prime_ccd=prime_ccd, more=more, det_limits=det_limits,
+        )  # fmt: skip
+        return
     schema = (*EVENT_COLUMNS[family, "IMAGING" if data_mode == "IMAGING" else "TIMING"], *more)
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
     identity = {k: v for k, v in primary.items() if k in IDENTITY}
@@ -305,20 +328,13 @@ def write_event_list(
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
         cards = {**identity, **info.header, "CCDNR": ccd}
         timing = {"TIMEPIXR": 0.5, **cards, **TIME_KEYWORDS}
-        if family == "EMOS":
-            timing |= frame_keywords(info)
         blocks.append(table_bytes(exposure_columns, frames, f"EXPOSU{ccd:02d}", timing))
         blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:
             blocks.append(table_bytes(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}", cards))
         if info.counters is not None:
             blocks.append(table_bytes(HKAUX_COLUMNS, info.counters, f"HKAUX{ccd:02d}", cards))
-        if family == "EPN":
-            blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
-    if family == "EMOS":
-        for ccd, info in sorted(ccds.items()):
-            cards = {**identity, **info.header, "CCDNR": ccd}
-            blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
+        blocks.append(info.gti.to_bytes(f"STDGTI{ccd:02d}", cards))
     if calindex is not None:
         blocks.append(hdu_bytes(calindex))
     with open(path, "ab") as file:
@@ -328,14 +344,13 @@ def write_event_list(
 def write_reference(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
     """Write the REFX*, REFY* copies of the sky coordinates."""
     centre = SKY_MAX // 2 + 1
-    step = UNIT_ARCSEC / 3600.0
     for axis, kind, value, sign in (("X", "RA---TAN", ra_deg, -1), ("Y", "DEC--TAN", dec_deg, 1)):
         data = np.asarray(columns[axis])
         data = data[data > 0]
         header[f"REF{axis}CTYP"] = kind
         header[f"REF{axis}CRPX"] = centre
         header[f"REF{axis}CRVL"] = value
-        header[f"REF{axis}CDLT"] = sign * step
+        header[f"REF{axis}CDLT"] = sign * STEP_DEG
         header[f"REF{axis}LMIN"] = 1
         header[f"REF{axis}LMAX"] = SKY_MAX
         header[f"REF{axis}DMIN"] = int(data.min()) if data.size else 1

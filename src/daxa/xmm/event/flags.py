@@ -40,6 +40,10 @@ class MosFlag(IntFlag):
     UNDERSHOOT = 1 << 30
 
 
+#: Flags of MOS that headers of real lists do not name.
+UNLISTED = (MosFlag.CLOSE_TO_CCD_WINDOW, MosFlag.CLOSE_TO_NODE_BOUNDARY, MosFlag.UNKNOWN_RAWX_PATTERN)
+
+
 class PnFlag(IntFlag):
     """FLAG bits of pn events."""
 
@@ -75,7 +79,7 @@ MACROS = {
 
 def flag_keywords(instrument: str) -> list[tuple[str, str, str]]:
     """``(keyword, expression, comment)`` of every XMMEA keyword of an event list header."""
-    flags = PnFlag if instrument == "EPN" else MosFlag
+    flags = PnFlag if instrument == "EPN" else [f for f in MosFlag if f not in UNLISTED]
     cards = [(f"XMMEA_{f.bit_length() - 1}", f"(FLAG & {f.value:#x}) != 0", f.name or "") for f in flags]
     cards += [
         (key, f"(FLAG & {mask:#x}) == 0", "Select good events") for key, mask in MACROS[instrument].items()

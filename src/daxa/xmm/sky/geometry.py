@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.event.eventlist import EVENT_COLUMNS, UNIT_ARCSEC
+from daxa.xmm.event.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
 
 if TYPE_CHECKING:
@@ -168,8 +168,7 @@ class CameraGeometry:
         self.boresight = boresight
         self.field_of_view = field_of_view
         self.corner = corner
-        columns = {c.name: c for c in EVENT_COLUMNS[instrument.rstrip("12"), "IMAGING"]}
-        self._shape = int(columns["RAWX"].maximum), int(columns["RAWY"].maximum)  # type: ignore[arg-type]
+        self._shape = IMAGE_SHAPES[instrument.rstrip("12")]
         if instrument.startswith("EMOS"):
             pixels = _redundant_nodes(pixels, self._shape[0]) | pixels
         size = int(self.ccds[-1]) + 1

@@ -49,7 +49,7 @@ def test_structure(exposure):
     assert header["EXPIDSTR"] == truth["exp_id"]
     assert header["EXP_ID"] == OBS + truth["exp_id"][1:]
     assert header["OBJECT"] == "A907"
-    assert header["FRMTIME"] == 2600
+    assert hdus["EXPOSU01"].header["FRMTIME"] == 2600
     names = [h.name for h in hdus]
     for ccd in range(1, 8):
         assert {f"EXPOSU{ccd:02d}", f"BADPIX{ccd:02d}", f"STDGTI{ccd:02d}"} <= set(names)
@@ -59,101 +59,16 @@ def test_structure(exposure):
     assert scopes == {f"EMOS{number}", f"XRT{number}", "XMM"}
 
 
-#: What the handbooks and manuals say that a MOS event list holds: column, form, unit, least, greatest, null.
-COLUMNS = [
-    ("TIME", "D", "s", None, None, None),
-    ("RAWX", "I", "PIXELS", 1, 600, None),
-    ("RAWY", "I", "PIXELS", 1, 600, None),
-    ("DETX", "I", "pixel", -20000, 20000, -32768),
-    ("DETY", "I", "pixel", -20000, 20000, -32768),
-    ("X", "J", "pixel", 1, 51840, -99999999),
-    ("Y", "J", "pixel", 1, 51840, -99999999),
-    ("PHA", "I", "CHAN", 0, 4095, -32768),
-    ("PI", "I", "CHAN", 0, 32767, -32768),
-    ("FLAG", "J", None, None, None, None),
-    ("PATTERN", "B", None, 0, 31, None),
-    ("CCDNR", "B", None, 1, 17, None),
-]
-KEYWORDS = (
-    "TELESCOP INSTRUME OBS_ID EXP_ID EXPIDSTR OBS_MODE DATAMODE SUBMODE FILTER REVOLUT OBJECT "
-    "OBSERVER RA_OBJ DEC_OBJ RA_NOM DEC_NOM FRMTIME ORIGIN CREATOR DATE FILENAME DATE-OBS DATE-END "
-    "TSTART TSTOP TELAPSE ONTIME LIVETIME ONTIME01 LIVETI01 TIMEUNIT TIMESYS MJDREF TIMEREF TASSIGN "
-    "TIMEZERO CLOCKAPP RA_PNT DEC_PNT PA_PNT AVRG_PNT ATT_SRC ORB_RCNS TFIT_RPD TFIT_DEG TFIT_RMS "
-    "TFIT_PFR EQUINOX RADECSYS BINODAL RAND_XY RAND_TIM DET_SYST SETCOORD LENOIS02 LENOIS07"
-)
-CCD_KEYWORDS = (
-    "CCDID CCDNODE CCDMODE WINDOWX0 WINDOWY0 WINDOWDX WINDOWDY FRMTIME GAIN_CCD EDUTHR GATTI_ON COSMICSI "
-    "COSMICOU CRPAT1 CRPAT2"
-)
-
-
-#: Differences of the columns from those of a real list that are accepted, with the reason.
-ACCEPTED = {
-    "our pixels are those of a CCD; real ranges hold the scans beside them": (
-        "TLMIN RAWX", "TLMAX RAWX", "TLMAX RAWY",
-    ),
-    "our range holds all chips; real ones are the extent of those present": (
-        "TLMIN DETX", "TLMAX DETX", "TLMIN DETY", "TLMAX DETY",
-    ),
-    "our ranges are those of the converter and of the column's type": ("TLMAX PHA", "TLMAX PI"),
-    "events without a place have a value that the header names": (
-        "TNULL DETX", "TNULL DETY", "TNULL PHA", "TNULL PI",
-    ),
-}  # fmt: skip
-
-
-def test_layout_of_a_real_list(exposure, shared_data):
-    path = shared_data / "sas_products_0201903501" / "eclean" / "mos1_exp1_clean_evts.fits.gz"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    hdus, _, _ = exposure
-    with fits.open(path) as real:
-        # Selections in time came after the chain.
-        expected = [h.name for h in real if not h.name.startswith("GTI")]
-        assert [h.name for h in hdus if not h.name.startswith("GTI")] == expected
-        for name in ("EVENTS", "EXPOSU01", "BADPIX01", "STDGTI01"):
-            columns, theirs = hdus[name].columns, real[name].columns
-            assert columns.names == theirs.names
-            assert [f.lstrip("1") for f in columns.formats] == [f.lstrip("1") for f in theirs.formats]
-        for name in ("EVENTS", "EXPOSU01"):
-            units = {c.name: c.unit or "" for c in hdus[name].columns}
-            assert units == {c.name: c.unit or "" for c in real[name].columns}
-        for key in ("DET_SYST", "MJDREF", "TIMESYS", "XMMEA_EM", "XMMEA_SM"):
-            assert hdus["EVENTS"].header[key] == real["EVENTS"].header[key]
-        here, there = (
-            {
-                f"{k} {h[f'TTYPE{i}']}": h.get(f"{k}{i}")
-                for k in ("TLMIN", "TLMAX", "TNULL")
-                for i in range(1, 13)
-            }
-            for h in (hdus["EVENTS"].header, real["EVENTS"].header)
-        )
-        different = {name for name, value in here.items() if value != there[name]}
-        assert different == {name for names in ACCEPTED.values() for name in names}
-        key = "FRMTIME"
-        assert type(hdus["EXPOSU01"].header[key]) is type(real["EXPOSU01"].header[key])
-
-
-def test_columns_and_keywords(exposure):
+def test_flags_and_offsets(exposure):
     hdus, _, _ = exposure
     header = hdus["EVENTS"].header
-    keys = ("TTYPE", "TFORM", "TUNIT", "TLMIN", "TLMAX", "TNULL")
-    listed = [tuple(header.get(f"{k}{i}") for k in keys) for i in range(1, header["TFIELDS"] + 1)]
-    assert [(n, f.lstrip("1"), *rest) for n, f, *rest in listed] == COLUMNS
-    assert [k for k in KEYWORDS.split() if k not in header] == []
-    for ccd in range(1, 8):
-        assert [k for k in CCD_KEYWORDS.split() if k not in hdus[f"EXPOSU{ccd:02d}"].header] == []
     assert header["XMMEA_EM"].replace(" ", "") == "(FLAG&0x766ba000)==0"
     assert header["XMMEA_SM"].replace(" ", "") == "(FLAG&0xfffffeff)==0"
+    assert header["XMMEA_11"].replace(" ", "") == "(FLAG&0x800)!=0"
     offsets = hdus["OFFSETS"].data
-    # One column of each CCD has another offset on board, and eight beside it are masked, as in real lists.
+    # One column of each CCD has another offset on board.
     assert set(offsets["CCDNR"]) == set(range(1, 8))
-    for ccd in range(1, 8):
-        mine = offsets[offsets["CCDNR"] == ccd]
-        masked = mine["OFFSETX"] > 4000
-        assert mine["RAWX"][masked].tolist() == [*range(-4, 0), *range(602, 606)]
-        assert mine["RAWX"][~masked].tolist() == [(97 + 31 * ccd) % 600 + 1]
-        assert mine["OFFSETX"][~masked].tolist() == [13]
+    assert (offsets["OFFSETX"] > 0).all()
 
 
 def test_pointing(exposure, simulated):

@@ -157,7 +157,7 @@ def test_single_pixels_become_the_same_events(imaging):
     usual = imaging.events("usual")["EVENTS"].data
     hdus = imaging.events("pixels", lambda odf: send_single_pixels(odf, "M2", "S002", 1))
     events = hdus["EVENTS"].data
-    assert hdus["EXPOSU01"].header["CCDMODE"] == "RIMAGING"
+    assert hdus["EXPOSU01"].header["DATATYPE"] == "RIMAGE.EL"
     assert hdus["EVENTS"].header["SUBMODE"] == "PrimeFullWindow"
     a, b = _pairs(usual, events)
     assert len(a) > 0.99 * len(usual)
@@ -266,7 +266,7 @@ def test_refreshed_frame_store(simulated, tmp_path, submode, window):
         header, central = hdus["EVENTS"].header, hdus["EXPOSU01"]
         assert header["SUBMODE"] == submode
         assert tuple(central.header[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")) == window
-        assert header["FRMTIME"] == round(mode.frame_time_s * 1000)
+        assert central.header["FRMTIME"] == round(mode.frame_time_s * 1000)
         assert central.data["TIMEDEL"][0] == pytest.approx(mode.integration_s, rel=1e-3)
         share = header["LIVETI01"] / header["ONTIME01"]
         assert share == pytest.approx(mode.integration_s / mode.frame_time_s, rel=0.05)

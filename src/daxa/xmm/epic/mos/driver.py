@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
+#: Columns and rows beside the image of a CCD that the ranges of DETX and DETY hold.
+_SCAN_X, _SCAN_Y = (-5, 606), (0, 603)
 #: File types that are reduced, and how the products are called. CCDs in reduced imaging join the others.
 _KINDS = {"IME": "Imaging", "RIE": "Imaging", "TIE": "Timing", "CTE": "Timing"}
 
@@ -140,12 +142,29 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
         primary = merge_headers(primary, _noise_tags(camera, result))
     name = run.event_name(instrument, exp_id, "Imaging")
     _write(
-        run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw, result.offsets
-    )
+        run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw, result.offsets,
+        detector_limits(camera, result.parts),
+    )  # fmt: skip
     if run.make_flare_gti:
         _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, result.flares)
     _keep(run, camera, result.parts, result.backgrounds)
     return result
+
+
+def detector_limits(camera: Camera, ccds: list[Ccd]) -> dict[str, tuple[int, int]]:
+    """Least and greatest DETX and DETY of the chips with the scans beside the image, as in real lists."""
+    corners = [
+        camera.geometry.raw_to_det(ccd.number, np.array(_SCAN_X)[:, None], np.array(_SCAN_Y), ccd.node)
+        for ccd in ccds
+    ]
+    names = ("DETX", "DETY")
+    return {
+        name: (
+            int(np.floor(min(c[i].min() for c in corners))),
+            int(np.ceil(max(c[i].max() for c in corners))),
+        )
+        for i, name in enumerate(names)
+    }
 
 
 def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, Any]) -> None:
@@ -192,6 +211,7 @@ def _write(
     pointing: tuple[float, float, float] | None,
     n_raw: int,
     offsets: Mapping[str, Any] | None = None,
+    det_limits: Mapping[str, tuple[int, int]] | None = None,
 ) -> None:
     from daxa.xmm.event.eventlist import RAW_COLUMNS, write_event_list
 
@@ -210,6 +230,7 @@ def _write(
             sky={} if pointing is None else {"ra_deg": pointing[0], "dec_deg": pointing[1]},
             calindex=run.cal.calindex_hdu(_SCOPES[instrument]),
             prime_ccd=1,
+            det_limits=det_limits,
         )
     run.ctx.info(f"{name}: {len(columns['TIME'])} of {n_raw} events, {len(ccds)} CCDs")
 

@@ -33,12 +33,20 @@ from daxa.xmm.epic.mos.subtasks import (
 from daxa.xmm.event.eventlist import CcdExposure
 from daxa.xmm.event.flags import MosFlag, flag_keywords
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import DATA_MODES
+from daxa.xmm.odf.layout import DATATYPES
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.task import TaskError
 
 #: CCDs that see less of the sky [arcmin2] are searched without regard to flares.
 _LEAST_AREA = 3.0
+#: Keywords that the extensions of a CCD take from the raw file.
+_SENT = {
+    **{f"WINDOW{k}": "[pixel] window of telemetry" for k in ("X0", "Y0", "DX", "DY")},
+    "EDUID": "event analyser",
+    "EDUMODE": "mode of the event analyser",
+    "EMDHLOW": "[adu] lower threshold",
+    "EMDHUPP": "[adu] upper threshold",
+}
 #: Flare-free times are applied if they are at least this share of the exposure.
 _LEAST_QUIET = 0.1
 
@@ -185,26 +193,42 @@ def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
 
 
 def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
-    """Keywords of the extensions of one CCD."""
-    x0, x1, y0, y1 = ccd.limits
+    """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done."""
+    sent = {
+        key: (ccd.header.keyword(key), comment)
+        for key, comment in _SENT.items()
+        if ccd.header.keyword(key, None) is not None
+    }
+    frames, events, energies = (getattr(camera.options, f"em{n}") for n in ("frames", "events", "energy"))
+    done = {
+        "CHECKFRA": True, "CHECKNVA": frames.checknvalid, "FLAGFIFO": frames.flagfifooverflow,
+        "SETDEADT": frames.setdeadtime, "SETGATTI": frames.setgatti, "FLAGBADP": events.flagbadpixels,
+        "SPLITDIA": events.splitdiagonals, "FLAGBADT": events.flagbadtimes, "SETCOORD": True,
+        "RAND_XY": events.randomizeposition, "SETTIMES": True, "RAND_TIM": events.randomizetime,
+        "REJECTRO": events.rejectrows, "REJECTBA": events.rejectbade3, "REJECTFL": events.rejectflickering,
+        "FLAGTRUN": events.flagtruncatede1, "FLAGEVEN": energies.flagevents, "BKGE1MIN": energies.minenergy,
+        "BKGPERIP": energies.maxperipix, "FILLCCDB": energies.fillccdbkg, "NMAXFILL": energies.fillminnumber,
+        "GETCCDBK": energies.getccdbkg, "MAKEPHA": True, "RAND_PI": energies.randomizeenergy,
+        "CORRECTC": energies.correctcti, "CORRECTG": energies.correctgain,
+    }  # fmt: skip
     return {
+        **sent,
         "CCDID": (ccd.number, "CCD"),
         "CCDNODE": (ccd.node, "read-out node"),
-        "CCDMODE": (
-            DATA_MODES.get(ccd.file_type, ccd.file_type),
-            "mode of the CCD",
-        ),
-        "WINDOWX0": (x0, "[pixel] first column of the window"),
-        "WINDOWY0": (y0, "[pixel] first row of the window"),
-        "WINDOWDX": (x1 - x0 + 1, "[pixel] columns of the window"),
-        "WINDOWDY": (y1 - y0 + 1, "[pixel] rows of the window"),
+        "CCDMODE": (camera.submode, "mode of the camera"),
+        "DATATYPE": (DATATYPES.get(ccd.file_type, ccd.file_type), "kind of data"),
         "FRMTIME": (float(round(1000 * ccd.frames.length_s)), "[ms] frame time"),
-        "GAIN_CCD": ("HIGH", "gain of the CCD"),
-        "EDUTHR": (camera.library.thresholds_adu[0 if ccd.number == 1 else 1], "[adu] event threshold"),
+        "GAIN_CCD": ("NORMAL", "gain of the CCD"),
+        "EDUTHR": (
+            round(camera.library.thresholds_adu[0 if ccd.number == 1 else 1]),
+            "[adu] event threshold",
+        ),
         "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),
-        "COSMICSI": (camera.misc("COSMICSI"), "size of cosmic-ray tracks"),
-        "COSMICOU": (camera.misc("COSMICOU"), "cosmic rays outside over inside the field"),
+        "IN_FOV": (ccd.arcmin2, "[arcmin2] area in the field of view"),
+        "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),
+        "REFPOINT": ("PNT", "source of the reference point"),
         **{f"CRPAT{i}": (p, "pattern of cosmic rays") for i, p in enumerate(COSMIC_PATTERNS, start=1)},
+        **{key: (int(value), "as the task was told") for key, value in done.items()},
     }
 
 
@@ -218,6 +242,7 @@ def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArra
         table,
         ccd_keywords(camera, ccd),
         transfer_s=ccd.frames.transfer_s,
+        limits=ccd.limits,
     )
 
 
@@ -294,14 +319,8 @@ def process(
         curve,
         flare_input,
         sum(len(c.raw) for c in ccds),
-        {
-            "RAND_XY": (camera.options.emevents.randomizeposition, "positions randomised in the pixel"),
-            "RAND_TIM": (camera.options.emevents.randomizetime, "times randomised in the frame"),
-            "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),
-            "SETCOORD": (True, "coordinates set"),
-            "FRMTIME": (float(round(1000 * prime.frames.length_s)), "[ms] frame time"),
-            "BINODAL": (any(c.node for c in ccds), "read out through two nodes"),
-        },
+        {"DET_SYST": (2, "system of DETX, DETY: CAMCOORD2")}
+        | ({"BINODAL": (True, "read out through two nodes")} if any(c.node for c in ccds) else {}),
         evlistcomb([d.offsets for d in done]),
         ccds,
         {name: d.background for name, d in exposures.items()},

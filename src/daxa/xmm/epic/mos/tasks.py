@@ -234,11 +234,16 @@ def _restore(camera: Camera, table: OdfTable, number: int, node: int, frames: Fr
     known = (index >= 0) & (index < len(frames))
     if not known.all():
         raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
-    kinds = {datatype: kind for kind, datatype in DATATYPES.items()}
-    kind = kinds.get(str(table.keyword("DATATYPE", "")).strip(), "IME")
     layout = Layout.of(camera, table, number, node)
     raw, _ = raw_events(camera, table, known, index, layout)
-    return make_ccd(camera, table, kind, (number, node), layout, raw, frames, bool(frames.gatti.any()))
+    gatti_on = bool(frames.gatti.any())
+    return make_ccd(camera, table, _kind(table), (number, node), layout, raw, frames, gatti_on)
+
+
+def _kind(table: OdfTable) -> str:
+    """Type of the raw file that a table comes from."""
+    kinds = {datatype: kind for kind, datatype in DATATYPES.items()}
+    return kinds.get(str(table.keyword("DATATYPE", "")).strip(), "IME")
 
 
 @task(
@@ -308,9 +313,7 @@ def _measured(
     # Only its mean time is needed: the frames themselves have done their work.
     length = float(table.keyword("FRMTIME")) / 1000.0
     frames = Frames(np.arange(len(times)), times, length, np.zeros(len(times), np.int64), {})
-    kinds = {mode: kind for kind, mode in (("RIE", "RIMAGING"), ("IME", "IMAGING"))}
-    kind = kinds.get(str(table.keyword("CCDMODE", "IMAGING")).strip(), "IME")
-    ccd = make_ccd(camera, table, kind, (number, node), layout, list_, frames, True)
+    ccd = make_ccd(camera, table, _kind(table), (number, node), layout, list_, frames, True)
     wrong = LineOffsets.none(ccd.shape)
     for line in str(table.header.get("HISTORY", "")).splitlines():
         if line.startswith("WRONG "):
@@ -348,14 +351,15 @@ def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("badParameter", "rejectbadevents=yes: the list has no FLAG")
     scope = str(table.keyword("INSTRUME")).strip()
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.sky.geometry import CameraGeometry
 
-    library = PatternLibrary.from_calibration(Calibration.from_environment(ctx.env, ctx.cwd), scope)
+    calibration = Calibration.from_environment(ctx.env, ctx.cwd)
+    library = PatternLibrary.from_calibration(calibration, scope)
     zero = np.zeros(len(table), np.int64)
     names = ("RAWX", "RAWY", "ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4", "PATTERN", "PERIPIX", "FLAG")
     values = [table[k].astype(np.int64) if k in table.columns else zero for k in names]
     params = Options().emeventsproj.__class__(**_own("emeventsproj", p, "emeventsproj"))
-    raw_x, raw_y = (c for c in files.CCD_EVENT_COLUMNS if c.name in ("RAWX", "RAWY"))
-    shape = int(raw_x.maximum or 600), int(raw_y.maximum or 600)
+    shape = CameraGeometry.from_calibration(calibration, scope, 0.0).shape(ccdnr % 10)
     image, clumping = project(shape, Events(zero, *values), use, library, params)
     kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATE-OBS", "DATE-END")
     window = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")

@@ -245,17 +245,23 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         "YEXTENT": np.full(len(bad), clock.n_lines),
         "BADFLAG": np.full(len(bad), bp.CALIBRATION),
     }
-    header = ccd_keywords(camera, ccd) | {"WINDOWDY": (clock.n_lines, "lines of a frame")}
+    header = ccd_keywords(camera, ccd)
     sent = made.received
     return TimingResult(
         columns,
-        CcdExposure(made.time_s[sent], made.integration_s[sent], made.fraction[sent], gti, badpix, header),
+        CcdExposure(
+            made.time_s[sent],
+            made.integration_s[sent],
+            made.fraction[sent],
+            gti,
+            badpix,
+            header,
+            limits=(x_first, x_last, 1, clock.n_lines),
+        ),
         float(made.start_s[0]),
         float(made.end_s[-1]) + made.transfer_s,
         len(table),
         {
-            "RAND_TIM": (False, "times randomised in the frame"),
-            "FRMTIME": (round(1000 * made.length_s), "[ms] frame time"),
             "SRC_RAWX": (source[0], "[pixel] RAWX of the source"),
             "SRC_RAWY": (source[1], "[pixel] RAWY of the source"),
             "TIME_RES": (clock.line_s, "[s] from line to line"),
