@@ -40,7 +40,7 @@ CONSTANT = re.compile(
 #: Why something differs: extension and what, as expressions -> reason.
 REASONS = {
     ("PRIMARY|EVENTS", r"LENOISnn"): "noise at low energies of each CCD, which later versions of SAS tag",
-    ("PRIMARY", r"FILENAME|ORIGIN|VERIFIED"): "whose product it is, and how far to trust it",
+    ("PRIMARY", r"FILENAME|ORIGIN|VERIFIED|SYNTHCAL"): "whose product it is, of what, how far to trust it",
     ("EVENTS", r"SLCTEXPR"): "the real list went through a selection after the chain",
     ("file", r"GTInnnnn"): "good times of the selection that the real list went through",
     ("CALINDEX", r"order"): "units stand behind all columns",
