@@ -1,22 +1,38 @@
-"""The EPIC event list: its columns, its extensions, and writing it.
+"""The EPIC event list: its extensions, and writing it.
 
 Source: XMM-Newton Data Files Handbook (EPIC imaging and timing mode event lists) and the column lists
-of evlistcomb; real lists of MOS. Extension order: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn (pn: DLIMAPnn,
-HKAUXnn, STDGTInn) per CCD, of MOS STDGTInn of all CCDs, CALINDEX.
+of evlistcomb. Extension order of pn lists: EVENTS, OFFSETS, then EXPOSUnn, BADPIXnn, DLIMAPnn, HKAUXnn,
+STDGTInn per CCD, CALINDEX; those of MOS are in :mod:`daxa.xmm.event.mos_list`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.flags import flag_keywords
-from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.event.mos_list import write_mos_list
+from daxa.xmm.event.parts import (
+    BADPIX_COLUMNS,
+    DLIMAP_COLUMNS,
+    EVENT_COLUMNS,
+    EXPOSURE_COLUMNS,
+    HKAUX_COLUMNS,
+    IDENTITY,
+    IMAGE_SHAPES,
+    OFFSETS_COLUMNS,
+    RAW_COLUMNS,
+    SKY_MAX,
+    UNIT_ARCSEC,
+    CcdExposure,
+    dss_keywords,
+    livetime_keywords,
+    write_reference,
+)
 from daxa.xmm.fitsfile import hdu_bytes
 from daxa.xmm.tables import Column, make_table, table_bytes
 from daxa.xmm.task import add_fallbacks
@@ -24,205 +40,11 @@ from daxa.xmm.task import add_fallbacks
 if TYPE_CHECKING:
     from astropy.io import fits
 
-#: Size of DETX, DETY, X, Y units.
-UNIT_ARCSEC = 0.05
-#: The same in degrees, to the 15 digits of real headers.
-STEP_DEG = float(f"{UNIT_ARCSEC / 3600.0:.14e}")
-#: Columns and rows of the image of a CCD.
-IMAGE_SHAPES = {"EMOS": (600, 600), "EPN": (64, 200)}
-#: Largest X, Y: twice the half-size 0.36 deg of the sky plane.
-SKY_MAX = 51840
-
-_TIME = Column("TIME", "1D", "s")
-
-
-def _sky(unit: str) -> tuple[Column, ...]:
-    return tuple(Column(n, "1J", unit, 1, SKY_MAX, -99999999) for n in ("X", "Y"))
-
-
-def _det(limit: int, unit: str) -> tuple[Column, ...]:
-    return tuple(Column(n, "1I", unit, -limit, limit, -32768) for n in ("DETX", "DETY"))
-
-
-#: Real ranges hold the scans beside the CCD.
-_MOS_RAW = (Column("RAWX", "1I", "PIXELS", -4, 605), Column("RAWY", "1I", "PIXELS", 1, 602))
-_MOS_DET = (Column("DETX", "1I", "pixel"), Column("DETY", "1I", "pixel"))
-_MOS_SKY = tuple(Column(name, "1J", "pixel", 1.0, float(SKY_MAX), -99999999) for name in "XY")
-_MOS_ENERGY = (Column("PHA", "1I", "CHAN", 0, 32767), Column("PI", "1I", "CHAN", 0, 15000))
-_PN_RAW = (Column("RAWX", "1I", "pixel", 1, 64), Column("RAWY", "1I", "pixel", 1, 200))
-_PHA = Column("PHA", "1I", "CHAN", 0, 4095, -32768)
-#: The unit differs from that of MOS in real products of all ages.
-_PN_PI = Column("PI", "1I", "eV", 0, 32767, -32768)
-_FLAG = Column("FLAG", "1J")
-_PATTERN = Column("PATTERN", "1B", "", 0, 255)
-_CCDNR = Column("CCDNR", "1B", "", 0, 255)
-
-_MOS_PATTERN = (Column("PATTERN", "1B", "", 0, 31), Column("CCDNR", "1B", "", 1, 17))
-
-EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
-    ("EMOS", "IMAGING"): (
-        _TIME, *_MOS_RAW, *_MOS_DET, *_MOS_SKY, *_MOS_ENERGY, _FLAG, *_MOS_PATTERN,
-    ),
-    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], *_MOS_ENERGY, _FLAG, *_MOS_PATTERN),
-    ("EPN", "IMAGING"): (
-        _TIME, *_PN_RAW, *_det(20000, "0.05 arcsec"), *_sky("0.05 arcsec"), _PHA, _PN_PI, _FLAG, _PATTERN,
-        Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
-    ),
-    ("EPN", "TIMING"): (
-        _TIME, *_PN_RAW, _PHA, _PN_PI, _FLAG, _PATTERN, Column("PAT_ID", "1I"), _CCDNR,
-    ),
-}  # fmt: skip
-#: What MOS lists hold besides with fulloutput=yes.
-RAW_COLUMNS = (
-    Column("FRAME", "1J"),
-    *(Column(f"ENERGYE{k}", "1I", "CHAN") for k in (1, 2, 3, 4)),
-    Column("PERIPIX", "1B"),
-)
-EXPOSURE_COLUMNS = {
-    family: (Column("TIME", "1D", "s"), Column("TIMEDEL", "1E", "s"), Column("FRACEXP", "1E", unit))
-    for family, unit in (("EMOS", "FRACTION"), ("EPN", ""))
-}
-BADPIX_COLUMNS = (
-    Column("RAWX", "1I", "pixel"),
-    Column("RAWY", "1I", "pixel"),
-    Column("TYPE", "1I"),
-    Column("YEXTENT", "1I", "pixel"),
-    Column("BADFLAG", "1I"),
-)
-OFFSETS_COLUMNS = {
-    "EMOS": (
-        Column("RAWX", "1I"),
-        Column("OFFSETX", "1I"),
-        Column("OFFSETY", "1I"),
-        Column("CCDNR", "1B"),
-    ),
-    "EPN": (Column("RAWX", "1I", "pixel"), Column("OFFSETX", "1I", "CHAN"), Column("CCDNR", "1B")),
-}
-#: Keywords that also stand in the extensions of each CCD; a list has some fifty of these, and every
-#: reader pays for every card.
-IDENTITY = (
-    "TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATAMODE", "SUBMODE", "FILTER", "DATE-OBS",
-    "DATE-END", "FRMTIME",
-)  # fmt: skip
-DLIMAP_COLUMNS = (Column("DLIODF", "1J"), Column("DLISAS", "1J"))
-#: Counter records of the pn. That the table is there is documented, and how many rows it has; its columns are
-#: those of PNAUX2 in the telemetry (assumed).
-HKAUX_COLUMNS = (
-    Column("TIME", "1D", "s"),
-    *(Column(name, "1J") for name in ("CYCLE", "NABOVE", "NDEFA", "NEPDH", "NDISCLIN", "MCOMMODE")),
-)
-
-
-@dataclass
-class CcdExposure:
-    """Everything an event list holds about one CCD besides its events.
-
-    Attributes
-    ----------
-    frame_time_s, frame_length_s, fraction
-        Per frame: centre, integration time, effective fraction (columns of EXPOSUnn).
-    gti
-        Good times of this CCD (STDGTInn).
-    badpix
-        Columns of BADPIXnn: RAWX, RAWY, TYPE (1 hot, 2 flickering, 3 dead), YEXTENT, BADFLAG (1 on
-        board, 2 CCF, 3 found in the observation).
-    header
-        Keywords of the CCD's extensions (CCDID, WINDOWX0, FRMTIME, ...).
-    discarded
-        pn only: columns DLIODF, DLISAS.
-    counters
-        pn only: columns of HKAUXnn.
-    transfer_s
-        MOS only: time between the end of a frame's integration and the next one's start.
-    limits
-        MOS only: first and last RAWX, first and last RAWY that are read, which EXPOSUnn names, whereas the
-        other extensions have the window of telemetry.
-    """
-
-    frame_time_s: npt.NDArray[np.float64]
-    frame_length_s: npt.NDArray[np.float64]
-    fraction: npt.NDArray[np.float64]
-    gti: GTI
-    badpix: Mapping[str, npt.ArrayLike]
-    header: dict[str, Any] = field(default_factory=dict)
-    discarded: Mapping[str, npt.ArrayLike] | None = None
-    counters: Mapping[str, npt.ArrayLike] | None = None
-    transfer_s: float = 0.0
-    limits: tuple[int, int, int, int] | None = None
-
-    @property
-    def ontime_s(self) -> float:
-        """Good time."""
-        return self.gti.total
-
-    @property
-    def livetime_s(self) -> float:
-        """LIVETInn of the list: sum of TIMEDEL * FRACEXP of the frames that lie wholly in the good times."""
-        return float(np.sum((self.frame_length_s * self.fraction)[self._good]))
-
-    @property
-    def window_cards(self) -> dict[str, tuple[int, str]]:
-        """Window of EXPOSUnn of MOS."""
-        if self.limits is None:
-            return {}
-        x0, x1, y0, y1 = self.limits
-        return {
-            "WINDOWX0": (x0, "[pixel] first column that is read"),
-            "WINDOWY0": (y0, "[pixel] first row that is read"),
-            "WINDOWDX": (x1 - x0 + 1, "[pixel] columns that are read"),
-            "WINDOWDY": (y1 - y0 + 1, "[pixel] rows that are read"),
-        }
-
-    @property
-    def span_s(self) -> tuple[float, float]:
-        """Start of the first frame, and end of the transfer of the last."""
-        half = 0.5 * self.frame_length_s[[0, -1]]
-        return (
-            float(self.frame_time_s[0] - half[0]),
-            float(self.frame_time_s[-1] + half[1] + self.transfer_s),
-        )
-
-    @property
-    def mean_livetime_s(self) -> float:
-        """LIVETIME of EXPOSUnn of MOS: good time times the mean FRACEXP of the frames, weighted with their
-        lengths, transfer included (in real lists to 1 us).
-        """
-        good = self._good
-        length = self.frame_length_s[good] + self.transfer_s
-        return self.ontime_s * float(np.average(self.fraction[good], weights=length)) if good.any() else 0.0
-
-    @property
-    def _good(self) -> npt.NDArray[np.bool_]:
-        half = 0.5 * self.frame_length_s
-        return self.gti.covers(self.frame_time_s - half, self.frame_time_s + half)
-
-
-def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int) -> dict[str, tuple[float, str]]:
-    """ONTIMEnn, LIVETInn of every CCD, and ONTIME, LIVETIME of the prime CCD (or the longest one)."""
-    cards: dict[str, tuple[float, str]] = {}
-    for ccd, exposure in sorted(ccds.items()):
-        cards[f"ONTIME{ccd:02d}"] = (exposure.ontime_s, f"[s] good time of CCD {ccd}")
-        cards[f"LIVETI{ccd:02d}"] = (exposure.livetime_s, f"[s] live time of CCD {ccd}")
-    if ccds:
-        prime = ccds[prime_ccd] if prime_ccd in ccds else max(ccds.values(), key=lambda c: c.ontime_s)
-        cards["ONTIME"] = (prime.ontime_s, "[s] good time of the prime CCD")
-        cards["LIVETIME"] = (prime.livetime_s, "[s] live time of the prime CCD")
-    return cards
-
-
-def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
-    """Data-subspace keywords of an unfiltered list: one component (CCDNR, TIME) per CCD."""
-    cards: list[tuple[str, Any]] = []
-    for number, ccd in enumerate(sorted(ccds), start=1):
-        prefix = "" if number == 1 else str(number)
-        if number == 1:
-            cards += [("DSTYP1", "CCDNR"), ("DSTYP2", "TIME"), ("DSUNI2", "s")]
-        cards += [
-            (f"{prefix}DSVAL1", str(ccd)),
-            (f"{prefix}DSVAL2", "TABLE"),
-            (f"{prefix}DSREF2", f":STDGTI{ccd:02d}"),
-        ]
-    return cards
+__all__ = [
+    "BADPIX_COLUMNS", "DLIMAP_COLUMNS", "EVENT_COLUMNS", "EXPOSURE_COLUMNS", "HKAUX_COLUMNS", "IMAGE_SHAPES",
+    "OFFSETS_COLUMNS", "RAW_COLUMNS", "SKY_MAX", "UNIT_ARCSEC", "CcdExposure", "dss_keywords",
+    "livetime_keywords", "write_event_list", "write_reference", "write_sky_wcs",
+]  # fmt: skip
 
 
 def _plain(card: Any) -> str:
@@ -275,8 +97,6 @@ def write_event_list(
     instrument, data_mode = (_plain(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     family = instrument.rstrip("12")
     if family == "EMOS":
-        from daxa.xmm.event.mos_list import write_mos_list
-
         write_mos_list(
             path, primary=primary, columns=columns, ccds=ccds, sky=sky, offsets=offsets, calindex=calindex,
             prime_ccd=prime_ccd, more=more, det_limits=det_limits,
@@ -339,25 +159,6 @@ def write_event_list(
         blocks.append(hdu_bytes(calindex))
     with open(path, "ab") as file:
         file.writelines(blocks)
-
-
-def write_reference(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
-    """Write the REFX*, REFY* copies of the sky coordinates."""
-    centre = SKY_MAX // 2 + 1
-    for axis, kind, value, sign in (("X", "RA---TAN", ra_deg, -1), ("Y", "DEC--TAN", dec_deg, 1)):
-        data = np.asarray(columns[axis])
-        data = data[data > 0]
-        header[f"REF{axis}CTYP"] = kind
-        header[f"REF{axis}CRPX"] = centre
-        header[f"REF{axis}CRVL"] = value
-        header[f"REF{axis}CDLT"] = sign * STEP_DEG
-        header[f"REF{axis}LMIN"] = 1
-        header[f"REF{axis}LMAX"] = SKY_MAX
-        header[f"REF{axis}DMIN"] = int(data.min()) if data.size else 1
-        header[f"REF{axis}DMAX"] = int(data.max()) if data.size else SKY_MAX
-        header[f"REF{axis}CUNI"] = "deg"
-    header["EQUINOX"] = 2000.0
-    header["RADECSYS"] = "FK5"
 
 
 def write_sky_wcs(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:

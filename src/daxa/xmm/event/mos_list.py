@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.event.eventlist import (
+from daxa.xmm.event.flags import flag_keywords
+from daxa.xmm.event.gti import GTI_COLUMNS, TIME_KEYWORDS
+from daxa.xmm.event.parts import (
     BADPIX_COLUMNS,
     EVENT_COLUMNS,
     EXPOSURE_COLUMNS,
@@ -24,8 +26,6 @@ from daxa.xmm.event.eventlist import (
     livetime_keywords,
     write_reference,
 )
-from daxa.xmm.event.flags import flag_keywords
-from daxa.xmm.event.gti import GTI_COLUMNS, TIME_KEYWORDS
 from daxa.xmm.fitsfile import block_bytes, hdu_bytes, primary_header
 from daxa.xmm.tables import Column, table
 from daxa.xmm.task import add_fallbacks
