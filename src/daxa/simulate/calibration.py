@@ -250,10 +250,19 @@ def _modeparam(camera: Camera) -> Constituent:
 def _darkframe(camera: Camera) -> Constituent:
     """Offsets used on board, the same in all modes; without the dark frames, which nobody reads."""
     extensions = []
+    names = ("MODE_ID", "ROW_OFFSET", "COLUMN_OFFSET", "COL_X0", "ROW_Y0", "ROW_LEN", "COL_LEN")
     for ccd in camera.ccds:
         columns, rows = offset_tables(camera.code, ccd)
-        lines = [(mode_id, columns, rows) for mode_id in range(len(camera.modes))]
-        names = ("MODE_ID", "ROW_OFFSET", "COLUMN_OFFSET")
+        lines = []
+        for submode in camera.modes:
+            mode = camera.mode(submode)
+            x, y, dx, dy = mode.window[ccd]
+            if ccd in mode.fast_ccds:
+                y, dy = 0, len(rows)
+            # The part that is read, at the start of vectors of one length.
+            parts = [np.zeros_like(line) for line in (columns, rows)]
+            parts[0][:dx], parts[1][:dy] = columns[x : x + dx], rows[y : y + dy]
+            lines.append((mode.mode_id, *parts, x, y, dx, dy))
         extensions.append(Extension(f"OFFSET_CCD{ccd}", table_columns(names, lines)))
     return Constituent(camera.name, "DARKFRAME", 3, extensions, "1999-01-01T00:00:00")
 

@@ -98,7 +98,14 @@ def scaled(factor: float, *names: str) -> Change:
     return lambda columns: {n: v * factor if n in names else v for n, v in columns.items()}
 
 
+def as_bytes(*names: str) -> Change:
+    return lambda columns: {n: v.astype(np.uint8) if n in names else v for n, v in columns.items()}
+
+
 CASES += [
+    ("EMOS1_PATTERNLIB", "PrimeFullWindow", as_bytes("PATTERN_ID", "PATTERN"), "exact"),
+    ("EPN_PATTERNLIB", "PrimeFullWindow", as_bytes("PATTERN"), "exact"),
+    ("EMOS1_DARKFRAME", "OFFSET_CCD1", without("COL_X0", "ROW_Y0", "ROW_LEN", "COL_LEN"), "exact"),
     ("EMOS1_TIMECORR", "FRAMETIME", scaled(1e3, "FRAME_TIME", "DELAY"), "exact"),
     ("XMM_BORESIGHT", "EPN_ANGVAR",
      scaled(1 / 3600, "DELTA_PHI", "DELTA_THETA", "DELTA_PSI"), "exact"),

@@ -70,6 +70,15 @@ PHI0 1D rad
 THETA0 1D rad
 PSI0 1D rad
 """)
+_ONBOARD_OFFSETS = columns("""
+MODE_ID 1I
+ROW_OFFSET 0I adu
+COLUMN_OFFSET 0I adu
+COL_X0 1I pixel
+ROW_Y0 1I pixel
+ROW_LEN 1I pixel
+COL_LEN 1I pixel
+""")
 #: Region rows in DETX/DETY (0.05 arcsec): SHAPE is CIRCLE, BOX (half-widths) or their negation with
 #: "!"; rows of one COMPONENT are ANDed, components are ORed (column names assumed, as in region files).
 _REGIONS = columns("""
@@ -243,11 +252,11 @@ CTI_Y2 1D
 """),
         "CTI_COLUMN": columns("CCD_ID 1I\nNODE_ID 1I\nRAWX 1I\nRAWY_START 1I\nYLENGTH 1I\nOFFSET 1D adu"),
     },
-    # Offsets subtracted on board [adu], per column and per row of the whole read-out, underscan included. The
-    # dark frames themselves (DARKFRAME_CCDn) are not read.
-    ("EMOS", "DARKFRAME"): {
-        f"OFFSET_CCD{i}": columns("MODE_ID 1I\nROW_OFFSET 0I adu\nCOLUMN_OFFSET 0I adu") for i in range(1, 8)
-    },
+    # Offsets subtracted on board [adu], per column and per row, in the order in which the node reads them.
+    # Element 0 of ROW_OFFSET is that of pixel COL_X0 of the whole read-out, underscan included and counted
+    # from 0, as WINDOWX0 is (assumed); ROW_LEN elements count. COLUMN_OFFSET, ROW_Y0 and COL_LEN alike.
+    # The dark frames themselves (DARKFRAME_CCDn) are not read.
+    ("EMOS", "DARKFRAME"): {f"OFFSET_CCD{i}": _ONBOARD_OFFSETS for i in range(1, 8)},
     # 5x5 roles, TDIM (5,5): 1 above threshold, 0 below, 2 ignored. Header: EDUTHR_I, EDUTHR_O [adu].
     # Extension names are the SUBMODE values.
     ("EMOS", "PATTERNLIB"): {"PrimeFullWindow": columns("PATTERN_ID 1I\nPATTERN 25I")},

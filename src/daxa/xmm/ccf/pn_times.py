@@ -22,6 +22,7 @@ from daxa.xmm.ccf.documented import (
 )
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
@@ -54,6 +55,21 @@ class PnTimes:
     fifo_residual: float
     loss_s: float
     jump_units: float
+
+    @property
+    def live(self) -> float:
+        """Mode-dependent constant live time (AX_FC0)."""
+        return 1.0 - self.loss_s / self.frame_s
+
+    @property
+    def integration_s(self) -> float:
+        """Integration time of a frame (TIMEDEL)."""
+        return self.frame_s - self.readout_s
+
+    @property
+    def tolerance_s(self) -> float:
+        """Tolerance of time jumps."""
+        return self.jump_units * PN_FTFINE_UNIT_S
 
 
 def pn_times(cal: Calibration, submode: str, revolution: int) -> PnTimes:

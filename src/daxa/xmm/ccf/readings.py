@@ -472,6 +472,10 @@ _MOS_CTI = {
 }
 _ONBOARD_OFFSETS = Reading(
     names={"MODE_ID": KEYS["MODE_ID"]},
+    absent={
+        name: Fallback(value, cost="offsets are those of the whole read-out, in all modes")
+        for name, value in (("COL_X0", 0), ("ROW_Y0", 0), ("ROW_LEN", 610), ("COL_LEN", 602))
+    },
     remark="`addOffsets01` if absent: truncated events are those at the end of the converter",
 )
 _SCREEN = Reading(

@@ -67,6 +67,29 @@ class OnBoard:
         return cls(values[0], values[1], beside)
 
 
+def whole_line(values: npt.ArrayLike, start: int, length: int) -> npt.NDArray[Any]:
+    """Offsets of a line of the whole read-out, from those of the part that a mode reads.
+
+    Parameters
+    ----------
+    values
+        The first ``length`` of them belong to the pixels from ``start`` on, counted from 0.
+
+    Returns
+    -------
+    array
+        The pixels that are not read get the offset that most of the others have.
+    """
+    values = np.asarray(values)
+    part = values[: max(length, 0)]
+    if not len(part):
+        return np.zeros(len(values), values.dtype)
+    level, count = np.unique(part, return_counts=True)
+    line = np.full(max(len(values), start + len(part)), level[np.argmax(count)])
+    line[start : start + len(part)] = part
+    return line
+
+
 @dataclass
 class LineOffsets:
     """Offsets beyond the usual one [adu]: per column (index RAWX - 1) and per row (index RAWY - 1).

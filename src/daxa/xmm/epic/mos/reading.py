@@ -11,7 +11,7 @@ from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos import energy, events, frames
 from daxa.xmm.epic.mos.camera import Camera, Ccd
 from daxa.xmm.epic.mos.events import Events
-from daxa.xmm.epic.mos.offsets import OnBoard
+from daxa.xmm.epic.mos.offsets import OnBoard, whole_line
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.epic.mos.recognition import recognise
 from daxa.xmm.event.eventlist import UNIT_ARCSEC
@@ -412,5 +412,11 @@ def _calibrated_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -
     rows = np.flatnonzero(np.asarray(table["MODE_ID"]) == camera.mode_id)
     row = rows[0] if len(rows) else 0
     # ROW_OFFSET holds a value for each pixel of a row: those of columns.
-    lines = [np.asarray(table[key][row]) for key in ("ROW_OFFSET", "COLUMN_OFFSET")]
+    lines = [
+        whole_line(table[key][row], int(table[start][row]), int(table[length][row]))
+        for key, start, length in (
+            ("ROW_OFFSET", "COL_X0", "ROW_LEN"),
+            ("COLUMN_OFFSET", "ROW_Y0", "COL_LEN"),
+        )
+    ]
     return OnBoard.of_read_out(lines, layout.shape, layout.under, mirrored=bool(node))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.layout import PN_MODE_IDS
-from daxa.xmm.ccf.pn_times import pn_times
+from daxa.xmm.ccf.pn_times import PnTimes, pn_times
 from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.frames import gap_lengths, reset_length, sorted_unique
@@ -47,63 +47,6 @@ _CCD_SUBMODES = {"PrimeFullWindow": 0, "PrimeFullWindowExtended": 20, "FastTimin
 _LONGEST_S = 172_400.0
 
 Warn = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class FrameTiming:
-    """Clock of a mode, all times in seconds.
-
-    Attributes
-    ----------
-    frame_s, readout_s
-        Frame period, and the part of it that is no integration.
-    correction_s
-        Per CCD of a quadrant: what is added to the time stamp to get the centre of the integration.
-    tolerance_s
-        Tolerance of time jumps.
-    loss_s
-        Live time that every frame loses besides the read-out.
-    fifo_s, fifo_residual
-        Dead time of a reset of the event buffer, and the share left to the frame that it happens in.
-    """
-
-    frame_s: float
-    readout_s: float
-    correction_s: tuple[float, float, float]
-    tolerance_s: float
-    loss_s: float = 0.0
-    fifo_s: float = 0.0
-    fifo_residual: float = 1.0
-
-    @property
-    def live(self) -> float:
-        """Mode-dependent constant live time (AX_FC0)."""
-        return 1.0 - self.loss_s / self.frame_s
-
-    @property
-    def integration_s(self) -> float:
-        """Integration time of a frame (TIMEDEL)."""
-        return self.frame_s - self.readout_s
-
-    @classmethod
-    def from_calibration(cls, cal: Calibration, submode: str, revolution: int) -> FrameTiming:
-        """The clock that EPN_TIMECORR, EPN_MODEPARAM and EPN_TIMEJUMPTOL give.
-
-        Raises
-        ------
-        UnknownLayout
-            The calibration has no such mode.
-        """
-        times = pn_times(cal, submode, revolution)
-        return cls(
-            times.frame_s,
-            times.readout_s,
-            times.correction_s,
-            times.jump_units * PN_FTFINE_UNIT_S,
-            times.loss_s,
-            times.fifo_s,
-            times.fifo_residual,
-        )
 
 
 @dataclass
@@ -219,9 +162,9 @@ class PnExposure:
         return PN_MODE_IDS[self.submode]
 
     @cached_property
-    def timing(self) -> FrameTiming:
+    def timing(self) -> PnTimes:
         """Clock of the exposure; extended full frame may run with a longer wait than the calibration's."""
-        timing = FrameTiming.from_calibration(self.cal, self.submode, self.odf.revolution)
+        timing = pn_times(self.cal, self.submode, self.odf.revolution)
         header_ms = self.keyword("FRMTIME", 0.0)
         header_s = header_ms / 1000.0 if isinstance(header_ms, (int, float)) else 0.0
         longer = header_s - timing.frame_s
@@ -563,7 +506,7 @@ class PnExposure:
             "AN_CHOP": (chopped, "frames skipped before one is analysed"),
             "AX_FC3": (1 / (1 + chopped), "chopper dependent constant livetime"),
             "JUMP_TOL": (
-                timing.tolerance_s / PN_FTFINE_UNIT_S,
+                timing.jump_units,
                 "[FTFINE] OAL tolerance for time jump handling",
             ),
             "F1294": (self.wait_states or 0, "Quadrant wait states"),

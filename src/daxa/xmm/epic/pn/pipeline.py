@@ -25,7 +25,6 @@ from daxa.xmm.epic.pn.rawfile import write_raw_list
 from daxa.xmm.epic.pn.stage import load_raw, save_raw
 from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
 from daxa.xmm.task import TaskContext, TaskError
 
 #: CCD with the aim point, which ONTIME and LIVETIME of the header refer to.
@@ -201,7 +200,7 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
     )
     timing = exposure.timing
     for line in (
-        f" CAL_JUMP_TOLERANCE = {timing.tolerance_s / PN_FTFINE_UNIT_S:5.0f} [units]",
+        f" CAL_JUMP_TOLERANCE = {timing.jump_units:5.0f} [units]",
         f" Reset F1030: {exposure.reset_s:.0f}, time wrap F1052: {exposure.wrap_s:.0f} s",
         f" FIFO deadtime [ms] = {timing.fifo_s * 1000:.5f}",
         f" FIFO reset residual exposure fraction = {timing.fifo_residual:.4f}",
