@@ -350,6 +350,13 @@ def fall_back(code: str, message: str, note: str) -> None:
         warn_once(code, message)
 
 
+def note_fallbacks(notes: Iterable[str]) -> None:
+    """Note for products what stood in when something that the running task reads was made."""
+    ctx = _RUNNING.get()
+    if ctx is not None:
+        ctx.fallbacks.update(dict.fromkeys(notes))
+
+
 def fallbacks_noted() -> list[str]:
     """What stood in for parts of calibration files in the running task and the tasks around it."""
     ctx = _RUNNING.get()

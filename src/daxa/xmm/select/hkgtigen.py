@@ -273,6 +273,8 @@ def hkgtigen(ctx: TaskContext, p: Parameters) -> None:
             ctx.info(message)
     if not result.total.total > 0:
         ctx.warn("noGoodTime", f"the housekeeping of {p.instrument} is never within its limits")
+    if limits.auxiliary:
+        ctx.info(f"limits of the auxiliary files, which are not applied: {', '.join(limits.auxiliary)}")
     good, covered = result.total.total, result.covered.total
     ctx.info(f"{len(result.single)} parameters, good for {good:.3f} s of {covered:.3f} s")
     if p.diagnosticmode:

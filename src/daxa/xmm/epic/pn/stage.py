@@ -14,10 +14,10 @@ import numpy.typing as npt
 from daxa.xmm.epic.pn.badpixels import BadPixel
 from daxa.xmm.epic.pn.raw import RawCcd
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, fallbacks_noted, note_fallbacks
 
 #: Changes of the stage's content or meaning.
-_VERSION = 2
+_VERSION = 3
 _ARRAYS = [
     "time_s",
     "stamp_s",
@@ -41,7 +41,7 @@ _ARRAYS = [
 
 
 def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]) -> None:
-    """Keep the raw stage of an exposure in one file.
+    """Keep the raw stage of an exposure, and what stood in for calibration, in one file.
 
     Parameters
     ----------
@@ -49,7 +49,12 @@ def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]
         What the stage belongs to and was made with; :func:`load_raw` compares it.
     """
     content: dict[str, npt.NDArray[Any]] = {}
-    about: dict[str, Any] = {"version": _VERSION, "identity": dict(identity), "ccds": {}}
+    about: dict[str, Any] = {
+        "version": _VERSION,
+        "identity": dict(identity),
+        "fallbacks": fallbacks_noted(),
+        "ccds": {},
+    }
     for ccd, raw in ccds.items():
         for name in _ARRAYS:
             if getattr(raw, name) is not None:
@@ -105,6 +110,7 @@ def load_raw(path: Path, identity: Mapping[str, Any]) -> dict[int, RawCcd]:
                     n_raw=notes["n_raw"],
                     **arrays,
                 )
+            note_fallbacks(about["fallbacks"])
             return ccds
     except FileNotFoundError:
         raise TaskError(
