@@ -20,7 +20,7 @@ from daxa.xmm.ccf.calibration import Calibration, Constituent
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.inspect import finding
 from daxa.xmm.ccf.layout import LAYOUT, layout_of
-from daxa.xmm.ccf.readings import reading_of
+from daxa.xmm.ccf.readings import READINGS, reading_of
 
 Columns = dict[str, np.ndarray]
 SCOPES = {"EMOS": "EMOS1", "RGS": "RGS1", "XRT": "XRT3"}
@@ -260,6 +260,92 @@ def test_missing_tables(usual, said, scope, typeid) -> None:
         assert made.table(extname).n_rows >= 0
         codes = [reading.substitute.code] if reading.substitute.code else []
         assert list(said.fallbacks) == [f"{made.path.name}[{extname}]: {code}" for code in codes]
+
+
+# --- units, codes, keywords ------------------------------------------------------------------------
+
+
+def times(factor: float, *names: str) -> Callable[[Columns], Columns]:
+    return lambda columns: {n: v * factor if n in names else v for n, v in columns.items()}
+
+
+def plus(number: float, *names: str) -> Callable[[Columns], Columns]:
+    return lambda columns: {n: v + number if n in names else v for n, v in columns.items()}
+
+
+def numbered_types(columns: Columns) -> Columns:
+    """The codes of the calibration layer for letters, numbers for switches."""
+    codes = {"T": 10, "H": 11, "E": 12, "D": 13, "P": 14, "B": 15, "U": 16}
+    kinds = np.array([codes[str(letter).strip()] for letter in columns["TYPE"]])
+    return columns | {"TYPE": kinds, "UPLINKED": columns["UPLINKED"].astype(int)}
+
+
+def written_switches(columns: Columns) -> Columns:
+    return columns | {"UPLINKED": np.where(columns["UPLINKED"], "Y", "N")}
+
+
+@pytest.mark.parametrize(
+    ("name", "extname", "change"),
+    [
+        ("EMOS1_LINCOORD", "LINCOORD", times(180 / np.pi, "PHI0", "THETA0", "PSI0")),
+        ("XMM_BORESIGHT", "EPN_ANGVAR", times(1 / 3600, "DELTA_PHI", "DELTA_THETA", "DELTA_PSI")),
+        ("EMOS1_TIMECORR", "FRAMETIME", times(1e3, "FRAME_TIME", "DELAY")),
+        ("EPN_TIMECORR", "FRAMETIME", times(1e-3, "FRAME_TIME", "FIFO_DEAD_TIME")),
+        ("EPN_TIMECORR", "TIMECORR", times(1e3, "TIME_CORR")),
+        ("EPN_CTI", "CTI_EXTENDED", plus(1, "NODE_ID")),
+        ("EPN_CTI", "LONG_TERM_CTI", times(1e3, "ENERGY")),
+        ("EPN_CTI", "LTC_TIMES", plus(2000, "TIME")),
+        ("EPN_CTI", "COMB_EVT_OFFSET", times(1e3, "ENERGY")),
+        ("EPN_BADPIX", "BADPIX", numbered_types),
+        ("EMOS1_BADPIX", "BADPIX", written_switches),
+        ("RGS1_BADPIX", "BADPIX1", numbered_types),
+    ],
+)
+def test_other_units_and_codes(usual, said, name, extname, change) -> None:
+    file = usual.constituent(*name.split("_"))
+    made = changed(file, extname, change(dict(file.contents(extname))))
+    assert outcome(made, extname, file, said) == "same"
+
+
+@pytest.mark.parametrize(
+    ("name", "extname", "change", "expected"),
+    [
+        ("EPN_LINCOORD", "LINCOORD", times(1e3, "X0"), "refused"),
+        ("EMOS1_MODEPARAM", "MODEPARAM", times(2.0, "INTEGRATION_T"), "refused"),
+        ("EPN_MODEPARAM", "MODEPARAM", times(0, "WINDOWDX"), "refused"),
+        ("EPN_TIMECORR", "FRAMETIME", times(1e-6, "FRAME_TIME"), "refused"),
+        ("EPN_TIMECORR", "TIMECORR", times(1e5, "TIME_CORR"), "noTimeConstant"),
+        ("EPN_CTI", "LTC_TIMES", times(1e5, "TIME"), "noAgeing"),
+        ("EPN_CTI", "COMB_EVT_OFFSET", times(-1.0, "ENERGY"), "noPatternShifts"),
+        ("XMM_BORESIGHT", "EPN_ANGVAR", times(1e-6, "TIME"), "noBoresightDrift"),
+        ("EMOS1_BADPIX", "BADPIX", times(-1, "YEXTENT"), "noBadPixels"),
+        ("RGS1_QUANTUMEF", "RGA_OBSCURATE", times(0.5, "OBSCURATE"), "noGratingShare"),
+    ],
+)
+def test_impossible_numbers(usual, said, name, extname, change, expected) -> None:
+    file = usual.constituent(*name.split("_"))
+    made = changed(file, extname, change(dict(file.contents(extname))))
+    assert outcome(made, extname, file, said) == expected
+
+
+def test_keywords_that_are_not_there(usual, said) -> None:
+    for (scope, typeid), tables in READINGS.items():
+        for extname, reading in tables.items():
+            made = MadeConstituent(SCOPES.get(scope, scope), typeid, {extname: {"A": [1]}})
+            for name, fallback in reading.keywords.items():
+                said.fallbacks.clear()
+                assert made.keyword(name, extname) == fallback.value
+                notes = [f"{made.path.name}[{extname}]: {fallback.code}"] if fallback.code else []
+                assert list(said.fallbacks) == notes
+            with pytest.raises(UnknownLayout, match=rf"{typeid}_0001.CCF\[.*\]: no keyword NOTHING"):
+                made.keyword("NOTHING", extname)
+
+
+def test_keywords_under_another_name() -> None:
+    headers = {"PRIMARY": {"E_RAND_MIN": -0.5}, "OFFSET_GAIN": {"RAND_MAX": 0.5}}
+    made = MadeConstituent("RGS1", "ADUCONV", {"OFFSET_GAIN": {"CCD_ID": [1]}}, headers)
+    assert made.keyword("RAND_MIN", "OFFSET_GAIN") == -0.5
+    assert made.keyword("RAND_MAX", "OFFSET_GAIN") == 0.5
 
 
 # --- files -----------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def _frames_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         for name in ("FRAME_TIME", "FIFO_DEAD_TIME"):
             columns[name] = np.asarray(columns[name], float) / 1000
     if not _FRAME_S[0] < np.nanmax(columns["FRAME_TIME"], initial=0.0) < _FRAME_S[1]:
-        raise UnknownLayout(f"{where}: no frame time in s or ms; FRAME_TIME is up to {largest_s:g}")
+        raise UnknownLayout(f"{where}, column FRAME_TIME: up to {largest_s:g}, no frame time in s or ms")
 
 
 def _constants_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
