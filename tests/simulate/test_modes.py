@@ -26,7 +26,7 @@ from daxa.xmm.odf.names import OdfName
 PN = CAMERAS["PN"]
 #: ObsID, exposure, type and CCD of a file; frame time [s], window, CCDMODE (pn).
 FILES = [
-    ("0800020101", "M1S001", 1, "IME", 0.3, (250, 250, 110, 100), None),
+    ("0800020101", "M1S001", 1, "IME", 0.3, (250, 251, 110, 100), None),
     ("0800020101", "M1S001", 4, "IME", 2.7, (0, 0, 610, 602), None),
     ("0800020101", "M2S002", 1, "IME", 0.9, (150, 150, 310, 300), None),
     ("0800020101", "PNS003", 4, "IME", 0.00567179, (0, 136, 63, 64), 3),

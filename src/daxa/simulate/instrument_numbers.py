@@ -154,10 +154,10 @@ MOS_FRAME_GAP_S = 0.006
 #: with the underscan before and the overscan behind them), smeared fraction). Users Handbook table 3.
 MOS_MODES = {
     "PrimeFullWindow": (0, (2.6, 2.6), (1.0, 1.0), (0, 0, 610, 602), 0.0035),
-    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (250, 250, 110, 100), 0.005),
+    "PrimePartialW2": (1, (0.3, 2.7), (0.975, 1.0), (250, 251, 110, 100), 0.005),
     "PrimePartialW3": (2, (0.9, 2.7), (0.995, 1.0), (150, 150, 310, 300), 0.005),
     # As W2 and W3, with refreshed frame store.
-    "PrimePartialW4": (3, (0.2, 2.7), (0.975, 1.0), (250, 250, 110, 100), 0.005),
+    "PrimePartialW4": (3, (0.2, 2.7), (0.975, 1.0), (250, 251, 110, 100), 0.005),
     "PrimePartialW5": (4, (0.7, 2.7), (0.995, 1.0), (150, 150, 310, 300), 0.005),
     "PrimePartialW6": (5, (0.2, 2.7), (0.77, 1.0), (0, 0, 610, 602), 0.0),
     "PrimePartialRFS": (6, (0.2, 2.7), (0.77, 1.0), (0, 0, 610, 602), 0.0),

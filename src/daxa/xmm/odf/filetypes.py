@@ -61,7 +61,9 @@ def _each(names: str, limits: tuple[float, float]) -> dict[str, tuple[float, flo
 
 
 _THRESHOLDS = _each("ATHRESHC ATHRESHD UTHRESHC UTHRESHD", _AMPLITUDE)
-_RGS_WINDOW = _each("WINDOWX0 WINDOWY0", (0, 0)) | {"WINDOWDX": (171, 171), "WINDOWDY": (128, 128)}
+#: Columns of the RGS that one node reads: 171, or all 342 of RGS2 since 2007, when it reads with one node.
+_RGS_COLUMNS = (171, 342)
+_RGS_WINDOW = _each("WINDOWX0 WINDOWY0", (0, 0)) | {"WINDOWDX": _RGS_COLUMNS, "WINDOWDY": (128, 128)}
 
 _MOS = {
     "IME": FileType(
@@ -138,7 +140,15 @@ _PN = {
 _RGS = {
     "SPE": FileType(
         (layout.RGS_EVENTS,),
-        ({"RAWX": (0, 170), "RAWY": (0, 127), "ENERGY": _AMPLITUDE, "CCDNODE": _FLAG, "SER": (0, 7)},),
+        (
+            {
+                "RAWX": (0, _RGS_COLUMNS[1] - 1),
+                "RAWY": (0, 127),
+                "ENERGY": _AMPLITUDE,
+                "CCDNODE": _FLAG,
+                "SER": (0, 7),
+            },
+        ),
         (*_OBSERVED, "CCDID", "CCDOCB", *_WINDOW, "PSCHEME", "SCITYPE", "TMEXP_ID"),
     ),
     "AUX": FileType(
@@ -147,7 +157,7 @@ _RGS = {
             {
                 "CCDID": (1, 9),
                 "SEQINDEX": (1, 12),
-                "NDPP": (0, 171 * 128),
+                "NDPP": (0, _RGS_COLUMNS[1] * 128),
                 "ABORTFLG": (layout.RGS_ABORTED, layout.RGS_COMPLETE),
             }
             | _each("FTFINE EOSFINE", _UNSIGNED),
