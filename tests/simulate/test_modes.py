@@ -319,7 +319,7 @@ def test_the_pulsar_in_mos_timing(simulated_modes, exposure):
         np.bincount(events["FRAME"], minlength=table["FRAME"].max() + 1)[table["FRAME"][mine]],
     )
     source = exposure_of(simulated_modes, "0800020301", exposure)["ccds"]["1"]
-    begin = source["start_s"] + (events["FRAME"] - 1) * source["frame_time_tt_s"]
+    begin = source["start_s"] + (events["FRAME"] - source["first_frame"]) * source["frame_time_tt_s"]
     with fits.open(simulated_modes.photons("0800020301", exposure[:2], exposure[2:])) as hdus:
         photons = hdus[1].data[(hdus[1].data["SOURCE"] == 0) & (hdus[1].data["FRAME"] >= 0)]
     x, row = np.median(photons["RAWX"]), np.median(photons["RAWY"])

@@ -30,6 +30,8 @@ from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
 FLARE_RATES = {"M1": 28.0, "M2": 28.0, "PN": 100.0}
+#: Number of the first frame that CCDs 1 to 7 of MOS send (real files of two exposures).
+MOS_FIRST_FRAMES = (4, 15, 12, 3, 13, 1, 7)
 #: A diagnostic exposure of MOS begins as long before the first other one [s].
 DIAGNOSTIC_LEAD_S = 300.0
 #: On-board seconds from the start of the revolution back to the last reset of the pn counter.
@@ -204,6 +206,8 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
                 file_type=one.file_type,
             )  # fmt: skip
         else:
+            one.truth["first_frame"] = MOS_FIRST_FRAMES[ccd - 1]
+            one.events["FRAME"] = one.events["FRAME"] + one.truth["first_frame"] - 1
             writer.mos_events(
                 camera.code, exposure.exp_id, ccd, one.events, *span, window=one.window,
                 frame_time_s=one.truth["frame_time_s"], threshold_adu=camera.event_threshold_adu,
@@ -212,7 +216,9 @@ def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> No
     if camera.is_pn:
         writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
     else:
-        writer.mos_auxiliary(camera.code, exposure.exp_id, data.auxiliary[0], *span)
+        frames = dict(data.auxiliary[0])
+        frames["FRAME"] = frames["FRAME"] + np.array(MOS_FIRST_FRAMES)[frames["CCDID"] - 1] - 1
+        writer.mos_auxiliary(camera.code, exposure.exp_id, frames, *span)
         if len(data.auxiliary[1]["CCD"]):
             writer.mos_counting(camera.code, exposure.exp_id, data.auxiliary[1], *span)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.simulate.observation import MOS_FIRST_FRAMES
 from daxa.xmm.epic.keywords import exposure_summary
 from daxa.xmm.event.flags import MACROS, MosFlag
 from daxa.xmm.event.gti import GTI
@@ -505,10 +506,12 @@ def test_ccd_without_events_and_short_exposure(copy, reduced, tmp_path):
         with fits.open(path) as hdus:
             hdus = fits.HDUList([h.copy() for h in hdus])
         if "IME" in path.name:
-            last = 0 if "30IME" in path.name else 3
-            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] <= last]
+            sent = 0 if "30IME" in path.name else 3
+            first = MOS_FIRST_FRAMES[hdus[1].header["CCDID"] - 1]
+            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] < first + sent]
         elif "AUX" in path.name:
-            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] <= 3]
+            first = np.array(MOS_FIRST_FRAMES)[hdus[1].data["CCDID"] - 1]
+            hdus[1].data = hdus[1].data[hdus[1].data["FRAME"] < first + 3]
             hdus[1].data["NVALID"][hdus[1].data["CCDID"] == 3] = 0
         hdus.writeto(path, overwrite=True)
     _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2")

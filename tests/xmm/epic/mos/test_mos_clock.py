@@ -49,8 +49,8 @@ def test_reset_of_a_simulated_exposure_gives_its_true_times(odf, simulated, corr
     for ccd, truth in _truth(simulated, instrument, exp_id).items():
         first = np.flatnonzero(frames["CCDID"] == ccd)[0]
         stamp = frames["FTCOARSE"][first] + frames["FTFINE"][first] * MOS_FTFINE_UNIT_S
-        number = frames["FRAME"][first]
-        end = truth["start_s"] + number * truth["frame_time_tt_s"]
+        number = frames["FRAME"][first] - truth["first_frame"]
+        end = truth["start_s"] + (number + 1) * truth["frame_time_tt_s"]
         assert correlation.obt_to_tt(reset.obt_s + stamp) == pytest.approx(end, abs=0.02)
 
 

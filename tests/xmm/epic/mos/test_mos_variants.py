@@ -249,7 +249,7 @@ def test_exposure_map_of_two_nodes_is_that_of_one(imaging, halves):
 @pytest.mark.parametrize(
     ("submode", "window"),
     [
-        ("PrimePartialW4", (251, 251, 100, 100)),
+        ("PrimePartialW4", (251, 252, 100, 100)),
         ("PrimePartialW5", (151, 151, 300, 300)),
         ("PrimePartialRFS", (1, 1, 600, 600)),
     ],
