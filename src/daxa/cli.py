@@ -15,7 +15,7 @@ from daxa._version import __version__
 from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
-from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
+from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, plain_text, print_table
 from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
 
 app = typer.Typer(
@@ -312,17 +312,22 @@ def _finish(archive: Any, as_json: bool) -> None:
 
     rows = product_table(archive)
     report = build_report(archive)
-    failed = _failures(archive)
+    # Mosaics are made by another command; its failures do not make this one fail.
+    failed = [f for f in _failures(archive) if f["process"] != "generate_mosaics"]
     if as_json:
         typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
     else:
         if rows:
             print_table(rows, f"{archive.archive_name}: products")
         for failure in failed:
-            typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}", err=True)
+            typer.echo(_failure_line(failure), err=True)
         typer.echo(f"archive {archive.archive_path}\nreport  {report}")
     if failed:
         raise typer.Exit(1)
+
+
+def _failure_line(failure: dict[str, str]) -> str:
+    return plain_line(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
 
 
 def _failures(archive: Any) -> list[dict[str, str]]:
@@ -381,7 +386,7 @@ def status(archive: ArchiveName, as_json: Json = False) -> None:
         return
     print_table(rows, f"{archive}: steps")
     for failure in _failures_or_none(opened):
-        typer.echo(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
+        typer.echo(_failure_line(failure))
 
 
 def _run_so_far(archive: Any) -> dict[str, list[str]]:
@@ -461,7 +466,7 @@ def logs(
         return
     for idents in found.values():
         for ident, text in idents.items():
-            typer.echo(f"===== {process_name} {ident}\n{text}")
+            typer.echo(f"===== {process_name} {ident}\n{plain_text(text)}")
 
 
 @app.command()
@@ -577,8 +582,11 @@ def main() -> None:
 
     try:
         app()
-    except (DAXAError, TaskError, NotImplementedError) as failure:
-        typer.echo(f"daxa: {type(failure).__name__}: {failure}", err=True)
+    except (DAXAError, TaskError, NotImplementedError, OSError, ValueError, TypeError, KeyError) as failure:
+        if os.environ.get("DAXA_TRACEBACK"):
+            raise
+        text = failure.args[0] if isinstance(failure, KeyError) and failure.args else failure
+        typer.echo(plain_line(f"daxa: {type(failure).__name__}: {text}"), err=True)
         sys.exit(1)
 
 

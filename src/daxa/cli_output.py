@@ -34,7 +34,7 @@ def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
         numeric = isinstance(rows[0][name], (int, float)) and not isinstance(rows[0][name], bool)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     for row in rows:
-        table.add_row(*("" if v is None else f"{v:,}" if type(v) is int else word(v) for v in row.values()))
+        table.add_row(*("" if v is None else f"{v:,}" if type(v) is int else _cell(v) for v in row.values()))
     # A pipe has no width of its own; a wide one keeps every column whole.
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
@@ -43,6 +43,18 @@ def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
 def plain_line(text: str) -> str:
     """A line without what a terminal would obey: control characters are spelt out."""
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
+
+
+def plain_text(text: str) -> str:
+    """The same for several lines."""
+    return "\n".join(plain_line(line) for line in text.split("\n"))
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    # "[s]" is a unit here, no markup.
+    return escape(plain_line(word(value)))
 
 
 def word(value: Any) -> str:

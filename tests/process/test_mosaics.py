@@ -119,11 +119,10 @@ FILES = (layout.image, layout.exposure_map, layout.rate_map)
 
 @pytest.mark.slow
 def test_a_band_without_images_is_named(archive: Archive):
-    with pytest.warns(UserWarning, match=r"no images of 4.0_5.0keV"):
-        made = generate_mosaics(
-            archive, Quantity([4.0], "keV"), Quantity([5.0], "keV"), disable_progress=True
-        )
-    assert made == []
+    with pytest.raises(ValueError, match=r"no images of 4.0_5.0keV"):
+        generate_mosaics(archive, Quantity([4.0], "keV"), Quantity([5.0], "keV"), disable_progress=True)
+    # One that is refused leaves no failure in the record.
+    assert not any(archive.get_failed_processes("generate_mosaics").values())
 
 
 @pytest.mark.slow

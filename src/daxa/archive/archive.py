@@ -17,7 +17,7 @@ from daxa.archive import creation, legacy, regions, rescue
 from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
 from daxa.archive.ledger import Ledger, Run
-from daxa.archive.lock import hold
+from daxa.archive.lock import hold, is_held
 from daxa.archive.views import ProcessViews
 from daxa.exceptions import (
     DAXAError,
@@ -463,12 +463,17 @@ class Archive(ProcessViews):
         DAXAError
             One does.
         """
+        self.check_there()
         with hold(self.layout.lock, f"the archive {self._name} is being processed"):
             for mission, obs_id in self.ledger.interrupt_all():
                 # What was being published when the last process was killed.
                 for path in self.obs_folder(mission, obs_id).rglob(".*.part"):
                     path.unlink()
             shutil.rmtree(self.layout.scratch, ignore_errors=True)
+            if os.path.lexists(self.layout.scratch):
+                raise DAXAError(
+                    f"{self.layout.scratch}: is in the way of the scratch folder of jobs; please remove it"
+                )
             try:
                 yield
             finally:
@@ -483,7 +488,7 @@ class Archive(ProcessViews):
         DAXAError
             It is not.
         """
-        if not self.layout.ledger.exists():
+        if not self.layout.save_info.is_dir():
             raise DAXAError(
                 f"the archive {self._name} is no longer in {self.layout.root.parent}; has it been renamed or "
                 "removed? Nothing more is done; open it by its new name to go on"
@@ -496,6 +501,11 @@ class Archive(ProcessViews):
                 self.ledger.back_up(self.layout.backup)
             except DAXAError as failure:
                 warnings.warn(str(failure), stacklevel=4)
+
+    @property
+    def in_work(self) -> bool:
+        """Whether a process works on this archive."""
+        return is_held(self.layout.lock)
 
     @property
     def read_only(self) -> bool:

@@ -133,7 +133,7 @@ class Database:
     def close(self) -> None:
         self._db.close()
 
-    def _told(self, failure: sqlite3.Error, what: str = "cannot be written or read") -> DAXAError:
+    def _told(self, failure: sqlite3.Error, what: str = "cannot be written") -> DAXAError:
         text = str(failure)
         name = self.path.parent.parent.name
         if "readonly" in text:
@@ -143,7 +143,7 @@ class Database:
                 f"{self.path}: is held by another process, or the file system has no file locks ({text}); "
                 "on NFS and Lustre, locks have to be switched on where it is mounted"
             )
-        if isinstance(failure, sqlite3.OperationalError):
+        if isinstance(failure, sqlite3.OperationalError) and ("full" in text or "I/O" in text):
             return DAXAError(
                 f"{self.path}: cannot be written ({text}); is the disk full, or the size of files limited?"
             )
@@ -151,7 +151,7 @@ class Database:
             return IncompatibleSaveError(
                 f"{self.path}: not a readable ledger ({text}); `daxa rebuild {name}` makes it anew"
             )
-        return DAXAError(f"{self.path}: {what}: cannot be written ({text})")
+        return DAXAError(f"{self.path}: {what} ({text})")
 
 
 def _writable(path: Path) -> bool:

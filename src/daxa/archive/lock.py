@@ -50,6 +50,20 @@ def hold(path: Path, what: str, *, remove: bool = False) -> Iterator[None]:
         handle.close()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock on a file; nothing is written."""
+    try:
+        import fcntl
+
+        with path.open(encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as failure:
+        return failure.errno in _BUSY and path.exists()
+    except ImportError:  # Windows
+        return False
+    return False
+
+
 def _locked(path: Path, what: str) -> IO[str]:
     while True:
         try:

@@ -65,7 +65,7 @@ class Job:
         Names in the scratch folder renamed between tasks: task index -> {old: new}, done after that task.
     inputs
         Name in the scratch folder -> existing file put there before the first task: a copy, as tasks may
-        change files in place. Without tasks it is a hard link where the file system allows one.
+        change files in place, and users may edit one product without meaning another.
     links
         Name in the scratch folder -> file or folder that the tasks find under it.
     summary

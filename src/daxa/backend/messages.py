@@ -28,6 +28,11 @@ _KINDS = 100
 _LONGEST = 20_000
 
 
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: control characters are spelt out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class Messages:
     """Warnings and errors in the output of tasks, line by line; a bounded number of them is kept."""
 
@@ -53,7 +58,8 @@ class Messages:
 
     def _add(self, kind: str, originator: str, name: str, message: str) -> None:
         if len(self._found[kind]) < LIMIT:
-            self._found[kind].append({"originator": originator, "name": name, "message": message})
+            found = {"originator": originator, "name": name, "message": message}
+            self._found[kind].append({k: printable(v) for k, v in found.items()})
         elif len(self._more[kind]) < _KINDS or (originator, name) in self._more[kind]:
             self._more[kind][originator, name] += 1
 

@@ -133,6 +133,10 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     if outcome.errors:
         return
     pairs, missing = find_outputs(folder / "work", job.outputs, job.optional)
+    empty = [file.name for file, _ in pairs if not file.stat().st_size]
+    if empty:
+        outcome.errors.append(_error(last, "emptyOutput", f"wrote nothing into {', '.join(empty)}"))
+        return
     if missing:
         present = ", ".join(sorted(os.listdir(folder / "work"))[:20]) or "nothing"
         outcome.errors.append(

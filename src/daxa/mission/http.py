@@ -24,6 +24,12 @@ from daxa.exceptions import DAXADownloadError
 from daxa.mission.unpack import RESERVE, free_bytes
 
 BLOCK = 1 << 16
+#: Asking again for an address of this kind helps nothing.
+_NO_ADDRESS = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+)
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError)
 _SECRET = re.compile(r"((?:AIOUSER|AIOPWD|password)=)[^&\s]+", re.IGNORECASE)
 
@@ -140,6 +146,8 @@ class Client:
                     ):
                         raise _TryAgain(f"the answer was cut after {len(body)} of {length} bytes")
                     result.append(body.decode(answer.encoding or "utf-8", errors="replace"))
+            except _NO_ADDRESS as err:
+                raise DAXADownloadError(hide_secrets(f"{url}: leads to no web address ({err})")) from err
             except _NETWORK as err:
                 raise _TryAgain(_short(err)) from err
 
@@ -260,6 +268,10 @@ class _Transfer:
                 self.client._check_status(answer)
                 total = self._begin(answer)
                 self._receive(answer, total)
+        except _NO_ADDRESS as err:
+            raise DAXADownloadError(
+                hide_secrets(f"{self.file.url}: leads to no web address ({err})")
+            ) from err
         except _NETWORK as err:
             raise _TryAgain(_short(err)) from err
         self._finish(total)

@@ -55,7 +55,9 @@ def safe_member_path(name: str, where: str) -> PurePosixPath:
         The path is absolute, climbs out with ``..`` or holds a character no file name may have.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+    if not name.isprintable():
+        raise DAXADownloadError(f"{where}: refused, its member {name!r} has control characters in its name")
+    if path.is_absolute() or ".." in path.parts or ":" in name:
         raise DAXADownloadError(f"{where}: refused, its member {name!r} points outside the folder")
     return path
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import heapq
 import logging
+import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from daxa.mission import BaseMission
 
 log = logging.getLogger("daxa")
+#: How often the number of pieces is told while jobs run.
+_NOTE_S = 10.0
 
 #: The step after which an observation is judged, by the instruments' family.
 LAST_STEPS = ("merge_subexposures", "cleaned_rgs_event_lists")
@@ -162,6 +166,7 @@ class _Runner:
         self.ready: list[tuple[tuple[int, int], int, Node]] = []
         self.count = 0
         self.kept: list[str] = []
+        self.noted = 0.0
         self.versions = {b: versions(b) for b in {settings.backend, "embedded"}}
 
     # -- the graph --------------------------------------------------------------------------
@@ -180,6 +185,7 @@ class _Runner:
         for mission in missions:
             for step, options in planner.steps:
                 self.archive.ledger.set_configuration(mission.name, step.name, recordable(options))
+        self._note_plan()
         self._execute()
         if any(name in planner.names for name in LAST_STEPS):
             for mission in missions:
@@ -241,8 +247,20 @@ class _Runner:
             finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in finished:
                 self._end(self.running.pop(future), future)
+            if time.monotonic() > self.noted + _NOTE_S:
+                self._note_plan()
+        self._note_plan()
         for mission, obs_id in self.planner.nodes:
             self._judge(mission, obs_id)
+
+    def _note_plan(self) -> None:
+        """Tell others how many pieces each step has, as far as it is known."""
+        planned = self.archive.ledger.meta("planned", {})
+        found = Counter((n.piece.mission.name, n.step.name) for n in self.planner.everything())
+        for (mission, step), number in found.items():
+            planned.setdefault(mission, {})[step] = number
+        self.archive.ledger.set_meta("planned", planned)
+        self.noted = time.monotonic()
 
     def _start_ready(self, executor: Executor, bounded: bool) -> None:
         while self.ready and not (bounded and len(self.running) >= self.settings.cores):

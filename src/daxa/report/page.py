@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,11 @@ def _observations(archive: Archive, root: Path, folder: Path) -> list[dict[str, 
         picture = folder / f"{image.stem}.png"
         if not picture.exists() or picture.stat().st_mtime < image.stat().st_mtime:
             inst = image.name.split("-inst")[1].split("-")[0]
-            pictures.sky_image(image, picture, f"{obs_id} {inst} {band.replace('_', '-')}")
+            try:
+                pictures.sky_image(image, picture, f"{obs_id} {inst} {band.replace('_', '-')}")
+            except (OSError, ValueError, TypeError) as failure:
+                warnings.warn(f"{image}: no picture can be made of it ({failure})", stacklevel=3)
+                continue
         images.setdefault(obs_id, []).append(
             {"picture": picture.name, "file": os.path.relpath(image, folder)}
         )

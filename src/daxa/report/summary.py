@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
+from daxa.exceptions import DAXAError
 from daxa.xmm.odf.names import OdfName
 
 if TYPE_CHECKING:
@@ -16,13 +18,14 @@ EVENT_FILES = ("IME", "RIE", "TIE", "CTE", "BUE", "SPE", "HTE")
 
 
 def status_table(archive: Archive) -> list[dict[str, Any]]:
-    """One row per step: pieces done, failed, out of date and begun but never ended, warnings, and time spent.
+    """One row per step: pieces done, failed, out of date, at work and not begun, warnings, time spent.
 
     Returns
     -------
     rows
         ``mission``, ``step``, ``done``, ``stale`` (those of them that are out of date), ``failed``,
-        ``interrupted``, ``warnings``, ``seconds`` (wall clock,
+        ``running``, ``interrupted`` (begun, and never ended), ``pending`` (not begun by the last call, as far
+        as it got to know of them), ``warnings``, ``seconds`` (wall clock,
         summed) and ``memory_mb`` (largest), in the order the steps were first run.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -39,28 +42,40 @@ def status_table(archive: Archive) -> list[dict[str, Any]]:
         for run in archive.ledger.runs(everything=True, logs=False)
         if run.status in ("running", "interrupted")
     }
+    in_work = archive.in_work
     for key, run in open_runs.items():
         if key not in finished:
-            _row(rows, run)["interrupted"] += 1
+            running = run.status == "running" and in_work
+            _row(rows, run)["running" if running else "interrupted"] += 1
     for mission, processes in archive.stale.items():
         for process, idents in processes.items():
             rows[mission, process]["stale"] += len(idents)
+    for mission, steps in archive.ledger.meta("planned", {}).items():
+        for step, number in steps.items():
+            row = rows.setdefault((mission, step), _empty(mission, step))
+            begun = sum(row[k] for k in ("done", "failed", "running", "interrupted"))
+            row["pending"] = max(0, number - begun)
     return list(rows.values())
 
 
 def _row(rows: dict[tuple[str, str], dict[str, Any]], run: Any) -> dict[str, Any]:
-    empty = {
-        "mission": run.mission,
-        "step": run.process,
+    return rows.setdefault((run.mission, run.process), _empty(run.mission, run.process))
+
+
+def _empty(mission: str, step: str) -> dict[str, Any]:
+    return {
+        "mission": mission,
+        "step": step,
         "done": 0,
         "stale": 0,
         "failed": 0,
+        "running": 0,
         "interrupted": 0,
+        "pending": 0,
         "warnings": 0,
         "seconds": 0.0,
         "memory_mb": 0,
     }
-    return rows.setdefault((run.mission, run.process), empty)
 
 
 def raw_event_counts(folder: Path) -> dict[str, int]:
@@ -93,7 +108,7 @@ def product_table(archive: Archive) -> list[dict[str, Any]]:
             folder = Path(archive.get_current_data_path(mission, obs_id))
             try:
                 raw = raw_event_counts(Path(mission.get_obs_path(obs_id)))
-            except OSError:
+            except (OSError, DAXAError):
                 # Raw data may have been deleted to save space.
                 raw = {}
             for inst in mission.chosen_instruments:
@@ -101,8 +116,12 @@ def product_table(archive: Archive) -> list[dict[str, Any]]:
                 if not final.exists():
                     continue
                 chain = [p for p in sorted(folder.glob(layout.events(obs_id, inst, "*")))]
-                before = sum(float(fits.getheader(p, "EVENTS").get("LIVETIME", 0.0)) for p in chain)
-                header = fits.getheader(final, "EVENTS")
+                try:
+                    before = sum(float(fits.getheader(p, "EVENTS").get("LIVETIME", 0.0)) for p in chain)
+                    header = fits.getheader(final, "EVENTS")
+                except (OSError, KeyError, ValueError) as failure:
+                    warnings.warn(f"{final}: it or its parts cannot be read ({failure})", stacklevel=2)
+                    continue
                 rows.append(
                     {
                         "mission": mission.name,

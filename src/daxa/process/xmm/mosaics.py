@@ -99,6 +99,18 @@ def mosaic_options(
     return {**image_options(lo_en, hi_en), "weighting": weighting}
 
 
+def _check_bands(archive: Archive, options: Options) -> None:
+    """Refuse bands of which there is no image at all, before anything is run."""
+    runs = archive.ledger.runs(process="generate_images_expmaps", logs=False)
+    made = {key.removeprefix("image_") for run in runs for key in run.extra if key.startswith("image_")}
+    wanted = [layout.energy_text(lo, hi) for lo, hi in options["_bands"]]
+    lacking = [band for band in wanted if band not in made]
+    if made and lacking:
+        raise ValueError(
+            f"lo_en, hi_en: no images of {', '.join(lacking)}; there are of {', '.join(sorted(made))}"
+        )
+
+
 @dataclass
 class _Seen:
     """An observation with images in a band."""
@@ -273,6 +285,7 @@ def generate_mosaics(
     """
     check_bool("whole_archive", whole_archive)
     options = mosaic_options(lo_en, hi_en, weighting)
+    _check_bands(obs_archive, options)
     run_steps(
         obs_archive,
         [(GENERATE_MOSAICS, options)],

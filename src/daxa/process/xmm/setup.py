@@ -64,8 +64,11 @@ def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
     """
     known = piece.records.of(piece.mission.name, piece.obs_id)
     last, _ = known.get(("cif_build", piece.obs_id), (None, 0))
-    if asked != "now" or last is None or not last.ok or last.extra.get("asked") != "now":
+    if asked != "now":
         return asked
+    if last is None or not last.ok or last.extra.get("asked") != "now":
+        # As a date, so that the record can be repeated; the same for all observations of a call.
+        return piece.records.notes.setdefault("now", _now())
     runs = [run for run, _ in known.values() if run is not None]
     messages = " ".join(m["message"] for run in runs for m in (*run.errors, *run.warnings))
     missed = set(_LACKING.findall(messages))
@@ -79,11 +82,15 @@ def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
             came = max(file.stat(follow_symlinks=False).st_ctime, file.stat().st_ctime)
             if folder not in searched or came >= made:
                 # Another date than before, or the index would pass for the one that was asked for then.
-                now = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
-                if now.isoformat() == last.extra["analysis_date"]:
-                    now += timedelta(seconds=1)
-                return now.isoformat()
+                now = _now()
+                if now == last.extra["analysis_date"]:
+                    now = (datetime.fromisoformat(now) + timedelta(seconds=1)).isoformat()
+                return now
     return str(last.extra["analysis_date"])
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0).isoformat()
 
 
 def _cif(piece: Piece, options: Options) -> Recipe:
