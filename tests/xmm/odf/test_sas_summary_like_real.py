@@ -152,6 +152,11 @@ def test_records_and_labels_are_those_of_real_summaries(real, fragment):
             assert _first(ours, title) == _first(theirs, title)
         assert set(ours) <= set(theirs)
     assert ours[-1] == "PROPOSAL"
+    # They list themselves, not the summary they are made from.
+    for lines in (*real, fragment[1]):
+        (name,) = (line for line in lines if "SUM.S" in line and line.endswith("ODF Constituent"))
+        assert not any("SUM.ASC / ODF" in line for line in lines)
+        assert name.endswith("SCX00000SUM.SAS / ODF Constituent")
 
 
 def test_parameters_of_the_real_fragment(templates, fragment):

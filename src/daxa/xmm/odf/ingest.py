@@ -333,8 +333,10 @@ def ingest(
     start = min((t[0] for t in times), default=ascii_summary.start)
     end = max((t[1] for t in times), default=ascii_summary.end)
     info(f"Observation Time Range: {start} - {end}")
+    # Real summaries list themselves in the place of SUM.ASC.
+    names = [name.replace("SUM.ASC", "SUM.SAS") for name in odf.names]
     summary = SasSummary(
-        odf.obs_id, odf.revolution, start, end, odf.names, {}, path, ascii_summary.tail, ascii_summary.slew,
+        odf.obs_id, odf.revolution, start, end, names, {}, path, ascii_summary.tail, ascii_summary.slew,
         dict(ascii_summary.configuration),
     )  # fmt: skip
     hk = Housekeeping(odf)

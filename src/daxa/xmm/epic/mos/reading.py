@@ -18,7 +18,7 @@ from daxa.xmm.event.eventlist import UNIT_ARCSEC
 from daxa.xmm.odf.layout import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
-from daxa.xmm.odf.times import utc_to_tt
+from daxa.xmm.odf.times import check_frames, utc_to_tt
 from daxa.xmm.task import TaskError, named
 
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
@@ -351,6 +351,10 @@ def frame_table(
             clock_s=obt - reset,
             warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
         )
+    end = table.keyword("DATE-END", None)
+    if end is not None:
+        span = start_tt, float(utc_to_tt(str(end)))
+        check_frames(made.time_s, span, where, camera.correlation.source)
     received = int(made.received.sum())
     say.info("emframes", f" Create frame table with {received:12d}  rows")
     say.info("emframes", f" {len(made) - received:12d}  frames are missing between them")
