@@ -311,10 +311,11 @@ def mos_edge_pixels(code: str, ccd: int) -> list[tuple[int, int, int, str, bool]
     return [*hot, (600, 1, 600, "dead", False)]
 
 
-#: Border columns and rows that real lists have as bright: 599 and row 1 on every CCD, 598 on most, the others
-#: on some; and how bright, by the raw events of an exposure of 2001 (of others than 599 and 1: assumed).
-MOS_BRIGHT_COLUMNS = {599: 1.0, 598: 0.3, 1: 0.3, 2: 0.3, 3: 0.3, 4: 0.3}
-MOS_BRIGHT_ROWS = {1: 1.0, 2: 0.3, 3: 0.3}
+#: Border columns and rows that real lists have as bright: 599 and row 1 on every CCD, 598 on most, row 2 and
+#: column 1 on some; and how bright, by the raw events of an exposure of 2001 (of others than 599 and row 1:
+#: assumed, as is row 3, which the number of bright rows in a log suggests).
+MOS_BRIGHT_COLUMNS = {599: 1.0, 598: 0.3, 1: 0.4}
+MOS_BRIGHT_ROWS = {1: 1.0, 2: 0.5, 3: 0.5}
 
 
 # --- energy ----------------------------------------------------------------------------------------
