@@ -348,6 +348,23 @@ def test_keywords_under_another_name() -> None:
     assert made.keyword("RAND_MAX", "OFFSET_GAIN") == 0.5
 
 
+def test_numbers_by_name_that_are_not_there(synthetic_ccf: Path, said) -> None:
+    cal = Calibration.for_observation([synthetic_ccf], "2017-11-01T10:42:37")
+    file = cal.constituent("XMM", "MISCDATA")
+    columns = file.contents("MISCDATA")
+    items = reading_of("XMM", "MISCDATA", "MISCDATA").items
+    kept = ~np.isin(np.char.strip(columns["PARM_ID"]), list(items))
+    made = changed(file, "MISCDATA", {name: v[kept] for name, v in columns.items()})
+    cal._constituents["XMM", "MISCDATA"] = made
+    assert [cal.misc("EMOS1", name) for name in items] == [f.value for f in items.values()]
+    codes = ("noCosmicRaySize", "noEnergyLimits", "noSurroundings")
+    assert list(said.fallbacks) == [f"{made.path.name}[MISCDATA]: {code}" for code in codes]
+    assert [said.err.getvalue().count(f"({code})") for code in codes] == [1, 1, 1]
+    assert cal.misc("EPN", "OPTICS_CCD") == 4
+    with pytest.raises(UnknownLayout, match="XMM_MISCDATA_0001.CCF: no OPTICS_Z for EPN"):
+        cal.misc("EPN", "OPTICS_Z")
+
+
 # --- files -----------------------------------------------------------------------------------------
 
 

@@ -192,6 +192,12 @@ class Constituent:
         self._say(extname, what, fallback)
         return fallback.value
 
+    def lacks_item(self, extname: str, item: str, instrument: str) -> None:
+        """Warn in the running task of what stands in for a row, once for all rows of one fallback."""
+        items = reading_of(self.scope, self.typeid, extname).items
+        alike = [name for name, fallback in items.items() if fallback.code == items[item].code]
+        self._say(extname, f"not all of {', '.join(alike)} for {instrument}", items[item])
+
     def _say(self, extname: str, missing: str, fallback: Fallback) -> None:
         if fallback.code:
             where = f"{self.path.name}[{extname}]"
@@ -530,18 +536,21 @@ class Calibration:
         return {(str(i), str(p)): float(v) for (i, p), v in zip(keys, table["PARM_VAL"], strict=True)}
 
     def misc(self, instrument: str, parm_id: str) -> float:
-        """A number of XMM_MISCDATA.
+        """A number of XMM_MISCDATA; a fallback that costs something is warned of in the running task.
 
         Raises
         ------
         UnknownLayout
-            MISCDATA has no such number.
+            MISCDATA has no such number, and nothing stands in for it.
         """
-        try:
+        if (instrument, parm_id) in self._misc:
             return self._misc[instrument, parm_id]
-        except KeyError:
-            path = self.constituent("XMM", "MISCDATA").path
-            raise UnknownLayout(f"{path.name}: no {parm_id} for {instrument}") from None
+        constituent = self.constituent("XMM", "MISCDATA")
+        items = reading_of("XMM", "MISCDATA", "MISCDATA").items
+        if parm_id not in items:
+            raise UnknownLayout(f"{constituent.path.name}: no {parm_id} for {instrument}")
+        constituent.lacks_item("MISCDATA", parm_id, instrument)
+        return float(items[parm_id].value)
 
     def calindex_hdu(self, scopes: Iterable[str] | None = None) -> fits.BinTableHDU:
         """CALINDEX extension for a product: the constituents in force, of some scopes or of all."""

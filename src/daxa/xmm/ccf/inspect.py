@@ -181,6 +181,7 @@ def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
     content += [reading.remark] if reading.remark else []
     absent = {name: f for name, f in reading.absent.items() if name not in reading.lacking}
     lost = [*_lost("without", absent), *_lost("without keyword", reading.keywords)]
+    lost += _lost("without row", reading.items)
     lost += [
         f"{'unreadable' if name == '*' else f'no {name} of a mode'}: {_cost(f)}"
         for name, f in reading.lacking.items()

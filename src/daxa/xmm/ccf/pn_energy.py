@@ -159,8 +159,9 @@ def _ageing(
         return nothing
     rows = rows[np.argsort(np.asarray(table["ENERGY"])[rows])]
     year = (time_s - _J2000_S) / _YEAR_S
-    # One row with a vector, or a row for each year.
-    grid = np.ravel(np.asarray(times["TIME"], float))
+    # The first row's vector, or a row for each year.
+    grid = np.asarray(times["TIME"], float)
+    grid = grid[0] if grid.ndim > 1 and grid.shape[1] > 1 else np.ravel(grid)
     coefficients = np.asarray(table["T_COEFF"], float)[rows]
     if coefficients.shape[1] != len(grid):
         raise UnknownLayout(

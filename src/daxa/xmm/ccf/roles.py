@@ -59,6 +59,8 @@ class Reading:
         Columns that a file may lack.
     keywords
         Keywords that a file may lack; every other one that is asked for is obligatory.
+    items
+        Rows, by the name that stands in them, that a file may lack.
     lacking
         What stands in if the table has nothing on a mode or CCD, by the column that should tell; ``*`` for
         another table that stands in for this one.
@@ -89,6 +91,7 @@ class Reading:
     content: tuple[Content, ...] = ()
     absent: Mapping[str, Fallback] = field(default_factory=dict)
     keywords: Mapping[str, Fallback] = field(default_factory=dict)
+    items: Mapping[str, Fallback] = field(default_factory=dict)
     lacking: Mapping[str, Fallback] = field(default_factory=dict)
     substitute: Fallback | None = None
     total: tuple[str, tuple[str, ...]] | None = None

@@ -231,6 +231,8 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
     Calibration.from_environment(ctx.env, ctx.cwd)
     exposures = _chosen(odf, p)
     for instrument, exp_id in exposures:
+        # Files of good times name no instrument: what stood in for another's calibration is not theirs.
+        ctx.fallbacks.clear()
         files = _Files(p, odf, instrument, exp_id)
         if first <= 1:
             _events(ctx, p, odf, files, instrument, exp_id)
