@@ -361,6 +361,9 @@ def test_numbers_by_name_that_are_not_there(synthetic_ccf: Path, said) -> None:
     assert list(said.fallbacks) == [f"{made.path.name}[MISCDATA]: {code}" for code in codes]
     assert [said.err.getvalue().count(f"({code})") for code in codes] == [1, 1, 1]
     assert cal.misc("EPN", "OPTICS_CCD") == 4
+    inspected = finding(made, "MISCDATA")
+    assert inspected.how == "fallback"
+    assert all(code in inspected.detail for code in codes)
     with pytest.raises(UnknownLayout, match="XMM_MISCDATA_0001.CCF: no OPTICS_Z for EPN"):
         cal.misc("EPN", "OPTICS_Z")
 
@@ -407,6 +410,25 @@ def test_files_with_other_types(usual, rewritten: Path, said) -> None:
         file = cal.constituent(scope, typeid)
         assert outcome(file, extname, usual.constituent(scope, typeid), said) == "same", (typeid, extname)
         assert file.recognised[extname].how == "exact"
+
+
+def test_patterns_in_an_image(usual, synthetic_ccf: Path, tmp_path: Path, said) -> None:
+    file = usual.constituent("EMOS1", "PATTERNLIB")
+    expected = file.table("PrimeFullWindow")
+    image = expected["PATTERN"].reshape(-1, 5, 5).astype(np.uint8)
+    for path in synthetic_ccf.glob("*.CCF"):
+        if path.name != file.path.name:
+            (tmp_path / path.name).symlink_to(path)
+    with fits.open(file.path) as hdus:
+        header = {key: hdus["PrimeFullWindow"].header[key] for key in ("EDUTHR_I", "EDUTHR_O")}
+        made = fits.ImageHDU(image, fits.Header(header))
+        made.header["EXTNAME"] = "PrimeFullWindow"
+        fits.HDUList([hdus[0], made]).writeto(tmp_path / file.path.name)
+    other = Calibration.for_observation([tmp_path], "2017-11-01T10:42:37").constituent("EMOS1", "PATTERNLIB")
+    found = other.table("PrimeFullWindow")
+    np.testing.assert_array_equal(found["PATTERN"], expected["PATTERN"].reshape(len(image), 25))
+    np.testing.assert_array_equal(found["PATTERN_ID"], expected["PATTERN_ID"])
+    assert list(said.fallbacks) == [f"{other.path.name}[PrimeFullWindow]: noPatternNumbers"]
 
 
 def test_inspecting_files_with_other_types(rewritten: Path, tmp_path: Path) -> None:

@@ -216,6 +216,10 @@ class Constituent:
         self.header(extname)
         if extname not in self._contents:
             columns = self._columns(extname)
+            held = reading_of(self.scope, self.typeid, extname).image
+            if columns is None and held is not None:
+                planes = self.image(extname)
+                columns = {held: planes.reshape(len(planes), -1)}
             if columns is None:
                 raise UnknownLayout(f"{self.path.name}[{extname}]: not a table")
             self._contents[extname] = columns

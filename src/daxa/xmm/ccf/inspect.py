@@ -74,6 +74,10 @@ def finding(constituent: Constituent, extname: str) -> Finding:
     if extname not in constituent and not lost:
         return Finding(extname, "absent", reading.substitute.cost if reading.substitute else "")
     lost += _keywords(constituent, extname, reading)
+    if reading.items and "PARM_ID" in constituent.table(extname):
+        present = {str(name).strip() for name in constituent.table(extname)["PARM_ID"]}
+        missing = {name: f for name, f in reading.items.items() if name not in present}
+        lost += _lost("without row", missing)
     told = [f"{role} is {name}" for role, name in said.by_content.items()]
     return Finding(extname, "fallback" if lost else said.how, "; ".join([*lost, *told]))
 

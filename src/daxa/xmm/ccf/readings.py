@@ -6,6 +6,7 @@ there. Those of the pn's energies and times are in :mod:`daxa.xmm.ccf.readings_p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -300,6 +301,8 @@ def _ends_in_x_and_y(free: Columns, n: int, told: Columns) -> list[str] | None:
 
 
 _PATTERNS = Reading(
+    image="PATTERN",
+    remark="or an image of 5 x 5 pixels a pattern",
     content=(
         Content(("PATTERN",), "25 integers a row", only("integer", lambda v: v.size == 25 * len(v))),
         Content(("PATTERN_ID",), "an integer column", only("integer", is_single)),
@@ -310,9 +313,8 @@ _PATTERNS = Reading(
         )
     },
 )
-_MOS_PATTERNS = Reading(
-    content=_PATTERNS.content,
-    absent=_PATTERNS.absent,
+_MOS_PATTERNS = replace(
+    _PATTERNS,
     keywords={
         name: Fallback(25.0, "noEventThreshold", "25 adu, which headers of real raw files have")
         for name in ("EDUTHR_I", "EDUTHR_O")

@@ -68,6 +68,8 @@ class Reading:
         Rows that stand in for a table that is absent or cannot be read.
     total
         Column that is the sum of others, and these; it may stand in the file itself.
+    image
+        Column that an image may hold instead, one plane a row.
     positions
         Two columns that the keyword MFORM1 may name.
     free_widths
@@ -95,6 +97,7 @@ class Reading:
     lacking: Mapping[str, Fallback] = field(default_factory=dict)
     substitute: Fallback | None = None
     total: tuple[str, tuple[str, ...]] | None = None
+    image: str | None = None
     positions: tuple[str, str] | None = None
     free_widths: bool = False
     spread: bool = False
