@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -85,7 +86,10 @@ def cards(header: fits.Header, root: Path) -> list[tuple[str, object]]:
         name, value = card[0], card[1]
         if name in VOLATILE or (len(card) == 3 and name in joined):
             continue
-        result.append((name, value.replace(str(root), "ROOT") if isinstance(value, str) else value))
+        if isinstance(value, str):
+            # The date of the calibration is that of the first call.
+            value = re.sub(r"analysisdate=\S+", "", value.replace(str(root), "ROOT"))
+        result.append((name, value))
     return result
 
 

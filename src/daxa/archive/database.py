@@ -119,11 +119,12 @@ class Database:
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
-                self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite itself mostly rolls back when the disk is full
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
             raise
-        self.execute("COMMIT")
 
     def faults(self) -> list[str]:
         """What SQLite finds wrong with the file."""

@@ -148,7 +148,12 @@ def _bring(spec: dict[str, Any], work: Path) -> None:
     for name, source in spec["links"].items():
         if not os.path.exists(source):
             raise FileNotFoundError(f"{source}: no such file or folder")
-        os.symlink(source, work / name)
+        try:
+            os.symlink(source, work / name)
+        except (OSError, NotImplementedError):  # a system that gives no links to everybody
+            if os.path.isdir(source):
+                raise
+            shutil.copyfile(source, work / name)
     if spec["summary"] is not None:
         source = Path(spec["summary"])
         # Where the raw files are today, by a name without anything that a program might stumble on.
