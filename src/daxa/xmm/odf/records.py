@@ -95,11 +95,6 @@ RADIATION_COUNTS = columns(
     + "WFSTAT 1I\nEVALCADD 1I\nEVALCNO 1I"
 )
 RADIATION_SPECTRA = columns(_RADIATION + "SPLE 256U COUNTS\nSPHES 256U COUNTS\nSPHEC 256U COUNTS")
-#: Keywords of a diagnostic image (DII), which is sent instead of events: EDUMODE and EDUTHR are 0.
-DIAGNOSTIC_KEYWORDS = (
-    "CCDID", "CCDNODE", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUID", "EDUMODE", "EDUTHR",
-    "FRMTIME", "FRAME", "FTCRSE", "FTFINE", "NPIXEL", "FIFOOVF",
-)  # fmt: skip
 #: File type -> DATATYPE keyword.
 DATATYPES = {
     **dict.fromkeys(("HTH", "HCH", "D1H", "D2H"), "NPERHK.EL"),
