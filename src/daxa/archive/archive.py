@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from daxa import config
 from daxa._version import __version__
 from daxa.archive import creation, legacy, regions, rescue
+from daxa.archive.arguments import check_missions, check_products
 from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
 from daxa.archive.ledger import Ledger, Run
@@ -21,7 +22,6 @@ from daxa.archive.lock import hold, is_held
 from daxa.archive.views import ProcessViews
 from daxa.exceptions import (
     DAXAError,
-    DuplicateMissionError,
     MissionNotAssociatedError,
     NoRegionsAssociatedError,
     PreProcessedNotAvailableError,
@@ -75,7 +75,7 @@ class Archive(ProcessViews):
         self._top = config.output_path()
         self.layout = Layout(Path(self._top) / "archives" / archive_name)
         creation.check_place(self.layout.root.parent)
-        given = None if missions is None else _check_missions(archive_name, missions)
+        given = None if missions is None else check_missions(archive_name, missions)
         if clobber or creation.state(self.layout) is not State.WHOLE:
             with creation.alone(self.layout):
                 self._make(given, clobber, download_products, use_preprocessed)
@@ -97,8 +97,8 @@ class Archive(ProcessViews):
             return
         if given is None and found is State.BEGUN and creation.saved_missions(self.layout):
             given = self._saved_missions()
-        checked = _check_missions(self._name, given)
-        products, ready = _check_products(checked, download_products, use_preprocessed)
+        checked = check_missions(self._name, given)
+        products, ready = check_products(checked, download_products, use_preprocessed)
         with creation.replacing(self.layout, clobber):
             self._create(checked, products, ready)
 
@@ -566,56 +566,3 @@ class Archive(ProcessViews):
         """Give the archive another version, once its missions have changed."""
         self._version = version
         self.save()
-
-
-def _check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
-    if missions is None:
-        raise ValueError(f"missions: there is no archive {archive_name} yet; give the missions to make it of")
-    found = list(missions) if isinstance(missions, (list, tuple)) else [missions]
-    wrong = [m for m in found if not isinstance(m, BaseMission)]
-    if wrong or not found:
-        raise TypeError(f"missions: expected missions, got {wrong[0]!r}" if wrong else "missions: none given")
-    names = [m.name for m in found]
-    double = {n for n in names if names.count(n) > 1}
-    if double:
-        raise DuplicateMissionError(f"missions: {', '.join(sorted(double))} given more than once")
-    return found
-
-
-def recordable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a step in the form that the ledger keeps; names with an underscore stay out."""
-    from daxa.mission.state import encode
-
-    return {k: encode(v) for k, v in options.items() if not k.startswith("_")}
-
-
-def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict[str, Any]:
-    names = [m.name for m in missions]
-    if isinstance(value, bool):
-        return dict.fromkeys(names, value)
-    if not isinstance(value, dict) or not all(isinstance(v, bool) for v in value.values()):
-        raise TypeError(f"{argument}: expected True, False or a dictionary mission -> bool, got {value!r}")
-    if set(value) != set(names):
-        raise KeyError(
-            f"{argument}: expected exactly the missions {', '.join(names)}, got {', '.join(value)}"
-        )
-    return dict(value)
-
-
-def _check_products(
-    missions: list[BaseMission], download_products: Any, use_preprocessed: Any
-) -> tuple[dict[str, bool | None], dict[str, bool]]:
-    if download_products is None:
-        products: dict[str, Any] = {m.name: None for m in missions}
-    else:
-        products = _per_mission("download_products", missions, download_products)
-    ready = _per_mission("use_preprocessed", missions, use_preprocessed)
-    for name, wanted in ready.items():
-        if wanted and products[name] is False:
-            raise ValueError(f"use_preprocessed: {name} needs download_products as well")
-    for mission in missions:
-        if ready[mission.name] and not mission.has_products:
-            raise PreProcessedNotSupportedError(
-                f"use_preprocessed: {mission.pretty_name} offers no ready-made products"
-            )
-    return products, ready

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from daxa.archive.archive import Archive, recordable
+from daxa.archive.archive import Archive
+from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Input, Run
 from daxa.archive.staleness import stale
 from daxa.archive.views import error_text

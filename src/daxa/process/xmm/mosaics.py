@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daxa.archive.archive import recordable
+from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Run
 from daxa.archive.views import error_text
 from daxa.backend.contract import Job, Task
