@@ -5,17 +5,31 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from daxa._version import __version__
+from daxa.cli_archive import (
+    CalibrationFolder,
+    Cores,
+    archive_name,
+    exists,
+    failure_line,
+    failures,
+    logs,
+    mosaic,
+    rebuild,
+    report,
+    status,
+    use_calibration,
+    verify,
+)
 from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
-from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, plain_text, print_table
+from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
 from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
 
 app = typer.Typer(
@@ -29,12 +43,9 @@ app.add_typer(calibration, name="calibration")
 app.add_typer(odf, name="odf")
 app.command()(compare)
 app.command()(validate)
+for command in (status, verify, rebuild, logs, mosaic, report):
+    app.command()(command)
 
-Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
-CalibrationFolder = Annotated[
-    Path | None,
-    typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
-]
 BackendOption = Annotated[
     str | None, typer.Option("--backend", help="auto, sas or embedded; the configured one by default.")
 ]
@@ -183,12 +194,6 @@ def _process(archive: Any, cores: int | None, unscheduled: bool, redo: str = "ch
     full_process_xmm(archive, **options)
 
 
-def _archives() -> str:
-    from daxa import config
-
-    return f"{config.output_path()}archives"
-
-
 @app.command()
 def process(
     name: Name = None,
@@ -238,56 +243,22 @@ def process(
         check_cores(cores)
     except ValueError as wrong:
         raise typer.BadParameter(f"--cores: {wrong}") from None
-    _use_calibration(None, ccf)
+    use_calibration(None, ccf)
     request = Request.of(name, local, obs_id, position, radius, inst)
-    title = _archive_name(archive or request.title())
-    if _exists(title):
+    title = archive_name(archive or request.title())
+    if exists(title):
         # It knows its observations; going on with it needs no network.
         opened = Archive(title)
         request.check(opened)
-        _use_calibration(opened, ccf)
+        use_calibration(opened, ccf)
     else:
         mission = select(name, local, obs_id, position, radius, inst)
         _fetch_calibration(mission)
         opened = Archive(title, mission)
         request.remember(opened)
-        _use_calibration(opened, ccf)
+        use_calibration(opened, ccf)
     _process(opened, cores, unscheduled, redo)
     _finish(opened, as_json)
-
-
-def _archive_name(name: str) -> str:
-    from daxa.archive.creation import check_name
-
-    try:
-        return check_name(name)
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong).replace("archive_name:", "--archive:")) from None
-
-
-def _exists(name: str) -> bool:
-    """Whether an archive stands; one whose creation was interrupted is to be completed."""
-    from daxa.archive.creation import State, state
-    from daxa.archive.layout import Layout
-
-    try:
-        found = state(Layout(Path(_archives()) / name))
-    except FileNotFoundError as wrong:
-        raise typer.BadParameter(str(wrong)) from None
-    return found in (State.WHOLE, State.UNTOLD)
-
-
-def _use_calibration(archive: Any, ccf: Path | None) -> None:
-    """Search a folder of calibration files first, now and when the archive is processed again."""
-    if ccf is None:
-        return
-    if not ccf.is_dir():
-        raise typer.BadParameter(f"--ccf: {ccf} is no folder")
-    folder = str(ccf.resolve())
-    os.environ["DAXA_CCFPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("DAXA_CCFPATH")]))
-    if archive is not None:
-        known = [f for f in archive.calibration_folders if f != folder]
-        archive.calibration_folders = [folder, *known]
 
 
 def _fetch_calibration(mission: Any) -> None:
@@ -313,203 +284,17 @@ def _finish(archive: Any, as_json: bool) -> None:
     rows = product_table(archive)
     report = build_report(archive)
     # Mosaics are made by another command; its failures do not make this one fail.
-    failed = [f for f in _failures(archive) if f["process"] != "generate_mosaics"]
+    failed = [f for f in failures(archive) if f["process"] != "generate_mosaics"]
     if as_json:
         typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
     else:
         if rows:
             print_table(rows, f"{archive.archive_name}: products")
         for failure in failed:
-            typer.echo(_failure_line(failure), err=True)
+            typer.echo(failure_line(failure), err=True)
         typer.echo(f"archive {archive.archive_path}\nreport  {report}")
     if failed:
         raise typer.Exit(1)
-
-
-def _failure_line(failure: dict[str, str]) -> str:
-    return plain_line(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
-
-
-def _failures(archive: Any) -> list[dict[str, str]]:
-    failures = []
-    for name, processes in archive.process_success.items():
-        for process_name, idents in processes.items():
-            for ident, ok in idents.items():
-                if not ok:
-                    errors = archive.process_errors.get(name, {}).get(process_name, {}).get(ident, [])
-                    first = errors[0] if isinstance(errors, list) and errors else errors
-                    failures.append(
-                        {
-                            "mission": name,
-                            "process": process_name,
-                            "ident": ident,
-                            "error": str(first or "see the log"),
-                        }
-                    )
-    return failures
-
-
-def _open(archive: str) -> Any:
-    from daxa.archive import Archive
-
-    here = Path(_archives())
-    if not _exists(_archive_name(archive)):
-        if (here / archive).is_dir():
-            raise typer.BadParameter(
-                f"the creation of the archive {archive!r} was interrupted; the same command takes it up again"
-            )
-        known = sorted(p.parent.name for p in here.glob("[!.]*/.save_info"))
-        raise typer.BadParameter(
-            f"no archive {archive!r} in {here}; "
-            + (f"there are {', '.join(known)}" if known else "there are none (set DAXA_OUTPUT?)")
-        )
-    return Archive(archive)
-
-
-ArchiveName = Annotated[str, typer.Argument(help="Name of the archive.")]
-
-
-@app.command()
-def status(archive: ArchiveName, as_json: Json = False) -> None:
-    """Show what of an archive is done, failed and pending."""
-    from daxa.report import status_table
-
-    opened = _open(archive)
-    rows = status_table(opened)
-    if as_json:
-        typer.echo(
-            json.dumps({"archive": archive, "steps": rows, "failed": _failures_or_none(opened)}, indent=1)
-        )
-        return
-    if not rows:
-        typer.echo(f"{archive}: nothing has been processed yet")
-        return
-    print_table(rows, f"{archive}: steps")
-    for failure in _failures_or_none(opened):
-        typer.echo(_failure_line(failure))
-
-
-def _run_so_far(archive: Any) -> dict[str, list[str]]:
-    from daxa.exceptions import NoProcessingError
-
-    try:
-        return archive.process_names
-    except NoProcessingError:
-        return {}
-
-
-def _failures_or_none(archive: Any) -> list[dict[str, str]]:
-    from daxa.exceptions import NoProcessingError
-
-    try:
-        return _failures(archive)
-    except NoProcessingError:
-        return []
-
-
-@app.command()
-def verify(archive: ArchiveName, as_json: Json = False) -> None:
-    """Compare every file of an archive with its record; exit status 1 if one is missing or altered."""
-    from daxa.archive.verify import verify as compare_with_record
-    from daxa.backend.publish import checksum
-
-    found = compare_with_record(_open(archive), checksum)
-    faults = [f for f in found if f.fault]
-    if as_json:
-        typer.echo(json.dumps([asdict(f) for f in found], indent=1))
-    else:
-        for finding in found:
-            typer.echo(plain_line(f"{finding.kind}: {finding.path}: {finding.text}"))
-        typer.echo(f"{archive}: {len(faults)} missing or altered, {len(found) - len(faults)} other findings")
-    if faults:
-        raise typer.Exit(1)
-
-
-@app.command()
-def rebuild(archive: ArchiveName) -> None:
-    """Make a lost or damaged ledger anew, of its copy and of the products and logs that are there."""
-    from daxa.archive import Archive
-    from daxa.archive.layout import Layout
-    from daxa.archive.lock import hold
-    from daxa.archive.rescue import begin_anew
-    from daxa.process.rebuild import rebuild as record_products
-
-    if not _exists(_archive_name(archive)):
-        raise typer.BadParameter(f"no archive {archive!r} in {_archives()}")
-    layout = Layout(Path(_archives()) / archive)
-    with hold(layout.lock, f"the archive {archive} is being processed"):
-        start = begin_anew(layout)
-    count = record_products(Archive(archive))
-    typer.echo(f"{archive}: the ledger is made anew of {start} and of {count} products found")
-
-
-@app.command()
-def logs(
-    archive: ArchiveName,
-    process_name: Annotated[str, typer.Argument(metavar="STEP", help="Step, e.g. epchain.")],
-    obs_id: Annotated[str | None, typer.Option("--obs-id", help="Only this observation.")] = None,
-    inst: Annotated[str | None, typer.Option("--inst", help="Only this instrument.")] = None,
-    errors: Annotated[
-        bool, typer.Option("--errors", help="What was printed as warnings and errors.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Print what the tasks of a step printed."""
-    opened = _open(archive)
-    names = sorted({p for processes in _run_so_far(opened).values() for p in processes})
-    if process_name not in names:
-        raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
-    read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
-    found = read(process_name, obs_id=obs_id, inst=inst)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1))
-        return
-    for idents in found.values():
-        for ident, text in idents.items():
-            typer.echo(f"===== {process_name} {ident}\n{plain_text(text)}")
-
-
-@app.command()
-def mosaic(
-    archive: ArchiveName,
-    low: Annotated[
-        list[float] | None, typer.Option("--low", help="Lower energy of a band [keV]; may be repeated.")
-    ] = None,
-    high: Annotated[
-        list[float] | None, typer.Option("--high", help="Upper energy of a band [keV]; may be repeated.")
-    ] = None,
-    weighting: Annotated[
-        str, typer.Option(help="area: rates as the pn would see them; time: mean rates of the cameras.")
-    ] = "area",
-    cores: Cores = None,
-    ccf: CalibrationFolder = None,
-) -> None:
-    """Combine the images of cameras and of overlapping observations."""
-    from astropy.units import Quantity
-
-    from daxa.process.xmm.mosaics import WEIGHTINGS, generate_mosaics
-
-    if weighting not in WEIGHTINGS:
-        raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
-    if len(low or []) != len(high or []):
-        raise typer.BadParameter("--low and --high: give as many of one as of the other")
-    lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
-    opened = _open(archive)
-    _use_calibration(opened, ccf)
-    made = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
-    for path in made:
-        typer.echo(str(path))
-    if not made:
-        typer.echo(f"{archive}: no mosaic was made", err=True)
-        raise typer.Exit(1)
-
-
-@app.command()
-def report(archive: ArchiveName) -> None:
-    """Write the HTML report of an archive and print where it is."""
-    from daxa.report import build_report
-
-    typer.echo(str(build_report(_open(archive))))
 
 
 @app.command()
@@ -543,7 +328,7 @@ def demo(
     os.environ["DAXA_BACKEND"] = "embedded"
     os.environ["DAXA_CCFPATH"] = str(made.ccf)
     # Nothing else is expected to happen meanwhile: every core may help.
-    archive = Archive("demo", None if _exists("demo") else XMMPointed(local=raw / "odf"))
+    archive = Archive("demo", None if exists("demo") else XMMPointed(local=raw / "odf"))
     _process(archive, cores or config.available_cores(), True)
     processed = time.perf_counter()
 
