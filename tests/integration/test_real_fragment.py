@@ -5,6 +5,7 @@ Made up are the attitude, the text summary and the calibration, which are not in
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_events_of_mos_are_those_that_the_frames_announce(raw):
             if differences:
                 differing[exp_id, ccd] = (len(differences), len(exposure.of(ccd, "FRAME")))
     assert differing == {("U004", 1): (1, 2), ("U005", 1): (6, 8), ("U006", 1): (15, 40)}
+
+
+def test_events_that_did_not_arrive_are_reported(fragment):
+    """By CCD, with the numbers of the raw files; CCDs that sent all are silent."""
+    lines = [line for line in fragment.outcomes["emchain"].lines("NVALID") if "warning" in line]
+    numbers = [tuple(map(int, re.findall(r"\d+", line.split("CCD ")[1]))) for line in lines]
+    assert numbers == [
+        (1, 5262, 5449, 1, 2), (1, 35_900, 37_547, 6, 8), (1, 108_657, 115_305, 15, 40),
+    ]  # fmt: skip
 
 
 def test_frames_of_mos(raw, fragment, lists):

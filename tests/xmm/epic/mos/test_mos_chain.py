@@ -516,6 +516,7 @@ def test_ccd_without_events_and_short_exposure(copy, reduced, tmp_path):
         hdus.writeto(path, overwrite=True)
     _, err = _emchain(copy, reduced, tmp_path / "out", instruments="M2")
     assert "frames10" in err
+    assert [line for line in err.splitlines() if "(noEvents)" in line and "M2S00230IME" in line]
     with fits.open(tmp_path / "out" / f"P{OBS}M2S002MIEVLI0000.FIT") as hdus:
         assert 3 not in hdus["EVENTS"].data["CCDNR"]
         assert len(hdus["EXPOSU03"].data) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +123,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     if int(table.keyword("CCDID", number)) != number:
         raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
     check_mode(table, file.name.file_type)
+    table = without_repetition(camera, table)
     layout = Layout.of(camera, table, number, node)
     made, index, known = frame_table(camera, table, auxiliary, file)
     raw, pixels = raw_events(camera, table, known, index, layout)
@@ -141,6 +142,43 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     live = float(made.fraction[made.received].mean())
     say.info("emframes", f" Fraction of good time : {live:.9f}")
     return ccd
+
+
+def without_repetition(camera: Camera, table: OdfTable) -> OdfTable:
+    """The events, none of which has the frame and the pixel of another one; in real raw files none has."""
+    if not len(table):
+        camera.messages.warn("emframes", "noEvents", f"{table.where}: no events")
+        return table
+    # Places of damaged rows may be any, so that no numbers are made of them.
+    place = np.stack([np.asarray(table[name], np.int64) for name in ("FRAME", "RAWY", "RAWX")])
+    order = np.lexsort(place[::-1])
+    again = (np.diff(place[:, order]) == 0).all(axis=0)
+    if not again.any():
+        return table
+    repeated = order[1:][again]
+    camera.messages.warn(
+        "emframes", "repeatedEvents", f"{table.where}: {len(repeated)} rows repeat the place of another in a "
+        "frame: left out",
+    )  # fmt: skip
+    kept = np.ones(len(table), bool)
+    kept[repeated] = False
+    return replace(table, columns={name: values[kept] for name, values in table.columns.items()})
+
+
+def report_announced(
+    camera: Camera, made: frames.Frames, event_frame: npt.NDArray[np.int64], ccd: int
+) -> None:
+    """Warn if another number of events came than the frames announce (NVALID); overflows apart."""
+    count = np.bincount(event_frame, minlength=len(made))
+    looked_at = made.received & (made.counters["FIFOOVF"] == 0)
+    announced, came = made.counters["NVALID"][looked_at], count[looked_at]
+    wrong = announced != came
+    if wrong.any():
+        camera.messages.warn(
+            "emframes", "eventsNotAnnounced",
+            f"CCD {ccd}: {int(came.sum())} events came of {int(announced.sum())} that the frames announce "
+            f"(NVALID); {int(wrong.sum())} of {len(wrong)} frames differ",
+        )  # fmt: skip
 
 
 #: EDUMODE of each type of event file, and SAS's code for another one.
@@ -237,6 +275,13 @@ def raw_events(
         raw = recognise(*place, table["ENGYE1E2"][sound], camera.library)
         camera.messages.info("emevents", f" {len(raw):12d}  events recognised in {n} pixels")
         return raw, np.ones(n, np.int64)
+    dark = int((table["ENERGYE1"][sound] <= 0).sum())
+    if dark:
+        camera.messages.warn(
+            "emevents", "PHAoffset",
+            f"{table.where}: {dark} of {n} events have a main pixel (ENERGYE1) of 0 adu or less; they count "
+            "as below the threshold",
+        )  # fmt: skip
     raw = Events(
         *place,
         *(table[k][sound].astype(np.int64) for k in ("ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4")),
@@ -367,6 +412,7 @@ def frame_table(
     known = (event_frame >= numbers[0]) & (event_frame <= numbers[-1])
     index = np.where(known, event_frame + shift[before] - made.number[0], 0)
     opts = camera.options.emframes
+    report_announced(camera, made, index[known], number)
     invalid = frames.flag_invalid(made, index[known]) if opts.checknvalid else 0
     say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
     overflow = frames.flag_overflow(made) if opts.flagfifooverflow else 0
