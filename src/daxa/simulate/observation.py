@@ -17,23 +17,17 @@ from daxa.simulate import optics
 from daxa.simulate.detectors import DetectorData, Exposure, Noise
 from daxa.simulate.detectors_fast import observe_pn_fast
 from daxa.simulate.detectors_mos import observe_mos
-from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn
+from daxa.simulate.detectors_pn import observe_pn
 from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
+from daxa.simulate.exposure_files import write_diagnostics, write_exposure, write_housekeeping
 from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
-from daxa.simulate.mos_offsets import diagnostic_image
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
 from daxa.simulate.sky import SkyModel
-from daxa.xmm.odf.layout import PN_MODES
-from daxa.xmm.odf.records import MOS_PROCESSES
 from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
 FLARE_RATES = {"M1": 28.0, "M2": 28.0, "PN": 100.0}
-#: Number of the first frame that CCDs 1 to 7 of MOS send (real files of two exposures).
-MOS_FIRST_FRAMES = (4, 15, 12, 3, 13, 1, 7)
-#: A diagnostic exposure of MOS begins as long before the first other one [s].
-DIAGNOSTIC_LEAD_S = 300.0
 #: On-board seconds from the start of the revolution back to the last reset of the pn counter.
 _RESET_LEAD_S = 23_000
 _PHOTONS = columns("""
@@ -162,14 +156,18 @@ def simulate_observation(
             data = read(camera, hits, exposure, clock, description.noise, rng, reset_obt_s=reset)
         else:
             data = observe_mos(camera, hits, exposure, clock, description.noise, rng)
-        _write_exposure(writer, camera, data)
+        write_exposure(writer, camera, data)
         for one in data.ccds.values():
             # Written; a long exposure of many CCDs would fill the memory.
             one.events = {}
         observed.append(data)
     spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
-    _write_housekeeping(writer, observed, reset)
-    _write_diagnostics(writer, description, seed)
+    write_housekeeping(writer, observed, reset)
+    # Under the next free number.
+    number = max((int(e.exp_id[1:]) for e in (*description.exposures, *description.gratings)), default=0) + 1
+    write_diagnostics(
+        writer, description.exposures, number, lambda code: _generator(seed, p.obs_id, code, "diagnostic")
+    )
     for instrument in sorted({e.instrument for e in description.gratings}):
         mine = [data for data in spectra if data.exposure.instrument == instrument]
         writer.rgs_housekeeping(instrument, [span for data in mine for span in data.exposure.full_s])
@@ -190,51 +188,6 @@ def simulate_observation(
     return truth
 
 
-def _write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> None:
-    exposure, span = data.exposure, (data.start_s, data.stop_s)
-    mode = camera.mode(exposure.submode)
-    for ccd, one in data.ccds.items():
-        if ccd in exposure.missing_ccds:
-            continue
-        if ccd in exposure.empty_ccds:
-            one.events = {name: values[:0] for name, values in one.events.items()}
-        if camera.is_pn:
-            code = _pn_mode(exposure.submode)
-            writer.pn_events(
-                exposure.exp_id, ccd, one.events, *span, window=one.window,
-                frame_time_s=mode.frame_time_s, ccd_mode=code, discarded=one.discarded,
-                file_type=one.file_type,
-            )  # fmt: skip
-        else:
-            one.truth["first_frame"] = MOS_FIRST_FRAMES[ccd - 1]
-            one.events["FRAME"] = one.events["FRAME"] + one.truth["first_frame"] - 1
-            writer.mos_events(
-                camera.code, exposure.exp_id, ccd, one.events, *span, window=one.window,
-                frame_time_s=one.truth["frame_time_s"], threshold_adu=camera.event_threshold_adu,
-                offsets=one.offsets, file_type=one.file_type,
-            )  # fmt: skip
-    if camera.is_pn:
-        writer.pn_auxiliary(exposure.exp_id, data.auxiliary[0], data.auxiliary[1], *span)
-    else:
-        frames = dict(data.auxiliary[0])
-        frames["FRAME"] = frames["FRAME"] + np.array(MOS_FIRST_FRAMES)[frames["CCDID"] - 1] - 1
-        writer.mos_auxiliary(camera.code, exposure.exp_id, frames, *span)
-        if len(data.auxiliary[1]["CCD"]):
-            writer.mos_counting(camera.code, exposure.exp_id, data.auxiliary[1], *span)
-
-
-def _pn_mode(submode: str) -> int:
-    """CCDMODE; both kinds of full frame have the same in real headers."""
-    return max(next(n for n, name in PN_MODES.items() if name == submode), 1)
-
-
-def _mos_processes(camera: Camera, exposure: Exposure) -> dict[int, int]:
-    """What the event unit of each CCD is told to do."""
-    mode = camera.mode(exposure.submode)
-    kinds = {ccd: "TIMING" if ccd in mode.fast_ccds else "IMAGING" for ccd in exposure.ccds or mode.ccds}
-    return {ccd: MOS_PROCESSES[kind] for ccd, kind in kinds.items()}
-
-
 def _observe_gratings(
     writer: OdfWriter, description: Description, exposure: GratingExposure, seed: int
 ) -> GratingData:
@@ -252,51 +205,6 @@ def _observe_gratings(
         writer.rgs_events(exposure.instrument, exposure.exp_id, ccd, events, *span, window=data.window)
     writer.rgs_auxiliary(exposure.instrument, exposure.exp_id, data.frames, data.sequence, *span)
     return data
-
-
-def _write_diagnostics(writer: OdfWriter, description: Description, seed: int) -> None:
-    """The image of CCD 1 that is taken when a MOS camera is set up, under the next free number."""
-    exposures = [*description.exposures, *description.gratings]
-    exp_id = f"U{max((int(e.exp_id[1:]) for e in exposures), default=0) + 1:03d}"
-    for code in ("M1", "M2"):
-        starts = [e.start_s for e in description.exposures if e.instrument == code]
-        if starts:
-            rng = _generator(seed, description.pointing.obs_id, code, "diagnostic")
-            image = diagnostic_image(code, 1, rng)
-            writer.mos_diagnostic(code, exp_id, 1, min(starts) - DIAGNOSTIC_LEAD_S, image)
-
-
-def _write_housekeeping(writer: OdfWriter, observed: Sequence[DetectorData], reset_obt_s: int) -> None:
-    for code, camera in CAMERAS.items():
-        mine = [data.exposure for data in observed if data.exposure.instrument == code]
-        if not mine:
-            continue
-        filters = [(e.start_s, e.stop_s, e.filter) for e in mine]
-        if camera.is_pn:
-            writer.pn_commands(
-                [(e.start_s, _pn_mode(e.submode), e.ccds or camera.mode(e.submode).ccds) for e in mine]
-            )
-            writer.pn_housekeeping(
-                filters,
-                reset_obt_s=reset_obt_s,
-                wrap_s=WRAP_S,
-                submode=mine[0].submode,
-                max_frames=MAX_FRAMES,
-            )
-        else:
-            masked = [(b.ccd, b.rawx, b.rawy, b.yextent) for b in camera.bad_pixels if b.uplinked]
-            resets = [
-                (data.exposure.start_s, data.clock_reset_obt_s)
-                for data in observed
-                if data.exposure in mine and data.clock_reset_obt_s is not None
-            ]
-            # The diagnostic exposure comes first.
-            first = min(e.start_s for e in mine) - DIAGNOSTIC_LEAD_S
-            resets.append((first, np.floor(writer.clock.obt(first)) - 2.0))
-            writer.mos_housekeeping(code, filters, masked, resets)
-            commands = [(e.start_s, _mos_processes(camera, e)) for e in mine]
-            commands.append((first, {1: MOS_PROCESSES["DIAGNOSTIC"]}))
-            writer.mos_commands(code, commands)
 
 
 # --- truth -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.observation import MOS_FIRST_FRAMES
+from daxa.simulate.exposure_files import MOS_FIRST_FRAMES
 from daxa.xmm.epic.keywords import exposure_summary
 from daxa.xmm.event.flags import MACROS, MosFlag
 from daxa.xmm.event.gti import GTI
