@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.ccf.calibration import Constituent
+from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.index import Entry
 
 

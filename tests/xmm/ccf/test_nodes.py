@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daxa.xmm.ccf.calibration import Table
+from daxa.xmm.ccf.constituent import Table
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.nodes import node_values
 

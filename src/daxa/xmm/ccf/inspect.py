@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from daxa.xmm.ccf.calibration import Constituent
+from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.errors import DamagedConstituent, UnknownLayout
 from daxa.xmm.ccf.index import open_constituent, read_entry
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.xmm.task import fall_back
+from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Constituent
+    from daxa.xmm.ccf.constituent import Constituent
 
-#: Time between successive integrations, while charge moves into the frame store [s]: in 53 frame tables of
-#: real event lists (both cameras in full frame, 2004 to 2006) it is 5.9999 to 6.0001 ms.
-MEASURED_TRANSFER_S = 0.006
 #: Frames longer than this [s] are those of whole CCDs, which the measured number holds for.
 _WHOLE_FRAME_S = 2.0
 #: Another transfer of a whole frame than the measured one by this much [s] is not believed.
@@ -55,10 +52,5 @@ def transfer_s(constituent: Constituent, mode_id: int, ccd: int, *, imaging: boo
         return transfer
     if not imaging:
         return 0.0
-    where = f"{constituent.path.name}[MODEPARAM]"
     found = f"FRAME_T {1e3 * frame:g} ms and INTEGRATION_T {1e3 * integration:g} ms of mode {mode_id}"
-    cost = (
-        f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are no integration, as in real lists in full frame"
-    )
-    fall_back("noTransferTime", f"{where}: {found}: {cost}", f"{where}: noTransferTime")
-    return MEASURED_TRANSFER_S
+    return float(constituent.lacks("MODEPARAM", "INTEGRATION_T", found))

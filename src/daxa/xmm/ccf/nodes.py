@@ -14,7 +14,7 @@ import numpy as np
 from daxa.xmm.ccf.errors import UnknownLayout
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Table
+    from daxa.xmm.ccf.constituent import Table
 
 
 def node_values(rows: Table, name: str, ccd: int) -> tuple[float, float]:

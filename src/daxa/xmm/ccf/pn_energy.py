@@ -15,7 +15,8 @@ import numpy.typing as npt
 from daxa.xmm.ccf.errors import UnknownLayout
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent, Table
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent, Table
 
 _CCDS_PER_QUADRANT = 3
 

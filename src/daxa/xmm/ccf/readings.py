@@ -1,7 +1,8 @@
 """How every table of the calibration files is read: the one place that decides what may stand in for what.
 
 Columns are named in :mod:`daxa.xmm.ccf.layout`; what a :class:`~daxa.xmm.ccf.roles.Reading` says is described
-there. Those of the pn's energies and times are in :mod:`daxa.xmm.ccf.readings_pn`.
+there. What only MOS or the pn has is in :mod:`daxa.xmm.ccf.readings_mos` and
+:mod:`daxa.xmm.ccf.readings_pn`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope
+from daxa.xmm.ccf.readings_mos import MOS_READINGS
 from daxa.xmm.ccf.readings_pn import PN_READINGS
 from daxa.xmm.ccf.roles import (
     KEYS,
@@ -254,10 +257,6 @@ def _possible_lengths(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         raise UnknownLayout(f"{where}, column YEXTENT: a negative length")
 
 
-def _is_switch(v: npt.NDArray[Any]) -> bool:
-    return set(np.char.upper(np.char.strip(v))) <= {"T", "F", "Y", "N"}
-
-
 _PLACES = ("CCD_ID", "NODE_ID", "RAWX", "RAWY", "YEXTENT")
 
 
@@ -366,15 +365,16 @@ _HKPARMINT = {
 # --- MOS -------------------------------------------------------------------------------------------
 
 
-def _possible_times(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    """In full frame integrations are no longer than frames, and windows have a size."""
-    full = columns["MODE_ID"] == 0
+def _possible_windows(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """The windows of full frame have a size; impossible times have fallbacks where they are used."""
     for name in ("WINDOWDX", "WINDOWDY"):
-        if np.any(columns[name][full] < 1):
+        if np.any(columns[name][columns["MODE_ID"] == 0] < 1):
             raise UnknownLayout(f"{where}, column {name}: a window without pixels")
-    integration, frame = (np.asarray(columns[name], float)[full] for name in ("INTEGRATION_T", "FRAME_T"))
-    if np.any(integration > 1.001 * frame):
-        raise UnknownLayout(f"{where}, column INTEGRATION_T: longer than FRAME_T")
+
+
+_TRANSFER = (
+    f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are no integration, as in real lists in full frame"
+)
 
 
 def _modeparam(scope: str) -> Reading:
@@ -398,115 +398,11 @@ def _modeparam(scope: str) -> Reading:
         },
         lacking={"MODE_ID": Fallback(None, "noIntegrationTime", "shares of the integration of real images")}
         if scope == "EPN"
-        else {},
+        else {"INTEGRATION_T": Fallback(MEASURED_TRANSFER_S, "noTransferTime", _TRANSFER)},
         spread=scope == "EMOS",
-        convert=_possible_times,
+        convert=_possible_windows,
     )
 
-
-def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    """Frame times beyond 10 are milliseconds, and so is the delay beside them."""
-    if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > 10:
-        for name in ("FRAME_TIME", "DELAY"):
-            columns[name] = np.asarray(columns[name], float) / 1000
-
-
-def _delay(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """Numbers below 10 that are no live time."""
-    live = ("LIVE", "INTEG")
-    others = {name: v for name, v in free.items() if not any(word in name.upper() for word in live)}
-    names = only("number")(others, n, told)
-    return names if names and np.all(np.abs(free[names[0]]) < 10) else None
-
-
-_MOS_TIMES = Reading(
-    names={"MODE_ID": KEYS["MODE_ID"], "DELAY": ("*DELAY*", "*CORR*", "*CONST*")},
-    content=(MODE, Content(("DELAY",), "numbers below 10, not named after live time", _delay)),
-    absent={"DELAY": Fallback(0.0, "noReadoutDelay", "delay 0: times off by up to 1.5 frames (3.9 s)")},
-    substitute=Fallback(
-        {"MODE_ID": np.zeros(0, int), "FRAME_TIME": np.zeros((0, 2)), "DELAY": np.zeros((0, 2))},
-        "noTimeCorrection",
-        "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
-    ),
-    lacking={
-        "MODE_ID": Fallback(
-            None,
-            "noTimeCorrection",
-            "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
-        )
-    },
-    convert=_seconds,
-    spread=True,
-)
-_COMBINE = Reading(
-    content=(
-        Content(("PATTERN",), "integers 0 to 31", only("integer", between(0, 31))),
-        Content(("C1", "C2", "C3", "C4"), "the four numbers that follow", first("number", between(-16, 16))),
-    ),
-    substitute=Fallback(
-        {"PATTERN": np.arange(32)}
-        | {"C1": np.ones(32), "C2": np.ones(32), "C3": np.zeros(32), "C4": np.zeros(32)},
-        "noEnergyCombine",
-        "weights 1, 1, 0, 0, with which energies of real lists come out within 1.1 eV rms",
-    ),
-)
-_LAW = tuple(f"CTI_{axis}{k}" for axis in "XY" for k in range(3))
-
-
-def _three_of_each(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """Three columns that begin with CTI_X and three with CTI_Y; CTI_X and CTI_Y alone are of an older law."""
-    found = []
-    for axis in "XY":
-        names = [
-            name for name, v in free.items() if name.startswith(f"CTI_{axis}") and kind_of(v) == "number"
-        ]
-        if len(names) > 3:
-            names = [name for name in names if name != f"CTI_{axis}"]
-        if len(names) != 3:
-            return None
-        found += names
-    return found
-
-
-_MOS_CTI = {
-    "CTI_EXTENDED": Reading(
-        names=KEYS,
-        content=(
-            Content(_LAW, "three columns CTI_X* and three CTI_Y*, in this order", _three_of_each),
-            Content(_LAW, "six numbers in the order X0, X1, X2, Y0, Y1, Y2", only("number")),
-        ),
-    ),
-    "CTI_COLUMN": Reading(
-        names={k: KEYS[k] for k in ("CCD_ID", "NODE_ID")},
-        content=(
-            Content(("RAWX",), "integers 1 to 600", only("integer", between(1, 600))),
-            Content(("OFFSET",), "the number that is left", only("number")),
-        ),
-        substitute=Fallback(
-            {n: np.zeros(0, int) for n in ("CCD_ID", "NODE_ID", "RAWX", "RAWY_START", "YLENGTH")}
-            | {"OFFSET": np.zeros(0)},
-            "noColumnOffsets",
-            "steps along columns stay: up to some 50 eV in the columns concerned",
-        ),
-    ),
-}
-_ONBOARD_OFFSETS = Reading(
-    names={"MODE_ID": KEYS["MODE_ID"]},
-    absent={
-        name: Fallback(value, cost="offsets are those of the whole read-out, in all modes")
-        for name, value in (("COL_X0", 0), ("ROW_Y0", 0), ("ROW_LEN", 610), ("COL_LEN", 602))
-    },
-    remark="`addOffsets01` if absent: truncated events are those at the end of the converter",
-)
-_SCREEN = Reading(
-    names={"BAD": ("*BAD*",), "GOOD": ("*GOOD*",)},
-    content=(Content(("CCD_ID",), "integers 1 to 7", only("integer", between(1, 7))),),
-    substitute=Fallback(
-        {"CCD_ID": np.zeros(0, int), "BAD": np.zeros(0), "GOOD": np.zeros(0)},
-        "noScreenThresholds",
-        "CCDs are not tagged as noisy at low energies",
-    ),
-)
 
 # --- RGS -------------------------------------------------------------------------------------------
 
@@ -544,13 +440,10 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     ("RGS", "LINCOORD"): {"LINCOORD": _lincoord("RGS")},
     ("EMOS", "MODEPARAM"): {"MODEPARAM": _modeparam("EMOS")},
     ("EPN", "MODEPARAM"): {"MODEPARAM": _modeparam("EPN")},
-    ("EMOS", "TIMECORR"): {"FRAMETIME": _MOS_TIMES},
     ("EMOS", "BADPIX"): {"BADPIX": _badpix("EMOS")},
     ("EPN", "BADPIX"): {"BADPIX": _badpix("EPN")},
     ("RGS", "BADPIX"): {"BADPIX": _badpix("RGS"), "BADPIX1": _badpix("RGS", 1)},
-    ("EMOS", "ADUCONV"): {"ENERGY_COMBINE": _COMBINE, "OFFSET_GAIN": Reading(names={"CCD_ID": ("*CCD*",)})},
     ("RGS", "ADUCONV"): {"OFFSET_GAIN": _RGS_GAIN},
-    ("EMOS", "CTI"): _MOS_CTI,
     ("RGS", "CTI"): {
         "XCTI": Reading(
             names={k: KEYS[k] for k in ("CCD_ID", "NODE_ID")},
@@ -559,7 +452,6 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
         ),
         "*": Reading(absent={"CTI_Y_ERROR": _NOT_USED}, keywords=_SCALE),
     },
-    ("EMOS", "DARKFRAME"): {"*": _ONBOARD_OFFSETS},
     ("EMOS", "PATTERNLIB"): {"*": _MOS_PATTERNS},
     ("EPN", "PATTERNLIB"): {"*": _PATTERNS},
     ("EMOS", "QUANTUMEF"): _efficiencies(13, "the sum of QE_0 to QE_12, or a column of that name"),
@@ -567,7 +459,6 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     ("RGS", "QUANTUMEF"): {"RGA_OBSCURATE": _GRATINGS},
     ("EMOS", "FILTERTRANSX"): {"EBINS": Reading(content=(_ENERGY,)), "*": _TRANSMISSION},
     ("EPN", "FILTERTRANSX"): {"EBINS": Reading(content=(_ENERGY,)), "*": _TRANSMISSION},
-    ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": _SCREEN},
     **{(scope, "HKPARMINT"): _HKPARMINT for scope in ("EMOS", "EPN", "RGS")},
     ("XRT", "XAREAEF"): {
         "ONAXISXAREAEF": Reading(
@@ -597,6 +488,7 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
             )
         )
     },
+    **MOS_READINGS,
     **PN_READINGS,
 }
 

@@ -18,7 +18,8 @@ from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES, layout_of
 from daxa.xmm.rgs.gratings import Gratings
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -36,7 +36,8 @@ from daxa.xmm.task import Parameter, Parameters, TaskContext, task
 if TYPE_CHECKING:
     from astropy.io import fits
 
-    from daxa.xmm.ccf.calibration import Calibration, Table
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Table
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from daxa.xmm.ccf.layout import GRATINGS, TELESCOPES
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, find_task, task
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Constituent
+    from daxa.xmm.ccf.constituent import Constituent
 
 #: Name of the task's parameter -> scope of the calibration, code of files, types of periodic housekeeping.
 INSTRUMENTS = {

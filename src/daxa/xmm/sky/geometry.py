@@ -30,7 +30,8 @@ from daxa.xmm.event.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent, Table
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent, Table
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

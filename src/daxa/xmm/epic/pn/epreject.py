@@ -30,7 +30,8 @@ from daxa.xmm.event.flags import PnFlag
 from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration, Constituent
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.ccf.constituent import Constituent
     from daxa.xmm.odf.odf import Odf, OdfFile
 
 #: SUBMODE -> how EPN_REJECT may call it.

@@ -1,0 +1,123 @@
+"""How the tables of the times, energies, offsets and noise of MOS are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.roles import KEYS, MODE, Columns, Content, Fallback, Reading, between, first, kind_of, only
+
+
+def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """Frame times beyond 10 are milliseconds, and so is the delay beside them."""
+    if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > 10:
+        for name in ("FRAME_TIME", "DELAY"):
+            columns[name] = np.asarray(columns[name], float) / 1000
+
+
+def _delay(free: Columns, n: int, told: Columns) -> list[str] | None:
+    """Numbers below 10 that are no live time."""
+    live = ("LIVE", "INTEG")
+    others = {name: v for name, v in free.items() if not any(word in name.upper() for word in live)}
+    names = only("number")(others, n, told)
+    return names if names and np.all(np.abs(free[names[0]]) < 10) else None
+
+
+_MOS_TIMES = Reading(
+    names={"MODE_ID": KEYS["MODE_ID"], "DELAY": ("*DELAY*", "*CORR*", "*CONST*")},
+    content=(MODE, Content(("DELAY",), "numbers below 10, not named after live time", _delay)),
+    absent={"DELAY": Fallback(0.0, "noReadoutDelay", "delay 0: times off by up to 1.5 frames (3.9 s)")},
+    substitute=Fallback(
+        {"MODE_ID": np.zeros(0, int), "FRAME_TIME": np.zeros((0, 2)), "DELAY": np.zeros((0, 2))},
+        "noTimeCorrection",
+        "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
+    ),
+    lacking={
+        "MODE_ID": Fallback(
+            None,
+            "noTimeCorrection",
+            "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
+        )
+    },
+    convert=_seconds,
+    spread=True,
+)
+_COMBINE = Reading(
+    content=(
+        Content(("PATTERN",), "integers 0 to 31", only("integer", between(0, 31))),
+        Content(("C1", "C2", "C3", "C4"), "the four numbers that follow", first("number", between(-16, 16))),
+    ),
+    substitute=Fallback(
+        {"PATTERN": np.arange(32)}
+        | {"C1": np.ones(32), "C2": np.ones(32), "C3": np.zeros(32), "C4": np.zeros(32)},
+        "noEnergyCombine",
+        "weights 1, 1, 0, 0, with which energies of real lists come out within 1.1 eV rms",
+    ),
+)
+_LAW = tuple(f"CTI_{axis}{k}" for axis in "XY" for k in range(3))
+
+
+def _three_of_each(free: Columns, n: int, told: Columns) -> list[str] | None:
+    """Three columns that begin with CTI_X and three with CTI_Y; CTI_X and CTI_Y alone are of an older law."""
+    found = []
+    for axis in "XY":
+        names = [
+            name for name, v in free.items() if name.startswith(f"CTI_{axis}") and kind_of(v) == "number"
+        ]
+        if len(names) > 3:
+            names = [name for name in names if name != f"CTI_{axis}"]
+        if len(names) != 3:
+            return None
+        found += names
+    return found
+
+
+_MOS_CTI = {
+    "CTI_EXTENDED": Reading(
+        names=KEYS,
+        content=(
+            Content(_LAW, "three columns CTI_X* and three CTI_Y*, in this order", _three_of_each),
+            Content(_LAW, "six numbers in the order X0, X1, X2, Y0, Y1, Y2", only("number")),
+        ),
+    ),
+    "CTI_COLUMN": Reading(
+        names={k: KEYS[k] for k in ("CCD_ID", "NODE_ID")},
+        content=(
+            Content(("RAWX",), "integers 1 to 600", only("integer", between(1, 600))),
+            Content(("OFFSET",), "the number that is left", only("number")),
+        ),
+        substitute=Fallback(
+            {n: np.zeros(0, int) for n in ("CCD_ID", "NODE_ID", "RAWX", "RAWY_START", "YLENGTH")}
+            | {"OFFSET": np.zeros(0)},
+            "noColumnOffsets",
+            "steps along columns stay: up to some 50 eV in the columns concerned",
+        ),
+    ),
+}
+_ONBOARD_OFFSETS = Reading(
+    names={"MODE_ID": KEYS["MODE_ID"]},
+    absent={
+        name: Fallback(value, cost="offsets are those of the whole read-out, in all modes")
+        for name, value in (("COL_X0", 0), ("ROW_Y0", 0), ("ROW_LEN", 610), ("COL_LEN", 602))
+    },
+    remark="`addOffsets01` if absent: truncated events are those at the end of the converter",
+)
+_SCREEN = Reading(
+    names={"BAD": ("*BAD*",), "GOOD": ("*GOOD*",)},
+    content=(Content(("CCD_ID",), "integers 1 to 7", only("integer", between(1, 7))),),
+    substitute=Fallback(
+        {"CCD_ID": np.zeros(0, int), "BAD": np.zeros(0), "GOOD": np.zeros(0)},
+        "noScreenThresholds",
+        "CCDs are not tagged as noisy at low energies",
+    ),
+)
+
+MOS_READINGS: dict[tuple[str, str], dict[str, Reading]] = {
+    ("EMOS", "TIMECORR"): {"FRAMETIME": _MOS_TIMES},
+    ("EMOS", "ADUCONV"): {"ENERGY_COMBINE": _COMBINE, "OFFSET_GAIN": Reading(names={"CCD_ID": ("*CCD*",)})},
+    ("EMOS", "CTI"): _MOS_CTI,
+    ("EMOS", "DARKFRAME"): {"*": _ONBOARD_OFFSETS},
+    ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": _SCREEN},
+}
