@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from daxa.archive.views import error_text
 from daxa.cli_output import Json, plain_line, plain_text, print_table
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
@@ -64,22 +65,16 @@ def failure_line(failure: dict[str, str]) -> str:
 
 
 def failures(archive: Any) -> list[dict[str, str]]:
-    failures = []
-    for name, processes in archive.process_success.items():
-        for process_name, idents in processes.items():
-            for ident, ok in idents.items():
-                if not ok:
-                    errors = archive.process_errors.get(name, {}).get(process_name, {}).get(ident, [])
-                    first = errors[0] if isinstance(errors, list) and errors else errors
-                    failures.append(
-                        {
-                            "mission": name,
-                            "process": process_name,
-                            "ident": ident,
-                            "error": str(first or "see the log"),
-                        }
-                    )
-    return failures
+    """What failed, and how: the runs, and what was entered by hand."""
+    found = [
+        (run.mission, run.process, run.ident, error_text(run.errors[0]) if run.errors else "")
+        for run in archive.ledger.runs(status="failed", logs=False)
+    ]
+    found += [(*entry[:3], "") for entry in archive.ledger.entries("process_success") if entry[3] is False]
+    return [
+        {"mission": mission, "process": process, "ident": ident, "error": error or "see the log"}
+        for mission, process, ident, error in found
+    ]
 
 
 def _open(archive: str) -> Any:
@@ -109,15 +104,13 @@ def status(archive: ArchiveName, as_json: Json = False) -> None:
     opened = _open(archive)
     rows = status_table(opened)
     if as_json:
-        typer.echo(
-            json.dumps({"archive": archive, "steps": rows, "failed": _failures_or_none(opened)}, indent=1)
-        )
+        typer.echo(json.dumps({"archive": archive, "steps": rows, "failed": failures(opened)}, indent=1))
         return
     if not rows:
         typer.echo(f"{archive}: nothing has been processed yet")
         return
     print_table(rows, f"{archive}: steps")
-    for failure in _failures_or_none(opened):
+    for failure in failures(opened):
         typer.echo(failure_line(failure))
 
 
@@ -128,15 +121,6 @@ def _run_so_far(archive: Any) -> dict[str, list[str]]:
         return archive.process_names
     except NoProcessingError:
         return {}
-
-
-def _failures_or_none(archive: Any) -> list[dict[str, str]]:
-    from daxa.exceptions import NoProcessingError
-
-    try:
-        return failures(archive)
-    except NoProcessingError:
-        return []
 
 
 def verify(archive: ArchiveName, as_json: Json = False) -> None:

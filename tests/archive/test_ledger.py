@@ -147,3 +147,27 @@ def test_readers_do_not_wait_for_writers(tmp_path):
         assert len(list(reader.runs())) == 1
         assert reader.meta("x") is None
     assert reader.meta("x") == 1
+
+
+def test_totals_count_each_piece_once(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    warned = {"warnings": [{"originator": "a", "name": "b", "message": "c"}] * 2}
+    ledger.finish(run(wall_s=1.0, memory_bytes=5, status="failed", **warned))
+    ledger.finish(run(wall_s=2.0, memory_bytes=3, **warned))
+    ledger.finish(run(ident="0123456789M2S002", wall_s=4.0, status="failed"))
+    ledger.start(run(status="running"))
+    ledger.start(run(ident="0123456789PNS003", status="running"))
+    ledger.start(run("espfilt", status="interrupted"))
+    chain, flares = ledger.totals()
+    assert chain == {
+        "mission": "xmm_pointed",
+        "process": "emchain",
+        "done": 1,
+        "failed": 1,
+        "wall_s": 6.0,
+        "memory_bytes": 3,
+        "warnings": 2,
+        "running": 1,
+        "interrupted": 0,
+    }
+    assert (flares["process"], flares["done"], flares["interrupted"]) == ("espfilt", 0, 1)

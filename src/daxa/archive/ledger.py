@@ -392,6 +392,43 @@ class Ledger:
         outputs = {(r["run_id"], r["path"]): r["data"] or r["sha256"] for r in rows}
         return good, newest, outputs
 
+    def totals(self) -> list[dict[str, Any]]:
+        """One row per mission and process, in the order they were first run.
+
+        Returns
+        -------
+        rows
+            ``mission``, ``process``; pieces by their last finished run: ``done`` and ``failed``, the sum of
+            ``wall_s``, the largest ``memory_bytes``, the number of ``warnings``; pieces that never finished:
+            ``running`` and ``interrupted``.
+        """
+        last = f"SELECT MAX(id) FROM run WHERE {_FINISHED} GROUP BY mission, process, ident"
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        query = "SELECT mission, process FROM run GROUP BY mission, process ORDER BY MIN(id)"
+        for found in self._db.execute(query):
+            empty = dict.fromkeys(("done", "failed", "wall_s", "memory_bytes", "running", "interrupted"), 0)
+            rows[tuple(found)] = {"mission": found[0], "process": found[1], "warnings": 0, **empty}
+        query = (
+            "SELECT mission, process, SUM(status='done') AS done, SUM(status='failed') AS failed, "
+            "SUM(wall_s) AS wall_s, MAX(memory_bytes) AS memory_bytes "
+            f"FROM run WHERE id IN ({last}) GROUP BY mission, process"
+        )
+        for found in self._db.execute(query):
+            rows[found["mission"], found["process"]] |= {k: found[k] or 0 for k in found.keys()[2:]}
+        query = (
+            "SELECT run.mission, run.process, COUNT(*) FROM message JOIN run ON run.id=message.run_id "
+            f"WHERE message.kind='warning' AND run.id IN ({last}) GROUP BY run.mission, run.process"
+        )
+        for mission, process, count in self._db.execute(query):
+            rows[mission, process]["warnings"] = count
+        query = (
+            "SELECT mission, process, MAX(status='running') AS running FROM run "
+            f"GROUP BY mission, process, ident HAVING SUM({_FINISHED})=0"
+        )
+        for mission, process, running in self._db.execute(query):
+            rows[mission, process]["running" if running else "interrupted"] += 1
+        return list(rows.values())
+
     def product_inputs(self) -> dict[int, list[tuple[str, str, str, str]]]:
         """Number of a run -> process, identifier, path and checksum of the products that it was made of."""
         found: dict[int, list[tuple[str, str, str, str]]] = {}

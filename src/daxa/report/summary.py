@@ -29,24 +29,14 @@ def status_table(archive: Archive) -> list[dict[str, Any]]:
         summed) and ``memory_mb`` (largest), in the order the steps were first run.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    finished = set()
-    for run in archive.ledger.runs(logs=False):
-        finished.add((run.mission, run.process, run.ident))
-        row = _row(rows, run)
-        row["done" if run.ok else "failed"] += 1
-        row["warnings"] += len(run.warnings)
-        row["seconds"] = round(row["seconds"] + (run.wall_s or 0.0), 1)
-        row["memory_mb"] = max(row["memory_mb"], round((run.memory_bytes or 0) / 1e6))
-    open_runs = {
-        (run.mission, run.process, run.ident): run
-        for run in archive.ledger.runs(everything=True, logs=False)
-        if run.status in ("running", "interrupted")
-    }
     in_work = archive.in_work
-    for key, run in open_runs.items():
-        if key not in finished:
-            running = run.status == "running" and in_work
-            _row(rows, run)["running" if running else "interrupted"] += 1
+    for found in archive.ledger.totals():
+        row = rows[found["mission"], found["process"]] = _empty(found["mission"], found["process"])
+        row |= {k: found[k] for k in ("done", "failed", "interrupted", "warnings")}
+        # What nobody works on any more did not end.
+        row["running" if in_work else "interrupted"] += found["running"]
+        row["seconds"] = round(found["wall_s"], 1)
+        row["memory_mb"] = round(found["memory_bytes"] / 1e6)
     for mission, processes in archive.stale.items():
         for process, idents in processes.items():
             rows[mission, process]["stale"] += len(idents)
@@ -56,10 +46,6 @@ def status_table(archive: Archive) -> list[dict[str, Any]]:
             begun = sum(row[k] for k in ("done", "failed", "running", "interrupted"))
             row["pending"] = max(0, number - begun)
     return list(rows.values())
-
-
-def _row(rows: dict[tuple[str, str], dict[str, Any]], run: Any) -> dict[str, Any]:
-    return rows.setdefault((run.mission, run.process), _empty(run.mission, run.process))
 
 
 def _empty(mission: str, step: str) -> dict[str, Any]:
