@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.compare import NotComparableError, compare_files
-from daxa.compare.others import compare_attitudes, compare_good_times
+from daxa.compare.others import compare_attitudes, compare_good_times, content_shift
 
 IMAGES = "sas_products_0201901401/images/0201901401_mos1_exp1-0.50-2.00keV{}.fits.gz"
 ATTITUDE = "sas_products_0201901401/emchain/P0201901401OBX000ATTTSR0000.FIT.gz"
@@ -40,6 +40,43 @@ def test_shifted_image(shared_data: Path, tmp_path: Path) -> None:
     (words,) = compare_files(path, tmp_path / "b.fits").findings
     assert words.startswith("positions are shifted by 1.0 arcsec (RA ")
     assert words.endswith("Dec +1.0)")
+
+
+@pytest.mark.parametrize("name", ["img", "expmap"])
+def test_real_image_whose_content_is_shifted(shared_data: Path, tmp_path: Path, name: str) -> None:
+    """The header says nothing of it, and sums by off-axis angle little."""
+    path = shared_data / IMAGES.format(name)
+    with fits.open(path, memmap=False) as hdus:
+        step = 3600 * abs(hdus[0].header["CDELT2"])
+        hdus[0].data = np.roll(hdus[0].data, (5, -2), (0, 1))
+        hdus.writeto(tmp_path / "b.fits")
+    words = f"the content is shifted by {29**0.5 * step:.1f} arcsec (-2.0 columns, +5.0 rows)"
+    assert words in compare_files(path, tmp_path / "b.fits").findings
+
+
+def test_another_draw_of_the_same_sky_is_not_shifted() -> None:
+    rng = np.random.default_rng(3)
+    row, column = np.indices((200, 180))
+    sky = 0.05 + sum(
+        20 * np.exp(-((row - r) ** 2 + (column - c) ** 2) / 8) for r, c in rng.uniform(30, 150, (12, 2))
+    )
+    one, two = rng.poisson(sky), rng.poisson(sky)
+    assert np.hypot(*content_shift(one, two)) < 0.1
+    assert content_shift(one, np.roll(two, (3, 4), (0, 1))) == pytest.approx((4.0, 3.0), abs=0.1)
+    assert content_shift(one, np.zeros_like(one)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["M1X000HK_GTI0000", "PNS003FBKGTI0000"])
+def test_real_good_times(shared_data: Path, tmp_path: Path, name: str) -> None:
+    path = shared_data / f"esas_0203930101/P0203930101{name}.FIT"
+    assert compare_files(path, path).same
+    with fits.open(path, memmap=False) as hdus:
+        for hdu in hdus[1:]:
+            if "START" in hdu.columns.names:
+                hdu.data["START"] += 3.0
+                hdu.data["STOP"] += 3.0
+        hdus.writeto(tmp_path / "b.fits")
+    assert compare_files(path, tmp_path / "b.fits").findings == ["times of GTI differ by +3.0 s"]
 
 
 def test_image_and_map_are_not_comparable(shared_data: Path) -> None:

@@ -20,6 +20,7 @@ TOLERANCES = {
     "position_arcsec": 0.1,
     "detector_arcsec": 0.1,
     "energy_ev": 2.0,
+    "wavelength": 0.001,  # [Angstrom], an eighth of a pixel of the RGS
     "energy_spread_ev": 5.0,
     "differing": 0.01,  # fraction of matched events with another PHA or PATTERN
     "flag": 0.001,  # fraction of matched events with another value of a bit
@@ -122,6 +123,20 @@ def _matched(
         east, north = sky_offsets(left, right, a.centre, b.centre)
         difference |= {"RA [arcsec]": east, "Dec [arcsec]": north}
         _positions(result, "sky position", east, north, a.pixel_arcsec)
+    if "M_LAMBDA" in left and "M_LAMBDA" in right:
+        wave = difference["wavelength [Angstrom]"] = right["M_LAMBDA"].astype(float) - left["M_LAMBDA"]
+        _judge_median(
+            result, "M_LAMBDA", wave, "Angstrom", TOLERANCES["wavelength"],
+            "wavelengths differ by {:+.3f} Angstrom",
+        )  # fmt: skip
+    if "XDSP_CORR" in left and "XDSP_CORR" in right:
+        across = difference["across the dispersion [arcsec]"] = np.rad2deg(3600) * (
+            right["XDSP_CORR"].astype(float) - left["XDSP_CORR"]
+        )
+        _judge_median(
+            result, "XDSP_CORR", across, "arcsec", TOLERANCES["position_arcsec"],
+            "angles across the dispersion differ by {:+.1f} arcsec",
+        )  # fmt: skip
     if "DETX" in left and "DETX" in right:
         shift = [0.05 * (right[k].astype(float) - left[k]) for k in ("DETX", "DETY")]
         _positions(result, "detector position", shift[0], shift[1], a.pixel_arcsec)

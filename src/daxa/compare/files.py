@@ -13,10 +13,13 @@ from daxa.compare.events import EventData, compare_events
 from daxa.compare.others import ImageData, compare_attitudes, compare_good_times, compare_images
 from daxa.compare.verdict import Comparison, NotComparableError
 
-_EVENT_COLUMNS = ("TIME", "RAWX", "RAWY", "DETX", "DETY", "X", "Y", "PHA", "PI", "FLAG", "PATTERN", "CCDNR")
+_EVENT_COLUMNS = ("TIME", "RAWX", "RAWY", "DETX", "DETY", "X", "Y", "PHA", "PI", "FLAG", "PATTERN", "CCDNR",
+                  "M_LAMBDA", "XDSP_CORR")  # fmt: skip
 #: Size of a raw pixel [arcsec] and length of a frame [s] where a list does not say how long its frames are.
 _PIXEL = {"EPN": 4.1}
-_FRAME = {"EPN": 0.0734}
+_FRAME = {"EPN": 0.0734, "RGS1": 4.6, "RGS2": 4.6}
+#: Columns of RGS lists that tell what others tell of EPIC lists.
+_OF_RGS = {"CHIPX": "RAWX", "CHIPY": "RAWY", "GRADE": "PATTERN"}
 _ATTITUDE = ("TIME", "AHFRA", "AHFDEC", "AHFPA")
 #: Keywords in which two files of the same exposure agree where both have them.
 _IDENTITY = ("TELESCOP", "INSTRUME", "OBS_ID", "EXPIDSTR", "DATAMODE")
@@ -82,12 +85,14 @@ def _content(hdus: Any, path: Path) -> tuple[str, Any, Any]:
 
 def _events(hdus: Any, path: Path) -> EventData:
     table, header = hdus["EVENTS"].data, hdus["EVENTS"].header
-    there = set(hdus["EVENTS"].columns.names)
+    there = {n: n for n in hdus["EVENTS"].columns.names}
+    camera = str(header.get("INSTRUME") or "").strip()
+    if camera.startswith("RGS"):
+        there |= {own: name for name, own in _OF_RGS.items() if name in there}
     if lacking := [n for n in ("TIME", "RAWX", "CCDNR") if n not in there]:
         raise NotComparableError(f"{path}[EVENTS]: no column {', '.join(lacking)}")
-    columns = {n: np.asarray(table[n]) for n in _EVENT_COLUMNS if n in there}
+    columns = {n: np.asarray(table[there[n]]) for n in _EVENT_COLUMNS if n in there}
     columns["TIME"] = columns["TIME"].astype(np.float64)
-    camera = str(header.get("INSTRUME") or "")
     lengths = [
         float(np.median(hdu.data["TIMEDEL"]))
         for hdu in hdus
@@ -101,6 +106,12 @@ def _events(hdus: Any, path: Path) -> EventData:
         {n: float(header[f"{key}{n:02d}"]) for n in range(1, 13) if f"{key}{n:02d}" in header}
         for key in ("ONTIME", "LIVETI")
     )
+    if not good:
+        good = {
+            int(hdu.name[6:]): float((hdu.data["STOP"] - hdu.data["START"]).sum())
+            for hdu in hdus
+            if hdu.name.startswith("STDGTI") and hdu.name[6:].isdigit()
+        }
     return EventData(columns, centre, good, live, frame, _PIXEL.get(camera, 1.1))
 
 

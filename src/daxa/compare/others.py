@@ -17,6 +17,7 @@ from daxa.compare.verdict import Comparison, Line, NotComparableError
 TOLERANCES = {
     "total": 0.01,
     "reference_arcsec": 0.1,
+    "content_pixels": 0.5,
     "ring": 0.01,
     "exposure": 0.005,
     "good_time": 0.001,
@@ -78,9 +79,42 @@ def compare_images(a: ImageData, b: ImageData, name_a: str = "A", name_b: str = 
     )
     pa, pb = np.nan_to_num(a.pixels), np.nan_to_num(b.pixels)
     (_counts if a.counts else _exposures)(result, pa, pb)
+    _content(result, pa, pb, a.step_arcsec)
     result.groups["by off-axis angle"] = _rings(result, a, pa, pb)
     result.plots = {"image A": pa, "image B": pb}
     return result
+
+
+def _content(result: Comparison, a: Any, b: Any, step_arcsec: float) -> None:
+    """Judge where in the pixels the sky is, by the shift at which both images are most alike."""
+    x, y = content_shift(a, b)
+    shift = float(np.hypot(x, y))
+    parts = f"{x:+.1f} columns, {y:+.1f} rows"
+    result.judge(
+        Line("shift of the content", shift, "pixel", TOLERANCES["content_pixels"], parts),
+        f"the content is shifted by {shift * step_arcsec:.1f} arcsec ({parts})",
+    )
+
+
+def content_shift(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[float, float]:
+    """Columns and rows by which the content of B is shifted against A: the peak of their correlation.
+
+    To a fraction of a pixel, by a parabola through the peak and its neighbours; 0 where one is empty.
+    """
+    one, two = (v - v.mean() for v in (np.asarray(a, float), np.asarray(b, float)))
+    if not one.any() or not two.any():
+        return 0.0, 0.0
+    product = np.conj(np.fft.rfft2(one)) * np.fft.rfft2(two)
+    likeness = np.fft.irfft2(product, s=one.shape)
+    peak = np.unravel_index(int(np.argmax(likeness)), likeness.shape)
+    found = []
+    for axis, (place, size) in enumerate(zip(peak, likeness.shape, strict=True)):
+        line = np.take(likeness, peak[1 - axis], axis=1 - axis)
+        low, middle, high = (float(line[(place + d) % size]) for d in (-1, 0, 1))
+        bend = low - 2 * middle + high
+        part = 0.5 * (low - high) / bend if bend < 0 else 0.0
+        found.append((place + part + size / 2) % size - size / 2)
+    return float(found[1]), float(found[0])
 
 
 def _counts(result: Comparison, a: Any, b: Any) -> None:

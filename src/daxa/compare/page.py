@@ -92,7 +92,8 @@ def _section(c: Comparison) -> str:
     tables = [_table(line_rows(c))]
     tables += [f"<h3>{escape(name)}</h3>{_table(rows)}" for name, rows in c.groups.items() if rows]
     files = f"<p>A <code>{escape(c.a)}</code><br>B <code>{escape(c.b)}</code></p>"
-    return f"<h2>{escape(c.kind)}</h2>{files}{verdict}{_plots(c)}{''.join(tables)}"
+    heading = escape(f"{c.kind}, {Path(c.b).name}")
+    return f"<h2>{heading}</h2>{files}{verdict}{_plots(c)}{''.join(tables)}"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -127,18 +128,27 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _images(plots: dict[str, Any]) -> Any:
+    from matplotlib.colors import Normalize, PowerNorm
+
     a, b = plots["image A"], plots["image B"]
     figure = _figure(13, 4.2)
     positive = a[a > 0]
     top = float(np.percentile(positive, 99)) if positive.size else 1.0
-    reach = max(float(np.abs(b - a).max()), 1e-9)
+    reach = float(np.abs(b - a).max())
+    # Roots, so that faint and bright ones are seen.
+    sky = PowerNorm(0.5, 0, top)
     shown = (
-        ("A", a, "inferno", 0, top),
-        ("B", b, "inferno", 0, top),
-        ("B - A", b - a, "RdBu_r", -reach, reach),
+        ("A", a, "inferno", sky),
+        ("B", b, "inferno", sky),
+        (
+            "B - A" if reach else "B - A: no pixel differs",
+            b - a,
+            "RdBu_r",
+            Normalize(-reach or -1, reach or 1),
+        ),
     )
-    for axes, (title, data, colours, low, high) in zip(figure.subplots(1, 3), shown, strict=True):
-        drawn = axes.imshow(data, origin="lower", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    for axes, (title, data, colours, norm) in zip(figure.subplots(1, 3), shown, strict=True):
+        drawn = axes.imshow(data, origin="lower", cmap=colours, norm=norm, interpolation="nearest")
         axes.set_title(title)
         figure.colorbar(drawn, ax=axes, shrink=0.8)
     return figure
@@ -162,4 +172,6 @@ def _series(plots: dict[str, Any]) -> Any:
         right.set_ylim(low - margin, high + margin)
         right.set_xlabel("time [ks]")
         right.set_ylabel(name)
+        for axis in (left.xaxis, right.yaxis):
+            axis.get_major_formatter().set_useOffset(False)
     return figure

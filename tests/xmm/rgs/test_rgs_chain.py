@@ -11,6 +11,7 @@ from astropy.io import fits
 from rgs_reduction import Grated, reduce
 from rgs_truth import EXPOSURES, HC, exposures_of, line_events
 
+from daxa.compare import compare_files
 from daxa.simulate.detectors_rgs import UNKNOWN_HOT
 from daxa.simulate.rgs_numbers import BAD_PIXELS, DEAD_CCD
 from daxa.xmm.event.gti import GTI
@@ -187,6 +188,29 @@ def test_columns_are_those_of_the_handbook(grated):
         assert inside.mean() > 0.99
         assert np.abs(centre - value)[inside].max() < 0.5 * header[f"TCDLT{i}"] + 1e-5
         assert hdus["EXPOSU01"].header["OFFSCORR"] == "CCDNODE"
+
+
+def test_mistakes_in_lists_are_found(grated, tmp_path):
+    """daxa compare with lists of the RGS."""
+    source = grated[LATE].file("R1", "EVENLI")
+    found = compare_files(source, source)
+    assert found.same
+    assert {"M_LAMBDA", "XDSP_CORR", "PI", "TIME"} <= {line.name for line in found.lines}
+    changes = {
+        "times differ by +3.0 s": ("TIME", 3.0),
+        "energies differ by +20 eV": ("PI", 20),
+        "wavelengths differ by +0.050 Angstrom": ("M_LAMBDA", 0.05),
+        "angles across the dispersion differ by +2.1 arcsec": ("XDSP_CORR", 1e-5),
+        "CCD 4 missing in B": None,
+    }
+    for words, change in changes.items():
+        with fits.open(source, memmap=False) as hdus:
+            if change is None:
+                hdus["EVENTS"].data = hdus["EVENTS"].data[hdus["EVENTS"].data["CCDNR"] != 4]
+            else:
+                hdus["EVENTS"].data[change[0]] += change[1]
+            hdus.writeto(tmp_path / "b.fits", overwrite=True)
+        assert compare_files(source, tmp_path / "b.fits").findings == [words]
 
 
 def test_products_say_that_the_calibration_is_synthetic(grated):
