@@ -149,13 +149,14 @@ def without_repetition(camera: Camera, table: OdfTable) -> OdfTable:
     if not len(table):
         camera.messages.warn("emframes", "noEvents", f"{table.where}: no events")
         return table
-    # Places of damaged rows may be any, so that no numbers are made of them.
-    place = np.stack([np.asarray(table[name], np.int64) for name in ("FRAME", "RAWY", "RAWX")])
-    order = np.lexsort(place[::-1])
-    again = (np.diff(place[:, order]) == 0).all(axis=0)
-    if not again.any():
+    # All bits of the three numbers, so that damaged rows are told apart, too.
+    frame, y, x = (np.asarray(table[name]).astype(np.int64) for name in ("FRAME", "RAWY", "RAWX"))
+    place = (frame << 32) | ((y & 0xFFFF) << 16) | (x & 0xFFFF)
+    ordered = np.sort(place, kind="stable")
+    if not (ordered[1:] == ordered[:-1]).any():
         return table
-    repeated = order[1:][again]
+    order = np.argsort(place, kind="stable")
+    repeated = order[1:][place[order[1:]] == place[order[:-1]]]
     camera.messages.warn(
         "emframes", "repeatedEvents", f"{table.where}: {len(repeated)} rows repeat the place of another in a "
         "frame: left out",
