@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.odf.inspect import inspect
 from daxa.xmm.odf.layout import MOS_IMAGING
 from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.tables import make_table
 from daxa.xmm.task import TaskError
 
@@ -281,3 +283,31 @@ def test_what_python_says_of_its_own_objects_is_not_passed_on(tmp_path, keep, hd
     assert not any(
         raw in message for raw in ("list index", "out of range", "zero-size", "dtype", "'recformat'")
     )
+
+
+@pytest.mark.parametrize("number", [1000, 2147483647, -1])
+@pytest.mark.parametrize("code", ["M1S00110IME", "SCX00000TCX"])
+def test_impossible_numbers_of_columns_are_refused(tmp_path, code, number):
+    path = tmp_path / f"{STEM}{code}.FIT"
+    _events().writeto(path)
+    card = f"TFIELDS = {len(MOS_IMAGING):>20}".encode()
+    data = path.read_bytes()
+    assert data.count(card) == 1
+    path.write_bytes(data.replace(card, f"TFIELDS = {number:>20}".encode()))
+    (file,) = Odf.open(tmp_path).files
+    with pytest.raises(TaskError, match=f"{code}.*: TFIELDS is {number}: a table has 999 columns at most"):
+        file.read()
+    finding = inspect(file)[0]
+    assert "TFIELDS" in str(finding)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / f"{STEM}PNX00000PMH.FIT"
+    column = fits.Column("TIME", "19A", array=["2001-03-20T14:38:23", "2001-03-20T14:38:33"])
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns([column], name="PNPMH1")]).writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"14:38:33", b"14:3\xa2:33"))
+    (file,) = Odf.open(tmp_path).files
+    times = file.read()["TIME"].astype(str).tolist()
+    assert times == ["2001-03-20T14:38:23", "2001-03-20T14:3?:33"]
+    with pytest.raises(TaskError, match=r"PMH.FIT.*TIME: '2001-03-20T14:3\?:33' is not a date"):
+        housekeeping_times(file.read()["TIME"], file.path.name)

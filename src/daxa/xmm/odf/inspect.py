@@ -14,7 +14,7 @@ import numpy as np
 from daxa.xmm.findings import Finding, column_lines, plain
 from daxa.xmm.odf import filetypes, layout
 from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.odf import DAMAGE, OdfFile, damage_text, scan
+from daxa.xmm.odf.odf import DAMAGE, OdfFile, check_fields, damage_text, scan
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError
 
@@ -203,6 +203,7 @@ def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
         notes += ["not used"] if kind.images and not kind.used else []
         how = "image" if kind.images else "not read"
         return Finding(extname, how, "; ".join([_shape(hdu), *notes]))
+    check_fields(hdu.header)
     have = [str(name) for name in hdu.columns.names]
     try:
         # Checks that the table is whole; columns only as far as the clock and the ranges need them.

@@ -263,6 +263,7 @@ class OdfFile:
                 dict(primary), dict(header)
                 if header["BITPIX"] != 8:
                     raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
+                check_fields(header)
                 end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
                 if end > len(data):
                     raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
@@ -280,7 +281,7 @@ class OdfFile:
                     values = np.asarray(table.data[name])
                     if schema is not None and values.ndim != 1:
                         raise Unreadable(f"column {name} has no single values")
-                    arrays[name] = values.astype(values.dtype.newbyteorder("="))
+                    arrays[name] = _ascii(values.astype(values.dtype.newbyteorder("=")))
         except TaskError:
             raise
         except (*DAMAGE, fits.VerifyError) as error:
@@ -537,6 +538,28 @@ class Odf:
 
 class Unreadable(ValueError):
     """A file cannot be read, for a reason in words."""
+
+
+def _ascii(values: np.ndarray) -> np.ndarray:
+    """Texts with a question mark for each byte that ASCII does not know; other values as they are."""
+    if values.dtype.kind != "S" or not values.dtype.itemsize:
+        return values
+    codes = np.ascontiguousarray(values).view(np.uint8)
+    if codes.max(initial=0) < 128:
+        return values
+    return np.where(codes < 128, codes, ord("?")).astype(np.uint8).view(values.dtype).reshape(values.shape)
+
+
+def check_fields(header: Mapping[str, Any]) -> None:
+    """Refuse a table with more columns than FITS allows, which astropy would look for one by one.
+
+    Raises
+    ------
+    Unreadable
+        TFIELDS is not between 0 and 999.
+    """
+    if not 0 <= int(header["TFIELDS"]) <= 999:
+        raise Unreadable(f"TFIELDS is {header['TFIELDS']}: a table has 999 columns at most")
 
 
 def damage_text(error: Exception) -> str:
