@@ -311,3 +311,16 @@ def test_bytes_that_are_no_text(tmp_path):
     assert times == ["2001-03-20T14:38:23", "2001-03-20T14:3?:33"]
     with pytest.raises(TaskError, match=r"PMH.FIT.*TIME: '2001-03-20T14:3\?:33' is not a date"):
         housekeeping_times(file.read()["TIME"], file.path.name)
+
+
+@pytest.mark.parametrize("keyword", [b"CC*(ID  ", b"[*CDID  "])
+def test_keywords_that_look_like_patterns(tmp_path, keyword):
+    path = tmp_path / f"{STEM}M1S00110IME.FIT"
+    _events().writeto(path)
+    data = path.read_bytes()
+    assert data.count(b"CCDID   =") == 1
+    path.write_bytes(data.replace(b"CCDID   =", keyword + b"="))
+    (file,) = Odf.open(tmp_path).files
+    for read in (file.read, file.headers):
+        with pytest.raises(TaskError, match="M1S00110IME.FIT.*its header does not describe the data"):
+            read()

@@ -36,10 +36,11 @@ SCIENCE_TYPES = {
     "R2": ("SPE", "HTE"),
     "OM": ("IMI", "FAE"),
 }
-#: What astropy raises on damaged files (an AssertionError for the name of a column).
+#: What astropy raises on damaged files (an AssertionError for the name of a column; it takes a keyword with a
+#: star for a pattern).
 DAMAGE = (
     OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    AssertionError, ArithmeticError, MemoryError,
+    AssertionError, ArithmeticError, MemoryError, re.error,
 )  # fmt: skip
 #: Environment variables that choose among spacecraft files.
 _PREFERENCES = ("SAS_ATTITUDE", "SAS_TIMECORR", "SAS_TIMECORR_TCX")
