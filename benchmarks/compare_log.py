@@ -141,7 +141,7 @@ def our_mos(log: str) -> Figures:
 
 def our_pn(log: str) -> Figures:
     made: Figures = defaultdict(dict)
-    for block in re.split(r"(?=epproc::epframes:-  CCD)", log)[1:]:
+    for block in re.split(r"(?=epproc::epframes:-  CCD \d+: number of frames)", log)[1:]:
         ccd = int(re.search(r"CCD (\d+): number of frames", block)[1])  # type: ignore[index]
         _take(PN, block, made["PN", ccd])
     for ccd, kept in re.findall(r"CCD (\d+): selected (\d+) of", log):

@@ -281,7 +281,7 @@ def test_times_of_modes():
     assert pn.oot_fraction == 0.063
     mos = CAMERAS["M1"].mode("PrimeFullWindow")
     assert (mos.frame_time_s, mos.window[3], mos.image(3)) == (2.6, (0, 0, 610, 602), (1, 1, 600, 600))
-    assert CAMERAS["M1"].mode("PrimePartialW2").image(1) == (251, 251, 100, 100)
+    assert CAMERAS["M1"].mode("PrimePartialW2").image(1) == (251, 252, 100, 100)
     with pytest.raises(ValueError, match="EMOS1 has no mode 'PrimeSmallWindow'"):
         CAMERAS["M1"].mode("PrimeSmallWindow")
 

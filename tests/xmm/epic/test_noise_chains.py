@@ -92,6 +92,8 @@ def test_bad_pixels_of_mos(reduced, camera):
             bad[x - 1] = True
         for y, _, _ in rows:
             bad[:, y - 1] = True
+        # So does one beside those at the border: thirty events in a row, and neighbours on one side only.
+        bad[:, max((y for y, _, _ in rows if y < 5), default=0)] = True
         assert (found & ~bad).sum() < 2e-4 * bad.size
         lit = [found[x - 1, y - 1 : y - 1 + n].mean() > 0.5 for x, y, n in columns]
         lit += [found[x - 1 : x - 1 + n, y - 1].mean() > 0.5 for y, x, n in rows]
