@@ -28,6 +28,8 @@ def one(monkeypatch):
 @pytest.mark.parametrize("name", ["Größe", "a, (b) #2 'c' $d", "星 α"])
 def test_tasks_see_plain_names_only(one, sas, tmp_path, monkeypatch, name):
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / name))
+    # A place of its own: other tests run jobs at the same time.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sas.behave('echo "$SAS_ODF $SAS_CCF $(pwd)" >> "$FAKE_SAS/seen"\n')
     archive = Archive(name, fake_sas.FakeMission())
     full_process_xmm(archive, **QUIET)
