@@ -251,7 +251,7 @@ class HousekeepingWriter:
             main[f"A{quadrant}_CHOP"] = np.zeros(n, int)
             main[f"A{quadrant}_MAXFRC"] = np.full(n, max_frames)
             for position in range(3):
-                main[f"A{quadrant}_CCD{position}SWI"] = ["ON"] * n
+                main[f"A{quadrant}_CCD{position}SWI"] = ["ON".ljust(12)] * n
         table = make_table(layout.PN_MAIN_HOUSEKEEPING, main, layout.extension("PN", "PMH"))
         self.write("PN", "PMH", [table], "EPIC PN MAIN PERIODIC HOUSEKEEPING", *span)
         rest = {"F1628": "GOOD"} | dict(zip(("F1629", "F1630"), bad_pixel_table, strict=True))

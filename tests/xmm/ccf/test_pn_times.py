@@ -231,3 +231,12 @@ def test_headers_of_real_timing_exposures(synthetic, shared_data, name):
     assert header["AX_FC0"] == pytest.approx(1 - times.loss_s / times.frame_s, abs=1e-6)
     assert header["JUMP_TOL"] == documented_tolerance("FastTiming", int(header["REVOLUT"]))
     assert tuple(header[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")) == (1, 2, 64, 199)
+
+
+def test_quadrants_of_their_own_are_told(said):
+    late = np.tile(CORRECTION_S, 4)
+    late[:, 6:9] += 1e-3
+    found = pn_times(files(timecorr={"MODE_ID": MODES, "T": late}), "PrimeFullWindow", 3000)
+    assert found.correction_s == pytest.approx(CORRECTION_S[0])
+    assert "(timesOfQuadrants), EPN_TIMECORR_0001.CCF[TIMECORR]" in said.err.getvalue()
+    assert "differ by up to 1.000 ms" in said.err.getvalue()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.select.gtitasks import align, intervals_of_rows, parse_gti_text
 from daxa.xmm.task import TaskError, run_task
 
@@ -137,3 +138,14 @@ def test_gtialign_writes_each_ccd(mos_list: Path):
         gti = GTI.from_hdu(hdus["STDGTI03"])
     # Frames of 2.6 s from 1000 s on.
     assert np.allclose([gti.start[0], gti.stop[0]], [1000 + 39 * 2.6, 1000 + 115 * 2.6])
+
+
+def test_tabgtigen_reads_dates_of_raw_housekeeping(tmp_path: Path):
+    text = [f"2016-11-14T00:00:{s:02d}".ljust(19) for s in range(0, 50, 10)]
+    rate = fits.Column("RATE", "E", array=[1.0, 1.0, 9.0, 1.0, 1.0])
+    columns = [fits.Column("TIME", "19A", array=text), rate]
+    fits.BinTableHDU.from_columns(columns, name="RATE").writeto(tmp_path / "a.fits")
+    run_task("tabgtigen", {"table": "a.fits", "expression": "RATE<2", "gtiset": "o.fits"}, cwd=tmp_path)
+    gti = GTI.read(tmp_path / "o.fits")
+    first = utc_to_tt("2016-11-14T00:00:00")
+    assert np.allclose([gti.start - first, gti.stop - first], [[-5, 25], [15, 45]])

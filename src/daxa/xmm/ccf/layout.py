@@ -201,7 +201,8 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # count unbinned pixels from the read-out node of the row.
     ("RGS", "LINCOORD"): {"LINCOORD": _LINCOORD},
     # MODEPARAM header: UNDER_X, OVER_X, UNDER_Y, OVER_Y (pixels); WINDOW* are 0-based telemetry pixels,
-    # so RAWX = x_telemetry + WINDOWX0 - UNDER_X + 1. MOS vectors: CCD 1, outer CCDs.
+    # so RAWX = x_telemetry + WINDOWX0 - UNDER_X + 1 of images; events of MOS are 2
+    # less. MOS vectors: CCD 1, outer CCDs.
     # Fast modes (pn timing and burst, CCD 1 of MOS timing): the 0-based telemetered RAWY counts the lines
     # of a frame. TIME_RES is the time from line to line; SHIFT_T the time in which charge from the last
     # row of the CCD reaches the read-out, so that charge from row y is read y / n_rows SHIFT_T after its
@@ -295,7 +296,7 @@ CTI_Y2 1D
     # Offset maps and low-energy noise (column names documented). MODE: SUBMODE or its short form (FF, EF, LW,
     # SW, TI, BU), RAWX: a range of columns, POINTER: an extension. MASTER_MAP and MEDIAN_MAP are images of
     # 64 columns (first axis) and 200 rows. NOISE_MAP (axes assumed): channels from 20 adu on (first axis) and
-    # 200 rows, counts in EXPOSURE. H_LOW, H_HIGH: excess at 20 adu, in a unit that no public text gives.
+    # 200 rows, counts in EXPOSURE. H_LOW, H_HIGH: energies [keV] between which COR_VAL [adu] applies.
     ("EPN", "REJECT"): {
         "NOISE_MAP_INDEX": columns("MODE 32A\nCCD 1I\nRAWX 16A\nPOINTER 32A\nEXPOSURE 1D s"),
         "MEDIAN_MAP_INDEX": columns("MODE 32A\nCCD 1I\nPOINTER 32A"),

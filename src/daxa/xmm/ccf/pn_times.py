@@ -23,12 +23,15 @@ from daxa.xmm.ccf.documented import (
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
+from daxa.xmm.task import warn_once
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.ccf.constituent import Constituent, Table
 
 _CCDS_PER_QUADRANT = 3
+#: Constants of the quadrants differ if by more than this [s].
+_SAME_CONSTANT_S = 1e-5
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,13 @@ def _correction(constituent: Constituent, table: Table, submode: str) -> tuple[f
     rows = rows[np.argsort(np.asarray(table["CCD_ID"])[rows], kind="stable")]
     found = values[rows[0]] if values.shape[1] > 1 else values[rows, 0]
     first, second, third = np.resize(found, _CCDS_PER_QUADRANT) if len(found) < 3 else found[:3]
+    spread = float(np.abs(found - np.resize([first, second, third], len(found))).max())
+    if spread > _SAME_CONSTANT_S:
+        warn_once(
+            "timesOfQuadrants",
+            f"{constituent.path.name}[TIMECORR]: constants of the quadrants differ by up to "
+            f"{1e3 * spread:.3f} ms in {submode}; those of CCDs 1 to 3 are taken for all",
+        )
     return float(first), float(second), float(third)
 
 

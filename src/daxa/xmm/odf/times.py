@@ -104,7 +104,9 @@ def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
     return str(text[0]) if scalar else text
 
 
-def housekeeping_times(values: npt.ArrayLike, where: str = "housekeeping") -> npt.NDArray[np.float64]:
+def housekeeping_times(
+    values: npt.ArrayLike, where: str = "housekeeping", column: str = "TIME"
+) -> npt.NDArray[np.float64]:
     """Mission times [s] of the rows of housekeeping, whose TIME is UTC as text; numbers stay as they are.
 
     Raises
@@ -121,7 +123,7 @@ def housekeeping_times(values: npt.ArrayLike, where: str = "housekeeping") -> np
     except ValueError:
         bad = next(t for t in text.tolist() if not is_date(t))
         raise TaskError(
-            "badHkTime", f"{where}, column TIME: {bad.strip()!r} is not a date yyyy-mm-ddThh:mm:ss"
+            "badHkTime", f"{where}, column {column}: {bad.strip()!r} is not a date yyyy-mm-ddThh:mm:ss"
         ) from None
 
 

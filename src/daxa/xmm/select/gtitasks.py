@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.select.exposures import ccd_tables
 from daxa.xmm.select.expression import Files, compile, split_block
 from daxa.xmm.tables import column
@@ -239,7 +240,8 @@ def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
         hdus, hdu, path = _open_table(ctx, specification, [p.timecolumn])
         with hdus:
             selection = compile(p.expression, hdu.header, Files(ctx.cwd, path))
-            time = column(hdu, p.timecolumn, str(path))
+            # Raw housekeeping has dates.
+            time = housekeeping_times(column(hdu, p.timecolumn, str(path)), str(path), p.timecolumn)
             good = selection.mask(
                 {p.timecolumn: time, **{n: column(hdu, n, str(path)) for n in selection.names}}
             )

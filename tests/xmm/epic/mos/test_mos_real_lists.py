@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.epic.mos import energy
+from daxa.xmm.event.flags import MosFlag
 from daxa.xmm.sky.attcalc import sky_coordinates
 from daxa.xmm.sky.attitude import Attitude
 from daxa.xmm.sky.geometry import CameraGeometry, euler_matrix
@@ -121,3 +123,10 @@ def test_sky_coordinates_follow_from_the_attitude(real_list, truth, synthetic_cc
     rest = np.array([events["X"] - x, events["Y"] - y]).astype(float)
     assert np.sqrt(np.mean(rest**2)) <= 0.35
     assert np.abs(rest).max() <= 1.1
+
+
+def test_flags_are_those_of_the_header(real_list) -> None:
+    cards = [c for c in real_list[3].cards if re.fullmatch(r"XMMEA_\d+", c.keyword)]
+    named = {c.comment.strip(): int(c.keyword[6:]) for c in cards}
+    assert len(named) == 20
+    assert {name: MosFlag[name].bit_length() - 1 for name in named} == named

@@ -170,11 +170,15 @@ def _pointed_map(constituent: Constituent, index: str, submode: str, ccd: int) -
     return as_map(constituent.image(name), f"{constituent.path.name}[{name}]")
 
 
+#: Offsets of master maps are cut at this (calibration note on the offset maps, SRN-0236).
+_LARGEST_SHIFT_ADU = 7.0
+
+
 def _largest_shift(constituent: Constituent, submode: str, ccd: int) -> float | None:
-    """EPN_REJECT cuts corrections at the largest one that it lists."""
+    """EPN_REJECT cuts corrections at the largest one that it lists; master maps hold no more than 7 adu."""
     table = constituent.table("CORRECTION_VALUES")
     rows = _rows(table, submode, ccd)
-    return float(np.abs(table["COR_VAL"][rows]).max()) if len(rows) else None
+    return min(float(np.abs(table["COR_VAL"][rows]).max()), _LARGEST_SHIFT_ADU) if len(rows) else None
 
 
 def _columns(text: str) -> npt.NDArray[np.bool_]:
@@ -246,9 +250,8 @@ def _dark_levels(
     if found is None:
         warn(
             "NoOffsetMap",
-            f"CCD {raw.ccd}: no offset map; the correction by the brightness at 20 adu is not "
-            "implemented, as the unit of the limits in CORRECTION_VALUES is not public; amplitudes stay as "
-            "they are",
+            f"CCD {raw.ccd}: no offset map; the correction by the brightness at 20 adu (CORRECTION_VALUES) "
+            "is not implemented; amplitudes stay as they are",
         )
         return raw
     values, name = found

@@ -247,7 +247,9 @@ class PnExposure:
         if len(values) > 1 and name.startswith(("A", "F1052")):
             self.warn("notHKconstant", f"{table.where}: {name} changes, its most frequent value is taken")
         value = values[np.argmax(counts)]
-        return value.decode().strip() if isinstance(value, bytes) else value
+        text = value.decode() if isinstance(value, bytes) else value
+        # Real files fill texts with blanks.
+        return text.strip() if isinstance(text, str) else text
 
     @cached_property
     def reset_s(self) -> float:

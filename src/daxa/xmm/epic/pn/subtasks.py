@@ -404,8 +404,8 @@ def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> 
 # --- epevents ----------------------------------------------------------------------------------------
 
 EPEVENTS_ONLY: dict[str, Any] = {
-    "reemissionthresh": 0, "withgaintiming": True, "withgainburst": True, "withgaineff": True,
-    "withgainff": False, "withphagaincolumn": False, "lowgainenergyscale": False, "withctilongterm": True,
+    "reemissionthresh": 0, "withgainff": False, "withphagaincolumn": False, "lowgainenergyscale": False,
+    "withctilongterm": True,
     "ctilongtermsoft": True, "ctilongtermy": True, "withccdoffsets": False, "withframecti": False,
     "checksasmip": False, "withphotonmap": False, "withrdpha": False,
 }  # fmt: skip
@@ -413,6 +413,9 @@ EPEVENTS_ONLY: dict[str, Any] = {
 EPEVENTS_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
     "withtempcorrection": (True, "no public text gives the law of EPN_CTI QBOXTEMP_GAIN"),
     "withbackgroundgain": (True, "no public text gives the law of EPN_CTI NDSCLIN_GAIN"),
+    "withgaintiming": (True, "no public text gives the function of EPN_CTI TIMING_GAIN"),
+    "withgainburst": (True, "no public text gives the function of EPN_CTI BURST_GAIN"),
+    "withgaineff": (True, "no public text gives the function of EPN_CTI EFF_GAIN"),
     "backgroundtres": (True, "belongs to withbackgroundgain"),
     "backgroundtbin": (100, "belongs to withbackgroundgain"),
     "rdphatimebinsize": (100, "belongs to withrdpha"),
