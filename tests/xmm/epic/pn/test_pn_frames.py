@@ -214,3 +214,21 @@ def test_rates_that_change_make_no_resets():
     for few in ([], [3], [3, 9]):
         assert reset_length(gap_lengths(few)) == 0
         assert not buffer_resets(few, 5).any()
+
+
+@pytest.mark.parametrize(
+    "wild", [slice(0, 1), slice(0, 2), slice(2000, 2002), slice(4998, 5000), slice(4999, 5000)]
+)
+@pytest.mark.parametrize("off_s", [2000.03, -700.3])
+def test_a_few_wild_stamps_move_no_other_frame(wild, off_s):
+    number = np.arange(5000)
+    right = 10_000.0 + 0.0733649 * number
+    stamp = right.copy()
+    stamp[wild] += off_s
+    clock = frame_clock(number, stamp, 0.0733649, 0.001, 32_400.0)
+    sound = np.ones(5000, bool)
+    sound[wild] = False
+    np.testing.assert_allclose(clock.stamp_s, right, rtol=0, atol=1e-3)
+    assert clock.valid[sound].all()
+    assert np.array_equal(np.diff(clock.cycle), np.ones(4999))
+    assert clock.jumps == wild.stop - wild.start

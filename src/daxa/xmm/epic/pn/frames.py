@@ -7,6 +7,7 @@ filled in from the constant frame step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ from daxa.xmm.event.gti import GTI
 N_COLUMNS = 64
 #: MIPs in a frame from which mipmethod "com" gives up the whole frame.
 _MIPS_PER_FRAME = 5
+#: So many stamps in a row may be wrong together (assumed); more are a restart of the read-out.
+_MOST_STRAYS = 3
+#: A longer silence cuts a stretch of stamps [s].
+_SILENT_S = 10.0
 #: Chance of a false alarm that lets a silent gap count as lost telemetry rather than as empty frames.
 _SILENCE = 1e-9
 #: The same beside a counter record that did not arrive.
@@ -81,7 +86,8 @@ def frame_clock(
 
     Notes
     -----
-    A single stamp out of step between two regular ones is replaced. Lasting jumps by a whole
+    A single stamp out of step between two regular ones is replaced, and so are up to three in a row, or at
+    either end, that long regular stretches disagree with. Lasting jumps by a whole
     number of seconds (+1, or back by 2^n + 1) are taken out of all later stamps. Any other break is a
     restart of the read-out and stays.
     """
@@ -109,6 +115,10 @@ def frame_clock(
         valid[used[lone]] = False
         keep = np.ones(len(used), bool)
         keep[lone] = False
+        used, times = used[keep], times[keep]
+        keep = ~_strays(times, irregular, lambda dt: _jumps(dt, step, tolerance_s) != 0)
+        jumps += int(np.count_nonzero(~keep))
+        valid[used[~keep]] = False
         used, times = used[keep], times[keep]
     dt = np.diff(times)
     broken = np.flatnonzero(irregular(dt))
@@ -141,6 +151,34 @@ def frame_clock(
         stamp[lost] = times[before] + (guess - cycles[before]) * step
         valid[lost] = inside & (span_number == span_cycle)
     return FrameClock(stamp, cycle, valid, step, jumps)
+
+
+def _strays(
+    times: npt.NDArray[np.float64],
+    irregular: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
+    explained: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
+) -> npt.NDArray[np.bool_]:
+    """Short groups of stamps out of step with long ones on both sides, or before or behind all others."""
+    stray = np.zeros(len(times), bool)
+    dt = np.diff(times)
+    wrong = irregular(dt)
+    # A stamp far ahead may lie a whole number of frames off.
+    edge = np.concatenate([[-1], np.flatnonzero(wrong | (dt > _SILENT_S)), [len(times) - 1]])
+    begin, end = edge[:-1] + 1, edge[1:]
+    long = np.flatnonzero(end - begin >= _MOST_STRAYS)
+    if not len(long):
+        return stray
+    begin, end = begin[long], end[long]
+    for last, first in zip(end[:-1], begin[1:], strict=True):
+        few, joined = 1 < first - last <= _MOST_STRAYS + 1, times[first : first + 1] - times[last]
+        if few and wrong[last:first].any() and not irregular(joined).any():
+            stray[last + 1 : first] = True
+    first, last = int(begin[0]), int(end[-1])
+    if 0 < first <= _MOST_STRAYS and wrong[first - 1] and not explained(dt[first - 1 : first]).any():
+        stray[:first] = True
+    if 0 < len(times) - 1 - last <= _MOST_STRAYS and wrong[last] and not explained(dt[last : last + 1]).any():
+        stray[last + 1 :] = True
+    return stray
 
 
 def _measured_step(times: npt.NDArray[np.float64], step_s: float, tolerance_s: float) -> float:
