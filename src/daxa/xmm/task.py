@@ -20,6 +20,7 @@ import contextlib
 import contextvars
 import importlib
 import os
+import re
 import shlex
 import sys
 import time
@@ -293,9 +294,15 @@ class TaskContext:
 
         Files of that folder are told by their names: the folder itself is no matter of theirs.
         """
-        inside = f"{self.cwd}/"
-        named = {k: v.replace(inside, "") if isinstance(v, str) else v for k, v in arguments.items()}
-        run_task(name, named, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
+        plain = {k: self._inside(v) if isinstance(v, str) else v for k, v in arguments.items()}
+        run_task(name, plain, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
+
+    def _inside(self, text: str) -> str:
+        """A parameter, be it an expression, with files of this folder by their names."""
+        if not self.cwd.is_absolute():
+            return text
+        # Only where a path begins: the folder's name may also end another one's.
+        return re.sub(rf"(?<![^\s(,;=]){re.escape(str(self.cwd))}/", "", text)
 
     def note_origin(self, made_up: bool, said: str) -> None:
         """Remember that raw files, calibration or a product are made up or real.
