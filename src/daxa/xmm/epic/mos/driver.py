@@ -177,8 +177,7 @@ def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, A
         if "frames" in names:
             files.write(run.ctx, names["frames"], cards, files.frame_hdu(ccd, cards))
         if "gti" in names:
-            gti = ccd.frames.gti().to_hdu(f"STDGTI{ccd.name:02d}", cards)
-            files.write(run.ctx, names["gti"], cards, gti)
+            files.write(run.ctx, names["gti"], cards, files.gti_hdu(ccd, cards))
         if "badpix" in names:
             files.write(run.ctx, names["badpix"], cards, files.badpix_hdu(ccd.found, cards))
         if "background" in names and ccd.name in backgrounds:

@@ -36,7 +36,8 @@ from daxa.xmm.task import TaskContext, TaskError, note_product
 if TYPE_CHECKING:
     from astropy.io import fits
 
-#: The frame file (documented names, but for TIMEDEL).
+#: The frame file (documented names, but for TIMEDEL), as exact as in memory, so that what reads it makes the
+#: same of it as the chain.
 FRAME_COLUMNS = columns("""
 FRAME 1J COUNTER
 TIME 1D s
@@ -48,9 +49,11 @@ NABOVE 1J count
 GATTIFLG 1B
 FIFOOVF 1B
 GATTIVAL 1I
-CRRATIO 1E
+CRRATIO 1D
 TIMEDEL 1D s
 """)
+#: What the frame file says of all frames.
+_FRAME_KEYWORDS = ("FRMTIM_S", "TRANSF_S", "STEADY", "JOINED", "COUNTING", "GATTI_ON")
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 #: Columns of a CCD's events after emevents: those of the final list but CCDNR, and the raw ones.
 CCD_EVENT_COLUMNS = (*(c for c in EVENT_COLUMNS["EMOS", "IMAGING"] if c.name != "CCDNR"), *RAW_COLUMNS)
@@ -90,12 +93,24 @@ def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
         "FRMTIM_S": (made.length_s, "[s] frame time"),
         "TRANSF_S": (made.transfer_s, "[s] part of a frame that is no integration"),
         "STEADY": (made.steady, "frame time measured"),
+        "JOINED": (made.joined, "lost frames whose charge the next one holds"),
+        "COUNTING": (made.counting, "most frames are read out and not sent"),
     }
     return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
 
 
-def read_frames(path: str | os.PathLike[str]) -> Frames:
-    """Frame table of a file.
+def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Good times of a CCD; TSTART and TSTOP are those of its frames, as in real lists."""
+    made = ccd.frames
+    span = {
+        "TSTART": (float(made.start_s[0]), "[s] start of the first frame"),
+        "TSTOP": (float(made.end_s[-1]) + made.transfer_s, "[s] end of the last frame"),
+    }
+    return made.gti().to_hdu(f"STDGTI{ccd.name:02d}", {**cards, **span})
+
+
+def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, fits.Header]:
+    """Frame table of a file, and its header.
 
     Raises
     ------
@@ -103,25 +118,28 @@ def read_frames(path: str | os.PathLike[str]) -> Frames:
         ``readFrames03``: invalid frame file; ``readFrames01``: its numbers are not regular.
     """
     table = read_table(path, "FRAMES", "readFrames03")
-    missing = [c.name for c in FRAME_COLUMNS if c.name not in table.columns]
+    missing = [f"column {c.name}" for c in FRAME_COLUMNS if c.name not in table.columns]
+    missing += [f"keyword {key}" for key in _FRAME_KEYWORDS if key not in table.header]
     if missing:
-        raise TaskError("readFrames03", f"{table.where}: no column {missing[0]}")
+        raise TaskError("readFrames03", f"{table.where}: no {missing[0]}; expected a file of emframes")
     number = table["FRAME"].astype(np.int64)
     if not len(number) or (np.diff(number) != 1).any():
         raise TaskError("readFrames01", f"{table.where}: frame numbers are not regular")
-    length = float(table.keyword("FRMTIM_S", 0.0)) or float(table.keyword("FRMTIME")) / 1000.0
-    return Frames(
+    frames = Frames(
         number,
         table["TIME"].astype(float),
-        length,
+        float(table.keyword("FRMTIM_S")),
         table["FLAG"].astype(np.int64),
         {name: table[name].astype(np.int64) for name in _COUNTERS},
         table["CRRATIO"].astype(float),
         table["GATTIVAL"].astype(np.int64),
-        bool(table.keyword("STEADY", True)),
+        bool(table.keyword("STEADY")),
         table["TIMEDEL"].astype(float),
-        float(table.keyword("TRANSF_S", 0.0)),
+        float(table.keyword("TRANSF_S")),
+        int(table.keyword("JOINED")),
+        bool(table.keyword("COUNTING")),
     )
+    return frames, table.header
 
 
 def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:

@@ -69,6 +69,8 @@ class Frames:
         Whether the frame time could be measured.
     joined
         Largest number of lost frames whose charge the next one holds.
+    counting
+        Whether the CCD counts: most frames are read out and not sent, so that missing ones spoil nothing.
     """
 
     number: IntArray
@@ -82,6 +84,7 @@ class Frames:
     integration_s: FloatArray = field(default_factory=lambda: np.zeros(0))
     transfer_s: float = 0.0
     joined: int = JOINED_FRAMES
+    counting: bool = False
 
     def __len__(self) -> int:
         return len(self.number)
@@ -105,6 +108,8 @@ class Frames:
     def spoiled(self) -> npt.NDArray[np.bool_]:
         """Received frames behind lost ones."""
         missing = ~self.received
+        if self.counting:
+            return np.zeros(len(self), bool)
         return ~missing & np.concatenate([[False], missing[:-1]])
 
     @property
@@ -400,6 +405,7 @@ def build_frames(
         transfer_s=transfer_s,
         # Frames that a CCD counted were read out, though not sent.
         joined=joined if sparse is None else 0,
+        counting=sparse is not None,
     )
     frames.integration_s = integration_times(end[at], at, frames)
     frames.time_s -= 0.5 * frames.integration_s

@@ -285,7 +285,8 @@ def correct(
                 f"{constituent.path.name}[CTI_EXTENDED]: no row for CCD {ccd.number} node {ccd.node}",
             )
         reference = utc_to_tt(str(constituent.keyword("REF_DATE", "CTI_EXTENDED")))
-        days = (float(ccd.frames.time_s.mean()) - reference) / _DAY_S
+        # Of the frames that came: a file of events knows no others.
+        days = (float(ccd.frames.time_s[ccd.frames.received].mean()) - reference) / _DAY_S
         where = f"{constituent.path.name}[CTI_EXTENDED]"
         serial, parallel = transfer_laws(table, int(row[0]), days, where)
         columns = energy.column_offsets(constituent.table("CTI_COLUMN"), ccd.number, ccd.node, ccd.shape)

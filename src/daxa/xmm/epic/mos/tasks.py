@@ -155,8 +155,7 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
     cards = files.plain_keywords(camera, ccd)
     files.write(ctx, p.frameset, cards, files.frame_hdu(ccd, cards))
     if p.writegtiset:
-        gti_hdu = ccd.frames.gti().to_hdu(f"STDGTI{ccd.name:02d}", cards)
-        files.write(ctx, p.outgtiset, cards, gti_hdu)
+        files.write(ctx, p.outgtiset, cards, files.gti_hdu(ccd, cards))
     if p.outeventset:
         files.write(ctx, p.outeventset, cards, files.raw_event_hdu(ccd, cards))
 
@@ -200,8 +199,8 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
     params = _own("emevents", p, "emevents") | {"withothernode": False}
     options.change("emevents", **params)
     camera = _open(ctx, instrument, exp_id, options)
-    frames = files.read_frames(ctx.path(p.frameset))
-    ccd = _restore(camera, table, number, node, frames)
+    frames, head = files.read_frames(ctx.path(p.frameset))
+    ccd = _restore(camera, table, (number, node), frames, bool(head["GATTI_ON"]))
     pixels = None
     if options.emevents.flagbadpixels:
         try:
@@ -228,16 +227,15 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
     files.write(ctx, p.eventset, cards, *hdus)
 
 
-def _restore(camera: Camera, table: OdfTable, number: int, node: int, frames: Frames) -> Ccd:
+def _restore(camera: Camera, table: OdfTable, name: tuple[int, int], frames: Frames, gatti_on: bool) -> Ccd:
     """The CCD that emframes left in files."""
     index = table["FRAME"].astype(np.int64) - int(frames.number[0])
     known = (index >= 0) & (index < len(frames))
     if not known.all():
         raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
-    layout = Layout.of(camera, table, number, node)
+    layout = Layout.of(camera, table, *name)
     raw, _ = raw_events(camera, table, known, index, layout)
-    gatti_on = bool(frames.gatti.any())
-    return make_ccd(camera, table, _kind(table), (number, node), layout, raw, frames, gatti_on)
+    return make_ccd(camera, table, _kind(table), name, layout, raw, frames, gatti_on)
 
 
 def _kind(table: OdfTable) -> str:
@@ -313,7 +311,8 @@ def _measured(
     # Only its mean time is needed: the frames themselves have done their work.
     length = float(table.keyword("FRMTIME")) / 1000.0
     frames = Frames(np.arange(len(times)), times, length, np.zeros(len(times), np.int64), {})
-    ccd = make_ccd(camera, table, _kind(table), (number, node), layout, list_, frames, True)
+    gatti_on = bool(table.keyword("GATTI_ON", True))
+    ccd = make_ccd(camera, table, _kind(table), (number, node), layout, list_, frames, gatti_on)
     wrong = LineOffsets.none(ccd.shape)
     for line in str(table.header.get("HISTORY", "")).splitlines():
         if line.startswith("WRONG "):
