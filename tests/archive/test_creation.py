@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from small_mission import MISSIONS, OBS, SmallMission, X, record
 
 from daxa.archive import Archive, creation
+from daxa.archive.ledger import Run
 from daxa.archive.lock import hold
 from daxa.exceptions import DAXAError, NoProcessingError, PreProcessedNotSupportedError
 
@@ -113,7 +117,8 @@ def test_an_archive_whose_successor_fails_is_taken_back(archive, mission, monkey
 def test_a_replacement_killed_at_any_moment(archive):
     # Killed after the old archive was put aside: it is the archive.
     archive.layout.root.rename(archive.layout.aside)
-    assert kept(Archive("field", SmallMission()))
+    with pytest.warns(UserWarning, match="about to be replaced"):
+        assert kept(Archive("field", SmallMission()))
     # Killed while its successor was being made: the same command completes it.
     archive.layout.root.rename(archive.layout.aside)
     creation.begin(archive.layout, [X])
@@ -121,6 +126,158 @@ def test_a_replacement_killed_at_any_moment(archive):
     with pytest.raises(NoProcessingError):
         _ = again.process_success
     assert not again.layout.aside.exists()
+
+
+def test_only_clobber_completes_a_replacement(archive):
+    archive.layout.root.rename(archive.layout.aside)
+    creation.begin(archive.layout, [X])
+    with pytest.warns(UserWarning, match="about to be replaced.*clobber=True replaces it"):
+        again = Archive("field", SmallMission())
+    assert kept(again)
+    assert [p.name for p in again.layout.root.parent.iterdir()] == ["field"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_deletion_that_is_killed_brings_nothing_back(archive, monkeypatch, when):
+    """Half of an archive never takes the place of a whole one."""
+
+    def killed(folder, **_):
+        if when == "after":
+            shutil.rmtree(folder / ".save_info")
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(creation, "shutil", types.SimpleNamespace(rmtree=killed))
+        with pytest.warns(UserWarning, match="made anew"), pytest.raises(SystemExit):
+            Archive("field", SmallMission(), clobber=True)
+    again = Archive("field")
+    with pytest.raises(NoProcessingError):
+        _ = again.process_success
+    shutil.rmtree(again.layout.root)
+    with pytest.raises(ValueError, match="give the missions"):
+        Archive("field")
+
+
+def test_a_successor_whose_removal_is_killed(archive, monkeypatch):
+    """The successor failed, and what there was of it was being deleted."""
+
+    def killed(folder, **_):
+        shutil.rmtree(folder / ".save_info")
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(creation, "shutil", types.SimpleNamespace(rmtree=killed))
+        with pytest.warns(UserWarning, match="made anew"), pytest.raises(SystemExit):
+            Archive("field", Interrupted(), clobber=True)
+    assert kept(Archive("field", SmallMission()))
+
+
+def test_an_object_of_a_replaced_archive_records_nothing(archive):
+    with pytest.warns(UserWarning, match="made anew"):
+        again = Archive("field", SmallMission(), clobber=True)
+    for use in (
+        lambda: archive.processing().__enter__(),
+        archive.save,
+        lambda: record(archive),
+        lambda: archive.replace_version("9.0.0"),
+        lambda: setattr(archive, "final_process_success", {X: {OBS[0]: False}}),
+    ):
+        with pytest.raises(DAXAError, match="replaced or removed since the archive was opened"):
+            use()
+    assert str(Archive("field").version) == str(again.version)
+    assert (again.obs_folder(X, OBS[0]) / "logs").is_dir()
+    assert list((again.obs_folder(X, OBS[0]) / "logs").iterdir()) == []
+
+
+def test_folders_are_moved_by_one_process_only(archive):
+    with archive.processing(), pytest.raises(DAXAError, match="being processed by another"):
+        Archive("field").final_process_success = {X: {OBS[0]: False}}
+    assert kept(archive)
+
+
+def test_a_removed_mission_stays_away(archive):
+    both = Archive("both", [SmallMission(), MISSIONS["other"]()])
+    del both["other"]
+    both.ledger.close()
+    both.layout.process_info.unlink()
+    with pytest.warns(UserWarning, match="restored"):
+        assert Archive("both").mission_names == [X]
+
+
+@pytest.mark.parametrize("content", [None, b""])
+@pytest.mark.parametrize("missions", [True, False])
+def test_a_lost_state_and_a_lost_ledger_are_restored(archive, content, missions):
+    with archive.processing():
+        record(archive, "epchain")
+    archive.ledger.close()
+    for path in archive.layout.save_info.glob("ledger.sqlite*"):
+        path.unlink()
+    archive.layout.process_info.unlink()
+    if content is not None:
+        archive.layout.ledger.write_bytes(content)
+    with pytest.warns(UserWarning, match="restored"):
+        assert kept(Archive("field", SmallMission() if missions else None))
+
+
+def test_all_but_the_copy_of_the_ledger_is_lost(archive):
+    with archive.processing():
+        record(archive, "epchain")
+    archive.ledger.close()
+    for path in archive.layout.save_info.iterdir():
+        if path != archive.layout.backup:
+            path.unlink()
+    with pytest.warns(UserWarning, match="restored from its copy"):
+        assert kept(Archive("field", SmallMission()))
+
+
+def test_states_saved_at_the_same_moment(archive, monkeypatch):
+    """Two processes write the state, one while the other is between writing and renaming."""
+    replace = os.replace
+
+    def meanwhile(source, target):
+        monkeypatch.setattr(os, "replace", replace)
+        other.save()
+        replace(source, target)
+
+    other = Archive("field")
+    monkeypatch.setattr(os, "replace", meanwhile)
+    archive.save()
+    assert kept(Archive("field"))
+    assert not list(archive.layout.save_info.glob("*.part"))
+
+
+def test_looking_at_an_archive_stops_no_start(archive, monkeypatch):
+    """Another process looks whether the archive is in work at the very moment that it is to be."""
+    import fcntl
+
+    with archive.processing():
+        pass
+    looking = archive.layout.lock.open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr("daxa.archive.lock.time.sleep", lambda _: looking.close())
+    with archive.processing():
+        assert Archive("field").in_work
+
+
+def test_what_was_being_published_is_removed_whenever_that_is_stopped(archive, monkeypatch):
+    archive.ledger.start(Run("generate_mosaics", "x", X, OBS[0], status="running", started="2026"))
+    archive.layout.mosaics.mkdir()
+    parts = [
+        archive.obs_folder(X, OBS[0]) / "images" / ".a.fits.12.part",
+        archive.layout.mosaics / ".b.fits.12.part",
+    ]
+    for part in parts:
+        part.write_text("half")
+
+    def killed(*_, **__):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(SystemExit):
+            archive.processing().__enter__()
+    with archive.processing():
+        assert not any(p.exists() for p in parts)
 
 
 def test_clobber_respects_a_run(archive):

@@ -4,6 +4,8 @@ import sqlite3
 
 import pytest
 
+from daxa.archive import database
+from daxa.archive.database import Database
 from daxa.archive.ledger import Input, Ledger, Output, Run
 from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
@@ -60,10 +62,12 @@ def test_the_last_finished_run_counts(tmp_path):
 def test_unfinished_runs_are_marked(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     ledger.start(run(status="running"))
-    assert Ledger(tmp_path / "ledger").interrupt_all() == [("xmm_pointed", "0123456789")]
+    again = Ledger(tmp_path / "ledger")
+    assert again.unfinished() == [("xmm_pointed", "0123456789")]
+    again.interrupt_all()
     assert [r.status for r in ledger.runs(everything=True)] == ["interrupted"]
     assert list(ledger.runs()) == []
-    assert ledger.interrupt_all() == []
+    assert ledger.unfinished() == []
 
 
 def test_a_run_that_cannot_be_recorded_leaves_nothing_behind(tmp_path):
@@ -137,6 +141,71 @@ def test_migrations_are_applied_once(tmp_path, monkeypatch):
         ledger = Ledger(tmp_path / "ledger")
         assert [tuple(r) for r in ledger._db.execute("SELECT x FROM extra")] == [(1,)]
         ledger.close()
+
+
+def test_two_processes_migrate_one_ledger(tmp_path, monkeypatch):
+    old = sqlite3.connect(tmp_path / "ledger")
+    old.executescript(f"{MIGRATIONS[0]} PRAGMA user_version=1;")
+    old.close()
+    asked = Database._version
+
+    def meanwhile(self):
+        """Lets another process migrate between the look at the version and the migration."""
+        version = asked(self)
+        if version == 1 and not self._db.in_transaction:
+            monkeypatch.setattr(Database, "_version", asked)
+            Ledger(tmp_path / "ledger").finish(run())
+        return version
+
+    monkeypatch.setattr(Database, "_version", meanwhile)
+    (found,) = Ledger(tmp_path / "ledger").runs()
+    assert found.process == "emchain"
+    kept = sqlite3.connect(tmp_path / "ledger_version1.sqlite")
+    assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".part") == []
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(tmp_path, monkeypatch):
+    Ledger(tmp_path / "ledger").close()
+    more = (*MIGRATIONS, "CREATE TABLE extra (x INTEGER); INSERT INTO absent VALUES (1);")
+    monkeypatch.setattr("daxa.archive.database.MIGRATIONS", more)
+    with pytest.raises(DAXAError, match="no such table: absent"):
+        Ledger(tmp_path / "ledger")
+    monkeypatch.undo()
+    assert list(Ledger(tmp_path / "ledger").runs()) == []
+
+
+def test_history_is_recorded_whole_or_not_at_all(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    with pytest.raises(DAXAError, match="cannot be written"):
+        ledger.add_history(run(outputs={"a": Output("00", object())}))
+    assert list(ledger.runs(everything=True)) == []
+    assert ledger.add_history(run())
+    assert not ledger.add_history(run())
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    connect = database._connect
+
+    class Refusing(sqlite3.Connection):
+        def execute(self, *given):
+            raise sqlite3.OperationalError("locking protocol")
+
+    def refuse(place, unlocked=False):
+        """SQLite where locks do not work: only what does without them."""
+        if isinstance(place, database.Path) and not unlocked:
+            return sqlite3.connect(place, factory=Refusing)
+        return connect(place, unlocked)
+
+    monkeypatch.setattr(database, "_connect", refuse)
+    with pytest.warns(UserWarning, match="no file locks"):
+        ledger = Ledger(tmp_path / "ledger")
+    ledger.finish(run(stdout="a log"))
+    for leave_out in ((), ("log",)):
+        ledger._db.copy(tmp_path / "copy", leave_out)
+        monkeypatch.undo()
+        assert [r.stdout for r in Ledger(tmp_path / "copy").runs()] == ["" if leave_out else "a log"]
+        monkeypatch.setattr(database, "_connect", refuse)
 
 
 def test_readers_do_not_wait_for_writers(tmp_path):

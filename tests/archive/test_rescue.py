@@ -151,6 +151,52 @@ def test_a_damaged_page_is_told_and_put_aside(archive):
     assert list(archive.layout.previous_versions.glob("ledger_*.sqlite"))
 
 
+def test_a_damaged_copy_is_not_restored(archive):
+    for k in range(200):
+        record(archive, ident=f"0800010101M1S{k:03d}", stdout="x" * 500)
+    with archive.processing():
+        record(archive)
+    archive.ledger.close()
+    for path in archive.layout.save_info.glob("ledger.sqlite*"):
+        path.unlink()
+    content = bytearray(archive.layout.backup.read_bytes())
+    content[4096 * 2 : 4096 * 20] = b"\xff" * (4096 * 18)
+    archive.layout.backup.write_bytes(content)
+    with pytest.raises(DAXAError, match="its copy of .* is damaged; `daxa rebuild field`"):
+        Archive("field")
+    assert not archive.layout.ledger.exists()
+    assert archive.layout.backup.read_bytes() == content
+
+
+def test_a_sound_ledger_stays(archive):
+    record(archive, "espfilt", stdout="a log")
+    assert begin_anew(archive.layout) == "itself, which is sound,"
+    archive.ledger.close()
+    opened = Archive("field")
+    assert set(opened.process_success[X]) == {"emchain", "espfilt"}
+    assert "a log" in opened.process_logs[X]["espfilt"].values()
+    assert not archive.layout.previous_versions.exists()
+
+
+def test_a_restoration_that_is_killed_is_done_again(archive, monkeypatch):
+    archive.ledger.close()
+    for path in archive.layout.save_info.glob("ledger.sqlite*"):
+        path.unlink()
+
+    def killed(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:5000])
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("daxa.archive.files.shutil.copyfile", killed)
+        for restore in (lambda: Archive("field"), lambda: begin_anew(archive.layout)):
+            with pytest.raises(SystemExit):
+                restore()
+            assert not archive.layout.ledger.exists()
+    with pytest.warns(UserWarning, match="restored from its copy"):
+        assert Archive("field").process_success[X]["emchain"]["0800010101M1S001"]
+
+
 def test_two_damaged_ones_begin_with_nothing(archive):
     archive.ledger.close()
     archive.layout.ledger.write_bytes(b"garbage" * 1000)

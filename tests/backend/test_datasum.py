@@ -41,12 +41,51 @@ def test_everything_else_counts(tmp_path, change):
     assert data_checksum(one) != data_checksum(two)
 
 
-@given(st.binary(max_size=9000), st.sampled_from([b"", b"SIMPLE  =", b"SIMPLE  =" + b" " * 3000]))
-@settings(deadline=None, max_examples=50)
-def test_any_file_has_its_checksum(tmp_path_factory, content, start):
+CARDS = st.lists(
+    st.sampled_from(
+        [
+            *(f"NAXIS{k:<3}= {v:>20}" for k in ("", 1, 2, 999) for v in (0, 1, 2, 3000, -2, "x")),
+            *(f"{k:<8}= {v:>20}" for k in ("BITPIX", "PCOUNT", "GCOUNT") for v in (8, -32, 0, -1, "'8'")),
+            "END",
+            "XTENSION= 'IMAGE   '",
+            "NAXIS",
+            "CONTINUE  'x'",
+        ]
+    ),
+    max_size=50,
+)
+
+
+@given(CARDS, st.binary(max_size=9000), st.sampled_from([0, 2880, 5000]))
+@settings(deadline=None, max_examples=300)
+def test_any_file_has_its_checksum(tmp_path_factory, cards, content, length):
     path = tmp_path_factory.mktemp("any") / "file"
-    path.write_bytes(start + content)
-    assert sums(path)[0] == hashlib.sha256(start + content).hexdigest()
+    header = "".join(f"{c:<80}" for c in ["SIMPLE  =                    T", *cards]).encode()
+    content = header.ljust(length) + content
+    path.write_bytes(content)
+    whole, held = sums(path)
+    assert whole == hashlib.sha256(content).hexdigest()
+    # What holds no whole header, and the data that it announces, is no FITS file: it counts as it is.
+    if not any(c.startswith("END") for c in cards):
+        assert held == whole
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        ["BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 10"],
+        ["NAXIS   = 1", "NAXIS1  = 10"],
+        ["BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = -10"],
+        ["BITPIX  = 8", "NAXIS   = 2000000000"],
+        ["BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = 10", "PCOUNT  = -5"],
+        ["BITPIX  = 'eight'", "NAXIS   = 1", "NAXIS1  = 10"],
+    ],
+)
+def test_a_header_without_sizes_is_no_content(tmp_path, cards):
+    path = tmp_path / "a"
+    text = "".join(f"{c:<80}" for c in ["SIMPLE  =                    T", *cards, "END"])
+    path.write_bytes(text.ljust(2880).encode() + bytes(2880))
+    assert sums(path) == (hashlib.sha256(path.read_bytes()).hexdigest(),) * 2
 
 
 def test_a_file_that_is_cut_off_counts_as_it_is(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 
 from daxa import config
 from daxa._version import __version__
-from daxa.archive import creation, legacy, regions, rescue
+from daxa.archive import creation, files, legacy, regions, rescue
 from daxa.archive.arguments import check_missions, check_products
 from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
@@ -86,7 +86,7 @@ class Archive(ProcessViews):
         self, given: list[BaseMission] | None, clobber: bool, download_products: Any, use_preprocessed: Any
     ) -> None:
         """Create an archive, take up an interrupted creation, or restore a lost state."""
-        creation.take_back(self.layout)
+        creation.take_back(self.layout, clobber)
         found = creation.state(self.layout)
         if not clobber and found is State.WHOLE:  # another process has made it meanwhile
             self._take_up(given)
@@ -118,6 +118,8 @@ class Archive(ProcessViews):
             # The state also says what has been downloaded.
             mission.save(self.layout.save_info)
         self._version = "0.0.0"
+        if self.layout.backup.exists():  # of an archive whose states are lost
+            rescue.check_ledger(self.layout)
         self.ledger = Ledger(self.layout.ledger)
         for mission in missions:
             for obs_id in mission.filtered_obs_ids:
@@ -125,7 +127,6 @@ class Archive(ProcessViews):
                 for name in SUBFOLDERS:
                     (folder / name).mkdir(parents=True, exist_ok=True)
         self.save()
-        creation.end(self.layout)
 
     def _take_up(self, given: list[BaseMission] | None) -> None:
         """Open an existing archive, and say if it is of other observations than those given."""
@@ -139,14 +140,16 @@ class Archive(ProcessViews):
             )
 
     def _restore_state(self) -> None:
+        rescue.check_ledger(self.layout)
         self.ledger = Ledger(self.layout.ledger)
         known = self.ledger.meta("archive", {})
         self._version = known.get("version", "0.0.0")
-        names = creation.saved_missions(self.layout)
-        self._missions = {m.name: m for m in self._saved_missions()}
+        # A mission that was removed has left its state.
+        missions = [m for m in self._saved_missions() if m.name in known.get("mission_names", [m.name])]
+        self._missions = {m.name: m for m in missions}
         warnings.warn(
             f"{self.layout.process_info} was missing; it is restored from the ledger and the states of "
-            f"{', '.join(names)}",
+            f"{', '.join(self._missions)}",
             stacklevel=5,
         )
         self.save()
@@ -198,9 +201,7 @@ class Archive(ProcessViews):
         if self.ledger.read_only:
             return
         self.ledger.set_meta("archive", state)
-        part = self.layout.process_info.with_suffix(".part")
-        part.write_text(json.dumps(state, indent=4), encoding="utf-8")
-        os.replace(part, self.layout.process_info)
+        files.write_text(self.layout.process_info, json.dumps(state, indent=4))
 
     # -- description ------------------------------------------------------------------------
 
@@ -434,9 +435,11 @@ class Archive(ProcessViews):
                         f"final_process_success: {obs_id}: expected True or False, got {success!r}"
                     )
                 self._checked(mission_name, obs_id)
-        for mission_name, observations in new.items():
-            for obs_id, success in observations.items():
-                self.judge(mission_name, obs_id, success)
+        with hold(self.layout.lock, f"the archive {self._name} is being processed"):
+            self.check_there()
+            for mission_name, observations in new.items():
+                for obs_id, success in observations.items():
+                    self.judge(mission_name, obs_id, success)
 
     def judge(self, mission: str, obs_id: str, success: bool | None) -> None:
         """Record the final judgement on an observation (None: open again) and move its folder to match."""
@@ -465,10 +468,8 @@ class Archive(ProcessViews):
         """
         self.check_there()
         with hold(self.layout.lock, f"the archive {self._name} is being processed"):
-            for mission, obs_id in self.ledger.interrupt_all():
-                # What was being published when the last process was killed.
-                for path in self.obs_folder(mission, obs_id).rglob(".*.part"):
-                    path.unlink()
+            self.check_there()
+            self.interrupt()
             shutil.rmtree(self.layout.scratch, ignore_errors=True)
             if os.path.lexists(self.layout.scratch):
                 raise DAXAError(
@@ -480,8 +481,18 @@ class Archive(ProcessViews):
                 shutil.rmtree(self.layout.scratch, ignore_errors=True)
                 self._back_up()
 
+    def interrupt(self) -> None:
+        """Note that runs have not ended, and remove what was being published; only for who may run jobs."""
+        unfinished = self.ledger.unfinished()
+        folders = [self.obs_folder(*place) for place in unfinished if place[0] in self._missions]
+        for folder in [*folders, self.layout.mosaics] if unfinished else []:
+            for path in folder.rglob(".*.part"):
+                path.unlink(missing_ok=True)
+        # Last: as long as they are not noted, a call that is killed here is followed by one that does it.
+        self.ledger.interrupt_all()
+
     def check_there(self) -> None:
-        """Make sure that the archive is where it was opened.
+        """Make sure that the archive is where it was opened, and the one that was opened.
 
         Raises
         ------
@@ -493,6 +504,7 @@ class Archive(ProcessViews):
                 f"the archive {self._name} is no longer in {self.layout.root.parent}; has it been renamed or "
                 "removed? Nothing more is done; open it by its new name to go on"
             )
+        self.ledger.check_same()
 
     def _back_up(self) -> None:
         """Keep a copy of the ledger, once something has been recorded."""

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -89,7 +88,8 @@ def state(layout: Layout) -> State:
         return State.BEGUN
     if layout.process_info.exists():
         return State.WHOLE
-    return State.UNTOLD if layout.ledger.exists() and saved_missions(layout) else State.BEGUN
+    recorded = layout.ledger.exists() or layout.backup.exists()
+    return State.UNTOLD if recorded and saved_missions(layout) else State.BEGUN
 
 
 def saved_missions(layout: Layout) -> list[str]:
@@ -121,33 +121,39 @@ def begin(layout: Layout, names: list[str]) -> None:
     if layout.save_info.is_dir():
         layout.creating.write_text(content, encoding="utf-8")
         return
-    new = Layout(Path(tempfile.mkdtemp(prefix=f".{layout.root.name[:50]}.new.", dir=layout.root.parent)))
-    new.root.chmod(0o777 & ~_umask())
-    new.save_info.mkdir()
+    _drop(layout.fresh)
+    new = Layout(layout.fresh)
+    new.save_info.mkdir(parents=True)
     new.creating.write_text(content, encoding="utf-8")
     os.rename(new.root, layout.root)
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
-
-
-def end(layout: Layout) -> None:
-    """The archive stands."""
-    layout.creating.unlink(missing_ok=True)
-
-
-def take_back(layout: Layout) -> None:
-    """Undo a replacement that was interrupted before its successor was begun."""
-    if layout.aside.exists() and not layout.root.exists():
-        os.rename(layout.aside, layout.root)
+def take_back(layout: Layout, clobber: bool) -> None:
+    """Undo a replacement that was interrupted, unless it is asked for again."""
+    _drop(layout.gone)
+    if not layout.aside.is_dir():
+        return
+    found = state(layout)
+    if found is State.BEGUN and layout.creating.exists() and not clobber:
+        _retire(layout.root, layout)
+    elif found is not State.ABSENT:
+        return
+    os.rename(layout.aside, layout.root)
+    _drop(layout.gone)
+    if not clobber:
+        warnings.warn(
+            f"the archive {layout.root.name} was about to be replaced, and its successor was never finished: "
+            "it is opened as it was; clobber=True replaces it",
+            stacklevel=5,
+        )
 
 
 @contextlib.contextmanager
 def replacing(layout: Layout, clobber: bool) -> Iterator[None]:
     """Put an existing archive aside until its successor stands; take it back if that fails.
+
+    What is aside is whole at any moment, and is there only while its successor is not: it is renamed before
+    it is deleted, and that before the successor's mark is taken away.
 
     Raises
     ------
@@ -160,17 +166,30 @@ def replacing(layout: Layout, clobber: bool) -> Iterator[None]:
     if clobber and found is not State.ABSENT and not (found is State.BEGUN and aside.exists()):
         with hold(layout.lock, f"the archive {layout.root.name} is being processed"):
             warnings.warn(f"the archive {layout.root.name} is deleted and made anew", stacklevel=6)
-            _drop(aside)
+            _retire(aside, layout)
             os.rename(layout.root, aside)
             moved = True
     try:
         yield
     except BaseException:
         if moved:
-            _drop(layout.root)
+            _retire(layout.root, layout)
             os.rename(aside, layout.root)
+            _drop(layout.gone)
         raise
-    _drop(aside)
+    if clobber:
+        _retire(aside, layout)
+    layout.creating.unlink(missing_ok=True)
+    _drop(layout.gone)
+
+
+def _retire(folder: Path, layout: Layout) -> None:
+    """Take a folder out of use at once, whatever may happen while it is deleted."""
+    _drop(layout.gone)
+    if layout.gone.exists():
+        raise DAXAError(f"{layout.gone}: is in the way, and cannot be deleted; please remove it")
+    if folder.exists():
+        os.rename(folder, layout.gone)
 
 
 def _drop(folder: Path) -> None:

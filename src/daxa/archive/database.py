@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from daxa.archive.files import replacing_file
 from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
 
@@ -55,6 +56,8 @@ class Database:
     ----------
     path
         The file; made if it does not exist and its folder can be written.
+    read_only
+        Change nothing, even if that is possible.
 
     Attributes
     ----------
@@ -69,33 +72,92 @@ class Database:
         It cannot be made or opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self.path = path
-        self.read_only = not _writable(path)
+        self.read_only = read_only or not _writable(path)
+        #: On a file system without locks.
+        self._unlocked = False
+        self._file: os.stat_result | None = None
         try:
-            self._db = _for_reading(path) if self.read_only else _for_writing(path)
+            if self.read_only:
+                self._db = _for_reading(path)
+            else:
+                self._db, self._unlocked = _for_writing(path)
             self._migrate()
         except sqlite3.Error as failure:
             raise self._told(failure, "not a readable ledger") from failure
+        if not self.read_only:
+            self._file = path.stat()
 
     def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        if self.read_only:
+            self._db = _in_memory(self._db)
+        with self.transaction():
+            # Another process may have done it while this one waited for its turn.
+            version = self._version()
+            if version and version < len(MIGRATIONS) and not self.read_only:
+                # What an earlier version has written is kept as it was.
+                self.copy(self.path.with_name(f"ledger_version{version}.sqlite"))
+            for number in range(version, len(MIGRATIONS)):
+                for statement in _statements(MIGRATIONS[number]):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={number + 1}")
+
+    def _version(self) -> int:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             self._db.close()
             raise IncompatibleSaveError(
                 f"{self.path}: written by a newer DAXA (ledger version {version}, known {len(MIGRATIONS)})"
             )
-        if version == len(MIGRATIONS):
+        return int(version)
+
+    def check_same(self) -> None:
+        """Make sure that the file is still the one that was opened.
+
+        Raises
+        ------
+        DAXAError
+            It has been replaced or removed: what is written would be lost.
+        """
+        if self._file is None:
             return
-        if self.read_only:
-            self._db = _in_memory(self._db)
-        if version and not self.read_only:
-            # What an earlier version has written is kept as it was.
-            copy(self.path, self.path.with_name(f"ledger_version{version}.sqlite"))
-        for number in range(version, len(MIGRATIONS)):
-            self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;")
+        try:
+            same = os.path.samestat(self._file, self.path.stat())
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise DAXAError(
+                f"{self.path}: has been replaced or removed since the archive was opened; open it again"
+            )
+
+    def copy(self, target: Path, leave_out: Sequence[str] = ()) -> None:
+        """Copy the ledger, whole or without some tables, so that the copy is always a whole one.
+
+        Raises
+        ------
+        DAXAError
+            It cannot be written.
+        """
+        try:
+            with replacing_file(target) as part:
+                source, copied = _connect(self.path, self._unlocked), _connect(part, self._unlocked)
+                try:
+                    if leave_out:
+                        _copy_tables(source, copied, _uri(self.path, self._unlocked), leave_out)
+                    else:
+                        source.backup(copied)
+                finally:
+                    source.close()
+                    copied.close()
+        except (sqlite3.Error, OSError) as failure:
+            raise DAXAError(f"{target}: no copy of the ledger can be written ({failure})") from failure
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> Rows:
+        if not self._db.in_transaction and not query.startswith(("SELECT", "PRAGMA")):
+            self.check_same()
         try:
             cursor = self._db.execute(query, values)
             rows = Rows(cursor.fetchall())
@@ -159,17 +221,33 @@ def _writable(path: Path) -> bool:
     return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
-def _connect(place: str, uri: bool = False) -> sqlite3.Connection:
-    db = sqlite3.connect(place, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=uri)
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: SQLite's own way ends a transaction that is under way."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _uri(path: Path, unlocked: bool = False) -> str:
+    return path.resolve().as_uri() + ("?nolock=1" if unlocked else "")
+
+
+def _connect(place: Path | str, unlocked: bool = False) -> sqlite3.Connection:
+    name = _uri(place, unlocked) if isinstance(place, Path) else place
+    db = sqlite3.connect(name, timeout=_WAIT_S, isolation_level=None, check_same_thread=False, uri=True)
     db.row_factory = sqlite3.Row
     return db
 
 
-def _for_writing(path: Path) -> sqlite3.Connection:
-    db = _connect(str(path))
+def _for_writing(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether it is to a file without locks."""
+    db = _connect(path)
+    unlocked = False
     try:
         db.execute(f"PRAGMA journal_mode={'DELETE' if is_shared(path) else 'WAL'}")
-        db.execute("PRAGMA foreign_keys=ON")
     except sqlite3.OperationalError as failure:
         db.close()
         if "locking protocol" not in str(failure):
@@ -178,12 +256,12 @@ def _for_writing(path: Path) -> sqlite3.Connection:
             f"{path}: the file system has no file locks; make sure that nothing else works on this archive",
             stacklevel=6,
         )
-        db = _connect(f"{path.resolve().as_uri()}?nolock=1", uri=True)
-        db.execute("PRAGMA foreign_keys=ON")
+        db, unlocked = _connect(path, unlocked=True), True
     except sqlite3.Error:
         db.close()
         raise
-    return db
+    db.execute("PRAGMA foreign_keys=ON")
+    return db, unlocked
 
 
 def _for_reading(path: Path) -> sqlite3.Connection:
@@ -193,7 +271,7 @@ def _for_reading(path: Path) -> sqlite3.Connection:
     log = path.with_name(path.name + "-wal")
     ways = ["mode=ro"] if log.exists() and log.stat().st_size else ["mode=ro&immutable=1"]
     for way in ways:
-        db = _connect(f"{path.resolve().as_uri()}?{way}", uri=True)
+        db = _connect(f"{_uri(path)}?{way}")
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
@@ -205,7 +283,7 @@ def _for_reading(path: Path) -> sqlite3.Connection:
         for file in (path, log):
             if file.exists():
                 shutil.copyfile(file, Path(folder) / file.name)
-        return _in_memory(_connect(str(Path(folder) / path.name)))
+        return _in_memory(_connect(Path(folder) / path.name))
 
 
 def _in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
@@ -233,38 +311,12 @@ def is_shared(path: Path) -> bool:
     return kind.startswith(_SHARED)
 
 
-def copy(path: Path, target: Path, leave_out: Sequence[str] = ()) -> None:
-    """Copy a ledger, whole or without some tables, so that the copy is always a whole one.
-
-    Raises
-    ------
-    DAXAError
-        It cannot be written.
-    """
-    part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        source, copied = _connect(str(path)), _connect(str(part))
-        try:
-            if leave_out:
-                _copy_tables(source, copied, path, leave_out)
-            else:
-                source.backup(copied)
-        finally:
-            source.close()
-            copied.close()
-        os.replace(part, target)
-    except (sqlite3.Error, OSError) as failure:
-        part.unlink(missing_ok=True)
-        raise DAXAError(f"{target}: no copy of the ledger can be written ({failure})") from failure
-
-
 def _copy_tables(
-    source: sqlite3.Connection, copied: sqlite3.Connection, path: Path, leave_out: Sequence[str]
+    source: sqlite3.Connection, copied: sqlite3.Connection, place: str, leave_out: Sequence[str]
 ) -> None:
     (version,) = source.execute("PRAGMA user_version").fetchone()
     copied.execute("PRAGMA synchronous=OFF")
-    copied.execute("ATTACH ? AS source", [str(path)])
+    copied.execute("ATTACH ? AS source", [place])
     items = copied.execute(
         "SELECT type, name, sql FROM source.sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'index'"
     ).fetchall()

@@ -58,8 +58,18 @@ class Layout:
 
     @property
     def aside(self) -> Path:
-        """Where an archive waits for its successor to stand."""
+        """Where an archive waits, whole, for its successor to stand."""
         return self.root.with_name(f".{self.root.name}.old")
+
+    @property
+    def fresh(self) -> Path:
+        """Where an archive's folder lies until it is marked as begun."""
+        return self.root.with_name(f".{self.root.name}.new")
+
+    @property
+    def gone(self) -> Path:
+        """Where a folder lies while it is deleted; what is in it is no longer an archive."""
+        return self.root.with_name(f".{self.root.name}.gone")
 
     @property
     def previous_versions(self) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daxa.archive.database import Database, copy
+from daxa.archive.database import Database
 
 
 class Output(NamedTuple):
@@ -129,19 +129,11 @@ _COLUMNS = (
     "timed_out",
     "extra",
 )
-_ESSENTIAL = (
-    "process",
-    "ident",
-    "mission",
-    "obs_id",
-    "inst",
-    "exp_id",
-    "backend",
-    "versions",
-    "fingerprint",
-    "status",
-    "started",
-    "extra",
+#: What is read of very many runs at once.
+_ESSENTIAL = tuple(
+    c
+    for c in _COLUMNS
+    if c not in ("tasks", "config", "ended", "wall_s", "cpu_s", "memory_bytes", "timed_out")
 )
 _JSON = {"tasks", "config", "versions", "extra"}
 _FINISHED = "status IN ('done', 'failed')"
@@ -154,12 +146,14 @@ class Ledger:
     ----------
     path
         File; made if it does not exist.
+    read_only
+        Change nothing of it, even if that is possible.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
         self.path = Path(path)
         self._parsed: dict[str, dict[str, str]] = {}
-        self._db = Database(self.path)
+        self._db = Database(self.path, read_only)
         #: Whether runs have been recorded since it was opened or copied.
         self.changed = False
 
@@ -175,9 +169,19 @@ class Ledger:
         """What is wrong with the file."""
         return self._db.faults()
 
+    def check_same(self) -> None:
+        """Make sure that the file is still the one that was opened.
+
+        Raises
+        ------
+        DAXAError
+            There is another in its place, or none.
+        """
+        self._db.check_same()
+
     def back_up(self, target: Path) -> None:
         """Write a copy without logs, which are in files too."""
-        copy(self.path, target, leave_out=("log",))
+        self._db.copy(target, leave_out=("log",))
         self.changed = False
 
     # -- runs -------------------------------------------------------------------------------
@@ -239,9 +243,10 @@ class Ledger:
 
     def add_history(self, run: Run) -> bool:
         """Record a run that was made before there was this ledger; whether it was not there yet."""
-        if self.latest(run.mission, run.process, run.ident) is not None:
-            return False
-        self._finish_rows(run)
+        with self._transaction():
+            if self.latest(run.mission, run.process, run.ident) is not None:
+                return False
+            self._finish_rows(run)
         return True
 
     @contextmanager
@@ -250,18 +255,14 @@ class Ledger:
         with self._transaction():
             yield
 
-    def interrupt_all(self) -> list[tuple[str, str]]:
-        """Mark runs that never ended as interrupted; only for the one process that may run jobs.
+    def unfinished(self) -> list[tuple[str, str]]:
+        """(mission, ObsID) of the data of runs that have not ended."""
+        query = "SELECT DISTINCT mission, obs_id FROM run WHERE status='running'"
+        return [(r["mission"], r["obs_id"]) for r in self._db.execute(query)]
 
-        Returns
-        -------
-        list
-            (mission, ObsID) of their data.
-        """
-        where = "status='running'"
-        rows = self._db.execute(f"SELECT DISTINCT mission, obs_id FROM run WHERE {where}").fetchall()
-        self._db.execute(f"UPDATE run SET status='interrupted' WHERE {where}")
-        return [(r["mission"], r["obs_id"]) for r in rows]
+    def interrupt_all(self) -> None:
+        """Mark runs that never ended as interrupted; only for the one process that may run jobs."""
+        self._db.execute("UPDATE run SET status='interrupted' WHERE status='running'")
 
     def latest(self, mission: str, process: str, ident: str) -> Run | None:
         """The last finished run of a process on a piece of data."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import socket
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,8 @@ from typing import IO
 from daxa.exceptions import DAXAError
 
 _BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+#: How often a lock that is only being looked at is asked for.
+_LOOKS = 100
 
 
 @contextmanager
@@ -93,6 +97,17 @@ def _lock(handle: IO[str], path: Path, what: str) -> None:
     except ImportError:  # Windows
         return
     try:
+        for _ in range(_LOOKS):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as failure:
+                if failure.errno not in _BUSY:
+                    raise
+            # Those who only look whether it is held share it, for a moment.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            time.sleep(random.uniform(0.001, 0.02))
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as failure:
         if failure.errno in _BUSY:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from daxa.archive.files import write_text
+
 
 def read_wcs(source: Any) -> Any:
     """The celestial WCS of an image file, a WCS object, or anything with a ``radec_wcs``.
@@ -70,6 +72,4 @@ def write_regions(regions: list[Any], path: Path) -> None:
     from regions import Regions
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(Regions(regions).serialize(format="ds9", precision=8), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, Regions(regions).serialize(format="ds9", precision=8))

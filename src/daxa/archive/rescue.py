@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
+from daxa.archive.files import copy_file
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
 from daxa.exceptions import DAXAError
+
+#: Files that SQLite keeps beside its own.
+_RESTS = ("-wal", "-shm", "-journal")
 
 
 def check_ledger(layout: Layout) -> None:
@@ -32,24 +35,49 @@ def check_ledger(layout: Layout) -> None:
     made = datetime.fromtimestamp(layout.backup.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
     if not os.access(layout.save_info, os.W_OK):
         raise DAXAError(f"{path}: the ledger is lost, and cannot be restored: the archive is read-only")
-    _without_rests(path)
-    part = path.with_name(f"{path.name}.part")
-    shutil.copyfile(layout.backup, part)
-    os.replace(part, path)
+    if faults(layout.backup):
+        raise DAXAError(
+            f"{path}: the ledger is lost, and its copy of {made} is damaged; "
+            f"`daxa rebuild {layout.root.name}` makes it anew of what is there"
+        )
+    _restore(layout)
     warnings.warn(
         f"{path}: the ledger was lost; it is restored from its copy of {made}. Logs are in files only.",
         stacklevel=6,
     )
 
 
+def faults(path: Path) -> list[str]:
+    """What is wrong with the file of a ledger; it is not changed."""
+    try:
+        ledger = Ledger(path, read_only=True)
+        try:
+            found = ledger.faults()
+            if not found:
+                ledger.totals()
+        finally:
+            ledger.close()
+    except DAXAError as failure:
+        return [str(failure)]
+    return found
+
+
+def _restore(layout: Layout) -> None:
+    """Put the copy of a ledger in its place."""
+    _without_rests(layout.ledger)
+    copy_file(layout.backup, layout.ledger)
+
+
 def _without_rests(path: Path) -> None:
     """Remove what belongs to a file that is no longer there."""
-    for rest in ("-wal", "-shm", "-journal"):
+    for rest in _RESTS:
         path.with_name(path.name + rest).unlink(missing_ok=True)
 
 
 def begin_anew(layout: Layout) -> str:
-    """Put a lost or damaged ledger aside and begin another, from the copy if there is a sound one.
+    """Put a lost or damaged ledger aside and begin another, from the copy if that is sound.
+
+    A sound ledger stays where it is.
 
     Returns
     -------
@@ -57,25 +85,19 @@ def begin_anew(layout: Layout) -> str:
         What it begins with.
     """
     path = layout.ledger
+    if path.exists() and path.stat().st_size and not faults(path):
+        return "itself, which is sound,"
     if path.exists():
         layout.previous_versions.mkdir(exist_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        for rest in ("", "-wal", "-shm", "-journal"):
+        # What belongs to it goes first: without its log, a ledger is older than it was, not sound.
+        for rest in (*_RESTS, ""):
             file = path.with_name(path.name + rest)
             if file.exists():
                 os.replace(file, layout.previous_versions / f"ledger_{now}.sqlite{rest}")
+    if layout.backup.exists() and not faults(layout.backup):
+        _restore(layout)
+        return "its copy"
     _without_rests(path)
-    if layout.backup.exists():
-        shutil.copyfile(layout.backup, path)
-        try:
-            ledger = Ledger(path)
-            sound = not ledger.faults()
-            ledger.close()
-        except DAXAError:
-            sound = False
-        if sound:
-            return "its copy"
-        _without_rests(path)
-        path.unlink()
     Ledger(path).close()
     return "nothing"

@@ -8,6 +8,8 @@ tells of itself. Any other file counts as it is.
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +19,7 @@ _WIDTH = 80
 _LEFT_OUT = ("DATE", "CHECKSUM", "DATASUM", "CREATOR", "ORIGIN", "USER", "SLCTEXPR")
 _LEFT_OUT_BEGINNINGS = ("XPROC", "XDAL", "FILEN", "HISTORY", "COMMENT")
 _LEFT_OUT_OF_SUMMARIES = (b"PATH ", b"//", b"PROCESS_DATE", b"SAS_MANIFEST", b"ODFINGEST_VERSION")
+_AXIS = re.compile(r"NAXIS\d+", re.ASCII)
 _CHUNK = 1 << 20
 
 
@@ -110,16 +113,25 @@ def _left_out(card: bytes) -> bool:
 
 
 def _data_size(cards: list[bytes]) -> int:
-    """Bytes of data that follow a header, without their padding."""
+    """Bytes of data that follow a header, without their padding.
+
+    Raises
+    ------
+    ValueError
+        The header does not tell.
+    """
     found: dict[str, int] = {}
     for card in cards:
         keyword = card[:8].decode("ascii", "replace").rstrip()
-        if keyword in ("BITPIX", "PCOUNT", "GCOUNT") or keyword.startswith("NAXIS"):
+        if keyword in ("BITPIX", "PCOUNT", "GCOUNT") or _AXIS.fullmatch(keyword):
             found[keyword] = int(card[10:30].split(b"/")[0])
-    axes = [found[f"NAXIS{k}"] for k in range(1, found.get("NAXIS", 0) + 1)]
+        elif keyword == "NAXIS":
+            # The standard knows up to 999.
+            found[keyword] = min(int(card[10:30].split(b"/")[0]), 1000)
+    axes = [found.get(f"NAXIS{k}", -1) for k in range(1, found.get("NAXIS", 0) + 1)]
     if not axes:
         return 0
-    size = 1
-    for length in axes:
-        size *= length
+    if "BITPIX" not in found or min(*axes, found.get("PCOUNT", 0), found.get("GCOUNT", 1)) < 0:
+        raise ValueError("no sizes")
+    size = math.prod(axes)
     return abs(found["BITPIX"]) // 8 * found.get("GCOUNT", 1) * (found.get("PCOUNT", 0) + size)

@@ -208,7 +208,7 @@ class _Runner:
             while own is not None and any(f.running() for f in self.running):
                 launch.shut_down()
                 wait(self.running, timeout=0.2)
-            self.archive.ledger.interrupt_all()
+            self.archive.interrupt()
             raise
         finally:
             self.progress.close()

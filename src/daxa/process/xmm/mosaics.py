@@ -224,7 +224,7 @@ def _field_mosaic(
     try:
         outcome = run_job(job)
     except BaseException:
-        ledger.interrupt_all()
+        archive.interrupt()
         raise
     take_outcome(run, outcome, first.folder)
     if outcome.ok:
