@@ -83,6 +83,92 @@ def test_offsets_that_change_linearly(variant):
     assert found.offset == pytest.approx(plain.offset, abs=1e-3)
 
 
+def line_in_time(change):
+    """OFFSET_GAIN with OFFSET_CONST and OFFSET_SLOPE beside OFFSET, changed."""
+
+    def make(hdus):
+        hdu = hdus["OFFSET_GAIN"]
+        columns = {"OFFSET": np.array(hdu.data["OFFSET"], float)}
+        columns["OFFSET_CONST"] = columns["OFFSET"] - 6.0
+        columns["OFFSET_SLOPE"] = np.full(columns["OFFSET"].shape, 1e-8)
+        header = {"ALGOID": 1, "REFTIME": "1998-01-01T00:00:00"}
+        change(columns, header)
+        new = [fits.Column(name, "64D", array=values) for name, values in columns.items()]
+        hdus["OFFSET_GAIN"] = replace_columns(hdu, ("CCD_ID", "GAIN"), new)
+        for name in ("ALGOID", "REFTIME"):
+            hdus["OFFSET_GAIN"].header.remove(name, ignore_missing=True)
+        hdus["OFFSET_GAIN"].header.update(header)
+
+    return make
+
+
+def without_slope(columns, header):
+    del columns["OFFSET_SLOPE"], columns["OFFSET"]
+
+
+def undated(columns, header):
+    del header["REFTIME"], columns["OFFSET"]
+
+
+def no_date(columns, header):
+    header["REFTIME"] = "soon"
+
+
+@pytest.mark.parametrize("change", [without_slope, undated, no_date])
+def test_offsets_whose_change_is_not_known_are_those_of_the_reference(change, variant, said):
+    found, plain = numbers(variant("ADUCONV", line_in_time(change))), numbers(variant.original)
+    assert found.offset == pytest.approx(plain.offset - 6.0)
+    assert [text.split("[")[1] for text in said.fallbacks] == ["OFFSET_GAIN]: noOffsetSlope"]
+
+
+def test_the_number_of_the_law_tells_which_offsets_hold(variant, said):
+    def old(columns, header):
+        header["ALGOID"] = 0
+        columns["OFFSET_CONST"] += 100
+
+    plain = numbers(variant.original).offset
+    assert numbers(variant("ADUCONV", line_in_time(old))).offset == pytest.approx(plain)
+
+    def untold(columns, header):
+        del header["ALGOID"]
+
+    assert numbers(variant("ADUCONV", line_in_time(untold))).offset == pytest.approx(plain, abs=1e-3)
+
+    def holes(columns, header):
+        columns["OFFSET_CONST"][3, 10] = np.nan
+
+    assert numbers(variant("ADUCONV", line_in_time(holes))).offset == pytest.approx(plain)
+    assert said.fallbacks == {}
+
+
+def test_offsets_that_are_no_numbers_are_refused(variant):
+    def holes(columns, header):
+        del columns["OFFSET"]
+        columns["OFFSET_CONST"][3, 10] = np.nan
+
+    with pytest.raises(UnknownLayout, match=r"OFFSET_GAIN\]: no column OFFSET, and no OFFSET_CONST"):
+        numbers(variant("ADUCONV", line_in_time(holes)))
+
+
+def test_years_that_are_none_are_no_ageing(variant, said):
+    for time in ([], [np.nan] * 26):
+
+        def change(hdus, time=time):
+            column = fits.Column("TIME", "D", array=np.array(time, float))
+            hdus["LTC_TIMES"] = fits.BinTableHDU.from_columns([column], name="LTC_TIMES")
+
+        assert len(numbers(variant("CTI", change)).ageing_ev) == 0
+    assert [text.split("[")[1] for text in said.fallbacks] == ["LTC_TIMES]: noAgeing"]
+
+
+def test_nodes_beyond_the_last_column_are_refused(variant):
+    def change(hdus):
+        hdus["CTI_EXTENDED"].data["NODE_ID"][5] = 70
+
+    with pytest.raises(UnknownLayout, match=r"CTI_EXTENDED\], column NODE_ID: 0 to 70"):
+        numbers(variant("CTI", change))
+
+
 def test_gains_in_ev_per_adu(variant):
     def change(hdus):
         hdus["GAIN-HIGH"].data["GAIN"] *= 5.0

@@ -148,7 +148,7 @@ def test_fallbacks_are_said(said):
     kept = {n: v[:1] for n, v in lacking.tables["MODEPARAM"]["MODEPARAM"].items()}
     lacking.tables["MODEPARAM"] = {"MODEPARAM": kept}
     found = pn_times(lacking, "PrimeFullWindowExtended", 347)
-    assert found.correction_s == (0.0, 0.0, 0.0)
+    assert found.correction_s == (0.0,) * 12
     assert found.jump_units == 26
     assert found.fifo_s == pytest.approx(398.39e-3)
     assert found.frame_s - found.readout_s == pytest.approx(194.531e-3, abs=1e-6)
@@ -160,7 +160,7 @@ def test_fallbacks_are_said(said):
 def test_a_constant_beyond_a_frame_and_a_half_is_not_one(said):
     wild = files(timecorr={"MODE_ID": MODES, "T_CAL": np.full(6, 400.0)})
     found = pn_times(wild, "PrimeFullWindow", 3000)
-    assert found.correction_s == (0.0, 0.0, 0.0)
+    assert found.correction_s == (0.0,) * 12
     assert list(said.fallbacks) == ["EPN_TIMECORR_0001.CCF[TIMECORR]: noTimeConstant"]
 
 
@@ -210,8 +210,8 @@ def test_starts_of_the_ccds_within_the_frame(synthetic, shared_data, name):
     assert header["FRMTIME"] == pytest.approx(times.frame_s * 1e3)
     assert header["AX_FC0"] == pytest.approx(1 - times.loss_s / times.frame_s, abs=1e-6)
     assert header["JUMP_TOL"] == documented_tolerance(header["SUBMODE"].strip(), int(header["REVOLUT"]))
-    constants = np.array(times.correction_s)
-    assert start - start[:, :1] == pytest.approx(np.tile(constants - constants[0], (4, 1)), abs=2e-6)
+    constants = np.array(times.correction_s).reshape(4, 3)
+    assert start - start[:, :1] == pytest.approx(constants - constants[:, :1], abs=2e-6)
     assert np.diff(constants) == pytest.approx(6.1105e-3, abs=1e-6)
     behind = (start[:, 0] - start[0, 0]) / times.frame_s
     assert behind % 1 == pytest.approx([0, 0.25, 0.5, 0.75], abs=1e-3)
@@ -233,10 +233,57 @@ def test_headers_of_real_timing_exposures(synthetic, shared_data, name):
     assert tuple(header[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")) == (1, 2, 64, 199)
 
 
-def test_quadrants_of_their_own_are_told(said):
-    late = np.tile(CORRECTION_S, 4)
-    late[:, 6:9] += 1e-3
-    found = pn_times(files(timecorr={"MODE_ID": MODES, "T": late}), "PrimeFullWindow", 3000)
-    assert found.correction_s == pytest.approx(CORRECTION_S[0])
-    assert "(timesOfQuadrants), EPN_TIMECORR_0001.CCF[TIMECORR]" in said.err.getvalue()
-    assert "differ by up to 1.000 ms" in said.err.getvalue()
+LATE_S = CORRECTION_S[0] + 1e-3 * np.arange(4)[:, None]
+OF_FOUR = [
+    {"MODE_ID": np.zeros(12, int), "CCD_ID": np.arange(1, 13), "T_CAL": LATE_S.ravel()},
+    # As raw files count: quadrant, and CCD in it.
+    {"MODE_ID": np.zeros(12, int), "QUADRANT": np.repeat([3, 0, 1, 2], 3), "CCD_ID": np.tile([2, 0, 1], 4)}
+    | {"T_CAL": LATE_S[[3, 0, 1, 2]][:, [2, 0, 1]].ravel()},
+    {"MODE_ID": np.zeros(12, int), "A": np.tile([0, 1, 2], 4), "B": np.repeat([1, 2, 3, 4], 3)}
+    | {"T_CAL": LATE_S.ravel()},
+    {"MODE_ID": np.zeros(4, int), "QUADRANT": np.arange(4), "T": LATE_S},
+    {"MODE_ID": [0, 1], "T": np.tile(LATE_S.ravel(), (2, 1))},
+]
+
+
+@pytest.mark.parametrize("timecorr", OF_FOUR)
+def test_quadrants_have_times_of_their_own(timecorr, said):
+    found = pn_times(files(timecorr=timecorr), "PrimeFullWindow", 3000)
+    assert found.correction_s == pytest.approx(LATE_S.ravel())
+    assert said.fallbacks == {}
+
+
+@pytest.mark.parametrize(
+    ("timecorr", "number"),
+    [
+        ({"MODE_ID": [0, 0], "CCD_ID": [1, 2], "T_CAL": CORRECTION_S[0, :2]}, "2"),
+        ({"MODE_ID": [0, 1], "T_CAL": CORRECTION_S[:2, :2]}, "2"),
+        ({"MODE_ID": np.zeros(12, int), "CCD_ID": np.tile([0, 1, 2], 4), "T_CAL": LATE_S.ravel()}, "12"),
+        ({"MODE_ID": [1, 2], "T_CAL": CORRECTION_S[:2, 0]}, "no"),
+    ],
+)
+def test_constants_of_unknown_ccds_are_not_taken(timecorr, number, said):
+    found = pn_times(files(timecorr=timecorr), "PrimeFullWindow", 3000)
+    assert found.correction_s == (0.0,) * 12
+    assert list(said.fallbacks) == ["EPN_TIMECORR_0001.CCF[TIMECORR]: noTimeConstant"]
+    assert f"{number} constants for PrimeFullWindow, not 1, 3 or 12" in said.err.getvalue()
+
+
+@pytest.mark.parametrize("frame_unit", [1, 1e3])
+@pytest.mark.parametrize("dead_unit", [1, 1e3])
+def test_dead_times_have_units_of_their_own(frame_unit, dead_unit, said):
+    dead = np.array([0.36682, 0.39839, 0.09533, 0, 0, 0]) * dead_unit
+    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S * frame_unit, "FIFO_DEAD_TIME": dead}
+    found = pn_times(files(frametime=frametime), "PrimeFullWindowExtended", 3000)
+    assert (found.frame_s, found.fifo_s) == pytest.approx((199.19408e-3, 398.39e-3))
+    without = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S}
+    timecorr = {"MODE_ID": MODES, "FIFO_DEAD_TIME": dead, "T_CAL": CORRECTION_S[:, 0]}
+    found = pn_times(files(frametime=without, timecorr=timecorr), "PrimeFullWindow", 3000)
+    assert found.fifo_s == pytest.approx(366.82e-3)
+    assert said.fallbacks == {}
+
+
+def test_impossible_dead_times_are_unknown(said):
+    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S, "FIFO_DEAD_TIME": np.full(6, 4e5)}
+    assert pn_times(files(frametime=frametime), "PrimeFullWindow", 3000).fifo_s == pytest.approx(366.82e-3)
+    assert list(said.fallbacks) == ["EPN_TIMECORR_0001.CCF[FRAMETIME]: noFifoDeadTime"]

@@ -30,8 +30,21 @@ FIFO_DEAD_S = {
 }
 #: Share of its exposure that is left to the frame in which the buffer was reset (logs of real runs).
 FIFO_RESIDUAL = 0.9
-#: Shares of the integration in the frame: TIMEDEL of real images over the frame time.
-INTEGRATION_SHARE = {"PrimeFullWindow": 0.936444, "PrimeFullWindowExtended": 0.976592}
+#: Shares of the integration in the frame: TIMEDEL of real images over the frame time in both full frames,
+#: live times of the Users' Handbook in the others (that these are shares of the integration is assumed).
+INTEGRATION_SHARE = {
+    "PrimeFullWindow": 0.936444,
+    "PrimeFullWindowExtended": 0.976592,
+    "PrimeLargeWindow": 0.949,
+    "PrimeSmallWindow": 0.710,
+    "FastTiming": 1.0,
+    "FastBurst": 0.03,
+}
+NO_INTEGRATION_TIME = (
+    "of the frame is integration what it is in real images in full frame (0.936) and extended full frame "
+    "(0.977), in windows and burst mode the live time of the Users' Handbook (0.949, 0.71, 0.03), in timing "
+    "all: live times off by up to 1 %, in burst mode by more (assumed)"
+)
 #: Tolerance of time jumps in FTFINE units by revolution, from headers and logs of real runs: imaging, fast.
 _JUMP_TOLERANCE: dict[bool, tuple[tuple[int, float], ...]] = {
     False: ((184, 22), (240, 25), (347, 26), (868, 32), (2522, 50), (3278, 51), (3575, 51)),

@@ -216,12 +216,14 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     # Only FRAME_TIME is public, in both tables; times in s here, files may have ms.
     ("EPN", "TIMECORR"): {
         "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms"),
-        # CCD_ID: position 0, 1, 2 in the quadrant (or CCD 1 to 12). TIME_CORR is added to the time stamp to
-        # get the centre of the integration; in fast modes, the arrival of photons that need no shifting and
-        # are read in line 0:
+        # CCD_ID: position 0, 1, 2 in the quadrant (of every one, or of QUADRANT), or CCD 1 to 12. TIME_CORR
+        # is added to the time stamp to get the centre of the integration; in fast modes, the arrival of
+        # photons that need no shifting and are read in line 0:
         # TIME = stamp + TIME_CORR + (line - floor(SRCPOS / 10)) TIME_RES in timing, and
         # TIME = stamp + TIME_CORR + (line - SRCPOS) TIME_RES in burst (line: RAWY as telemetered, from 0).
-        "TIMECORR": columns("MODE_ID 1I\nCCD_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms\nTIME_CORR 0D s"),
+        "TIMECORR": columns(
+            "MODE_ID 1I\nQUADRANT 1I\nCCD_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms\nTIME_CORR 0D s"
+        ),
     },
     # Tolerance of frame-time jumps in units of 20.48 us, by revolution and mode (names assumed): a row for
     # each mode, a vector of the modes, or a second column for fast modes.

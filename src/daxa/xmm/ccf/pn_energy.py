@@ -119,15 +119,32 @@ def _gain(aduconv: Constituent, ccd: int, accuracy: int) -> FloatArray:
 
 def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
     """Offsets of the columns [adu]: OFFSET, or with ALGOID 1 a line in time."""
-    from daxa.xmm.odf.times import utc_to_tt
-
     table = aduconv.table("OFFSET_GAIN")
     row = rows_of(table, CCD_ID=ccd)[0]
-    constant, slope = (np.asarray(table[n][row], float) for n in ("OFFSET_CONST", "OFFSET_SLOPE"))
-    if np.all(np.isfinite(constant)):
-        reference = str(aduconv.keyword("REFTIME", "OFFSET_GAIN"))
-        return constant + slope * (time_s - float(utc_to_tt(reference)))
-    return np.asarray(table["OFFSET"][row], float)
+    fixed, constant, slope = (
+        np.asarray(table[name][row], float) for name in ("OFFSET", "OFFSET_CONST", "OFFSET_SLOPE")
+    )
+    has_fixed, has_line = np.all(np.isfinite(fixed)), np.all(np.isfinite(constant))
+    if not (has_fixed or has_line):
+        raise UnknownLayout(f"{table.where}: neither OFFSET nor OFFSET_CONST of CCD {ccd} are 64 numbers")
+    if has_fixed and (not has_line or aduconv.keyword("ALGOID", "OFFSET_GAIN") == 0):
+        return fixed
+    if not np.all(np.isfinite(slope)):
+        aduconv.lacks("OFFSET_GAIN", "OFFSET_SLOPE", f"no OFFSET_SLOPE of CCD {ccd}")
+        return constant
+    return constant + slope * _since_reference(aduconv, time_s)
+
+
+def _since_reference(aduconv: Constituent, time_s: float) -> float:
+    """Time since REFTIME [s]; 0, with a warning, if that is no date."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    reference = aduconv.keyword("REFTIME", "OFFSET_GAIN")
+    try:
+        return time_s - float(utc_to_tt(str(reference)))
+    except ValueError:
+        aduconv.lacks("OFFSET_GAIN", "OFFSET_SLOPE", f"REFTIME is {reference!r}, not a date")
+        return 0.0
 
 
 def _loss(cti: Constituent, ccd: int, mode_id: int) -> FloatArray:

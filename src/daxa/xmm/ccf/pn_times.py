@@ -23,15 +23,14 @@ from daxa.xmm.ccf.documented import (
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
-from daxa.xmm.task import warn_once
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.ccf.constituent import Constituent, Table
 
-_CCDS_PER_QUADRANT = 3
-#: Constants of the quadrants differ if by more than this [s].
-_SAME_CONSTANT_S = 1e-5
+_CCDS = 12
+#: Rows of a mode and elements in each of them: of all CCDs, of those of a quadrant, of each quadrant's.
+_SHAPES = {(1, 1), (1, 3), (3, 1), (1, _CCDS), (_CCDS, 1), (4, 3)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class PnTimes:
     frame_s, readout_s
         Frame period, and the part of it that is no integration.
     correction_s
-        Per CCD of a quadrant: what is added to the time stamp to get the centre of the integration.
+        Per CCD (12): what is added to the time stamp to get the centre of the integration.
     fifo_s, fifo_residual
         Dead time of a reset of the event buffer (0: unknown), and the share left to the frame it happens in.
     loss_s
@@ -54,7 +53,7 @@ class PnTimes:
 
     frame_s: float
     readout_s: float
-    correction_s: tuple[float, float, float]
+    correction_s: tuple[float, ...]
     fifo_s: float
     fifo_residual: float
     loss_s: float
@@ -117,24 +116,20 @@ def _rows(table: Table, mode_id: int) -> npt.NDArray[np.int64]:
     return np.flatnonzero((mode == mode_id) | (mode == -1))
 
 
-def _correction(constituent: Constituent, table: Table, submode: str) -> tuple[float, float, float]:
-    """Time constants of the CCDs of a quadrant [s]: rows of CCDs, elements of a vector, or one for all."""
+def _correction(constituent: Constituent, table: Table, submode: str) -> tuple[float, ...]:
+    """Time constant of each CCD [s]: rows of CCDs or elements of a vector; three hold for every quadrant."""
     rows = _rows(table, PN_MODE_IDS[submode])
-    if not len(rows):
-        constituent.lacks("TIMECORR", "MODE_ID", f"nothing for {submode}")
-        return 0.0, 0.0, 0.0
     values: npt.NDArray[Any] = np.asarray(table["TIME_CORR"], float).reshape(table.n_rows, -1)
-    rows = rows[np.argsort(np.asarray(table["CCD_ID"])[rows], kind="stable")]
-    found = values[rows[0]] if values.shape[1] > 1 else values[rows, 0]
-    first, second, third = np.resize(found, _CCDS_PER_QUADRANT) if len(found) < 3 else found[:3]
-    spread = float(np.abs(found - np.resize([first, second, third], len(found))).max())
-    if spread > _SAME_CONSTANT_S:
-        warn_once(
-            "timesOfQuadrants",
-            f"{constituent.path.name}[TIMECORR]: constants of the quadrants differ by up to "
-            f"{1e3 * spread:.3f} ms in {submode}; those of CCDs 1 to 3 are taken for all",
-        )
-    return float(first), float(second), float(third)
+    quadrant, ccd = (np.asarray(table[name])[rows] for name in ("QUADRANT", "CCD_ID"))
+    # Without columns that tell the CCD they are in the order of the table.
+    different = len(set(zip(quadrant, ccd, strict=True))) == len(rows) or np.all((quadrant < 0) & (ccd < 0))
+    if (len(rows), values.shape[1]) in _SHAPES and different:
+        found = values[rows[np.lexsort((ccd, quadrant))]].ravel()
+        return tuple(np.resize(found, _CCDS).tolist())
+    number = len(rows) * values.shape[1]
+    what = f"{number or 'no'} constants for {submode}, not 1, 3 or {_CCDS} of different CCDs"
+    constituent.lacks("TIMECORR", "MODE_ID", what)
+    return (0.0,) * _CCDS
 
 
 def _fifo(constituent: Constituent, tables: tuple[Table, ...], submode: str) -> float:
@@ -160,7 +155,7 @@ def _readout(cal: Calibration, submode: str, frame_s: float) -> float:
         if 0 < integration <= cycle:
             return frame_s * (1 - integration / cycle)
     constituent.lacks("MODEPARAM", "MODE_ID", f"no integration time of {submode}")
-    return frame_s * (1 - INTEGRATION_SHARE.get(submode, 1.0))
+    return frame_s * (1 - INTEGRATION_SHARE[submode])
 
 
 def jump_tolerance(cal: Calibration, submode: str, revolution: int) -> float:

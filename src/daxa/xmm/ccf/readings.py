@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S
+from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S, NO_INTEGRATION_TIME
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope
 from daxa.xmm.ccf.readings_mos import MOS_READINGS
@@ -396,7 +396,7 @@ def _modeparam(scope: str) -> Reading:
             else Fallback(0, cost="0: the pn has none")
             for name, value in scan.items()
         },
-        lacking={"MODE_ID": Fallback(None, "noIntegrationTime", "shares of the integration of real images")}
+        lacking={"MODE_ID": Fallback(None, "noIntegrationTime", NO_INTEGRATION_TIME)}
         if scope == "EPN"
         else {"INTEGRATION_T": Fallback(MEASURED_TRANSFER_S, "noTransferTime", _TRANSFER)},
         spread=scope == "EMOS",

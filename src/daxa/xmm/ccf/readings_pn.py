@@ -34,6 +34,8 @@ _CCD = ccd_column(12)
 _FRAME_S = (0.003, 0.5)
 #: No CCD is read later than a frame and a half after its stamp [s].
 _LONGEST_CONSTANT_S = 1.5 * 0.2
+#: No reset of the event buffer takes more than ten of the longest frames [s].
+_LONGEST_DEAD_S = 2.0
 
 # --- times -----------------------------------------------------------------------------------------
 
@@ -60,7 +62,8 @@ def _multiples(free: Columns, n: int, told: Columns) -> list[str] | None:
     frame = np.ravel(told.get("FRAME_TIME", np.zeros(0)))
     for name, v in free.items():
         if kind_of(v) == "number" and v.shape == frame.shape and np.any(v):
-            frames = v / frame
+            with np.errstate(divide="ignore", invalid="ignore"):
+                frames = v / frame
             if np.all(np.abs(frames - np.rint(frames)) < 1e-3) and np.all(
                 (frames == 0) | ((frames > 1.5) & (frames < 100))
             ):
@@ -72,13 +75,20 @@ _FRAME_NAMES = ("*FRAME_T*", "*FRAMET*", "*FRMTIME*", "*FRAME*")
 _FIFO = {"FIFO_DEAD_TIME": ("*FIFO*", "*DEAD*")}
 
 
+def _dead_in_s(columns: dict[str, npt.NDArray[Any]]) -> None:
+    """A few frames are below 2 s or above 8 ms: the size tells the unit, whatever that of frame times."""
+    dead = np.asarray(columns["FIFO_DEAD_TIME"], float)
+    dead = dead / 1000 if np.nanmax(dead, initial=0.0) > _LONGEST_DEAD_S else dead
+    # What is no time either way is unknown.
+    columns["FIFO_DEAD_TIME"] = np.where((dead >= 0) & (dead <= _LONGEST_DEAD_S), dead, np.nan)
+
+
 def _frames_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    """Frame times beyond half a second are milliseconds, and so is the dead time beside them."""
+    """Frame times beyond half a second are milliseconds."""
     frame = np.asarray(columns["FRAME_TIME"], float)
     largest_s = np.nanmax(frame, initial=0.0)
-    if largest_s > _FRAME_S[1]:
-        for name in ("FRAME_TIME", "FIFO_DEAD_TIME"):
-            columns[name] = np.asarray(columns[name], float) / 1000
+    columns["FRAME_TIME"] = frame / 1000 if largest_s > _FRAME_S[1] else frame
+    _dead_in_s(columns)
     if not _FRAME_S[0] < np.nanmax(columns["FRAME_TIME"], initial=0.0) < _FRAME_S[1]:
         raise UnknownLayout(f"{where}, column FRAME_TIME: up to {largest_s:g}, no frame time in s or ms")
 
@@ -91,8 +101,7 @@ def _constants_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     if not np.all(np.abs(constant) < _LONGEST_CONSTANT_S):
         raise UnknownLayout(f"{where}: time constants of up to {np.abs(constant).max():g} s")
     columns["TIME_CORR"] = constant
-    if np.nanmax(columns["FRAME_TIME"], initial=0.0) > _FRAME_S[1]:
-        columns["FIFO_DEAD_TIME"] = np.asarray(columns["FIFO_DEAD_TIME"], float) / 1000
+    _dead_in_s(columns)
 
 
 def _repeated_frames(free: Columns, n: int, told: Columns) -> list[str] | None:
@@ -106,13 +115,18 @@ def _repeated_frames(free: Columns, n: int, told: Columns) -> list[str] | None:
 
 
 def _positions(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """The column of CCDs: 3 or 12 numbers for each mode."""
-    names = [
-        name
-        for name, v in free.items()
-        if kind_of(v) == "integer" and is_single(v) and len(set(np.ravel(v))) in (3, 12)
-    ]
-    return names[:n] or None
+    """The column of CCDs: 3 or 12 different numbers."""
+    return _of_so_many(free, 3, 12)[:n] or None
+
+
+def _quadrants(free: Columns, n: int, told: Columns) -> list[str] | None:
+    """The column of quadrants: 4 different numbers."""
+    return _of_so_many(free, 4)[:n] or None
+
+
+def _of_so_many(free: Columns, *numbers: int) -> list[str]:
+    integers = {name: v for name, v in free.items() if kind_of(v) == "integer" and is_single(v)}
+    return [name for name, v in integers.items() if len(set(np.ravel(v))) in numbers]
 
 
 _FRAMETIME = Reading(
@@ -136,6 +150,7 @@ _ZERO_CONSTANT = "time constant 0: times off by up to 1.5 frames (0.3 s)"
 _CONSTANTS = Reading(
     names={
         "MODE_ID": KEYS["MODE_ID"],
+        "QUADRANT": ("*QUAD*",),
         "CCD_ID": KEYS["CCD_ID"],
         "FRAME_TIME": _FRAME_NAMES,
         "TIME_CORR": ("*CORR*", "*CAL*", "*DELAY*", "*CONST*"),
@@ -143,11 +158,13 @@ _CONSTANTS = Reading(
     },
     content=(
         _MODE,
+        Content(("QUADRANT",), "integers with 4 values", _quadrants),
         Content(("CCD_ID",), "integers with 3 or 12 values", _positions),
         Content(("FRAME_TIME",), "frame times, alike for all CCDs of a mode", _repeated_frames),
         Content(("TIME_CORR",), "the first number that is left", first("number")),
     ),
     absent={
+        "QUADRANT": Fallback(-1, cost="CCD_ID counts through, or all quadrants are alike"),
         "CCD_ID": Fallback(-1, cost="elements of a vector, or one constant for all CCDs"),
         "FRAME_TIME": Fallback(np.nan),
         "FIFO_DEAD_TIME": Fallback(np.nan),
@@ -156,6 +173,7 @@ _CONSTANTS = Reading(
     substitute=Fallback(
         {
             "MODE_ID": np.arange(6),
+            "QUADRANT": np.full(6, -1),
             "CCD_ID": np.full(6, -1),
             "FRAME_TIME": np.full(6, np.nan),
             "FIFO_DEAD_TIME": np.full(6, np.nan),
@@ -212,6 +230,7 @@ def _is_64(v: npt.NDArray[Any]) -> bool:
 
 
 def _offsets(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """One of both forms is there as a whole."""
     if not any(np.all(np.isfinite(columns[name])) for name in ("OFFSET", "OFFSET_CONST")):
         known = [name for name, v in columns.items() if kind_of(v) != "number" or np.all(np.isfinite(v))]
         raise UnknownLayout(
@@ -227,6 +246,15 @@ _OFFSET_GAIN = Reading(
         Content(("GAIN", "OFFSET"), "two vectors of 64 numbers, in this order", only("number", _is_64)),
     ),
     absent=dict.fromkeys(("OFFSET", "OFFSET_CONST", "OFFSET_SLOPE"), _LINE_IN_TIME),
+    keywords={
+        "ALGOID": Fallback(None, cost="the columns that are there tell the law"),
+        "REFTIME": Fallback(None, cost="without effect without OFFSET_SLOPE"),
+    },
+    lacking={
+        "OFFSET_SLOPE": Fallback(
+            None, "noOffsetSlope", "offsets of columns are those of REFTIME (OFFSET_CONST), whatever the time"
+        )
+    },
     convert=_offsets,
 )
 _GAIN_HIGH = Reading(
@@ -245,7 +273,9 @@ def _column_nodes(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """Nodes are columns from 0, or RAWX from 1."""
     node = columns["NODE_ID"]
     if len(node) and node.min() >= 1 and node.max() == 64:
-        columns["NODE_ID"] = node - 1
+        columns["NODE_ID"] = node = node - 1
+    if len(node) and not 0 <= node.min() <= node.max() < 64:
+        raise UnknownLayout(f"{where}, column NODE_ID: {node.min()} to {node.max()}, no column of a CCD")
 
 
 _LOSSES = Reading(
@@ -299,6 +329,10 @@ _AGEING = Reading(
 def _years(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """Years since 2000; years of the calendar are brought to these."""
     time = np.asarray(columns["TIME"], float)
+    if not time.size or not np.all(np.isfinite(time)):
+        raise UnknownLayout(
+            f"{where}, column TIME: expected years, found {time.size} numbers, not all finite"
+        )
     columns["TIME"] = time - 2000 if time.min() > 1990 else time
     if np.abs(columns["TIME"]).max() > 100:
         raise UnknownLayout(f"{where}: TIME up to {time.max():g} is no year")

@@ -194,7 +194,7 @@ def frames_of_ccd(
     fraction[_empty_rows(frames, listed, clock, skipped)] = 0.0
     stamp = np.interp(frames.cycle, clock.cycle, stamp_listed)
     stamp += clock.step_s * (frames.cycle - np.clip(frames.cycle, clock.cycle[0], clock.cycle[-1]))
-    time = stamp + timing.correction_s[ccd_id]
+    time = stamp + timing.correction_s[ccd - 1]
     if lines is not None:
         # Of the arrival at the source's row: the middle of what one frame holds.
         time += timing.integration_s / 2 - lines.transfer_s(options.source_row)

@@ -178,14 +178,13 @@ class PnExposure:
         )
         # The stamp follows the integration, whose centre lies half of the longer wait earlier.
         earlier = tuple(c - longer / 2 for c in timing.correction_s)
-        return replace(timing, frame_s=header_s, correction_s=earlier)  # type: ignore[arg-type]
+        return replace(timing, frame_s=header_s, correction_s=earlier)
 
     def line_clock(self, ccd: int) -> LineClock | None:
         """How lines of a frame count time; None in imaging modes."""
         if self.submode not in FAST_MODES:
             return None
-        correction = self.timing.correction_s[(ccd - 1) % _CCDS_PER_QUADRANT]
-        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], correction)
+        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], self.timing.correction_s[ccd - 1])
 
     # --- summary and housekeeping ---
 

@@ -222,7 +222,7 @@ def _rewrite(ctx: TaskContext, name: str, file: RawFile) -> None:
 
 def _line_clock(cal: Calibration, file: RawFile) -> LineClock:
     times = pn_times(cal, file.submode, int(file.primary["REVOLUT"]))
-    correction = times.correction_s[(file.raw.ccd - 1) % 3]
+    correction = times.correction_s[file.raw.ccd - 1]
     return LineClock.from_calibration(cal, PN_MODE_IDS[file.submode], SHAPE[1], correction)
 
 
