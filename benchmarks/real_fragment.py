@@ -31,7 +31,7 @@ def report(source: Path, fragment: Fragment) -> str:
     emchain = fragment.outcomes["emchain"]
     named = [
         line
-        for part in ("no event file; no list", "(NVALID)", "aberrant", "multiples of")
+        for part in ("no event file; no list", "noClockReset", "(NVALID)", "aberrant", "multiples of")
         for line in emchain.lines(part)
     ]
     parts = [

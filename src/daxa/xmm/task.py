@@ -341,10 +341,32 @@ class TaskContext:
 _RUNNING: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("running task", default=None)
 
 
+#: Who hears :func:`warn_once` where no task is running.
+_LISTENER: contextvars.ContextVar[Callable[[str, str], None] | None] = contextvars.ContextVar(
+    "listener", default=None
+)
+
+
+@contextlib.contextmanager
+def listening(warn: Callable[[str, str], None]) -> Iterator[None]:
+    """Give code and text of warnings from far below to a function, where no task is running."""
+    token = _LISTENER.set(warn)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
 def warn_once(code: str, message: str) -> None:
-    """Warn in the running task, once in it and the tasks inside it; nothing without a running task."""
-    ctx = _RUNNING.get()
-    if ctx is not None and message not in ctx.told:
+    """Warn in the running task, once in it and the tasks inside it.
+
+    Without a running task it is given to :func:`listening`, and nothing happens if nobody is.
+    """
+    ctx, listener = _RUNNING.get(), _LISTENER.get()
+    if ctx is None:
+        if listener is not None:
+            listener(code, message)
+    elif message not in ctx.told:
         ctx.told.add(message)
         ctx.warn(code, message)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.odf.ingest import housekeeping_value, translate
+from daxa.xmm.odf.filters import housekeeping_value, translate
 from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, pn_mode, rgs_mode
 from daxa.xmm.odf.summary import observation_summary, read_sas_summary, why_unusable

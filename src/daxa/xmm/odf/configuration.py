@@ -16,7 +16,7 @@ import numpy.typing as npt
 from daxa.xmm.odf.layout import OBTFINE_UNIT_S
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.resets import ClockReset
-from daxa.xmm.odf.summary import UNKNOWN, printable
+from daxa.xmm.odf.summary import CLOCK_RESET, CLOCK_RESET_FINE, UNKNOWN, printable
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.task import TaskError
 
@@ -189,14 +189,15 @@ def configuration(hk: Housekeeping, instrument: str, about: Circumstances, *, ev
 def _mos(hk: Housekeeping, instrument: str, about: Circumstances) -> Parameters:
     wheel = None if about.filter is None else _MOS_WHEEL.get(about.filter, about.filter.upper())
     reset = None if about.clock_reset is None else about.clock_reset.obt_s
-    assumed = about.clock_reset is not None and about.clock_reset.doubt
-    what = f"Reset of the clock{', assumed' if assumed else ''}"
     found: Parameters = {
         "FILTER_WHEEL": (_known(wheel), "Position of the filter wheel"),
         "FILTER_WHEEL_POSITION": (_known(about.wheel), "Reading of the filter wheel"),
         "FILTER": (_known(about.filter), "Filter"),
-        "CLOCK_RESET_TIME_COARSE": (_known(None if reset is None else reset // 1), f"{what} [s]"),
-        "CLOCK_RESET_TIME_FINE": (_known(None if reset is None else reset % 1 / OBTFINE_UNIT_S), what),
+        CLOCK_RESET: (_known(None if reset is None else reset // 1), "Reset of the clock [s]"),
+        CLOCK_RESET_FINE: (
+            _known(None if reset is None else reset % 1 / OBTFINE_UNIT_S),
+            "Reset of the clock",
+        ),
         "CLOCK_WRAP_AROUND": (str(_MOS_WRAP), "Largest reading of the clock [s]"),
         "MEAN_TEMPERATURE": (UNKNOWN, "Mean temperature"),
     }
@@ -245,8 +246,8 @@ def _pn(hk: Housekeeping, about: Circumstances) -> Parameters:
         "FILTER": (_known(about.filter), "Filter"),
         "FILTER_WHEEL_POSITION": (_known(about.wheel), "Reading of the filter wheel [deg]"),
         "FRAME_TIME_PARAMETER": (main.steady("F1294", span), "Wait states of a frame"),
-        "CLOCK_RESET_TIME_COARSE": (reset, "Reset of the clock [s]"),
-        "CLOCK_RESET_TIME_FINE": (UNKNOWN if reset == UNKNOWN else "0", "Reset of the clock"),
+        CLOCK_RESET: (reset, "Reset of the clock [s]"),
+        CLOCK_RESET_FINE: (UNKNOWN if reset == UNKNOWN else "0", "Reset of the clock"),
         "CLOCK_WRAP_AROUND": (main.steady("F1052", span), "Period of the clock [s]"),
     }
     found |= {f"CAMEX_GAIN_CCD{ccd}": (UNKNOWN, f"Gain of CCD {ccd}") for ccd in range(1, 13)}

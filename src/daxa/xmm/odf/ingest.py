@@ -5,23 +5,15 @@ Source: manual of odfingest (algorithm, warnings, format of the summary file).
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from daxa._version import __version__
-from daxa.xmm.odf.configuration import Circumstances, Housekeeping, Records, configuration, om_filter
-from daxa.xmm.odf.layout import (
-    MOS_FILTER_CODES,
-    MOS_FRMTIME_UNIT_S,
-    PN_FILTER_CODES,
-    PN_FILTER_TOLERANCE_DEG,
-)
+from daxa.xmm.odf.configuration import Circumstances, Housekeeping, configuration, om_filter
+from daxa.xmm.odf.filters import FILTER_WHEEL, filter_of
 from daxa.xmm.odf.modes import (
     DATA_MODES,
     DIAGNOSTIC_MODES,
@@ -34,10 +26,12 @@ from daxa.xmm.odf.modes import (
     rgs_mode,
     windows_by_ccd,
 )
+from daxa.xmm.odf.mos_clock import central_frame_time
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
 from daxa.xmm.odf.resets import mos_clock_reset
 from daxa.xmm.odf.summary import (
+    CLOCK_RESET,
     LONGEST_S,
     SUMMARY_INSTRUMENTS,
     AsciiSummary,
@@ -50,21 +44,10 @@ from daxa.xmm.odf.times import TimeCorrelation, housekeeping_times, is_date, tt_
 from daxa.xmm.tables import columns
 from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
 
-#: Housekeeping file, column and codes of the filter wheel.
-_FILTER_WHEEL = {
-    "M1": ("PEH", "E1317", MOS_FILTER_CODES),
-    "M2": ("PEH", "K1317", MOS_FILTER_CODES),
-    "PN": ("PMH", "F1122", PN_FILTER_CODES),
-}
-#: Names of pn filters in the housekeeping columns F1118 (``FILTC-MEDIUM``) and FD130 (``MEDIUM``), which a
-#: real log of odfingest 3.33 prints. "CAL" in front stands for the calibration source (assumed).
-_PN_FILTER_TEXT = re.compile(r"^(?:FILTC-)?(CAL)?[-_ ]?(CLOSED|THIN1|THIN2|MEDIUM|THICK|OPEN)$")
 #: Files whose DATE-END is known to be wrong: they count for a second (log of odfingest 3.33).
 _MOMENTARY = ("DII", "DLI")
 #: Version of SAS's odfingest whose manual and log are followed.
 ODFINGEST_VERSION = "3.33"
-#: How far a potentiometer reading may be from the nominal code of a position.
-_CODE_TOLERANCE = 2
 
 Warn = Callable[[str, str], None]
 
@@ -83,48 +66,6 @@ class _Exposure:
     all_times: list[tuple[str, str]] = field(default_factory=list)
     #: From DATE-OBS to DATE-END as the headers have them.
     duration_s: float = 0.0
-
-
-def translate(value: float, codes: Mapping[int, str], tolerance: float = _CODE_TOLERANCE) -> str | None:
-    """Name of a housekeeping code, None if no code is near enough."""
-    nearest = min(codes, key=lambda code: abs(code - value))
-    return codes[nearest] if abs(nearest - value) <= tolerance else None
-
-
-def housekeeping_value(
-    time_s: np.ndarray, values: np.ndarray, start_s: float, stop_s: float
-) -> tuple[float | None, str | None]:
-    """Value of a housekeeping parameter during an exposure.
-
-    Parameters
-    ----------
-    time_s, values
-        Records, in time order.
-    start_s, stop_s
-        The exposure, same clock as ``time_s``.
-
-    Returns
-    -------
-    value, problem
-        The value and None, or None and the name of SAS's warning: ``HousekeepingParameterMissing`` (no
-        record in the exposure, or the exposure reaches beyond the records), ``NewHousekeepingValue``
-        (it changed).
-    """
-    if not len(time_s):
-        return None, "HousekeepingParameterMissing"
-    inside = (time_s >= start_s) & (time_s <= stop_s)
-    # A record stands for the time until the next one.
-    margin = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
-    if not inside.any() or start_s < time_s.min() - margin or stop_s > time_s.max() + margin:
-        return None, "HousekeepingParameterMissing"
-    found = np.unique(values[inside])
-    return (float(found[0]), None) if len(found) == 1 else (None, "NewHousekeepingValue")
-
-
-def pn_filter_of_text(text: str) -> str | None:
-    """Name of a pn filter as the columns F1118 and FD130 write it; None for other texts."""
-    match = _PN_FILTER_TEXT.match(text.strip().upper())
-    return f"{'Cal' if match[1] else ''}{match[2].capitalize()}" if match else None
 
 
 def _end(odf: Odf, name: OdfName, start: str, end: str, info: Callable[[str], None]) -> str:
@@ -200,57 +141,6 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
     return exposures
 
 
-def _filter(
-    hk: Housekeeping, instrument: str, start: str, end: str, warn: Warn
-) -> tuple[str | None, float | None]:
-    """Filter of an exposure and reading of its wheel; None, with a warning, where they cannot be told."""
-    file_type, column, codes = _FILTER_WHEEL[instrument]
-    records = hk.records(instrument, file_type)
-    if (instrument, file_type) in hk.problems:
-        warn("HousekeepingParameterMissing", hk.problems[instrument, file_type])
-    if not records.columns:
-        return None, None
-    if column not in records.columns:
-        have = ", ".join(records.columns)
-        warn("HousekeepingParameterMissing", f"{records.where}: no column {column}; it has {have}")
-        return None, None
-    span = float(utc_to_tt(start)), float(utc_to_tt(end))
-    if records.columns[column].dtype.kind not in "iuf":
-        warn("HousekeepingParameterMissing", f"{records.where}: column {column} holds no numbers")
-        return None, None
-    values = records.columns[column].astype(np.float64)
-    if instrument == "PN":
-        texts = _pn_filters(records, *span)
-        if len(texts) == 1:
-            rows = (records.time_s >= span[0]) & (records.time_s <= span[1])
-            return texts.pop(), float(np.median(values[rows]))
-    found, problem = housekeeping_value(records.time_s, values, *span)
-    if problem is not None or found is None:
-        warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
-        return None, None
-    tolerance = PN_FILTER_TOLERANCE_DEG if instrument == "PN" else _CODE_TOLERANCE
-    name = translate(found, codes, tolerance)
-    if name is None:
-        warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
-        return None, None
-    return name, found
-
-
-def _pn_filters(records: Records, start_s: float, stop_s: float) -> set[str]:
-    """Filters that the text columns name during an exposure, while the wheel stands still."""
-    rows = (records.time_s >= start_s) & (records.time_s <= stop_s)
-    columns = records.columns
-    if "F1119" in columns:
-        rows &= np.char.strip(columns["F1119"].astype(str)) == "STOPPED"
-    for column in ("FD130", "F1118"):
-        if column in columns:
-            texts = np.unique(columns[column][rows].astype(str))
-            found = {name for text in texts if (name := pn_filter_of_text(str(text)))}
-            if found:
-                return found
-    return set()
-
-
 def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
     if calibration is None:
         return None
@@ -263,17 +153,23 @@ def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
 
 
 def _mode(
-    instrument: str, exposure: _Exposure, hk: Housekeeping, calibration: Any, warn: Warn, label: str
+    instrument: str, exp_id: str, exposure: _Exposure, hk: Housekeeping, calibration: Any, warn: Warn
 ) -> str:
+    label = f"{instrument}/{exp_id}"
     types = {ccd: next(iter(kinds)) for ccd, kinds in exposure.types.items()}
     if not types:
         kinds = sorted(exposure.diagnostic.values(), key=lambda found: found[0])
-        return diagnostic_mode(instrument, *kinds[0]) if kinds else UNDEFINED
+        if not kinds:
+            return UNDEFINED
+        diagnostic, doubt = diagnostic_mode(instrument, *kinds[0])
+        if doubt:
+            warn("MissingData", f"{label}: {doubt}")
+        return diagnostic
     if instrument in ("M1", "M2"):
         windows = windows_by_ccd(exposure.windows)
-        frame_time = exposure.headers.get(1, {}).get("FRMTIME")
-        frame_time = 1000 * MOS_FRMTIME_UNIT_S * frame_time if isinstance(frame_time, (int, float)) else None
-        mode = mos_mode(types, windows, frame_time, _modeparam(calibration, instrument, warn))
+        frame_time = central_frame_time(hk.odf, instrument, exp_id, exposure.headers.get(1, {}), label)
+        frame_ms = None if frame_time is None else 1000 * frame_time
+        mode = mos_mode(types, windows, frame_ms, _modeparam(calibration, instrument, warn))
     elif instrument == "PN":
         codes = {h.get("CCDMODE") for h in exposure.headers.values()}
         if len(codes) > 1:
@@ -293,7 +189,10 @@ def _mode(
     else:
         mode = om_mode({t for kinds in exposure.types.values() for t in kinds})
     if mode is None:
-        warn("UnknownInstrumentMode", f"{label}: the windows of its CCDs belong to no known mode")
+        why = "the windows of its CCDs belong to no known mode"
+        if instrument in ("M1", "M2") and calibration is None:
+            why = "the mode of a CCD with a window of its own is not told without a calibration set"
+        warn("UnknownInstrumentMode", f"{label}: {why}")
     return mode or UNDEFINED
 
 
@@ -352,11 +251,13 @@ def ingest(
         if find_modes:
             _add_modes(entry, instrument, exposure, hk, calibration, warn)
         if use_housekeeping:
-            _add_configuration(entry, instrument, exposure, hk, correlation, warn)
+            _add_configuration(entry, instrument, exposure, hk, correlation, info, warn)
     for (instrument, kind), problem in hk.problems.items():
-        # The filter wheel's was a warning.
-        if kind != _FILTER_WHEEL.get(instrument, ("",))[0]:
-            info(f"{problem}; what it tells of exposures stays unknown")
+        text = f"{problem}; what it tells of exposures stays unknown"
+        if kind == FILTER_WHEEL.get(instrument, ("",))[0]:
+            warn("HousekeepingParameterMissing", text)
+        else:
+            info(text)
     return summary
 
 
@@ -375,7 +276,7 @@ def _add_modes(
         warn("InconsistentDataMode", f"{label}: CCD {double[0]} has files of more than one data mode")
         entry.mode = UNDEFINED
         return
-    entry.mode = _mode(instrument, exposure, hk, calibration, warn, label)
+    entry.mode = _mode(instrument, entry.exp_id, exposure, hk, calibration, warn)
     if entry.mode == UNDEFINED:
         return
     kinds = {ccd: min(types) for ccd, types in exposure.types.items()}
@@ -391,6 +292,7 @@ def _add_configuration(
     exposure: _Exposure,
     hk: Housekeeping,
     correlation: TimeCorrelation | None,
+    info: Callable[[str], None],
     warn: Warn,
 ) -> None:
     """Filter, reset of the clock and everything else that housekeeping and headers tell."""
@@ -398,13 +300,15 @@ def _add_configuration(
     reset = None
     if instrument in ("M1", "M2") and correlation is not None and exposure.types:
         reset = mos_clock_reset(hk.odf, instrument, entry.exp_id, span, correlation)
-        if reset.doubt:
+        if reset.assumed:
+            entry.assumed[CLOCK_RESET] = reset.assumed
             warn("noClockReset", f"{instrument} {entry.exp_id}: {reset.doubt}")
     wheel = None
     # The filter of an exposure without any data would make it look as if it could be reduced.
-    if instrument in _FILTER_WHEEL and (exposure.types or exposure.diagnostic):
-        say = warn if exposure.types else lambda code, text: None
-        entry.filter, wheel = _filter(hk, instrument, entry.start, entry.end, say)
+    if instrument in FILTER_WHEEL and (exposure.types or exposure.diagnostic):
+        # Nothing is reduced of the others.
+        say = warn if exposure.types else lambda code, text: info(text)
+        entry.filter, wheel = filter_of(hk, instrument, entry.start, entry.end, say)
     elif instrument == "OM":
         entry.filter, wheel = om_filter(hk, span)
     about = Circumstances(span, exposure.headers, entry.filter, wheel, reset, exposure.duration_s)

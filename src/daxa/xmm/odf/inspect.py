@@ -16,7 +16,7 @@ from daxa.xmm.odf import filetypes, layout
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, check_fields, damage_text, scan
 from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError
+from daxa.xmm.task import TaskError, listening
 
 #: File type -> what it holds.
 _KINDS = {
@@ -128,36 +128,37 @@ def exposures(folder: str | os.PathLike[str]) -> list[str]:
     """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them."""
     from daxa.xmm.odf.ingest import ingest
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.odf.summary import UNKNOWN, AsciiSummary
+    from daxa.xmm.odf.summary import CLOCK_RESET, UNKNOWN, AsciiSummary
     from daxa.xmm.odf.times import TimeCorrelation
 
     lines: list[str] = []
+    doubts: dict[str, None] = {}
     correlation = None
     try:
         odf = Odf.open(folder)
     except TaskError as error:
         return [error.message]
-    try:
-        correlation = TimeCorrelation.from_odf(odf)
-        lines.append(f"time correlation  {correlation.source}, {correlation.rms_s:.1e} s rms")
-    except TaskError as error:
-        lines.append(f"time correlation  {error.message}")
-    doubts: dict[str, None] = {}
-    summary = ingest(
-        odf,
-        AsciiSummary(odf.obs_id, odf.revolution, "", ""),
-        correlation=correlation,
-        warn=lambda code, text: doubts.setdefault(f"{text} ({code})"),
-    )
+
+    def warn(code: str, text: str) -> None:
+        doubts[f"{text} ({code})"] = None
+
+    with listening(warn):
+        try:
+            correlation = TimeCorrelation.from_odf(odf)
+            lines.append(f"time correlation  {correlation.source}, {correlation.rms_s:.1e} s rms")
+        except TaskError as error:
+            lines.append(f"time correlation  {error.message}")
+        nothing = AsciiSummary(odf.obs_id, odf.revolution, "", "")
+        summary = ingest(odf, nothing, correlation=correlation, warn=warn)
     for instrument, found in summary.instruments.items():
         for one in found:
             known = sum(value != UNKNOWN for value, _ in one.parameters.values())
             words = [one.mode or UNKNOWN, f"{known} of {len(one.parameters)} parameters known"]
             if one.filter:
                 words.insert(1, one.filter)
-            reset, comment = one.parameters.get("CLOCK_RESET_TIME_COARSE", (UNKNOWN, ""))
+            reset, _ = one.parameters.get(CLOCK_RESET, (UNKNOWN, ""))
             if reset != UNKNOWN:
-                words.append(f"clock reset at {reset} s{' (assumed)' if 'assumed' in comment else ''}")
+                words.append(f"clock reset at {reset} s{' (assumed)' if CLOCK_RESET in one.assumed else ''}")
             lines.append(f"{instrument} {one.exp_id}  {', '.join(words)}")
     return [*lines, *doubts]
 

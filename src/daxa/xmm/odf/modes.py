@@ -204,14 +204,20 @@ def rgs_mode(file_types: Mapping[int, str], science_types: Iterable[Any] = ()) -
     return "HighEventRateWithSES" if set(science_types) == {_RGS_SELECTED} else "Spectroscopy"
 
 
-def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) -> str:
-    """SUBMODE of an exposure whose files show no sky; ``header`` is that of one of them."""
+def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) -> tuple[str, str]:
+    """SUBMODE of an exposure whose files show no sky, and what of it is assumed, in words.
+
+    ``header`` is that of one of the files.
+    """
     mode = DIAGNOSTIC_MODES[file_type]
     if instrument in ("R1", "R2") and file_type == "DII":
         binning = header.get("CCDOCB")
-        binning = binning if isinstance(binning, int) else _RGS_BINNING
-        return f"{mode}{binning}x{binning}"
-    return mode
+        if isinstance(binning, int) and not isinstance(binning, bool):
+            return f"{mode}{binning}x{binning}", ""
+        usual = f"{mode}{_RGS_BINNING}x{_RGS_BINNING}"
+        what = "no keyword CCDOCB" if binning is None else f"keyword CCDOCB is {binning!r}, no number"
+        return usual, f"{what} in the diagnostic image; {usual}, the usual mode, is assumed"
+    return mode, ""
 
 
 def om_mode(file_types: set[str]) -> str | None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, OBTFINE_UNIT_S, unsigned
+from daxa.xmm.odf.layout import OBTFINE_UNIT_S, unsigned
+from daxa.xmm.odf.mos_clock import unwrap_stamps
+from daxa.xmm.odf.summary import Assumed
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.task import TaskError
 
@@ -33,9 +35,10 @@ _CYCLE_EDGE_S = 0.1
 
 @dataclass(frozen=True)
 class ClockReset:
-    """On-board time [s] of a reset; ``doubt`` says how well it is known, empty if it was found."""
+    """On-board time [s] of a reset; where it was not found, how far off it may be and why, in words."""
 
     obt_s: float
+    assumed: Assumed | None = None
     doubt: str = ""
 
 
@@ -89,12 +92,24 @@ def mos_clock_reset(
         earlier, later = np.ceil(start_obt - allowed[1]), np.floor(start_obt - allowed[0])
         reset = float(np.clip(reset, earlier, later)) if earlier <= later else reset
         doubt += f"; counting cycles allow {allowed[0]:.1f} to {allowed[1]:.1f} s before DATE-OBS"
-    lead, (low, high) = start_obt - reset, REAL_LEADS_S
+    lead = start_obt - reset
+    assumed = _uncertainty(lead, allowed)
+    low, high = REAL_LEADS_S
     doubt += (
         f"; {lead:.1f} s before DATE-OBS is taken. In real observations it was {low:g} to {high:g} s, so "
-        f"that times may be up to {max(high - lead, 0.0):.1f} s late"
+        f"that {assumed}"
     )
-    return ClockReset(reset, doubt)
+    return ClockReset(reset, assumed, doubt)
+
+
+def _uncertainty(lead_s: float, allowed_s: tuple[float, float] | None) -> Assumed:
+    """How far off times may be by a lead, where real ones and counting cycles leave others."""
+    low, high = REAL_LEADS_S
+    if allowed_s is not None:
+        both = max(low, allowed_s[0]), min(high, allowed_s[1])
+        low, high = both if both[0] <= both[1] else allowed_s
+    # A reset earlier than the one taken makes times earlier.
+    return Assumed(early_s=round(max(lead_s - low, 0.0), 1), late_s=round(max(high - lead_s, 0.0), 1))
 
 
 def resets_in_housekeeping(table: OdfTable, rows: npt.NDArray[np.bool_], start_obt_s: float) -> set[float]:
@@ -171,7 +186,8 @@ def _allowed_leads(odf: Odf, instrument: str, exp_id: str, start_obt_s: float) -
             for which in ("ST", "ET")
         )
         central = frames["CCDID"] == 1
-        stamps = unsigned(frames["FTCOARSE"][central]) + frames["FTFINE"][central] * MOS_FTFINE_UNIT_S
+        # The clock is reset within seconds of the start: the first stamp is of its first cycle.
+        stamps = unwrap_stamps(frames["FTCOARSE"][central], frames["FTFINE"][central], 0.0, 0.0)
     except TaskError:
         return None
     order = np.argsort(starts, kind="stable")

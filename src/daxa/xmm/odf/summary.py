@@ -20,6 +20,8 @@ SUMMARY_INSTRUMENTS = ("M1", "M2", "R1", "R2", "PN", "OM")
 
 #: Value of a configuration parameter that the raw files do not tell, as real summaries have it.
 UNKNOWN = "Unknown"
+#: Seconds of the reset of the clock; the fraction is in a parameter of its own.
+CLOCK_RESET, CLOCK_RESET_FINE = "CLOCK_RESET_TIME_COARSE", "CLOCK_RESET_TIME_FINE"
 #: Modes whose data show no sky, or are not event data of the ordinary kind.
 NON_SCIENCE_MODES = frozenset(
     (
@@ -47,6 +49,8 @@ BLIND_FILTERS = frozenset(("CalClosed", "Closed", "Blocked", "Unknown"))
 _METADATA = ("ODFINGEST_VERSION", "SAS_MANIFEST", "PROCESS_DATE")
 #: Longer than any observation [s]; a revolution lasts two days.
 LONGEST_S = 4 * 86400.0
+#: A comment, which other readers skip, before a parameter that is assumed.
+_ASSUMED = re.compile(r"^// ASSUMED: (\w+) EARLY=(\d+(?:\.\d+)?) LATE=(\d+(?:\.\d+)?)$")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$")
 
 
@@ -89,13 +93,25 @@ class AsciiSummary:
     tail: str = ""
 
 
+@dataclass(frozen=True)
+class Assumed:
+    """Seconds that times may be early and late because a parameter is assumed."""
+
+    early_s: float
+    late_s: float
+
+    def __str__(self) -> str:
+        late = f"times may be up to {self.late_s:.1f} s late"
+        return f"{late} or {self.early_s:.1f} s early" if self.early_s else late
+
+
 @dataclass
 class ExposureSummary:
     """One exposure of ``SUM.SAS``.
 
     ``parameters`` are further ``NAME -> (value, comment)`` records, in their order. The value
     :data:`UNKNOWN` stands for what was looked for and not found; such records are written, but are not
-    there when a summary is read.
+    there when a summary is read. ``assumed`` are those of them that nothing tells.
     """
 
     exp_id: str
@@ -107,6 +123,7 @@ class ExposureSummary:
     ccd_modes: dict[int, str] = field(default_factory=dict)
     calibration_modes: dict[int, str] = field(default_factory=dict)
     parameters: dict[str, tuple[str, str]] = field(default_factory=dict)
+    assumed: dict[str, Assumed] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -137,6 +154,11 @@ class SasSummary:
     def exposure(self, instrument: str, exp_id: str) -> ExposureSummary | None:
         """The exposure, or None if the summary does not list it."""
         return next((e for e in self.instruments.get(instrument, []) if e.exp_id == exp_id), None)
+
+
+def assumed_line(name: str, assumed: Assumed) -> str:
+    """The comment before a parameter that is assumed."""
+    return f"// ASSUMED: {name} EARLY={assumed.early_s:g} LATE={assumed.late_s:g}"
 
 
 def is_time(text: str) -> bool:
@@ -341,6 +363,8 @@ def _read_exposure(lines: list[str], instrument: str, path: object) -> ExposureS
     start, stop = times[2:4] if len(times) >= 4 else [*times, "", ""][:2]
     exposure = ExposureSummary(identifier, start, stop)
     for line in lines[1:]:
+        if marked := _ASSUMED.match(line):
+            exposure.assumed[marked[1]] = Assumed(float(marked[2]), float(marked[3]))
         if line.startswith("//"):
             continue
         if "/ Exposure Type" in line:

@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from daxa.xmm.odf.summary import SUMMARY_INSTRUMENTS, UNKNOWN, ExposureSummary, SasSummary
+from daxa.xmm.odf.summary import SUMMARY_INSTRUMENTS, UNKNOWN, ExposureSummary, SasSummary, assumed_line
 
 _CONFIGURATION_TITLES = {
     **dict.fromkeys(("M1", "M2"), "EPIC MOS"),
@@ -118,5 +118,7 @@ def _configuration_lines(instrument: str, exposure: ExposureSummary) -> list[str
     for name, (value, comment) in exposure.parameters.items():
         if value == UNKNOWN:
             lines.append(f"// WARNING: {name} not found")
+        if name in exposure.assumed:
+            lines.append(assumed_line(name, exposure.assumed[name]))
         lines.append(f"{name} = {value} // {comment}")
     return lines

@@ -403,7 +403,7 @@ def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
             "badTimeCorrelation", f"{name}: {int(good.sum())} usable row(s), at least 2 are needed"
         )
     if "ERTIME" in table.columns:
-        off = _off_text(table["ERTIME"], tt)
+        off = _off_text(table["ERTIME"], tt, name)
         if abs(off) > _SAME_UTC_S:
             raise TaskError(
                 "badTimeCorrelation",
@@ -416,12 +416,27 @@ def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
     return Pairs(name, obt, tt)
 
 
-def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64]) -> float:
-    """Seconds that mission times are late against the dates of a text column; 0 where these are none."""
+def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64], name: str) -> float:
+    """Seconds that mission times are late against the dates of ERTIME; 0, with a warning, without any."""
+    texts = texts.astype(str)
+    good = np.isfinite(tt)
     try:
-        return float(np.median(tt - utc_to_tt(texts.astype(str))))
+        dates = utc_to_tt(texts)
     except ValueError:
-        return 0.0
+        # One by one, as only few are expected.
+        is_good = np.array([is_date(text) for text in texts.tolist()])
+        bad, good = int((~is_good).sum()), good & is_good
+        first = int(np.argmin(is_good))
+        left = "the others are compared" if good.any() else "its UTC is not compared with them"
+        warn_once(
+            "badTimeCorrelation",
+            f"{name}: ERTIME is no date in {bad} of {len(texts)} rows (row {first + 1}: "
+            f"{texts[first].strip()!r}); {left}",
+        )
+        dates = np.full(len(texts), np.nan)
+        if good.any():
+            dates[good] = utc_to_tt(texts[good])
+    return float(np.median((tt - dates)[good])) if good.any() else 0.0
 
 
 def difference_s(one: Pairs, other: Pairs) -> float | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daxa.xmm.epic.mos.frames import header_frame_time
 from daxa.xmm.epic.mos.opening import clock_reset
 from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S
+from daxa.xmm.odf.mos_clock import header_frame_time
 from daxa.xmm.odf.odf import Odf, OdfTable
 from daxa.xmm.odf.resets import leads_between_cycles, mos_clock_reset, resets_in_housekeeping
 from daxa.xmm.odf.summary import ExposureSummary
@@ -160,4 +160,4 @@ def test_resets_of_the_real_fragment(shared_data):
 )
 def test_unit_of_frmtime_by_the_stamps(value, steps, expected):
     stamps = np.concatenate([[0.0], np.cumsum(steps)])
-    assert header_frame_time(value, np.arange(len(stamps)), stamps) == pytest.approx(expected)
+    assert header_frame_time(value, np.arange(len(stamps)), stamps, "") == pytest.approx(expected)

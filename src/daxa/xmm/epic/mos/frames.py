@@ -13,20 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
+from daxa.xmm.odf.mos_clock import measure_frame_time
 from daxa.xmm.task import TaskError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-#: The coarse frame time counts seconds from the reset of the camera's clock, from 0 to 32767 (real SUM.SAS).
-COARSE_CYCLE_S = 32768
 #: Frames of a cycle of the sliding scale, as real exposures flag it.
 GATTI_PERIOD = 510
 #: Of this many lost frames in a row the charge is in the next one (real lists have one lost frame, or four
 #: and more; that two and three count as the latter is assumed).
 JOINED_FRAMES = 1
-#: Differences of read-out times equal within this are constant.
-_STEADY_S = 1e-3
 #: A frame this much (in frame times) off its place has an aberrant time.
 _ABERRANT = 0.25
 
@@ -134,75 +130,6 @@ class Frames:
         first = at[good & ~np.concatenate([[False], goes_on])]
         last = at[good & ~np.concatenate([goes_on, [False]])]
         return GTI(self.start_s[first], self.end_s[last] + self.transfer_s)
-
-
-def unwrap_stamps(
-    coarse: npt.ArrayLike, fine: npt.ArrayLike, reset_obt_s: float, start_obt_s: float
-) -> FloatArray:
-    """On-board times of frames from their stamps.
-
-    Parameters
-    ----------
-    coarse, fine
-        FTCOARSE [s since the reset, modulo 32768] and FTFINE [40 us] as stored, in the order of telemetry.
-    reset_obt_s
-        On-board time of the reset of the clock.
-    start_obt_s
-        On-board time of the start of the exposure, good to some hours.
-    """
-    stamp = unsigned(np.asarray(coarse)) + unsigned(np.asarray(fine)) * MOS_FTFINE_UNIT_S
-    if not len(stamp):
-        return stamp
-    step = np.diff(stamp)
-    # A stamp that is broken goes up and down again, or the other way round; a clock that starts anew stays.
-    turn = (step < -COARSE_CYCLE_S / 2).astype(int) - (step > COARSE_CYCLE_S / 2)
-    cycle = np.concatenate([[0], np.cumsum(turn)])
-    before = max(0.0, np.round((start_obt_s - reset_obt_s - stamp[0]) / COARSE_CYCLE_S))
-    return reset_obt_s + stamp + COARSE_CYCLE_S * (cycle + before)
-
-
-def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | None:
-    """Frame time from the read-out times.
-
-    The difference of successive read-outs counts where it is the same three times in a row.
-
-    Returns
-    -------
-    float or None
-        Seconds; None with fewer than four frames or no steady stretch.
-    """
-    number, time_s = np.asarray(number), np.asarray(time_s, float)
-    if len(number) < 4:
-        return None
-    step = np.diff(time_s)
-    single = np.diff(number) == 1
-    same = (np.abs(np.diff(step)) < _STEADY_S) & single[1:] & single[:-1]
-    triple = same[1:] & same[:-1]
-    if not triple.any():
-        return None
-    member = np.zeros(len(step), bool)
-    for shift in range(3):
-        member[shift : shift + len(triple)] |= triple
-    typical = float(np.median(step[member]))
-    # The mean over whole stretches beats the resolution of the time stamps.
-    chosen = step[member & (np.abs(step - typical) < _STEADY_S)]
-    return float(chosen.mean())
-
-
-def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike) -> float:
-    """Frame time [s] that FRMTIME of a raw file stands for.
-
-    Real files count tenths of seconds. The stamps decide whether a file has milliseconds or seconds instead:
-    the measured frame time, else that no frame lasts longer than the smallest step between two.
-    """
-    units = (MOS_FRMTIME_UNIT_S, 1e-3, 1.0)
-    measured = measure_frame_time(number, time_s)
-    if measured is not None and value > 0:
-        return min((value * unit for unit in units), key=lambda length: abs(np.log(length / measured)))
-    step = np.diff(np.asarray(time_s, float))
-    step = step[step > 0]
-    longest = 1.5 * float(step.min()) if len(step) else np.inf
-    return next((value * unit for unit in units if value * unit <= longest), value * units[0])
 
 
 def common_step(time_s: npt.ArrayLike, nominal_s: float) -> float | None:

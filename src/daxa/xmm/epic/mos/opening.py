@@ -9,7 +9,7 @@ from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
 from daxa.xmm.epic.mos.camera import Camera, Messages
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS, MOS_FRMTIME_UNIT_S, OBTFINE_UNIT_S
+from daxa.xmm.odf.layout import INSTRUMENTS, OBTFINE_UNIT_S
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext, TaskError
 
@@ -77,11 +77,12 @@ def clock_reset(
 ) -> float:
     """On-board time of the reset of the camera's clock: by the summary, else by the raw files."""
     from daxa.xmm.odf.resets import is_plausible, mos_clock_reset
+    from daxa.xmm.odf.summary import CLOCK_RESET, CLOCK_RESET_FINE
     from daxa.xmm.odf.times import utc_to_tt
 
     span = utc_to_tt(summary.start), utc_to_tt(summary.end)
     name = f"{instrument} {summary.exp_id}"
-    values = [summary.parameters.get(f"CLOCK_RESET_TIME_{part}", ("",))[0] for part in ("COARSE", "FINE")]
+    values = [summary.parameters.get(key, ("",))[0] for key in (CLOCK_RESET, CLOCK_RESET_FINE)]
     try:
         told = float(values[0]) + float(values[1]) * OBTFINE_UNIT_S
     except ValueError:
@@ -89,6 +90,12 @@ def clock_reset(
     if told is not None:
         start_obt = correlation.tt_to_obt(span[0])
         if is_plausible(told, start_obt):
+            if CLOCK_RESET in summary.assumed:
+                ctx.warn(
+                    "noClockReset",
+                    f"{name}: the reset of the clock in the summary is assumed, {start_obt - told:.1f} s "
+                    f"before DATE-OBS; {summary.assumed[CLOCK_RESET]}",
+                )
             return told
         ctx.warn(
             "noClockReset",
@@ -123,6 +130,7 @@ def exposure_keywords(
 def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_id: str) -> str:
     """Mode of an exposure that the summary calls undefined."""
     from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, windows_by_ccd
+    from daxa.xmm.odf.mos_clock import central_frame_time
 
     types, windows, frame_time = {}, [], None
     for file in odf.science_files(instrument, exp_id):
@@ -135,11 +143,10 @@ def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_
         types[file.name.ccd] = file.name.file_type
         windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
         if file.name.ccd == 1:
-            frame_time = header.get("FRMTIME")
-            if isinstance(frame_time, (int, float)):
-                frame_time *= 1000 * MOS_FRMTIME_UNIT_S
+            frame_time = central_frame_time(odf, instrument, exp_id, header, file.path.name)
     table = cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
-    mode = mos_mode(types, windows_by_ccd(windows), frame_time, table)
+    frame_ms = None if frame_time is None else 1000 * frame_time
+    mode = mos_mode(types, windows_by_ccd(windows), frame_ms, table)
     if mode is None:
         ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
     return mode or "UNDEFINED"

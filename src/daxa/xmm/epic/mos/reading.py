@@ -17,6 +17,7 @@ from daxa.xmm.epic.mos.recognition import recognise
 from daxa.xmm.event.eventlist import UNIT_ARCSEC
 from daxa.xmm.odf.layout import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.modes import ReadoutWindow
+from daxa.xmm.odf.mos_clock import header_frame_time, unwrap_stamps
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.odf.times import check_frames, utc_to_tt
 from daxa.xmm.task import TaskError, named
@@ -378,8 +379,9 @@ def frame_table(
     numbers = auxiliary["FRAME"][rows].astype(np.int64)
     start_obt = camera.correlation.tt_to_obt(start_tt)
     reset = camera.clock_reset_s
-    obt = frames.unwrap_stamps(auxiliary["FTCOARSE"][rows], auxiliary["FTFINE"][rows], reset, start_obt)
-    header_s = frames.header_frame_time(float(table.keyword("FRMTIME", 0.0)), numbers, obt) or nominal or 0.0
+    obt = unwrap_stamps(auxiliary["FTCOARSE"][rows], auxiliary["FTFINE"][rows], reset, start_obt)
+    told = float(table.keyword("FRMTIME", 0.0))
+    header_s = header_frame_time(told, numbers, obt, table.where) or nominal or 0.0
     counters = {}
     for name in _COUNTERS:
         values = auxiliary[name][rows].astype(np.int64)
