@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 
 from daxa.exceptions import DAXADownloadError
 from daxa.xmm.ccf import DamagedConstituent, store
@@ -445,6 +446,13 @@ def test_listing_and_description(synthetic_ccf: Path, tmp_path: Path) -> None:
     table = next(t for t in what["extensions"] if t["extension"] == "LINCOORD")
     assert table["rows"] == 12
     assert "PHI0" in {c["name"] for c in table["columns"]}
+    # Nameless extensions, two of a name, and one named as the first.
+    with fits.open(synthetic_ccf / NAME) as hdus:
+        odd = [fits.BinTableHDU(), fits.BinTableHDU(), fits.BinTableHDU(name="LINCOORD")]
+        fits.HDUList([*hdus, *odd, fits.BinTableHDU(name="PRIMARY")]).writeto(tmp_path / NAME)
+    what = store.describe(tmp_path / NAME)
+    assert [t["recognised"] for t in what["extensions"]] == ["exact", "exact"] + ["not read"] * 4
+    assert "stands before it" in what["extensions"][4]["detail"]
     for wrong in (tmp_path / "EPN_CTI_0099.CCF", tmp_path / "absent.CCF"):
         with pytest.raises(DamagedConstituent, match=wrong.name):
             store.describe(wrong)

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from daxa.xmm.ccf import UnknownLayout, response
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.inspect import inspect
 from daxa.xmm.ccf.layout import LAYOUT
 from daxa.xmm.ccf.readings import READINGS
 from daxa.xmm.sky.geometry import CameraGeometry
@@ -129,6 +130,12 @@ REFUSED = [
 ]
 
 
+def old_law(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Six numbers of the law of the first years (ALGOID 0)."""
+    names = ("CTI_FRAME_TRANSFER", "D_CTI_FRAME_TRANSFER", "CTI_X", "D_SERIAL_CTI", "CTI_Y", "D_CTI_PARALLEL")
+    return {n: columns[n] for n in ("MODE_ID", "CCD_ID", "NODE_ID")} | {n: columns["CTI_Y0"] for n in names}
+
+
 def _table(cal: Calibration, name: str, extname: str) -> Any:
     return cal.constituent(*name.split("_", 1)).table(extname)
 
@@ -183,6 +190,25 @@ def test_what_is_needed_is_refused_by_name(synthetic_ccf, tmp_path, name, extnam
         _table(cal, name, extname)
 
 
+@pytest.mark.parametrize(
+    ("name", "extname", "change", "number"),
+    [
+        ("EMOS1_CTI", "CTI_EXTENDED", old_law, 0),
+        ("EMOS1_CTI", "CTI_EXTENDED", same, 1),
+        ("RGS1_ADUCONV", "OFFSET_GAIN", same, 0),
+        ("EPN_ADUCONV", "OFFSET_GAIN", same, 2),
+    ],
+)
+def test_laws_of_another_algorithm_are_refused(
+    synthetic_ccf, tmp_path, name, extname, change, number
+) -> None:
+    cal = variant(tmp_path, synthetic_ccf, name, extname, change, ALGOID=number)
+    with pytest.raises(
+        UnknownLayout, match=rf"{name}_....\.CCF\[{extname}\], keyword ALGOID: {number}, expected"
+    ):
+        _table(cal, name, extname)
+
+
 def _total(instrument: str) -> Change:
     """A column QE for the patterns in use, and nothing for the single ones."""
 
@@ -206,7 +232,45 @@ def test_quantum_efficiency_of_all_patterns(synthetic_ccf, tmp_path, instrument)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_quantum_efficiency_of_all_ccds(synthetic_ccf: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("QE_0"), "no column QE "),
+        (lambda columns: {n: v[:, :-1] if n.startswith("QE_") else v for n, v in columns.items()},
+         "88 values for 89 energies"),
+    ],
+)  # fmt: skip
+def test_quantum_efficiency_of_a_damaged_ccd(synthetic_ccf, tmp_path, said, change, message) -> None:
+    usual = Calibration.for_observation([synthetic_ccf], "2017-11-01T10:42:37")
+    cal = variant(tmp_path, synthetic_ccf, "EPN_QUANTUMEF", "QE_CCD4", change)
+    np.testing.assert_allclose(*_efficiencies(usual, cal, instrument="EPN", ccd=1), rtol=1e-12)
+    assert said.fallbacks == {}
+    _efficiencies(cal, cal, instrument="EPN", ccd=4)
+    path = cal.constituent("EPN", "QUANTUMEF").path
+    assert said.err.getvalue().count("(noCcdEfficiency)") == 1
+    assert f"{path.name}[QE_CCD4]" in said.err.getvalue()
+    assert message in said.err.getvalue()
+    # Products say it, and so does what is said of the file.
+    assert cal.calindex_hdu(["EPN"]).header["CALFB1"] == f"{path.name}[QE_CCD4]: noCcdEfficiency"
+    found = {finding.extension: finding for finding in inspect(path)}
+    assert found["QE_CCD1"].how == "exact"
+    assert found["QE_CCD4"].how == "fallback"
+    assert "(noCcdEfficiency)" in found["QE_CCD4"].detail
+
+
+def test_quantum_efficiency_without_any_table(synthetic_ccf, tmp_path) -> None:
+    change = without("QE_0")
+    cal = variant(tmp_path, synthetic_ccf, "EPN_QUANTUMEF", "QE_CCD4", change)
+    path = cal.constituent("EPN", "QUANTUMEF").path
+    with fits.open(path, mode="update") as hdus:
+        del hdus["QE_TOTAL"]
+    cal = Calibration.for_observation([tmp_path], "2017-11-01")
+    with pytest.raises(UnknownLayout, match="no column QE .*no extension QE_TOTAL"):
+        response.quantum_efficiency(cal, "EPN", 4, 1000.0)
+    assert {f.how for f in inspect(path) if f.extension == "QE_CCD4"} == {"refused"}
+
+
+def test_quantum_efficiency_of_all_ccds(synthetic_ccf: Path, tmp_path: Path, said) -> None:
     source = next(synthetic_ccf.glob("EPN_QUANTUMEF_*"))
     with fits.open(source) as hdus:
         tables = [
@@ -223,6 +287,7 @@ def test_quantum_efficiency_of_all_ccds(synthetic_ccf: Path, tmp_path: Path) -> 
     usual, cal = (Calibration.for_observation([f], "2017-11-01") for f in (synthetic_ccf, tmp_path))
     expected, found = _efficiencies(usual, cal, instrument="EPN", ccd=4)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert list(said.fallbacks) == [f"{source.name}[QE_CCD4]: noCcdEfficiency"]
 
 
 def _full_widths(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

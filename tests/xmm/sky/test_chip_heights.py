@@ -103,7 +103,26 @@ def test_heights_that_make_no_sense_are_left_out_with_a_warning(cal, tmp_path, c
     finally:
         _RUNNING.reset(token)
     assert "(oddChipHeights)" in context.err.getvalue()
-    assert "EMOS1_LINCOORD" in context.err.getvalue()
+    (name,) = (path.name for path in tmp_path.glob("EMOS1_LINCOORD_*"))
+    assert list(context.fallbacks) == [f"{name}[LINCOORD]: oddChipHeights"]
+
+
+def test_without_a_focal_length_the_plane_is_taken_with_a_warning(cal, tmp_path, said) -> None:
+    (source,) = cal.search_path[0].glob("XMM_MISCDATA_*.CCF")
+    for path in cal.search_path[0].glob("*.CCF"):
+        if path != source:
+            (tmp_path / path.name).symlink_to(path)
+    with fits.open(source) as hdus:
+        table = hdus["MISCDATA"]
+        kept = np.char.strip(table.data["PARM_ID"]) != "FOCAL_LENGTH"
+        hdus["MISCDATA"] = fits.BinTableHDU(table.data[kept], table.header, "MISCDATA")
+        hdus.writeto(tmp_path / source.name)
+    other = Calibration.for_observation([tmp_path], "2004-06-17")
+    assert (chip_factors(other, "EMOS1") == 1.0).all()
+    assert (chip_factors(other, "EMOS2") == 1.0).all()
+    assert list(said.fallbacks) == [f"{source.name}[MISCDATA]: noFocalLength"]
+    assert "no FOCAL_LENGTH for XRT1" in said.err.getvalue()
+    assert other.calindex_hdu(["XMM"]).header["CALFB1"] == f"{source.name}[MISCDATA]: noFocalLength"
 
 
 def test_the_plane_is_that_of_ecoordconv(cal) -> None:

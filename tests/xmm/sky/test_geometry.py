@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.errors import UnknownLayout
@@ -27,8 +28,6 @@ RA_DIGIT, DEC_DIGIT = 1e-5, 1e-6
 def test_boresight_angles_of_another_frame_are_refused(
     synthetic_ccf, tmp_path, instrument: str, angle: str, change
 ) -> None:
-    from astropy.io import fits
-
     for path in synthetic_ccf.glob("*.CCF"):
         (tmp_path / path.name).symlink_to(path)
     path = tmp_path / "XMM_BORESIGHT_0035.CCF"
@@ -99,3 +98,27 @@ def test_printed_digits_are_rounded_and_fix_the_tangent_point(geometry_set, real
     for shift in (6e-8, -6e-8):
         elsewhere = from_xy(rows["X"], rows["Y"], geometry_set.tangent[0], geometry_set.tangent[1] + shift)
         assert np.abs(elsewhere[1] - rows["DEC"]).max() > DEC_DIGIT / 2 + 2e-8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows, header: rows[rows["CCD_ID"] != 4], "CCD_ID: no row of CCD 4 .where OPTICS_CCD"),
+        (lambda rows, header: rows[rows["CCD_ID"] < 0], "no rows"),
+        (lambda rows, header: header.set("MM_PX_X", "wide") or rows, "keyword MM_PX_X: 'wide' is no number"),
+        (lambda rows, header: header.set("CC12_TX", True) or rows, "keyword CC12_TX: True is no number"),
+    ],
+)
+def test_alignment_that_lacks_something_is_refused_by_name(synthetic_ccf, tmp_path, change, message) -> None:
+    (source,) = synthetic_ccf.glob("EPN_LINCOORD_*.CCF")
+    for path in synthetic_ccf.glob("*.CCF"):
+        if path != source:
+            (tmp_path / path.name).symlink_to(path)
+    with fits.open(source) as hdus:
+        table = hdus["LINCOORD"]
+        rows = change(table.data, table.header)
+        hdus["LINCOORD"] = fits.BinTableHDU(rows, table.header, "LINCOORD")
+        hdus.writeto(tmp_path / source.name)
+    cal = Calibration.for_observation([tmp_path], "2017-11-01")
+    with pytest.raises(UnknownLayout, match=rf"{source.name}\[LINCOORD\].*{message}"):
+        CameraGeometry.from_calibration(cal, "EPN", 6.26e8)

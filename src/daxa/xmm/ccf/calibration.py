@@ -238,7 +238,8 @@ class Calibration:
     def _misc(self) -> dict[tuple[str, str], float]:
         table = self.constituent("XMM", "MISCDATA").table("MISCDATA")
         keys = zip(np.char.strip(table["INSTRUMENT_ID"]), np.char.strip(table["PARM_ID"]), strict=True)
-        return {(str(i), str(p)): float(v) for (i, p), v in zip(keys, table["PARM_VAL"], strict=True)}
+        values = zip(keys, table["PARM_VAL"], strict=True)
+        return {(str(i), str(p)): float(v) for (i, p), v in values if np.isfinite(v)}
 
     def misc(self, instrument: str, parm_id: str) -> float:
         """A number of XMM_MISCDATA; a fallback that costs something is warned of in the running task.

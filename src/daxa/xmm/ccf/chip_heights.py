@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import TELESCOPES
-from daxa.xmm.task import warn_once
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -41,7 +40,7 @@ def chip_heights(cal: Calibration, instrument: str) -> FloatArray:
 def chip_factors(cal: Calibration, instrument: str) -> FloatArray:
     """Pixel size and position of chips on the sky relative to the focal plane, one per row of LINCOORD.
 
-    1 for the pn, whose chips all stand in the plane, and, with a warning, where the heights make no sense or
+    1 for the pn, whose chips all stand in the plane, and, as a fallback, where the heights make no sense or
     the calibration has no focal length.
     """
     lincoord = cal.constituent(instrument, "LINCOORD")
@@ -51,16 +50,15 @@ def chip_factors(cal: Calibration, instrument: str) -> FloatArray:
     height = chip_heights(cal, instrument)
     if not height.any():
         return plain
-    cost = "the chips' scale is that of the focal plane: positions off by up to 0.4 arcsec"
+    telescope = TELESCOPES[instrument]
     try:
-        focal_length = cal.misc(TELESCOPES[instrument], "FOCAL_LENGTH")
+        focal_length = cal.misc(telescope, "FOCAL_LENGTH")
     except UnknownLayout as error:
-        warn_once("noFocalLength", f"{error}: {cost}")
+        cal.constituent("XMM", "MISCDATA").lacks("MISCDATA", "FOCAL_LENGTH", error.message)
         return plain
-    more = height / focal_length
-    if focal_length <= 0 or (more < 0).any() or (more > _LARGEST).any():
+    more = height / focal_length if focal_length > 0 else np.full(len(height), np.nan)
+    if not ((more >= 0) & (more <= _LARGEST)).all():
         heights = ", ".join(f"{z:g}" for z in lincoord.table("LINCOORD")["Z0"])
-        where = f"{lincoord.path.name}[LINCOORD]"
-        warn_once("oddChipHeights", f"{where}: Z0 {heights} mm, focal length {focal_length:g} mm: {cost}")
+        lincoord.lacks("LINCOORD", "Z0", f"Z0 {heights} mm, focal length {focal_length:g} mm")
         return plain
     return 1.0 + more

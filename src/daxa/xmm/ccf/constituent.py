@@ -14,13 +14,17 @@ from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.index import Entry, open_constituent
 from daxa.xmm.ccf.layout import layout_of
 from daxa.xmm.ccf.readings import reading_of
-from daxa.xmm.ccf.recognise import Recognition, keyword_of, recognise
+from daxa.xmm.ccf.recognise import Recognition, inventory, keyword_of, recognise
 from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.tables import Column
 from daxa.xmm.task import fall_back
 
 if TYPE_CHECKING:
     from astropy.io import fits
+
+
+#: What damaged tables raise in the library that reads them.
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
 
 
 class Table(Mapping[str, npt.NDArray[Any]]):
@@ -73,6 +77,7 @@ class Constituent:
         self.scope, self.typeid, self.issue = entry.scope, entry.typeid, entry.issue
         self._tables: dict[str, Table] = {}
         self._contents: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        self._unreadable: dict[str, str] = {}
         #: How the tables read so far were recognised.
         self.recognised: dict[str, Recognition] = {}
 
@@ -89,18 +94,30 @@ class Constituent:
 
     def _columns(self, extname: str) -> dict[str, npt.NDArray[Any]] | None:
         with open_constituent(self.path) as hdus:
-            data = hdus[extname].data
-            names = getattr(getattr(data, "dtype", None), "names", None)
-            return None if names is None else {name: _native(np.array(data[name])) for name in names}
+            return self._columns_of(hdus[extname])
+
+    def _columns_of(self, hdu: Any) -> dict[str, npt.NDArray[Any]] | None:
+        """The columns of a table that can be read; of the others it is kept why not. None for an image."""
+        if getattr(hdu, "columns", None) is None:
+            return None
+        columns, failed = {}, []
+        for name in hdu.columns.names:
+            try:
+                columns[name] = _native(np.array(hdu.data[name]))
+            except _UNREADABLE as error:
+                failed.append(f"{name} ({error})")
+        if failed:
+            self._unreadable[str(hdu.name).upper()] = f"; unreadable: {', '.join(failed)}"
+        return columns
 
     def load(self) -> None:
         """Read all tables at once, which is quicker if most of them are wanted."""
         with open_constituent(self.path) as hdus:
             for hdu in hdus:
-                names = getattr(getattr(hdu.data, "dtype", None), "names", None)
-                if names is not None:
-                    columns = {name: _native(np.array(hdu.data[name])) for name in names}
-                    self._contents[str(hdu.header.get("EXTNAME", hdu.name))] = columns
+                columns = self._columns_of(hdu)
+                if columns is not None:
+                    # The first of a name counts, as in reading them one by one.
+                    self._contents.setdefault(str(hdu.header.get("EXTNAME", hdu.name)), columns)
 
     @property
     def extensions(self) -> list[str]:
@@ -140,13 +157,60 @@ class Constituent:
         for header in (self._headers[ext] for ext in order if ext in self._headers):
             known = keyword_of(name, reading, header)
             if known is not None:
-                return header[known]
+                return self._value(header, known, extname)
         place = f"[{extname}]" if extname else ""
         if name not in reading.keywords:
             raise UnknownLayout(f"{self.path.name}{place}: no keyword {name}")
         fallback = reading.keywords[name]
         self._say(extname or "PRIMARY", f"no keyword {name}", fallback)
         return fallback.value
+
+    def _value(self, header: Mapping[str, Any], name: str, extname: str | None) -> Any:
+        from astropy.io.fits import VerifyError
+
+        try:
+            return header[name]
+        except (VerifyError, ValueError) as error:
+            place = f"[{extname}]" if extname else ""
+            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: unreadable ({error})") from None
+
+    def number(self, name: str, extname: str | None = None) -> float:
+        """A header keyword that is a number; see :meth:`keyword`.
+
+        Raises
+        ------
+        UnknownLayout
+            The keyword is nowhere and nothing stands in for it, or it is no number.
+        """
+        value = self.keyword(name, extname)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = np.nan
+        if isinstance(value, bool) or not np.isfinite(number):
+            place = f"[{extname}]" if extname else ""
+            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no number")
+        return number
+
+    def date(self, name: str, extname: str | None = None) -> float:
+        """A header keyword that is a date (UTC) as mission time [s]; see :meth:`keyword`.
+
+        Raises
+        ------
+        UnknownLayout
+            The keyword is nowhere and nothing stands in for it, or it is no date.
+        """
+        # The clocks are part of the reader of raw files, which stands on this module.
+        from daxa.xmm.odf.times import utc_to_tt
+
+        value = str(self.keyword(name, extname)).strip()
+        try:
+            if not value[:4].isdigit():
+                raise ValueError(value)
+            return float(utc_to_tt(value))
+        except ValueError:
+            place = f"[{extname}]" if extname else ""
+            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no date") from None
 
     def lacks(self, extname: str, column: str, what: str) -> Any:
         """What stands in where a table has nothing on a mode or CCD, warned of in the running task.
@@ -205,7 +269,10 @@ class Constituent:
         """
         self.header(extname)
         with open_constituent(self.path) as hdus:
-            data = hdus[extname].data
+            try:
+                data = hdus[extname].data
+            except _UNREADABLE as error:
+                raise UnknownLayout(f"{self.path.name}[{extname}]: cannot be read ({error})") from None
             if data is None or getattr(data.dtype, "names", None):
                 raise UnknownLayout(f"{self.path.name}[{extname}]: not an image")
             return _native(np.array(data))
@@ -241,9 +308,10 @@ class Constituent:
             try:
                 columns, said = self._recognised(extname, schema, reading, where)
             except UnknownLayout as error:
+                message = f"{error.message}{self._unreadable.get(extname.upper(), '')}"
                 if reading.substitute is None:
-                    raise
-                said = Recognition(fallbacks=[(error.message, reading.substitute)])
+                    raise UnknownLayout(message) from None
+                said = Recognition(fallbacks=[(message, reading.substitute)])
                 columns = {name: np.asarray(v) for name, v in reading.substitute.value.items()}
             for values in columns.values():
                 values.setflags(write=False)
@@ -252,10 +320,22 @@ class Constituent:
             self._say(extname, missing, fallback)
         return self._tables[extname]
 
+    def _check_algorithm(self, extname: str, reading: Reading, where: str) -> None:
+        """Refuse a table for another algorithm, whose columns look the same and mean something else."""
+        headers = (self._headers[extname.upper()], self._headers["PRIMARY"])
+        if reading.algorithms and any("ALGOID" in header for header in headers):
+            law = self.number("ALGOID", extname)
+            if law not in reading.algorithms:
+                expected = " or ".join(map(str, reading.algorithms))
+                raise UnknownLayout(f"{where}, keyword ALGOID: {law:g}, expected {expected}")
+
     def _recognised(
         self, extname: str, schema: Sequence[Column], reading: Reading, where: str
     ) -> tuple[dict[str, npt.NDArray[Any]], Recognition]:
         columns, header = self.contents(extname), self.header(extname)
+        self._check_algorithm(extname, reading, where)
+        if not reading.empty and not any(len(values) for values in columns.values()):
+            raise UnknownLayout(f"{where}: no rows; it has {inventory(columns)}")
         try:
             found, said = recognise(where, schema, reading, columns, header)
         except UnknownLayout:
@@ -265,7 +345,6 @@ class Constituent:
             if len(texts) != 1 or not len(columns[texts[0]]):
                 raise
             return {reading.alternative: columns[texts[0]]}, Recognition({reading.alternative: texts[0]})
-        found |= {c.name: _checked(found[c.name], c, where) for c in schema if c.name in found}
         if reading.convert is not None:
             reading.convert(where, found)
         return found, said
@@ -290,27 +369,3 @@ def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if values.dtype.kind == "O":  # vectors of varying length
         return values
     return values.astype(values.dtype.newbyteorder("="))
-
-
-def _checked(values: npt.NDArray[Any], column: Column, where: str) -> npt.NDArray[Any]:
-    is_text = values.dtype.kind == "U"
-    if column.letter == "A":
-        if not is_text:
-            raise UnknownLayout(f"{where}, column {column.name}: expected text, found {values.dtype}")
-        return values
-    if is_text:
-        try:
-            values = values.astype(np.float64)
-        except ValueError as err:
-            raise UnknownLayout(f"{where}, column {column.name}: expected numbers ({err})") from None
-    if column.letter in ("I", "J", "K", "B") and values.dtype.kind == "f":
-        if np.any(values != np.round(values)):
-            raise UnknownLayout(f"{where}, column {column.name}: expected integers, found {values.dtype}")
-        values = values.astype(np.int64)
-    width = int(np.prod(values.shape[1:], dtype=int))
-    wanted = column.repeat  # 0: as many as there are
-    if wanted and width != wanted:
-        raise UnknownLayout(f"{where}, column {column.name}: {width} elements a row, expected {wanted}")
-    if wanted == 1 and values.ndim > 1:
-        values = values.reshape(len(values))
-    return np.array(values)

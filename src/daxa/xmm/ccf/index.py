@@ -149,12 +149,17 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
 
     Scope, type and issue come from the header (primary, else first extension), else from the name.
     """
+    from astropy.io.fits import VerifyError
+
     path = Path(path)
     with open_constituent(path) as hdus:
         headers = [hdu.header for hdu in hdus[:2]]
 
         def get(keyword: str, default: Any = "") -> Any:
-            return next((h[keyword] for h in headers if keyword in h), default)
+            try:
+                return next((h[keyword] for h in headers if keyword in h), default)
+            except (VerifyError, ValueError) as err:
+                raise DamagedConstituent(f"{path}: keyword {keyword} is unreadable ({err})") from None
 
         named = parse_name(path.name)
         scope = str(get("SCOPE", named[0] if named else "")).strip().upper()
@@ -182,7 +187,7 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
                 str(get("CATEGORY", CATEGORY)).strip(),
                 path,
             )
-        except ValueError as err:
+        except (ValueError, TypeError) as err:
             raise DamagedConstituent(f"{path}: unusable date or issue in the header ({err})") from err
 
 

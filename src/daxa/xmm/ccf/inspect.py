@@ -65,6 +65,10 @@ def finding(constituent: Constituent, extname: str) -> Finding:
     if known.get(extname) == ():
         return _image(constituent, extname)
     reading = reading_of(constituent.scope, constituent.typeid, extname)
+    if extname.startswith("QE_CCD"):
+        other = _efficiency(constituent, extname, reading)
+        if other is not None:
+            return other
     try:
         constituent.table(extname)
     except UnknownLayout as error:
@@ -97,15 +101,18 @@ def _instead(constituent: Constituent, extname: str, reading: Reading, message: 
     other = reading.lacking.get("*")
     if other is None:
         return Finding(extname, "refused", message)
-    if other.code:
-        return Finding(extname, "fallback", f"{message} ({other.code}): {other.cost}")
+    return Finding(extname, "fallback", f"{message} ({other.code}): {other.cost}")
+
+
+def _efficiency(constituent: Constituent, extname: str, reading: Reading) -> Finding | None:
+    """What is taken for a CCD's efficiency if it is not its table, which has to fit the energies, too."""
     from daxa.xmm.ccf.response import total_efficiency
 
     try:
-        _, energies, where = total_efficiency(constituent, int(extname.removeprefix("QE_CCD")))
+        _, _, missing = total_efficiency(constituent, int(extname.removeprefix("QE_CCD")))
     except UnknownLayout as error:
         return Finding(extname, "refused", error.message)
-    return Finding(extname, "exact", f"from {where} at {len(energies)} energies")
+    return _instead(constituent, extname, reading, missing) if missing else None
 
 
 def _image(constituent: Constituent, extname: str) -> Finding:
@@ -187,7 +194,7 @@ def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
     lost = [*_lost("without", absent), *_lost("without keyword", reading.keywords)]
     lost += _lost("without row", reading.items)
     lost += [
-        f"{'unreadable' if name == '*' else f'no {name} of a mode'}: {_cost(f)}"
+        f"{'unreadable' if name == '*' else f'no usable {name}'}: {_cost(f)}"
         for name, f in reading.lacking.items()
     ]
     if reading.substitute is not None:
@@ -196,10 +203,16 @@ def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
         total, parts = reading.total
         columns = [name for name in columns if not name.startswith(parts[0][:-1])] + [total]
     needed = [name for name in columns if name not in reading.absent]
-    if reading.substitute is not None or "*" in reading.lacking or reading.spare:
+    if reading.spare:
+        refused = "only where it has to stand in"
+    elif "*" in reading.lacking:
+        refused = f"if {reading.lacking['*'].value} cannot be read either"
+    elif reading.substitute is not None:
         refused = "never"
     else:
         refused = f"without {', '.join(needed)}" if needed else "no image"
+        if reading.algorithms:
+            refused += f"; with ALGOID other than {' or '.join(map(str, reading.algorithms))}"
     return ", ".join(columns) or "an image", "; ".join(content), "; ".join(lost), refused
 
 

@@ -238,7 +238,8 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
         "OFFSET_GAIN": _MOS_GAIN,
         "ENERGY_COMBINE": columns("PATTERN 1I\nC1 1D\nC2 1D\nC3 1D\nC4 1D"),
     },
-    # CTI_EXTENDED header: REF_DATE, ALGOID. Loss per transfer [adu] =
+    # CTI_EXTENDED header: REF_DATE, ALGOID 2 (those of the first years, 0 and 1, hold other laws in as many
+    # columns and are refused). Loss per transfer [adu] =
     # (c0 + c1 dt_days) (PHA/1000)^c2, or with PHA^c2, which the size of c0 tells (mos_losses; law measured on
     # real lists, names of columns assumed).
     ("EMOS", "CTI"): {
@@ -271,8 +272,8 @@ CTI_Y2 1D
     ("EPN", "HKPARMINT"): _HKPARMINT,
     # Thresholds of emtaglenoise and emanom: state G above GOOD, B below BAD, I between (columns assumed).
     ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": columns("CCD_ID 1I\nBAD 1D\nGOOD 1D")},
-    # OFFSET_GAIN header: ALGOID, REFTIME, BPT_CODE. PHA' = PHA - offset[RAWX]; the offset is OFFSET or, with
-    # ALGOID 1, OFFSET_CONST + OFFSET_SLOPE (t - REFTIME) (64 elements, too).
+    # OFFSET_GAIN header: ALGOID, REFTIME. PHA' = PHA - offset[RAWX]: OFFSET (ALGOID 0 or absent)
+    # or, with ALGOID 1, OFFSET_CONST + OFFSET_SLOPE (t - REFTIME) (64 elements, too).
     # GAIN-HIGH: relative gain per column; 1 adu = ADU_EV eV (header; 5 eV without it) after it.
     ("EPN", "ADUCONV"): {
         "OFFSET_GAIN": columns(
@@ -314,7 +315,7 @@ CTI_Y2 1D
         **_efficiency(12, 2),
     },
     ("EPN", "FILTERTRANSX"): {**_FILTER_TABLES, "EBINS": _CURVE},
-    # OFFSET_GAIN header (documented): RAND_MIN, RAND_MAX, QSPLITR2 to QSPLITR4, REFTIME, ALGOID; the column
+    # OFFSET_GAIN header (documented): RAND_MIN, RAND_MAX, QSPLITR2 to QSPLITR4, REFTIME, ALGOID 1; the column
     # NODE_ID may be there or not, and each number may be one or a pair of the nodes (daxa.xmm.ccf.nodes).
     # Offset [chan] = OFFSET_CONST + OFFSET_SLOPE (t - REFTIME).
     ("RGS", "ADUCONV"): {

@@ -72,7 +72,7 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
     """
     aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
     gain = _gain(aduconv, ccd, accuracy)
-    adu_ev = float(aduconv.keyword("ADU_EV", "GAIN-HIGH"))
+    adu_ev = aduconv.number("ADU_EV", "GAIN-HIGH")
     if np.median(gain) > _LARGEST_RELATIVE_GAIN:
         gain = gain / adu_ev
     ageing = _ageing(cti, ccd, mode_id, time_s)
@@ -81,8 +81,8 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
         gain,
         _loss(cti, ccd, mode_id),
         _offset(aduconv, ccd, time_s),
-        float(cti.keyword("E_REF", "CTI_EXTENDED")),
-        float(cti.keyword("SLOPE", "CTI_EXTENDED")),
+        cti.number("E_REF", "CTI_EXTENDED"),
+        cti.number("SLOPE", "CTI_EXTENDED"),
         *ageing,
         _shifts(cti, ccd, mode_id),
     )
@@ -118,7 +118,7 @@ def _gain(aduconv: Constituent, ccd: int, accuracy: int) -> FloatArray:
 
 
 def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
-    """Offsets of the columns [adu]: OFFSET, or with ALGOID 1 a line in time."""
+    """Offsets of the columns [adu]: OFFSET, or with ALGOID 1, or without OFFSET, a line in time."""
     table = aduconv.table("OFFSET_GAIN")
     row = rows_of(table, CCD_ID=ccd)[0]
     fixed, constant, slope = (
@@ -127,7 +127,7 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
     has_fixed, has_line = np.all(np.isfinite(fixed)), np.all(np.isfinite(constant))
     if not (has_fixed or has_line):
         raise UnknownLayout(f"{table.where}: neither OFFSET nor OFFSET_CONST of CCD {ccd} are 64 numbers")
-    if has_fixed and (not has_line or aduconv.keyword("ALGOID", "OFFSET_GAIN") == 0):
+    if has_fixed and (not has_line or aduconv.keyword("ALGOID", "OFFSET_GAIN") != 1):
         return fixed
     if not np.all(np.isfinite(slope)):
         aduconv.lacks("OFFSET_GAIN", "OFFSET_SLOPE", f"no OFFSET_SLOPE of CCD {ccd}")

@@ -59,14 +59,21 @@ _ITEMS = {
     **{name: Fallback(0.0, "noSurroundings", _ELLIPSE) for name in ("E3CEN", "E4CEN", "E3ANG")},
     **{name: Fallback(np.inf, "noSurroundings", _ELLIPSE) for name in ("E3RAD", "E4RAD")},
 }
-_MISCDATA = Reading(absent={"PARM_UNIT": Fallback("")}, items=_ITEMS)
+_PLANE = "the chips' scale is that of the focal plane: positions on outer MOS CCDs off by up to 0.4 arcsec"
+_MISCDATA = Reading(
+    absent={"PARM_UNIT": Fallback("")},
+    items=_ITEMS,
+    gaps=True,
+    lacking={"FOCAL_LENGTH": Fallback(None, "noFocalLength", _PLANE)},
+)
 
 # --- effective area --------------------------------------------------------------------------------
 
 
 def _shares_kept(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """The handbook says that about 0.55 are kept; a table of what is left would give 0.45."""
-    at_1500 = float(np.interp(1500.0, np.ravel(columns["ENERGY"]), np.ravel(columns["OBSCURATE"])))
+    order = np.argsort(columns["ENERGY"])
+    at_1500 = float(np.interp(1500.0, columns["ENERGY"][order], columns["OBSCURATE"][order]))
     if not 0.5 < at_1500 < 0.65:
         raise UnknownLayout(
             f"{where}: expected the share that the gratings keep, about 0.55 at 1.5 keV; found {at_1500:.2f}"
@@ -95,14 +102,15 @@ _TRANSMISSION = Reading(
 )
 
 
+_ALL_CCDS = "QE_TOTAL, of all CCDs and patterns: areas of this CCD off by some percent (assumed)"
+
+
 def _efficiency(n_patterns: int, says: str) -> Reading:
     return Reading(
         content=(Content(("QE",), says, lambda free, n, told: None),),
         absent={"REGION": Fallback("")},
         total=("QE", tuple(f"QE_{k}" for k in range(n_patterns))),
-        lacking={
-            "*": Fallback(None, cost="QE_TOTAL on EBINS_FRACTION, which holds for all CCDs and patterns")
-        },
+        lacking={"*": Fallback("QE_TOTAL", "noCcdEfficiency", _ALL_CCDS)},
     )
 
 
@@ -187,6 +195,7 @@ def _lincoord(scope: str, **absent: Fallback) -> Reading:
         ),
         absent=optional | ({"NODE_ID": Fallback(0, cost="node 0")} if scope == "EPN" else {}) | absent,
         keywords=dict.fromkeys(("SHADE_C", "SHADE_O"), _SHADE) if scope != "RGS" else {},
+        lacking={"Z0": Fallback(None, "oddChipHeights", _PLANE)} if scope == "EMOS" else {},
         convert=_alignment,
     )
 
@@ -208,6 +217,7 @@ def _drift(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
 
 
 _ANGVAR = Reading(
+    empty=True,
     convert=_drift,
     names={f"DELTA_{a}": (f"*{a[:3]}*",) for a in ("PHI", "THETA", "PSI")},
     content=(
@@ -245,8 +255,8 @@ _LETTERS = {10: "T", 11: "H", 12: "E", 13: "D", 14: "P", 15: "B", 16: "U"} | {n:
 def _codes(columns: dict[str, npt.NDArray[Any]]) -> None:
     """Types may be letters or the numbers that the calibration layer gives them, switches of any kind."""
     kind = columns["TYPE"]
-    if kind_of(kind) == "integer":
-        columns["TYPE"] = np.array([_LETTERS.get(int(v), "U") for v in kind], dtype="U1")
+    if kind_of(kind) == "integer" and kind.size == len(kind):
+        columns["TYPE"] = np.array([_LETTERS.get(int(v), "U") for v in np.ravel(kind)], dtype="U1")
     uplinked = columns["UPLINKED"]
     if kind_of(uplinked) == "text":
         columns["UPLINKED"] = np.isin(np.char.upper(np.char.strip(uplinked)), ("T", "Y", "1", "TRUE", "YES"))
@@ -289,6 +299,7 @@ def _badpix(scope: str, node: int = 0) -> Reading:
             "noBadPixels",
             "no pixel is known as bad: hot ones stay unless the data show them, dead ones count as exposed",
         ),
+        empty=True,
         recode=_codes,
         convert=_possible_lengths,
     )
@@ -344,6 +355,7 @@ def _limits(code: str, cost: str) -> Reading:
             Content(("PARAMETER", "EXPRESSION"), "texts without and texts with an @", _names_and_expressions),
         ),
         substitute=Fallback({"PARAMETER": np.zeros(0, "U1"), "EXPRESSION": np.zeros(0, "U1")}, code, cost),
+        empty=True,
         convert=_marked,
     )
 
@@ -357,6 +369,7 @@ _HKPARMINT = {
             "noHkNames",
             "limits are looked for under one name only: those of parameters with another do not count",
         ),
+        empty=True,
     ),
     "AUXPAR": _limits("", "they are read and named, and not applied"),
 }
@@ -400,6 +413,7 @@ def _modeparam(scope: str) -> Reading:
         if scope == "EPN"
         else {"INTEGRATION_T": Fallback(MEASURED_TRANSFER_S, "noTransferTime", _TRANSFER)},
         spread=scope == "EMOS",
+        gaps=True,
         convert=_possible_windows,
     )
 
@@ -407,6 +421,7 @@ def _modeparam(scope: str) -> Reading:
 # --- RGS -------------------------------------------------------------------------------------------
 
 _RGS_GAIN = Reading(
+    algorithms=(1,),
     names={"CCD_ID": KEYS["CCD_ID"], "RAND_MIN": ("E_RAND_MIN",), "RAND_MAX": ("E_RAND_MAX",)},
     content=(ccd_column(9),),
     keywords={"RAND_MIN": Fallback(0.0, cost="0, the documented value")}
@@ -477,6 +492,7 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
                 "noAreaCorrection",
                 "factor 1: areas off by some percent (5 % in the one real file at hand)",
             ),
+            empty=True,
         ),
     },
     ("XRT", "XPSF"): {

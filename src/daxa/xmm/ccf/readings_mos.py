@@ -75,8 +75,10 @@ def _three_of_each(free: Columns, n: int, told: Columns) -> list[str] | None:
 
 
 _MOS_CTI = {
+    # Files of the first years, with ALGOID 0 or 1, have six numbers too, of another law.
     "CTI_EXTENDED": Reading(
         names=KEYS,
+        algorithms=(2,),
         content=(
             Content(_LAW, "three columns CTI_X* and three CTI_Y*, in this order", _three_of_each),
             Content(_LAW, "six numbers in the order X0, X1, X2, Y0, Y1, Y2", only("number")),
@@ -84,6 +86,7 @@ _MOS_CTI = {
     ),
     "CTI_COLUMN": Reading(
         names={k: KEYS[k] for k in ("CCD_ID", "NODE_ID")},
+        empty=True,
         content=(
             Content(("RAWX",), "integers 1 to 600", only("integer", between(1, 600))),
             Content(("OFFSET",), "the number that is left", only("number")),

@@ -137,6 +137,7 @@ _FRAMETIME = Reading(
         Content(("FIFO_DEAD_TIME",), "a few whole frames each", _multiples),
     ),
     absent={"FIFO_DEAD_TIME": Fallback(np.nan)},
+    gaps=True,
     lacking={
         "FIFO_DEAD_TIME": Fallback(
             None,
@@ -247,7 +248,7 @@ _OFFSET_GAIN = Reading(
     ),
     absent=dict.fromkeys(("OFFSET", "OFFSET_CONST", "OFFSET_SLOPE"), _LINE_IN_TIME),
     keywords={
-        "ALGOID": Fallback(None, cost="the columns that are there tell the law"),
+        "ALGOID": Fallback(None, cost="OFFSET if it is there, else the line in time"),
         "REFTIME": Fallback(None, cost="without effect without OFFSET_SLOPE"),
     },
     lacking={
@@ -255,6 +256,8 @@ _OFFSET_GAIN = Reading(
             None, "noOffsetSlope", "offsets of columns are those of REFTIME (OFFSET_CONST), whatever the time"
         )
     },
+    algorithms=(0, 1),
+    gaps=True,
     convert=_offsets,
 )
 _GAIN_HIGH = Reading(
@@ -263,7 +266,9 @@ _GAIN_HIGH = Reading(
     keywords={"ADU_EV": Fallback(5.0, cost="5 eV, the nominal value")},
     lacking={
         "*": Fallback(
-            None, "noHighGain", "the GAIN of OFFSET_GAIN: energies of columns off by up to 1 % (assumed)"
+            "OFFSET_GAIN",
+            "noHighGain",
+            "the GAIN of OFFSET_GAIN: energies of columns off by up to 1 % (assumed)",
         )
     },
 )

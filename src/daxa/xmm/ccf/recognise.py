@@ -14,6 +14,9 @@ from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.roles import Columns, Fallback, Reading, kind_of
 from daxa.xmm.tables import Column
 
+#: Integers up to this are exact as 8-byte numbers.
+_LARGEST_INTEGER = 2.0**53
+
 
 @dataclass
 class Recognition:
@@ -48,10 +51,10 @@ def recognise(
     Raises
     ------
     UnknownLayout
-        A column that a result needs cannot be told; the message says what there is.
+        A column that a result needs cannot be told, or holds something else; the message says what there is.
     """
     free = {name: even_rows(values) for name, values in columns.items()}
-    schema = _summed(schema, reading, free)
+    schema = _summed(where, schema, reading, free)
     said = Recognition()
     found: dict[str, str] = {}
     for column in schema:
@@ -88,11 +91,26 @@ def recognise(
             result[column.name] = _filled(fallback.value, column, rows)
     if reading.recode is not None:
         reading.recode(result)
+    # Where cells differ in length short ones end in NaN, which is no fault.
+    gaps = {role for role, name in found.items() if reading.gaps or is_uneven(columns.get(name))}
+    for column in schema:
+        try:
+            result[column.name] = _checked(
+                result[column.name], column, where, column.name not in found or column.name in gaps
+            )
+        except UnknownLayout as error:
+            other = reading.absent.get(column.name)
+            if other is None or not (other.code or other.unused):
+                raise
+            # What a file may lack it may hold in a form that nobody can use.
+            said.by_content.pop(column.name, None)
+            said.fallbacks.append((error.message, other))
+            result[column.name] = _filled(other.value, column, rows)
     return result, said
 
 
 def _summed(
-    schema: Sequence[Column], reading: Reading, free: dict[str, npt.NDArray[Any]]
+    where: str, schema: Sequence[Column], reading: Reading, free: dict[str, npt.NDArray[Any]]
 ) -> Sequence[Column]:
     """The columns to look for where one is the sum of others, which is made if all of these are there."""
     if reading.total is None:
@@ -100,7 +118,12 @@ def _summed(
     total, parts = reading.total
     upper = {name.upper(): name for name in free}
     if all(part in upper for part in parts):
-        free[total] = np.sum([free[upper[part]] for part in parts], axis=0, dtype=float)
+        values = [_numbers(free[upper[part]], f"{where}, column {part}") for part in parts]
+        if len({v.shape for v in values}) > 1:
+            raise UnknownLayout(
+                f"{where}: {parts[0]} to {parts[-1]} differ in width; it has {inventory(free)}"
+            )
+        free[total] = np.sum(values, axis=0, dtype=float)
     others = [column for column in schema if not column.name.startswith(parts[0][:-1])]
     return [*others, Column(total, "0D")]
 
@@ -138,11 +161,18 @@ def keyword_of(name: str, reading: Reading, header: Mapping[str, Any]) -> str | 
     return next((k for k in (name, *reading.names.get(name, ())) if k in header), None)
 
 
+def is_uneven(values: npt.NDArray[Any] | None) -> bool:
+    """Whether a column holds arrays of different lengths."""
+    return values is not None and values.dtype.kind == "O" and len({np.size(row) for row in values}) > 1
+
+
 def even_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A column of arrays of varying length as a plain one: short rows end in NaN."""
     if values.dtype.kind != "O":
         return values
     rows = [np.ravel(np.asarray(row)) for row in values]
+    if any(row.dtype.kind in "SU" for row in rows):
+        return np.array(["".join(row.astype(str)) for row in rows])
     width = max((len(row) for row in rows), default=0)
     if all(len(row) == width for row in rows):
         return np.array(rows).reshape(len(rows), width)
@@ -186,3 +216,42 @@ def _filled(value: Any, column: Column, rows: int) -> npt.NDArray[Any]:
         return np.full(rows, str(value))
     shape = (rows,) if column.repeat == 1 else (rows, max(column.repeat, 1))
     return np.full(shape, value, dtype=column.dtype.base if column.repeat else float)
+
+
+def _checked(values: npt.NDArray[Any], column: Column, where: str, gaps: bool) -> npt.NDArray[Any]:
+    """A column in the kind and width of the layout; ``gaps``: not every cell need hold a number."""
+    place = f"{where}, column {column.name}"
+    if column.letter == "A":
+        if values.dtype.kind != "U":
+            raise UnknownLayout(f"{place}: expected text, found {kind_of(values) or values.dtype}")
+        return values.reshape(len(values)) if values.size == len(values) else values
+    values = _numbers(values, place)
+    if column.letter == "L":
+        values = values != 0
+    if values.dtype.kind == "f" and not gaps:
+        wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if wrong.any():
+            raise UnknownLayout(f"{place}: no finite number in row {np.argmax(wrong) + 1}")
+    if column.letter in ("I", "J", "K", "B") and values.dtype.kind == "f":
+        if np.any(values != np.round(values)) or np.any(np.abs(values) > _LARGEST_INTEGER):
+            raise UnknownLayout(f"{place}: expected integers, found {values.dtype}")
+        values = values.astype(np.int64)
+    width = int(np.prod(values.shape[1:], dtype=int))
+    wanted = column.repeat  # 0: as many as there are
+    if wanted and width != wanted:
+        raise UnknownLayout(f"{place}: {width} elements a row, expected {wanted}")
+    if wanted == 1 and values.ndim > 1:
+        values = values.reshape(len(values))
+    return np.array(values)
+
+
+def _numbers(values: npt.NDArray[Any], place: str) -> npt.NDArray[Any]:
+    """Numbers, also from text; unsigned ones as others, with which one can calculate."""
+    if values.dtype.kind == "U":
+        try:
+            return values.astype(np.float64)
+        except ValueError as err:
+            raise UnknownLayout(f"{place}: expected numbers ({err})") from None
+    if values.dtype.kind not in "biuf":
+        raise UnknownLayout(f"{place}: expected numbers, found {values.dtype}")
+    return values.astype(np.int64) if values.dtype.kind in "bu" else values

@@ -118,7 +118,7 @@ def _mirror_vignetting(
     table = constituent.table("VIGNETTING")
     order = np.argsort(table["ENERGY"], kind="stable")
     grid, factors = table["ENERGY"][order], table["VIGNETTING_FACTOR"][order]
-    step_arcmin = 60.0 * float(constituent.keyword("D_THETA", "VIGNETTING"))
+    step_arcmin = 60.0 * constituent.number("D_THETA", "VIGNETTING")
     if not np.ndim(energy_ev) and len(grid) > 1:
         e = np.clip(float(np.asarray(energy_ev)), grid[0], grid[-1])
         row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)
@@ -140,12 +140,10 @@ def _mirror_vignetting(
     return low * (1 - fy) + high * fy
 
 
-def _curve(
-    values: npt.NDArray[np.float64], grid: npt.NDArray[np.float64], where: str, energy_ev: npt.ArrayLike
-) -> FloatArray:
+def _same_length(values: FloatArray, grid: FloatArray, where: str) -> FloatArray:
     if len(values) != len(grid):
         raise UnknownLayout(f"{where}: {len(values)} values for {len(grid)} energies")
-    return _interpolate(energy_ev, grid, values)
+    return values
 
 
 def _first_region(values: npt.NDArray[np.generic]) -> FloatArray:
@@ -166,9 +164,9 @@ def filter_transmission(
     """
     constituent = cal.constituent(instrument, "FILTERTRANSX")
     table = constituent.table(f"FILTER-{filter_name.strip().upper()}")
-    grid = constituent.table("EBINS")["ENERGY"]
-    where = f"{table.where}, column TRANSMISSION"
-    return _curve(_first_region(table["TRANSMISSION"]), grid, where, energy_ev)
+    grid = np.ravel(constituent.table("EBINS")["ENERGY"])
+    values = _same_length(_first_region(table["TRANSMISSION"]), grid, f"{table.where}, column TRANSMISSION")
+    return _interpolate(energy_ev, grid, values)
 
 
 def quantum_efficiency(
@@ -177,31 +175,47 @@ def quantum_efficiency(
     """Quantum efficiency of CCDs (first region of the table of each CCD): all patterns that are used.
 
     Those are 0 to 12 of MOS, singles and doubles of the pn. A file has columns for each (QE_0, QE_1, ...), or
-    one for the sum (QE, or QE_TOTAL of the extension of that name, for all CCDs and patterns).
+    one for the sum (QE). QE_TOTAL, of all CCDs and patterns, stands in for a table that cannot be read, with
+    a warning.
     """
     constituent = cal.constituent(instrument, "QUANTUMEF")
     ccd, energy = np.broadcast_arrays(np.asarray(ccd), np.asarray(energy_ev, float))
     result = np.zeros(energy.shape)
     for number in np.unique(ccd):
         here = ccd == number
-        result[here] = _curve(*total_efficiency(constituent, int(number)), energy[here])
+        values, grid, missing = total_efficiency(constituent, int(number))
+        if missing:
+            constituent.lacks(f"QE_CCD{number}", "*", missing)
+        result[here] = _interpolate(energy[here], grid, values)
     return result
 
 
 @functools.lru_cache(maxsize=32)
 def total_efficiency(constituent: Constituent, ccd: int) -> tuple[FloatArray, FloatArray, str]:
-    """Efficiency of the patterns that are used, energies [eV], and where they are from."""
-    if f"QE_CCD{ccd}" not in layout_of(constituent.scope, constituent.typeid):
-        raise UnknownLayout(f"{constituent.path.name}: no QE_CCD{ccd}, there being no CCD {ccd}")
+    """Efficiency of the patterns that are used, energies [eV], and why it is not that of this CCD, if so.
+
+    Raises
+    ------
+    UnknownLayout
+        Neither the table of the CCD nor that of all CCDs can be read.
+    """
+    extname = f"QE_CCD{ccd}"
+    if extname not in layout_of(constituent.scope, constituent.typeid):
+        raise UnknownLayout(f"{constituent.path.name}: no {extname}, there being no CCD {ccd}")
     try:
-        table, column = constituent.table(f"QE_CCD{ccd}"), "QE"
+        return *_efficiency(constituent, extname, "QE", "EBINS"), ""
     except UnknownLayout as error:
         try:
-            table, column = constituent.table("QE_TOTAL"), "QE_TOTAL"
+            return *_efficiency(constituent, "QE_TOTAL", "QE_TOTAL", "EBINS_FRACTION"), error.message
         except UnknownLayout as other:
             raise UnknownLayout(f"{error.message}; {other.message}") from None
-    grid = constituent.table("EBINS" if column == "QE" else "EBINS_FRACTION")["ENERGY"]
-    return _first_region(table[column]), np.ravel(grid), table.where
+
+
+def _efficiency(
+    constituent: Constituent, extname: str, column: str, energies: str
+) -> tuple[FloatArray, FloatArray]:
+    table, grid = constituent.table(extname), np.ravel(constituent.table(energies)["ENERGY"])
+    return _same_length(_first_region(table[column]), grid, f"{table.where}, column {column}"), grid
 
 
 def effective_area(

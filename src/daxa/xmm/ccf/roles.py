@@ -21,6 +21,9 @@ Finder = Callable[[Columns, int, Columns], list[str] | None]
 Test = Callable[[npt.NDArray[Any]], Any]
 
 
+_NOTHING = "no result depends on it"
+
+
 @dataclass(frozen=True)
 class Fallback:
     """What stands in for something that a file lacks, the code of the warning, and what it costs.
@@ -30,7 +33,12 @@ class Fallback:
 
     value: Any
     code: str = ""
-    cost: str = "no result depends on it"
+    cost: str = _NOTHING
+
+    @property
+    def unused(self) -> bool:
+        """Whether no result depends on it."""
+        return self.cost == _NOTHING
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,13 @@ class Reading:
         Columns that a file may lack.
     keywords
         Keywords that a file may lack; every other one that is asked for is obligatory.
+    algorithms
+        Values of the keyword ALGOID, where it is there, with which the columns mean what they are taken for.
     items
         Rows, by the name that stands in them, that a file may lack.
     lacking
-        What stands in if the table has nothing on a mode or CCD, by the column that should tell; ``*`` for
-        another table that stands in for this one.
+        What stands in if the table has nothing that can be used on a mode or CCD, by the column (or the row)
+        that should tell; ``*`` for another table, named by the value, that stands in for this one.
     substitute
         Rows that stand in for a table that is absent or cannot be read.
     total
@@ -83,6 +93,10 @@ class Reading:
     convert
         Brings units that follow from the sizes of numbers to those of the layout, in place, and refuses
         numbers that cannot be right.
+    gaps
+        Cells may hold no number (NaN): what asks for them looks.
+    empty
+        It may have no rows; others count as unreadable then.
     spare
         Another table says the same: this one need not be there.
     remark
@@ -93,6 +107,7 @@ class Reading:
     content: tuple[Content, ...] = ()
     absent: Mapping[str, Fallback] = field(default_factory=dict)
     keywords: Mapping[str, Fallback] = field(default_factory=dict)
+    algorithms: tuple[int, ...] = ()
     items: Mapping[str, Fallback] = field(default_factory=dict)
     lacking: Mapping[str, Fallback] = field(default_factory=dict)
     substitute: Fallback | None = None
@@ -104,6 +119,8 @@ class Reading:
     alternative: str | None = None
     recode: Callable[[dict[str, npt.NDArray[Any]]], None] | None = None
     convert: Callable[[str, dict[str, npt.NDArray[Any]]], None] | None = None
+    gaps: bool = False
+    empty: bool = False
     spare: bool = False
     remark: str = ""
 

@@ -159,6 +159,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         The file is not there, not FITS or cut short.
     """
     from daxa.xmm.ccf.inspect import inspect
+    from daxa.xmm.findings import Finding
 
     path = Path(path)
     findings = {finding.extension.upper(): finding for finding in inspect(path)}
@@ -171,7 +172,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
                 {"name": c.name, "format": str(c.format), "unit": c.unit or ""}
                 for c in getattr(hdu, "columns", [])
             ]
-            found = findings.pop(hdu.name.upper())
+            second = Finding(hdu.name, "not read", "an extension of this name stands before it")
+            found = findings.pop(hdu.name.upper(), second)
             tables.append(
                 {
                     "extension": hdu.name,

@@ -354,7 +354,7 @@ def rgsbadpix(ctx: TaskContext, p: Parameters) -> None:
 def split_ratios(cal: Calibration, scope: str) -> tuple[float, float, float]:
     """Part of the energy in the highest pixel, of items of 2, 3 and 4 pixels."""
     aduconv = cal.constituent(scope, "ADUCONV")
-    return tuple(float(aduconv.keyword(f"QSPLITR{n}", "OFFSET_GAIN")) for n in (2, 3, 4))  # type: ignore[return-value]
+    return tuple(aduconv.number(f"QSPLITR{n}", "OFFSET_GAIN") for n in (2, 3, 4))  # type: ignore[return-value]
 
 
 def _report(

@@ -71,20 +71,19 @@ class EnergyScale:
             The calibration lacks something.
         """
         from daxa.xmm.ccf.nodes import node_values
-        from daxa.xmm.odf.times import utc_to_tt
 
         aduconv, cti = cal.constituent(scope, "ADUCONV"), cal.constituent(scope, "CTI")
         rows, serial, columns = aduconv.table("OFFSET_GAIN"), cti.table("XCTI"), cti.table(f"CTIY{ccd}")
-        since = time_s - utc_to_tt(str(aduconv.keyword("REFTIME", "OFFSET_GAIN")))
+        since = time_s - aduconv.date("REFTIME", "OFFSET_GAIN")
         constant, slope, gain = (
             node_values(rows, name, ccd) for name in ("OFFSET_CONST", "OFFSET_SLOPE", "GAIN")
         )
         offset = [c + s * since for c, s in zip(constant, slope, strict=True)]
-        scale = cti.keyword("SCALE", "XCTI")
+        scale = cti.number("SCALE", "XCTI")
         loss = [float(serial["CTI_X"][_row(serial, ccd, node)] * scale) for node in (0, 1)]
         parallel = np.zeros(int(columns["YCOL"].max()) + 1)
-        parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.keyword("SCALE", f"CTIY{ccd}")
-        limits = [float(aduconv.keyword(f"RAND_{end}", "OFFSET_GAIN")) for end in ("MIN", "MAX")]
+        parallel[columns["YCOL"]] = columns["CTI_Y"] * cti.number("SCALE", f"CTIY{ccd}")
+        limits = [aduconv.number(f"RAND_{end}", "OFFSET_GAIN") for end in ("MIN", "MAX")]
         return cls(tuple(offset), gain, tuple(loss), parallel[1:], tuple(limits))  # type: ignore[arg-type]
 
 

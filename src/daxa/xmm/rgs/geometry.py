@@ -119,9 +119,9 @@ class RgsGeometry:
             raise ValueError(f"instrument {instrument!r} is not one of {', '.join(GRATINGS.values())}")
         lincoord = cal.constituent(instrument, "LINCOORD")
         table = lincoord.table("LINCOORD")
-        pixel = np.array([float(lincoord.keyword(f"MM_PX_{axis}", "LINCOORD")) for axis in "XY"])
+        pixel = np.array([lincoord.number(f"MM_PX_{axis}", "LINCOORD") for axis in "XY"])
         shift, place = vector(lincoord, "CC12_T"), vector(lincoord, "CC2_T")
-        camera = _camera_axes(*(float(lincoord.keyword(f"CC2_R{a}", "LINCOORD")) for a in ("PH", "TH", "PS")))
+        camera = _camera_axes(*(lincoord.number(f"CC2_R{a}", "LINCOORD") for a in ("PH", "TH", "PS")))
         chips = {}
         for i in range(table.n_rows):
             turn = euler_matrix(*np.rad2deg([table[f"{angle}0"][i] for angle in ("PHI", "THETA", "PSI")]))

@@ -57,7 +57,7 @@ class Gratings:
         centre = vector(lincoord, "G_T")
         telescope = TELESCOPES[next(camera for camera, rgs in GRATINGS.items() if rgs == instrument)]
         distance = np.linalg.norm(vector(lincoord, "CC2_T") - centre)
-        rotation_deg = float(lincoord.keyword("G_RY", "LINCOORD"))
+        rotation_deg = lincoord.number("G_RY", "LINCOORD")
         return cls(
             centre,
             float(np.deg2rad(cal.misc(instrument, "INCIDENCE_ANGLE") + rotation_deg)),
@@ -72,4 +72,4 @@ class Gratings:
 
 def vector(lincoord: Constituent, prefix: str) -> FloatArray:
     """Three header keywords of LINCOORD that begin alike, for X, Y and Z."""
-    return np.array([float(lincoord.keyword(f"{prefix}{axis}", "LINCOORD")) for axis in "XYZ"])
+    return np.array([lincoord.number(f"{prefix}{axis}", "LINCOORD") for axis in "XYZ"])

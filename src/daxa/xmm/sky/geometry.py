@@ -222,7 +222,7 @@ class CameraGeometry:
         table = lincoord.table("LINCOORD")
 
         def number(name: str) -> float:
-            return float(lincoord.keyword(name, "LINCOORD"))
+            return lincoord.number(name, "LINCOORD")
 
         px, py = number("MM_PX_X"), number("MM_PX_Y")
         shift = np.array([number("CC12_TX"), number("CC12_TY")])
@@ -242,14 +242,16 @@ class CameraGeometry:
                 factor * scale[:, None] * turn,
                 factor * scale * (centre - turn @ raw0 + shift),
             )
-        if not pixels:
-            raise UnknownLayout(f"{table.where}: no rows")
         corner = Region.from_table(lincoord.table("CORNER")) if instrument != "EPN" else None
         optics = (
             int(cal.misc(instrument, "OPTICS_CCD")),
             cal.misc(instrument, "OPTICS_X"),
             cal.misc(instrument, "OPTICS_Y"),
         )
+        for ccd in {optics[0], *(ccd for ccd, _ in pixels)}:
+            if (ccd, 0) not in pixels:
+                axis = " (where OPTICS_CCD of MISCDATA has the optical axis)" if ccd == optics[0] else ""
+                raise UnknownLayout(f"{table.where}, column CCD_ID: no row of CCD {ccd}{axis}, node 0")
         boresight = boresight_matrix(cal, instrument, time_s)
         _check_orientation(instrument, boresight)
         result = cls(
@@ -467,14 +469,15 @@ class CameraGeometry:
 
 def _shades(lincoord: Constituent, table: Table, height_mm: FloatArray) -> dict[int, dict[int, float]]:
     """Per CCD those in front of it and how far [pixel] their shades reach over it."""
-    widths = [lincoord.keyword(name, "LINCOORD") for name in ("SHADE_C", "SHADE_O")]
-    if None in widths:
+    names = ("SHADE_C", "SHADE_O")
+    if None in [lincoord.keyword(name, "LINCOORD") for name in names]:
         return {}
+    widths = [lincoord.number(name, "LINCOORD") for name in names]
     ccds, heights = table["CCD_ID"].tolist(), height_mm.tolist()
     lowest = min(heights)
     return {
         int(behind): {
-            int(front): float(widths[0] if z == lowest else widths[1])
+            int(front): widths[0] if z == lowest else widths[1]
             for front, above in zip(ccds, heights, strict=True)
             if above > z
         }

@@ -60,7 +60,7 @@ class PatternLibrary:
             )
         roles[roles < 0] = 2
         roles[:, 2, 2] = 1
-        limits = tuple(float(constituent.keyword(k, "PrimeFullWindow")) for k in ("EDUTHR_I", "EDUTHR_O"))
+        limits = tuple(constituent.number(k, "PrimeFullWindow") for k in ("EDUTHR_I", "EDUTHR_O"))
         return cls(roles, limits)  # type: ignore[arg-type]
 
     @cached_property

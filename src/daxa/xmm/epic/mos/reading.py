@@ -73,7 +73,7 @@ class Layout:
         shape = camera.geometry.shape(number)
         modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
         under_x, under_y, over_x, over_y = (
-            int(modeparam.keyword(k, "MODEPARAM")) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
+            int(modeparam.number(k, "MODEPARAM")) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
         )
         # Columns of the window include those before and behind the image (110 for the 100 of small windows);
         # a half of a CCD has none behind it (assumed).

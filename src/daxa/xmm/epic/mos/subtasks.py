@@ -24,7 +24,6 @@ from daxa.xmm.epic.mos.offsets import LineOffsets, corrected, wrong_offsets
 from daxa.xmm.epic.mos.options import REJECTION_FLAG, Badpix, Emenergy, Emevents, Emeventsproj
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskError
 
 _POSITION, _TIME, _ENERGY = 1, 2, 3
@@ -284,7 +283,7 @@ def correct(
                 "noCtiData",
                 f"{constituent.path.name}[CTI_EXTENDED]: no row for CCD {ccd.number} node {ccd.node}",
             )
-        reference = utc_to_tt(str(constituent.keyword("REF_DATE", "CTI_EXTENDED")))
+        reference = constituent.date("REF_DATE", "CTI_EXTENDED")
         # Of the frames that came: a file of events knows no others.
         days = (float(ccd.frames.time_s[ccd.frames.received].mean()) - reference) / _DAY_S
         where = f"{constituent.path.name}[CTI_EXTENDED]"

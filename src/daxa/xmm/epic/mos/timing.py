@@ -139,7 +139,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
             "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
         )
     modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-    under, over = (int(modeparam.keyword(k, "MODEPARAM")) for k in ("UNDER_X", "OVER_X"))
+    under, over = (int(modeparam.number(k, "MODEPARAM")) for k in ("UNDER_X", "OVER_X"))
     shape = camera.geometry.shape(number)
     clock = LineClock.from_calibration(camera)
     source = source_pixel(camera)

@@ -124,7 +124,7 @@ def _core_share(cal: Calibration, cellsize: int) -> float:
     on_axis = np.asarray(table["THETA"]) == np.min(table["THETA"])
     core, slope = np.median(np.asarray(table["PARAMS"], float)[on_axis], axis=0)
     # The plate scale in arcsec per mm, times the pixel.
-    pixel = abs(float(cal.constituent("EPN", "LINCOORD").keyword("MM_PX_X", "LINCOORD"))) * abs(
-        float(cal.constituent("EPN", "LINCOORD").keyword("ARC_MM_X", "LINCOORD"))
+    pixel = abs(cal.constituent("EPN", "LINCOORD").number("MM_PX_X", "LINCOORD")) * abs(
+        cal.constituent("EPN", "LINCOORD").number("ARC_MM_X", "LINCOORD")
     )
     return psf_core_share(float(core), float(slope), pixel, cellsize)
