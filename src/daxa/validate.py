@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from daxa.archive import layout
 from daxa.compare import Comparison, NotComparableError, compare_files
 from daxa.exceptions import DAXADownloadError
 from daxa.mission.pps import PPS, PPS_BANDS, PpsName
-from daxa.validate_grid import on_grid_of, same_grid
+from daxa.validate_grid import Grid, grid_of, make_on_grid, same_grid
 
 #: Band of the images that are compared: the whole one of the pipeline.
 _BAND = 8
@@ -121,7 +122,8 @@ def compare_products(
 ) -> tuple[list[Comparison], list[str]]:
     """Compare every product of the pipeline in a folder with ours of the same kind and exposure.
 
-    Where the pipeline's image or exposure map has other pixels, ours are made again with its pixels.
+    Images and exposure maps are those of the exposure; where the pipeline's have other pixels, ours are made
+    with its pixels.
 
     Returns
     -------
@@ -129,17 +131,16 @@ def compare_products(
         Also named in ``left_out``: products without a counterpart, on either side.
     """
     comparisons, left_out, paired = [], [], set()
+    images = _Images(obs_id, ours, backend)
     for path in sorted(p for p in theirs.iterdir() if p.is_file()) if theirs.is_dir() else ():
         name = PpsName.parse(path.name)
         if name is None or name.obs_id != obs_id:
             continue
-        our = _counterpart(name, ours, insts)
-        if our is None:
-            continue
-        paired.add(our)
         try:
-            if name.is_kind("image") or name.is_kind("exposure map"):
-                our = _with_pixels_of(path, name, our, ours, backend)
+            our = _counterpart(path, name, images, insts)
+            if our is None:
+                continue
+            paired.add(our)
             if not our.exists():
                 left_out.append(f"{path.name}: our reduction made no {our.name}")
                 continue
@@ -152,34 +153,69 @@ def compare_products(
     return comparisons, left_out
 
 
-def _with_pixels_of(theirs: Path, name: PpsName, our: Path, ours: Path, backend: str) -> Path:
-    """Our image or exposure map; one made for this if ours has other pixels than theirs."""
-    events = ours / layout.final_events(name.obs_id, name.instrument)
-    if not events.exists() or (our.exists() and same_grid(our, theirs)):
-        return our
-    made = on_grid_of(
-        theirs,
-        events,
-        ours / layout.attitude(name.obs_id),
-        ours / layout.cif(),
-        PPS_BANDS[_BAND],
-        Path(config.output_path()) / "validate" / f"{name.obs_id}_{backend}",
-        backend,
-    )
-    return made["image" if name.is_kind("image") else "exposure map"]
+@dataclass
+class _Images:
+    """Our images and exposure maps of an observation, made with the pixels of the pipeline's when asked for.
+
+    Attributes
+    ----------
+    ours
+        Folder of our products.
+    made
+        What was made of each event list with each set of pixels, by kind.
+    """
+
+    obs_id: str
+    ours: Path
+    backend: str
+    made: dict[tuple[Path, Grid], dict[str, Path]] = field(default_factory=dict)
+
+    def like(self, theirs: Path, name: PpsName, kind: str) -> Path:
+        """Our image or exposure map of the exposure of one of theirs, with its pixels.
+
+        It need not exist: then our reduction has none.
+        """
+        inst = name.instrument
+        of_kind = layout.image if kind == "image" else layout.exposure_map
+        whole = self.ours / of_kind(self.obs_id, inst, *PPS_BANDS[_BAND])
+        events = self.ours / layout.final_events(self.obs_id, inst)
+        if len(list(self.ours.glob(layout.clean_events(self.obs_id, inst, "*")))) > 1:
+            # Ours are of all exposures of the camera, theirs of one.
+            events = self.ours / layout.clean_events(self.obs_id, inst, name.exposure)
+            if not events.exists():
+                return events
+        elif not events.exists() or (whole.exists() and same_grid(whole, theirs)):
+            return whole
+        grid = grid_of(theirs, events)
+        if (events, grid) not in self.made:
+            self.made[events, grid] = make_on_grid(
+                grid,
+                theirs.name.split(".")[0],
+                events,
+                self.ours / layout.attitude(self.obs_id),
+                self.ours / layout.cif(),
+                PPS_BANDS[_BAND],
+                Path(config.output_path()) / "validate" / f"{self.obs_id}_{self.backend}",
+                self.backend,
+            )
+        return self.made[events, grid][kind]
 
 
-def _counterpart(name: PpsName, ours: Path, insts: list[str]) -> Path | None:
-    """Our file of the same kind; None for products that are not compared."""
+def _counterpart(theirs: Path, name: PpsName, images: _Images, insts: list[str]) -> Path | None:
+    """Our file of the same kind; None for products that are not compared.
+
+    Raises
+    ------
+    NotComparableError
+        An image has pixels that ours cannot have.
+    """
     if name.file_type == "ATTTSR" and name.extension in ("FTZ", "FIT"):
-        return ours / layout.attitude(name.obs_id)
+        return images.ours / layout.attitude(name.obs_id)
     if name.instrument not in insts:
         return None
     if name.is_kind("event list"):
-        return ours / layout.events(name.obs_id, name.instrument, name.exposure)
-    low, high = PPS_BANDS[_BAND]
-    if name.is_kind("image", _BAND):
-        return ours / layout.image(name.obs_id, name.instrument, low, high)
-    if name.is_kind("exposure map", _BAND):
-        return ours / layout.exposure_map(name.obs_id, name.instrument, low, high)
+        return images.ours / layout.events(name.obs_id, name.instrument, name.exposure)
+    for kind in ("image", "exposure map"):
+        if name.is_kind(kind, _BAND):
+            return images.like(theirs, name, kind)
     return None

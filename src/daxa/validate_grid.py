@@ -40,9 +40,19 @@ class Grid:
 
 
 def same_grid(a: Path, b: Path) -> bool:
-    """Whether two images have as many pixels, of the same size."""
+    """Whether two images have as many pixels, and the same places on the sky to a unit of X and Y."""
+    import numpy as np
+
     (one, shape_a), (two, shape_b) = _sky(a), _sky(b)
-    return bool(shape_a == shape_b and abs(one.wcs.cdelt[1] / two.wcs.cdelt[1] - 1) < 1e-4)
+    if shape_a != shape_b or not (one.has_celestial and two.has_celestial):
+        return False
+    rows, columns = shape_a
+    # Middle and corners tell place, size and turn.
+    x, y = (columns - 1) / 2, (rows - 1) / 2
+    places = [[x, y], *([px, py] for px in (0, 2 * x) for py in (0, 2 * y))]
+    (ra_a, dec_a), (ra_b, dec_b) = (sky.wcs_pix2world(places, 0).T for sky in (one, two))
+    east = ((ra_b - ra_a + 180) % 360 - 180) * np.cos(np.deg2rad(dec_a))
+    return bool(np.all(3600 * np.hypot(east, dec_b - dec_a) < _UNIT_ARCSEC))
 
 
 def grid_of(image: Path, events: Path) -> Grid:
@@ -75,8 +85,9 @@ def grid_of(image: Path, events: Path) -> Grid:
     )
 
 
-def on_grid_of(
-    image: Path,
+def make_on_grid(
+    grid: Grid,
+    stem: str,
     events: Path,
     attitude: Path,
     cif: Path,
@@ -84,12 +95,14 @@ def on_grid_of(
     folder: Path,
     backend: str = "embedded",
 ) -> dict[str, Path]:
-    """Make our image and exposure map with the pixels of another image.
+    """Make our image and exposure map with given pixels.
 
     Parameters
     ----------
-    image
-        Whose pixels.
+    grid
+        The pixels, in X and Y of the events.
+    stem
+        Begins the names of the files.
     events, attitude, cif
         Ours: cleaned list, attitude file, calibration index.
     band_kev
@@ -108,15 +121,14 @@ def on_grid_of(
         Ours cannot have these pixels, or a task failed.
     """
     low, high = (round(1000 * e) for e in band_kev)
-    inst = events.name.split("-inst")[1].split("-")[0]
-    made = {kind: folder / f"{inst}-{kind.replace(' ', '_')}.fits" for kind in ("image", "exposure map")}
+    made = {kind: folder / f"{stem}-{kind.replace(' ', '_')}.fits" for kind in ("image", "exposure map")}
     tasks = [
         Task(
             "evselect",
             table=f"{events}:EVENTS",
             imageset="image.fits",
             expression=f"(PI in [{low}:{high}])",
-            **grid_of(image, events).parameters(),
+            **grid.parameters(),
         ),
         Task(
             "eexpmap",
@@ -131,13 +143,13 @@ def on_grid_of(
         ),
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    folders = [*config.calibration_path().split(os.pathsep), str(config.cache_path() / "ccf")]
-    env = {"SAS_CCF": str(cif), "SAS_CCFPATH": os.pathsep.join(filter(os.path.isdir, folders))}
+    folders = filter(os.path.isdir, config.calibration_path().split(os.pathsep))
+    env = {"SAS_CCF": str(cif), "SAS_CCFPATH": os.pathsep.join(folders)}
     outputs = {"image.fits": made["image"], "map.fits": made["exposure map"]}
-    outcome = run_job(Job(f"grid_{inst}", tasks, outputs, env, backend=backend))
+    outcome = run_job(Job(f"grid_{stem}", tasks, outputs, env, backend=backend))
     if not outcome.ok:
         reasons = "; ".join(error["message"] for error in outcome.errors)
-        raise NotComparableError(f"{events.name} cannot be binned on the grid of {image.name}: {reasons}")
+        raise NotComparableError(f"{events.name} cannot be binned on the pixels of {stem}: {reasons}")
     return made
 
 
