@@ -315,6 +315,7 @@ def test_other_units_and_codes(usual, said, name, extname, change) -> None:
         ("EPN_MODEPARAM", "MODEPARAM", times(0, "WINDOWDX"), "refused"),
         ("EPN_TIMECORR", "FRAMETIME", times(1e-6, "FRAME_TIME"), "refused"),
         ("EPN_TIMECORR", "TIMECORR", times(1e5, "TIME_CORR"), "noTimeConstant"),
+        ("EMOS1_TIMECORR", "FRAMETIME", plus(4.0, "DELAY"), "noTimeCorrection"),
         ("EPN_CTI", "LTC_TIMES", times(1e5, "TIME"), "noAgeing"),
         ("EPN_CTI", "COMB_EVT_OFFSET", times(-1.0, "ENERGY"), "noPatternShifts"),
         ("XMM_BORESIGHT", "EPN_ANGVAR", times(1e-6, "TIME"), "noBoresightDrift"),

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.roles import KEYS, MODE, Columns, Content, Fallback, Reading, between, first, kind_of, only
+
+#: Delays are shorter than so many frames.
+_LONGEST_DELAY = 1.5
 
 
 def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
@@ -15,32 +19,30 @@ def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > 10:
         for name in ("FRAME_TIME", "DELAY"):
             columns[name] = np.asarray(columns[name], float) / 1000
+    delay, frame = (np.asarray(columns[name], float) for name in ("DELAY", "FRAME_TIME"))
+    if np.any(np.abs(delay) > _LONGEST_DELAY * frame):
+        raise UnknownLayout(f"{where}, column DELAY: {np.nanmax(np.abs(delay)):g} s is more than 1.5 frames")
 
 
 def _delay(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """Numbers below 10 that are no live time."""
+    """Numbers up to 1.5 frame times that are no live time."""
     live = ("LIVE", "INTEG")
     others = {name: v for name, v in free.items() if not any(word in name.upper() for word in live)}
     names = only("number")(others, n, told)
-    return names if names and np.all(np.abs(free[names[0]]) < 10) else None
+    longest = _LONGEST_DELAY * np.nanmax(np.ravel(told.get("FRAME_TIME", np.zeros(0))), initial=0.0)
+    return names if names and np.all(np.abs(free[names[0]]) <= longest) else None
 
 
+_ZERO_DELAY = "delay 0: times off by up to 1.5 frames (3.9 s)"
+_NO_TIMES = "noTimeCorrection", f"frame times from the raw headers, {_ZERO_DELAY}"
 _MOS_TIMES = Reading(
     names={"MODE_ID": KEYS["MODE_ID"], "DELAY": ("*DELAY*", "*CORR*", "*CONST*")},
-    content=(MODE, Content(("DELAY",), "numbers below 10, not named after live time", _delay)),
-    absent={"DELAY": Fallback(0.0, "noReadoutDelay", "delay 0: times off by up to 1.5 frames (3.9 s)")},
+    content=(MODE, Content(("DELAY",), "numbers up to 1.5 frame times, not named after live time", _delay)),
+    absent={"DELAY": Fallback(0.0, "noReadoutDelay", _ZERO_DELAY)},
     substitute=Fallback(
-        {"MODE_ID": np.zeros(0, int), "FRAME_TIME": np.zeros((0, 2)), "DELAY": np.zeros((0, 2))},
-        "noTimeCorrection",
-        "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
+        {"MODE_ID": np.zeros(0, int), "FRAME_TIME": np.zeros((0, 2)), "DELAY": np.zeros((0, 2))}, *_NO_TIMES
     ),
-    lacking={
-        "MODE_ID": Fallback(
-            None,
-            "noTimeCorrection",
-            "frame times from the raw headers, delay 0: times off by up to 1.5 frames (3.9 s)",
-        )
-    },
+    lacking={"MODE_ID": Fallback(None, *_NO_TIMES)},
     convert=_seconds,
     spread=True,
 )
@@ -55,6 +57,17 @@ _COMBINE = Reading(
         "noEnergyCombine",
         "weights 1, 1, 0, 0, with which energies of real lists come out within 1.1 eV rms",
     ),
+)
+_GAIN = Reading(
+    names={"CCD_ID": ("*CCD*",)},
+    absent={
+        f"POLY_TERM{patterns}": Fallback(
+            0.0,
+            "noGainCurvature",
+            "the gain is linear, as in real lists (within 0.01 eV per kadu^2)",
+        )
+        for patterns in ("", "1", "2", "3")
+    },
 )
 _LAW = tuple(f"CTI_{axis}{k}" for axis in "XY" for k in range(3))
 
@@ -119,7 +132,7 @@ _SCREEN = Reading(
 
 MOS_READINGS: dict[tuple[str, str], dict[str, Reading]] = {
     ("EMOS", "TIMECORR"): {"FRAMETIME": _MOS_TIMES},
-    ("EMOS", "ADUCONV"): {"ENERGY_COMBINE": _COMBINE, "OFFSET_GAIN": Reading(names={"CCD_ID": ("*CCD*",)})},
+    ("EMOS", "ADUCONV"): {"ENERGY_COMBINE": _COMBINE, "OFFSET_GAIN": _GAIN},
     ("EMOS", "CTI"): _MOS_CTI,
     ("EMOS", "DARKFRAME"): {"*": _ONBOARD_OFFSETS},
     ("EMOS", "SCREENTHRESH"): {"SCREEN_THRESH": _SCREEN},

@@ -126,7 +126,7 @@ def write_event_list(
         head["TSTART"] = (min(starts), "[s] start of the first good interval")
         head["TSTOP"] = (max(stops), "[s] end of the last good interval")
         head["TELAPSE"] = (max(stops) - min(starts), "[s] TSTOP - TSTART")
-    for key, card in livetime_keywords(ccds, prime_ccd).items():
+    for key, card in livetime_keywords(ccds, prime_ccd, instrument).items():
         head[key] = card
     if sky:
         write_sky_wcs(head, sky["ra_deg"], sky["dec_deg"], columns)

@@ -219,7 +219,7 @@ def write_mos_list(
     blocks = [block_bytes(head)]
 
     schema = (*EVENT_COLUMNS["EMOS", "IMAGING" if imaging else "TIMING"], *more)
-    cards = arranged("EVENTS", {**common, **span(ccds), **livetime_keywords(ccds, prime_ccd)})
+    cards = arranged("EVENTS", {**common, **span(ccds), **livetime_keywords(ccds, prime_ccd, instrument)})
     cards |= {k: v for k, v in primary.items() if k in _OWN[:4] or k.startswith("LENOIS")}
     behind = [*dss_keywords(ccds), *_column_cards(schema, columns, sky, det_limits or {})]
     blocks.append(_block(schema, columns, "EVENTS", cards, behind))

@@ -1,7 +1,7 @@
 """Good time and live time of the CCDs of an event list, after a selection in time.
 
 ONTIMEnn is the sum of the CCD's good intervals, LIVETInn the sum of TIMEDEL * FRACEXP over the frames of
-EXPOSUnn that lie wholly inside one of them (as in 40 tables of real lists, to 1 ms).
+EXPOSUnn that lie wholly inside one of them (:func:`daxa.xmm.event.parts.live_seconds`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.event.parts import live_seconds
 from daxa.xmm.fitsfile import FitsFile, Hdu
 from daxa.xmm.tables import column, column_names
 
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Frames:
-    """Frames of a CCD: time, length and live time of each, in seconds."""
+    """Frames of a CCD of a camera: time and length [s] and effective fraction of each."""
 
     time_s: npt.NDArray[np.float64]
     length_s: npt.NDArray[np.float64]
-    live_s: npt.NDArray[np.float64]
+    fraction: npt.NDArray[np.float64] | float
+    instrument: str
 
     def livetime(self, gti: GTI) -> float:
         """Live time inside good intervals."""
-        half = 0.5 * self.length_s
-        return float(np.sum(self.live_s[gti.covers(self.time_s - half, self.time_s + half)]))
+        return live_seconds(self.time_s, self.length_s, self.fraction, gti, self.instrument)
 
 
 def read_frames(hdu: Hdu | fits.BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
@@ -45,7 +46,8 @@ def read_frames(hdu: Hdu | fits.BinTableHDU, fallback: Mapping[str, Any], where:
     else:
         length = np.full(len(time), float(hdu.header.get("TIMEDEL", fallback.get("TIMEDEL", 0.0))))
     fraction = np.asarray(column(hdu, "FRACEXP", where), float) if "FRACEXP" in names else 1.0
-    return Frames(time, length, length * fraction)
+    instrument = str(hdu.header.get("INSTRUME", fallback.get("INSTRUME", "")))
+    return Frames(time, length, fraction, instrument.strip())
 
 
 def ccd_tables(hdus: FitsFile | fits.HDUList, stem: str) -> dict[int, int]:
