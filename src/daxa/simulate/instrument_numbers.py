@@ -188,7 +188,7 @@ MOS_MISCELLANEOUS = (
     ("E3RAD", 160.0, "adu"),
     ("E4RAD", 150.0, "adu"),
     ("E3ANG", 0.0, "deg"),
-    ("EMDHLOW", 25.0, "adu"),
+    ("EMDHLOW", 0.0, "adu"),
     ("EMDHHIGH", 4095.0, "adu"),
 )
 #: Hardness of the corner events below which a CCD is noisy, above which it is good.

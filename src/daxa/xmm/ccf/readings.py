@@ -48,7 +48,7 @@ _ENERGY = Content(
 # --- numbers by name -------------------------------------------------------------------------------
 
 _COSMIC = "1.88 and 1, which the live times of real lists show: none where they agree"
-_CONVERTER = "0 and 4095 adu, which headers of real raw files have: none where they agree"
+_CONVERTER = "0 and 4095 adu; only raw files without limits in their headers need them, which real ones have"
 _ELLIPSE = "the charge around events is not tested (BAD_E3E4): more background below some 500 eV (assumed)"
 #: No public text names these rows.
 _ITEMS = {

@@ -23,7 +23,7 @@ class MosFlag(IntFlag):
     CLOSE_TO_DEADPIX = 1 << 8
     CLOSE_TO_BADCOL = 1 << 9
     CLOSE_TO_BADROW = 1 << 10
-    #: In the first frame after a lost one, which gathered charge for longer.
+    #: In the first frame after lost ones; in imaging modes it gathered charge for longer.
     IN_SPOILED_FRAME = 1 << 11
     UNKNOWN_RAWX_PATTERN = 1 << 12
     ON_BADOFFSET = 1 << 13

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from daxa.xmm.epic.mos import events
+from daxa.xmm.epic.mos.camera import Camera
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.patterns import N_PATTERNS, PatternLibrary
 from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.odf.odf import OdfTable
 
 
 @pytest.fixture
@@ -79,6 +84,21 @@ def test_window_cosmic_and_thresholds():
         MosFlag.OUT_OF_CCD_WINDOW,
         0,
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "limits"),
+    [
+        ({"EMDHLOW": 30, "EMDHUPP": 4000}, (30, 4000)),
+        ({"EMDHLOW": 0, "EMDHUPP": 4095}, (0, 4095)),
+        ({"EMDHUPP": 4000}, (7, 4000)),
+        ({}, (7, 3000)),
+    ],
+)
+def test_limits_of_the_raw_header_come_before_those_of_the_calibration(sent, limits):
+    calibration = SimpleNamespace(misc={"EMDHLOW": 7.0, "EMDHHIGH": 3000.0}.__getitem__)
+    table = OdfTable("raw", fits.Header(sent), fits.Header(), {})
+    assert Camera.energy_limits(calibration, table) == limits
 
 
 def test_truncation_follows_scale_and_offsets():

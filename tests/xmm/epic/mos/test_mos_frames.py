@@ -220,3 +220,22 @@ def test_sliding_scale_keeps_its_phase_over_a_gap():
     assert made.gatti[present].tolist() == (number % 8).tolist()
     made, _ = _build(number, 2.6 * number)
     assert not frames.set_gatti(made)
+
+
+def test_one_flag_starts_a_cycle_of_510_frames():
+    """Real exposures of fewer than 510 frames have the flag in their first frame only."""
+    number = np.arange(3, 1100)
+    made, _ = _build(number, 2.6 * number, GATTIFLG=(number == 3).astype(int))
+    assert frames.set_gatti(made)
+    assert made.gatti.tolist() == ((np.arange(len(number)) - 1) % 510).tolist()
+    made, _ = _build(number[:129], 2.6 * number[:129], GATTIFLG=(number[:129] == 3).astype(int))
+    assert frames.set_gatti(made)
+    assert made.gatti.tolist() == [509, *range(128)]
+
+
+def test_flags_in_all_frames_stop_the_scale():
+    """Test modes of CCD 1."""
+    number = np.arange(1, 41)
+    made, _ = _build(number, 2.6 * number, GATTIFLG=np.ones(40, int))
+    assert frames.set_gatti(made)
+    assert not made.gatti.any()

@@ -13,6 +13,7 @@ from astropy.io import fits
 from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.timing import LineClock, bad_columns, source_pixel
+from daxa.xmm.event.flags import MosFlag
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.task import TaskError, run_task
 
@@ -105,6 +106,36 @@ def test_both_lists(prepared, tmp_path):
     with fits.open(tmp_path / f"P{OBS_ID}M1S001MIEVLI0000.FIT") as hdus:
         assert hdus["EVENTS"].header["DATAMODE"] == "IMAGING"
         assert set(hdus["EVENTS"].data["CCDNR"]) == set(range(2, 8))
+
+
+@pytest.mark.slow
+def test_events_behind_lost_frames_are_flagged(prepared, tmp_path):
+    """One frame lost, and three together."""
+    odf = tmp_path / "odf"
+    shutil.copytree(prepared[0], odf)
+    (auxiliary,) = odf.glob("*M1S00100AUX.FIT")
+    (sent,) = odf.glob("*M1S00110TIE.FIT")
+    with fits.open(auxiliary, mode="update") as hdus:
+        table = hdus[1].data
+        mine = table["CCDID"] == 1
+        first = int(table["FRAME"][mine][0])
+        lost = [first + n for n in (100, 200, 201, 202)]
+        hdus[1].data = table[~(mine & np.isin(table["FRAME"], lost))]
+    with fits.open(sent, mode="update") as hdus:
+        hdus[1].data = hdus[1].data[~np.isin(hdus[1].data["FRAME"], lost)]
+    env = prepared[1] | {"SAS_ODF": str(odf)}
+    run((odf, env), tmp_path / "out", "emchain", instruments="M1", ccds="1", rejectbadevents="no")
+    with fits.open(next((tmp_path / "out").glob("*TIEVLI*"))) as hdus:
+        events, exposure = hdus["EVENTS"].data, hdus["EXPOSU01"].data
+        start = exposure["TIME"] - exposure["TIMEDEL"] / 2
+        step = np.median(np.diff(start))
+        after = 1 + np.flatnonzero(np.diff(start) > 1.5 * step)
+        assert np.rint(np.diff(start)[after - 1] / step).tolist() == [2, 4]
+        spoiled = events["FLAG"] & int(MosFlag.IN_SPOILED_FRAME) != 0
+        assert spoiled.any()
+        # Times of events are those of lines, which come with the source's row, a little off their frame's.
+        frame = np.searchsorted(start, events["TIME"][spoiled] + 0.01) - 1
+        assert set(frame) == set(after)
 
 
 @pytest.mark.slow

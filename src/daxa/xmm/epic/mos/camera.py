@@ -71,6 +71,15 @@ class Camera:
         """Number of XMM_MISCDATA for this camera."""
         return self.cal.misc(self.scope, name)
 
+    def energy_limits(self, table: OdfTable) -> tuple[float, float]:
+        """Least and greatest amplitude [adu] that were sent: by the raw header, else by the calibration."""
+        pairs = (("EMDHLOW", "EMDHLOW"), ("EMDHUPP", "EMDHHIGH"))
+        low, high = (
+            self.misc(name) if table.keyword(key, None) is None else float(table.keyword(key, 0.0))
+            for key, name in pairs
+        )
+        return low, high
+
     def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
         """Generator that gives the same numbers for the same CCD of the same exposure."""
         exposure = (ord(self.exp_id[0]), int(self.exp_id[1:]))

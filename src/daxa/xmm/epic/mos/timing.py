@@ -190,9 +190,11 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         open_fraction=1.0,
     )
 
-    flag_thresholds(list_, camera.misc("EMDHLOW"), camera.misc("EMDHHIGH"))
+    flag_thresholds(list_, *camera.energy_limits(table))
     if opts.emevents.flagbadtimes:
         list_.flag[~made.good[list_.frame]] |= MosFlag.IN_BAD_FRAME
+        # As in imaging modes (assumed), though no charge waits for the next read-out.
+        list_.flag[made.spoiled[list_.frame]] |= MosFlag.IN_SPOILED_FRAME
     kind = np.zeros(shape[0], np.int64)
     if compressed:
         list_.flag |= MosFlag.UNKNOWN_RAWX_PATTERN
@@ -256,6 +258,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
             gti,
             badpix,
             header,
+            transfer_s=made.transfer_s,
             limits=(x_first, x_last, 1, clock.n_lines),
         ),
         float(made.start_s[0]),
