@@ -31,6 +31,7 @@ from daxa.xmm.event.parts import (
     CcdExposure,
     dss_keywords,
     livetime_keywords,
+    plain_text,
     write_reference,
 )
 from daxa.xmm.fitsfile import hdu_bytes
@@ -45,11 +46,6 @@ __all__ = [
     "OFFSETS_COLUMNS", "RAW_COLUMNS", "SKY_MAX", "UNIT_ARCSEC", "CcdExposure", "dss_keywords",
     "livetime_keywords", "write_event_list", "write_reference", "write_sky_wcs",
 ]  # fmt: skip
-
-
-def _plain(card: Any) -> str:
-    """Value of a keyword that may come with its comment."""
-    return str(card[0] if isinstance(card, tuple) else card)
 
 
 def write_event_list(
@@ -94,15 +90,14 @@ def write_event_list(
     """
     from astropy.io import fits
 
-    instrument, data_mode = (_plain(primary[key]) for key in ("INSTRUME", "DATAMODE"))
-    family = instrument.rstrip("12")
-    if family == "EMOS":
+    instrument, data_mode = (plain_text(primary[key]) for key in ("INSTRUME", "DATAMODE"))
+    if instrument.startswith("EMOS"):
         write_mos_list(
             path, primary=primary, columns=columns, ccds=ccds, sky=sky, offsets=offsets, calindex=calindex,
             prime_ccd=prime_ccd, more=more, det_limits=det_limits,
         )  # fmt: skip
         return
-    schema = (*EVENT_COLUMNS[family, "IMAGING" if data_mode == "IMAGING" else "TIMING"], *more)
+    schema = (*EVENT_COLUMNS["EPN", "IMAGING" if data_mode == "IMAGING" else "TIMING"], *more)
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
     identity = {k: v for k, v in primary.items() if k in IDENTITY}
     hdus = [fits.PrimaryHDU()]
@@ -139,16 +134,13 @@ def write_event_list(
 
     fits.HDUList(hdus).writeto(path)
 
-    schema_offsets = OFFSETS_COLUMNS[family]
-    if data_mode != "IMAGING":
-        schema_offsets = tuple(c for c in schema_offsets if c.name != "OFFSETY")
-    exposure_columns = EXPOSURE_COLUMNS[family]
+    schema_offsets = OFFSETS_COLUMNS["EPN"]
     blocks = [table_bytes(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS")]
     for ccd, info in sorted(ccds.items()):
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
         cards = {**identity, **info.header, "CCDNR": ccd}
         timing = {"TIMEPIXR": 0.5, **cards, **TIME_KEYWORDS}
-        blocks.append(table_bytes(exposure_columns, frames, f"EXPOSU{ccd:02d}", timing))
+        blocks.append(table_bytes(EXPOSURE_COLUMNS["EPN"], frames, f"EXPOSU{ccd:02d}", timing))
         blocks.append(table_bytes(BADPIX_COLUMNS, info.badpix, f"BADPIX{ccd:02d}", cards))
         if info.discarded is not None:
             blocks.append(table_bytes(DLIMAP_COLUMNS, info.discarded, f"DLIMAP{ccd:02d}", cards))

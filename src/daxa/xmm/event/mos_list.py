@@ -24,6 +24,7 @@ from daxa.xmm.event.parts import (
     CcdExposure,
     dss_keywords,
     livetime_keywords,
+    plain_text,
     write_reference,
 )
 from daxa.xmm.fitsfile import block_bytes, hdu_bytes, primary_header
@@ -83,8 +84,9 @@ ORDER = {
         f"EXPIDSTR FILTER CCDMODE {_FRAME_TIME} HDUCLASS HDUCLAS1 HDUCLAS2"
     ),
 }  # fmt: skip
-#: Keywords of the primary header that stand behind those of real lists.
-_OWN = ("BINODAL", "SRC_RAWX", "SRC_RAWY", "TIME_RES", "FILENAME", "ORIGIN", "VERIFIED")
+#: Keywords that stand behind those of real lists: in EVENTS, too, and in the primary header only.
+_OWN_OF_EVENTS = ("BINODAL", "SRC_RAWX", "SRC_RAWY", "TIME_RES")
+_OWN = (*_OWN_OF_EVENTS, "FILENAME", "ORIGIN", "VERIFIED")
 
 
 def arranged(extension: str, cards: Cards) -> dict[str, Any]:
@@ -190,12 +192,7 @@ def write_mos_list(
     det_limits: Mapping[str, tuple[int, int]] | None,
 ) -> None:
     """Write a list of MOS; see :func:`daxa.xmm.event.eventlist.write_event_list`."""
-
-    def plain(key: str) -> str:
-        card = primary[key]
-        return str(card[0] if isinstance(card, tuple) else card)
-
-    instrument, data_mode = plain("INSTRUME"), plain("DATAMODE")
+    instrument, data_mode = (plain_text(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     imaging = data_mode == "IMAGING"
     flags = {key: (text, comment) for key, text, comment in flag_keywords(instrument)}
     common = {
@@ -220,7 +217,7 @@ def write_mos_list(
 
     schema = (*EVENT_COLUMNS["EMOS", "IMAGING" if imaging else "TIMING"], *more)
     cards = arranged("EVENTS", {**common, **span(ccds), **livetime_keywords(ccds, prime_ccd, instrument)})
-    cards |= {k: v for k, v in primary.items() if k in _OWN[:4] or k.startswith("LENOIS")}
+    cards |= {k: v for k, v in primary.items() if k in _OWN_OF_EVENTS or k.startswith("LENOIS")}
     behind = [*dss_keywords(ccds), *_column_cards(schema, columns, sky, det_limits or {})]
     blocks.append(_block(schema, columns, "EVENTS", cards, behind))
 

@@ -40,7 +40,7 @@ def _det(limit: int, unit: str) -> tuple[Column, ...]:
 
 
 #: Real ranges hold the scans beside the CCD.
-_MOS_RAW = (Column("RAWX", "1I", "PIXELS", -4, 605), Column("RAWY", "1I", "PIXELS", 1, 602))
+MOS_RAW = (Column("RAWX", "1I", "PIXELS", -4, 605), Column("RAWY", "1I", "PIXELS", 1, 602))
 _MOS_DET = (Column("DETX", "1I", "pixel"), Column("DETY", "1I", "pixel"))
 _MOS_SKY = tuple(Column(name, "1J", "pixel", 1.0, float(SKY_MAX), -99999999) for name in "XY")
 _MOS_ENERGY = (Column("PHA", "1I", "CHAN", 0, 32767), Column("PI", "1I", "CHAN", 0, 15000))
@@ -56,9 +56,9 @@ _MOS_PATTERN = (Column("PATTERN", "1B", "", 0, 31), Column("CCDNR", "1B", "", 1,
 
 EVENT_COLUMNS: dict[tuple[str, str], tuple[Column, ...]] = {
     ("EMOS", "IMAGING"): (
-        _TIME, *_MOS_RAW, *_MOS_DET, *_MOS_SKY, *_MOS_ENERGY, _FLAG, *_MOS_PATTERN,
+        _TIME, *MOS_RAW, *_MOS_DET, *_MOS_SKY, *_MOS_ENERGY, _FLAG, *_MOS_PATTERN,
     ),
-    ("EMOS", "TIMING"): (_TIME, _MOS_RAW[0], *_MOS_ENERGY, _FLAG, *_MOS_PATTERN),
+    ("EMOS", "TIMING"): (_TIME, MOS_RAW[0], *_MOS_ENERGY, _FLAG, *_MOS_PATTERN),
     ("EPN", "IMAGING"): (
         _TIME, *_PN_RAW, *_det(20000, "0.05 arcsec"), *_sky("0.05 arcsec"), _PHA, _PN_PI, _FLAG, _PATTERN,
         Column("PAT_ID", "1I"), Column("PAT_SEQ", "1B"), _CCDNR, Column("TIME_RAW", "1D", "s"),
@@ -106,6 +106,11 @@ HKAUX_COLUMNS = (
     Column("TIME", "1D", "s"),
     *(Column(name, "1J") for name in ("CYCLE", "NABOVE", "NDEFA", "NEPDH", "NDISCLIN", "MCOMMODE")),
 )
+
+
+def plain_text(card: Any) -> str:
+    """Value of a keyword that may come with its comment."""
+    return str(card[0] if isinstance(card, tuple) else card)
 
 
 @dataclass

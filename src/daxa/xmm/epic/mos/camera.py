@@ -67,6 +67,10 @@ class Camera:
         """Table of one of the camera's constituents."""
         return self.cal.constituent(self.scope, typeid).table(extname)
 
+    def of_mode(self, table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+        """Rows of a calibration table that are of the exposure's mode."""
+        return np.asarray(table["MODE_ID"]) == self.mode_id
+
     def misc(self, name: str) -> float:
         """Number of XMM_MISCDATA for this camera."""
         return self.cal.misc(self.scope, name)
@@ -94,7 +98,7 @@ class Camera:
         """Nominal frame time and delay of the time stamps [s] of a CCD in this mode."""
         constituent = self.cal.constituent(self.scope, "TIMECORR")
         table = constituent.table("FRAMETIME")
-        row = np.flatnonzero(table["MODE_ID"] == self.mode_id)
+        row = np.flatnonzero(self.of_mode(table))
         if not len(row):
             if table.n_rows:
                 constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {self.submode}")

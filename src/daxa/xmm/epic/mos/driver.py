@@ -17,6 +17,7 @@ from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.pipeline import ExposureResult, StopAfterSearch, process
 from daxa.xmm.epic.mos.timing import TimingResult, process_timing
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.event.parts import MOS_RAW
 from daxa.xmm.odf.layout import MOS_AUXILIARY
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext, TaskError
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
-#: Columns and rows beside the image of a CCD that the ranges of DETX and DETY hold.
-_SCAN_X, _SCAN_Y = (-5, 606), (0, 603)
+#: Pixels beyond those of RAWX and RAWY that the ranges of DETX and DETY hold.
+_BEYOND = 1
 #: File types that are reduced, and how the products are called. CCDs in reduced imaging join the others.
 _KINDS = {"IME": "Imaging", "RIE": "Imaging", "TIE": "Timing", "CTE": "Timing"}
 
@@ -153,10 +154,8 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
 
 def detector_limits(camera: Camera, ccds: list[Ccd]) -> dict[str, tuple[int, int]]:
     """Least and greatest DETX and DETY of the chips with the scans beside the image, as in real lists."""
-    corners = [
-        camera.geometry.raw_to_det(ccd.number, np.array(_SCAN_X)[:, None], np.array(_SCAN_Y), ccd.node)
-        for ccd in ccds
-    ]
+    x, y = (np.array([c.minimum - _BEYOND, c.maximum + _BEYOND]) for c in MOS_RAW)
+    corners = [camera.geometry.raw_to_det(ccd.number, x[:, None], y, ccd.node) for ccd in ccds]
     names = ("DETX", "DETY")
     return {
         name: (

@@ -462,7 +462,7 @@ def _calibrated_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -
         text = f"CCD {number}: no offsets, truncated events are those at the end of the converter: {error}"
         camera.messages.warn("emevents", "addOffsets01", text)
         return OnBoard()
-    rows = np.flatnonzero(np.asarray(table["MODE_ID"]) == camera.mode_id)
+    rows = np.flatnonzero(camera.of_mode(table))
     row = rows[0] if len(rows) else 0
     # ROW_OFFSET holds a value for each pixel of a row: those of columns.
     lines = [

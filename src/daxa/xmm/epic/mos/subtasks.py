@@ -276,7 +276,7 @@ def correct(
         constituent = camera.cal.constituent(camera.scope, "CTI")
         table = constituent.table("CTI_EXTENDED")
         mine = (table["CCD_ID"] == ccd.number) & (table["NODE_ID"] == ccd.node)
-        row = np.flatnonzero(mine & (table["MODE_ID"] == camera.mode_id))
+        row = np.flatnonzero(mine & camera.of_mode(table))
         row = row if len(row) else np.flatnonzero(mine)
         if not len(row):
             raise TaskError(

@@ -53,7 +53,7 @@ class LineClock:
         """
         constituent = camera.cal.constituent(camera.scope, "MODEPARAM")
         table = constituent.table("MODEPARAM")
-        row = np.flatnonzero(np.asarray(table["MODE_ID"]) == camera.mode_id)
+        row = np.flatnonzero(camera.of_mode(table))
         where = f"{constituent.path.name}[MODEPARAM]"
         if not len(row):
             raise TaskError("wrongMode", f"{where}: no row for {camera.submode}")
