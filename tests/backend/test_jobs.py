@@ -90,6 +90,15 @@ def test_tasks_run_in_order_and_outputs_are_published_at_the_end(tmp_path, progr
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_programs_of_a_job_keep_the_memory_settings_of_the_user(tmp_path, program, launcher, monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "123456")
+    program("mytask", 'echo "$MALLOC_MMAP_THRESHOLD_ ${MALLOC_TRIM_THRESHOLD_-unset}" > a')
+    outcome = run_job(sas_job(tmp_path, Task("mytask"), outputs={"a": "a"}), launcher)
+    assert outcome.ok, outcome.errors
+    assert (tmp_path / "final" / "a").read_text() == "123456 unset\n"
+
+
 def test_a_failing_task_publishes_nothing_and_stops_the_job(tmp_path, program):
     program("first", "echo a > a")
     program("second", "echo '** second: error (noEvents), empty' >&2; exit 1")

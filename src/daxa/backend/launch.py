@@ -19,6 +19,9 @@ _SINGLE_THREADED = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 }
+#: The GNU C library gives freed memory back to the system and fetches it again, page by page, for the next
+#: large array, which took a tenth of the time of jobs. Jobs end soon: it may stay with them until then.
+_MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 
 
 @dataclass
@@ -52,7 +55,7 @@ class Launcher(Protocol):
 
 def _helper_environment() -> dict[str, str]:
     # Jobs are run side by side, one core each; libraries that start threads of their own would fight.
-    return {**_SINGLE_THREADED, **os.environ}
+    return {**_SINGLE_THREADED, **_MEMORY_KEPT, **os.environ}
 
 
 class ForkLauncher:
