@@ -182,7 +182,7 @@ def test_an_object_of_a_replaced_archive_records_nothing(archive):
         lambda: archive.replace_version("9.0.0"),
         lambda: setattr(archive, "final_process_success", {X: {OBS[0]: False}}),
     ):
-        with pytest.raises(DAXAError, match="replaced or removed since the archive was opened"):
+        with pytest.raises(DAXAError, match="replaced since the archive was opened"):
             use()
     assert str(Archive("field").version) == str(again.version)
     assert (again.obs_folder(X, OBS[0]) / "logs").is_dir()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from daxa.backend import Job, Task, launch, run_job, select_backend
+from daxa.backend import Job, Task, job, launch, run_job, select_backend
 from daxa.backend.launch import ForkLauncher, SpawnLauncher
 from daxa.backend.publish import PublishError, checksum, publish
 from daxa.backend.shims import write_shims
@@ -60,6 +60,25 @@ def wait_until(condition, tries: int = 2000) -> bool:
 def sas_job(tmp_path, *tasks, outputs=None, **options) -> Job:
     final = {k: tmp_path / "final" / v for k, v in (outputs or {}).items()}
     return Job("job", list(tasks), final, backend="sas", scratch=tmp_path / "scratch", **options)
+
+
+@pytest.mark.parametrize(("code", "copied"), [(errno.EPERM, True), (errno.ENOSPC, False)])
+def test_links_are_replaced_by_copies_only_where_there_are_none(tmp_path, monkeypatch, code, copied):
+    source, work = tmp_path / "events.fits", tmp_path / "work"
+    source.write_text("photons")
+    work.mkdir()
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    spec = {"links": {"a.fits": str(source)}, "summary": None}
+    if not copied:
+        with pytest.raises(OSError, match="No space left"):
+            job._bring(spec, work)
+    else:
+        job._bring(spec, work)
+        assert (work / "a.fits").read_text() == "photons"
 
 
 def test_tasks_run_in_order_and_outputs_are_published_at_the_end(tmp_path, program, launcher):

@@ -135,7 +135,9 @@ class FakeMission(BaseMission):
     def download(self, num_cores=None, credentials=None, download_products=True, *, disable_progress=False):
         for obs_id in OBSERVED:
             folder = self.get_obs_path(obs_id)
-            folder.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                continue
+            folder.mkdir(parents=True)
             (folder / f"3100_{obs_id}_SCX00000SUM.ASC").write_text("")
             (folder / "summary").write_text(f"observation {obs_id}")
         self._downloaded = {"raw": True, "products": False}

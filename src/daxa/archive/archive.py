@@ -450,11 +450,6 @@ class Archive(ProcessViews):
             os.replace(source, target)
         self.ledger.set_observation(mission, obs_id, final_success=success)
 
-    def reopen_observation(self, mission: str, obs_id: str) -> None:
-        """Take an observation that failed back among those being processed."""
-        if self.ledger.observation(mission, obs_id)["final_success"] is False:
-            self.judge(mission, obs_id, None)
-
     # -- recording --------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -125,13 +125,14 @@ class Database:
         if self._file is None:
             return
         try:
-            same = os.path.samestat(self._file, self.path.stat())
+            now = self.path.stat()
         except FileNotFoundError:
-            same = False
-        if not same:
             raise DAXAError(
-                f"{self.path}: has been replaced or removed since the archive was opened; open it again"
-            )
+                f"the ledger is no longer in {self.path.parent}; has the archive been renamed or removed? "
+                "Nothing more is done; open it by its new name to go on"
+            ) from None
+        if not os.path.samestat(self._file, now):
+            raise DAXAError(f"{self.path}: has been replaced since the archive was opened; open it again")
 
     def copy(self, target: Path, leave_out: Sequence[str] = ()) -> None:
         """Copy the ledger, whole or without some tables, so that the copy is always a whole one.

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 from daxa.archive.database import Database
 
+#: Kind of a product that several runs of an observation make alike, e.g. its attitude file.
+SHARED = "shared"
+
 
 class Output(NamedTuple):
     """A file that a run has made.
@@ -42,7 +45,7 @@ class Input(NamedTuple):
     Attributes
     ----------
     kind
-        ``product``, ``raw`` or ``calibration``.
+        ``product``, ``shared``, ``raw`` or ``calibration``.
     process, ident
         The run that made a product; empty for others.
     path
@@ -430,12 +433,12 @@ class Ledger:
             rows[mission, process]["running" if running else "interrupted"] += 1
         return list(rows.values())
 
-    def product_inputs(self) -> dict[int, list[tuple[str, str, str, str]]]:
-        """Number of a run -> process, identifier, path and checksum of the products that it was made of."""
-        found: dict[int, list[tuple[str, str, str, str]]] = {}
-        query = "SELECT run_id, process, ident, path, data FROM input WHERE kind='product'"
+    def product_inputs(self) -> dict[int, list[Input]]:
+        """Number of a run -> the products that it was made of."""
+        found: dict[int, list[Input]] = {}
+        query = f"SELECT run_id, {', '.join(Input._fields)} FROM input WHERE kind IN ('product', '{SHARED}')"
         for row in self._db.execute(query):
-            found.setdefault(row["run_id"], []).append(tuple(row)[1:])
+            found.setdefault(row["run_id"], []).append(Input(*tuple(row)[1:]))
         return found
 
     def touch_output(self, run_id: int, path: str, mtime_ns: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from daxa._version import __version__
+from daxa.archive.ledger import SHARED
 
 if TYPE_CHECKING:
     from daxa.archive.ledger import Ledger
@@ -37,6 +38,8 @@ def stale(ledger: Ledger) -> dict[Key, str]:
     here = generation({"daxa": __version__})
     found: dict[Key, str] = {}
     known: dict[Key, str] = {}
+    numbers = {number for number, _ in good.values()}
+    held = {(path, data) for (number, path), data in outputs.items() if number in numbers}
 
     def reason(key: Key) -> str:
         if key not in known:
@@ -54,7 +57,11 @@ def stale(ledger: Ledger) -> dict[Key, str]:
             by = versions.get("daxa", REBUILT)
             how = "the record of its making is lost" if by == REBUILT else f"made by DAXA {by}"
             return f"{how}: nothing is known of what it was made of"
-        for process, ident, path, data in inputs.get(number, ()):
+        for kind, process, ident, path, data in inputs.get(number, ()):
+            if kind == SHARED:
+                if (path, data) not in held:
+                    return f"{path} has been made anew, with another result, or is lost"
+                continue
             source = (key[0], process, ident)
             if source not in good:
                 return f"{process} of {ident} has failed since"

@@ -6,16 +6,27 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from daxa.exceptions import DAXAError
 from daxa.xmm.ccf.index import md5sum, read_index
 from daxa.xmm.task import TaskError
 
 
+class CalibrationError(DAXAError):
+    """It is not known which calibration files were chosen."""
+
+
 def named(index: Path) -> dict[str, str]:
-    """File name -> MD5 of the constituents of an index; empty if it is none, or gives no checksums."""
+    """File name -> MD5 of the constituents of an index; empty if it gives no checksums.
+
+    Raises
+    ------
+    CalibrationError
+        It is no index, or cannot be read.
+    """
     try:
         entries = read_index(index).entries
-    except (TaskError, OSError, ValueError):
-        return {}
+    except (TaskError, OSError, ValueError) as failure:
+        raise CalibrationError(f"{index}: not a readable index of calibration files ({failure})") from failure
     return {os.path.basename(e.fname or e.name): e.md5.lower() for e in entries if e.md5}
 
 
@@ -48,12 +59,15 @@ def changed(
     for name, path in paths.items():
         if path is None:
             return f"the calibration file {name} is gone"
-        status = path.stat()
-        place = (str(path), status.st_size, status.st_mtime_ns)
-        found = known(*place)
-        if found is None:
-            found = md5sum(path)
-            note(*place, found)
+        try:
+            status = path.stat()
+            place = (str(path), status.st_size, status.st_mtime_ns)
+            found = known(*place)
+            if found is None:
+                found = md5sum(path)
+                note(*place, found)
+        except OSError as failure:
+            return f"the calibration file {path} cannot be read ({failure.strerror or failure})"
         if found != names[name]:
             return f"the calibration file {path} has changed"
     return ""

@@ -6,6 +6,7 @@ and ``result.json`` appears when the last task has ended. Nothing outside the fo
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -150,14 +151,21 @@ def _bring(spec: dict[str, Any], work: Path) -> None:
             raise FileNotFoundError(f"{source}: no such file or folder")
         try:
             os.symlink(source, work / name)
-        except (OSError, NotImplementedError):  # a system that gives no links to everybody
-            if os.path.isdir(source):
+        except (OSError, NotImplementedError) as failure:
+            if os.path.isdir(source) or not _without_links(failure):
                 raise
-            shutil.copyfile(source, work / name)
+            _copy(source, work / name)
     if spec["summary"] is not None:
         source = Path(spec["summary"])
         # Where the raw files are today, by a name without anything that a program might stumble on.
         write_place(source, work / source.name, str(work / RAW) if RAW in spec["links"] else None)
+
+
+def _without_links(failure: Exception) -> bool:
+    """Whether a system or file system has no links, or not for everybody; a full disk is another matter."""
+    windows = getattr(failure, "winerror", None) == 1314  # a privilege is not held
+    kinds = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+    return not isinstance(failure, OSError) or windows or failure.errno in kinds
 
 
 def write_place(source: Path, target: Path, raw: str | None) -> None:

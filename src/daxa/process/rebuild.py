@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive import Archive, layout
 from daxa.archive.ledger import Output, Run
 from daxa.archive.staleness import REBUILT
 from daxa.backend.datasum import sums
 from daxa.backend.output import excerpt
-from daxa.exceptions import DAXAError, DAXANotDownloadedError
+from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoDependencyProcessError
 from daxa.process.graph import Node
 from daxa.process.planning import Planner
+from daxa.process.recording import new_run
 from daxa.process.records import Records
-from daxa.process.step import RGS, Options, Piece, Recipe, Step
-from daxa.process.xmm.assemble import (
-    CLEANED_EVT_LISTS,
-    EMCHAIN,
-    EPCHAIN,
-    MERGE_SUBEXPOSURES,
-    chain_options,
-    cleaned_options,
-)
-from daxa.process.xmm.check import EMANOM
-from daxa.process.xmm.clean import ESPFILT, espfilt_options
-from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, image_options
-from daxa.process.xmm.grating import CLEANED_RGS_EVENT_LISTS, RGS_ANGLES, RGS_EVENTS
-from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, cif_build_options
+from daxa.process.simple import steps_of_reduction
+from daxa.process.step import Options, Piece, Recipe, Step
+from daxa.process.xmm.assemble import chain_options, cleaned_options
+from daxa.process.xmm.clean import espfilt_options
+from daxa.process.xmm.generate import image_options
+from daxa.process.xmm.mosaics import GENERATE_MOSAICS, field_run, fields, mosaic_options
+from daxa.process.xmm.setup import ALLOWED, ODF_INGEST
 
 if TYPE_CHECKING:
+    from astropy.units import Quantity
+
     from daxa.mission import BaseMission
 
 _FLARES = re.compile(r"-en(\d+)_(\d+)keV-gti\.fits$")
 _CLEAN = re.compile(r"-en([\d.]+)_([\d.]+)keV-cleanevents\.fits$")
 _IMAGE = re.compile(r"-en([\d.]+)_([\d.]+)keV-image\.fits$")
+_MOSAIC = re.compile(rf"-inst{layout.ALL}-.*{_IMAGE.pattern}")
+#: Of the making of a product that is found.
+_UNKNOWN: dict[str, Any] = {"backend": "unknown", "versions": {"daxa": REBUILT}, "status": "done"}
 
 
 class _Piece(Piece):
@@ -53,6 +53,18 @@ class _Piece(Piece):
 
 
 class _Planner(Planner):
+    """Plans what may have been made.
+
+    Attributes
+    ----------
+    untold
+        What could not be recorded, and why.
+    """
+
+    def __init__(self, archive: Archive, steps: list[tuple[Step, Options]], records: Records) -> None:
+        super().__init__(archive, steps, records)
+        self.untold: list[str] = []
+
     def _piece(
         self, mission: BaseMission, obs_id: str, inst: str | None = None, exp_id: str | None = None
     ) -> Piece:
@@ -71,25 +83,56 @@ def rebuild(archive: Archive) -> int:
         Number of runs recorded.
     """
     with archive.processing():
-        records = Records(archive)
-        planner = _Planner(archive, _steps(archive), records)
-        count = 0
-        for mission in archive.missions:
-            if mission.name not in ALLOWED:
-                continue
-            for number, obs_id in enumerate(map(str, mission.filtered_obs_ids)):
-                waiting = planner.plan(mission, obs_id, number)
-                while waiting:
-                    node = waiting.pop(0)
-                    count += _take(node, planner)
-                    if node.good and node.step.done is not None:
-                        waiting += _reveal(node, planner)
+        names = [p.name for m in archive.mission_names for p in _products(archive, m)]
+        planner = _Planner(archive, _steps(archive, names), Records(archive))
+        count = _take_all(planner)
+        # What is made of observations as wholes is known once their parts are.
+        if mosaics := _bands(_MOSAIC, names):
+            again = _Planner(
+                archive, [(GENERATE_MOSAICS, mosaic_options(*_limits(mosaics)))], planner.records
+            )
+            again.untold = planner.untold
+            count += _take_all(again)
+        count += _take_fields(planner)
         archive.ledger.changed = True
     archive.save()
+    if planner.untold:
+        more = f"; and {len(planner.untold) - 20} more" if len(planner.untold) > 20 else ""
+        warnings.warn(f"not recorded: {'; '.join(planner.untold[:20])}{more}", stacklevel=2)
     return count
 
 
-def _take(node: Node, planner: Planner) -> int:
+def _take_all(planner: _Planner) -> int:
+    count = 0
+    for mission in planner.archive.missions:
+        if mission.name not in ALLOWED:
+            continue
+        for number, obs_id in enumerate(map(str, mission.filtered_obs_ids)):
+            waiting = planner.plan(mission, obs_id, number)
+            while waiting:
+                node = waiting.pop(0)
+                count += _take(node, planner)
+                if node.good and node.step.done is not None:
+                    waiting += _reveal(node, planner)
+    return count
+
+
+def _take_fields(planner: _Planner) -> int:
+    """Record the mosaics of fields that are there and not known; the number of runs recorded."""
+    archive, count = planner.archive, 0
+    bands = _bands(_IMAGE, (p.name for p in archive.layout.mosaics.glob("*.fits")))
+    for ident, chosen, finals in fields(archive, bands):
+        first = chosen[0].piece
+        if archive.ledger.latest(first.mission.name, GENERATE_MOSAICS.name, ident) is not None:
+            continue
+        if all(path.is_file() for path in finals.values()):
+            run = field_run(ident, first, finals, **_UNKNOWN)
+            _take_files(run, first, (made["path"] for made in run.extra.values()))
+            count += archive.ledger.add_history(run)
+    return count
+
+
+def _take(node: Node, planner: _Planner) -> int:
     """Record what a step has made of a piece, if it is there and not known; the number of runs recorded."""
     piece, step = node.piece, node.step
     known = planner.records.ends.get((piece.mission.name, step.name, piece.ident))
@@ -101,12 +144,17 @@ def _take(node: Node, planner: Planner) -> int:
         return 0
     try:
         recipe = _recipe(node)
-    except (DAXAError, ValueError, OSError, KeyError):
+    except NoDependencyProcessError:
+        return 0
+    except (DAXAError, ValueError, OSError) as failure:  # of this piece; the others are recorded
+        planner.untold.append(f"{step.name} of {piece.ident} ({failure})")
         return 0
     names = [path for name, path in recipe.outputs.items() if name not in recipe.optional]
     if not names or not all((piece.folder / name).is_file() for name in names):
         return 0
-    run = _run(node, recipe)
+    run = new_run(step.name, piece, **_UNKNOWN)
+    _take_files(run, piece, dict.fromkeys(recipe.outputs.values()))
+    run.extra = {k: {"path": p} for k, p in recipe.files.items() if p in run.outputs} | recipe.settings
     planner.archive.ledger.add_history(run)
     planner.records.note(run)
     node.state = "done"
@@ -122,20 +170,9 @@ def _recipe(node: Node) -> Recipe:
     return Recipe([], {name: name}, files={"sum_path": name}, settings={"odf_path": str(node.piece.raw)})
 
 
-def _run(node: Node, recipe: Recipe) -> Run:
-    piece = node.piece
-    run = Run(
-        node.step.name,
-        piece.ident,
-        piece.mission.name,
-        piece.obs_id,
-        piece.inst,
-        piece.exp_id,
-        backend="unknown",
-        versions={"daxa": REBUILT},
-        status="done",
-    )
-    for name in dict.fromkeys(recipe.outputs.values()):
+def _take_files(run: Run, piece: Piece, names: Iterable[str]) -> None:
+    """Take what is there of a run's products, and its logs, into it."""
+    for name in names:
         path = piece.folder / name
         if path.is_file():
             status = path.stat()
@@ -144,56 +181,48 @@ def _run(node: Node, recipe: Recipe) -> Run:
             ended = datetime.fromtimestamp(status.st_mtime, timezone.utc).isoformat(timespec="milliseconds")
             run.started = run.started or ended
             run.ended = ended
-    run.extra = {k: {"path": p} for k, p in recipe.files.items() if p in run.outputs} | recipe.settings
     for stream, path in piece.archive.logs(run).items():
         setattr(run, stream, excerpt(path, path))
-    return run
 
 
-def _reveal(node: Node, planner: Planner) -> list[Node]:
+def _reveal(node: Node, planner: _Planner) -> list[Node]:
     """The nodes of an observation whose content has become known."""
     assert node.step.done is not None
     try:
         if planner.records.observation(*node.place)["to_process"] is None:
             node.step.done(node.piece)
-    except (DAXAError, ValueError, OSError):
+    except (DAXAError, ValueError, OSError) as failure:
+        planner.untold.append(f"what follows {node.step.name} of {node.piece.ident} ({failure})")
         return []
     planner.records.forget(*node.place)
     return planner.plan(node.piece.mission, node.piece.obs_id, node.order[0])
 
 
-def _steps(archive: Archive) -> list[tuple[Step, Options]]:
+def _steps(archive: Archive, names: list[str]) -> list[tuple[Step, Options]]:
     """The steps of a whole reduction, with the energies that the names of files tell."""
     from astropy.units import Quantity
 
-    names = [p.name for m in archive.mission_names for p in _products(archive, m)]
-    chosen = {inst for m in archive.missions for inst in m.chosen_instruments}
     flares = _bands(_FLARES, names) or [(2500.0, 8500.0)]
-    clean, images = _bands(_CLEAN, names), _bands(_IMAGE, names)
+    clean = _bands(_CLEAN, names)
+    images = _bands(_IMAGE, (n for n in names if not _MOSAIC.search(n)))
     low_en, high_en = (Quantity(v, "keV") for v in clean[-1]) if clean else (None, None)
-    lows, highs = zip(*images, strict=True) if images else (None, None)
-    anomalies = any(n.endswith("-anom.log") for n in names)
-    chain = chain_options(True)
-    steps: list[tuple[Step, Options]] = [(CIF_BUILD, cif_build_options()), (ODF_INGEST, {})]
-    if chosen & set(RGS):
-        steps += [(RGS_EVENTS, chain), (RGS_ANGLES, {}), (CLEANED_RGS_EVENT_LISTS, {})]
-    steps += [(EPCHAIN, chain), (EMCHAIN, chain)]
-    if anomalies:
-        steps.append((EMANOM, {}))
     low, high = (Quantity(v, "eV") for v in flares[-1])
-    return [
-        *steps,
-        (ESPFILT, espfilt_options(filter_lo_en=low, filter_hi_en=high)),
-        (CLEANED_EVT_LISTS, cleaned_options(low_en, high_en)),
-        (MERGE_SUBEXPOSURES, {}),
-        (
-            GENERATE_IMAGES_EXPMAPS,
-            image_options(
-                None if lows is None else Quantity(lows, "keV"),
-                None if highs is None else Quantity(highs, "keV"),
-            ),
-        ),
-    ]
+    return steps_of_reduction(
+        archive,
+        chain_options(True),
+        espfilt_options(filter_lo_en=low, filter_hi_en=high),
+        cleaned_options(low_en, high_en),
+        image_options(*_limits(images)),
+        anomalies=any(n.endswith("-anom.log") for n in names),
+    )
+
+
+def _limits(bands: list[tuple[float, float]]) -> tuple[Quantity | None, Quantity | None]:
+    """Lower and upper limits of bands; None for no band."""
+    from astropy.units import Quantity
+
+    lows, highs = zip(*bands, strict=True) if bands else (None, None)
+    return (None, None) if lows is None else (Quantity(lows, "keV"), Quantity(highs, "keV"))
 
 
 def _products(archive: Archive, mission: str) -> Iterable[Path]:

@@ -9,13 +9,15 @@ import platform
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from daxa._version import __version__
-from daxa.archive.ledger import Input, Output, Run
+from daxa.archive.ledger import SHARED, Input, Output, Run
 from daxa.archive.staleness import generation
 from daxa.backend.contract import Outcome, Task
 from daxa.backend.job import RAW
 from daxa.backend.select import sas_version
+from daxa.exceptions import DAXANotDownloadedError
 from daxa.process.step import Piece, Recipe
 
 
@@ -35,10 +37,22 @@ def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
     run.warnings, run.errors = outcome.warnings, outcome.errors
     run.outputs = {}
     for path, sha in outcome.outputs.items():
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError as failure:  # e.g. removed by somebody meanwhile
+            message = f"{path}: is not there any more ({failure.strerror or failure})"
+            run.status, run.outputs = "failed", {}
+            run.errors = [*run.errors, {"originator": "daxa", "name": "outputGone", "message": message}]
+            return
         run.outputs[os.path.relpath(path, folder)] = Output(
             sha, status.st_size, status.st_mtime_ns, outcome.data.get(path, sha)
         )
+
+
+def new_run(process: str, piece: Piece, *, ident: str | None = None, **values: Any) -> Run:
+    """A run of a process on a piece of data, under the piece's identifier or another."""
+    place = (piece.mission.name, piece.obs_id, piece.inst, piece.exp_id)
+    return Run(process, ident or piece.ident, *place, **values)
 
 
 def now() -> str:
@@ -49,17 +63,21 @@ def now() -> str:
 def reads_raw(recipe: Recipe, piece: Piece) -> bool:
     """Whether a job reads the raw files."""
     raw = raw_folder(piece)
-    if raw is None:
-        return False
-    return recipe.reads_raw or any(str(raw) in v for t in recipe.tasks for v in t.parameters.values())
+    named = raw is not None and any(str(raw) in v for t in recipe.tasks for v in t.parameters.values())
+    return recipe.reads_raw or named
 
 
 def inputs_of(recipe: Recipe, piece: Piece) -> list[Input]:
-    """What a job is made of: products of earlier ones, and the raw files if it reads them."""
+    """What a job is made of: products of earlier ones, and the raw files if it reads them.
+
+    Raises
+    ------
+    DAXANotDownloadedError
+        It reads the raw files, and they are not there.
+    """
     inputs = sorted(given for given, _ in piece.used.values())
-    raw = raw_folder(piece)
-    if raw is not None and reads_raw(recipe, piece):
-        inputs.append(Input("raw", "", "", RAW, _raw_state(piece, raw)))
+    if reads_raw(recipe, piece):
+        inputs.append(Input("raw", "", "", RAW, _raw_state(piece, raw_folder(piece) or piece.raw)))
     return inputs
 
 
@@ -68,10 +86,15 @@ def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
 
     Independent of where the archive and the raw data are: ``tasks`` have plain names. Of products counts what
     they hold, of raw files their names, sizes and times, of the version what
-    :func:`~daxa.archive.staleness.generation` tells.
+    :func:`~daxa.archive.staleness.generation` tells. A file that several runs make alike counts as that file,
+    whichever of them has made it.
     """
     what = [[[t.name, t.parameters] for t in tasks], recipe.outputs, sorted(recipe.inputs)]
-    made_of = [list(given) for given in run.inputs if given.kind != "calibration"]
+    made_of = [
+        [given.kind, "", "", given.path, given.data] if given.kind == SHARED else list(given)
+        for given in run.inputs
+        if given.kind != "calibration"
+    ]
     by = [run.backend, generation(run.versions)]
     return hashlib.sha256(json.dumps([what, made_of, by]).encode()).hexdigest()
 
@@ -83,7 +106,7 @@ def raw_folder(piece: Piece) -> Path | None:
     if key not in notes:
         try:
             notes[key] = piece.raw
-        except Exception:  # raw data may be gone once everything is processed
+        except DAXANotDownloadedError:  # they may be gone once everything is processed
             notes[key] = None
     return notes[key]
 

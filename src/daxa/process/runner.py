@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -25,17 +25,26 @@ from daxa.archive.ledger import Input, Run
 from daxa.archive.staleness import stale
 from daxa.archive.views import error_text
 from daxa.backend import launch
-from daxa.backend.calibration import changed, named
+from daxa.backend.calibration import CalibrationError, changed, named
 from daxa.backend.contract import Job, Outcome
 from daxa.backend.runner import run_job
 from daxa.backend.select import select_backend
-from daxa.exceptions import DAXANotDownloadedError, NoValidMissionsError
+from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
 from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.graph import Node
 from daxa.process.naming import plain
 from daxa.process.planning import REDO, Planner, why_again
 from daxa.process.progress import Progress
-from daxa.process.recording import fingerprint, flaw, inputs_of, now, raw_folder, take_outcome, versions
+from daxa.process.recording import (
+    fingerprint,
+    flaw,
+    inputs_of,
+    new_run,
+    now,
+    raw_folder,
+    take_outcome,
+    versions,
+)
 from daxa.process.records import Records
 from daxa.process.step import Options, Step
 from daxa.trust import TRUST
@@ -175,11 +184,6 @@ class _Runner:
     def run(self, missions: list[BaseMission]) -> None:
         planner = self.planner
         observations = [(m, str(o)) for m in missions for o in m.filtered_obs_ids]
-        if planner.names - {"generate_images_expmaps"}:
-            for mission, obs_id in observations:
-                if self.records.observation(mission.name, obs_id)["final_success"] is False:
-                    self.archive.reopen_observation(mission.name, obs_id)
-                    self.records.forget(mission.name, obs_id)
         for number, (mission, obs_id) in enumerate(observations):
             self._plan(mission, obs_id, number)
         planner.check_something_to_do(missions)
@@ -203,17 +207,25 @@ class _Runner:
                 own = executor = ThreadPoolExecutor(self.settings.cores)
             self._loop(executor, bounded=own is not None)
         except BaseException:
-            for future in self.running:
-                future.cancel()
-            while own is not None and any(f.running() for f in self.running):
-                launch.shut_down()
-                wait(self.running, timeout=0.2)
-            self.archive.interrupt()
+            self._stop()
             raise
         finally:
             self.progress.close()
             if own is not None:
                 own.shutdown()
+
+    def _stop(self) -> None:
+        """End what runs here, and wait for what runs elsewhere: it may be about to publish its files."""
+        for future in self.running:
+            future.cancel()
+        told = False
+        while left := [f for f in self.running if not f.done()]:
+            launch.shut_down()
+            if wait(left, timeout=0.2).not_done and _executor.get() is not None and not told:
+                told = True
+                log.warning("waiting for %d jobs that run elsewhere and cannot be stopped", len(left))
+        with suppress(DAXAError):  # the next call does it; what went wrong before is what is to be told
+            self.archive.interrupt()
 
     def _announce(self) -> None:
         """Say once which back-end works."""
@@ -277,13 +289,9 @@ class _Runner:
         piece = node.piece
         piece.used.clear()
         backend = node.step.backend or self.settings.backend
-        run = node.run = Run(
+        run = node.run = new_run(
             node.step.name,
-            piece.ident,
-            piece.mission.name,
-            piece.obs_id,
-            piece.inst,
-            piece.exp_id,
+            piece,
             backend=backend,
             config=self._config(node),
             versions=self.versions[backend],
@@ -377,7 +385,12 @@ class _Runner:
         """Note which calibration files an index names, and what is in them."""
         if run.process != "cif_build":
             return
-        names = named(node.piece.folder / run.extra["cif"]["path"])
+        try:
+            names = named(node.piece.folder / run.extra["cif"]["path"])
+        except CalibrationError as failure:
+            # The run is good, but that these files change will not be noticed.
+            run.warnings.append({"originator": "daxa", "name": "calibrationUnknown", "message": str(failure)})
+            return
         if names:
             digest = self.archive.ledger.set_named("calibration", names)
             run.inputs.append(Input("calibration", "", "", "", digest))
@@ -396,7 +409,7 @@ class _Runner:
                 errors=[{"originator": "daxa", "name": type(failure).__name__, "message": str(failure)}],
             )
         take_outcome(run, outcome, piece.folder)
-        if outcome.ok:
+        if run.ok:
             made = {}
             for name, path in node.recipe.files.items():
                 found = path if path in run.outputs else _match(path, run.outputs)
@@ -407,7 +420,7 @@ class _Runner:
         self._record(run, logged=bool(outcome.stdout or outcome.stderr))
         if outcome.timed_out:
             warnings.warn(f"{run.process} {run.ident}: {run.errors[-1]['message']}", stacklevel=6)
-        if not outcome.ok:
+        if not run.ok:
             self._fail(node)
             return
         self._close(node, "done")

@@ -27,6 +27,32 @@ if TYPE_CHECKING:
     from daxa.archive import Archive
 
 
+def steps_of_reduction(
+    archive: Archive,
+    chain: Options,
+    flares: Options,
+    cleaning: Options,
+    images: Options,
+    *,
+    anomalies: bool,
+) -> list[tuple[Step, Options]]:
+    """The steps of a whole reduction with their checked options; those of RGS only where one is chosen."""
+    steps: list[tuple[Step, Options]] = [(CIF_BUILD, cif_build_options()), (ODF_INGEST, {})]
+    missions = getattr(archive, "missions", [])
+    if any(inst in RGS for m in missions if m.name in ALLOWED for inst in m.chosen_instruments):
+        steps += [(RGS_EVENTS, chain), (RGS_ANGLES, {}), (CLEANED_RGS_EVENT_LISTS, {})]
+    steps += [(EPCHAIN, chain), (EMCHAIN, chain)]
+    if anomalies:
+        steps.append((EMANOM, {}))
+    return [
+        *steps,
+        (ESPFILT, flares),
+        (CLEANED_EVT_LISTS, cleaning),
+        (MERGE_SUBEXPOSURES, {}),
+        (GENERATE_IMAGES_EXPMAPS, images),
+    ]
+
+
 def full_process_xmm(
     obs_archive: Archive,
     lo_en: Quantity | None = None,
@@ -70,23 +96,14 @@ def full_process_xmm(
         Names what failed, and why; everything else is processed.
     """
     check_bool("find_mos_anom_state", find_mos_anom_state)
-    chain = chain_options(process_unscheduled)
-    steps: list[tuple[Step, Options]] = [
-        (CIF_BUILD, cif_build_options()),
-        (ODF_INGEST, {}),
-    ]
-    missions = getattr(obs_archive, "missions", [])
-    if any(inst in RGS for m in missions if m.name in ALLOWED for inst in m.chosen_instruments):
-        steps += [(RGS_EVENTS, chain), (RGS_ANGLES, {}), (CLEANED_RGS_EVENT_LISTS, {})]
-    steps += [(EPCHAIN, chain), (EMCHAIN, chain)]
-    if find_mos_anom_state:
-        steps.append((EMANOM, {}))
-    steps += [
-        (ESPFILT, espfilt_options()),
-        (CLEANED_EVT_LISTS, cleaned_options(lo_en, hi_en, filt_mos_anom_state=find_mos_anom_state)),
-        (MERGE_SUBEXPOSURES, {}),
-        (GENERATE_IMAGES_EXPMAPS, image_options(*bands_within(lo_en, hi_en))),
-    ]
+    steps = steps_of_reduction(
+        obs_archive,
+        chain_options(process_unscheduled),
+        espfilt_options(),
+        cleaned_options(lo_en, hi_en, filt_mos_anom_state=find_mos_anom_state),
+        image_options(*bands_within(lo_en, hi_en)),
+        anomalies=find_mos_anom_state,
+    )
     with redoing(redo):
         run_steps(
             obs_archive,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from daxa import config
 from daxa.archive import layout
 from daxa.archive.archive import Archive
-from daxa.archive.ledger import Input, Run
+from daxa.archive.ledger import SHARED, Input, Run
 from daxa.backend.contract import Task
 from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
 from daxa.process.records import Records
@@ -113,21 +113,25 @@ class Piece:
             return None
         return self._use(run, run.extra[key]["path"])
 
-    def attitude(self) -> Path | None:
-        """The observation's attitude file, which several steps make alike."""
+    def attitude(self, by: str | None = None) -> Path | None:
+        """The observation's attitude file, which several steps make alike; of all or of one step."""
         name = layout.attitude(self.obs_id)
         runs = self.records.of(self.mission.name, self.obs_id)
-        for _, (run, _) in sorted(runs.items()):
+        for (process, ident), (run, _) in sorted(runs.items()):
+            if by is not None and (process, ident) != (by, self.ident):
+                continue
             if run is not None and run.ok and name in run.outputs:
-                return self._use(run, name)
+                return self._use(run, name, SHARED)
+        if by is not None:
+            return None
         return self.folder / name if (self.folder / name).exists() else None
 
-    def _use(self, run: Run, name: str) -> Path:
+    def _use(self, run: Run, name: str, kind: str = "product") -> Path:
         path = self.folder / name
         output = run.outputs.get(name)
         data = "" if output is None else output.data or output.sha256
         self.used[path] = (
-            Input("product", run.process, run.ident, name, data),
+            Input(kind, run.process, run.ident, name, data),
             "" if output is None else output.sha256,
         )
         return path

@@ -42,7 +42,8 @@ def _stage(piece: Piece, stage: str, after: str | None, final: bool = False) -> 
     attitude = layout.attitude(piece.obs_id)
     if after is None:
         outputs[attitude] = attitude
-    elif existing := piece.attitude():
+    # Not that of another instrument's chain, which may or may not be there yet.
+    elif existing := piece.attitude(by="rgs_events"):
         inputs[attitude] = existing
     return Recipe(
         [

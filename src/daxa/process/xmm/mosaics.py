@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Run
+from daxa.archive.staleness import generation
 from daxa.archive.views import error_text
 from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
@@ -20,7 +21,7 @@ from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bool, check_timeout
 from daxa.process.naming import plain
 from daxa.process.planning import why_again
-from daxa.process.recording import now, take_outcome, versions
+from daxa.process.recording import new_run, now, take_outcome, versions
 from daxa.process.runner import redo_mode, run_steps
 from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
 from daxa.process.xmm.fields import field_name, group
@@ -144,16 +145,31 @@ def field_mosaics(
     folder = archive.layout.mosaics
     for left in folder.glob(".*.part"):
         left.unlink()
-    for lo, hi in options["_bands"]:
+    for ident, chosen, finals in fields(archive, options["_bands"]):
+        if _field_mosaic(archive, ident, chosen, finals, options, limit_s, redo):
+            paths += finals.values()
+    return paths
+
+
+def fields(
+    archive: Archive, bands: Sequence[tuple[float, float]]
+) -> Iterator[tuple[str, list[_Seen], dict[str, Path]]]:
+    """Mosaics of fields: identifier, the observations that are combined, kind -> where its file is."""
+    folder = archive.layout.mosaics
+    for lo, hi in bands:
         band = layout.energy_text(lo, hi)
         seen = _seen(archive, band)
         for members in group([s.ra_deg for s in seen], [s.dec_deg for s in seen]):
             chosen = [seen[k] for k in members]
             name = field_name(chosen[0].ra_deg, chosen[0].dec_deg)
             finals = {k: folder / layout.field_mosaic(name, lo, hi, k) for k in MOSAIC_KINDS}
-            if _field_mosaic(archive, f"{name}-en{band}", chosen, finals, options, limit_s, redo):
-                paths += finals.values()
-    return paths
+            yield f"{name}-en{band}", chosen, finals
+
+
+def field_run(ident: str, first: Piece, finals: dict[str, Path], **values: Any) -> Run:
+    """The run that makes the mosaic of a field, with the names of its products."""
+    names = {kind: {"path": os.path.relpath(path, first.folder)} for kind, path in finals.items()}
+    return new_run(GENERATE_MOSAICS.name, first, extra=names, **{"ident": ident, **values})
 
 
 def _seen(archive: Archive, band: str) -> list[_Seen]:
@@ -188,23 +204,29 @@ def _field_mosaic(
         options["weighting"],
         "field",
     )
-    used = {path: given for s in chosen for path, given in s.piece.used.items()}
     env = first.environment(summary=False)
-    named = plain([task], env, {**used, **first.used})
-    names = {kind: os.path.relpath(path, first.folder) for kind, path in finals.items()}
-    content = [options["weighting"], [_content(s) for s in chosen], names]
-    run = Run(
-        GENERATE_MOSAICS.name,
+    used = {path: given for s in chosen for path, given in s.piece.used.items()}
+    named = plain([task], env, used)
+    run = field_run(
         ident,
-        first.mission.name,
-        first.obs_id,
+        first,
+        finals,
         tasks=[(t.name, t.parameters) for t in named.tasks],
         config=recordable(options),
         versions=versions("embedded"),
-        fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         started=now(),
+        inputs=sorted(given for given, _ in used.values()),
     )
-    run.inputs = sorted(given for given, _ in used.values())
+    names = {kind: made["path"] for kind, made in run.extra.items()}
+    index = first.made("cif_build", "cif", ident=first.obs_id)
+    content = [
+        options["weighting"],
+        [_content(s) for s in chosen],
+        names,
+        used[index][0].data,
+        generation(run.versions),
+    ]
+    run.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     last = ledger.latest(run.mission, run.process, run.ident)
     if not why_again(run, last, first, redo):
         return True
@@ -227,12 +249,12 @@ def _field_mosaic(
         archive.interrupt()
         raise
     take_outcome(run, outcome, first.folder)
-    if outcome.ok:
-        run.extra = {kind: {"path": name} for kind, name in names.items()}
+    if not run.ok:
+        run.extra = {}
     archive.record(run, write_logs=not outcome.stdout)
-    if not outcome.ok:
+    if not run.ok:
         warnings.warn(f"mosaic {ident}: {error_text(run.errors[0])}", stacklevel=4)
-    return outcome.ok
+    return run.ok
 
 
 def _content(seen: _Seen) -> dict[str, str]:
