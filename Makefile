@@ -19,7 +19,7 @@ demo: $(BIN)/daxa
 	$(BIN)/daxa demo
 
 test: $(BIN)/.test-tools
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -rs
 
 lint: $(BIN)/.test-tools
 	$(BIN)/ruff format --check .

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test needs a fast machine.
+settings.register_profile("daxa")
+settings.load_profile("daxa")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -57,7 +57,7 @@ CARDS = st.lists(
 
 
 @given(CARDS, st.binary(max_size=9000), st.sampled_from([0, 2880, 5000]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_file_has_its_checksum(tmp_path_factory, cards, content, length):
     path = tmp_path_factory.mktemp("any") / "file"
     header = "".join(f"{c:<80}" for c in ["SIMPLE  =                    T", *cards]).encode()

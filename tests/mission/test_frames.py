@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.mission import state
@@ -73,7 +73,6 @@ def test_making_a_frame_again_changes_nothing() -> None:
     pd.testing.assert_frame_equal(back, frame)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("0123456789ab", max_size=11), st.floats(), st.floats()), max_size=20))
 def test_only_good_rows_stay(rows: list) -> None:
     columns = {"ObsID": [r[0] for r in rows], "ra": [r[1] for r in rows], "dec": [r[2] for r in rows]}

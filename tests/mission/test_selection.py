@@ -89,7 +89,7 @@ anywhere = st.tuples(
 radius = st.one_of(st.floats(1e-3, 30), st.floats(30, 200))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(anywhere, min_size=1, max_size=6), st.data())
 def test_positions_against_brute_force(places: list, data: st.DataObject) -> None:
     one = data.draw(st.booleans())
@@ -119,7 +119,7 @@ def test_many_radii_take_the_other_way() -> None:
     assert np.array_equal(filters.near_positions(RA, DEC, ra, dec, radii), one_by_one)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0, 360), st.floats(0, 360), st.floats(-90, 90), st.floats(-90, 90))
 def test_rectangle_against_brute_force(ra_from: float, ra_to: float, dec_a: float, dec_b: float) -> None:
     low, high = sorted((dec_a, dec_b))
@@ -133,7 +133,7 @@ def test_rectangle_against_brute_force(ra_from: float, ra_to: float, dec_a: floa
     assert np.array_equal(mask[~edge], inside[~edge])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(-100, N + 100), st.integers(0, 500), st.booleans())
 def test_time_against_brute_force(first: int, length: int, over_run: bool) -> None:
     begin = START[0] + np.timedelta64(first * 12, "h")
@@ -375,7 +375,7 @@ def test_saved_state_is_refused_when_it_does_not_fit(survey: Survey, tmp_path: P
         survey.save(tmp_path, "state")
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     st.lists(st.sampled_from(["pos", "time", "type", "rect", "ids", "at"]), max_size=4), st.integers(0, 99)
 )

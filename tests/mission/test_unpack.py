@@ -59,7 +59,7 @@ def test_bombs(tmp_path: Path) -> None:
     assert not [p for p in (tmp_path / "in").rglob("*") if p.is_file() and p.stat().st_size > 1_000_000]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 10**6), st.booleans())
 def test_a_cut_archive_never_passes(tmp_path_factory: pytest.TempPathFactory, at: int, zipped: bool) -> None:
     content = odf_files.aio_bytes(odf_files.odf("0800010101"), "0800010101")
@@ -130,7 +130,7 @@ def compress(data: bytes, longest: int = 16, clear_at: int | None = None) -> byt
     return b"\x1f\x9d" + bytes([0x80 | longest]) + bits.to_bytes(-(-n_bits // 8), "little")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.one_of(
         st.binary(max_size=3000),

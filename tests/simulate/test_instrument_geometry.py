@@ -138,7 +138,7 @@ def test_pointing_falls_where_real_cameras_have_it():
 
 
 @codes
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ra=st.floats(0, 360),
     dec=st.floats(-90, 90),

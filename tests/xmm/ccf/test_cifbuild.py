@@ -286,7 +286,7 @@ def test_selection(rows, observed, analysed) -> None:
     assert [e.issue for e in chosen] == ([max(valid)] if valid else [])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.builds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.odf.summary import (
@@ -121,7 +121,6 @@ _exposures = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(m1=_exposures, pn=_exposures)
 def test_sas_summary_round_trip(tmp_path_factory, m1, pn):
     path = tmp_path_factory.mktemp("sum") / "x.SAS"

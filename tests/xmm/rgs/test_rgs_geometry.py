@@ -50,7 +50,7 @@ def geometries(cal: Calibration) -> dict[str, RgsGeometry]:
 
 
 @given(st.sampled_from(NAMES), st.integers(1, 9), st.integers(0, 1), part, part, st.sampled_from([1, 3]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_pixel_to_angles_and_back(geometries, name, ccd, node, fx, fy, ocb) -> None:
     geometry = geometries[name]
     rawx, rawy = 0.51 + fx * (512 / ocb - 0.02), 0.51 + fy * (384 / ocb - 0.02)
@@ -61,7 +61,7 @@ def test_pixel_to_angles_and_back(geometries, name, ccd, node, fx, fy, ocb) -> N
 
 
 @given(st.sampled_from(NAMES), ra, dec, st.floats(0, 360), st.floats(-20, 20), st.floats(-20, 20))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_offsets_to_sky_and_back(geometries, name, ra_pnt, dec_pnt, pa, along, across) -> None:
     attitude = ra_pnt, dec_pnt, pa
     offsets = along * ARCMIN, across * ARCMIN
@@ -73,7 +73,7 @@ def test_offsets_to_sky_and_back(geometries, name, ra_pnt, dec_pnt, pa, along, a
     st.sampled_from(NAMES), ra, dec, st.floats(0, 360), st.floats(6, 36), st.integers(1, 2),
     st.floats(-3, 3), st.floats(-1.5, 1.5),
 )  # fmt: skip
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_sky_and_wavelength_to_pixel_and_back(
     geometries, name, ra_pnt, dec_pnt, pa, wavelength, order, along, across
 ) -> None:

@@ -115,7 +115,7 @@ def expressible(draw: Any, depth: int = 3) -> str:
     return (" && " if kind == "and" else " || ").join(parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(expressible())
 def test_the_data_subspace_selects_what_the_expression_does(text):
     selection = compile(text)

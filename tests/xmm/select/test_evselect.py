@@ -177,7 +177,7 @@ def test_flag_mode_keeps_all_rows(mos_list: Path):
         evselect(folder, table="out.fits", keepfilteroutput="yes", destruct="no", flagbit=9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 700),
     st.integers(1, 700),

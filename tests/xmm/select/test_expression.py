@@ -202,7 +202,7 @@ def files(tmp_path_factory):
     return Files(folder)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(condition())
 def test_random_expressions_select_the_rows_of_a_plain_evaluator(files, case):
     text, function = case
@@ -211,7 +211,7 @@ def test_random_expressions_select_the_rows_of_a_plain_evaluator(files, case):
     assert compile(text, HEADER, files).mask(COLUMNS).tolist() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(condition(depth=2))
 def test_byte_order_and_chunking_do_not_matter(files, case):
     text, _ = case
@@ -471,7 +471,7 @@ _side = st.floats(0.5, 8)
 _place = st.floats(-3, 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["circle", "annulus", "ellipse", "box", "polygon"]),
     st.tuples(_place, _place, _side, _side, st.floats(-400, 400)),

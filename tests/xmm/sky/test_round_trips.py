@@ -41,7 +41,7 @@ def cal(synthetic_ccf: Path) -> Calibration:
     st.floats(0, 1),
     st.floats(0, 1),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_pixel_to_sky_and_back(cal, instrument, ra_pnt, dec_pnt, pa, epoch, which, fx, fy) -> None:
     geometry = CameraGeometry.from_calibration(cal, instrument, epoch)
     ccd = int(geometry.ccds[which % len(geometry.ccds)])
@@ -72,7 +72,7 @@ def test_pixel_to_sky_and_back(cal, instrument, ra_pnt, dec_pnt, pa, epoch, whic
     st.sampled_from(("EMOS1", "EMOS2")), st.integers(0, 8), st.integers(1, 7),
     st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True), ra, dec, angle,
 )  # fmt: skip
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_telemetry_of_every_mos_window_to_sky_and_back(
     cal, instrument, row, ccd, fx, fy, ra_pnt, dec_pnt, pa
 ) -> None:
@@ -261,7 +261,7 @@ def test_covered_pixels_are_those_that_the_detector_plane_gives_to_another_ccd(c
 
 
 @given(st.sampled_from(CAMERAS), ra, dec, angle, st.integers(0, 2**30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_events_to_the_sky_plane_and_back(cal, instrument, ra_pnt, dec_pnt, pa, seed) -> None:
     geometry = CameraGeometry.from_calibration(cal, instrument, 5e8)
     detx, dety = np.random.default_rng(seed).integers(-18000, 18000, (2, 50)).astype(np.int16)

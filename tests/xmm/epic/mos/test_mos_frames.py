@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.epic.mos import frames
@@ -28,7 +28,6 @@ def _build(number, stamp, length=2.6, warnings=None, **counters):
     )
 
 
-@settings(deadline=None)
 @given(
     reset=st.integers(10_000, 900_000_000),
     since=st.floats(0, 1e5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.epic.pn.energy import EnergyScale, out_of_time_rows
@@ -28,7 +28,6 @@ def scale(**changes):
 
 
 @given(st.floats(300, 12_000), st.integers(1, 64), st.integers(1, 200))
-@settings(deadline=None)
 def test_losses_are_undone(energy, rawx, rawy):
     s = scale()
     i = rawx - 1

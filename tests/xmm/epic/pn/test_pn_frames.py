@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.epic.pn.frames import (
@@ -90,7 +90,6 @@ def test_invalid_stamps_are_filled_from_the_step():
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=60), st.data())
-@settings(deadline=None)
 def test_filled_frames_hold_every_cycle_but_the_lost_ones(ahead, data):
     cycle = np.concatenate([[0], np.cumsum(ahead)])
     lost = np.array(data.draw(st.lists(st.booleans(), min_size=len(ahead), max_size=len(ahead))))

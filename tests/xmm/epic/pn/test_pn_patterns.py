@@ -59,7 +59,7 @@ FRAMES = st.dictionaries(
 
 
 @given(FRAMES, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_equals_the_slow_reference(content, random):
     pixels = list(content)
     random.shuffle(pixels)
