@@ -42,7 +42,7 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
         pytest.skip(f"no real raw files: {folder} is absent")
     text = said(folder, "--report", tmp_path / "report.txt")
     files = list(folder.glob("*.FIT*"))
-    assert f"{len(files)} files: " in text
+    assert f"{len(files)} files; extensions: " in text
     assert "damaged" not in text
     assert "lacking" not in text
     assert "header says" not in text
@@ -54,12 +54,17 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     assert "clock 22729032.725 to 22737768.094 s" in below(text, f"{OBS}_R1S00300AUX")
     assert "TIME as text, 2001-03-20T14:38:30 to" in below(text, f"{OBS}_R1X00000PFH")
     assert "SCRTX1         exact     8601 rows; clock 22604730.196" in text
-    assert "128 pixels" in below(text, f"{OBS}_R1X00000OFX")
+    assert "18 times 171 x 128 pixels, to CCD9_offset_d" in below(text, f"{OBS}_R1X00000OFX")
+    assert "59 files; extensions: 50 exact, 44 image\n" in text
+    assert "clock 3.312 to 2640.595 s after its reset" in below(text, f"{OBS}_M1U00900AUX")
+    # From the start of the first counting cycle to the end of the last one.
+    assert "clock 22727251.187 to 22727313.689 s" in below(text, f"{OBS}_M1U00400CCX")
 
     # What odfingest makes of it.
     assert "time correlation  0234_0135730701_SCX00000TCX.FIT.gz, 3.9e-05 s rms" in text
     assert "M1 U009  PrimeFullWindow, 49 of 70 parameters known, clock reset at 22735251 s (assumed)" in text
     assert "R1 S003  HighEventRateWithSES, 110 of 110 parameters known" in text
+    assert "M1 U008  UNDEFINED, no event file, 41 of 70 parameters known" in text
     assert "2.0 s before DATE-OBS is taken" in text
     assert "so that times may be up to 1.6 s late (noClockReset)" in text
     for camera in ("M1", "M2"):
@@ -137,9 +142,34 @@ def test_damaged_files_are_told_and_the_others_go_on(tmp_path: Path) -> None:
 
 def test_one_file(tmp_path: Path) -> None:
     path = events(tmp_path, f"{OBS}_PNS00301IME.FIT", {"FRAME": [1]})
-    assert "1 files: 1 lacking" in said(path)
+    assert "1 file; extensions: 1 lacking" in said(path)
     shutil.copy(path, tmp_path / "events.fits")
     assert "no ODF file or folder" in said(tmp_path / "events.fits", status=2)
+
+
+def test_summaries(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "epic_pn_0124710801"
+    if not folder.is_dir():
+        pytest.skip(f"no real summaries: {folder} is absent")
+    text = said(folder)
+    assert "182 lines; 2000-12-10T20:04:10 to 2000-12-11T04:39:05, 143 files named" in text
+    (made,) = (shared_data / "sas_products_0201901401" / "odf").glob("*SUM.SAS.gz")
+    assert "29 exposures, 160 files named" in said(made)
+    broken = tmp_path / f"{OBS}_SCX00000SUM.ASC"
+    broken.write_text("nothing")
+    assert "text           damaged   no OBSERVATION or SLEW record" in said(broken)
+
+
+def test_problems_of_the_clock_are_told(spacecraft_odf: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(spacecraft_odf, tmp_path / "odf")
+    (path,) = folder.glob("*TCX.FIT")
+    with fits.open(path, mode="update") as hdus:
+        hdus[1].data["UTCMILLI"] += 5000
+        hdus[1].data["ERTIME"] = "-"
+    text = said(folder)
+    assert "ERTIME is no date in" in text
+    assert "differ by" in text
+    assert "(badTimeCorrelation)" in text
 
 
 def test_nothing_to_inspect(tmp_path: Path) -> None:

@@ -10,6 +10,14 @@ import typer
 odf = typer.Typer(no_args_is_help=True, help="Raw files (ODF) as the embedded engine sees them.")
 
 
+#: Findings as they are counted: what is amiss comes last.
+_ORDER = ("exact", "image", "text", "not read", "others", "lacking", "damaged")
+
+
+def _order(counted: tuple[str, int]) -> int:
+    return _ORDER.index(counted[0])
+
+
 @odf.callback()
 def _root() -> None:
     """Keeps ``inspect`` a command of its own, though it is the only one."""
@@ -24,7 +32,7 @@ def odf_inspect(
     ] = None,
 ) -> None:
     """Tell what the engine takes from each raw file, how it recognises it, and what it makes of exposures."""
-    from daxa.xmm.odf.inspect import exposures, files_of, inspect, report, title
+    from daxa.xmm.odf.inspect import exposures, files_of, inspect, report, title, together
     from daxa.xmm.task import TaskError
 
     try:
@@ -35,10 +43,16 @@ def odf_inspect(
     counts: dict[str, int] = {}
     for file in files:
         typer.echo(f"{file.path.name}  {title(file.name)}")
-        for found in inspect(file):
+        findings = inspect(file)
+        for found in findings:
             counts[found.how] = counts.get(found.how, 0) + 1
+        for found in together(findings):
             typer.echo(f"  {found.extension:14s} {found.how:9s} {found.detail}".rstrip())
-    typer.echo(f"{len(files)} files: " + ", ".join(f"{number} {how}" for how, number in counts.items()))
+    many = "1 file" if len(files) == 1 else f"{len(files)} files"
+    typer.echo(
+        f"{many}; extensions: "
+        + ", ".join(f"{number} {how}" for how, number in sorted(counts.items(), key=_order))
+    )
     made = exposures(path) if path.is_dir() else []
     for line in made:
         typer.echo(line)

@@ -190,6 +190,31 @@ def test_no_housekeeping_at_all(odf):
     assert observation_summary(path)["PN"]["exposures"]["S003"]["filter"] is None
 
 
+def test_missing_housekeeping_of_diagnostic_exposures_is_told_once(odf):
+    for path in odf.glob("*_M1*"):
+        path.unlink()
+    for number in (4, 5):
+        _science(odf, f"M1U00{number}10DII.FIT")
+    _path, out, err = _run(odf)
+    told = "warning (HousekeepingParameterMissing), M1: the ODF has no PEH file; what it tells of exposures"
+    assert err.count(told) == 1
+    assert "M1 U004  Diagnostic, " in out
+
+
+def test_housekeeping_out_of_order_and_parameters_that_change(odf):
+    name = "PNX00000PMH.FIT"
+    (odf / (STEM + name)).unlink()
+    _housekeeping(odf, name, F1122=[234] * 20, F1294=[0] * 8 + [3] * 12, F1052=[32400] * 20)
+    with fits.open(odf / (STEM + name), mode="update") as hdus:
+        hdus[1].data["TIME"][[2, 3]] = hdus[1].data["TIME"][[3, 2]]
+    path, out, err = _run(odf)
+    assert err.count("warning (NotATimeSortedTable)") == 1
+    assert "rows are not in the order of time; they are sorted" in err
+    assert "PN/S003: F1294 of " in out
+    assert f"{STEM}{name}[1] change during it and stay unknown" in out
+    assert "FRAME_TIME_PARAMETER = Unknown" in path.read_text()
+
+
 def test_codes():
     assert translate(534, MOS_FILTER_CODES) == "Thin2"
     assert translate(533.4, MOS_FILTER_CODES) == "Thin2"

@@ -34,11 +34,15 @@ _MOS_WRAP = 32767
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of the files of one kind, in time order: mission times [s], columns, names of the files."""
+    """Rows of the files of one kind, in time order: mission times [s], columns, names of the files.
+
+    ``changed`` collects parameters that were asked for and do change during an exposure.
+    """
 
     time_s: npt.NDArray[np.float64]
     columns: Mapping[str, npt.NDArray[Any]]
     where: str = ""
+    changed: set[str] = field(default_factory=set)
 
     def commanded(self, name: str, span: tuple[float, float], **where: int) -> str:
         """Value in force: of the last command before an exposure, else of the first one within it."""
@@ -65,7 +69,10 @@ class Records:
         if name not in self.columns or not rows.any():
             return UNKNOWN
         found = np.unique(self.columns[name][rows])
-        return text_of(found[0]) if len(found) == 1 else UNKNOWN
+        if len(found) == 1:
+            return text_of(found[0])
+        self.changed.add(name)
+        return UNKNOWN
 
     def first(self, name: str, span: tuple[float, float]) -> str:
         """Value of a periodic parameter at the start of an exposure."""
@@ -84,11 +91,13 @@ _NOTHING = Records(np.zeros(0), {})
 class Housekeeping:
     """Housekeeping and command records of an ODF; each file is read once.
 
-    ``problems`` are those of the files asked for: which are absent or cannot be read.
+    ``problems`` are those of the files asked for: which are absent or cannot be read; ``unsorted`` are those
+    whose rows are not in the order of time.
     """
 
     odf: Odf
     problems: dict[tuple[str, str], str] = field(default_factory=dict)
+    unsorted: list[str] = field(default_factory=list)
     _read: dict[tuple[str, str], Records] = field(default_factory=dict)
 
     def records(self, instrument: str, file_type: str) -> Records:
@@ -97,6 +106,13 @@ class Housekeeping:
         if key not in self._read:
             self._read[key] = self._load(instrument, file_type)
         return self._read[key]
+
+    def changed(self) -> dict[str, list[str]]:
+        """File -> parameters found to change since this was asked last."""
+        found = {one.where: sorted(one.changed) for one in self._read.values() if one.changed}
+        for one in self._read.values():
+            one.changed.clear()
+        return found
 
     def _load(self, instrument: str, file_type: str) -> Records:
         times, tables, read = [], [], []
@@ -107,6 +123,8 @@ class Housekeeping:
             try:
                 table = file.read(1)
                 times.append(housekeeping_times(table["TIME"], table.where))
+                if (np.diff(times[-1]) < 0).any():
+                    self.unsorted.append(table.where)
                 tables.append(table.columns)
                 read.append(table.where)
             except TaskError as error:

@@ -43,11 +43,6 @@ def _parameters() -> dict[str, tuple[Parameter, ...]]:
     return {file: tuple(parameters) for file, parameters in found.items()}
 
 
-def known_files() -> tuple[str, ...]:
-    """Instrument and file type of the tables that are known, such as ``PNPAH``."""
-    return tuple(_parameters())
-
-
 def parameters(instrument: str, file_type: str) -> tuple[Parameter, ...]:
     """Columns of a table behind TIME; none if it is not known."""
     return _parameters().get(instrument + file_type, ())

@@ -191,7 +191,7 @@ def _mode(
     if mode is None:
         why = "the windows of its CCDs belong to no known mode"
         if instrument in ("M1", "M2") and calibration is None:
-            why = "the mode of a CCD with a window of its own is not told without a calibration set"
+            why = "the window of CCD 1, which no other CCD has, tells the mode only with a calibration set"
         warn("UnknownInstrumentMode", f"{label}: {why}")
     return mode or UNDEFINED
 
@@ -248,10 +248,15 @@ def ingest(
         info(f"{label} start = {first} end = {last}")
         entry = ExposureSummary(exp_id, first, last)
         summary.instruments.setdefault(instrument, []).append(entry)
+        if not (exposure.types or exposure.diagnostic):
+            entry.remarks.append("no event file")
         if find_modes:
             _add_modes(entry, instrument, exposure, hk, calibration, warn)
         if use_housekeeping:
             _add_configuration(entry, instrument, exposure, hk, correlation, info, warn)
+        info(f"{instrument} {entry}")
+    for where in hk.unsorted:
+        warn("NotATimeSortedTable", f"{where}: its rows are not in the order of time; they are sorted")
     for (instrument, kind), problem in hk.problems.items():
         text = f"{problem}; what it tells of exposures stays unknown"
         if kind == FILTER_WHEEL.get(instrument, ("",))[0]:
@@ -313,6 +318,8 @@ def _add_configuration(
         entry.filter, wheel = om_filter(hk, span)
     about = Circumstances(span, exposure.headers, entry.filter, wheel, reset, exposure.duration_s)
     entry.parameters = configuration(hk, instrument, about, events=bool(exposure.types))
+    for where, names in hk.changed().items():
+        info(f"{instrument}/{entry.exp_id}: {', '.join(names)} of {where} change during it and stay unknown")
 
 
 @task(

@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from daxa.xmm.findings import Finding, column_lines, plain
 from daxa.xmm.odf import filetypes, layout
+from daxa.xmm.odf.mos_clock import unwrap_stamps
 from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, check_fields, damage_text, scan
+from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.tables import Column
 from daxa.xmm.task import TaskError, listening
 
@@ -46,11 +49,7 @@ _KINDS = {
     "SUM": "summary",
 }
 #: Seconds of one unit of the fine clock.
-_FINE_S = {
-    **dict.fromkeys(("M1", "M2"), layout.MOS_FTFINE_UNIT_S),
-    "PN": layout.PN_FTFINE_UNIT_S,
-    **dict.fromkeys(("R1", "R2"), layout.RGS_FINE_UNIT_S),
-}
+_FINE_S = {"PN": layout.PN_FTFINE_UNIT_S, **dict.fromkeys(("R1", "R2"), layout.RGS_FINE_UNIT_S)}
 #: Keywords of a report: structure, settings and dates, nothing that a person could be known by.
 _KEYWORDS = (
     "TELESCOP", "INSTRUME", "DATATYPE", "CCDID", "CCDNODE", "QUADRANT", "CCDMODE", "EDUID", "EDUMODE",
@@ -89,7 +88,8 @@ def title(name: OdfName) -> str:
     kind = _KINDS.get(name.file_type)
     if kind is None:
         kind = "housekeeping" if name.file_type[-1] in "HS" else "other data"
-    words = [kind, layout.INSTRUMENTS[name.instrument]]
+    of_spacecraft = name.instrument == "SC"
+    words = [kind, "spacecraft" if of_spacecraft else layout.INSTRUMENTS[name.instrument]]
     if name.is_science:
         words.append(f"exposure {name.exp_id}")
     if name.ccd:
@@ -128,7 +128,7 @@ def exposures(folder: str | os.PathLike[str]) -> list[str]:
     """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them."""
     from daxa.xmm.odf.ingest import ingest
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.odf.summary import CLOCK_RESET, UNKNOWN, AsciiSummary
+    from daxa.xmm.odf.summary import AsciiSummary
     from daxa.xmm.odf.times import TimeCorrelation
 
     lines: list[str] = []
@@ -150,16 +150,7 @@ def exposures(folder: str | os.PathLike[str]) -> list[str]:
             lines.append(f"time correlation  {error.message}")
         nothing = AsciiSummary(odf.obs_id, odf.revolution, "", "")
         summary = ingest(odf, nothing, correlation=correlation, warn=warn)
-    for instrument, found in summary.instruments.items():
-        for one in found:
-            known = sum(value != UNKNOWN for value, _ in one.parameters.values())
-            words = [one.mode or UNKNOWN, f"{known} of {len(one.parameters)} parameters known"]
-            if one.filter:
-                words.insert(1, one.filter)
-            reset, _ = one.parameters.get(CLOCK_RESET, (UNKNOWN, ""))
-            if reset != UNKNOWN:
-                words.append(f"clock reset at {reset} s{' (assumed)' if CLOCK_RESET in one.assumed else ''}")
-            lines.append(f"{instrument} {one.exp_id}  {', '.join(words)}")
+    lines += [f"{code} {one}" for code, found in summary.instruments.items() for one in found]
     return [*lines, *doubts]
 
 
@@ -170,7 +161,8 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
     try:
         data = file.bytes()
         if file.name.extension != "FIT" or (file.name.file_type == "RAS" and data[:6] != b"SIMPLE"):
-            return [(Finding("text", "text", f"{len(data.splitlines())} lines"), None)]
+            lines = f"{len(data.splitlines())} lines"
+            return [(_summary(file, lines) or Finding("text", "text", lines), None)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             hdus = list(fits.open(io.BytesIO(data), memmap=False))
@@ -184,6 +176,39 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
         return [(Finding("file", "damaged", error.message), None)]
     except (*DAMAGE, fits.VerifyError) as error:
         return [(Finding("file", "damaged", f"not a readable FITS file: {damage_text(error)}"), None)]
+
+
+def _summary(file: OdfFile, lines: str) -> Finding | None:
+    """What a summary tells (nothing that a person could be known by); None for other files."""
+    if file.name.file_type != "SUM":
+        return None
+    try:
+        if file.name.extension == "SAS":
+            read = read_sas_summary(file.path)
+            count = sum(map(len, read.instruments.values()))
+            detail = f"{count} exposures, {len(read.files)} files named"
+        else:
+            text = read_ascii_summary(file.path)
+            detail = f"{text.start} to {text.end}, {len(text.files)} files named"
+    except (ValueError, OSError, EOFError) as error:
+        return Finding("text", "damaged", str(error).removeprefix(f"{file.path}: "))
+    return Finding("text", "text", f"{lines}; {detail}")
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings with neighbours that say the same put into one line, as for the images of an offset file."""
+    made = []
+    for _, same in groupby(findings, key=lambda one: (one.how, one.detail)):
+        first, *others = same
+        if len(others) > 1:
+            first = Finding(
+                f"{first.extension} ...",
+                first.how,
+                f"{len(others) + 1} times {first.detail}, to {others[-1].extension}",
+            )
+            others = []
+        made += [first, *others]
+    return made
 
 
 def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
@@ -275,8 +300,8 @@ def _disagreements(name: OdfName, header: Any) -> list[str]:
 def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
     """First and last reading of the clock of a table."""
     pairs = (
-        ("FTCOARSE", "FTFINE"), ("STCOARSE", "STFINE"), ("OBTCOARS", "OBTFINE"), ("TIME",), ("VALTIME",),
-        ("FRAME",),
+        ("FTCOARSE", "FTFINE"), ("STCOARSE", "STFINE", "ETCOARSE", "ETFINE"), ("OBTCOARS", "OBTFINE"),
+        ("TIME",), ("VALTIME",), ("FRAME",),
     )  # fmt: skip
     names = next((pair for pair in pairs if set(pair) <= set(have)), ())
     # A header of another camera is told beside this.
@@ -293,13 +318,16 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
         return [f"{', '.join(names)} are not whole numbers"]
     # Only frames count in units of their camera.
     frames = file.name.instrument if names[0] == "FTCOARSE" else ""
+    if frames in ("M1", "M2"):
+        stamps = unwrap_stamps(values, table[names[1]], 0.0, 0.0)
+        return [f"clock {stamps[0]:.3f} to {stamps[-1]:.3f} s after its reset"]
     unit = _FINE_S.get(frames, layout.OBTFINE_UNIT_S)
     if np.max(table[names[1]]) > 65535:
         unit = layout.OBTFINE_LONG_UNIT_S
     ends = [
-        (layout.unsigned(values[[i]]) if values.dtype.itemsize == 2 else values[[i]])[0]
-        + unit * layout.unsigned(table[names[1]][[i]])[0]
-        for i in (0, -1)
+        (layout.unsigned(coarse[[i]]) if coarse.dtype.itemsize == 2 else coarse[[i]])[0]
+        + unit * layout.unsigned(fine[[i]])[0]
+        for i, coarse, fine in ((0, values, table[names[1]]), (-1, table[names[-2]], table[names[-1]]))
     ]
     return [f"clock {ends[0]:.3f} to {ends[1]:.3f} s"]
 

@@ -111,7 +111,8 @@ class ExposureSummary:
 
     ``parameters`` are further ``NAME -> (value, comment)`` records, in their order. The value
     :data:`UNKNOWN` stands for what was looked for and not found; such records are written, but are not
-    there when a summary is read. ``assumed`` are those of them that nothing tells.
+    there when a summary is read. ``assumed`` are those of them that nothing tells; ``remarks`` become
+    comments.
     """
 
     exp_id: str
@@ -125,6 +126,16 @@ class ExposureSummary:
     parameters: dict[str, tuple[str, str]] = field(default_factory=dict)
     assumed: dict[str, Assumed] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """What is known of it, in a line: ``S001  PrimeFullWindow, Medium, 60 of 70 parameters known``."""
+        known = sum(value != UNKNOWN for value, _ in self.parameters.values())
+        words = [self.mode or UNKNOWN, *([self.filter] if self.filter else []), *self.remarks]
+        words.append(f"{known} of {len(self.parameters)} parameters known")
+        reset, _ = self.parameters.get(CLOCK_RESET, (UNKNOWN, ""))
+        if reset != UNKNOWN:
+            words.append(f"clock reset at {reset} s{' (assumed)' if CLOCK_RESET in self.assumed else ''}")
+        return f"{self.exp_id}  {', '.join(words)}"
 
     @property
     def scheduled(self) -> bool:

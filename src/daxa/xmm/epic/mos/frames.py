@@ -317,9 +317,9 @@ def build_frames(
     end = np.interp(np.arange(span), at, phase + new * length)
     if sparse is not None:
         lost = span - len(number)
-        warn("framesRenumbered", f"frames follow each other by multiples of {length:.5f} s: {lost} put in")
+        warn("framesRenumbered", f"frames follow each other by multiples of {length:.5f} s: {lost} lost")
     elif shift[-1]:
-        warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} put in")
+        warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} lost")
     frames = Frames(
         number=np.arange(new[0], new[0] + span),
         time_s=end + delay_s,
