@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daxa.simulate.instruments import CAMERAS
-from daxa.xmm.ccf import pn_times
+from daxa.xmm.ccf import documented
 from daxa.xmm.epic.pn import fixed, subtasks
 from daxa.xmm.task import Parameter, TaskError, find_task
 
@@ -210,9 +210,9 @@ def our_numbers(submode: str, revolution: int) -> list[float]:
     """The same numbers here: frame time of the synthetic calibration, documented values of the others."""
     return [
         CAMERAS["PN"].mode(submode).frame_time_s * 1e3,
-        pn_times.FIFO_DEAD_S[submode] * 1e3,
-        pn_times.FIFO_RESIDUAL,
-        pn_times.documented_tolerance(submode, revolution),
+        documented.FIFO_DEAD_S[submode] * 1e3,
+        documented.FIFO_RESIDUAL,
+        documented.documented_tolerance(submode, revolution),
     ]
 
 

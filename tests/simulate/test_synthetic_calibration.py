@@ -216,10 +216,10 @@ def test_pn_laws_give_back_the_energy_of_singles(folder):
     now = (TIME_S - J2000_S) / (365 * 86400)
     rows = np.flatnonzero((ageing["MODE_ID"] == 0) & (ageing["CCD_ID"] == 1))
     kev = ageing["ENERGY"][rows]
-    at_start = np.interp(corrected / 1000, kev, ageing["T_COEFF"][rows, 0])
-    at_end = [np.interp(now, years["TIME"][0], ageing["T_COEFF"][row]) for row in rows]
-    at_end = np.interp(corrected / 1000, kev, at_end)
-    final = corrected * ((1 - at_start) / (1 - at_end)) ** y
+    at_start = ageing["T_COEFF"][rows, 0]
+    at_end = np.array([np.interp(now, years["TIME"][0], ageing["T_COEFF"][row]) for row in rows])
+    kept = np.interp(np.log10(corrected / 1000), np.log10(kev), (1 - at_end) / (1 - at_start))
+    final = corrected / kept**y
     np.testing.assert_allclose(final, energy, atol=1e-5)
     assert np.median(1 - measured / energy) > 0.04
 

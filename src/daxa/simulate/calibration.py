@@ -538,9 +538,17 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
             "2000-03-23T05:00:00",
         )
     known = [camera.mode(submode) for submode in camera.modes]
+    residual = numbers.PN_FIFO_RESIDUAL
     frames = [
-        (m.mode_id, m.frame_time_s * 1e3, numbers.PN_FIFO_FRAMES.get(m.submode, 0) * m.frame_time_s * 1e3)
+        (
+            m.mode_id,
+            ms,
+            numbers.PN_FIFO_FRAMES.get(m.submode, 0) * ms,
+            1 - m.loss_s / m.frame_time_s,
+            residual,
+        )
         for m in known
+        for ms in [m.frame_time_s * 1e3]
     ]
     # The stamp comes after the centre of the integration: the constant that is added to it is negative.
     constants = [
@@ -553,7 +561,10 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         "TIMECORR",
         11,
         [
-            Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "FIFO_DEAD_TIME"), frames)),
+            Extension(
+                "FRAMETIME",
+                table_columns(("MODE_ID", "FRAME_TIME", "FIFO_DEAD_TIME", "LIVE", "FIFO_RESIDUAL"), frames),
+            ),
             Extension("TIMECORR", table_columns(("MODE_ID", "CCD_ID", "FRAME_TIME", "TIME_CORR"), constants)),
         ],
     )

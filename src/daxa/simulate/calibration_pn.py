@@ -30,11 +30,15 @@ def _reject() -> Constituent:
     masters = {ccd: f"MASTER_MAP_FF_{ccd:02d}" for ccd in _CCDS}
     noises = {ccd: f"NOISE_MAP_FF_{ccd:02d}_00" for ccd in _CCDS}
     used = [(mode, ccd) for mode in PN_MODE_IDS for ccd in _CCDS if not mode.startswith("Fast")]
-    limit = numbers.PN_LARGEST_DARK_SHIFT_ADU
+    medians = {ccd: f"MEDIAN_MAP_FF_{ccd:02d}" for ccd in _CCDS}
+    # Noise falls exponentially: amplitudes that are too high by an error make a pixel brighter by its power.
+    error = np.arange(1, numbers.PN_LARGEST_DARK_SHIFT_ADU + 1)
+    low, high = (
+        numbers.PN_MEDIAN_BRIGHTNESS * np.expm1((error + half) / numbers.PN_NOISE_SCALE_ADU)
+        for half in (-0.5, 0.5)
+    )
     correction = [
-        (mode, ccd, float(step), step + 1.0, float(np.sign(step) * min(abs(step), limit)))
-        for mode, ccd in used
-        for step in range(-8, 9)
+        (mode, ccd, *row) for mode, ccd in used for row in zip(low, high, -error.astype(float), strict=True)
     ]
     spectrum = numbers.PN_NOISE_RATE * np.exp(
         -np.arange(numbers.PN_NOISE_CHANNELS) / numbers.PN_NOISE_SCALE_ADU
@@ -53,7 +57,14 @@ def _reject() -> Constituent:
                 ),
             ),
             Extension(
-                "MEDIAN_MAP_INDEX", table_columns(("MODE", "CCD", "POINTER"), [("FF", 1, "MEDIAN_MAP_DUMMY")])
+                "MEDIAN_MAP_INDEX",
+                table_columns(
+                    ("MODE", "CCD", "POINTER"),
+                    [
+                        *(("FF", ccd, name) for ccd, name in medians.items()),
+                        *(("EF", ccd, "MEDIAN_MAP_DUMMY") for ccd in _CCDS),
+                    ],
+                ),
             ),
             Extension(
                 "MASTER_OFFSET_TABLE_INDEX",
@@ -64,6 +75,10 @@ def _reject() -> Constituent:
             ),
             *(Extension(name, noise) for name in noises.values()),
             *(Extension(masters[ccd], numbers.pn_dark_pattern(ccd).T.astype(np.float32)) for ccd in _CCDS),
+            *(
+                Extension(name, np.full((200, 64), numbers.PN_MEDIAN_BRIGHTNESS, np.float32))
+                for name in medians.values()
+            ),
             Extension("MEDIAN_MAP_DUMMY", np.zeros((200, 64), np.float32)),
         ],
         "2000-01-01T00:00:00",

@@ -234,6 +234,7 @@ PN_JUMP_TOLERANCE = (
     (3278, 51, 42),
 )  # fmt: skip
 #: Frames that a reset of the event buffer costs (full frame 366.82 ms, extended 398.39, large window 95.33).
+PN_FIFO_RESIDUAL = 0.9
 PN_FIFO_FRAMES = {"PrimeFullWindow": 5, "PrimeFullWindowExtended": 2, "PrimeLargeWindow": 2}
 #: Live time that every frame loses besides the read-out [s].
 PN_LOSS_S = {"FastTiming": 52.669e-6, "FastBurst": 0.0}
@@ -371,6 +372,8 @@ PN_NOISE_RATE = 0.004
 PN_NOISE_SCALE_ADU = 4.0
 PN_NOISE_CHANNELS = 40
 PN_NOISE_EXPOSURE_S = 40_000.0
+#: Counts of that noise in a pixel at the lowest amplitude.
+PN_MEDIAN_BRIGHTNESS = PN_NOISE_RATE * PN_NOISE_EXPOSURE_S / 64
 
 
 #: pn: energies shrink to a0 rate^a1 + a2 of what they were, rate in electrons per second and column: MODE_ID,

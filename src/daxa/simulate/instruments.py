@@ -438,10 +438,17 @@ class Camera:
 
     @staticmethod
     def pn_ageing(energy_ev, time_s) -> np.ndarray:
-        """Observed over initial charge, per row transferred: (1 - T(t)) / (1 - T(2000.0))."""
-        start = np.interp(np.asarray(energy_ev) / 1000, numbers.PN_LTC_ENERGY_KEV, numbers.PN_LTC_START)
-        years = np.maximum((np.asarray(time_s) - J2000_S) / YEAR_S, 0)
-        return (1 - start - pn_ltc_growth(years)) / (1 - start)
+        """Observed over initial charge, per row transferred: (1 - T(t)) / (1 - T(2000.0)).
+
+        Linear in the logarithm of the energy between the two lines that T is known at.
+        """
+        start = np.asarray(numbers.PN_LTC_START)
+        growth = pn_ltc_growth(np.maximum((np.asarray(time_s) - J2000_S) / YEAR_S, 0))
+        first, second = ((1 - t - growth) / (1 - t) for t in start)
+        low, high = np.log10(numbers.PN_LTC_ENERGY_KEV)
+        energy = np.log10(np.maximum(np.asarray(energy_ev, float), 1.0) / 1000)
+        part = np.clip((energy - low) / (high - low), 0, 1)
+        return first + (second - first) * part
 
 
 def pn_ltc_growth(years) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from made_files import MadeConstituent
 
-from daxa.xmm.ccf.documented import documented_tolerance
+from daxa.xmm.ccf.documented import CONSTANT_LOSS_S, documented_tolerance
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import PnTimes, pn_times
@@ -42,6 +42,10 @@ JUMPS = [
 ]
 MODES = np.arange(6)
 FRAMES_S = np.array([73.36496, 199.19408, 47.66384, 5.67184, 5.96464, 4.34448]) / 1e3
+SHARES = {
+    "LIVE": [0.999056220054626, 0.99965238571167, 0.998547, 0.98779, 0.991169989109039, 1.0],
+    "FIFO_RESIDUAL": np.full(6, 0.9),
+}
 CORRECTION_S = np.array([[-0.051, -0.045, -0.039]] * 6) * FRAMES_S[:, None] / FRAMES_S[0]
 
 
@@ -66,7 +70,8 @@ def files(frametime=None, timecorr=None, jumps=None):
     return Files(
         TIMECORR={
             "FRAMETIME": frametime
-            or {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S * 1e3, "FIFO": [366.82, 398.39, 95.33, 0, 0, 0.0]},
+            or {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S * 1e3, "FIFO": [366.82, 398.39, 95.33, 0, 0, 0.0]}
+            | SHARES,
             "TIMECORR": timecorr or {"MODE_ID": mode, "CCD": ccd, "T_CAL": constant},
         },
         MODEPARAM={
@@ -152,9 +157,11 @@ def test_fallbacks_are_said(said):
     assert found.jump_units == 26
     assert found.fifo_s == pytest.approx(398.39e-3)
     assert found.frame_s - found.readout_s == pytest.approx(194.531e-3, abs=1e-6)
-    codes = ("noTimeConstant", "noFifoDeadTime", "noIntegrationTime", "noJumpTolerance")
+    assert (found.fifo_residual, found.loss_s) == (0.9, 69.242e-6)
+    codes = {"noTimeConstant", "noFifoDeadTime", "noIntegrationTime", "noJumpTolerance"}
+    codes |= {"noFifoResidual", "noConstantLoss"}
     assert all(said.err.getvalue().count(f"({code}), EPN_") == 1 for code in codes)
-    assert len(said.fallbacks) == 4
+    assert {text.split(": ")[1] for text in said.fallbacks} == codes
 
 
 def test_a_constant_beyond_a_frame_and_a_half_is_not_one(said):
@@ -273,17 +280,39 @@ def test_constants_of_unknown_ccds_are_not_taken(timecorr, number, said):
 @pytest.mark.parametrize("dead_unit", [1, 1e3])
 def test_dead_times_have_units_of_their_own(frame_unit, dead_unit, said):
     dead = np.array([0.36682, 0.39839, 0.09533, 0, 0, 0]) * dead_unit
-    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S * frame_unit, "FIFO_DEAD_TIME": dead}
+    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S * frame_unit, "FIFO_DEAD_TIME": dead} | SHARES
     found = pn_times(files(frametime=frametime), "PrimeFullWindowExtended", 3000)
     assert (found.frame_s, found.fifo_s) == pytest.approx((199.19408e-3, 398.39e-3))
-    without = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S}
+    without = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S} | SHARES
     timecorr = {"MODE_ID": MODES, "FIFO_DEAD_TIME": dead, "T_CAL": CORRECTION_S[:, 0]}
     found = pn_times(files(frametime=without, timecorr=timecorr), "PrimeFullWindow", 3000)
     assert found.fifo_s == pytest.approx(366.82e-3)
     assert said.fallbacks == {}
 
 
+def test_shares_that_real_headers_and_logs_do_not_have_are_unknown(said):
+    shares = {"LIVE_TIME": FRAMES_S, "RESIDUAL": np.full(6, 90.0)}
+    plain = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S, "FIFO_DEAD": np.zeros(6)}
+    frametime = plain | shares
+    for submode, loss in CONSTANT_LOSS_S.items():
+        found = pn_times(files(frametime=frametime), submode, 3000)
+        assert (found.loss_s, found.fifo_residual) == (loss, 0.9)
+    where = "EPN_TIMECORR_0001.CCF[FRAMETIME]"
+    assert {f"{where}: noConstantLoss", f"{where}: noFifoResidual"} < set(said.fallbacks)
+    shares = {"AX_FC0": np.full(6, 0.99), "FIFO_RESID": np.full(6, 0.8)}
+    found = pn_times(files(frametime=plain | shares), "PrimeFullWindow", 3000)
+    assert (found.live, found.fifo_residual) == pytest.approx((0.99, 0.8))
+
+
+@pytest.mark.parametrize("submode", PN_MODE_IDS)
+def test_shares_of_the_integration_without_mode_parameters(submode):
+    others = files()
+    others.tables["MODEPARAM"]["MODEPARAM"]["MODE_ID"] = MODES + 6
+    found, plain = pn_times(others, submode, 3000), pn_times(files(), submode, 3000)
+    assert found.integration_s == pytest.approx(plain.integration_s, rel=1e-3)
+
+
 def test_impossible_dead_times_are_unknown(said):
-    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S, "FIFO_DEAD_TIME": np.full(6, 4e5)}
+    frametime = {"MODE_ID": MODES, "FRAME_TIME": FRAMES_S, "FIFO_DEAD_TIME": np.full(6, 4e5)} | SHARES
     assert pn_times(files(frametime=frametime), "PrimeFullWindow", 3000).fifo_s == pytest.approx(366.82e-3)
     assert list(said.fallbacks) == ["EPN_TIMECORR_0001.CCF[FRAMETIME]: noFifoDeadTime"]

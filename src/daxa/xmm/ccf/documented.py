@@ -9,8 +9,11 @@ import numpy as np
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 
 #: Time between successive integrations, while charge moves into the frame store [s]: in 53 frame tables of
-#: real event lists (both cameras in full frame, 2004 to 2006) it is 5.9999 to 6.0001 ms.
+#: eight real event lists (both cameras in full frame, 2004 to 2006) it is 5.9999 to 6.0001 ms.
 MEASURED_TRANSFER_S = 0.006
+#: Offsets of master maps end here [adu] (release note of EPN_REJECT_0005); that no correction of a dark
+#: level is larger is assumed.
+LARGEST_DARK_SHIFT_ADU = 7.0
 #: Live time that every frame loses besides its read-out [s]: 1 - AX_FC0 of real headers times the frame time
 #: (full frame, extended full frame, timing); for the window modes that of the other imaging modes, for burst
 #: mode nothing is known.

@@ -215,7 +215,9 @@ LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
     ("EMOS", "TIMECORR"): {"FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 2D s\nDELAY 2D s")},
     # Only FRAME_TIME is public, in both tables; times in s here, files may have ms.
     ("EPN", "TIMECORR"): {
-        "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms"),
+        # LIVE and FIFO_RESIDUAL (names assumed): live share of the integration that every frame has, and the
+        # share of its exposure that is left to the frame in which the event buffer was reset.
+        "FRAMETIME": columns("MODE_ID 1I\nFRAME_TIME 1D ms\nFIFO_DEAD_TIME 1D ms\nLIVE 1D\nFIFO_RESIDUAL 1D"),
         # CCD_ID: position 0, 1, 2 in the quadrant (of every one, or of QUADRANT), or CCD 1 to 12. TIME_CORR
         # is added to the time stamp to get the centre of the integration; in fast modes, the arrival of
         # photons that need no shifting and are read in line 0:
@@ -283,7 +285,8 @@ CTI_Y2 1D
     },
     # CTI_EXTENDED: E' = E / (1 - CTI_Y (E/E_REF)^SLOPE)^RAWY; E_REF [eV] and SLOPE are optional header
     # keywords (1000 eV and 0, the documented law, without them). NODE_ID = RAWX - 1.
-    # LONG_TERM_CTI: E'' = E' ((1 - T(E,0)) / (1 - T(E,t)))^RAWY, T_COEFF on LTC_TIMES (years since 2000).
+    # LONG_TERM_CTI: E'' = E' ((1 - T(E,0)) / (1 - T(E,t)))^RAWY, T_COEFF on LTC_TIMES (years since 2000); the
+    # ratio is linear in log E between the lines (as in the programs that made the table).
     # COMB_EVT_OFFSET: E''' = E'' + SHIFT [eV].
     # RATE_DEPENDENT_CTI (columns assumed): E'''' = E''' / (A0 r^A1 + A2), r: electrons per second and column.
     ("EPN", "CTI"): {
@@ -299,7 +302,9 @@ CTI_Y2 1D
     # Offset maps and low-energy noise (column names documented). MODE: SUBMODE or its short form (FF, EF, LW,
     # SW, TI, BU), RAWX: a range of columns, POINTER: an extension. MASTER_MAP and MEDIAN_MAP are images of
     # 64 columns (first axis) and 200 rows. NOISE_MAP (axes assumed): channels from 20 adu on (first axis) and
-    # 200 rows, counts in EXPOSURE. H_LOW, H_HIGH: energies [keV] between which COR_VAL [adu] applies.
+    # 200 rows, counts in EXPOSURE. MEDIAN_MAP: brightness at 20 adu. H_LOW, H_HIGH: limits of the excess
+    # over it (algorithm of epreject and release notes; the handbook calls them energies in keV), in its unit
+    # (assumed), between which COR_VAL is added to amplitudes.
     ("EPN", "REJECT"): {
         "NOISE_MAP_INDEX": columns("MODE 32A\nCCD 1I\nRAWX 16A\nPOINTER 32A\nEXPOSURE 1D s"),
         "MEDIAN_MAP_INDEX": columns("MODE 32A\nCCD 1I\nPOINTER 32A"),

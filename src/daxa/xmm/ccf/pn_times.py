@@ -16,7 +16,6 @@ import numpy.typing as npt
 from daxa.xmm.ccf.documented import (
     CONSTANT_LOSS_S,
     FIFO_DEAD_S,
-    FIFO_RESIDUAL,
     INTEGRATION_SHARE,
     documented_tolerance,
 )
@@ -104,8 +103,8 @@ def pn_times(cal: Calibration, submode: str, revolution: int) -> PnTimes:
         _readout(cal, submode, frame_s),
         _correction(constituent, constants, submode),
         _fifo(constituent, (frames, constants), submode),
-        FIFO_RESIDUAL,
-        CONSTANT_LOSS_S[submode],
+        _fifo_residual(constituent, frames, rows[0], submode),
+        _loss(constituent, frames, rows[0], submode),
         jump_tolerance(cal, submode, revolution),
     )
 
@@ -141,6 +140,23 @@ def _fifo(constituent: Constituent, tables: tuple[Table, ...], submode: str) -> 
     if submode in FIFO_DEAD_S:
         constituent.lacks("FRAMETIME", "FIFO_DEAD_TIME", f"no dead time of {submode}")
     return FIFO_DEAD_S.get(submode, 0.0)
+
+
+def _fifo_residual(constituent: Constituent, frames: Table, row: int, submode: str) -> float:
+    """Share of its exposure that is left to the frame in which the event buffer was reset."""
+    share = float(frames["FIFO_RESIDUAL"][row])
+    if np.isfinite(share):
+        return share
+    return float(constituent.lacks("FRAMETIME", "FIFO_RESIDUAL", f"no residual exposure of {submode}"))
+
+
+def _loss(constituent: Constituent, frames: Table, row: int, submode: str) -> float:
+    """Live time that every frame loses besides its read-out [s]."""
+    live = float(frames["LIVE"][row])
+    if np.isfinite(live):
+        return (1 - live) * float(frames["FRAME_TIME"][row])
+    constituent.lacks("FRAMETIME", "LIVE", f"no constant live time of {submode}")
+    return CONSTANT_LOSS_S[submode]
 
 
 def _readout(cal: Calibration, submode: str, frame_s: float) -> float:

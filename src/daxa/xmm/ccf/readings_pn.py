@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.documented import tolerance_rows
+from daxa.xmm.ccf.documented import FIFO_RESIDUAL, LARGEST_DARK_SHIFT_ADU, tolerance_rows
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.roles import (
@@ -36,6 +37,9 @@ _FRAME_S = (0.003, 0.5)
 _LONGEST_CONSTANT_S = 1.5 * 0.2
 #: No reset of the event buffer takes more than ten of the longest frames [s].
 _LONGEST_DEAD_S = 2.0
+#: Possible values of shares: live ones of real headers are 0.991 to 0.9997, times or the live share with the
+#: read-out left out are others.
+_SHARES = {"LIVE": (0.98, 1.0), "FIFO_RESIDUAL": (0.0, 1.0)}
 
 # --- times -----------------------------------------------------------------------------------------
 
@@ -72,7 +76,7 @@ def _multiples(free: Columns, n: int, told: Columns) -> list[str] | None:
 
 
 _FRAME_NAMES = ("*FRAME_T*", "*FRAMET*", "*FRMTIME*", "*FRAME*")
-_FIFO = {"FIFO_DEAD_TIME": ("*FIFO*", "*DEAD*")}
+_FIFO = {"FIFO_DEAD_TIME": ("*DEAD*", "FIFO", "FIFO*T*")}
 
 
 def _dead_in_s(columns: dict[str, npt.NDArray[Any]]) -> None:
@@ -89,6 +93,9 @@ def _frames_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     largest_s = np.nanmax(frame, initial=0.0)
     columns["FRAME_TIME"] = frame / 1000 if largest_s > _FRAME_S[1] else frame
     _dead_in_s(columns)
+    for name, (low, high) in _SHARES.items():
+        share = np.asarray(columns[name], float)
+        columns[name] = np.where((share > low) & (share <= high), share, np.nan)
     if not _FRAME_S[0] < np.nanmax(columns["FRAME_TIME"], initial=0.0) < _FRAME_S[1]:
         raise UnknownLayout(f"{where}, column FRAME_TIME: up to {largest_s:g}, no frame time in s or ms")
 
@@ -130,20 +137,33 @@ def _of_so_many(free: Columns, *numbers: int) -> list[str]:
 
 
 _FRAMETIME = Reading(
-    names={"MODE_ID": KEYS["MODE_ID"], "FRAME_TIME": _FRAME_NAMES, **_FIFO},
+    names={"MODE_ID": KEYS["MODE_ID"], "FRAME_TIME": _FRAME_NAMES, **_FIFO}
+    | {"LIVE": ("*LIVE*", "*FC0*"), "FIFO_RESIDUAL": ("*RESID*",)},
     content=(
         _MODE,
         Content(("FRAME_TIME",), "numbers of 3 to 500 ms, or in s", first("number", _frame_times)),
         Content(("FIFO_DEAD_TIME",), "a few whole frames each", _multiples),
     ),
-    absent={"FIFO_DEAD_TIME": Fallback(np.nan)},
+    absent=dict.fromkeys(("FIFO_DEAD_TIME", "LIVE", "FIFO_RESIDUAL"), Fallback(np.nan)),
     gaps=True,
     lacking={
+        "LIVE": Fallback(
+            None,
+            "noConstantLoss",
+            "each frame loses 69 us in imaging and 53 us in timing mode, as headers of real runs have it, "
+            "none in burst mode: live times off by up to 1 % in small window (assumed), less in others",
+        ),
+        "FIFO_RESIDUAL": Fallback(
+            FIFO_RESIDUAL,
+            "noFifoResidual",
+            f"{FIFO_RESIDUAL:g}, which logs of real runs print, of its exposure is left to the frame before "
+            "a reset",
+        ),
         "FIFO_DEAD_TIME": Fallback(
             None,
             "noFifoDeadTime",
             "the dead time that logs of real runs print (367, 398, 95 ms; other modes 0)",
-        )
+        ),
     },
     convert=_frames_in_s,
 )
@@ -404,7 +424,7 @@ def _ranges(v: npt.NDArray[Any]) -> bool:
     return all(str(text)[:1].isdigit() for text in v)
 
 
-def _index(code: str, cost: str, *more: Content) -> Reading:
+def _index(code: str, cost: str, *more: Content, lacking: Mapping[str, Fallback] | None = None) -> Reading:
     rows: dict[str, Any] = {"MODE": np.zeros(0, "U1"), "CCD": np.zeros(0, int), "POINTER": np.zeros(0, "U1")}
     if more:
         rows |= {"RAWX": np.zeros(0, "U1"), "EXPOSURE": np.zeros(0)}
@@ -416,17 +436,25 @@ def _index(code: str, cost: str, *more: Content) -> Reading:
             Content(("MODE",), "the other text", only("text")),
             Content(("CCD",), "integers 1 to 12", only("integer", between(1, 12))),
         ),
+        lacking=lacking or {},
         substitute=Fallback(rows, code, cost),
     )
 
 
+_NO_DARK = (
+    f"with an offset map, corrections end at {LARGEST_DARK_SHIFT_ADU:g} adu, as those of master maps do; "
+    "without one dark levels are not corrected (epreject only)"
+)
+_NO_MEDIAN = Fallback(
+    None, "noMedianMap", "without an offset map dark levels are not corrected (epreject only)"
+)
 _NOISE = (
     Content(("RAWX",), "texts of digits", only("text", _ranges)),
     Content(("EXPOSURE",), "the number", only("number")),
 )
 _DARK = {
     "NOISE_MAP_INDEX": _index("noNoiseMaps", "noise at low energies is not flagged", *_NOISE),
-    "MEDIAN_MAP_INDEX": _index("", "not used"),
+    "MEDIAN_MAP_INDEX": _index("", "as without rows", lacking={"POINTER": _NO_MEDIAN}),
     "MASTER_OFFSET_TABLE_INDEX": _index(
         "noMasterMaps", "dark levels are compared with the map itself: no correction by more than its mean"
     ),
@@ -441,8 +469,9 @@ _DARK = {
             {"MODE": np.zeros(0, "U1"), "CCD": np.zeros(0, int)}
             | {name: np.zeros(0) for name in ("H_LOW", "H_HIGH", "COR_VAL")},
             "noDarkCorrection",
-            "dark levels are not corrected (epreject only)",
+            _NO_DARK,
         ),
+        lacking={"COR_VAL": Fallback(LARGEST_DARK_SHIFT_ADU, "noDarkCorrection", _NO_DARK)},
     ),
 }
 _LOADING = {

@@ -30,7 +30,9 @@ def test_the_real_call_is_understood(real_call):
         assert ours[name].parse("epproc", real_call[name]) == fixed.DEFAULTS[name], name
 
 
-@pytest.mark.parametrize(("name", "value"), [("mipdist", "yes"), ("runepnoise", "yes"), ("sigma", "5")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("mipdist", "yes"), ("runepnoise", "yes"), ("badcolumnset", "b.tab")]
+)
 def test_what_is_not_implemented_is_refused_by_name(name, value):
     with pytest.raises(NotImplementedError, match=f"epproc: {name}="):
         fixed.refuse_changes(find_task("epproc").parse({name: value}))

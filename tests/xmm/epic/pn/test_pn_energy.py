@@ -33,8 +33,10 @@ def test_losses_are_undone(energy, rawx, rawy):
     i = rawx - 1
 
     def aged(e):
-        start, now = (np.interp(e, s.ageing_ev, t) for t in (s.ageing_start, s.ageing_now))
-        return e * ((1 - start) / (1 - now)) ** rawy
+        # The logarithm of what a row keeps is linear in that of the energy.
+        kept = (1 - s.ageing_now) / (1 - s.ageing_start)
+        share = np.clip(np.log(e / 1500.0) / np.log(6000.0 / 1500.0), 0, 1)
+        return e / (kept[0] ** (1 - share) * kept[1] ** share) ** rawy
 
     def moved(e):
         return e / (1 - s.loss[i] * (e / s.reference_ev) ** s.slope) ** rawy

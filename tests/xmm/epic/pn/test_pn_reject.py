@@ -6,6 +6,7 @@ import pytest
 from daxa.xmm.epic.pn.epreject import read_odilist
 from daxa.xmm.epic.pn.reject import (
     band_image,
+    brightness_shift,
     correction_area,
     loading_shift,
     noise_probability,
@@ -87,6 +88,43 @@ def test_noise_is_told_by_its_share():
     assert not noise_probability(np.zeros((200, 40)), noise, 0.98, 1.0).any()
 
 
+def exponential(excess):
+    """Minus the error, from the excess of noise that falls by e in 4 adu and has 2.5 counts without it."""
+    error = np.rint(4 * np.log1p(np.maximum(excess, 0) / 2.5))
+    return -np.minimum(error, 7.0)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4])
+def test_dark_levels_by_brightness(unit):
+    rng = np.random.default_rng(8)
+    median = rng.uniform(2.0, 3.0, SHAPE)
+    error = np.zeros(SHAPE)
+    for x, y, adu in ((10, 48, 5.0), (40, 120, 3.0), (63, 196, 6.0), (20, 80, -4.0)):
+        error[x, y : y + 4] = adu
+    area = np.ones(SHAPE, bool)
+    area[10, 49] = False
+    # Four times the exposure of the map.
+    image = rng.poisson(4 * median * np.exp(error / 4))
+    found = brightness_shift(image, unit * median, area, lambda e: exponential(e / unit), 4.0)
+    expected = np.where(area & (error > 0), -error, 0.0)
+    # Ten counts and more in a pixel: within an adu, hardly ever two.
+    assert np.abs(found - expected)[expected < 0].mean() < 1.0
+    assert np.abs(found - expected).max() <= 2
+    assert np.count_nonzero(found[error <= 0]) == 0
+    # Fewer are significant with a higher limit.
+    strict = brightness_shift(image, unit * median, area, lambda e: exponential(e / unit), 12.0)
+    assert 0 < np.count_nonzero(strict) < np.count_nonzero(found)
+
+
+def test_brightness_without_events_or_map_tells_nothing():
+    nothing = np.zeros(SHAPE)
+    everywhere = np.ones(SHAPE, bool)
+    assert not brightness_shift(nothing, nothing + 2, everywhere, exponential, 4.0).any()
+    assert not brightness_shift(nothing + 2, nothing, everywhere, exponential, 4.0).any()
+    # A map that is all wrong is a level, not an excess.
+    assert not brightness_shift(nothing + 30, nothing + 2, everywhere, exponential, 4.0).any()
+
+
 def test_list_of_offset_maps(tmp_path):
     path = tmp_path / "odi.txt"
     path.write_text("04 maps/a.FIT\n\n12 /b.FIT\n")
@@ -145,7 +183,72 @@ def test_amplitudes_are_those_without_the_mistakes(wrong_levels, tmp_path):
     assert np.median(far["PHA"]) == pytest.approx(400 - 40 + 7, abs=1)
 
 
-def test_without_an_offset_map_nothing_changes_and_it_is_said(pn_odf, tmp_path):
+@pytest.fixture
+def noisy_pixels(pn_odf):
+    """A CCD with a line at 400 adu; where dark levels are too low by 5 adu, noise is brighter at 20 adu."""
+    from daxa.simulate import instrument_numbers as numbers
+
+    def make(**options):
+        rng = np.random.default_rng(14)
+        odf = pn_odf(n_frames=20_000, **options)
+        error = np.zeros(SHAPE)
+        for _ in range(40):
+            x, y = rng.integers(0, 64), 4 * rng.integers(5, 48)
+            error[x, y : y + 4] = 5.0
+        counts = rng.poisson(4 * np.exp(error / numbers.PN_NOISE_SCALE_ADU))
+        counts[:, :12] = 0
+        x, y = (np.repeat(v + 1, counts.ravel()) for v in np.indices(SHAPE).reshape(2, -1))
+        odf.add(2, rng.integers(0, odf.n_frames, len(x)), x, y, np.full(len(x), 20))
+        n = 60_000
+        x, y = rng.integers(1, 65, n), rng.integers(13, 201, n)
+        odf.add(2, rng.integers(0, odf.n_frames, n), x, y, np.rint(400 + error[x - 1, y - 1]))
+        return odf.write(), error
+
+    return make
+
+
+def test_without_an_offset_map_brightness_tells_dark_levels(noisy_pixels, tmp_path):
+    odf, error = noisy_pixels()
+    name = "P0800010101PNS003PIEVLI0000.FIT"
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": "2", "runbadpixfind": "N", "randomizeenergy": "N"}
+    out, err = odf.run(tmp_path, runepreject=True, **common)
+    assert "CCD 2: no offset map; dark levels are judged by the brightness at 20 adu" in err
+    assert "CCD 2: brightness over EPN_REJECT_0006.CCF[MEDIAN_MAP_FF_02]" in out
+    events = events_of(tmp_path / name)
+    line = events[(events["PATTERN"] == 0) & (np.abs(events["PHA"] - 400.0) < 15)]
+    wrong = error[line["RAWX"] - 1, line["RAWY"] - 1] > 0
+    assert np.mean(wrong) > 0.01
+    # By some 14 counts in each pixel.
+    assert np.sqrt(np.mean((line["PHA"][wrong] - 400.0) ** 2)) < 2.0
+    assert np.mean(line["PHA"][wrong]) == pytest.approx(400.0, abs=0.6)
+    assert np.mean(line["PHA"][~wrong] == 400) > 0.98
+    # No excess is so significant.
+    odf.run(tmp_path, runepreject=True, sigma=1000, **common)
+    events = events_of(tmp_path / name)
+    wrong = error[events["RAWX"] - 1, events["RAWY"] - 1] > 0
+    assert np.median(events["PHA"][wrong & (events["PHA"] > 300)]) == 405
+
+
+def test_modes_without_a_median_map_stay_as_they_are(noisy_pixels, tmp_path):
+    """As a real run in extended full frame says."""
+    odf, _ = noisy_pixels(submode="PrimeFullWindowExtended")
+    common = {"exposure": 3, "odfaccess": "odf", "ccds": "2"}
+    odf.run(tmp_path, **common)
+    name = "P0800010101PNS003PIEVLI0000.FIT"
+    before = events_of(tmp_path / name)
+    _, err = odf.run(tmp_path, runepreject=True, **common)
+    assert "(NoOffsetMap), CCD 2: no offset map and no median map; amplitudes stay as they are" in err
+    assert "(noMedianMap), EPN_REJECT_0006.CCF[MEDIAN_MAP_INDEX]: nothing for CCD 2" in err
+    assert np.array_equal(events_of(tmp_path / name), before)
+    from astropy.io import fits
+
+    cards = fits.getheader(tmp_path / name)
+    assert "EPN_REJECT_0006.CCF[MEDIAN_MAP_INDEX]: noMedianMap" in [
+        cards[k] for k in cards if k[:5] == "CALFB"
+    ]
+
+
+def test_without_excesses_nothing_changes_and_the_missing_map_is_said(pn_odf, tmp_path):
     odf = pn_odf()
     odf.background(2, 3000, np.random.default_rng(12))
     odf.write()

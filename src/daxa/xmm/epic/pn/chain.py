@@ -72,6 +72,7 @@ _OTHER_TASKS = [
     Parameter("withdefaultcal", "bool", True),
     Parameter("runepreject", "bool", False),
     Parameter("withoffsetmap", "bool", True),
+    Parameter("sigma", "real", 4.0, minimum=0),
     Parameter("withnoisehandling", "bool", False),
     Parameter("noiseparameters", "list", ("0.98", *("1",) * 12)),
     Parameter("withxrlcorrection", "bool", False),
@@ -139,6 +140,7 @@ def _calibration_options(
             p.withnoisehandling,
             noise,
             switch["withxrlcorrection"],
+            p.sigma,
             needed=not forced.get("runepreject", False),
         )
         options["raw"] = replace(raw, reject=reject)

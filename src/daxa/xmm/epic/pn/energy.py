@@ -38,7 +38,9 @@ class EnergyScale:
     ageing_ev
         Energies of the long-term table [eV], increasing.
     ageing_start, ageing_now
-        T of the long-term law at these energies, at the first epoch and now.
+        T of the long-term law at these energies, at the first epoch and now. What a row costs is linear in
+        the logarithm of the energy between them, as it was when the table was made, and the same beyond
+        (assumed).
     shifts
         PATTERN -> (energies [eV], energy to add [eV]).
     """
@@ -98,9 +100,10 @@ class EnergyScale:
         part = self.loss[column] * (np.maximum(energy, 1.0) / self.reference_ev) ** self.slope
         energy = energy * np.exp(-row * np.log1p(-np.minimum(part, 0.01)))
         if len(self.ageing_ev):
-            start = np.interp(energy, self.ageing_ev, self.ageing_start)
-            now = np.interp(energy, self.ageing_ev, self.ageing_now)
-            energy = energy * np.exp(row * (np.log1p(-start) - np.log1p(-now)))
+            lost = np.log1p(-self.ageing_start) - np.log1p(-self.ageing_now)
+            energy = energy * np.exp(
+                row * np.interp(np.log(np.maximum(energy, 1.0)), np.log(self.ageing_ev), lost)
+            )
         return energy
 
     def pattern_shift(self, code: npt.ArrayLike, energy_ev: npt.ArrayLike) -> FloatArray:

@@ -9,18 +9,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.ccf.pn_dark import brightness_shifts, largest_shift, pointed_map, rows_of_ccd
 from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES
 from daxa.xmm.epic.pn.epframes import RawList
 from daxa.xmm.epic.pn.reject import (
     band_image,
+    brightness_shift,
     correction_area,
     loading_shift,
     noise_probability,
@@ -34,15 +35,6 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent
     from daxa.xmm.odf.odf import Odf, OdfFile
 
-#: SUBMODE -> how EPN_REJECT may call it.
-_SHORT_NAMES = {
-    "PrimeFullWindow": ("FF",),
-    "PrimeFullWindowExtended": ("EF", "EFF"),
-    "PrimeLargeWindow": ("LW",),
-    "PrimeSmallWindow": ("SW",),
-    "FastTiming": ("TI",),
-    "FastBurst": ("BU",),
-}
 _CLOSED_MAPS = {"FastTiming": "TICLOSEDODI", "FastBurst": "BUCLOSEDODI"}
 _SOFT = (30, 40)
 #: Channel of the first column of noise maps: the lowest amplitude that is telemetered.
@@ -58,6 +50,8 @@ class RejectOptions:
     ----------
     odilist
         Content of that file: CCD -> offset map.
+    sigma
+        Significance of an excess at the lowest amplitude that is corrected where there is no offset map.
     needed
         Whether a correction that fails takes the CCD with it; else it is a warning.
     """
@@ -67,6 +61,7 @@ class RejectOptions:
     withnoisehandling: bool = False
     noiseparameters: tuple[float, ...] = (0.98, *(1.0,) * 12)
     withxrlcorrection: bool = False
+    sigma: float = 4.0
     needed: bool = True
 
 
@@ -152,35 +147,6 @@ def _offset_map(
     return None if file is None else (as_map(file.image(), file.path.name), file.path.name)
 
 
-# --- calibration -------------------------------------------------------------------------------------
-
-
-def _rows(table: Mapping[str, npt.NDArray[Any]], submode: str, ccd: int) -> npt.NDArray[np.int64]:
-    names = {submode.upper(), *_SHORT_NAMES[submode], str(PN_MODE_IDS[submode])}
-    mode = np.char.upper(np.char.strip(np.asarray(table["MODE"], str)))
-    return np.flatnonzero(np.isin(mode, list(names)) & (np.asarray(table["CCD"]) == ccd))
-
-
-def _pointed_map(constituent: Constituent, index: str, submode: str, ccd: int) -> Map | None:
-    table = constituent.table(index)
-    rows = _rows(table, submode, ccd)
-    if not len(rows):
-        return None
-    name = str(table["POINTER"][rows[0]]).strip()
-    return as_map(constituent.image(name), f"{constituent.path.name}[{name}]")
-
-
-#: Offsets of master maps are cut at this (calibration note on the offset maps, SRN-0236).
-_LARGEST_SHIFT_ADU = 7.0
-
-
-def _largest_shift(constituent: Constituent, submode: str, ccd: int) -> float | None:
-    """EPN_REJECT cuts corrections at the largest one that it lists; master maps hold no more than 7 adu."""
-    table = constituent.table("CORRECTION_VALUES")
-    rows = _rows(table, submode, ccd)
-    return min(float(np.abs(table["COR_VAL"][rows]).max()), _LARGEST_SHIFT_ADU) if len(rows) else None
-
-
 def _columns(text: str) -> npt.NDArray[np.bool_]:
     """Columns (64) of a range such as ``1:64``; all of them for none."""
     numbers = [int(n) for n in re.findall(r"\d+", text)]
@@ -247,22 +213,36 @@ def _dark_levels(
     info: Callable[[str], None],
 ) -> RawList:
     found = _offset_map(raw, odf, start_s, options) if options.withoffsetmap or options.odilist else None
-    if found is None:
-        warn(
-            "NoOffsetMap",
-            f"CCD {raw.ccd}: no offset map; the correction by the brightness at 20 adu (CORRECTION_VALUES) "
-            "is not implemented; amplitudes stay as they are",
-        )
-        return raw
-    values, name = found
-    master = _pointed_map(constituent, "MASTER_OFFSET_TABLE_INDEX", submode, raw.ccd)
-    limit = _largest_shift(constituent, submode, raw.ccd)
-    if limit is None:
-        warn("notCalibrated", f"{constituent.path.name}: nothing for CCD {raw.ccd} in {submode}")
-        return raw
     area = correction_area(band_image(raw.rawx, raw.rawy, raw.pha, *_SOFT), list(raw.offsets))
+    if found is None:
+        return _by_brightness(raw, constituent, submode, area, options.sigma, warn, info)
+    values, name = found
+    pointed = pointed_map(constituent, "MASTER_OFFSET_TABLE_INDEX", submode, raw.ccd)
+    master = None if pointed is None else as_map(*pointed)
+    limit = largest_shift(constituent, submode, raw.ccd)
     shift = np.where(area, residual_offsets(values, master, limit), 0.0)
-    return _shifted(raw, shift[raw.rawx - 1, raw.rawy - 1], name, info)
+    return _shifted(raw, shift[raw.rawx - 1, raw.rawy - 1], f"offset map {name}", info)
+
+
+def _by_brightness(
+    raw: RawList,
+    constituent: Constituent,
+    submode: str,
+    area: npt.NDArray[np.bool_],
+    sigma: float,
+    warn: Callable[[str, str], None],
+    info: Callable[[str], None],
+) -> RawList:
+    """Correct dark levels by the brightness of pixels at the lowest amplitude; there is no offset map."""
+    known = brightness_shifts(constituent, submode, raw.ccd)
+    if known is None:
+        warn("NoOffsetMap", f"CCD {raw.ccd}: no offset map and no median map; amplitudes stay as they are")
+        return raw
+    median, name, shifts = known
+    warn("NoOffsetMap", f"CCD {raw.ccd}: no offset map; dark levels are judged by the brightness at 20 adu")
+    image = band_image(raw.rawx, raw.rawy, raw.pha, _FIRST_CHANNEL, _FIRST_CHANNEL)
+    shift = brightness_shift(image, as_map(median, name), area, shifts.of, sigma)
+    return _shifted(raw, shift[raw.rawx - 1, raw.rawy - 1], f"brightness over {name}", info)
 
 
 def _shifted(raw: RawList, shift: Map, name: str, info: Callable[[str], None]) -> RawList:
@@ -270,7 +250,7 @@ def _shifted(raw: RawList, shift: Map, name: str, info: Callable[[str], None]) -
     below = int(np.count_nonzero((pha < _FIRST_CHANNEL) & (raw.pha >= _FIRST_CHANNEL)))
     shifted = int(np.count_nonzero(pha != raw.pha))
     info(
-        f" CCD {raw.ccd}: offset map {name}: {shifted} of {len(pha)} events shifted, {below} of them below "
+        f" CCD {raw.ccd}: {name}: {shifted} of {len(pha)} events shifted, {below} of them below "
         f"{_FIRST_CHANNEL} adu"
     )
     return replace(raw, pha=pha, off_cor=shift.astype(np.float32))
@@ -290,7 +270,7 @@ def _noise(
             "noiseparameters", "noiseparameters: expected a limit and a factor for each of 12 CCDs"
         )
     table = constituent.table("NOISE_MAP_INDEX")
-    rows = _rows(table, submode, raw.ccd)
+    rows = rows_of_ccd(table, submode, raw.ccd)
     if not len(rows):
         warn("notCalibrated", f"{constituent.path.name}: no noise map for CCD {raw.ccd} in {submode}")
         return raw
@@ -338,4 +318,4 @@ def _loading(
         return raw
     shift = loading_shift(found[0], closed, float(coefficient))
     info(f" CCD {raw.ccd}: X-ray loading: {shift.min():.2f} to {shift.max():.2f} adu are added back")
-    return _shifted(raw, shift[raw.rawx - 1], found[1], info)
+    return _shifted(raw, shift[raw.rawx - 1], f"offset map {found[1]}", info)

@@ -27,7 +27,6 @@ DEFAULTS: dict[str, bool | str] = {
     "analyzingSciSimdata": False,
     "runepnoise": False,
     "badcolumnset": "badcolumns.tab",
-    "sigma": "4",
     "withsoftflarescreening": False,
 }
 

@@ -6,6 +6,8 @@ axes (column, row) and the shape (64, 200).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,10 @@ FloatArray = npt.NDArray[np.float64]
 _SOURCE_SIGMA = 10.0
 #: Rows to either side whose median spectrum stands for the noise of a row.
 _ROWS_AROUND = 10
+#: Pixels of a block that particles spoil together, along the read-out.
+_BLOCK_ROWS = 4
+#: How often the level is found anew without the excesses found before.
+_LEVEL_ROUNDS = 3
 
 
 def band_image(
@@ -108,6 +114,51 @@ def _median(values: FloatArray, axis: int) -> FloatArray:
         if some.any():
             result[(i, 0) if axis == 1 else (0, i)] = np.median(line[some])
     return result
+
+
+def brightness_shift(
+    image: npt.ArrayLike,
+    median: npt.ArrayLike,
+    area: npt.ArrayLike,
+    shift_of: Callable[[FloatArray], FloatArray],
+    sigma: float,
+) -> FloatArray:
+    """Amplitude to add per pixel (64, 200) for its brightness at the lowest amplitude [adu].
+
+    Parameters
+    ----------
+    image
+        Counts at the lowest amplitude.
+    median
+        The same where dark levels are right, in any unit.
+    area
+        Pixels that can be judged.
+    shift_of
+        Gives the amplitude to add for an excess in the unit of ``median``.
+    sigma
+        Significance of an excess in a block of four pixels along the column that is corrected.
+
+    Notes
+    -----
+    Blocks begin at RAWY 1, 5, ... (assumed: manuals speak of a grid of four pixels by one). The median map is
+    brought to the level of the image outside excesses (assumed), so that its unit does not matter.
+    """
+    image, median = np.asarray(image, float), np.asarray(median, float)
+    used = np.asarray(area, bool) & np.isfinite(median) & (median > 0)
+    image, median = np.where(used, image, 0.0), np.where(used, median, 0.0)
+    bright = np.zeros(SHAPE, bool)
+    level = 0.0
+    for _ in range(_LEVEL_ROUNDS):
+        level = image[~bright].sum() / max(median[~bright].sum(), np.finfo(float).tiny)
+        counts, expected = (
+            v.reshape(SHAPE[0], -1, _BLOCK_ROWS).sum(axis=-1) for v in (image, level * median)
+        )
+        over = counts - expected > sigma * np.sqrt(np.maximum(expected, 1.0))
+        bright = np.repeat(over, _BLOCK_ROWS, axis=1)
+    if level <= 0:
+        return np.zeros(SHAPE)
+    excess = image / level - median
+    return np.where(bright & used & (excess > 0), shift_of(excess), 0.0)
 
 
 def loading_shift(offset_map: npt.ArrayLike, closed: npt.ArrayLike, coefficient: float) -> FloatArray:

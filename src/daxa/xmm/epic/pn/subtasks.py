@@ -158,7 +158,7 @@ def _camera_pixel(exposure: PnExposure) -> Any:
 # --- epreject ----------------------------------------------------------------------------------------
 
 _EPREJECT_ONLY: dict[str, Any] = {
-    "sigma": 4.0, "badcolumnset": "badcolumns.tab", "withsoftflarescreening": False,
+    "badcolumnset": "badcolumns.tab", "withsoftflarescreening": False,
 }  # fmt: skip
 
 
@@ -167,6 +167,7 @@ _EPREJECT_ONLY: dict[str, Any] = {
     "5.18.1",
     [
         Parameter("set", "dataset", required=True),
+        Parameter("sigma", "real", 4.0, minimum=0),
         Parameter("withoffsetmap", "bool", True),
         Parameter("withoffsetlist", "bool", False),
         Parameter("odilist", "dataset", "odilist.txt"),
@@ -189,7 +190,7 @@ def epreject(ctx: TaskContext, p: Parameters) -> None:
     except ValueError:
         raise TaskError("noiseparameters", f"noiseparameters={p.noiseparameters}: not numbers") from None
     maps = read_odilist(ctx.path(p.odilist)) if p.withoffsetlist else {}
-    options = RejectOptions(p.withoffsetmap, maps, p.withnoisehandling, noise, p.withxrlcorrection)
+    options = RejectOptions(p.withoffsetmap, maps, p.withnoisehandling, noise, p.withxrlcorrection, p.sigma)
     odf = Odf.from_environment(ctx.env, ctx.cwd) if p.withoffsetmap and not maps else None
     random = random_source(*file.seed())
     raw = reject(
