@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from daxa.compare import NotComparableError, compare_files
 from daxa.compare.others import compare_attitudes, compare_good_times, content_shift
+from daxa.compare.page import number
 
 IMAGES = "sas_products_0201901401/images/0201901401_mos1_exp1-0.50-2.00keV{}.fits.gz"
 ATTITUDE = "sas_products_0201901401/emchain/P0201901401OBX000ATTTSR0000.FIT.gz"
@@ -113,3 +114,9 @@ def test_good_times() -> None:
     ]
     less = {"STDGTI": np.array([[0.0, 100.0], [200.0, 280.0]])}
     assert "good time of GTI 10.0 % lower in B" in compare_good_times(one, less).findings
+
+
+def test_rounding_is_no_difference() -> None:
+    assert [number(v) for v in (1.4e-14, -2.8e-14, 0.0, 0.001, None, float("nan"), 3, "a<b")] == [
+        "0", "0", "0", "0.001", "", "", "3", "a&lt;b",
+    ]  # fmt: skip

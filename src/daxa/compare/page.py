@@ -14,6 +14,8 @@ import numpy as np
 
 from daxa.compare.verdict import Comparison
 
+#: What numbers smaller than this tell is how numbers are rounded; no unit here is as small.
+_ROUNDING = 1e-9
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f27; margin: 0 auto; max-width: 1100px;
   padding: 1.5rem }
@@ -66,6 +68,8 @@ def number(value: Any) -> str:
     """A value of a table as people read it."""
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return ""
+    if isinstance(value, float) and abs(value) < _ROUNDING:
+        return "0"
     return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
 
 

@@ -183,6 +183,23 @@ def test_filter_problems(odf, values, warning):
     assert "FILTER = Unknown // Filter" in text
 
 
+@pytest.mark.parametrize(("wheel", "told"), [(234, False), (114, True), (30, False)])
+def test_a_wheel_that_contradicts_the_name_of_the_filter(odf, wheel, told):
+    name = odf / (STEM + "PNX00000PMH.FIT")
+    name.unlink()
+    time = utc_to_tt(START) - 600 + 300.0 * np.arange(20)
+    columns = [fits.Column("TIME", "D", array=time), fits.Column("F1122", "E", array=np.full(20, wheel))]
+    columns += [
+        fits.Column(k, "16A", array=[v] * 20) for k, v in {"F1119": "STOPPED", "FD130": "MEDIUM"}.items()
+    ]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(name)
+    path, _out, err = _run(odf)
+    assert observation_summary(path)["PN"]["exposures"]["S003"]["filter"] == "Medium"
+    text = "names the filter Medium, which is taken; its wheel at 114.0 deg (F1122) stands for Thin1"
+    assert (text in err) == told
+    assert err.count("(InconsistentData)") == int(told)
+
+
 def test_no_housekeeping_at_all(odf):
     (odf / (STEM + "PNX00000PMH.FIT")).unlink()
     path, _out, err = _run(odf)

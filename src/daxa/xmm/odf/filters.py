@@ -89,7 +89,9 @@ def filter_of(
         texts = _pn_filters(records, *span)
         if len(texts) == 1:
             rows = (records.time_s >= span[0]) & (records.time_s <= span[1])
-            return texts.pop(), float(np.median(values[rows]))
+            name, wheel = texts.pop(), float(np.median(values[rows]))
+            _compare_wheel(name, wheel, codes, start, end, warn)
+            return name, wheel
     found, problem = housekeeping_value(records.time_s, values, *span)
     if problem is not None or found is None:
         warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
@@ -100,6 +102,19 @@ def filter_of(
         warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
         return None, None
     return name, found
+
+
+def _compare_wheel(
+    name: str, wheel_deg: float, codes: Mapping[int, str], start: str, end: str, warn: Warn
+) -> None:
+    """Tell of a wheel that stands elsewhere than the filter by its name, which is taken."""
+    by_wheel = translate(wheel_deg, codes, PN_FILTER_TOLERANCE_DEG)
+    if by_wheel not in (None, name):
+        warn(
+            "InconsistentData",
+            f"PN between {start} and {end}: housekeeping names the filter {name}, which is taken; its wheel "
+            f"at {wheel_deg:.1f} deg (F1122) stands for {by_wheel}",
+        )
 
 
 def _pn_filters(records: Records, start_s: float, stop_s: float) -> set[str]:
