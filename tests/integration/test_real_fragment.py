@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.event.flags import MosFlag
 from real_fragment import EXPOSURES, HOUSEKEEPING, WITHOUT_EVENTS, Fragment, reduce
 from real_fragment_table import (
     List,
@@ -94,6 +95,37 @@ def test_events_of_mos_are_those_that_the_frames_announce(raw):
             if differences:
                 differing[exp_id, ccd] = (len(differences), len(exposure.of(ccd, "FRAME")))
     assert differing == {("U004", 1): (1, 2), ("U005", 1): (6, 8), ("U006", 1): (15, 40)}
+
+
+def test_limits_in_raw_headers_are_those_of_the_events(raw, fragment):
+    """CCD 1 of the test exposures has others than all CCDs else: 0 to 4095 adu, and pixels of 25 adu."""
+    found = {}
+    for exp_id in EXPOSURES:
+        with fits.open(mos_list(fragment, exp_id)) as hdus:
+            for ccd in RawMos.read(raw, exp_id).events:
+                events, head = rows(raw_file(raw, f"M1{exp_id}{ccd}0IME"))
+                total = events["ENERGYE1"].astype(int) + events["ENERGYE2"]
+                low, high, threshold = (head[key] for key in ("EMDHLOW", "EMDHUPP", "EDUTHR"))
+                assert low <= total.min()
+                assert total.max() <= high
+                assert threshold <= events["ENERGYE1"].min()
+                if (low, high, threshold) != (0, 4095, 25):
+                    found[exp_id, ccd] = (low, high, threshold, int(total.min()))
+                for key, value in (("EMDHLOW", low), ("EMDHUPP", high), ("EDUTHR", threshold)):
+                    assert hdus[f"EXPOSU{ccd:02d}"].header[key] == value
+    assert found == {
+        ("U004", 1): (100, 4095, 25, 100), ("U005", 1): (100, 4095, 100, 100),
+        ("U006", 1): (200, 1000, 100, 200),
+    }  # fmt: skip
+
+
+def test_no_frame_of_a_counting_ccd_is_spoiled(lists):
+    """CCD 1 of U005 and U006 sends few of its frames, and those behind others are not overexposed."""
+    for exp_id in ("U005", "U006"):
+        events = lists[exp_id].events
+        flags = events["FLAG"][events["CCDNR"] == 1]
+        assert len(flags) > 40
+        assert not (flags & int(MosFlag.IN_SPOILED_FRAME)).any()
 
 
 def test_events_that_did_not_arrive_are_reported(fragment):

@@ -101,6 +101,15 @@ def test_limits_of_the_raw_header_come_before_those_of_the_calibration(sent, lim
     assert Camera.energy_limits(calibration, table) == limits
 
 
+@pytest.mark.parametrize(("sent", "threshold"), [({"EDUTHR": 100}, 100), ({}, 21)])
+def test_threshold_of_the_raw_header_comes_before_that_of_the_calibration(sent, threshold):
+    calibration = SimpleNamespace(library=SimpleNamespace(thresholds_adu=(21.0, 22.0)))
+    assert (
+        Camera.event_threshold(calibration, OdfTable("raw", fits.Header(sent), fits.Header(), {}), 1)
+        == threshold
+    )
+
+
 def test_truncation_follows_scale_and_offsets():
     e = _list(4, frame=[0, 1, 0, 0], e1=[4095, 4090, 3990, 3989], rawx=[1, 1, 2, 2])
     column = np.zeros(600)

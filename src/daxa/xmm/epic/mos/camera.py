@@ -75,8 +75,18 @@ class Camera:
         """Number of XMM_MISCDATA for this camera."""
         return self.cal.misc(self.scope, name)
 
+    def event_threshold(self, table: OdfTable, ccd: int) -> float:
+        """Least amplitude [adu] of a pixel of an event: by the raw header, else by the calibration."""
+        if table.keyword("EDUTHR", None) is None:
+            return self.library.thresholds_adu[0 if ccd == 1 else 1]
+        return float(table.keyword("EDUTHR", 0.0))
+
     def energy_limits(self, table: OdfTable) -> tuple[float, float]:
-        """Least and greatest amplitude [adu] that were sent: by the raw header, else by the calibration."""
+        """Least and greatest sum of E1 and E2 [adu] that was sent: by the raw header, else the calibration.
+
+        In real raw files headers of test exposures say 100 to 4095 or 200 to 1000 adu, and no event lies
+        outside.
+        """
         pairs = (("EMDHLOW", "EMDHLOW"), ("EMDHUPP", "EMDHHIGH"))
         low, high = (
             self.misc(name) if table.keyword(key, None) is None else float(table.keyword(key, 0.0))

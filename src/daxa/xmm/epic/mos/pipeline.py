@@ -219,10 +219,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
         "DATATYPE": (DATATYPES.get(ccd.file_type, ccd.file_type), "kind of data"),
         "FRMTIME": (float(round(1000 * ccd.frames.length_s)), "[ms] frame time"),
         "GAIN_CCD": ("NORMAL", "gain of the CCD"),
-        "EDUTHR": (
-            round(camera.library.thresholds_adu[0 if ccd.number == 1 else 1]),
-            "[adu] event threshold",
-        ),
+        "EDUTHR": (round(camera.event_threshold(ccd.header, ccd.number)), "[adu] event threshold"),
         "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),
         "IN_FOV": (ccd.arcmin2, "[arcmin2] area in the field of view"),
         "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),

@@ -252,7 +252,7 @@ def emenergy(
         made.pha = energy.amplitude(seen, camera.library, level, weights, dither)
     else:
         made.pha = list_.e1 + list_.e2 + dither
-    low = camera.library.thresholds_adu[0 if ccd.number == 1 else 1]
+    low = camera.event_threshold(ccd.header, ccd.number)
     _count_outside(say, "PHA", made.pha, low, float(events.ADC_MAXIMUM))
     made.pi = correct(camera, ccd, list_, made.pha, params)
     if params.correctgain:
