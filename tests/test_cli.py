@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from daxa.cli import app
+from daxa.cli import app, main
 
 COMMANDS = ["find", "download", "simulate", "process", "status", "logs", "report", "demo", "calibration"]
 run = CliRunner()
@@ -60,6 +60,31 @@ def test_made_up_and_real_files_may_meet(words, tmp_path, monkeypatch):
     assert os.environ["DAXA_SYNTHETIC_CALIBRATION"] == ""
     assert run.invoke(app, [*words, "--allow-synthetic"]).exit_code
     assert os.environ["DAXA_SYNTHETIC_CALIBRATION"] == "allow"
+
+
+@pytest.mark.parametrize("failure", [TypeError("no such argument"), KeyError("PN"), ZeroDivisionError("x")])
+def test_a_fault_of_ours_does_not_look_like_a_mistake(failure, monkeypatch, capsys):
+    def broken():
+        raise failure
+
+    monkeypatch.setattr("daxa.cli.app", broken)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 70
+    shown = capsys.readouterr().err
+    assert "in broken" in shown
+    assert "a fault of DAXA, not yours" in shown
+
+
+def test_a_mistake_is_one_line(monkeypatch, capsys):
+    def refuse():
+        raise ValueError("lo_en: expected\nless than hi_en")
+
+    monkeypatch.setattr("daxa.cli.app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_unknown_command_names_the_usage():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from daxa.archive import Archive
+from daxa.archive import Archive, creation
 from daxa.cli import app
 
 sys.path.insert(0, str(Path(__file__).parent / "archive"))
@@ -132,6 +132,29 @@ def test_raw_files_that_were_moved(processed, tmp_path):
     assert Archive("X")[X].local == tmp_path / "moved"
     process("--local", "moved", "--archive", "X")
     assert len(processed) == 3
+
+
+def test_a_command_that_is_refused_changes_nothing(processed, tmp_path):
+    process("--local", "a", "--archive", "X")
+    (tmp_path / "a").rename(tmp_path / "moved")
+    state = Archive("X").layout.mission_state(X)
+    before = state.read_bytes()
+    output = process("--local", "moved", "--archive", "X", "--inst", "M2", status=2)
+    assert "wasnotmadewith--instM2:" in output
+    assert "rawfilesaretakenfrom" not in output
+    assert state.read_bytes() == before
+
+
+def test_an_archive_whose_replacement_was_interrupted(processed):
+    process("--local", "a", "--archive", "X")
+    layout = Archive("X").layout
+    layout.root.rename(layout.aside)
+    creation.begin(layout, [X])
+    # It is the archive; another selection is refused as ever, and does not become its own.
+    with pytest.warns(UserWarning, match="about to be replaced"):
+        assert "wasnotmadewith--local" in process("--local", "b", "--archive", "X", status=2)
+    process("--local", "a", "--archive", "X")
+    assert len(processed) == 2
 
 
 @pytest.mark.parametrize("mistake", [["--cores", "0"], ["--backend", "ciao"], ["--ccf", "/nowhere"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ from daxa.cli_calibration import calibration
 from daxa.cli_compare import compare, validate
 from daxa.cli_odf import odf
 from daxa.cli_output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
-from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position, select
+from daxa.cli_select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -99,7 +100,7 @@ def find(
     if mission != "xmm_pointed":
         found = MISS_INDEX[mission]()
     elif file is None:
-        found = select(name, local, obs_id, position, radius, None)
+        found = Request.of(name, local, obs_id, position, radius, None).mission()
     else:
         found = XMMPointed(local=local) if local else XMMPointed()
     distance = None if radius is None else Quantity(radius, "arcmin")
@@ -156,7 +157,7 @@ def download(
     cores: Cores = None,
 ) -> None:
     """Download raw data without processing them."""
-    mission = select(name, local, obs_id, position, radius, inst)
+    mission = Request.of(name, local, obs_id, position, radius, inst).mission()
     mission.download(**({} if cores is None else {"num_cores": cores}))
     typer.echo(f"raw data are in {mission.raw_data_path}")
 
@@ -252,7 +253,7 @@ def process(
         request.check(opened)
         use_calibration(opened, ccf)
     else:
-        mission = select(name, local, obs_id, position, radius, inst)
+        mission = request.mission()
         _fetch_calibration(mission)
         opened = Archive(title, mission)
         request.remember(opened)
@@ -361,18 +362,24 @@ def demo(
 
 
 def main() -> None:
-    """Run the command; a mistake of the user gives one line and exit status 1 or 2."""
+    """Run the command; a mistake of the user gives one line and exit status 1 or 2, a fault of DAXA 70."""
     from daxa.exceptions import DAXAError
     from daxa.xmm.task import TaskError
 
     try:
         app()
-    except (DAXAError, TaskError, NotImplementedError, OSError, ValueError, TypeError, KeyError) as failure:
+    except (DAXAError, TaskError, NotImplementedError, OSError, ValueError) as failure:
         if os.environ.get("DAXA_TRACEBACK"):
             raise
-        text = failure.args[0] if isinstance(failure, KeyError) and failure.args else failure
-        typer.echo(plain_line(f"daxa: {type(failure).__name__}: {text}"), err=True)
+        typer.echo(plain_line(f"daxa: {type(failure).__name__}: {failure}"), err=True)
         sys.exit(1)
+    except Exception:
+        # Nobody's mistake but ours: whoever repairs it needs to know where it happened.
+        traceback.print_exc()
+        typer.echo(
+            "daxa: this is a fault of DAXA, not yours; please report it with the lines above", err=True
+        )
+        sys.exit(os.EX_SOFTWARE if hasattr(os, "EX_SOFTWARE") else 70)
 
 
 if __name__ == "__main__":

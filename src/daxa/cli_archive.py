@@ -36,15 +36,19 @@ def archive_name(name: str) -> str:
 
 
 def exists(name: str) -> bool:
-    """Whether an archive stands; one whose creation was interrupted is to be completed."""
+    """Whether an archive stands; one whose creation was interrupted is to be completed.
+
+    One whose replacement was interrupted stands: opening it takes it back.
+    """
     from daxa.archive.creation import State, state
     from daxa.archive.layout import Layout
 
+    layout = Layout(Path(archives()) / name)
     try:
-        found = state(Layout(Path(archives()) / name))
+        found = state(layout)
     except FileNotFoundError as wrong:
         raise typer.BadParameter(str(wrong)) from None
-    return found in (State.WHOLE, State.UNTOLD)
+    return found in (State.WHOLE, State.UNTOLD) or layout.aside.is_dir()
 
 
 def use_calibration(archive: Any, ccf: Path | None) -> None:
@@ -154,7 +158,8 @@ def rebuild(archive: ArchiveName) -> None:
     with hold(layout.lock, f"the archive {archive} is being processed"):
         start = begin_anew(layout)
     count = record_products(Archive(archive))
-    typer.echo(f"{archive}: the ledger is made anew of {start} and of {count} products found")
+    how = "is sound and stays" if start == "itself" else f"is made anew of {start}"
+    typer.echo(f"{archive}: the ledger {how}; {count} products were found that it knew nothing of")
 
 
 def logs(

@@ -33,38 +33,6 @@ def parse_position(text: str) -> Any:
         ) from None
 
 
-def select(
-    name: str | None,
-    local: Path | None,
-    obs_id: list[str] | None,
-    position: str | None,
-    radius: float | None,
-    inst: list[str] | None,
-) -> Any:
-    """A mission with the observations asked for."""
-    from astropy.units import Quantity
-
-    from daxa.mission import XMMPointed
-
-    if local is not None and not local.is_dir():
-        raise typer.BadParameter(f"--local: {local} is no folder")
-    if not (name or obs_id or position or local):
-        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
-    place = None if position is None else parse_position(position)
-    distance = None if radius is None else Quantity(radius, "arcmin")
-    try:
-        mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
-        if obs_id:
-            mission.filter_on_obs_ids(obs_id)
-        if place is not None:
-            mission.filter_on_positions(place, search_distance=distance)
-        if name:
-            mission.filter_on_name(name, search_distance=distance)
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from None
-    return mission
-
-
 @dataclass
 class Request:
     """The observations that a command line asks for, as an archive remembers them."""
@@ -96,6 +64,30 @@ class Request:
             None if local is None else str(local.expanduser().resolve()),
         )
 
+    def mission(self) -> Any:
+        """A mission with the observations asked for."""
+        from astropy.units import Quantity
+
+        from daxa.mission import XMMPointed
+
+        if not (self.name or self.obs_id or self.position or self.local):
+            raise typer.BadParameter(_NOTHING)
+        local = None if self.local is None else Path(self.local)
+        if local is not None and not local.is_dir():
+            raise typer.BadParameter(f"--local: {local} is no folder")
+        distance = None if self.radius is None else Quantity(self.radius, "arcmin")
+        try:
+            mission = XMMPointed(self.inst, local=local) if local else XMMPointed(self.inst)
+            if self.obs_id:
+                mission.filter_on_obs_ids(self.obs_id)
+            if self.position is not None:
+                mission.filter_on_positions(parse_position(self.position), search_distance=distance)
+            if self.name:
+                mission.filter_on_name(self.name, search_distance=distance)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+        return mission
+
     def title(self) -> str:
         """A name for the archive, by what it is of."""
         if self.name:
@@ -110,7 +102,7 @@ class Request:
             # "odf" and the like tell nothing; the folder above does.
             general = folder.name.lower() in ("odf", "odfs", "raw", "data", "xmm")
             return f"{folder.parent.name}_{folder.name}".strip("_") if general else folder.name
-        raise typer.BadParameter("give a NAME, --obs-id, --position or --local")
+        raise typer.BadParameter(_NOTHING)
 
     def remember(self, archive: Any) -> None:
         """Note in a new archive what it was made for."""
@@ -125,11 +117,12 @@ class Request:
             Names what differs.
         """
         known = archive.ledger.meta("request")
-        wrong = [
-            f"{_OPTIONS[key]} {_words(value)}"
-            for key, value in asdict(self).items()
-            if value is not None and not self._agrees(key, value, archive, known)
-        ]
+        given = {key: value for key, value in asdict(self).items() if value is not None}
+        differing = [k for k, v in given.items() if k != "local" and not self._agrees(k, v, archive, known)]
+        # Last, as it changes the archive: only a command that is not refused may do so.
+        if "local" in given and not self._same_files(archive, known, change=not differing):
+            differing.append("local")
+        wrong = [f"{_OPTIONS[key]} {_words(given[key])}" for key in differing]
         if wrong:
             made = {k: v for k, v in (known or {}).items() if v is not None}
             how = ", ".join(f"{_OPTIONS[k]} {_words(v)}" for k, v in made.items())
@@ -152,16 +145,24 @@ class Request:
             return set(mission.check_inst_names(value, show_warn=False)) == set(mission.chosen_instruments)
         if key == "obs_id":
             return not others and set(value) == {str(o) for o in mission.filtered_obs_ids}
-        if key == "local":
-            return _taken_from(archive, mission, Path(value))
         return False
 
+    def _same_files(self, archive: Any, known: dict[str, Any] | None, change: bool) -> bool:
+        if known is not None and known.get("local") == self.local:
+            return True
+        return _taken_from(archive, archive.missions[0], Path(str(self.local)), change)
 
-def _taken_from(archive: Any, mission: Any, folder: Path) -> bool:
-    """Whether an archive's local raw files are in a folder; if they have been moved there, it is told."""
+
+def _taken_from(archive: Any, mission: Any, folder: Path, change: bool) -> bool:
+    """Whether an archive's local raw files are in a folder; if they have been moved there, it is told.
+
+    Without leave to change the archive, those that may have been moved count as there.
+    """
     known = getattr(mission, "local", None)
     if known is None or known == folder:
         return known == folder
+    if not change:
+        return True
     try:
         mission.local = folder
     except ValueError:
@@ -171,6 +172,7 @@ def _taken_from(archive: Any, mission: Any, folder: Path) -> bool:
     return True
 
 
+_NOTHING = "give a NAME, --obs-id, --position or --local"
 _OPTIONS = {
     "name": "NAME",
     "obs_id": "--obs-id",

@@ -28,7 +28,8 @@ def test_rebuild(sas, monkeypatch, copy):
             path.unlink()
     done = CliRunner().invoke(app, ["rebuild", "field"])
     assert done.exit_code == 0, done.output
-    assert f"anew of {'its copy and of 0' if copy else 'nothing and of 7'} products found" in done.output
+    how = "its copy; 0" if copy else "nothing; 7"
+    assert f"anew of {how} products were found that it knew nothing of" in done.output
     again = Archive("field")
     found = again.process_extra_info[X]
     for process, idents in before.items():
@@ -44,6 +45,8 @@ def test_rebuild(sas, monkeypatch, copy):
     full_process_xmm(again, Quantity(0.3, "keV"), Quantity(10, "keV"), **QUIET)
     assert sas.calls == []
     assert again.final_process_success == {X: {OBS: True}}
+    done = CliRunner().invoke(app, ["rebuild", "field"])
+    assert "the ledger is sound and stays; 0 products" in done.output
     done = CliRunner().invoke(app, ["verify", "field"])
     assert done.exit_code == 0, done.output
     assert "0 missing or altered" in done.output

@@ -86,7 +86,7 @@ def begin_anew(layout: Layout) -> str:
     """
     path = layout.ledger
     if path.exists() and path.stat().st_size and not faults(path):
-        return "itself, which is sound,"
+        return "itself"
     if path.exists():
         layout.previous_versions.mkdir(exist_ok=True)
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
