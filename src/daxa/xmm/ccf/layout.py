@@ -79,7 +79,8 @@ ROW_Y0 1I pixel
 ROW_LEN 1I pixel
 COL_LEN 1I pixel
 """)
-#: Region rows in DETX/DETY (0.05 arcsec): SHAPE is CIRCLE, BOX (half-widths) or their negation with
+REGION_SHAPES = ("CIRCLE", "BOX", "ROTBOX", "ELLIPSE")
+#: Region rows in DETX/DETY (0.05 arcsec): SHAPE is one of those (BOX with half-widths) or its negation with
 #: "!"; rows of one COMPONENT are ANDed, components are ORed (column names assumed, as in region files).
 _REGIONS = columns("""
 SHAPE 16A

@@ -16,6 +16,8 @@ from daxa.xmm.ccf.errors import UnknownLayout
 
 #: Losses per transfer along RAWY that are possible for 1000 adu [adu].
 POSSIBLE_ADU = (0.001, 0.2)
+#: Powers of real lists lie between 0 and 1.
+_LARGEST_POWER = 10.0
 Law = tuple[float, float, float]
 
 
@@ -50,7 +52,9 @@ def transfer_laws(
     some = loss != 0
     low, high = POSSIBLE_ADU
     for plain in (False, True):
-        size = loss[some] * (1000.0 ** power[some] if plain else 1.0)
+        # Powers that are none give sizes that are none, too.
+        with np.errstate(over="ignore", under="ignore"):
+            size = loss[some] * (1000.0 ** power[some] if plain else 1.0)
         # All rows together: a single one may look right in either form.
         if np.all((size >= low) & (size <= high)):
             break
@@ -62,6 +66,8 @@ def transfer_laws(
     laws = []
     for axis in "XY":
         a, b, c = (float(table[f"CTI_{axis}{k}"][row]) for k in range(3))
+        if abs(c) > _LARGEST_POWER:
+            raise UnknownLayout(f"{where}: CTI_{axis}2 {c:g} is no power of an amplitude")
         unit = 1000.0**c if plain else 1.0
         laws.append((a * unit, b * unit, c))
     return laws[0], laws[1]

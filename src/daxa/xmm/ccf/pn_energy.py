@@ -180,7 +180,7 @@ def _ageing(
     # The first row's vector, or a row for each year.
     grid = np.asarray(times["TIME"], float)
     grid = grid[0] if grid.ndim > 1 and grid.shape[1] > 1 else np.ravel(grid)
-    coefficients = np.asarray(table["T_COEFF"], float)[rows]
+    coefficients = np.asarray(table["T_COEFF"], float).reshape(table.n_rows, -1)[rows]
     if coefficients.shape[1] != len(grid):
         raise UnknownLayout(
             f"{table.where}: T_COEFF has {coefficients.shape[1]} elements, LTC_TIMES {len(grid)}"

@@ -196,7 +196,7 @@ def _unrolled(
 def _width(values: npt.NDArray[Any], column: Column, reading: Reading) -> npt.NDArray[Any]:
     if column.letter == "A" or not column.repeat:
         return values
-    wide = values.reshape(len(values), -1) if len(values) else values
+    wide = values.reshape(len(values), -1) if values.size else values
     width = wide.shape[1] if wide.ndim > 1 else 1
     if width == column.repeat:
         return values
@@ -224,12 +224,14 @@ def _checked(values: npt.NDArray[Any], column: Column, where: str, gaps: bool) -
     if column.letter == "A":
         if values.dtype.kind != "U":
             raise UnknownLayout(f"{place}: expected text, found {kind_of(values) or values.dtype}")
-        return values.reshape(len(values)) if values.size == len(values) else values
+        if values.size != len(values):
+            raise UnknownLayout(f"{place}: {values[0].size} texts a row, expected 1")
+        return values.reshape(len(values))
     values = _numbers(values, place)
     if column.letter == "L":
         values = values != 0
     if values.dtype.kind == "f" and not gaps:
-        wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        wrong = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if wrong.any():
             raise UnknownLayout(f"{place}: no finite number in row {np.argmax(wrong) + 1}")
     if column.letter in ("I", "J", "K", "B") and values.dtype.kind == "f":
@@ -238,10 +240,10 @@ def _checked(values: npt.NDArray[Any], column: Column, where: str, gaps: bool) -
         values = values.astype(np.int64)
     width = int(np.prod(values.shape[1:], dtype=int))
     wanted = column.repeat  # 0: as many as there are
-    if wanted and width != wanted:
-        raise UnknownLayout(f"{place}: {width} elements a row, expected {wanted}")
-    if wanted == 1 and values.ndim > 1:
-        values = values.reshape(len(values))
+    if (wanted and width != wanted) or not width:
+        raise UnknownLayout(f"{place}: {width} elements a row, expected {wanted or 'some'}")
+    if wanted and values.ndim > 1:
+        values = values.reshape((len(values), wanted) if wanted > 1 else len(values))
     return np.array(values)
 
 

@@ -72,9 +72,6 @@ def attitude_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.Ar
     return np.stack([view, across, along], axis=-2)
 
 
-_SHAPES = ("CIRCLE", "BOX", "ROTBOX", "ELLIPSE")
-
-
 @dataclass(frozen=True)
 class Region:
     """Union of intersections of shapes in DETX, DETY (FOV and CORNER of LINCOORD), or an expression."""
@@ -94,8 +91,6 @@ class Region:
         for i in range(table.n_rows):
             name = str(table["SHAPE"][i]).strip().upper()
             kind = name.lstrip("!")
-            if kind not in _SHAPES:
-                raise UnknownLayout(f"{table.where}: SHAPE {name!r} is not one of {', '.join(_SHAPES)}")
             r = np.asarray(table["R"][i], float) * (0.5 if kind == "ROTBOX" else 1.0)
             shapes.append(
                 (
@@ -224,9 +219,14 @@ class CameraGeometry:
         def number(name: str) -> float:
             return lincoord.number(name, "LINCOORD")
 
-        px, py = number("MM_PX_X"), number("MM_PX_Y")
+        def size(name: str) -> float:
+            if not number(name):
+                raise UnknownLayout(f"{table.where}, keyword {name}: 0 is no size")
+            return number(name)
+
+        px, py = size("MM_PX_X"), size("MM_PX_Y")
         shift = np.array([number("CC12_TX"), number("CC12_TY")])
-        scale = np.array([number("ARC_MM_X"), number("ARC_MM_Y")]) / UNIT_ARCSEC
+        scale = np.array([size("ARC_MM_X"), size("ARC_MM_Y")]) / UNIT_ARCSEC
         stretch = 1.0
         if chip_temperature_k is not None:
             stretch += number("EXP_CHIP") * (chip_temperature_k - number("R_CHIP_T"))
@@ -248,10 +248,9 @@ class CameraGeometry:
             cal.misc(instrument, "OPTICS_X"),
             cal.misc(instrument, "OPTICS_Y"),
         )
-        for ccd in {optics[0], *(ccd for ccd, _ in pixels)}:
-            if (ccd, 0) not in pixels:
-                axis = " (where OPTICS_CCD of MISCDATA has the optical axis)" if ccd == optics[0] else ""
-                raise UnknownLayout(f"{table.where}, column CCD_ID: no row of CCD {ccd}{axis}, node 0")
+        if (optics[0], 0) not in pixels:
+            where = cal.constituent("XMM", "MISCDATA").path.name
+            raise UnknownLayout(f"{where}[MISCDATA], row OPTICS_CCD of {instrument}: no CCD {optics[0]}")
         boresight = boresight_matrix(cal, instrument, time_s)
         _check_orientation(instrument, boresight)
         result = cls(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.flares import flare_curve, mean_curve
@@ -122,7 +123,7 @@ def test_gain_by_class_of_patterns():
     coefficients = energy.gain_coefficients(table, 1, 0)
     assert coefficients.tolist() == [[1, 3, 0], [2, 4, 1], [3, 5, 2], [4, 6, 3]]
     assert energy.apply_gain([10.0, 10.0], [0, 3], coefficients).tolist() == [31.0, 2 + 40 + 100]
-    with pytest.raises(KeyError, match="CCD 7"):
+    with pytest.raises(UnknownLayout, match="CCD 7"):
         energy.gain_coefficients(table, 7, 0)
 
 

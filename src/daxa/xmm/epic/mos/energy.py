@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.epic.mos.events import Events, beyond_border
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.flags import MosFlag
@@ -289,12 +290,13 @@ def gain_coefficients(table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int
 
     Raises
     ------
-    KeyError
+    UnknownLayout
         The table has no such CCD.
     """
     rows = np.flatnonzero(np.asarray(table["CCD_ID"]) == ccd)
     if not len(rows):
-        raise KeyError(f"OFFSET_GAIN has no row for CCD {ccd}")
+        where = getattr(table, "where", "OFFSET_GAIN")
+        raise UnknownLayout(f"{where}: no row of CCD {ccd}")
     names = ("OFFSET", "GAIN", "POLY_TERM")
     return np.array(
         [[float(np.atleast_1d(table[f"{n}{s}"][rows[0]])[node]) for n in names] for s in ("", "1", "2", "3")]

@@ -1,0 +1,302 @@
+"""Damaged and odd calibration files: what reads them says what is wrong, and never anything but that."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_files import MadeConstituent
+
+from daxa.xmm.ccf import response
+from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.chip_heights import chip_factors
+from daxa.xmm.ccf.constituent import Constituent
+from daxa.xmm.ccf.inspect import finding
+from daxa.xmm.ccf.layout import PN_MODE_IDS, layout_of
+from daxa.xmm.ccf.mos_losses import transfer_laws
+from daxa.xmm.ccf.mos_times import transfer_s
+from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
+from daxa.xmm.ccf.pn_times import jump_tolerance, pn_times
+from daxa.xmm.epic.mos import badpix as mos_badpix
+from daxa.xmm.epic.mos import energy as mos_energy
+from daxa.xmm.epic.mos.patterns import PatternLibrary
+from daxa.xmm.epic.pn.badpixels import known_bad_pixels
+from daxa.xmm.rgs.energy import EnergyScale
+from daxa.xmm.rgs.geometry import RgsGeometry
+from daxa.xmm.select.hkgtigen import Limits
+from daxa.xmm.sky.geometry import CameraGeometry
+from daxa.xmm.task import TaskError
+
+TIME_S = 6.26e8
+ENERGIES = np.array([300.0, 1000.0, 1500.0, 6400.0])
+Columns = dict[str, np.ndarray]
+
+# --- what reads the tables -------------------------------------------------------------------------
+
+
+def geometry(instrument: str) -> Callable[[Calibration], Any]:
+    def read(cal: Calibration) -> Any:
+        camera = CameraGeometry.from_calibration(cal, instrument, TIME_S)
+        x, y = camera.raw_to_det(camera.ccds, 10, 20)
+        assert camera.det_to_raw(x, y)[0].shape == x.shape
+        return x, y, camera.optical_axis, camera.off_axis(x, y), camera.in_fov(x, y), camera.in_corner(x, y)
+
+    return read
+
+
+def spectrometer(cal: Calibration) -> Any:
+    return RgsGeometry.from_calibration(cal, "RGS1", TIME_S).raw_to_sac(1, 0, 10, 20)
+
+
+def efficiency(camera: str) -> Callable[[Calibration], Any]:
+    return lambda cal: [response.quantum_efficiency(cal, camera, ccd, ENERGIES) for ccd in (1, 4)]
+
+
+def transmission(camera: str) -> Callable[[Calibration], Any]:
+    def read(cal: Calibration) -> Any:
+        return [response.filter_transmission(cal, camera, name, ENERGIES) for name in ("Medium", "Thin1")]
+
+    return read
+
+
+def optics(cal: Calibration) -> Any:
+    dimming = response.vignetting(cal, "EPN", ENERGIES, 5.0), response.vignetting(cal, "EPN", 1500.0, 5.0)
+    return response.mirror_area(cal, "EPN", ENERGIES), dimming
+
+
+def mos_gains(cal: Calibration) -> Any:
+    file = cal.constituent("EMOS1", "ADUCONV")
+    gains = mos_energy.gain_coefficients(file.table("OFFSET_GAIN"), 3, 1)
+    return gains, mos_energy.combine_weights(file.table("ENERGY_COMBINE"))
+
+
+def mos_losses(cal: Calibration) -> Any:
+    file = cal.constituent("EMOS1", "CTI")
+    assert np.isfinite(file.date("REF_DATE", "CTI_EXTENDED"))
+    steps = mos_energy.column_offsets(file.table("CTI_COLUMN"), 3, 0, (600, 600))
+    return transfer_laws(file.table("CTI_EXTENDED"), 0, 5000.0, file.path.name), steps
+
+
+def mos_bad_pixels(cal: Calibration) -> Any:
+    pixels = mos_badpix.BadPixels((600, 600))
+    mos_badpix.add_calibration(pixels, cal.constituent("EMOS1", "BADPIX").table("BADPIX"), 3, 1)
+
+
+def pn_scale(cal: Calibration) -> Any:
+    made = pn_energy(cal, 4, 0, TIME_S, 2)
+    return made.gain, made.offset, temperature_law(cal, 0) and 0.0
+
+
+def pn_clock(cal: Calibration) -> Any:
+    return [
+        (pn_times(cal, mode, 3000).integration_s, jump_tolerance(cal, mode, 3000)) for mode in PN_MODE_IDS
+    ]
+
+
+def tables(scope: str, typeid: str) -> Callable[[Calibration], Any]:
+    """Every table, for those of which the readers need raw files."""
+
+    def read(cal: Calibration) -> None:
+        file = cal.constituent(scope, typeid)
+        for extname, schema in layout_of(scope, typeid).items():
+            if schema:
+                file.table(extname)
+
+    return read
+
+
+READERS: dict[tuple[str, str], list[Callable[[Calibration], Any]]] = {
+    ("XMM", "MISCDATA"): [geometry("EMOS1"), geometry("EPN"), lambda cal: chip_factors(cal, "EMOS2")],
+    ("XMM", "BORESIGHT"): [geometry("EMOS1"), geometry("EPN"), spectrometer],
+    ("EMOS1", "LINCOORD"): [geometry("EMOS1")],
+    ("EPN", "LINCOORD"): [geometry("EPN")],
+    ("RGS1", "LINCOORD"): [spectrometer, lambda cal: response.grating_transmission(cal, "EMOS1", ENERGIES)],
+    ("EMOS1", "MODEPARAM"): [lambda cal: transfer_s(cal.constituent("EMOS1", "MODEPARAM"), 0, 2)],
+    ("EPN", "MODEPARAM"): [pn_clock],
+    ("EMOS1", "TIMECORR"): [tables("EMOS1", "TIMECORR")],
+    ("EPN", "TIMECORR"): [pn_clock],
+    ("EPN", "TIMEJUMPTOL"): [pn_clock],
+    ("EMOS1", "BADPIX"): [mos_bad_pixels],
+    ("EPN", "BADPIX"): [lambda cal: known_bad_pixels(cal, 4, uplinked=True, other=True) and None],
+    ("RGS1", "BADPIX"): [tables("RGS1", "BADPIX")],
+    ("EMOS1", "ADUCONV"): [mos_gains],
+    ("EPN", "ADUCONV"): [pn_scale],
+    ("RGS1", "ADUCONV"): [lambda cal: EnergyScale.from_calibration(cal, "RGS1", 4, TIME_S) and None],
+    ("EMOS1", "CTI"): [mos_losses],
+    ("EPN", "CTI"): [pn_scale],
+    ("RGS1", "CTI"): [lambda cal: EnergyScale.from_calibration(cal, "RGS1", 4, TIME_S) and None],
+    ("EMOS1", "DARKFRAME"): [tables("EMOS1", "DARKFRAME")],
+    ("EMOS1", "PATTERNLIB"): [lambda cal: PatternLibrary.from_calibration(cal, "EMOS1") and None],
+    ("EPN", "PATTERNLIB"): [tables("EPN", "PATTERNLIB")],
+    ("EMOS1", "QUANTUMEF"): [efficiency("EMOS1")],
+    ("EPN", "QUANTUMEF"): [efficiency("EPN")],
+    ("RGS1", "QUANTUMEF"): [lambda cal: response.grating_transmission(cal, "EMOS1", ENERGIES)],
+    ("EMOS1", "FILTERTRANSX"): [transmission("EMOS1")],
+    ("EPN", "FILTERTRANSX"): [transmission("EPN")],
+    ("EMOS1", "HKPARMINT"): [
+        lambda cal: Limits.from_constituent(cal.constituent("EMOS1", "HKPARMINT")) and None
+    ],
+    ("EMOS1", "SCREENTHRESH"): [tables("EMOS1", "SCREENTHRESH")],
+    ("EPN", "REJECT"): [tables("EPN", "REJECT")],
+    ("XRT3", "XAREAEF"): [optics],
+    ("XRT3", "XPSF"): [tables("XRT3", "XPSF")],
+}
+
+# --- what can be wrong with them -------------------------------------------------------------------
+
+
+def _uneven(v: np.ndarray) -> np.ndarray:
+    made = np.empty(len(v), object)
+    made[:] = [np.arange(float(1 + i % 3)) for i in range(len(v))]
+    return made
+
+
+def _last(v: np.ndarray, value: float) -> np.ndarray:
+    made = np.array(v, float)
+    if made.size:
+        made.flat[-1] = value
+    return made
+
+
+DAMAGES: dict[str, Callable[[np.ndarray], np.ndarray | None]] = {
+    "missing": lambda v: None,
+    "text": lambda v: np.full(len(v), "text"),
+    "text in cells": lambda v: np.full((len(v), 2), "7.5"),
+    "bytes": lambda v: np.zeros(len(v), np.uint8),
+    "no numbers": lambda v: np.full(v.shape, np.nan),
+    "one no number": lambda v: _last(v, np.nan) if v.dtype.kind in "if" else None,
+    "one infinite": lambda v: _last(v, np.inf) if v.dtype.kind in "if" else None,
+    "wide": lambda v: np.repeat(np.reshape(v, (len(v), -1)), 3, axis=1),
+    "narrow": lambda v: np.reshape(v, (len(v), -1))[:, 0] if v.size else v,
+    "no elements": lambda v: np.reshape(v, (len(v), -1))[:, :0],
+    "cube": lambda v: np.zeros((len(v), 2, 2)),
+    "uneven": _uneven,
+    "complex": lambda v: np.ones(v.shape, complex),
+    "switches": lambda v: np.ones(v.shape, bool),
+    "zero": lambda v: np.zeros(v.shape, v.dtype),
+    "huge": lambda v: np.full(v.shape, 1e30),
+    "large": lambda v: np.full(v.shape, 30000, np.int16),
+    "negative": lambda v: np.full(v.shape, -3, np.int16),
+}
+
+
+def _all(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Columns], Columns]:
+    return lambda columns: {n: change(v) for n, v in columns.items()}
+
+
+TABLES: dict[str, Callable[[Columns], Columns]] = {
+    "no columns": lambda columns: {},
+    "no rows": _all(lambda v: v[:0]),
+    "first row": _all(lambda v: v[:1]),
+    "last row": _all(lambda v: v[-1:]),
+    "rows twice": _all(lambda v: np.concatenate([v, v])),
+    "rows reversed": _all(lambda v: v[::-1].copy()),
+    "one row of vectors": _all(lambda v: v[None, ...]),
+    "nameless": lambda columns: {f"C{i}": v for i, v in enumerate(columns.values())},
+    "small letters": lambda columns: {n.lower(): v for n, v in columns.items()},
+    "two of a name": lambda columns: columns | {n.lower(): v[::-1].copy() for n, v in columns.items()},
+    "all text": _all(lambda v: np.full(len(v), "?")),
+    "all numbers": _all(lambda v: np.arange(float(len(v)))),
+    "all whole": _all(lambda v: np.arange(len(v))),
+}
+VALUES = ["text", "", True, -1, 0, 1e30, None]
+
+
+def damaged(file: Constituent) -> Iterator[tuple[str, MadeConstituent]]:
+    schemas = layout_of(file.scope, file.typeid)
+    contents = {n: file.contents(n) for n in file.extensions if schemas.get(n)}
+    headers = {n: dict(file.header(n)) for n in ("PRIMARY", *contents)}
+
+    def made(extname: str, columns: Columns) -> MadeConstituent:
+        return MadeConstituent(file.scope, file.typeid, contents | {extname: columns}, headers)
+
+    seen = set()
+    for extname, columns in contents.items():
+        # Tables of single CCDs and filters are alike: the first one and one that is read stand for all.
+        group = extname.rstrip("0123456789") if extname not in ("QE_CCD4", "CTIY4") else extname
+        group = "FILTER" if group.startswith("FILTER") and extname != "FILTER-MEDIUM" else group
+        if group in seen:
+            continue
+        seen.add(group)
+        for name, change in TABLES.items():
+            yield f"{extname}: {name}", made(extname, change(dict(columns)))
+        for column, values in columns.items():
+            if column.startswith("QE_") and column not in ("QE_0", "QE_12", "QE_TOTAL"):
+                continue
+            for name, damage in DAMAGES.items():
+                new = damage(np.asarray(values))
+                rest = {n: v for n, v in columns.items() if n != column or new is not None}
+                yield (
+                    f"{extname}.{column}: {name}",
+                    made(extname, rest | ({} if new is None else {column: new})),
+                )
+        tables_ = dict(contents)
+        del tables_[extname]
+        yield f"{extname}: gone", MadeConstituent(file.scope, file.typeid, tables_, headers)
+    for extname, header in headers.items():
+        for keyword in header:
+            if keyword.startswith(STRUCTURE):
+                continue
+            for value in VALUES:
+                cards = dict(header)
+                if value is None:
+                    del cards[keyword]
+                else:
+                    cards[keyword] = value
+                yield (
+                    f"{extname}, {keyword} = {value!r}",
+                    MadeConstituent(file.scope, file.typeid, contents, headers | {extname: cards}),
+                )
+
+
+STRUCTURE = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TTYPE", "TFORM", "TUNIT", "TFIELDS", "TDIM")
+STRUCTURE += ("EXTNAME", "COMMENT", "SYNTHETI", "SIMPLE", "EXTEND", "CREATOR", "DATE", "HISTORY", "")[:-1]
+
+
+def numbers_in(result: Any) -> Iterator[np.ndarray]:
+    if isinstance(result, (tuple, list)):
+        for part in result:
+            yield from numbers_in(part)
+    elif result is not None:
+        yield np.asarray(result, float)
+
+
+@pytest.fixture(scope="module")
+def usual(synthetic_ccf: Path) -> Calibration:
+    return Calibration.for_observation([synthetic_ccf], "2017-11-01T10:42:37")
+
+
+@pytest.mark.parametrize("key", READERS, ids="_".join)
+def test_only_our_errors_come_out(usual: Calibration, said, key: tuple[str, str]) -> None:
+    file = usual.constituent(*key)
+    for scope, typeid in READERS:  # the rest is read once
+        usual.constituent(scope, typeid)
+    problems = []
+    for what, made in damaged(file):
+        cal = Calibration(usual.index, usual.search_path)
+        cal._constituents = usual._constituents | {key: made}
+        for number, read in enumerate(READERS[key]):
+            said.told.clear()
+            said.fallbacks.clear()
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    result = read(cal)
+            except TaskError as error:
+                if not any(name in error.message for name in (key[1], made.path.name)):
+                    problems.append(f"{what}: reader {number}: {error.message} names no file")
+            except Exception as error:
+                problems.append(f"{what}: reader {number}: {type(error).__name__}: {error}")
+            else:
+                if not all(np.isfinite(values).all() for values in numbers_in(result)):
+                    problems.append(f"{what}: reader {number}: no number in the result")
+        try:
+            for extname in made.extensions:
+                finding(made, extname)
+        except Exception as error:
+            problems.append(f"{what}: inspect: {type(error).__name__}: {error}")
+    assert not problems, f"{len(problems)} of them:\n" + "\n".join(problems[:40])
