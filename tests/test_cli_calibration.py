@@ -180,4 +180,4 @@ def test_documented_readings_are_those_of_the_engine() -> None:
     from daxa.xmm.ccf.inspect import table_of_readings
 
     page = (Path(__file__).parents[1] / "docs" / "calibration.md").read_text(encoding="utf-8")
-    assert table_of_readings() in page
+    assert f"<!-- readings -->\n{table_of_readings()}\n<!-- end of readings -->\n" in page
