@@ -118,6 +118,14 @@ _ONBOARD_OFFSETS = Reading(
         name: Fallback(value, cost="offsets are those of the whole read-out, in all modes")
         for name, value in (("COL_X0", 0), ("ROW_Y0", 0), ("ROW_LEN", 610), ("COL_LEN", 602))
     },
+    lacking={
+        "MODE_ID": Fallback(
+            None,
+            "noOffsetsOfMode",
+            "those of the first mode in the table: other events near the converter's end may be taken for "
+            "truncated (assumed)",
+        )
+    },
     remark="`addOffsets01` if absent: truncated events are those at the end of the converter",
 )
 _SCREEN = Reading(

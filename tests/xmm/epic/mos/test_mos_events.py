@@ -248,3 +248,30 @@ def test_flickering_pixels_and_steady_sources():
     number, _ = events.flag_flickering(e, 5000)
     assert number == 6
     assert np.flatnonzero(e.flag).tolist() == list(range(n - 6, n))
+
+
+def test_offsets_of_a_mode_that_is_not_listed_are_said_to_be_those_of_another(calibration_env, said):
+    from types import SimpleNamespace
+
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.epic.mos.reading import _calibrated_offsets
+
+    cal = Calibration.from_environment(calibration_env)
+    layout = SimpleNamespace(shape=(600, 600), under=(5, 0))
+
+    def offsets(mode_id):
+        camera = SimpleNamespace(
+            cal=cal,
+            scope="EMOS1",
+            submode="FastCompressed",
+            table=lambda typeid, name: cal.constituent("EMOS1", typeid).table(name),
+            of_mode=lambda table: np.asarray(table["MODE_ID"]) == mode_id,
+        )
+        return _calibrated_offsets(camera, (2, 0), layout)
+
+    plain = offsets(0)
+    assert said.fallbacks == {}
+    assert np.array_equal(offsets(99).column, plain.column)
+    (note,) = said.fallbacks
+    assert note.endswith("[OFFSET_CCD2]: noOffsetsOfMode")
+    assert "nothing for FastCompressed" in said.err.getvalue()

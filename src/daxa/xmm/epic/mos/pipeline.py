@@ -218,6 +218,8 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
         "CCDMODE": (camera.submode, "mode of the camera"),
         "DATATYPE": (DATATYPES.get(ccd.file_type, ccd.file_type), "kind of data"),
         "FRMTIME": (float(round(1000 * ccd.frames.length_s)), "[ms] frame time"),
+        # Assumed: lists of science exposures have it, and no text names the housekeeping of low gain, whose
+        # exposures are diagnostic ones.
         "GAIN_CCD": ("NORMAL", "gain of the CCD"),
         "EDUTHR": (round(camera.event_threshold(ccd.header, ccd.number)), "[adu] event threshold"),
         "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),

@@ -464,6 +464,9 @@ def _calibrated_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -
         return OnBoard()
     rows = np.flatnonzero(camera.of_mode(table))
     row = rows[0] if len(rows) else 0
+    if not len(rows):
+        constituent = camera.cal.constituent(camera.scope, "DARKFRAME")
+        constituent.lacks(f"OFFSET_CCD{number}", "MODE_ID", f"nothing for {camera.submode}")
     # ROW_OFFSET holds a value for each pixel of a row: those of columns.
     lines = [
         whole_line(table[key][row], int(table[start][row]), int(table[length][row]))
