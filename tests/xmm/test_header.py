@@ -11,7 +11,7 @@ from astropy.io import fits
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daxa.xmm.header import Header
+from daxa.xmm.header import Header, find_card
 
 _text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200).map(str.rstrip)
 _value = st.one_of(
@@ -138,3 +138,14 @@ def test_a_copy_without_structure():
         [("XTENSION", "BINTABLE"), ("NAXIS1", 4), ("TFORM1", "J"), ("TELESCOP", "XMM"), ("TSTART", 1.0)]
     )
     assert list(header.copy(strip=True)) == ["TELESCOP", "TSTART"]
+
+
+def test_a_card_is_found_without_reading_the_others():
+    header = Header([("COMMENT", "NAXIS   = 7 NAXIS1"), ("NAXIS1", 3), ("EXTNAME", "E" * 80), ("NAXIS1", 4)])
+    raw = header.tostring().encode()
+    for key in ("NAXIS1", "EXTNAME", "COMMENT"):
+        assert find_card(raw, key).value == header[key]
+    assert find_card(raw, "NAXIS") is None
+    # The text of a comment begins where no card does, but might stand at the start of a line of its own.
+    shifted = Header([("COMMENT", " " * 72 + "NAXIS   = 7")]).tostring().encode()
+    assert find_card(shifted, "NAXIS") is None

@@ -207,6 +207,20 @@ class Header(MutableMapping[str, Any]):
         return fits.Header.fromstring(self.tostring())
 
 
+def find_card(raw: bytes, key: str) -> Card | None:
+    """The first card of a keyword in a header as it stands in a file, the others left unread."""
+    wanted = key.ljust(8).encode()
+    start = raw.find(wanted)
+    while start % _WIDTH and start > 0:
+        start = raw.find(wanted, start + 1)
+    if start < 0:
+        return None
+    end = start + _WIDTH
+    while raw.startswith(b"CONTINUE", end):
+        end += _WIDTH
+    return Card(key, text=raw[start:end].decode("latin-1"))
+
+
 class _Comments:
     def __init__(self, header: Header) -> None:
         self._header = header

@@ -65,6 +65,26 @@ def test_contains_agrees_with_each_interval_tried_in_turn(a, times):
     assert x.contains(times).tolist() == expected
 
 
+@given(SPANS)
+def test_many_times_in_order_are_judged_as_the_same_in_disorder(a):
+    x = gti(a)
+    times = np.arange(-2.0, 33.0, 0.125)
+    upside_down = times[::-1]
+    assert x.contains(times).tolist() == x.contains(upside_down)[::-1].tolist()
+    for length in (0.125, 1.0, 3.0):
+        for tolerance in (0.0, 0.01):
+            judged = x.covers(times, times + length, tolerance)
+            assert judged.tolist() == x.covers(upside_down, upside_down + length, tolerance)[::-1].tolist()
+            expected = [
+                any(
+                    s <= t + tolerance and t + length - tolerance <= e
+                    for s, e in zip(x.start, x.stop, strict=True)
+                )
+                for t in times
+            ]
+            assert judged.tolist() == expected
+
+
 @given(SPANS, SPANS, SPANS)
 def test_laws(a, b, c):
     x, y, z = gti(a), gti(b), gti(c)

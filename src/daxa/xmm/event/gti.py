@@ -118,6 +118,12 @@ class GTI:
     def contains(self, times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each time lies in an interval."""
         times = np.asarray(times, float)
+        if _in_order(times, len(self)):
+            inside = np.zeros(len(times), bool)
+            edges = np.searchsorted(times, self.start), np.searchsorted(times, self.stop)
+            for first, last in zip(*edges, strict=True):
+                inside[first:last] = True
+            return inside
         if not len(self):
             return np.zeros(times.shape, bool)
         index = np.searchsorted(self.start, times, side="right") - 1
@@ -128,6 +134,12 @@ class GTI:
     ) -> npt.NDArray[np.bool_]:
         """Whether each stretch from ``start`` to ``stop`` lies wholly in one interval."""
         start, stop = np.asarray(start, float) + tolerance_s, np.asarray(stop, float) - tolerance_s
+        if _in_order(start, len(self)):
+            inside = np.zeros(len(start), bool)
+            edges = [*np.searchsorted(start, self.start), len(start)]
+            for first, last, end in zip(edges[:-1], edges[1:], self.stop, strict=True):
+                inside[first:last] = stop[first:last] <= end
+            return inside
         if not len(self):
             return np.zeros(start.shape, bool)
         index = np.searchsorted(self.start, start, side="right") - 1
@@ -180,3 +192,11 @@ class GTI:
         """The OGIP standard table as it stands in a file, with ``more`` cards that it has not."""
         columns = {"START": self.start, "STOP": self.stop}
         return table_bytes(GTI_COLUMNS, columns, name, self._cards(header), more)
+
+
+def _in_order(times: npt.NDArray[np.float64], intervals: int) -> bool:
+    """Whether times rise, as those of frames do, so that few intervals are better sought among them.
+
+    One bisection per interval then takes the place of one per time, a hundredth of the work.
+    """
+    return times.ndim == 1 and 16 * intervals < len(times) and bool(np.all(times[1:] >= times[:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,7 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.fitsfile import FitsFile, block_bytes, rewrite
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.fitsfile import FitsFile, Hdu, block_bytes, rewrite
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select import nodes
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords
@@ -262,9 +264,9 @@ def _filtered(
     return kept
 
 
-def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int, bytes | None]:
+def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int, Any]:
     """The extensions of the CCDs whose good times have changed."""
-    changed: dict[int, bytes | None] = {}
+    changed: dict[int, Any] = {}
     used = set(restriction.subspace.table_names())
     for name in restriction.old.table_names():
         if name not in used and name.startswith(("GTI", "REG")) and name in source.hdus:
@@ -278,10 +280,19 @@ def _times(p: Parameters, source: Source, restriction: Restriction) -> dict[int,
             header.discard("TSTART", "TSTOP", "ONTIME", "EXTNAME")
             changed[standard[ccd]] = gti.to_bytes(f"STDGTI{ccd:02d}", more=header.cards)
         if p.filterexposure and ccd in restriction.exposures:
-            old = source.hdus[restriction.exposures[ccd]]
-            rows = old.data[gti.contains(np.asarray(old.data["TIME"], float))]
-            header = old.header.copy()
-            header.discard("CHECKSUM", "DATASUM")
-            header["NAXIS2"] = len(rows)
-            changed[old.index] = block_bytes(header, rows)
+            hdu = source.hdus[restriction.exposures[ccd]]
+            changed[hdu.index] = functools.partial(_write_frames, hdu, gti)
     return changed
+
+
+def _write_frames(hdu: Hdu, gti: GTI, file: BinaryIO) -> None:
+    """Write the frames of an EXPOSUnn table that lie in good times, as they stand in the file."""
+    header = hdu.header.copy()
+    header.discard("CHECKSUM", "DATASUM")
+    writer = RowWriter(file, header)
+    rows = np.asarray(hdu.data).view(np.uint8).reshape(hdu.rows, hdu.row_bytes)
+    kept = gti.contains(np.asarray(hdu.data["TIME"], float))
+    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        writer.write(rows[first:last])
+    writer.close()
