@@ -143,6 +143,22 @@ def test_a_frame_time_without_frames_or_keyword():
         assert mos_clock.central_frame_time(Files({}), "M1", "S001", {"FRMTIME": value}, "") is None
 
 
+@pytest.mark.parametrize(("kind", "column"), [("AUX", "FTCOARSE"), ("AUX", "CCDNODE"), ("CCX", "STFINE")])
+@pytest.mark.parametrize("values", [["ab"] * 20, np.zeros((20, 2), int), np.zeros(20)])
+def test_damaged_columns_tell_nothing(kind, column, values):
+    frames = 500.0 + 900.0 * np.arange(20)
+    odf = _exposure(1e8, 2.0, frames, frames[:, None] + [2.0, 898.0])
+    span = (1e8, 1e8 + 20000)
+    assert "counting cycles" in resets.mos_clock_reset(odf, "M1", "S001", span, _straight()).doubt
+    odf.tables[kind][column] = np.asarray(values)
+    reset = resets.mos_clock_reset(odf, "M1", "S001", span, _straight())
+    assert "counting cycles" not in reset.doubt
+    assert reset.assumed == Assumed(0.1, 4.4)
+    # Three steps of the same many frames are no frame of 26 s.
+    found = mos_clock.central_frame_time(odf, "M1", "S001", {"FRMTIME": 26}, "")
+    assert found == pytest.approx(2.6)
+
+
 def _clock_file(texts: list[str], shift_s: int = 0) -> SimpleNamespace:
     n = len(texts)
     columns = {

@@ -89,9 +89,9 @@ def filter_of(
         texts = _pn_filters(records, *span)
         if len(texts) == 1:
             rows = (records.time_s >= span[0]) & (records.time_s <= span[1])
-            name, wheel = texts.pop(), float(np.median(values[rows]))
-            _compare_wheel(name, wheel, codes, start, end, warn)
-            return name, wheel
+            named, wheel = texts.pop(), float(np.median(values[rows]))
+            _compare_wheel(named, wheel, codes, start, end, warn)
+            return named, wheel
     found, problem = housekeeping_value(records.time_s, values, *span)
     if problem is not None or found is None:
         warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from daxa.xmm.odf.layout import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
 from daxa.xmm.task import TaskError, warn_once
 
 if TYPE_CHECKING:
-    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.odf import Odf, OdfTable
 
 FloatArray = npt.NDArray[np.float64]
 #: The coarse frame time counts seconds from the reset of the camera's clock, from 0 to 32767 (real SUM.SAS).
@@ -79,8 +79,9 @@ def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | 
 def frmtime_unit(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike) -> float:
     """Seconds of one unit of FRMTIME of a raw file.
 
-    Real files count tenths of seconds. The stamps decide whether a file has milliseconds or seconds instead:
-    the measured frame time, else that no frame lasts longer than the smallest step between two.
+    Real files count whole tenths of seconds. The stamps tell where a file has milliseconds or seconds instead:
+    no frame lasts longer than the measured frame time, or the smallest step between two, which may be several
+    frames where a CCD sends few.
 
     Parameters
     ----------
@@ -93,12 +94,11 @@ def frmtime_unit(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike) -> 
     if value <= 0:
         return usual
     measured = measure_frame_time(number, time_s)
-    if measured is not None:
+    if measured is not None and value != round(value):
         return min(_FRMTIME_UNITS, key=lambda unit: abs(np.log(value * unit / measured)))
     step = np.diff(np.asarray(time_s, float))
-    step = step[step > 0]
-    longest = 1.5 * float(step.min()) if len(step) else np.inf
-    return next((unit for unit in _FRMTIME_UNITS if value * unit <= longest), usual)
+    shortest = measured or step[step > 0].min(initial=np.inf)
+    return next((unit for unit in _FRMTIME_UNITS if value * unit <= 1.5 * shortest), usual)
 
 
 def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike, where: str) -> float:
@@ -116,6 +116,40 @@ def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike
     return value * unit
 
 
+def check_whole(table: OdfTable, names: Iterable[str]) -> None:
+    """Refuse a table with columns that do not hold one whole number in each row.
+
+    Raises
+    ------
+    TaskError
+        ``damagedFile``, ``missingColumn``.
+    """
+    for name in names:
+        if table[name].dtype.kind not in "iu" or table[name].ndim != 1:
+            raise TaskError("damagedFile", f"{table.where}: column {name} does not hold whole numbers")
+
+
+def central_stamps(
+    odf: Odf, instrument: str, exp_id: str, node: Any = None
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Numbers and stamps [s after the reset] of the frames of CCD 1, of one node if it is given.
+
+    The clock is reset within seconds of the start, so that the first stamp is of its first cycle.
+
+    Raises
+    ------
+    TaskError
+        There is no auxiliary file, or none that can be read.
+    """
+    frames = odf.one(instrument, "AUX", exp_id).read(1)
+    check_whole(frames, ("FRAME", "CCDID", "CCDNODE", "FTCOARSE", "FTFINE"))
+    mine = frames["CCDID"] == 1
+    if node is not None:
+        mine &= frames["CCDNODE"] == node
+    stamps = unwrap_stamps(frames["FTCOARSE"][mine], frames["FTFINE"][mine], 0.0, 0.0)
+    return unsigned(frames["FRAME"][mine]), stamps
+
+
 def central_frame_time(
     odf: Odf, instrument: str, exp_id: str, header: Mapping[str, Any], where: str
 ) -> float | None:
@@ -130,10 +164,7 @@ def central_frame_time(
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
         return None
     try:
-        frames = odf.one(instrument, "AUX", exp_id).read(1)
-        mine = (frames["CCDID"] == 1) & (frames["CCDNODE"] == header.get("CCDNODE", 0))
-        stamps = unwrap_stamps(frames["FTCOARSE"][mine], frames["FTFINE"][mine], 0.0, 0.0)
-        numbers = unsigned(frames["FRAME"][mine])
+        numbers, stamps = central_stamps(odf, instrument, exp_id, header.get("CCDNODE", 0))
     except TaskError:
         # Without frames nothing speaks against the unit of real files.
         numbers, stamps = np.zeros(0, np.int64), np.zeros(0)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.odf.layout import OBTFINE_UNIT_S, unsigned
-from daxa.xmm.odf.mos_clock import unwrap_stamps
+from daxa.xmm.odf.mos_clock import central_stamps, check_whole
 from daxa.xmm.odf.summary import Assumed
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.task import TaskError
@@ -177,7 +177,7 @@ def _allowed_leads(odf: Odf, instrument: str, exp_id: str, start_obt_s: float) -
     """Leads that the counting cycles of CCD 1 (the first event selector) leave; None if they tell nothing."""
     try:
         cycles = odf.one(instrument, "CCX", exp_id).read(1)
-        frames = odf.one(instrument, "AUX", exp_id).read(1)
+        check_whole(cycles, ("HBRID", "STCOARSE", "STFINE", "ETCOARSE", "ETFINE"))
         mine = cycles["HBRID"] == 1
         starts, stops = (
             cycles[f"{which}COARSE"][mine]
@@ -185,9 +185,7 @@ def _allowed_leads(odf: Odf, instrument: str, exp_id: str, start_obt_s: float) -
             - start_obt_s
             for which in ("ST", "ET")
         )
-        central = frames["CCDID"] == 1
-        # The clock is reset within seconds of the start: the first stamp is of its first cycle.
-        stamps = unwrap_stamps(frames["FTCOARSE"][central], frames["FTFINE"][central], 0.0, 0.0)
+        stamps = central_stamps(odf, instrument, exp_id)[1]
     except TaskError:
         return None
     order = np.argsort(starts, kind="stable")

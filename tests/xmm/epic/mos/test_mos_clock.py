@@ -151,6 +151,8 @@ def test_resets_of_the_real_fragment(shared_data):
         (2.6, [2.6] * 8, 2.6),
         # Header and stamps of a real CCD 1 differ by 4 %.
         (27, [2.81] * 8, 2.7),
+        # As are ten frames each for those that a CCD sends, whose numbers do not count the others.
+        (27, [28.1] * 8, 2.7),
         # Few frames far apart tell that none lasts longer than a step.
         (27, [140.52, 196.72, 28.1], 2.7),
         (2600, [5.2, 7.8], 2.6),
