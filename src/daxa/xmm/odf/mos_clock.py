@@ -79,9 +79,9 @@ def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | 
 def frmtime_unit(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike) -> float:
     """Seconds of one unit of FRMTIME of a raw file.
 
-    Real files count whole tenths of seconds. The stamps tell where a file has milliseconds or seconds instead:
-    no frame lasts longer than the measured frame time, or the smallest step between two, which may be several
-    frames where a CCD sends few.
+    Real files count whole tenths of seconds. The stamps tell where a file has milliseconds or seconds
+    instead: no frame lasts longer than the measured frame time, or the smallest step between two, which may
+    be several frames where a CCD sends few.
 
     Parameters
     ----------

@@ -238,3 +238,14 @@ def test_flags_in_all_frames_stop_the_scale():
     made, _ = _build(number, 2.6 * number, GATTIFLG=np.ones(40, int))
     assert frames.set_gatti(made)
     assert not made.gatti.any()
+
+
+def test_every_tenth_frame_is_no_long_frame():
+    """Numbers that do not count the others, steady steps of ten frames: a CCD that mostly counts."""
+    said = []
+    made, shift = _build(np.arange(1, 21), 28.1 * np.arange(20), 2.7, said)
+    assert made.length_s == pytest.approx(2.81, abs=1e-6)
+    assert said == ["framesRenumbered"]
+    assert len(made.number) == 191
+    assert (made.flag == 0).sum() == 20
+    assert shift[-1] == 171
