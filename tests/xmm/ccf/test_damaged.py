@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from made_files import MadeConstituent
 
 from daxa.xmm.ccf import response
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.chip_heights import chip_factors
 from daxa.xmm.ccf.constituent import Constituent
-from daxa.xmm.ccf.inspect import finding
+from daxa.xmm.ccf.inspect import finding, inspect, report
 from daxa.xmm.ccf.layout import PN_MODE_IDS, layout_of
 from daxa.xmm.ccf.mos_losses import transfer_laws
 from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
 from daxa.xmm.ccf.pn_times import jump_tolerance, pn_times
+from daxa.xmm.ccf.store import describe
 from daxa.xmm.epic.mos import badpix as mos_badpix
 from daxa.xmm.epic.mos import energy as mos_energy
 from daxa.xmm.epic.mos.patterns import PatternLibrary
@@ -300,3 +304,98 @@ def test_only_our_errors_come_out(usual: Calibration, said, key: tuple[str, str]
         except Exception as error:
             problems.append(f"{what}: inspect: {type(error).__name__}: {error}")
     assert not problems, f"{len(problems)} of them:\n" + "\n".join(problems[:40])
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def _replace(old: str, new: str) -> Callable[[bytes], bytes]:
+    """Other bytes in the headers; texts of one length."""
+    assert len(old) == len(new)
+    return lambda content: content.replace(old.encode(), new.encode("latin-1"))
+
+
+def _further(*hdus: fits.BinTableHDU) -> Callable[[bytes], bytes]:
+    """Further extensions at the end."""
+
+    def change(content: bytes) -> bytes:
+        stream = io.BytesIO()
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(stream, output_verify="ignore")
+        return content + stream.getvalue()[2880:]
+
+    return change
+
+
+def _heap_gone(content: bytes) -> bytes:
+    """Arrays of varying length that point beyond the end of the heap."""
+    rows = np.empty(2, object)
+    rows[:] = [np.arange(3.0), np.arange(4.0)]
+    table = fits.BinTableHDU.from_columns([fits.Column("A", "PD()", array=rows)], name="MORE")
+    stream = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(stream)
+    more = bytearray(stream.getvalue()[2880:])
+    start = more.index(b"END" + b" " * 77) // 2880 * 2880 + 2880
+    more[start : start + 8] = (2**30).to_bytes(4, "big") * 2
+    return content + bytes(more)
+
+
+#: Of EPN_LINCOORD. Some are no damage to anything that is read.
+FILES: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda content: content[:-2880],
+    "cut in the header": lambda content: content[:4000],
+    "empty": lambda content: b"",
+    "no end of the header": _replace("END     ", "XND     "),
+    "type of a column": _replace("'D       '", "'Z       '"),
+    "text for numbers": _replace("'D       '", "'8A      '"),
+    "short numbers": _replace("'D       '", "'2E      '"),
+    "bits": _replace("'D       '", "'64X     '"),
+    "rows": _replace("NAXIS2  =                   12", "NAXIS2  =                99999"),
+    "negative rows": _replace("NAXIS2  =                   12", "NAXIS2  =                   -1"),
+    "width of rows": _replace("TFIELDS =                   10", "TFIELDS =                   99"),
+    "names": _replace("'X0      '", "'Y0      '"),
+    "letters": _replace("'X0      '", "'X\xe90     '"),
+    "name of an extension": _replace("EXTNAME = 'LINCOORD'", "EXTNAME =  12345678 "),
+    "no name of an extension": _replace("EXTNAME = 'LINCOORD'", "EXTNAMF = 'LINCOORD'"),
+    "a card": _replace("MM_PX_X =", "MM_PX_X #"),
+    "a value": _replace("MM_PX_X =   ", "MM_PX_X =  ("),
+    "issue": _replace("ISSUE   =                    9", "ISSUE   =                  'x'"),
+    "no type": _replace("TYPEID  =", "TYPEIE  ="),
+    "dates": _replace("VALDATE = '", "VALDATE = 7"),
+    "nameless extensions": _further(fits.BinTableHDU(), fits.BinTableHDU()),
+    "two of a name": _further(fits.BinTableHDU(name="LINCOORD"), fits.BinTableHDU(name="lincoord")),
+    "extension named as the first": _further(fits.BinTableHDU(name="PRIMARY")),
+    "heap": _heap_gone,
+    "other bytes at the end": lambda content: content + b"x" * 2880,
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_damaged_files(synthetic_ccf: Path, tmp_path: Path, said, what: str) -> None:
+    (source,) = synthetic_ccf.glob("EPN_LINCOORD_*.CCF")
+    whole = source.read_bytes()
+    content = FILES[what](whole)
+    assert content != whole
+    path = tmp_path / source.name
+    path.write_bytes(content)
+    refusal, findings = attempt(lambda: inspect(path))
+    if not refusal:
+        assert report(path, findings)
+        assert describe(path)["name"]
+    cal = Calibration.for_observation([synthetic_ccf], "2017-11-01")
+    usual = CameraGeometry.from_calibration(cal, "EPN", TIME_S)
+    cal._constituents.clear()
+    cal._entries["EPN", "LINCOORD"] = replace(cal._entries["EPN", "LINCOORD"], path=path, fsize=0, md5="")
+    other, camera = attempt(lambda: CameraGeometry.from_calibration(cal, "EPN", TIME_S))
+    assert all(source.name in text for text in (refusal, other) if text)
+    if not other:
+        # What is not refused is as it was, or said.
+        same = np.allclose(camera.raw_to_det(4, 10, 20), usual.raw_to_det(4, 10, 20))
+        assert same or said.fallbacks or {f.how for f in findings} & {"fallback", "by content"}
+
+
+def attempt(action: Callable[[], Any]) -> tuple[str, Any]:
+    """What is refused and why, or nothing and the result."""
+    try:
+        return "", action()
+    except TaskError as error:
+        return error.message, None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.index import Entry, open_constituent
+from daxa.xmm.ccf.index import Entry, open_constituent, unreadable
 from daxa.xmm.ccf.layout import layout_of
 from daxa.xmm.ccf.readings import reading_of
 from daxa.xmm.ccf.recognise import Recognition, inventory, keyword_of, recognise
@@ -21,10 +21,6 @@ from daxa.xmm.task import fall_back
 
 if TYPE_CHECKING:
     from astropy.io import fits
-
-
-#: What damaged tables raise in the library that reads them.
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
 
 
 class Table(Mapping[str, npt.NDArray[Any]]):
@@ -98,13 +94,18 @@ class Constituent:
 
     def _columns_of(self, hdu: Any) -> dict[str, npt.NDArray[Any]] | None:
         """The columns of a table that can be read; of the others it is kept why not. None for an image."""
-        if getattr(hdu, "columns", None) is None:
-            return None
         columns, failed = {}, []
+        try:
+            if getattr(hdu, "columns", None) is None:
+                return None
+            data = hdu.data
+        except unreadable() as error:
+            where = f"{self.path.name}[{hdu.name}]"
+            raise UnknownLayout(f"{where}: a table that cannot be read ({error})") from None
         for name in hdu.columns.names:
             try:
-                columns[name] = _native(np.array(hdu.data[name]))
-            except _UNREADABLE as error:
+                columns[name] = _native(np.array(data[name]))
+            except unreadable() as error:
                 failed.append(f"{name} ({error})")
         if failed:
             self._unreadable[str(hdu.name).upper()] = f"; unreadable: {', '.join(failed)}"
@@ -114,7 +115,10 @@ class Constituent:
         """Read all tables at once, which is quicker if most of them are wanted."""
         with open_constituent(self.path) as hdus:
             for hdu in hdus:
-                columns = self._columns_of(hdu)
+                try:
+                    columns = self._columns_of(hdu)
+                except UnknownLayout:
+                    continue  # said where it is asked for
                 if columns is not None:
                     # The first of a name counts, as in reading them one by one.
                     self._contents.setdefault(str(hdu.header.get("EXTNAME", hdu.name)), columns)
@@ -166,11 +170,9 @@ class Constituent:
         return fallback.value
 
     def _value(self, header: Mapping[str, Any], name: str, extname: str | None) -> Any:
-        from astropy.io.fits import VerifyError
-
         try:
             return header[name]
-        except (VerifyError, ValueError) as error:
+        except unreadable() as error:
             place = f"[{extname}]" if extname else ""
             raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: unreadable ({error})") from None
 
@@ -271,7 +273,7 @@ class Constituent:
         with open_constituent(self.path) as hdus:
             try:
                 data = hdus[extname].data
-            except _UNREADABLE as error:
+            except unreadable() as error:
                 raise UnknownLayout(f"{self.path.name}[{extname}]: cannot be read ({error})") from None
             if data is None or getattr(data.dtype, "names", None):
                 raise UnknownLayout(f"{self.path.name}[{extname}]: not an image")

@@ -110,6 +110,14 @@ def normal_date(text: str) -> str:
 # --- constituents --------------------------------------------------------------------------------
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What damaged headers and tables raise in the library that reads them."""
+    from astropy.io.fits import VerifyError
+
+    known = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError)
+    return (*known, VerifyError)
+
+
 def open_constituent(path: str | os.PathLike[str]) -> fits.HDUList:
     """Open a constituent and make sure that all of it is there.
 
@@ -126,15 +134,7 @@ def open_constituent(path: str | os.PathLike[str]) -> fits.HDUList:
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", AstropyUserWarning)
             hdus = fits.open(path, memmap=False, lazy_load_hdus=False)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AstropyUserWarning,
-        fits.VerifyError,
-    ) as err:
+    except (*unreadable(), AstropyUserWarning) as err:
         raise DamagedConstituent(f"{path}: not a complete FITS file ({err})") from err
     last = hdus[-1].fileinfo()
     end, size = last["datLoc"] + last["datSpan"], path.stat().st_size
@@ -149,8 +149,6 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
 
     Scope, type and issue come from the header (primary, else first extension), else from the name.
     """
-    from astropy.io.fits import VerifyError
-
     path = Path(path)
     with open_constituent(path) as hdus:
         headers = [hdu.header for hdu in hdus[:2]]
@@ -158,7 +156,7 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
         def get(keyword: str, default: Any = "") -> Any:
             try:
                 return next((h[keyword] for h in headers if keyword in h), default)
-            except (VerifyError, ValueError) as err:
+            except unreadable() as err:
                 raise DamagedConstituent(f"{path}: keyword {keyword} is unreadable ({err})") from None
 
         named = parse_name(path.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.errors import DamagedConstituent, UnknownLayout
-from daxa.xmm.ccf.index import open_constituent, read_entry
+from daxa.xmm.ccf.index import open_constituent, read_entry, unreadable
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope
 from daxa.xmm.ccf.readings import reading_of
 from daxa.xmm.ccf.recognise import keyword_of
@@ -140,10 +140,13 @@ def report(path: str | os.PathLike[str], findings: Iterable[Finding]) -> str:
                 lines.append(f"  {key:8s} {hdus[0].header[key]}")
         for hdu in hdus[1:]:
             lines.append(str(found.pop(hdu.name.upper(), f"[{hdu.name}]")))
-            if getattr(hdu, "columns", None) is None:
-                lines.append(f"  image {hdu.shape}")
-            else:
-                lines += [f"  {len(hdu.data)} rows", *column_lines(hdu)]
+            try:
+                if getattr(hdu, "columns", None) is None:
+                    lines.append(f"  image {hdu.shape}")
+                else:
+                    lines += [f"  {hdu.header['NAXIS2']} rows", *column_lines(hdu, unreadable())]
+            except unreadable() as error:
+                lines.append(f"  unreadable ({error})")
     return "\n".join([*lines, *map(str, found.values())]) + "\n"
 
 

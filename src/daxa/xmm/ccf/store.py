@@ -26,6 +26,7 @@ from daxa.xmm.ccf.index import (
     parse_name,
     read_entry,
     select,
+    unreadable,
 )
 from daxa.xmm.ccf.layout import INSTRUMENTS, LAYOUT, generic_scope, wanted_of
 from daxa.xmm.ccf.mirror import BadFile, Mirror, Progress
@@ -168,10 +169,12 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     tables = []
     with open_constituent(path) as hdus:
         for hdu in hdus[1:]:
-            columns = [
-                {"name": c.name, "format": str(c.format), "unit": c.unit or ""}
-                for c in getattr(hdu, "columns", [])
-            ]
+            columns = []
+            with contextlib.suppress(*unreadable()):
+                columns = [
+                    {"name": c.name, "format": str(c.format), "unit": c.unit or ""}
+                    for c in getattr(hdu, "columns", [])
+                ]
             second = Finding(hdu.name, "not read", "an extension of this name stands before it")
             found = findings.pop(hdu.name.upper(), second)
             tables.append(
