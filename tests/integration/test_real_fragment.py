@@ -6,6 +6,7 @@ Made up are the attitude, the text summary and the calibration, which are not in
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,44 @@ def test_no_frame_of_a_counting_ccd_is_spoiled(lists):
         flags = events["FLAG"][events["CCDNR"] == 1]
         assert len(flags) > 40
         assert not (flags & int(MosFlag.IN_SPOILED_FRAME)).any()
+
+
+@pytest.fixture(scope="module")
+def everything(fragment) -> Fragment:
+    """The observation with lists of two exposures with all events, and without bad pixels."""
+    other = replace(fragment, outcomes={})
+    outcome = other.run(
+        "everything", "emchain", exposures="U004 U006", instruments="M1", withbadpix="no", makeflaregti="no",
+        rejectbadevents="no", applyccdgti="no", fulloutput="yes", addtaglenoise="no",
+    )  # fmt: skip
+    assert outcome.status == 0
+    return other
+
+
+@pytest.mark.parametrize(("exp_id", "ccd"), [("U004", 5), ("U006", 1)])
+def test_steps_one_by_one_give_the_list_of_the_chain(raw, everything, exp_id, ccd):
+    """A CCD that lost frames, and one that sends 40 of 345."""
+    place = {
+        name: str(everything.odf / raw_file(raw, f"M1{exp_id}{stem}").name)
+        for name, stem in (("auxiliaryset", "00AUX"), ("odfeventset", f"{ccd}0IME"))
+    }
+    for task, arguments in (
+        ("emframes", {**place, "frameset": "frames.ds", "outeventset": "raw.ds", "outgtiset": "gti.ds"}),
+        ("emevents", {"odfeventset": "raw.ds", "frameset": "frames.ds", "eventset": "events.ds"}),
+        ("emenergy", {"ineventset": "events.ds"}),
+    ):
+        assert everything.run(f"{exp_id} {task}", task, "steps", **arguments).status == 0
+    with (
+        fits.open(everything.base / "steps" / "events.ds") as steps,
+        fits.open(next((everything.base / "everything").glob(f"P*M1{exp_id}MIEVLI*"))) as chain,
+    ):
+        mine = steps["EVENTS"].data[np.argsort(steps["EVENTS"].data["TIME"], kind="stable")]
+        theirs = chain["EVENTS"].data[chain["EVENTS"].data["CCDNR"] == ccd]
+        assert len(mine) > 1000
+        for name in set(theirs.names) - {"X", "Y", "CCDNR"}:
+            assert np.array_equal(mine[name], theirs[name]), name
+        for name in ("TIME", "TIMEDEL", "FRACEXP"):
+            assert np.array_equal(steps["EXPOSURE"].data[name], chain[f"EXPOSU{ccd:02d}"].data[name]), name
 
 
 def test_events_that_did_not_arrive_are_reported(fragment):
