@@ -200,6 +200,23 @@ def test_losses_of_another_mode(variant, said):
     assert "(noLossesOfMode)" in said.err.getvalue()
 
 
+def test_tables_that_cannot_be_applied_are_said(variant, said):
+    def change(hdus):
+        for name in ("CTI-HIGH", "EFF_GAIN", "TIMING_GAIN"):
+            column = fits.Column("PARAMETERS", "16D", array=np.zeros((1, 16)))
+            hdus.append(fits.BinTableHDU.from_columns([column], name=name))
+
+    cal = variant("CTI", change)
+    numbers(cal, accuracy=0)
+    assert said.fallbacks == {}
+    numbers(cal)
+    assert [text.split(": ")[1] for text in said.fallbacks] == ["noFineLosses"]
+    numbers(cal, mode_id=1)
+    assert "EFF_GAIN is not applied: no public text" in said.err.getvalue()
+    assert "TIMING_GAIN is not applied" not in said.err.getvalue()
+    assert [text.split(": ")[1] for text in said.fallbacks] == ["noFineLosses", "noModeGain"]
+
+
 def test_missing_rows_of_ageing_are_normal(variant, said):
     def change(hdus):
         hdu = hdus["LONG_TERM_CTI"]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.ccf.layout import PN_MODE_IDS
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -24,6 +25,12 @@ FloatArray = npt.NDArray[np.float64]
 _J2000_S = 730 * 86400.0
 _YEAR_S = 365 * 86400.0
 _COLUMNS = 64
+#: Tables with the gain of a mode.
+_MODE_GAINS = {
+    "EFF_GAIN": "PrimeFullWindowExtended",
+    "TIMING_GAIN": "FastTiming",
+    "BURST_GAIN": "FastBurst",
+}
 #: Gains below are relative ones, above they are eV per adu.
 _LARGEST_RELATIVE_GAIN = 2.5
 
@@ -76,6 +83,7 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
     if np.median(gain) > _LARGEST_RELATIVE_GAIN:
         gain = gain / adu_ev
     ageing = _ageing(cti, ccd, mode_id, time_s)
+    _say_unused(cti, mode_id, accuracy)
     return PnEnergy(
         adu_ev,
         gain,
@@ -86,6 +94,15 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
         *ageing,
         _shifts(cti, ccd, mode_id),
     )
+
+
+def _say_unused(cti: Constituent, mode_id: int, accuracy: int) -> None:
+    """Warn of tables of the file that hold for a mode and accuracy and cannot be applied."""
+    if accuracy and "CTI-HIGH" in cti:
+        cti.lacks("CTI_EXTENDED", "CTI-HIGH", "CTI-HIGH is not applied")
+    gain = {name for name, mode in _MODE_GAINS.items() if PN_MODE_IDS[mode] == mode_id and name in cti}
+    for name in gain:
+        cti.lacks("CTI_EXTENDED", "EFF_GAIN", f"{name} is not applied")
 
 
 def rows_of(table: Table, **wanted: int) -> npt.NDArray[np.int64]:

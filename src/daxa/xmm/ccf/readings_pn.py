@@ -317,7 +317,21 @@ _LOSSES = Reading(
         "SLOPE": Fallback(0.0, cost="0, the documented law"),
     },
     lacking={
-        "MODE_ID": Fallback(None, "noLossesOfMode", "those of another mode, which are alike in all (assumed)")
+        "MODE_ID": Fallback(
+            None, "noLossesOfMode", "those of another mode, which are alike in all (assumed)"
+        ),
+        "CTI-HIGH": Fallback(
+            None,
+            "noFineLosses",
+            "losses are those of CTI_EXTENDED at all accuracies, as no public text gives the other columns: "
+            "energies off by an unknown amount",
+        ),
+        "EFF_GAIN": Fallback(
+            None,
+            "noModeGain",
+            "no public text gives the function (EFF_GAIN, TIMING_GAIN, BURST_GAIN), the gain is that of the "
+            "other modes: energies off by an unknown amount",
+        ),
     },
     convert=_column_nodes,
 )
