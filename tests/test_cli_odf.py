@@ -179,3 +179,14 @@ def test_nothing_to_inspect(tmp_path: Path) -> None:
         assert len(text.splitlines()) == 1
     path = events(tmp_path, f"{OBS}_PNS00301IME.FIT", {"FRAME": [1]})
     assert "--report" in said(path, "--report", tmp_path / "no" / "report.txt", status=2)
+
+
+def test_clocks_that_begin_anew(tmp_path: Path) -> None:
+    for name in ("PNS00300AUX", "M1S00100AUX"):
+        columns = {"FTCOARSE": [32390, 32399, 2], "FTFINE": [0, 0, 0]}
+        if name.startswith("M1"):
+            columns["FTCOARSE"] = [32700, 32767, 2]
+        events(tmp_path, f"{OBS}_{name}.FIT", columns)
+    text = said(tmp_path)
+    assert "clock 32390.000 to 2.000 s, beginning anew in between" in below(text, f"{OBS}_PNS00300AUX")
+    assert "clock 32700.000 to 32770.000 s after its reset" in below(text, f"{OBS}_M1S00100AUX")

@@ -94,7 +94,11 @@ def filter_of(
             return named, wheel
     found, problem = housekeeping_value(records.time_s, values, *span)
     if problem is not None or found is None:
-        warn(problem or "HousekeepingParameterMissing", f"{instrument} {column} between {start} and {end}")
+        what = "changes" if problem == "NewHousekeepingValue" else "has no records for the whole time"
+        warn(
+            problem or "HousekeepingParameterMissing",
+            f"{instrument} {column} {what} between {start} and {end}: the filter stays unknown",
+        )
         return None, None
     tolerance = PN_FILTER_TOLERANCE_DEG if instrument == "PN" else _CODE_TOLERANCE
     name = translate(found, codes, tolerance)

@@ -329,7 +329,8 @@ def _clock(file: OdfFile, number: int, have: Sequence[str]) -> list[str]:
         + unit * layout.unsigned(fine[[i]])[0]
         for i, coarse, fine in ((0, values, table[names[1]]), (-1, table[names[-2]], table[names[-1]]))
     ]
-    return [f"clock {ends[0]:.3f} to {ends[1]:.3f} s"]
+    anew = ", beginning anew in between" if ends[1] < ends[0] else ""
+    return [f"clock {ends[0]:.3f} to {ends[1]:.3f} s{anew}"]
 
 
 def _shape(hdu: Any) -> str:
