@@ -439,16 +439,15 @@ def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
             start,
             end,
         )
-    rows = []
-    for submode in camera.modes:
-        mode = camera.mode(submode)
-        frames = (mode.frame_time_s, mode.outer_frame_time_s)
-        rows.append((mode.mode_id, frames, (mode.delay_s(1), mode.delay_s(2))))
+    times = [
+        (m.mode_id, (m.frame_time_s, m.outer_frame_time_s), (m.delay_s(1), m.delay_s(2)))
+        for m in map(camera.mode, camera.modes)
+    ]
     yield Constituent(
         camera.name,
         "TIMECORR",
         3,
-        [Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "DELAY"), rows))],
+        [Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "DELAY"), times))],
     )
     limits = table_columns(
         ("CCD_ID", "BAD", "GOOD"), [(ccd, *numbers.MOS_HARDNESS_LIMITS) for ccd in camera.ccds]
@@ -493,12 +492,12 @@ def _pn_only(camera: Camera) -> Iterator[Constituent]:
         ],
     )
     modes = np.array(sorted(PN_MODE_IDS.values()))
-    mode, ccd, node = (a.ravel() for a in np.meshgrid(modes, ccds, np.arange(64), indexing="ij"))
+    mode, chip, node = (a.ravel() for a in np.meshgrid(modes, ccds, np.arange(64), indexing="ij"))
     transfer = dict.fromkeys((c.name for c in _PN_CTI), np.zeros(len(mode))) | {
         "MODE_ID": mode,
-        "CCD_ID": ccd,
+        "CCD_ID": chip,
         "NODE_ID": node,
-        "CTI_Y": loss[ccd - 1, node],
+        "CTI_Y": loss[chip - 1, node],
     }
     law = {
         "E_REF": (numbers.PN_CTI_ENERGY_EV, "[eV]"),

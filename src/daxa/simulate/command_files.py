@@ -81,8 +81,8 @@ class CommandWriter(HousekeepingWriter):
             ):
                 # CCDs that are not read keep the values of the first one.
                 slots = [place.get(ccd, 0) for ccd in ccds]
-                names = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
-                names += ("ATHRESHC", "ATHRESHD", "UTHRESHC", "UTHRESHD")
+                names = ["WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"]
+                names += ["ATHRESHC", "ATHRESHD", "UTHRESHC", "UTHRESHD"]
                 fixed = {"SCITYPE": records.RGS_SPECTROSCOPY, "HOTSTUFF": 3, "REALX0": 0, "REALXE": 0}
                 fixed |= {"HOTCOL": 3, "CCDNODES": int(sequence["CCDNODES"][0])}
                 block = {"CCDID": np.array(ccds)} | {name: sequence[name][slots] for name in names}

@@ -150,6 +150,7 @@ def observe_pn_fast(
     fate["FRAME"][here], fate["NPIXELS"][here] = frame, n_cells
     main = np.clip(np.rint(x), 1, COLUMNS).astype(int) - 1
     fate["KEPT"][here] = sent[frame] & ~lost[frame, main]
+    start_s, stop_s = (float(clock.tt(begin + n * period)) for n in (0, n_frames))
     truth = {
         "live_fraction": float(1.0 - lost[sent].mean()) * mode.live if sent.any() else 0.0,
         "n_events": len(k),
@@ -159,8 +160,8 @@ def observe_pn_fast(
         "frame_time_tt_s": float(clock.tt(begin + n_frames * period) - clock.tt(begin)) / n_frames,
         "integration_s": mode.integration_s,
         "line_s": mode.line_s,
-        "start_s": float(clock.tt(begin)),
-        "stop_s": float(clock.tt(begin + n_frames * period)),
+        "start_s": start_s,
+        "stop_s": stop_s,
     }
     events = {"FRAME": order + 1, "RAWX": px - 1, "RAWY": lines, "ENERGY": value}
     kind = "BUE" if mode.submode == "FastBurst" else "TIE"
@@ -173,7 +174,7 @@ def observe_pn_fast(
         frame_table(listed, stamps, reset_obt_s, rng),
         cycle_table({quadrant: np.zeros(n_frames, int)}, passed, sent, n_frames, rng),
     ]
-    return DetectorData(exposure, {ccd: one}, auxiliary, truth["start_s"], truth["stop_s"], columns | fate)
+    return DetectorData(exposure, {ccd: one}, auxiliary, start_s, stop_s, columns | fate)
 
 
 def _left_by_rate(mode: Mode, column: np.ndarray, energy_ev: np.ndarray, duration_s: float) -> np.ndarray:

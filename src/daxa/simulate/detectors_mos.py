@@ -336,7 +336,8 @@ def _read_ccd(
         _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, rng)
         add_defects(deposits, bad, span, length, noise, rng)
         struck = np.repeat(showers[(showers >= span[0]) & (showers < span[1])], _SHOWER_EVENTS)
-        deposits.add(struck, *rng.integers(1, 601, (2, len(struck))), rng.uniform(40, 900, len(struck)))
+        x, y = rng.integers(1, 601, (2, len(struck)))
+        deposits.add(struck, x, y, rng.uniform(40, 900, len(struck)))
         if begin == 0 and noise.mos_first_frame:
             before = noise.mos_first_frame * length
             particles.add_first(

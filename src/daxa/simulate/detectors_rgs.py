@@ -167,7 +167,7 @@ def observe_rgs(
         lost |= (readout >= start) & (readout < stop)
     hits = _photons(exposure, ccds, attitude, rng)
     data = GratingData(exposure, window=(0, 0, COLUMNS if exposure.nodes == 2 else 2 * COLUMNS, ROWS))
-    aux = {key: [] for key in ("tt", "frame", "ccd", "index", "abort")}
+    aux: dict[str, list[np.ndarray]] = {key: [] for key in ("tt", "frame", "ccd", "index", "abort")}
     for slot, ccd in enumerate(ccds):
         mine = hits["ccd"] == ccd
         parts = [_split({key: values[mine] for key, values in hits.items()}, exposure, ccd, rng)]

@@ -319,9 +319,9 @@ class HousekeepingWriter:
         if p.drift_arcsec:
             # Each row holds for a short while.
             held = np.arange(begin, end, step_s)
-            _, dec, angle = p.attitude(held + step_s / 2)
-            offset = (p.dec_deg - dec) * np.sign(p.dec_deg or 1.0)
-            rows += [(t, step_s, o, a, "P") for t, o, a in zip(held, offset, angle, strict=True)]
+            _, there, turned = p.attitude(held + step_s / 2)
+            moved = (p.dec_deg - there) * np.sign(p.dec_deg or 1.0)
+            rows += [(t, step_s, o, a, "P") for t, o, a in zip(held, moved, turned, strict=True)]
         else:
             rows.append((begin, end - begin, 0.0, p.pa_deg, "P"))
         rows += [

@@ -389,7 +389,7 @@ class Camera:
 
         def sees_sky(ccd: int) -> np.ndarray:
             x, y = np.meshgrid(np.arange(1, self.nx + 1), np.arange(1, self.ny + 1, 7), indexing="ij")
-            return self.in_fov(*self.raw_to_det(ccd, x, y)).any(axis=1)
+            return np.asarray(self.in_fov(*self.raw_to_det(ccd, x, y)).any(axis=1))
 
         return mos_energies.column_sections(self.code, sees_sky)
 

@@ -55,7 +55,7 @@ def masked_pixels(rawx: np.ndarray, rawy: np.ndarray) -> tuple[np.ndarray, np.nd
         masked = [
             ((rawx + dx <= LAST_LEFT) | (rawx + dx >= FIRST_RIGHT)) & (rawy + dy >= 1) for dx, dy in places
         ]
-        return np.sum(masked, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(masked, axis=0, dtype=np.int64))
 
     return count(_BOX), count(_RING)
 

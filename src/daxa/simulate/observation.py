@@ -23,7 +23,7 @@ from daxa.simulate.exposure_files import write_diagnostics, write_exposure, writ
 from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
 from daxa.simulate.instruments import CAMERAS, Camera
 from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
-from daxa.simulate.sky import SkyModel
+from daxa.simulate.sky import PointSource, SkyModel
 from daxa.xmm.tables import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
@@ -164,7 +164,8 @@ def simulate_observation(
     spectra = [_observe_gratings(writer, description, exposure, seed) for exposure in description.gratings]
     write_housekeeping(writer, observed, reset)
     # Under the next free number.
-    number = max((int(e.exp_id[1:]) for e in (*description.exposures, *description.gratings)), default=0) + 1
+    ids = [*(e.exp_id for e in description.exposures), *(e.exp_id for e in description.gratings)]
+    number = max((int(i[1:]) for i in ids), default=0) + 1
     write_diagnostics(
         writer, description.exposures, number, lambda code: _generator(seed, p.obs_id, code, "diagnostic")
     )
@@ -292,7 +293,7 @@ def _truth(description: Description, sky: SkyModel, observed: Sequence[DetectorD
         "pulsars": {
             source.name: {"period_s": source.period_s, "epoch_s": source.epoch_s}
             for source in sky.sources
-            if getattr(source, "period_s", None) is not None
+            if isinstance(source, PointSource) and source.period_s is not None
         },
         "exposures": exposures,
     }

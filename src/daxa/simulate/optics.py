@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -306,7 +307,7 @@ def expected_rates(
     time_s: float,
     seed: int = 1,
     recorded: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> list[dict[str, float | str]]:
+) -> list[dict[str, Any]]:
     """What to expect from each source at a fixed pointing, before the detector's read-out.
 
     Parameters

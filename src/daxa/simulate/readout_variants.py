@@ -63,7 +63,9 @@ def _store(
     fits.HDUList([fits.PrimaryHDU(header=primary), table]).writeto(path, overwrite=True)
 
 
-def _pixels(columns: Mapping[str, np.ndarray], row: int, shape: list[tuple[int, int]]) -> list[list[int]]:
+def _pixels(
+    columns: Mapping[str, np.ndarray], row: int | np.integer, shape: list[tuple[int, int]]
+) -> list[list[int]]:
     """RAWX, RAWY and amplitude of the pixels of one event; E2 in equal parts."""
     n = len(shape) - 1
     shares = [int(columns["ENERGYE1"][row])]
@@ -121,14 +123,15 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
         for half in halves:
             x, y, e1 = max(half, key=lambda p: p[2])
             turn = -1 if x > boundary else 1
-            number = by_shape.get(frozenset((turn * (p[0] - x), p[1] - y) for p in half))
-            pieces.append((x, y, e1, sum(p[2] for p in half) - e1, number))
-        if any(number is None for *_, number in pieces):
+            pattern = by_shape.get(frozenset((turn * (p[0] - x), p[1] - y) for p in half))
+            if pattern is not None:
+                pieces.append((x, y, e1, sum(p[2] for p in half) - e1, pattern))
+        if len(pieces) < 2:
             continue
         cut[row] = True
-        for side, (x, y, e1, e2, number) in enumerate(pieces):
+        for side, (x, y, e1, e2, found) in enumerate(pieces):
             # Patterns are turned round with the columns below, all at once.
-            number = _mirrored(shapes)[number] if side else number
+            number = int(_mirrored(shapes)[found]) if side else found
             own = (x > boundary) == (columns["RAWX"][row] > boundary)
             piece = {name: int(columns[name][row]) for name in columns}
             piece |= {"RAWX": x, "RAWY": y, "ENERGYE1": e1, "ENERGYE2": e2, "PATTERN": number}
@@ -160,8 +163,8 @@ def read_two_nodes(odf: Path, instrument: str, exp_id: str, ccd: int, last_colum
             values, CCDNODE=1,
         )  # fmt: skip
     sizes = np.zeros(256, np.int64)
-    for number, pixels in shapes.items():
-        sizes[number] = len(pixels)
+    for number, shape in shapes.items():
+        sizes[number] = len(shape)
     parts = [{k: values[side == number] for k, values in table.items()} for number in (0, 1)]
     share = last_column / 600
     _count(

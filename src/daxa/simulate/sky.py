@@ -87,10 +87,25 @@ def thermal(
 class Source(Protocol):
     """What a source must offer."""
 
-    name: str
-    ra_deg: float
-    dec_deg: float
-    spectrum: np.ndarray
+    @property
+    def name(self) -> str:
+        """What the truth calls it."""
+        ...
+
+    @property
+    def ra_deg(self) -> float:
+        """Right ascension [deg]."""
+        ...
+
+    @property
+    def dec_deg(self) -> float:
+        """Declination [deg]."""
+        ...
+
+    @property
+    def spectrum(self) -> np.ndarray:
+        """Photons/cm2/s/eV at :data:`CENTRES_EV`."""
+        ...
 
     def directions(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Random RA and Dec [deg] of photons."""
