@@ -181,3 +181,24 @@ def test_pixels_of_one_grid_on_another_are_those_found_over_the_sky(kind):
     expected = second.wcs_world2pix(*first.wcs_pix2world(x, y, 0), 0)
     found = mosaic.pixel_map(first, second, (600, 600))(x, y)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_bands_mapped_together_are_those_mapped_alone():
+    bright, faint = chip_map([600.0, 400.0]), chip_map([600.0, 400.0], lambda theta, phi: 1 - 0.1 * theta)
+    both = exposure.ChipMap(1, np.stack([bright.efficiency, faint.efficiency]), bright.live_s)
+    aim = pointings((150.0, 150.0), (0.0, 20 / 3600))
+    maps = exposure.sky_exposure_map([both], FlatCamera(), aim, sky, (100, 100))
+    for found, chip in zip(maps, (bright, faint), strict=True):
+        assert np.array_equal(found, exposure.sky_exposure_map([chip], FlatCamera(), aim, sky, (100, 100)))
+
+
+def test_times_belong_to_the_nearest_attitude_sample():
+    rng = np.random.default_rng(5)
+    samples, times = np.sort(rng.uniform(0, 100, 40)), rng.uniform(-10, 110, 500)
+    index = rng.integers(-1, 2, 40)
+    none = np.array([])
+    nearest = np.abs(times[:, None] - samples).argmin(axis=1)
+    found = exposure.PointingBins(none, none, none, samples, index).of(times)
+    assert np.array_equal(found, index[nearest])
+    one = exposure.PointingBins(none, none, none, samples[:1], index[:1]).of(times)
+    assert (one == index[0]).all()

@@ -158,24 +158,28 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
 
     if not plain:
         ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
-    for name, low, high in bands:
-        energy = 0.5 * (low + high)
 
-        def factor(theta: np.ndarray, phi: np.ndarray, energy: float = energy) -> np.ndarray:
-            return vignetting(cal, instrument, energy, theta, phi if by_azimuth else None)
+    def efficiency(angles: tuple[np.ndarray, np.ndarray], low: float, high: float) -> np.ndarray:
+        def factor(theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+            return vignetting(cal, instrument, 0.5 * (low + high), theta, phi if by_azimuth else None)
 
-        chips = [
-            exposure.ChipMap(ccd, exposure.efficiency(angles, factor if p.withvignetting else None), live)
-            for ccd, angles, live in plain
-        ]
-        if p.withdetcoords:
-            result = exposure.detector_exposure_map(
-                chips, geometry, _detector_grid(image_header, str(ctx.path(p.imageset))), shape
-            )
-        else:
-            result = exposure.sky_exposure_map(
-                chips, geometry, pointings, exposure.wcs_functions(image_header.to_astropy()), shape
-            )
+        return exposure.efficiency(angles, factor if p.withvignetting else None)
+
+    chips = [
+        exposure.ChipMap(ccd, np.stack([efficiency(angles, *band) for _, *band in bands]), live)
+        for ccd, angles, live in plain
+    ]
+    if not chips:
+        maps = np.zeros((len(bands), *shape))
+    elif p.withdetcoords:
+        maps = exposure.detector_exposure_map(
+            chips, geometry, _detector_grid(image_header, str(ctx.path(p.imageset))), shape
+        )
+    else:
+        maps = exposure.sky_exposure_map(
+            chips, geometry, pointings, exposure.wcs_functions(image_header.to_astropy()), shape
+        )
+    for (name, low, high), result in zip(bands, maps, strict=True):
         header = _map_header(image_header)
         header["BUNIT"] = ("s", "exposure")
         header["PIMIN"] = (low, "[eV] lower end of the band")

@@ -35,11 +35,10 @@ class PointingBins:
 
     def of(self, times: FloatArray) -> npt.NDArray[np.int64]:
         """Bin of each time: that of the nearest attitude sample."""
-        after = np.clip(np.searchsorted(self.time_s, times), 1, max(len(self.time_s) - 1, 1))
-        before = after - 1
-        after = np.minimum(after, len(self.time_s) - 1)
-        nearer = np.abs(times - self.time_s[before]) <= np.abs(self.time_s[after] - times)
-        return self.index[np.where(nearer, before, after)]
+        # Half-way between two samples of different bins; ties go to the earlier one.
+        last = np.flatnonzero(np.diff(self.index))
+        edges = self.time_s[last] + 0.5 * (self.time_s[last + 1] - self.time_s[last])
+        return self.index[np.append(last, -1)][np.searchsorted(edges, times)]
 
 
 def bin_attitude(
@@ -135,7 +134,10 @@ def read_window(header: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
 
 @dataclass(frozen=True)
 class ChipMap:
-    """One chip: efficiency per pixel (0 where bad or outside the field) and live time per attitude bin."""
+    """One chip: efficiency per pixel (0 where bad or outside the field) and live time per attitude bin.
+
+    Of several energy bands, the efficiency has the shape (bands, ny, nx).
+    """
 
     ccd: int
     efficiency: FloatArray
@@ -202,18 +204,19 @@ def sky_exposure_map(
 
     Returns
     -------
-    exposure : (ny, nx) array
+    exposure : (ny, nx) or (bands, ny, nx) array
         Seconds.
     """
     ny, nx = shape
-    total = np.zeros(shape)
+    bands = chips[0].efficiency.shape[:-2] if chips else ()
+    total = np.zeros((*bands, ny, nx))
     grid_x, grid_y = (g.ravel() for g in np.meshgrid(np.linspace(0, nx - 1, 7), np.linspace(0, ny - 1, 7)))
     ra, dec = sky_of_pixel(grid_x, grid_y)
     pixels = np.column_stack([grid_x, grid_y])
     steps = (np.arange(oversample) + 0.5) / oversample - 0.5
     corners = {}
     for chip in chips:
-        cny, cnx = chip.efficiency.shape
+        cny, cnx = chip.efficiency.shape[-2:]
         raw = np.array([[1.0, 1.0], [cnx, 1.0], [1.0, cny], [cnx, cny]])
         det = np.column_stack(geometry.raw_to_det(chip.ccd, raw[:, 0], raw[:, 1]))
         corners[chip.ccd] = (_affine(det, raw), raw)
@@ -232,7 +235,7 @@ def sky_exposure_map(
             to_raw, raw = corners[chip.ccd]
             matrix = to_raw[:, :2] @ to_det[:, :2]
             offset = to_raw[:, :2] @ to_det[:, 2] + to_raw[:, 2]
-            cny, cnx = chip.efficiency.shape
+            cny, cnx = chip.efficiency.shape[-2:]
             edge = np.array([[0.0, 0.0], [cnx + 1, 0.0], [0.0, cny + 1], [cnx + 1, cny + 1]])
             box = (edge - offset) @ np.linalg.inv(matrix).T
             x0, y0 = np.maximum(np.floor(box.min(0)).astype(int) - 1, 0)
@@ -241,18 +244,22 @@ def sky_exposure_map(
             if x0 >= x1 or y0 >= y1:
                 continue
             px, py = np.arange(x0, x1, dtype=float)[None, :], np.arange(y0, y1, dtype=float)[:, None]
-            part = np.zeros((y1 - y0, x1 - x0))
+            part = np.zeros((*bands, y1 - y0, x1 - x0))
             # A frame of zeros around the chip takes every point beside it.
-            framed = np.zeros((cny + 2, cnx + 2))
-            framed[1:-1, 1:-1] = chip.efficiency
+            framed = np.zeros((*bands, cny + 2, cnx + 2))
+            framed[..., 1:-1, 1:-1] = chip.efficiency
+            framed = framed.reshape(*bands, -1)
             for sy in steps:
                 for sx in steps:
                     rx = matrix[0, 0] * (px + sx) + matrix[0, 1] * (py + sy) + offset[0]
                     ry = matrix[1, 0] * (px + sx) + matrix[1, 1] * (py + sy) + offset[1]
-                    ix = np.clip((rx + 0.5).astype(np.int32), 0, cnx + 1)
-                    iy = np.clip((ry + 0.5).astype(np.int32), 0, cny + 1)
-                    part += framed[iy, ix]
-            total[y0:y1, x0:x1] += part * (live / oversample**2)
+                    rx += 0.5
+                    ry += 0.5
+                    pixel = np.clip(ry, 0, cny + 1, out=ry).astype(np.intp)
+                    pixel *= cnx + 2
+                    pixel += np.clip(rx, 0, cnx + 1, out=rx).astype(np.intp)
+                    part += framed.take(pixel, axis=-1)
+            total[..., y0:y1, x0:x1] += part * (live / oversample**2)
     return total
 
 
@@ -266,14 +273,14 @@ def detector_exposure_map(
 ) -> FloatArray:
     """Exposure of every pixel of an image in DETX, DETY, in seconds (no attitude enters)."""
     ny, nx = shape
-    total = np.zeros(shape)
+    total = np.zeros((*chips[0].efficiency.shape[:-2], ny, nx)) if chips else np.zeros(shape)
     steps = (np.arange(oversample) + 0.5) / oversample - 0.5
     py, px = np.mgrid[0:ny, 0:nx].astype(float)
     for sy in steps:
         for sx in steps:
             detx, dety = det_of_pixel(px + sx, py + sy)
             for chip in chips:
-                cny, cnx = chip.efficiency.shape
+                cny, cnx = chip.efficiency.shape[-2:]
                 raw = np.array([[1.0, 1.0], [cnx, 1.0], [1.0, cny]])
                 det = np.column_stack(geometry.raw_to_det(chip.ccd, raw[:, 0], raw[:, 1]))
                 to_raw = _affine(det, raw)
@@ -281,7 +288,8 @@ def detector_exposure_map(
                 ry = to_raw[1, 0] * detx + to_raw[1, 1] * dety + to_raw[1, 2]
                 ix, iy = np.floor(rx + 0.5).astype(int), np.floor(ry + 0.5).astype(int)
                 inside = (ix >= 1) & (ix <= cnx) & (iy >= 1) & (iy <= cny)
-                total[inside] += chip.efficiency[iy[inside] - 1, ix[inside] - 1] * chip.live_s.sum()
+                seen = chip.efficiency[..., iy[inside] - 1, ix[inside] - 1]
+                total[..., inside] += seen * chip.live_s.sum()
     return total / oversample**2
 
 
