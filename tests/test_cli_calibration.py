@@ -181,3 +181,24 @@ def test_documented_readings_are_those_of_the_engine() -> None:
 
     page = (Path(__file__).parents[1] / "docs" / "calibration.md").read_text(encoding="utf-8")
     assert f"<!-- readings -->\n{table_of_readings()}\n<!-- end of readings -->\n" in page
+
+
+def test_documented_codes_are_those_of_the_engine() -> None:
+    from daxa.xmm.ccf.layout import LAYOUT
+    from daxa.xmm.ccf.readings import READINGS
+
+    root = Path(__file__).parents[1]
+    page = (root / "docs" / "calibration.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z]+[A-Z]\w+)`", page))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (root / "src/daxa/xmm").rglob("*.py"))
+    assert {code for code in named if f'"{code}"' not in source} == set()
+    readings = [reading for tables in READINGS.values() for reading in tables.values()]
+    fallbacks = [
+        fallback
+        for r in readings
+        for fallback in (*r.absent.values(), *r.keywords.values(), *r.items.values(), *r.lacking.values())
+    ]
+    fallbacks += [r.substitute for r in readings if r.substitute is not None]
+    assert {fallback.code for fallback in fallbacks if fallback.code} <= named
+    for (scope, typeid), tables in LAYOUT.items():
+        assert sum(line.startswith(f"| {scope}_{typeid} |") for line in page.splitlines()) >= 1, tables

@@ -193,7 +193,7 @@ def _list(names: Iterable[str]) -> str:
 def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
     content = [f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content]
     content += [reading.remark] if reading.remark else []
-    absent = {name: f for name, f in reading.absent.items() if name not in reading.lacking}
+    absent = {name: f for name, f in reading.absent.items() if f.code or name not in reading.lacking}
     lost = [*_lost("without", absent), *_lost("without keyword", reading.keywords)]
     lost += _lost("without row", reading.items)
     lost += [
