@@ -231,19 +231,35 @@ def test_all_but_the_copy_of_the_ledger_is_lost(archive):
 
 
 def test_states_saved_at_the_same_moment(archive, monkeypatch):
-    """Two processes write the state, one while the other is between writing and renaming."""
+    """Another process wants to write the state between writing and renaming it: it waits its turn."""
     replace = os.replace
+    refused = []
 
     def meanwhile(source, target):
         monkeypatch.setattr(os, "replace", replace)
-        other.save()
+        with pytest.raises(DAXAError, match="held by another process"):
+            other.save()
+        refused.append(target)
         replace(source, target)
 
+    monkeypatch.setattr("daxa.archive.database._WAIT_S", 0)
     other = Archive("field")
     monkeypatch.setattr(os, "replace", meanwhile)
     archive.save()
+    assert refused == [archive.layout.process_info]
+    other.save()
     assert kept(Archive("field"))
-    assert not list(archive.layout.save_info.glob("*.part"))
+    assert not list(archive.layout.save_info.glob(".*.part"))
+
+
+def test_halves_of_states_and_copies_are_removed(archive):
+    halves = [archive.layout.save_info / f".{n}.abc.part" for n in ("process_info.json", "ledger.backup")]
+    for path in halves:
+        path.write_text("half")
+    with archive.processing():
+        record(archive, "epchain")
+        assert not any(p.exists() for p in halves)
+    assert archive.layout.backup.exists()
 
 
 def test_looking_at_an_archive_stops_no_start(archive, monkeypatch):

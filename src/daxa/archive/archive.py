@@ -200,8 +200,10 @@ class Archive(ProcessViews):
         }
         if self.ledger.read_only:
             return
-        self.ledger.set_meta("archive", state)
-        files.write_text(self.layout.process_info, json.dumps(state, indent=4))
+        # One process at a time, and none that removes the halves of others.
+        with self.ledger.at_once():
+            self.ledger.set_meta("archive", state)
+            files.write_text(self.layout.process_info, json.dumps(state, indent=4))
 
     # -- description ------------------------------------------------------------------------
 
@@ -473,8 +475,20 @@ class Archive(ProcessViews):
             try:
                 yield
             finally:
-                shutil.rmtree(self.layout.scratch, ignore_errors=True)
-                self._back_up()
+                self._leave()
+
+    def _leave(self) -> None:
+        """Clean up, and keep a copy of the ledger once something has been recorded."""
+        try:
+            self.check_there()
+        except DAXAError:  # moved, or another in its place: nothing there is of this call
+            return
+        shutil.rmtree(self.layout.scratch, ignore_errors=True)
+        if self.ledger.changed:
+            try:
+                self.ledger.back_up(self.layout.backup)
+            except DAXAError as failure:
+                warnings.warn(str(failure), stacklevel=5)
 
     def interrupt(self) -> None:
         """Note that runs have not ended, and remove what was being published; only for who may run jobs."""
@@ -482,6 +496,10 @@ class Archive(ProcessViews):
         folders = [self.obs_folder(*place) for place in unfinished if place[0] in self._missions]
         for folder in [*folders, self.layout.mosaics] if unfinished else []:
             for path in folder.rglob(".*.part"):
+                path.unlink(missing_ok=True)
+        # Of copies of the ledger and of states, which are written in transactions or by who may run jobs.
+        with self.ledger.at_once():
+            for path in self.layout.save_info.glob(".*.part*"):
                 path.unlink(missing_ok=True)
         # Last: as long as they are not noted, a call that is killed here is followed by one that does it.
         self.ledger.interrupt_all()
@@ -500,14 +518,6 @@ class Archive(ProcessViews):
                 "removed? Nothing more is done; open it by its new name to go on"
             )
         self.ledger.check_same()
-
-    def _back_up(self) -> None:
-        """Keep a copy of the ledger, once something has been recorded."""
-        if self.ledger.changed and self.layout.save_info.is_dir():
-            try:
-                self.ledger.back_up(self.layout.backup)
-            except DAXAError as failure:
-                warnings.warn(str(failure), stacklevel=4)
 
     @property
     def in_work(self) -> bool:
