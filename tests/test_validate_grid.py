@@ -74,6 +74,16 @@ def test_pixels_in_units_of_the_event_list(tmp_path: Path) -> None:
     odd = image(tmp_path / "odd.fits", CDELT1=-80.3 * UNIT, CDELT2=80.3 * UNIT)
     with pytest.raises(NotComparableError, match="no whole number of 0.05 arcsec"):
         grid_of(odd, tmp_path / "events.fits")
+    turned = image(tmp_path / "turned.fits", CROTA2=5.0)
+    with pytest.raises(NotComparableError, match=r"turned\.fits: its pixels are turned"):
+        grid_of(turned, tmp_path / "events.fits")
+    with fits.open(tmp_path / "events.fits") as hdus:
+        del hdus["EVENTS"].header["REFYCRVL"]
+        hdus.writeto(tmp_path / "bare.fits")
+    with pytest.raises(
+        NotComparableError, match=r"bare\.fits\[EVENTS\]: REFXCRVL and REFYCRVL are no numbers"
+    ):
+        grid_of(theirs, tmp_path / "bare.fits")
 
 
 class Maker:
@@ -153,3 +163,18 @@ def test_ours_is_taken_where_it_has_the_same_pixels(theirs: Path, maker: Maker, 
         "exposure map": f"P{OBS}PNS003EXPMAP8000-exposure_map.fits",
         "image": Path(layout.image(OBS, "PN", 0.2, 12.0)).name,
     }
+
+
+def test_pixels_of_real_images(shared_data: Path) -> None:
+    """SAS's images: the first pixel of 87 units begins at X = 3649 (its centre is 3692, by CRVAL1L)."""
+    folder = shared_data / "sas_products_0201901401"
+    if not folder.is_dir():
+        pytest.skip(f"no real images: {folder} is absent")
+    stem = "0201901401_mos1_exp1-0.50-2.00keV"
+    theirs = folder / "images" / f"{stem}img.fits.gz"
+    grid = grid_of(theirs, folder / "eclean" / "mos1_exp1_clean_evts.fits.gz")
+    with fits.open(theirs) as hdus:
+        first = [hdus[0].header[f"CRVAL{axis}L"] - (87 - 1) / 2 for axis in (1, 2)]
+    assert grid == Grid(int(first[0]), int(first[1]), 87, 512, 512)
+    assert grid.x == 3649
+    assert same_grid(theirs, folder / "images" / f"{stem}expmap.fits.gz")

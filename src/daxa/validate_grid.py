@@ -74,11 +74,19 @@ def grid_of(image: Path, events: Path) -> Grid:
     plane = WCS(naxis=2)
     plane.wcs.ctype = "RA---TAN", "DEC--TAN"
     for name, key in (("crpix", "CRPX"), ("crval", "CRVL"), ("cdelt", "CDLT")):
-        setattr(plane.wcs, name, [float(header[f"REF{axis}{key}"]) for axis in "XY"])
-    # By the middle: tangent points that differ by the wander of the attitude turn the grid by nothing.
-    ra, dec = sky.wcs_pix2world([[(columns - 1) / 2, (rows - 1) / 2]], 0)[0]
-    x, y = plane.wcs_world2pix([[ra, dec]], 1)[0]
-    size = round(step)
+        values = [header.get(f"REF{axis}{key}") for axis in "XY"]
+        if not all(isinstance(value, (int, float)) for value in values):
+            raise NotComparableError(
+                f"{events.name}[EVENTS]: REFX{key} and REFY{key} are no numbers: {values}"
+            )
+        setattr(plane.wcs, name, values)
+    size, right, top = round(step), (columns - 1) / 2, (rows - 1) / 2
+    (x, y), (x_corner, y_corner) = plane.wcs_world2pix(
+        sky.wcs_pix2world([[right, top], [2 * right, 2 * top]], 0), 1
+    )
+    # By the middle: tangent points that differ by the wander of the attitude turn the grid by little.
+    if max(abs(x_corner - x - right * size), abs(y_corner - y - top * size)) > size / 4:
+        raise NotComparableError(f"{image.name}: its pixels are turned or of another size than X and Y")
     # Pixel edges lie half a unit before a whole X.
     return Grid(
         round(x - columns * size / 2 + 0.5), round(y - rows * size / 2 + 0.5), size, int(columns), int(rows)
