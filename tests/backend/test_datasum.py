@@ -105,3 +105,13 @@ def test_the_folder_in_a_summary_does_not_count(tmp_path):
         found.append(sums(path)[1])
         assert sums(path)[0] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert found[0] == found[1] != found[2]
+
+
+def test_what_a_summary_assumes_counts(tmp_path):
+    """A reset of the clock that is found where it was assumed to be is no assumption any more."""
+    found = []
+    for line in ("", "// By odfingest", "// ASSUMED: CLOCK_RESET_TIME_COARSE EARLY=0 LATE=1.6"):
+        path = tmp_path / "3100_0800010101_SCX00000SUM.SAS"
+        path.write_text(f"{line}\nCLOCK_RESET_TIME_COARSE = 22735251 // s\n".lstrip())
+        found.append(sums(path)[1])
+    assert found[0] == found[1] != found[2]

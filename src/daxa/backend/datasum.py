@@ -1,8 +1,8 @@
 """What a file holds, whatever its time and place: a checksum without what changes from one making to another.
 
 Of a FITS file everything counts but the cards that say when, where and by which program it was written; of
-the summary of an observation everything but its comments, the folder of the raw files and what odfingest
-tells of itself. Any other file counts as it is.
+the summary of an observation everything but the folder of the raw files, what odfingest tells of itself and
+comments, of which those count that say what is assumed. Any other file counts as it is.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+from daxa.xmm.odf.summary import ASSUMED_MARK
+
 _BLOCK = 2880
 _WIDTH = 80
 #: Cards that differ between files of equal content; the second kind stands for all that begin so.
 _LEFT_OUT = ("DATE", "CHECKSUM", "DATASUM", "CREATOR", "ORIGIN", "USER", "SLCTEXPR")
 _LEFT_OUT_BEGINNINGS = ("XPROC", "XDAL", "FILEN", "HISTORY", "COMMENT")
 _LEFT_OUT_OF_SUMMARIES = (b"PATH ", b"//", b"PROCESS_DATE", b"SAS_MANIFEST", b"ODFINGEST_VERSION")
+_ASSUMED = ASSUMED_MARK.encode()
 _AXIS = re.compile(r"NAXIS\d+", re.ASCII)
 _CHUNK = 1 << 20
 
@@ -53,7 +56,7 @@ def _of_summary(handle: BinaryIO, whole: hashlib._Hash) -> str:
     held = hashlib.sha256()
     for line in handle:
         whole.update(line)
-        if not line.startswith(_LEFT_OUT_OF_SUMMARIES):
+        if line.startswith(_ASSUMED) or not line.startswith(_LEFT_OUT_OF_SUMMARIES):
             held.update(line)
     return held.hexdigest()
 

@@ -49,8 +49,9 @@ BLIND_FILTERS = frozenset(("CalClosed", "Closed", "Blocked", "Unknown"))
 _METADATA = ("ODFINGEST_VERSION", "SAS_MANIFEST", "PROCESS_DATE")
 #: Longer than any observation [s]; a revolution lasts two days.
 LONGEST_S = 4 * 86400.0
-#: A comment, which other readers skip, before a parameter that is assumed.
-_ASSUMED = re.compile(r"^// ASSUMED: (\w+) EARLY=(\d+(?:\.\d+)?) LATE=(\d+(?:\.\d+)?)$")
+#: Begins a comment, which other readers skip, before a parameter that is assumed.
+ASSUMED_MARK = "// ASSUMED:"
+_ASSUMED = re.compile(rf"^{ASSUMED_MARK} (\w+) EARLY=(\d+(?:\.\d+)?) LATE=(\d+(?:\.\d+)?)$")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?$")
 
 
@@ -169,7 +170,7 @@ class SasSummary:
 
 def assumed_line(name: str, assumed: Assumed) -> str:
     """The comment before a parameter that is assumed."""
-    return f"// ASSUMED: {name} EARLY={assumed.early_s:g} LATE={assumed.late_s:g}"
+    return f"{ASSUMED_MARK} {name} EARLY={assumed.early_s:g} LATE={assumed.late_s:g}"
 
 
 def is_time(text: str) -> bool:
