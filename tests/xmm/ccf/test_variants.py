@@ -319,6 +319,28 @@ def test_field_of_view_in_other_forms(synthetic_ccf, tmp_path, change) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("text", ["CIRCLE(", "FOO(1,2,3)", "(A,B) IN CIRCLE(1,2,3)"])
+def test_region_expressions_that_are_none(synthetic_ccf, tmp_path, said, text) -> None:
+    cal = variant(tmp_path, synthetic_ccf, "EPN_LINCOORD", "FOV", lambda columns: {"WHERE": np.array([text])})
+    camera = CameraGeometry.from_calibration(cal, "EPN", TIME_S)
+    assert camera.in_fov(0.0, 0.0)
+    assert not camera.in_fov(18000.0, 18000.0)
+    path = cal.constituent("EPN", "LINCOORD").path
+    assert list(said.fallbacks) == [f"{path.name}[FOV]: noFieldOfView"]
+    assert f"{path.name}[FOV]: column EXPRESSION: " in said.err.getvalue().replace("], column", "]: column")
+
+
+def test_keyword_that_is_no_number_is_as_if_absent(synthetic_ccf, tmp_path, said) -> None:
+    name, extname = "EMOS1_PATTERNLIB", "PrimeFullWindow"
+    cal = variant(tmp_path, synthetic_ccf, name, extname, same, EDUTHR_I="many", EDUTHR_O=20.0)
+    file = cal.constituent(*name.split("_"))
+    assert file.number("EDUTHR_I", extname) == 25.0
+    assert file.number("EDUTHR_O", extname) == 20.0
+    assert list(said.fallbacks) == [f"{file.path.name}[{extname}]: noEventThreshold"]
+    assert "keyword EDUTHR_I: 'many' is no number" in said.err.getvalue()
+    assert {f.how for f in inspect(file.path) if f.extension == extname.upper()} == {"fallback"}
+
+
 def test_real_mirror_areas_in_the_synthetic_set(synthetic_ccf, shared_data, tmp_path) -> None:
     real = shared_data / "ccf" / "XRT3_XAREAEF_0012.CCF"
     for path in synthetic_ccf.glob("*.CCF"):

@@ -14,7 +14,7 @@ from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.index import Entry, open_constituent, unreadable
 from daxa.xmm.ccf.layout import layout_of
 from daxa.xmm.ccf.readings import reading_of
-from daxa.xmm.ccf.recognise import Recognition, inventory, keyword_of, recognise
+from daxa.xmm.ccf.recognise import Recognition, inventory, is_number, keyword_of, recognise
 from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.tables import Column
 from daxa.xmm.task import fall_back
@@ -182,17 +182,17 @@ class Constituent:
         Raises
         ------
         UnknownLayout
-            The keyword is nowhere and nothing stands in for it, or it is no number.
+            The keyword is nowhere or no number, and nothing stands in for it.
         """
         value = self.keyword(name, extname)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = np.nan
-        if isinstance(value, bool) or not np.isfinite(number):
-            place = f"[{extname}]" if extname else ""
-            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no number")
-        return number
+        if is_number(value):
+            return float(value)
+        other = reading_of(self.scope, self.typeid, extname or "PRIMARY").keywords.get(name)
+        if other is not None and other.code and other.value is not None:
+            self._say(extname or "PRIMARY", f"keyword {name}: {value!r} is no number", other)
+            return float(other.value)
+        place = f"[{extname}]" if extname else ""
+        raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no number")
 
     def date(self, name: str, extname: str | None = None) -> float:
         """A header keyword that is a date (UTC) as mission time [s]; see :meth:`keyword`.
@@ -311,13 +311,8 @@ class Constituent:
                 columns, said = self._recognised(extname, schema, reading, where)
             except UnknownLayout as error:
                 message = f"{error.message}{self._unreadable.get(extname.upper(), '')}"
-                if reading.substitute is None:
-                    raise UnknownLayout(message) from None
-                said = Recognition(fallbacks=[(message, reading.substitute)])
-                columns = {name: np.asarray(v) for name, v in reading.substitute.value.items()}
-            for values in columns.values():
-                values.setflags(write=False)
-            self._tables[extname], self.recognised[extname] = Table(where, columns), said
+                return self.instead_of(extname, message)
+            self._keep(extname, columns, said)
         for missing, fallback in self.recognised[extname].fallbacks:
             self._say(extname, missing, fallback)
         return self._tables[extname]
@@ -330,6 +325,32 @@ class Constituent:
             if law not in reading.algorithms:
                 expected = " or ".join(map(str, reading.algorithms))
                 raise UnknownLayout(f"{where}, keyword ALGOID: {law:g}, expected {expected}")
+
+    def instead_of(self, extname: str, message: str) -> Table:
+        """What stands in for a table that cannot be used, from now on, warned of in the running task.
+
+        Parameters
+        ----------
+        message
+            Why it cannot be used.
+
+        Raises
+        ------
+        UnknownLayout
+            Nothing stands in for it.
+        """
+        other = reading_of(self.scope, self.typeid, extname).substitute
+        if other is None:
+            raise UnknownLayout(message) from None
+        columns = {name: np.asarray(values) for name, values in other.value.items()}
+        self._keep(extname, columns, Recognition(fallbacks=[(message, other)]))
+        return self.table(extname)
+
+    def _keep(self, extname: str, columns: dict[str, npt.NDArray[Any]], said: Recognition) -> None:
+        for values in columns.values():
+            values.setflags(write=False)
+        self._tables[extname] = Table(f"{self.path.name}[{extname}]", columns)
+        self.recognised[extname] = said
 
     def _recognised(
         self, extname: str, schema: Sequence[Column], reading: Reading, where: str

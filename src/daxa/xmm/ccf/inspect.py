@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.errors import DamagedConstituent, UnknownLayout
 from daxa.xmm.ccf.index import open_constituent, read_entry, unreadable
 from daxa.xmm.ccf.layout import LAYOUT, generic_scope
 from daxa.xmm.ccf.readings import reading_of
-from daxa.xmm.ccf.recognise import keyword_of
+from daxa.xmm.ccf.recognise import is_number, keyword_of
 from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.findings import Finding, column_lines
 
@@ -87,13 +88,21 @@ def finding(constituent: Constituent, extname: str) -> Finding:
 
 
 def _keywords(constituent: Constituent, extname: str, reading: Reading) -> list[str]:
-    """Keywords that are not there and whose fallback costs something."""
+    """Keywords that are not there, or no numbers, and whose fallback costs something."""
     headers = [constituent.header(extname), constituent.header("PRIMARY")] if extname in constituent else []
     return [
         f"no keyword {name} ({fallback.code}): {fallback.cost}"
         for name, fallback in reading.keywords.items()
-        if fallback.code and headers and all(keyword_of(name, reading, header) is None for header in headers)
+        if fallback.code and headers and not any(_has_number(name, reading, header) for header in headers)
     ]
+
+
+def _has_number(name: str, reading: Reading, header: Mapping[str, Any]) -> bool:
+    known = keyword_of(name, reading, header)
+    try:
+        return known is not None and is_number(header[known])
+    except unreadable():
+        return False
 
 
 def _instead(constituent: Constituent, extname: str, reading: Reading, message: str) -> Finding:

@@ -166,6 +166,14 @@ def is_uneven(values: npt.NDArray[Any] | None) -> bool:
     return values is not None and values.dtype.kind == "O" and len({np.size(row) for row in values}) > 1
 
 
+def is_number(value: Any) -> bool:
+    """Whether a keyword's value is a finite number, maybe as text."""
+    try:
+        return not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
 def even_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A column of arrays of varying length as a plain one: short rows end in NaN."""
     if values.dtype.kind != "O":

@@ -43,7 +43,7 @@ def corner_expression(cal: Calibration, instrument: str) -> str:
     MOS: the CORNER table (areas free of light leaks); pn: outside the FOV table's regions.
     """
     constituent = cal.constituent(instrument, "LINCOORD")
-    region = Region.from_table(constituent.table("CORNER" if instrument != "EPN" else "FOV"))
+    region = Region.of(constituent, "CORNER" if instrument != "EPN" else "FOV")
     if region.expression is not None:
         if instrument == "EPN":
             return f"!({region.expression})"

@@ -28,6 +28,7 @@ from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
 from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.event.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
+from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -86,7 +87,12 @@ class Region:
         R of a BOX holds half-widths (assumed), that of a ROTBOX the full widths, as in tables of real lists.
         """
         if "EXPRESSION" in table:
-            return cls(expression="||".join(f"({str(text).strip()})" for text in table["EXPRESSION"]))
+            region = cls(expression="||".join(f"({str(text).strip()})" for text in table["EXPRESSION"]))
+            try:
+                region.contains(0.0, 0.0)
+            except TaskError as error:
+                raise UnknownLayout(f"{table.where}, column EXPRESSION: {error.message}") from None
+            return region
         shapes = []
         for i in range(table.n_rows):
             name = str(table["SHAPE"][i]).strip().upper()
@@ -100,6 +106,14 @@ class Region:
                 )
             )  # fmt: skip
         return cls(tuple(shapes))
+
+    @classmethod
+    def of(cls, lincoord: Constituent, extname: str) -> Region:
+        """FOV or CORNER of LINCOORD, or what stands in for one that cannot be used."""
+        try:
+            return cls.from_table(lincoord.table(extname))
+        except UnknownLayout as error:
+            return cls.from_table(lincoord.instead_of(extname, error.message))
 
     @cached_property
     def _selection(self) -> Any:
@@ -242,7 +256,7 @@ class CameraGeometry:
                 factor * scale[:, None] * turn,
                 factor * scale * (centre - turn @ raw0 + shift),
             )
-        corner = Region.from_table(lincoord.table("CORNER")) if instrument != "EPN" else None
+        corner = Region.of(lincoord, "CORNER") if instrument != "EPN" else None
         optics = (
             int(cal.misc(instrument, "OPTICS_CCD")),
             cal.misc(instrument, "OPTICS_X"),
@@ -257,7 +271,7 @@ class CameraGeometry:
             instrument,
             pixels,
             boresight,
-            Region.from_table(lincoord.table("FOV")),
+            Region.of(lincoord, "FOV"),
             corner,
             optics,
             _shades(lincoord, table, chip_heights(cal, instrument)),
