@@ -166,10 +166,10 @@ _HKPARMINT = {
 }
 
 LAYOUT: dict[tuple[str, str], dict[str, tuple[Column, ...]]] = {
-    # PARM_ID used: FOCAL_LENGTH [mm], FOV_RADIUS [deg] (XRTn); PLATE_SCALE_X/Y [arcsec/pixel],
-    # MM_PER_PIXEL_X/Y [mm], OPTICS_CCD, OPTICS_X, OPTICS_Y [pixel] (optical axis); for MOS also COSMICSI,
-    # COSMICOU (cosmic-ray dead time), E3CEN, E4CEN, E3RAD, E4RAD [adu], E3ANG [deg], EMDHLOW, EMDHHIGH [adu];
-    # for RGSn INCIDENCE_ANGLE [deg] and GRAT_LINE_DENS [1/mm] (names documented).
+    # PARM_ID used: FOCAL_LENGTH [mm] (XRTn); OPTICS_CCD, OPTICS_X, OPTICS_Y [pixel] (optical axis); for MOS
+    # also COSMICSI, COSMICOU (cosmic-ray dead time), E3CEN, E4CEN, E3RAD, E4RAD [adu], E3ANG [deg], EMDHLOW,
+    # EMDHHIGH [adu]; for RGSn INCIDENCE_ANGLE [deg], GRAT_LINE_DENS [1/mm] and DPPVERS (names documented).
+    # Not used: FOV_RADIUS [deg] (XRTn), PLATE_SCALE_X/Y [arcsec/pixel], MM_PER_PIXEL_X/Y [mm].
     ("XMM", "MISCDATA"): {
         "MISCDATA": columns("INSTRUMENT_ID 16A\nPARM_ID 32A\nPARM_VAL 1D\nPARM_UNIT 16A"),
     },
