@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench hashes clean
 
 $(BIN)/daxa: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,10 @@ docs: $(BIN)/daxa
 
 bench: $(BIN)/daxa
 	$(BIN)/python benchmarks/run.py
+
+# Accept the products of the tests as they are now.
+hashes: $(BIN)/daxa
+	$(BIN)/python benchmarks/product_hashes.py write --quick tests/integration/product_hashes.txt
 
 clean:
 	rm -rf daxa_demo site build dist .pytest_cache .ruff_cache .mypy_cache

@@ -19,9 +19,10 @@ To compare two commits, run this one file with each: it uses only what users use
 
 Hashed are, of FITS files, all cards (keyword, value, comment) in their order and the bytes of all data; of
 other files, their text or bytes. Left out is what may differ between two runs of one program: the values of
-DATE, ANALDATE, CREATOR (which names the version), CHECKSUM and DATASUM, version and date in texts, and the
-folder that paths begin with. Logs are not products. Floating-point numbers are hashed to the last bit: hashes
-of two machines, or of two versions of numpy, may differ (see :func:`machine`).
+DATE, ANALDATE, CREATOR (which names the version), CHECKSUM and DATASUM, version and date in texts, the day of
+the analysis in command lines, and the folder that paths begin with. Logs are not products. Floating-point
+numbers are hashed to the last bit: hashes of two machines, or of two versions of numpy, may differ (see
+:func:`machine`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from typing import Any
 
 #: Cards whose values differ between two runs.
 MASKED = ("DATE", "ANALDATE", "CREATOR", "CHECKSUM", "DATASUM")
+#: The day of the analysis in a command line.
+_TODAY = re.compile(r"\banalysisdate=[-\dT:.]+")
 #: Version and date of creation in texts.
 _MADE = re.compile(rb"daxa-\d\S*(?: on [-\dT:.]+)?|PROCESS_DATE = [-\dT:.]+")
 #: Lines of a task's output that hold times or paths.
@@ -310,7 +313,7 @@ def cards(hdu: Any, folders: Folders) -> list[tuple[str, str, str]]:
     """Keyword, value and comment of each card, masked."""
     found = []
     for card in hdu.header.cards:
-        value = "" if card.keyword in MASKED else folders.masked(repr(card.value))
+        value = "" if card.keyword in MASKED else _TODAY.sub("<today>", folders.masked(repr(card.value)))
         found.append((card.keyword, value, card.comment))
     return found
 
