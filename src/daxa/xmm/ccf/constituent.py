@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,16 +82,21 @@ class Constituent:
         return f"<Constituent {self.path.name}>"
 
     @functools.cached_property
+    def _hdus(self) -> fits.HDUList:
+        """The file, opened once: that takes longer than reading a table of it."""
+        hdus = open_constituent(self.path)
+        weakref.finalize(self, hdus.close)
+        return hdus
+
+    @functools.cached_property
     def _headers(self) -> dict[str, fits.Header]:
-        with open_constituent(self.path) as hdus:
-            headers: dict[str, fits.Header] = {}
-            for hdu in hdus:
-                headers.setdefault(hdu.name.upper(), hdu.header.copy())
-            return headers
+        headers: dict[str, fits.Header] = {}
+        for hdu in self._hdus:
+            headers.setdefault(hdu.name.upper(), hdu.header.copy())
+        return headers
 
     def _columns(self, extname: str) -> dict[str, npt.NDArray[Any]] | None:
-        with open_constituent(self.path) as hdus:
-            return self._columns_of(hdus[extname])
+        return self._columns_of(self._hdus[extname])
 
     def _columns_of(self, hdu: Any) -> dict[str, npt.NDArray[Any]] | None:
         """The columns of a table that can be read; of the others it is kept why not. None for an image."""
@@ -113,15 +119,14 @@ class Constituent:
 
     def load(self) -> None:
         """Read all tables at once, which is quicker if most of them are wanted."""
-        with open_constituent(self.path) as hdus:
-            for hdu in hdus:
-                try:
-                    columns = self._columns_of(hdu)
-                except UnknownLayout:
-                    continue  # said where it is asked for
-                if columns is not None:
-                    # The first of a name counts, as in reading them one by one.
-                    self._contents.setdefault(str(hdu.header.get("EXTNAME", hdu.name)), columns)
+        for hdu in self._hdus:
+            try:
+                columns = self._columns_of(hdu)
+            except UnknownLayout:
+                continue  # said where it is asked for
+            if columns is not None:
+                # The first of a name counts, as in reading them one by one.
+                self._contents.setdefault(str(hdu.header.get("EXTNAME", hdu.name)), columns)
 
     @property
     def extensions(self) -> list[str]:
@@ -270,14 +275,13 @@ class Constituent:
             Extension missing, or no image.
         """
         self.header(extname)
-        with open_constituent(self.path) as hdus:
-            try:
-                data = hdus[extname].data
-            except unreadable() as error:
-                raise UnknownLayout(f"{self.path.name}[{extname}]: cannot be read ({error})") from None
-            if data is None or getattr(data.dtype, "names", None):
-                raise UnknownLayout(f"{self.path.name}[{extname}]: not an image")
-            return _native(np.array(data))
+        try:
+            data = self._hdus[extname].data
+        except unreadable() as error:
+            raise UnknownLayout(f"{self.path.name}[{extname}]: cannot be read ({error})") from None
+        if data is None or getattr(data.dtype, "names", None):
+            raise UnknownLayout(f"{self.path.name}[{extname}]: not an image")
+        return _native(np.array(data))
 
     def _schema(self, extname: str) -> tuple[Column, ...]:
         try:

@@ -69,10 +69,9 @@ def grating_transmission(
 
     """
     _telescope(instrument)
-    arguments = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
-    energy, theta, phi = np.broadcast_arrays(*arguments)
+    energy, theta, phi = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
     if instrument not in GRATINGS:
-        return np.ones(energy.shape)
+        return np.ones(np.broadcast_shapes(energy.shape, theta.shape, phi.shape))
     table = cal.constituent(GRATINGS[instrument], "QUANTUMEF").table("RGA_OBSCURATE")
     kept = _interpolate(energy, table["ENERGY"], table["OBSCURATE"])
     gratings = Gratings.from_calibration(cal, GRATINGS[instrument])
