@@ -187,3 +187,24 @@ def test_dispersion():
     blocks = np.repeat([1.0, 3.0], 50)
     assert flares.dispersion(blocks, np.ones(100, bool), 50) == (pytest.approx(50.0), 2)
     assert np.isnan(flares.dispersion(blocks, np.zeros(100, bool), 50)[0])
+
+
+@pytest.mark.parametrize(("length", "mean", "seed"), [(100, 0.1, 0), (100, 0.05, 0), (300, 0.1, 3)])
+def test_a_short_faint_light_curve_without_a_peak_is_refused_with_the_reason(length, mean, seed):
+    rate = np.random.default_rng(seed).poisson(mean, length).astype(float)
+    with pytest.raises(flares.FlareFitError, match=f"rates of {length} s have no peak above") as refused:
+        flares.histogram_method(rate, np.ones(length, bool))
+    assert refused.value.code == "fitFailed"
+
+
+@pytest.mark.parametrize("length", [60, 100, 300, 1000])
+@pytest.mark.parametrize("mean", [0.02, 0.1, 0.5])
+def test_no_light_curve_however_short_gives_a_negative_quiet_level(length, mean):
+    for seed in range(5):
+        rate = np.random.default_rng(seed).poisson(mean, length).astype(float)
+        try:
+            fit = flares.histogram_method(rate, np.ones(length, bool))
+        except flares.FlareFitError as refused:
+            assert refused.code in ("noCounts", "fitFailed", "allFlare")  # noqa: PT017
+        else:
+            assert fit.centre >= 0.1

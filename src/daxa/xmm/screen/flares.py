@@ -292,10 +292,18 @@ def histogram_method(
         if not (np.isfinite([norm, centre, sigma]).all() and norm > 0 and sigma > 0):
             raise FlareFitError("fitFailed", "the Gaussian fit to the histogram of rates did not converge")
         if not limits[0] <= centre <= limits[1]:
-            raise FlareFitError(
-                "fitFailed",
-                f"the quiet level {centre:.3f} ct/s lies outside the limits {limits[0]:g} to {limits[1]:g}",
-            )
+            if histogram.rate[low] <= centre <= histogram.rate[high]:
+                span = f"{limits[0]:g} to {limits[1]:g}"
+                said = f"the quiet level {centre:.3f} ct/s lies outside the limits {span}"
+            else:
+                # Short or faint: the histogram, which begins at the lower limit, holds a flank without a
+                # peak, and a Gaussian along a flank may run off anywhere, to negative rates too.
+                said = (
+                    f"no quiet level: the rates of {exposed.sum() * step_s:.0f} s have no peak above the "
+                    f"lower limit of {limits[0]:g} ct/s, the Gaussian runs off to {centre:.3f} ct/s; "
+                    "a smaller limit or a longer exposure may help"
+                )
+            raise FlareFitError("fitFailed", said)
         # Few samples may happen to scatter less than counting allows; the cut must not follow them.
         sigma = max(sigma, float(np.sqrt(centre / (length * step_s))))
         inside = np.abs(smoothed - centre) <= allow_sigma * sigma
