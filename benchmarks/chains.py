@@ -60,9 +60,9 @@ def simulate(folder: Path, duration_s: float, camera: str, events: float) -> tup
     """One camera's exposure with the noise of a real one; its folder and number of raw events."""
     from dataclasses import replace
 
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.real_exposure import describe_like_0802710101
+    from daxa.simulate.sets.real_exposure import describe_like_0802710101
 
     description, sky = describe_like_0802710101(duration_s, events=events)
     exposures = [e for e in description.exposures if e.instrument == camera]

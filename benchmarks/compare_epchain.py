@@ -19,10 +19,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.ccf import documented
 from daxa.xmm.epic.pn import fixed, subtasks
-from daxa.xmm.task import Parameter, TaskError, find_task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.parameters import Parameter
+from daxa.xmm.task import find_task
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- epchain: begin -->", "<!-- epchain: end -->"

@@ -71,9 +71,9 @@ PN = {
 
 def simulate(folder: Path, duration_s: float) -> str:
     """Simulate the exposure and reduce it; the log."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.real_exposure import describe_like_0802710101
+    from daxa.simulate.sets.real_exposure import describe_like_0802710101
     from daxa.xmm.task import run_task
 
     description, sky = describe_like_0802710101(duration_s)
@@ -240,7 +240,8 @@ def table(title: str, labels: list[str], keys: list[tuple[str, int]], ours: Figu
 
 def parameter_table(folder: Path) -> None:
     """Names and defaults of parameters: the real log's against our tasks'."""
-    from daxa.xmm.task import find_task, format_value
+    from daxa.xmm.parameters import format_value
+    from daxa.xmm.task import find_task
 
     print("\n### Parameters\n")
     print("| task | in the real log | of these known here | with the same default | not known here |")

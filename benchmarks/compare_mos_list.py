@@ -135,10 +135,10 @@ def page(real: Path, ours: Path) -> str:
 
 def simulate(folder: Path) -> Path:
     """The list of a short simulated exposure of MOS1, all CCDs in full frame."""
-    from daxa.simulate.calibration import write_calibration
-    from daxa.simulate.mode_set import describe_modes
-    from daxa.simulate.noise import Noise
+    from daxa.simulate.calibration.constituents import write_calibration
+    from daxa.simulate.cameras.noise import Noise
     from daxa.simulate.observation import simulate_observation
+    from daxa.simulate.sets.modes import describe_modes
     from daxa.xmm.task import run_task
 
     description, sky = describe_modes(1000.0, Noise().scaled(0.3, 0.01))[0]

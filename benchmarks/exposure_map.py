@@ -37,8 +37,10 @@ def write_inputs(folder: Path, env: dict[str, str], instrument: str, duration_s:
     from astropy.io import fits
 
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
+    from daxa.xmm.event.eventlist import write_event_list
     from daxa.xmm.event.gti import GTI
+    from daxa.xmm.event.parts import CcdExposure
+    from daxa.xmm.formats.eventlist import EVENT_COLUMNS
     from daxa.xmm.sky.geometry import CameraGeometry
 
     geometry = CameraGeometry.from_calibration(Calibration.from_environment(env, folder), instrument, START_S)
@@ -80,7 +82,7 @@ def write_inputs(folder: Path, env: dict[str, str], instrument: str, duration_s:
 
 def measure(instrument: str, duration_s: float, drift: float, repeat: int = 3) -> dict[str, Any]:
     """Best of several runs of eexpmap."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.xmm.task import run_task
 
     with tempfile.TemporaryDirectory() as name:

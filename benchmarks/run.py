@@ -39,7 +39,7 @@ def pipeline(cores: int, size: str = "demo") -> dict[str, Any]:
         command = [
             sys.executable,
             "-c",
-            "from daxa.cli import main; main()",
+            "from daxa.cli.main import main; main()",
             "demo",
             name,
             "--size",

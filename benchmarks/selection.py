@@ -31,11 +31,12 @@ def write_events(path: Path, count: int, seed: int = 1) -> None:
     import numpy as np
     from astropy.io import fits
 
-    from daxa.xmm.event.eventlist import EVENT_COLUMNS, write_sky_wcs
+    from daxa.xmm.event.eventlist import write_sky_wcs
     from daxa.xmm.event.gti import GTI
-    from daxa.xmm.fitsfile import hdu_bytes
-    from daxa.xmm.select.rawtable import RowWriter
-    from daxa.xmm.tables import make_table
+    from daxa.xmm.fits.file import hdu_bytes
+    from daxa.xmm.fits.rows import RowWriter
+    from daxa.xmm.fits.schema import make_table
+    from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 
     schema = EVENT_COLUMNS["EPN", "IMAGING"]
     empty = make_table(schema, {c.name: np.zeros(0, c.dtype) for c in schema}, "EVENTS")

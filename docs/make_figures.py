@@ -21,10 +21,10 @@ import numpy as np
 from astropy.io import fits
 
 from daxa.simulate import optics
-from daxa.simulate.calibration import write_calibration
-from daxa.simulate.instruments import CAMERAS, J2000_S
-from daxa.xmm.ccf import response
+from daxa.simulate.calibration.constituents import write_calibration
+from daxa.simulate.cameras.camera import CAMERAS, J2000_S
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.response import area as response
 from daxa.xmm.rgs.dispersion import m_lambda
 from daxa.xmm.rgs.geometry import RgsGeometry
 from daxa.xmm.sky.geometry import CameraGeometry

@@ -86,7 +86,7 @@ def reduced(simulated, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def synthetic_ccf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the synthetic calibration set."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
 
     folder = tmp_path_factory.mktemp("synthetic_ccf")
     write_calibration(folder)
@@ -98,7 +98,9 @@ def spacecraft_odf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ODF with nothing but spacecraft files: attitude with slews, clock, summary."""
     import numpy as np
 
-    from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, on_attitude_grid, tt_of_utc
+    from daxa.simulate.odf.clock import Clock, tt_of_utc
+    from daxa.simulate.odf.files import OdfWriter
+    from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid
 
     start = tt_of_utc("2017-11-01T10:42:37")
     ra, dec = on_attitude_grid(150.485625, 55.708722)

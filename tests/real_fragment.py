@@ -59,7 +59,8 @@ class Fragment:
 
     def run(self, label: str, task: str, folder: str = "", **arguments: Any) -> Outcome:
         """Run a task in a folder beside the ODF."""
-        from daxa.xmm.task import TaskError, run_task
+        from daxa.xmm.errors import TaskError
+        from daxa.xmm.task import run_task
 
         cwd = self.base / (folder or label)
         cwd.mkdir(exist_ok=True)
@@ -86,8 +87,9 @@ def link_odf(source: Path, folder: Path) -> list[str]:
 
 def add_attitude_and_summary(folder: Path, names: Sequence[str]) -> None:
     """Make the attitude history and the text summary."""
-    from daxa.simulate.clock import Clock, tt_of_utc
-    from daxa.simulate.odf_files import OdfWriter, Pointing
+    from daxa.simulate.odf.clock import Clock, tt_of_utc
+    from daxa.simulate.odf.files import OdfWriter
+    from daxa.simulate.odf.housekeeping import Pointing
 
     start, stop, perigee = (tt_of_utc(t) for t in (START, STOP, PERIGEE))
     pointing = Pointing(OBS_ID, REVOLUTION, "Crab", *CRAB, POSITION_ANGLE, *CRAB, start, stop, perigee)
@@ -99,7 +101,7 @@ def add_attitude_and_summary(folder: Path, names: Sequence[str]) -> None:
 
 def prepare(source: Path, base: Path) -> Fragment:
     """The observation with attitude, summary and synthetic calibration, ready for tasks."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
 
     fragment = Fragment(base)
     add_attitude_and_summary(fragment.odf, link_odf(source, fragment.odf))

@@ -23,13 +23,13 @@ ALLOWED = {
 }
 #: Pure formats that stand outside the arrows, by importing room ("*": any).
 FORMATS = {
-    "*": {"daxa.xmm.odf.names", "daxa.xmm.odf.summary"},
+    "*": {"daxa.xmm.formats.odf_names", "daxa.xmm.formats.summary"},
     "simulate": {
-        "daxa.xmm.odf.housekeeping",
-        "daxa.xmm.odf.layout",
-        "daxa.xmm.odf.records",
-        "daxa.xmm.ccf.layout",
-        "daxa.xmm.tables",
+        "daxa.xmm.formats.housekeeping",
+        "daxa.xmm.formats.odf",
+        "daxa.xmm.formats.records",
+        "daxa.xmm.formats.ccf",
+        "daxa.xmm.fits.schema",
     },
 }
 COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust"}

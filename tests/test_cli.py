@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from daxa.cli import app, main
+from daxa.cli.main import app, main
 
 COMMANDS = ["find", "download", "simulate", "process", "status", "logs", "report", "demo", "calibration"]
 run = CliRunner()
@@ -67,7 +67,7 @@ def test_a_fault_of_ours_does_not_look_like_a_mistake(failure, monkeypatch, caps
     def broken():
         raise failure
 
-    monkeypatch.setattr("daxa.cli.app", broken)
+    monkeypatch.setattr("daxa.cli.main.app", broken)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 70
@@ -80,7 +80,7 @@ def test_a_mistake_is_one_line(monkeypatch, capsys):
     def refuse():
         raise ValueError("lo_en: expected\nless than hi_en")
 
-    monkeypatch.setattr("daxa.cli.app", refuse)
+    monkeypatch.setattr("daxa.cli.main.app", refuse)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1

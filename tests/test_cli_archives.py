@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from daxa.archive import Archive, creation
-from daxa.cli import app
+from daxa.cli.main import app
 
 sys.path.insert(0, str(Path(__file__).parent / "archive"))
 from small_mission import OBS, SmallMission, X
@@ -56,8 +56,8 @@ def processed(monkeypatch, tmp_path):
     monkeypatch.setenv("DAXA_BACKEND", "embedded")
     monkeypatch.setattr("daxa.mission.MISS_INDEX", {X: Local})
     monkeypatch.setattr("daxa.mission.XMMPointed", Local, raising=False)
-    monkeypatch.setattr("daxa.cli._fetch_calibration", lambda mission: None)
-    monkeypatch.setattr("daxa.cli._finish", lambda archive, as_json: None)
+    monkeypatch.setattr("daxa.cli.main.fetch_calibration", lambda mission: None)
+    monkeypatch.setattr("daxa.cli.main._finish", lambda archive, as_json: None)
     monkeypatch.setattr(
         "daxa.process.simple.full_process_xmm",
         lambda archive, **options: calls.append((archive.archive_name, archive.calibration_folders)),

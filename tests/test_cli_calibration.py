@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from daxa.cli import app, main
+from daxa.cli.main import app, main
 
 run = CliRunner()
 PN = ["calibration", "fetch", "--inst", "PN", "--date", "2017-11-01"]
@@ -177,15 +177,15 @@ def test_inspect_other_and_damaged_files(synthetic_ccf: Path, tmp_path: Path) ->
 
 
 def test_documented_readings_are_those_of_the_engine() -> None:
-    from daxa.xmm.ccf.inspect import table_of_readings
+    from daxa.calibration.inspect import table_of_readings
 
     page = (Path(__file__).parents[1] / "docs" / "calibration.md").read_text(encoding="utf-8")
     assert f"<!-- readings -->\n{table_of_readings()}\n<!-- end of readings -->\n" in page
 
 
 def test_documented_codes_are_those_of_the_engine() -> None:
-    from daxa.xmm.ccf.layout import LAYOUT
     from daxa.xmm.ccf.readings import READINGS
+    from daxa.xmm.formats.ccf import LAYOUT
 
     root = Path(__file__).parents[1]
     page = (root / "docs" / "calibration.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from daxa.cli import app
+from daxa.cli.main import app
 
 run = CliRunner()
 OBS = "0234_0135730701"

@@ -57,7 +57,8 @@ def test_our_log(compare_log):
 
 def test_parameters_of_mos_are_those_of_the_real_log(compare_log, shared_data):
     """emproc knows every parameter of the real run, with the same default."""
-    from daxa.xmm.task import find_task, format_value
+    from daxa.xmm.parameters import format_value
+    from daxa.xmm.task import find_task
 
     real = compare_log.parameters(compare_log.real_log(shared_data / "logs"))["emproc"]
     ours = {p.name: format_value(p.default) for p in find_task("emproc").parameters}

@@ -11,8 +11,8 @@ from astropy.io import fits
 
 from daxa.archive import layout
 from daxa.compare import NotComparableError
-from daxa.validate import compare_products
-from daxa.validate_grid import Grid, grid_of, same_grid
+from daxa.validate.grid import Grid, grid_of, same_grid
+from daxa.validate.observation import compare_products
 
 OBS = "0800010101"
 UNIT = 0.05 / 3600
@@ -116,7 +116,7 @@ def theirs(tmp_path: Path) -> Path:
 def maker(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "out"))
     made = Maker(theirs)
-    monkeypatch.setattr("daxa.validate.make_on_grid", made)
+    monkeypatch.setattr("daxa.validate.observation.make_on_grid", made)
     return made
 
 

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from daxa.cli import app
+from daxa.cli.main import app
 from daxa.compare import NotComparableError, compare_files
 from daxa.compare.events import _reproject
 from daxa.compare.matching import match_ccd

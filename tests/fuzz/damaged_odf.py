@@ -33,10 +33,10 @@ TASKS = ("odfingest", "emchain", "epchain")
 
 def small_observation(folder: Path) -> None:
     """Write ``ccf``, ``odf`` and ``ccf.cif``: 250 s, two CCDs of MOS1 and two of the pn."""
-    from daxa.simulate.calibration import write_calibration
-    from daxa.simulate.detectors import Noise
+    from daxa.simulate.calibration.constituents import write_calibration
+    from daxa.simulate.cameras.noise import Noise
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.simulated_set import SKIES, describe_set
+    from daxa.simulate.sets.standard import SKIES, describe_set
     from daxa.xmm.task import find_task, run_task
 
     description = describe_set(600.0, Noise().scaled(0.3, 0.01))[0]
@@ -253,7 +253,8 @@ def _products(folder: Path) -> dict[str, Any]:
 
 
 def _child(base: Path, odf: Path, tasks: tuple[str, ...]) -> Outcome:
-    from daxa.xmm.task import TaskError, run_task
+    from daxa.xmm.errors import TaskError
+    from daxa.xmm.task import run_task
 
     outcome, folder = Outcome(), odf.parent
     env = environment(base, odf)

@@ -30,9 +30,9 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
 def short(tmp_path_factory: pytest.TempPathFactory) -> Short:
     """Ten minutes without a flare: for tests that run the pipeline often."""
     from daxa.simulate import simulate_observation
-    from daxa.simulate.calibration import write_calibration
-    from daxa.simulate.detectors import Noise
-    from daxa.simulate.simulated_set import describe_set
+    from daxa.simulate.calibration.constituents import write_calibration
+    from daxa.simulate.cameras.noise import Noise
+    from daxa.simulate.sets.standard import describe_set
     from daxa.simulate.sky import cluster_field
 
     result = Short(run_folder(tmp_path_factory) / "integration_short")

@@ -11,7 +11,7 @@ from simulated_field import Short, X, set_environment
 from daxa.archive import Archive
 from daxa.mission import XMMPointed
 from daxa.process.simple import full_process_xmm
-from daxa.process.xmm.assemble import cleaned_rgs_event_lists, rgs_angles, rgs_events
+from daxa.process.xmm.grating import cleaned_rgs_event_lists, rgs_angles, rgs_events
 from daxa.process.xmm.setup import cif_build, odf_ingest
 
 QUIET = {"disable_progress": True, "num_cores": 2}

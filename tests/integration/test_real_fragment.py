@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.formats.flags import MosFlag
 from real_fragment import EXPOSURES, HOUSEKEEPING, WITHOUT_EVENTS, Fragment, reduce
 from real_fragment_table import (
     List,

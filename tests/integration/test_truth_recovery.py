@@ -21,7 +21,7 @@ from simulated_field import (
     show,
 )
 
-from daxa.simulate.instruments import CAMERAS as SIMULATED_CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS as SIMULATED_CAMERAS
 from daxa.xmm.event.gti import GTI
 
 pytestmark = pytest.mark.slow

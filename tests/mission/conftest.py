@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from archive_server import ArchiveServer
 
-from daxa.mission.http import Client
+from daxa.fetch.http import Client
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from daxa.exceptions import DAXADownloadError
-from daxa.mission.http import Client
-from daxa.mission.unpack import safe_member_path
+from daxa.fetch.http import Client
+from daxa.fetch.unpack import safe_member_path
 
 
 @pytest.fixture

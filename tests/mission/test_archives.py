@@ -14,9 +14,9 @@ import pytest
 from archive_server import ArchiveServer
 
 from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
+from daxa.fetch.http import Client, RemoteFile
 from daxa.mission import XMMPointed
-from daxa.mission.http import Client, RemoteFile
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 OBS = [f"08000{n:03d}01" for n in range(1, 4)]
 pytestmark = pytest.mark.usefixtures("pauses")
@@ -262,7 +262,7 @@ def test_secrets_stay_out_of_messages(server: ArchiveServer) -> None:
 
 def test_a_full_disk_is_told_before(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(server, OBS[:1])
-    monkeypatch.setattr("daxa.mission.http.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("daxa.fetch.http.free_bytes", lambda folder: 1000)
     with pytest.raises(DAXADownloadError, match=f"{OBS[0]}.*MiB free"):
         XMMPointed(source="xsa").download(disable_progress=True)
 

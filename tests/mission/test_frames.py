@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daxa.mission import state
 from daxa.mission.catalogue import cache_file, read_cache, write_cache
-from daxa.mission.frames import make_frame, to_bools, to_times
+from daxa.mission.catalogue_table import make_frame, to_bools, to_times
 from daxa.mission.selection import today
 
 ID = r"^[0-9]{10}$"

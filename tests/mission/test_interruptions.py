@@ -12,8 +12,8 @@ import pytest
 from archive_server import ArchiveServer
 
 from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
+from daxa.fetch.http import Client, RemoteFile
 from daxa.mission.download import Progress, Request, fetch_all, sizes_of
-from daxa.mission.http import Client, RemoteFile
 from daxa.mission.local import read_summaries, scan
 from daxa.mission.store import MANIFEST, Part, RawStore
 

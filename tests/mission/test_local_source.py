@@ -14,7 +14,7 @@ import pytest
 from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
 from daxa.mission import XMMPointed
 from daxa.mission.local import sort_paths
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 OBS = ["0800010101", "0800010201"]
 

@@ -26,7 +26,7 @@ from daxa.exceptions import (
     NoTargetSourceTypeInfo,
 )
 from daxa.mission import BaseMission, XMMPointed, filters
-from daxa.mission.frames import make_frame
+from daxa.mission.catalogue_table import make_frame
 
 N = 17_000
 

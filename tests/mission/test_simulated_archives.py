@@ -14,7 +14,7 @@ from daxa.archive import Archive
 from daxa.mission import XMMPointed
 from daxa.mission.local import LocalObservation, read_summary
 from daxa.simulate import SimulatedSet
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 pytestmark = pytest.mark.slow
 OBS = "0800010101"
@@ -59,8 +59,8 @@ def serve(server: ArchiveServer, folder: Path) -> dict[str, bytes]:
 def test_from_search_to_images(
     server: ArchiveServer, simulated: SimulatedSet, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
+    from daxa.calibration import store
     from daxa.process.simple import full_process_xmm
-    from daxa.xmm.ccf import store
 
     files = serve(server, Path(simulated.odf(OBS)))
     for path in Path(simulated.ccf).glob("*.CCF"):
@@ -97,7 +97,7 @@ def test_one_command_from_name_to_images(
 
     from typer.testing import CliRunner
 
-    from daxa.cli import app
+    from daxa.cli.main import app
 
     serve(server, Path(simulated.odf(OBS)))
     for path in Path(simulated.ccf).glob("*.CCF"):

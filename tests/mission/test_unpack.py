@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.exceptions import DAXADownloadError
-from daxa.mission import unpack
-from daxa.mission.lzw import decompress
+from daxa.fetch import unpack
+from daxa.fetch.lzw import decompress
 
 
 def tar_with(member: tarfile.TarInfo, content: bytes = b"x") -> bytes:

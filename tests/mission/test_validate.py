@@ -14,12 +14,12 @@ from test_simulated_archives import OBS, serve
 from typer.testing import CliRunner
 
 from daxa.archive import Archive
-from daxa.cli import app
+from daxa.cli.main import app
 from daxa.mission import XMMPointed
 from daxa.process.simple import full_process_xmm
 from daxa.process.xmm import generate_images_expmaps
 from daxa.simulate import SimulatedSet
-from daxa.validate import compare_products
+from daxa.validate.observation import compare_products
 from distortions import EVENT_FINDINGS, distort_events
 
 pytestmark = pytest.mark.slow

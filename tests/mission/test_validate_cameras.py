@@ -11,9 +11,9 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from daxa.backend.shims import write_shims
-from daxa.cli import app
+from daxa.cli.main import app
 from daxa.compare import compare_files
-from daxa.validate import compare_products, validate
+from daxa.validate.observation import compare_products, validate
 from daxa.xmm.task import run_task
 from distortions import EVENT_FINDINGS, distort_events
 
@@ -61,7 +61,7 @@ def pps(reduced, simulated, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _reduced_already(reduced, simulated, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each back-end finds the observation reduced."""
     monkeypatch.setenv("DAXA_CCFPATH", str(simulated.ccf))
-    monkeypatch.setattr("daxa.validate._reduce", lambda *_: reduced.folder)
+    monkeypatch.setattr("daxa.validate.observation._reduce", lambda *_: reduced.folder)
 
 
 def kinds_of(found) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from daxa.archive import Archive
 from daxa.mission.base import BaseMission
-from daxa.xmm.odf.summary import BLIND_FILTERS
+from daxa.xmm.formats.summary import BLIND_FILTERS
 
 PROGRAM = r"""#!/bin/sh
 # A stand-in for a SAS task: records its call, and writes what the real one would.

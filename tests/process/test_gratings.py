@@ -9,7 +9,7 @@ from astropy.io import fits
 from daxa.archive import Archive
 from daxa.mission import XMMPointed
 from daxa.process.simple import full_process_xmm
-from daxa.process.xmm.assemble import cleaned_rgs_event_lists, rgs_angles, rgs_events
+from daxa.process.xmm.grating import cleaned_rgs_event_lists, rgs_angles, rgs_events
 from daxa.process.xmm.setup import cif_build, odf_ingest
 
 X = "xmm_pointed"

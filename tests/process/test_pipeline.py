@@ -15,10 +15,11 @@ from daxa.archive import Archive
 from daxa.exceptions import NoDependencyProcessError, NoProcessingError
 from daxa.process import PROC_LOOKUP, use_executor
 from daxa.process.simple import full_process_xmm
-from daxa.process.xmm.assemble import cleaned_evt_lists, emchain, epchain, merge_subexposures, rgs_events
+from daxa.process.xmm.assemble import cleaned_evt_lists, emchain, epchain, merge_subexposures
 from daxa.process.xmm.check import emanom, parse_emanom_out
 from daxa.process.xmm.clean import espfilt
 from daxa.process.xmm.generate import generate_images_expmaps
+from daxa.process.xmm.grating import rgs_events
 from daxa.process.xmm.setup import cif_build, odf_ingest
 
 X = "xmm_pointed"

@@ -8,7 +8,7 @@ from astropy.units import Quantity
 from typer.testing import CliRunner
 
 from daxa.archive import Archive
-from daxa.cli import app
+from daxa.cli.main import app
 from daxa.process.simple import full_process_xmm
 
 X, OBS = "xmm_pointed", "0800010101"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from daxa.archive import Archive
 from daxa.backend.messages import parse_messages
-from daxa.cli import app
+from daxa.cli.main import app
 from daxa.exceptions import DAXAError
 from daxa.process import runner
 from daxa.process.simple import full_process_xmm
@@ -127,7 +127,7 @@ def test_an_unreadable_image_does_not_end_the_report(one, sas):
 
 
 def test_plain_mistakes_give_one_line(one, monkeypatch, capsys):
-    from daxa import cli
+    from daxa.cli import main as cli
 
     for failure in (
         OSError(28, "No space left on device"),

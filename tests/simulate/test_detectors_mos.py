@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.simulate import instrument_numbers as numbers
-from daxa.simulate.calibration import pattern_roles
-from daxa.simulate.detectors import Exposure, Noise
-from daxa.simulate.detectors_mos import GATTI_CYCLE, observe_mos, recognise
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.mos_noise import Deposits, pixel_key
-from daxa.simulate.odf_files import Clock, tt_of_utc
+from daxa.simulate.calibration.constituents import pattern_roles
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.mos import GATTI_CYCLE, observe_mos, recognise
+from daxa.simulate.cameras.mos_noise import Deposits, pixel_key
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.readout import Exposure
+from daxa.simulate.numbers import cameras as numbers
+from daxa.simulate.odf.clock import Clock, tt_of_utc
 
 START = tt_of_utc("2016-11-13T03:00:00")
 QUIET = Noise.quiet()

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.simulate.detectors import Exposure, Noise, split_charge
-from daxa.simulate.detectors_pn import MAX_FRAMES, WRAP_S, observe_pn, read_out
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.odf_files import Clock, tt_of_utc
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.pn import MAX_FRAMES, WRAP_S, observe_pn, read_out
+from daxa.simulate.cameras.readout import Exposure, split_charge
+from daxa.simulate.odf.clock import Clock, tt_of_utc
 
 START = tt_of_utc("2016-11-13T03:00:00")
 QUIET = Noise.quiet()

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.simulate import instrument_numbers as numbers
-from daxa.simulate.instruments import (
+from daxa.simulate.cameras.camera import (
     CAMERAS,
     DET_RAD,
     J2000_S,
@@ -16,6 +15,7 @@ from daxa.simulate.instruments import (
     Camera,
     attitude_rotation,
 )
+from daxa.simulate.numbers import cameras as numbers
 
 FILES = {"M1": "mos1", "M2": "mos2", "PN": "pn"}
 #: ecoordconv takes all chips to lie in the focal plane.

@@ -15,16 +15,16 @@ import pytest
 from astropy.io import fits
 
 from daxa.simulate import simulate_observation
-from daxa.simulate.clock import tt_of_utc
-from daxa.simulate.detectors import Exposure
-from daxa.simulate.detectors_rgs import GratingExposure
+from daxa.simulate.cameras.readout import Exposure
+from daxa.simulate.cameras.rgs import GratingExposure
 from daxa.simulate.observation import Description
-from daxa.simulate.odf_files import Pointing
+from daxa.simulate.odf.clock import tt_of_utc
+from daxa.simulate.odf.housekeeping import Pointing
 from daxa.simulate.sky import SkyModel
-from daxa.xmm.odf import housekeeping
-from daxa.xmm.odf.filetypes import PRIMARY_KEYWORDS, describe
+from daxa.xmm.formats import housekeeping
+from daxa.xmm.formats.odf_files import PRIMARY_KEYWORDS, describe
+from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.odf.inspect import files_of, inspect
-from daxa.xmm.odf.names import OdfName
 
 START = tt_of_utc("2016-11-13T03:00:00")
 #: Cards of every file that say how it is stored, not what it is.

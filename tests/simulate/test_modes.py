@@ -12,16 +12,17 @@ import pytest
 from astropy.io import fits
 
 from daxa.simulate import simulate_observation
-from daxa.simulate.clock import Clock, tt_of_utc
-from daxa.simulate.detectors import Exposure, Noise
-from daxa.simulate.detectors_fast import observe_pn_fast, pn_lines
-from daxa.simulate.detectors_mos import observe_mos
-from daxa.simulate.detectors_pn import observe_pn, read_window
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.mode_set import MOS1_CCDS_LEFT, describe_modes
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.fast import observe_pn_fast, pn_lines
+from daxa.simulate.cameras.mos import observe_mos
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.pn import observe_pn, read_window
+from daxa.simulate.cameras.readout import Exposure
+from daxa.simulate.odf.clock import Clock, tt_of_utc
 from daxa.simulate.optics import Hits
-from daxa.xmm.odf import layout
-from daxa.xmm.odf.names import OdfName
+from daxa.simulate.sets.modes import MOS1_CCDS_LEFT, describe_modes
+from daxa.xmm.formats import odf as layout
+from daxa.xmm.formats.odf_names import OdfName
 
 PN = CAMERAS["PN"]
 #: ObsID, exposure, type and CCD of a file; frame time [s], window, CCDMODE (pn).

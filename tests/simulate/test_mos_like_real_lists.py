@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from daxa.simulate import mos_energies
-from daxa.simulate.detectors import Exposure, Noise
-from daxa.simulate.detectors_mos import observe_mos
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.odf_files import Clock, tt_of_utc
+from daxa.simulate.cameras import mos_energies
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.mos import observe_mos
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.readout import Exposure
+from daxa.simulate.odf.clock import Clock, tt_of_utc
 
 START, SECONDS = tt_of_utc("2016-11-13T03:00:00"), 26_000
 ENERGIES_EV = np.array([400.0, 1000.0, 1600.0, 2500.0, 4000.0, 6000.0, 8500.0])

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.mos_offsets import LOWEST_SUM, MASKED_OFFSETS, mark_border, masked_pixels, offset_tables
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.mos_offsets import (
+    LOWEST_SUM,
+    MASKED_OFFSETS,
+    mark_border,
+    masked_pixels,
+    offset_tables,
+)
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.epic.mos.offsets import LineOffsets, OnBoard, whole_line
 

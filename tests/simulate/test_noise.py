@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from daxa.simulate import noise_numbers
-from daxa.simulate.detectors import Exposure
-from daxa.simulate.detectors_mos import observe_mos
-from daxa.simulate.detectors_pn import RESET_FRAMES, observe_pn
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.mos_noise import defects
-from daxa.simulate.noise import Noise
-from daxa.simulate.odf_files import Clock, tt_of_utc
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.mos import observe_mos
+from daxa.simulate.cameras.mos_noise import defects
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.pn import RESET_FRAMES, observe_pn
+from daxa.simulate.cameras.readout import Exposure
+from daxa.simulate.numbers import noise as noise_numbers
+from daxa.simulate.odf.clock import Clock, tt_of_utc
 
 START = tt_of_utc("2017-11-01T11:00:00")
 CLOCK = Clock(START - 16000)
@@ -137,7 +137,7 @@ def test_blocks_of_frames_join_without_a_seam(monkeypatch):
     """Long exposures are made in blocks: the same kinds of events, frames in order."""
     noise = Noise.like_0802710101().of("M2", 5)
     whole = mos(noise, 2600.0, seed=1).ccds[2]
-    monkeypatch.setattr("daxa.simulate.detectors_mos._BLOCK", 130)
+    monkeypatch.setattr("daxa.simulate.cameras.mos._BLOCK", 130)
     parts = mos(noise, 2600.0, seed=1).ccds[2]
     for one in (whole, parts):
         assert (np.diff(one.events["FRAME"]) >= 0).all()
@@ -145,7 +145,7 @@ def test_blocks_of_frames_join_without_a_seam(monkeypatch):
     per_block = np.histogram(parts.events["FRAME"], np.arange(1, 1002, 125))[0]
     assert per_block.min() > 0.7 * per_block.mean()
     assert parts.truth["live_fraction"] == pytest.approx(whole.truth["live_fraction"], abs=1e-3)
-    monkeypatch.setattr("daxa.simulate.detectors_pn._BLOCK", 1500)
+    monkeypatch.setattr("daxa.simulate.cameras.pn._BLOCK", 1500)
     events = pn(Noise.quiet(pn_soft=20.0), 600.0).ccds[4].events
     assert (np.diff(events["FRAME"]) >= 0).all()
     assert len(events["FRAME"]) == pytest.approx(20 * 600 * 0.94 * 0.978, rel=0.05)

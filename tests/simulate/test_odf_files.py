@@ -14,20 +14,13 @@ from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.simulate.odf_files import (
-    Clock,
-    OdfWriter,
-    Pointing,
-    on_attitude_grid,
-    pack_odf,
-    sexagesimal,
-    tt_of_utc,
-    utc_of_tt,
-    utc_text,
-)
-from daxa.xmm.odf import layout
-from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.summary import read_ascii_summary
+from daxa.simulate.odf.clock import Clock, tt_of_utc, utc_of_tt, utc_text
+from daxa.simulate.odf.files import OdfWriter, pack_odf
+from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid, sexagesimal
+from daxa.xmm.formats import odf as layout
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.summary import read_ascii_summary
 
 START = tt_of_utc("2016-11-13T03:00:00")
 
@@ -87,7 +80,7 @@ def test_names_are_those_of_an_odf_and_every_file_opens(writer: OdfWriter) -> No
                 hdus.verify("exception")
                 assert hdus[0].header["FILENAME"] == name
                 assert hdus[0].header["TELESCOP"] == "XMM"
-                assert hdus[0].header["INSTRUME"] == layout.INSTRUMENTS[parsed.instrument]
+                assert hdus[0].header["INSTRUME"] == INSTRUMENTS[parsed.instrument]
                 assert hdus[1].name == layout.extension(parsed.instrument, parsed.file_type)
     assert "3100_0800010101_M1S00120IME.FIT" in names
     assert "3100_0800010101_PNU00208DLI.FIT" in names

@@ -12,11 +12,11 @@ from astropy.io import fits
 
 import daxa.simulate
 from daxa.simulate import SimulatedSet, simulate_observation, simulate_set
-from daxa.simulate.detectors import Noise
+from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.observation import Flare
-from daxa.simulate.simulated_set import describe_set
+from daxa.simulate.sets.standard import describe_set
 from daxa.simulate.sky import cluster_field
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 
 def test_three_observations_with_the_promised_exposures(simulated: SimulatedSet) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daxa.simulate import optics, sky
-from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS
 
 START = 595_000_000.0
 POINTING = (149.60, -11.05, 110.0)

@@ -13,13 +13,13 @@ import pytest
 from astropy.io import fits
 from scipy.integrate import trapezoid
 
-from daxa.simulate.calibration import pattern_roles, write_calibration
-from daxa.simulate.instruments import CAMERAS, J2000_S
-from daxa.xmm.ccf import response
+from daxa.simulate.calibration.constituents import pattern_roles, write_calibration
+from daxa.simulate.cameras.camera import CAMERAS, J2000_S
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.index import read_index
-from daxa.xmm.ccf.layout import REQUIRED, layout_of
 from daxa.xmm.ccf.readings import reading_of
+from daxa.xmm.formats.ccf import REQUIRED, layout_of
+from daxa.xmm.response import area as response
 
 TIME_S = 595_000_000.0  # November 2016
 

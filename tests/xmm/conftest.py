@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daxa.xmm.event.eventlist import CcdExposure, write_event_list
+from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import _RUNNING, TaskContext
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.notes import RUNNING
+from daxa.xmm.task import TaskContext
 
 START = 6.0e8
 POINTING = (149.5917, -11.0642, 100.0)
@@ -20,7 +22,7 @@ POINTING = (149.5917, -11.0642, 100.0)
 @pytest.fixture(scope="session")
 def calibration_env(tmp_path_factory) -> dict[str, str]:
     """Environment of tasks with the synthetic calibration set, indexed for 2017."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.xmm.task import run_task
 
     folder = tmp_path_factory.mktemp("calibration")
@@ -46,9 +48,9 @@ def geometry(calibration_env):
 def said() -> Iterator[TaskContext]:
     """A running task, which keeps what is said: ``err`` has the warnings, ``fallbacks`` the notes."""
     ctx = TaskContext("test", Path(), {}, io.StringIO(), io.StringIO())
-    token = _RUNNING.set(ctx)
+    token = RUNNING.set(ctx)
     yield ctx
-    _RUNNING.reset(token)
+    RUNNING.reset(token)
 
 
 class ListMaker:

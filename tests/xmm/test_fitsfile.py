@@ -10,9 +10,9 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.xmm.event.eventlist import BADPIX_COLUMNS, EVENT_COLUMNS
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import (
+from daxa.xmm.fits.file import (
     FitsFile,
     block_bytes,
     column_dtype,
@@ -22,9 +22,9 @@ from daxa.xmm.fitsfile import (
     rewrite,
     set_keywords,
 )
-from daxa.xmm.header import Header
-from daxa.xmm.tables import Column, make_table, table_bytes
-from daxa.xmm.task import TaskError
+from daxa.xmm.fits.header import Header
+from daxa.xmm.fits.schema import Column, make_table, table_bytes
+from daxa.xmm.formats.eventlist import BADPIX_COLUMNS, EVENT_COLUMNS
 
 
 @pytest.fixture

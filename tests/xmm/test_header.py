@@ -11,7 +11,7 @@ from astropy.io import fits
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daxa.xmm.header import Header, find_card
+from daxa.xmm.fits.header import Header, find_card
 
 _text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200).map(str.rstrip)
 _value = st.one_of(

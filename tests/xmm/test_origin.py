@@ -12,11 +12,12 @@ from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.index import list_files, read_entry, read_index, write_index
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.summary import read_ascii_summary
 from daxa.xmm.odf.ingest import ingest
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.odf.summary import read_ascii_summary
 from daxa.xmm.origin import KEYWORD, SWITCH
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 DATE = "2017-11-01T10:42:37"
 REAL_FILES = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daxa.exceptions import DAXAError
 from daxa.xmm.ccf.index import md5sum, read_index
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 
 class CalibrationError(DAXAError):

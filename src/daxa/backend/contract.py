@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daxa.xmm.task import command_line, format_value
+from daxa.xmm.parameters import format_value
+from daxa.xmm.task import command_line
 
 
 class Task:

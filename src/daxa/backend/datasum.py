@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from daxa.xmm.odf.summary import ASSUMED_MARK
+from daxa.xmm.formats.summary import ASSUMED_MARK
 
 _BLOCK = 2880
 _WIDTH = 80

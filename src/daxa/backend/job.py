@@ -45,7 +45,8 @@ def write_spec(job: Job, folder: Path) -> None:
 
 
 def _embedded(task: Task, work: Path, env: dict[str, str]) -> str | None:
-    from daxa.xmm.task import TaskError, run_task
+    from daxa.xmm.errors import TaskError
+    from daxa.xmm.task import run_task
 
     try:
         run_task(task.name, task.parameters, cwd=work, env=env)

@@ -27,7 +27,7 @@ from pathlib import Path
 FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.tasks", "daxa.xmm.odf.ingest")
 #: What some tasks import or, after a colon, do once per process; loaded while the first jobs run.
 LATER = (
-    "daxa.xmm.ccf.response",
+    "daxa.xmm.response.area",
     "daxa.xmm.sky.attcalc",
     "daxa.xmm.select.expression:parser",
     "astropy.time",

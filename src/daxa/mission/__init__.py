@@ -1,16 +1,16 @@
 """Which observations exist, which are wanted, and their raw files."""
 
-from daxa.mission.asca import ASCA
 from daxa.mission.base import BaseMission
-from daxa.mission.chandra import Chandra
-from daxa.mission.erosita import eRASS1DE, eROSITACalPV
-from daxa.mission.integral import INTEGRALPointed
-from daxa.mission.nustar import NuSTARPointed
-from daxa.mission.rosat import ROSATAllSky, ROSATPointed
-from daxa.mission.suzaku import Suzaku
-from daxa.mission.swift import Swift
-from daxa.mission.xmm import XMMPointed
-from daxa.mission.xrism import XRISMPointed
+from daxa.mission.missions.asca import ASCA
+from daxa.mission.missions.chandra import Chandra
+from daxa.mission.missions.erosita import eRASS1DE, eROSITACalPV
+from daxa.mission.missions.integral import INTEGRALPointed
+from daxa.mission.missions.nustar import NuSTARPointed
+from daxa.mission.missions.rosat import ROSATAllSky, ROSATPointed
+from daxa.mission.missions.suzaku import Suzaku
+from daxa.mission.missions.swift import Swift
+from daxa.mission.missions.xmm import XMMPointed
+from daxa.mission.missions.xrism import XRISMPointed
 
 MISSIONS: tuple[type[BaseMission], ...] = (
     XMMPointed,

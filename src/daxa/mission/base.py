@@ -21,10 +21,10 @@ from daxa.exceptions import (
     MissionLockedError,
     NoObsAfterFilterError,
 )
+from daxa.fetch.http import Client
 from daxa.mission import state
+from daxa.mission.catalogue_table import REQUIRED, make_frame
 from daxa.mission.download import MAX_PARALLEL, Report, Request, fetch_all
-from daxa.mission.frames import REQUIRED, make_frame
-from daxa.mission.http import Client
 from daxa.mission.products import ArchiveProducts
 from daxa.mission.resolve import resolve
 from daxa.mission.selection import Selection, today

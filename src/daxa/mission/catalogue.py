@@ -18,8 +18,8 @@ import requests
 from daxa import config
 from daxa._version import __version__
 from daxa.exceptions import DAXADownloadError
+from daxa.fetch.http import host
 from daxa.mission.endpoints import address
-from daxa.mission.http import host
 from daxa.mission.selection import today
 
 # More rows than any of these tables has: services cut answers to 2,000 or 100,000 rows unless told.

@@ -11,8 +11,8 @@ from pathlib import Path
 import requests
 
 from daxa.exceptions import DAXADownloadError, DAXAError
+from daxa.fetch.unpack import RESERVE, free_bytes
 from daxa.mission.store import Part, RawStore
-from daxa.mission.unpack import RESERVE, free_bytes
 
 # more at once gets a client throttled or blocked by the archives
 MAX_PARALLEL = 10

@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 
 from daxa.exceptions import DAXADownloadError, PreProcessedNotAvailableError
+from daxa.fetch.http import RemoteFile
 from daxa.mission import catalogue, remote
 from daxa.mission.base import BaseMission
 from daxa.mission.catalogue import TapTable
 from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
-from daxa.mission.http import RemoteFile
 from daxa.mission.store import Part
 
 

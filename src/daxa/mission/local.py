@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daxa.exceptions import DAXADownloadError
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 _TAR = re.compile(r"^(?:\d{4}_)?(?P<obs>\d{10})(?:[._-].*)?\.(?:tar|tar\.gz|tgz)$", re.IGNORECASE)
 
@@ -163,7 +163,7 @@ def read_summary(observation: LocalObservation) -> dict:
     DAXADownloadError
         There is no summary file, or it cannot be read.
     """
-    from daxa.mission.unpack import read_member
+    from daxa.fetch.unpack import read_member
 
     path = observation.summary
     if path is not None and path.suffix.lower() != ".gz":
@@ -188,7 +188,7 @@ def read_summary(observation: LocalObservation) -> dict:
 
 
 def _parse(path: Path, where: str) -> dict:
-    from daxa.xmm.odf.summary import read_ascii_summary
+    from daxa.xmm.formats.summary import read_ascii_summary
 
     try:
         summary = read_ascii_summary(path)

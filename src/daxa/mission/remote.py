@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from daxa.exceptions import DAXADownloadError
-from daxa.mission import unpack
+from daxa.fetch import unpack
+from daxa.fetch.http import Client, NotThere, RemoteFile
 from daxa.mission.download import Progress
-from daxa.mission.http import Client, NotThere, RemoteFile
 
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'>]+)["']""", re.IGNORECASE)
 _MAX_DEPTH = 6

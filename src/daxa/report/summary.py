@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
 from daxa.exceptions import DAXAError
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.odf_names import OdfName
 
 if TYPE_CHECKING:
     from daxa.archive import Archive

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.simulated_set import SimulatedSet, simulate_set
+    from daxa.simulate.sets.standard import SimulatedSet, simulate_set
 
 __all__ = ["SimulatedSet", "simulate_observation", "simulate_set"]
 
 _HOMES = {
-    "SimulatedSet": "simulated_set",
-    "simulate_set": "simulated_set",
+    "SimulatedSet": "sets.standard",
+    "simulate_set": "sets.standard",
     "simulate_observation": "observation",
 }
 

@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate import optics
-from daxa.simulate.detectors import DetectorData, Exposure, Noise
-from daxa.simulate.detectors_fast import observe_pn_fast
-from daxa.simulate.detectors_mos import observe_mos
-from daxa.simulate.detectors_pn import observe_pn
-from daxa.simulate.detectors_rgs import GratingData, GratingExposure, observe_rgs
-from daxa.simulate.exposure_files import write_diagnostics, write_exposure, write_housekeeping
-from daxa.simulate.instrument_numbers import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
-from daxa.simulate.instruments import CAMERAS, Camera
-from daxa.simulate.odf_files import Clock, OdfWriter, Pointing, pack_odf, write_table
+from daxa.simulate.cameras.camera import CAMERAS, Camera
+from daxa.simulate.cameras.fast import observe_pn_fast
+from daxa.simulate.cameras.mos import observe_mos
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.pn import observe_pn
+from daxa.simulate.cameras.readout import DetectorData, Exposure
+from daxa.simulate.cameras.rgs import GratingData, GratingExposure, observe_rgs
+from daxa.simulate.numbers.cameras import PN_FAST_SHIFT_S, PN_OFFSET_COLUMNS
+from daxa.simulate.odf.clock import Clock
+from daxa.simulate.odf.exposures import write_diagnostics, write_exposure, write_housekeeping
+from daxa.simulate.odf.files import OdfWriter, pack_odf, write_table
+from daxa.simulate.odf.housekeeping import Pointing
 from daxa.simulate.sky import PointSource, SkyModel
-from daxa.xmm.tables import columns
+from daxa.xmm.fits.schema import columns
 
 #: Counts/s that a flare of strength 1 adds in the whole field of view.
 FLARE_RATES = {"M1": 28.0, "M2": 28.0, "PN": 100.0}

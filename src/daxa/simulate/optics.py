@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.simulate import response_numbers as response
-from daxa.simulate.instruments import Camera
+from daxa.simulate.cameras.camera import Camera
+from daxa.simulate.numbers import response as response
 from daxa.simulate.sky import CENTRES_EV, EDGES_EV, Photons, SkyModel
 
 #: Values of Hits.source that are not numbers of sky sources.

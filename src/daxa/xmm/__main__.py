@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from daxa._version import __version__
+from daxa.xmm.errors import TaskError
 from daxa.xmm.origin import ALLOW, SWITCH
-from daxa.xmm.task import TaskError, find_task, format_value, run_task
+from daxa.xmm.parameters import format_value
+from daxa.xmm.task import find_task, run_task
 from daxa.xmm.tasks import TASKS
 
 #: Options that every SAS task has: those that set an environment variable, those that only change what is

@@ -17,7 +17,6 @@ algorithms (pure functions on arrays) and write files with :meth:`TaskContext.ou
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import importlib
 import os
 import re
@@ -25,7 +24,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,127 +33,9 @@ from typing import Any, TextIO
 from daxa._version import __version__
 from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
-
-#: Keywords of products that name what stood in for parts of calibration files.
-FALLBACK_KEYWORD = "CALFB"
-_INSTRUMENTS = {"EMOS1", "EMOS2", "EPN", "RGS1", "RGS2"}
-_TRUE = {"yes", "y", "true", "t", "1"}
-_FALSE = {"no", "n", "false", "f", "0"}
-
-
-class TaskError(Exception):
-    """A task cannot do its work.
-
-    Parameters
-    ----------
-    code
-        SAS's name for the condition where it has one (``noEvents``), else our own in the same style.
-    message
-        What is wrong, naming the file, HDU, column or parameter.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@contextlib.contextmanager
-def named(where: str) -> Iterator[None]:
-    """Put the file at fault before the message of an algorithm, which knows no files."""
-    try:
-        yield
-    except TaskError as error:
-        raise TaskError(error.code, f"{where}: {error.message}") from error
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a task.
-
-    ``kind`` is ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice`` or ``list`` (blank-separated
-    strings). ``None`` as default means "not given".
-    """
-
-    name: str
-    kind: str
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    required: bool = False
-
-    def parse(self, task_name: str, value: Any) -> Any:
-        """Turn text (or a Python value) into a value of this parameter's kind."""
-
-        def bad(expected: str) -> TaskError:
-            return TaskError(
-                "badParameter", f"{task_name}: parameter {self.name}: expected {expected}, got {value!r}"
-            )
-
-        if value is None:
-            return None
-        if self.kind == "bool":
-            if isinstance(value, bool):
-                return value
-            text = str(value).strip().lower()
-            if text in _TRUE or text in _FALSE:
-                return text in _TRUE
-            raise bad("yes or no")
-        if self.kind == "list":
-            return list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split()
-        text = str(value)
-        if self.kind == "choice":
-            found = [c for c in self.choices if c.lower() == text.lower()]
-            if not found:
-                raise bad(f"one of {', '.join(self.choices)}")
-            return found[0]
-        if self.kind in ("int", "real"):
-            try:
-                number = int(text) if self.kind == "int" else float(text)
-            except ValueError:
-                raise bad("an integer" if self.kind == "int" else "a number") from None
-            if self.minimum is not None and number < self.minimum:
-                raise bad(f"a value of at least {self.minimum}")
-            if self.maximum is not None and number > self.maximum:
-                raise bad(f"a value of at most {self.maximum}")
-            return number
-        return text
-
-
-def format_value(value: Any) -> str:
-    """A parameter value as it stands on a command line (unquoted)."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return " ".join(format_value(v) for v in value)
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value)
-
-
-class Parameters(Mapping[str, Any]):
-    """Parsed parameter values, as attributes and as a mapping; ``given`` names those set by the caller."""
-
-    def __init__(self, values: dict[str, Any], given: frozenset[str]) -> None:
-        self._values = values
-        self.given = given
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
+from daxa.xmm.errors import TaskError
+from daxa.xmm.notes import RUNNING, add_fallbacks
+from daxa.xmm.parameters import Parameter, Parameters, format_value
 
 TaskFunction = Callable[["TaskContext", Parameters], None]
 
@@ -337,147 +218,6 @@ class TaskContext:
         add_fallbacks(header, self.fallbacks)
 
 
-#: The task that is running, for what is found out far below it.
-_RUNNING: contextvars.ContextVar[TaskContext | None] = contextvars.ContextVar("running task", default=None)
-
-
-#: Who hears :func:`warn_once` where no task is running.
-_LISTENER: contextvars.ContextVar[Callable[[str, str], None] | None] = contextvars.ContextVar(
-    "listener", default=None
-)
-
-
-@contextlib.contextmanager
-def listening(warn: Callable[[str, str], None]) -> Iterator[None]:
-    """Give code and text of warnings from far below to a function, where no task is running."""
-    token = _LISTENER.set(warn)
-    try:
-        yield
-    finally:
-        _LISTENER.reset(token)
-
-
-def warn_once(code: str, message: str) -> None:
-    """Warn in the running task, once in it and the tasks inside it.
-
-    Without a running task it is given to :func:`listening`, and nothing happens if nobody is.
-    """
-    ctx, listener = _RUNNING.get(), _LISTENER.get()
-    if ctx is None:
-        if listener is not None:
-            listener(code, message)
-    elif message not in ctx.told:
-        ctx.told.add(message)
-        ctx.warn(code, message)
-
-
-def fall_back(code: str, message: str, note: str) -> None:
-    """Warn once of what stands in for a part that a calibration file lacks, and note it for products."""
-    ctx = _RUNNING.get()
-    if ctx is not None:
-        ctx.fallbacks[note] = None
-        warn_once(code, message)
-
-
-def note_fallbacks(notes: Iterable[str]) -> None:
-    """Note for products what stood in when something that the running task reads was made."""
-    ctx = _RUNNING.get()
-    if ctx is not None:
-        ctx.fallbacks.update(dict.fromkeys(notes))
-
-
-def fallbacks_noted() -> list[str]:
-    """What stood in for parts of calibration files in the running task and the tasks around it."""
-    ctx = _RUNNING.get()
-    return [] if ctx is None else list(ctx.fallbacks)
-
-
-def add_fallbacks(header: Any, notes: Iterable[str]) -> None:
-    """Write CALFBn, what stood in for parts of calibration files, after those that are there.
-
-    What belongs to an instrument other than that of the header is left out.
-    """
-
-    def plain(key: str) -> str:
-        value = header[key]
-        return str(value[0] if isinstance(value, tuple) else value).strip()
-
-    there = [plain(key) for key in header if key.startswith(FALLBACK_KEYWORD)]
-    own = plain("INSTRUME") if "INSTRUME" in header else ""
-    # The gratings of a spectrometer stand in the beam of the MOS camera of the same number.
-    others = _INSTRUMENTS - {own, own.replace("EMOS", "RGS")} if own in _INSTRUMENTS else set()
-    for note in notes:
-        if note not in there and note.split("_")[0] not in others:
-            there.append(note)
-            header[f"{FALLBACK_KEYWORD}{len(there)}"] = note
-
-
-def mixture_allowed(env: Mapping[str, str] | None = None) -> bool:
-    """Whether real and made-up files may meet: by an environment, the running task's, or this process's."""
-    ctx = _RUNNING.get()
-    return origin.allowed(env) or (ctx is not None and origin.allowed(ctx.env))
-
-
-def note_raw_files(simulated: bool, folder: object) -> None:
-    """Tell the running task, if there is one, where its raw files come from.
-
-    Raises
-    ------
-    TaskError
-        See :meth:`TaskContext.note_origin`.
-    """
-    ctx = _RUNNING.get()
-    if ctx is not None:
-        ctx.origins.raw_files = True
-        ctx.note_origin(simulated, origin.of_raw_files(simulated, folder))
-
-
-def has_seen_raw_files() -> bool:
-    """Whether the running task, if there is one, has opened raw files."""
-    ctx = _RUNNING.get()
-    return ctx is not None and ctx.origins.raw_files
-
-
-def note_calibration(synthetic: bool, what: str) -> None:
-    """Tell the running task, if there is one, that it uses a calibration set.
-
-    Raises
-    ------
-    TaskError
-        See :meth:`TaskContext.note_origin`.
-    """
-    ctx = _RUNNING.get()
-    if ctx is not None:
-        ctx.note_origin(synthetic, origin.of_calibration(synthetic, what))
-        ctx.origins.synthetic |= synthetic
-
-
-def note_product(header: Mapping[str, Any], path: str | os.PathLike[str], *, is_list: bool = False) -> None:
-    """Tell the running task, if there is one, that it reads a product.
-
-    Parameters
-    ----------
-    header
-        Its primary header.
-    is_list
-        Whether it is an event list, which cannot be made without calibration: one without the keyword was
-        made with a real one.
-
-    Raises
-    ------
-    TaskError
-        See :meth:`TaskContext.note_origin`.
-    """
-    ctx = _RUNNING.get()
-    if ctx is None:
-        return
-    marked = origin.is_marked(header)
-    ctx.origins.synthetic |= marked
-    if marked or is_list:
-        kind = "synthetic" if marked else "real"
-        ctx.note_origin(marked, f"{Path(path).name} was made with {kind} calibration")
-
-
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
     """The SAS command line of a task call."""
     return " ".join([name, *(f"{k}={shlex.quote(format_value(v))}" for k, v in arguments.items())])
@@ -527,10 +267,10 @@ def run_task(
     def stamp() -> str:
         return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
-    outer = _RUNNING.get()
+    outer = RUNNING.get()
     if outer is not None and parent:
         ctx.told, ctx.fallbacks, ctx.origins = outer.told, outer.fallbacks, outer.origins
-    token = _RUNNING.set(ctx)
+    token = RUNNING.set(ctx)
     started = time.perf_counter()
     try:
         parameters = spec.parse(arguments)
@@ -543,7 +283,7 @@ def run_task(
             failure.reported = True  # type: ignore[attr-defined]
         raise
     finally:
-        _RUNNING.reset(token)
+        RUNNING.reset(token)
         repeated = {c: n for c, n in ctx.warnings.items() if n > ctx.max_repeats}
         if repeated:
             print(f"** {full}: warning (SummaryOfWarnings),", file=ctx.err)

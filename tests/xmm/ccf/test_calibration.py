@@ -13,8 +13,9 @@ from astropy.io import fits
 from daxa.xmm.ccf import DamagedConstituent, MissingConstituent, UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.index import md5sum
-from daxa.xmm.ccf.layout import layout_of
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.ccf import layout_of
+from daxa.xmm.task import run_task
 
 DATE = {"withobservationdate": True, "observationdate": "2017-11-01T10:42:37"}
 

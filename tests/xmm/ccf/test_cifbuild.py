@@ -25,7 +25,8 @@ from daxa.xmm.ccf.index import (
     select,
     write_index,
 )
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.task import run_task
 
 
 def cifbuild(cwd: Path, mirror: Path | str | None, **arguments: object) -> tuple[CalibrationIndex, str]:

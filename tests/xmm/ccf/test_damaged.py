@@ -14,26 +14,27 @@ import pytest
 from astropy.io import fits
 from made_files import MadeConstituent
 
-from daxa.xmm.ccf import response
+from daxa.calibration.inspect import finding, inspect, report
+from daxa.calibration.store import describe
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.chip_heights import chip_factors
 from daxa.xmm.ccf.constituent import Constituent
-from daxa.xmm.ccf.inspect import finding, inspect, report
-from daxa.xmm.ccf.layout import PN_MODE_IDS, layout_of
 from daxa.xmm.ccf.mos_losses import transfer_laws
 from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
 from daxa.xmm.ccf.pn_times import jump_tolerance, pn_times
-from daxa.xmm.ccf.store import describe
 from daxa.xmm.epic.mos import badpix as mos_badpix
 from daxa.xmm.epic.mos import energy as mos_energy
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.epic.pn.badpixels import known_bad_pixels
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.ccf import layout_of
+from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.response import area as response
 from daxa.xmm.rgs.energy import EnergyScale
 from daxa.xmm.rgs.geometry import RgsGeometry
 from daxa.xmm.select.hkgtigen import Limits
 from daxa.xmm.sky.geometry import CameraGeometry
-from daxa.xmm.task import TaskError
 
 TIME_S = 6.26e8
 ENERGIES = np.array([300.0, 1000.0, 1500.0, 6400.0])

@@ -15,13 +15,13 @@ from astropy.io import fits
 from made_files import MadeConstituent
 from typer.testing import CliRunner
 
-from daxa.cli import app
+from daxa.calibration.inspect import finding
+from daxa.cli.main import app
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.constituent import Constituent
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.inspect import finding
-from daxa.xmm.ccf.layout import LAYOUT, layout_of
 from daxa.xmm.ccf.readings import READINGS, reading_of
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.ccf import LAYOUT, layout_of
 
 Columns = dict[str, np.ndarray]
 SCOPES = {"EMOS": "EMOS1", "RGS": "RGS1", "XRT": "XRT3"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from daxa.xmm.ccf.constituent import Table
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.nodes import node_values
+from daxa.xmm.errors import UnknownLayout
 
 LAYOUTS = {
     "rows with the node": {"CCD_ID": [1, 2, 2, 1], "NODE_ID": [1, 0, 1, 0], "GAIN": [0.2, 0.3, 0.4, 0.1]},

@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
+from daxa.xmm.errors import UnknownLayout
 
 TIME_S = 6.0e8
 

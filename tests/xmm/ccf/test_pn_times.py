@@ -8,9 +8,9 @@ from astropy.io import fits
 from made_files import MadeConstituent
 
 from daxa.xmm.ccf.documented import CONSTANT_LOSS_S, documented_tolerance
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import PnTimes, pn_times
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import PN_MODE_IDS
 
 FRAME_MS = {
     "PrimeFullWindow": 73.36496,

@@ -11,9 +11,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.simulate import optics
-from daxa.simulate.instruments import CAMERAS as SIMULATED
-from daxa.xmm.ccf import UnknownLayout, response
+from daxa.simulate.cameras.camera import CAMERAS as SIMULATED
+from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.response import area as response
 from daxa.xmm.sky.geometry import CameraGeometry
 
 CAMERAS = ("EMOS1", "EMOS2", "EPN")

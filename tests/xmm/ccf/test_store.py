@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from daxa.calibration import store
 from daxa.exceptions import DAXADownloadError
-from daxa.xmm.ccf import DamagedConstituent, store
+from daxa.xmm.ccf import DamagedConstituent
 from daxa.xmm.ccf.index import read_entry
 from daxa.xmm.task import run_task
 

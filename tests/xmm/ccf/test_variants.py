@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.ccf import UnknownLayout, response
+from daxa.calibration.inspect import inspect
+from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.ccf.inspect import inspect
-from daxa.xmm.ccf.layout import LAYOUT
 from daxa.xmm.ccf.readings import READINGS
+from daxa.xmm.formats.ccf import LAYOUT
+from daxa.xmm.response import area as response
 from daxa.xmm.sky.geometry import CameraGeometry
 
 TIME_S = 6.26e8

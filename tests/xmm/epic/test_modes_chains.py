@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.task import run_task
 
 pytestmark = pytest.mark.slow

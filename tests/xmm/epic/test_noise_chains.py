@@ -41,9 +41,9 @@ class Reduced:
 
 @pytest.fixture(scope="module")
 def reduced(tmp_path_factory) -> dict[str, Reduced]:
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.simulate.observation import simulate_observation
-    from daxa.simulate.real_exposure import OBS_ID, describe_like_0802710101
+    from daxa.simulate.sets.real_exposure import OBS_ID, describe_like_0802710101
     from daxa.xmm.task import run_task
 
     folder = tmp_path_factory.mktemp("noise")
@@ -157,7 +157,7 @@ def test_events_are_kept(reduced, camera):
 
 def test_the_swing_of_the_pointing_leaves_no_trace(reduced):
     """The target stands still on the sky, while the telescope swings by 4 arcsec about it."""
-    from daxa.simulate.housekeeping_files import DRIFT_PERIOD_S
+    from daxa.simulate.odf.housekeeping import DRIFT_PERIOD_S
 
     events = np.concatenate([reduced[c].events[["TIME", "X", "Y", "PI"]] for c in ("M1", "M2", "PN")])
     header = reduced["PN"].header

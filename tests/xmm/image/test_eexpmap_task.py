@@ -8,9 +8,10 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.ccf.response import vignetting
+from daxa.xmm.errors import TaskError
+from daxa.xmm.response.area import vignetting
 from daxa.xmm.sky.tangent import from_xy
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 START = 6.0e8
 GRID = {

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.image.area import band_area
 from daxa.xmm.image.mosaic import covering_header
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 def write(path, data, instrument, ra=150.0, **cards):
@@ -62,7 +63,7 @@ def test_areas_are_those_of_the_calibration(calibration_env):
     from pathlib import Path
 
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.ccf.response import effective_area
+    from daxa.xmm.response.area import effective_area
 
     cal = Calibration.from_environment(calibration_env, Path())
     energy = np.linspace(500, 2000, 200)

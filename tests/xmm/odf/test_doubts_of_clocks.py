@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from daxa.xmm.epic.mos.opening import clock_reset
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import as_signed
+from daxa.xmm.formats.summary import CLOCK_RESET, Assumed, ExposureSummary, SasSummary, read_sas_summary
+from daxa.xmm.notes import listening, warn_once
 from daxa.xmm.odf import mos_clock, resets
-from daxa.xmm.odf.layout import as_signed
 from daxa.xmm.odf.modes import diagnostic_mode
 from daxa.xmm.odf.odf import Odf, OdfTable
-from daxa.xmm.odf.summary import CLOCK_RESET, Assumed, ExposureSummary, SasSummary, read_sas_summary
 from daxa.xmm.odf.summary_writer import write_sas_summary
 from daxa.xmm.odf.times import TimeCorrelation, read_pairs, utc_to_tt
-from daxa.xmm.task import TaskContext, TaskError, listening, warn_once
+from daxa.xmm.task import TaskContext
 
 
 @dataclass

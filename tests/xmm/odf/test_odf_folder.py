@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.odf import MOS_IMAGING
 from daxa.xmm.odf.inspect import inspect
-from daxa.xmm.odf.layout import MOS_IMAGING
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.times import housekeeping_times
-from daxa.xmm.tables import make_table
-from daxa.xmm.task import TaskError
 
 STEM = "0070_0123700101_"
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
+from daxa.xmm.formats.summary import observation_summary, read_sas_summary, why_unusable
 from daxa.xmm.odf.filters import housekeeping_value, translate
-from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.modes import ReadoutWindow, mos_mode, pn_mode, rgs_mode
-from daxa.xmm.odf.summary import observation_summary, read_sas_summary, why_unusable
 from daxa.xmm.odf.times import utc_to_tt
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 STEM = "0070_0123700101_"
 START, END = "2000-05-25T08:00:00", "2000-05-25T09:00:00"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.xmm.odf.summary import (
+from daxa.xmm.formats.summary import (
     ExposureSummary,
     SasSummary,
     observation_summary,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.odf.summary import SasSummary, observation_summary, read_sas_summary
+from daxa.xmm.formats.summary import SasSummary, observation_summary, read_sas_summary
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import run_task
 

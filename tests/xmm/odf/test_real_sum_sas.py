@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daxa.xmm.odf.summary import observation_summary, read_sas_summary, why_unusable
+from daxa.xmm.formats.summary import observation_summary, read_sas_summary, why_unusable
 
 #: File, exposures of each instrument, filter of EPIC, on-board time of the reset of MOS1.
 REAL = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.odf.times import TimeCorrelation, clock_pairs, tt_to_utc, utc_to_tt
-from daxa.xmm.task import TaskError
 
 #: TT - UTC by date.
 OFFSETS = [
@@ -160,7 +160,7 @@ def test_real_time_correlation_over_a_revolution(shared_data) -> None:
 
 
 def test_from_odf(spacecraft_odf) -> None:
-    from daxa.simulate.odf_files import Clock
+    from daxa.simulate.odf.clock import Clock
     from daxa.xmm.odf.odf import Odf
 
     odf = Odf.open(spacecraft_odf)

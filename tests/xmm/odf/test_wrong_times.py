@@ -12,11 +12,12 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm import task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.odf.times import TimeCorrelation, check_frames, utc_to_tt
 from daxa.xmm.sky.attitude import Attitude, make_atthk
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 @pytest.fixture

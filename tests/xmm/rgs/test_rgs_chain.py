@@ -12,11 +12,12 @@ from rgs_reduction import Grated, reduce
 from rgs_truth import EXPOSURES, HC, exposures_of, line_events
 
 from daxa.compare import compare_files
-from daxa.simulate.detectors_rgs import UNKNOWN_HOT
-from daxa.simulate.rgs_numbers import BAD_PIXELS, DEAD_CCD
+from daxa.simulate.cameras.rgs import UNKNOWN_HOT
+from daxa.simulate.numbers.gratings import BAD_PIXELS, DEAD_CCD
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.rgs.tables import RgsFlag
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.formats.rgs import RgsFlag
+from daxa.xmm.task import run_task
 
 LATE, EARLY = "0800030101", "0800030201"
 #: Counts/s of the continuum, 0.3 over 33 Angstrom, in the 0.2 Angstrom of a line in the first order.

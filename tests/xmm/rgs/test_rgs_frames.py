@@ -8,10 +8,11 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.rgs import shapes
 from daxa.xmm.rgs.frames import build_frames, repeated, two_nodes, unwrap_counter
-from daxa.xmm.rgs.tables import RgsFlag, frame_gti
-from daxa.xmm.task import TaskError
+from daxa.xmm.rgs.tables import frame_gti
 
 
 @given(st.integers(0, 65535), st.lists(st.integers(0, 16000), min_size=1, max_size=60))

@@ -11,9 +11,9 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daxa.simulate import rgs_numbers
-from daxa.simulate.calibration_rgs import rgs_constituents
-from daxa.simulate.ccf_files import write_constituent
+from daxa.simulate.calibration.files import write_constituent
+from daxa.simulate.calibration.rgs import rgs_constituents
+from daxa.simulate.numbers import gratings as rgs_numbers
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.rgs import dispersion

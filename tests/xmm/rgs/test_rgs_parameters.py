@@ -92,7 +92,7 @@ def test_numbers_of_frames_and_events(log, grated):
         lost = 100.0 if instrument == "R1" else 0.0
         assert np.median(mine) == pytest.approx((lasting - lost) * n / windows[instrument], rel=0.006)
     names = {m[1] for line in log if (m := re.search(r"##XMMEA_(\w+): \d+ events", line))}
-    from daxa.xmm.rgs.tables import RgsFlag
+    from daxa.xmm.formats.rgs import RgsFlag
 
     assert names <= {f.name for f in RgsFlag}
     printed = {m[1] for m in grated["0800030101"].lines(r"##XMMEA_(\w+): \d+ events flagged")}

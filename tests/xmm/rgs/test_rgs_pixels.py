@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate import rgs_numbers
-from daxa.xmm.odf.layout import rgs_offset_image
+from daxa.simulate.numbers import gratings as rgs_numbers
+from daxa.xmm.formats.odf import rgs_offset_image
+from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.rgs import shapes
 from daxa.xmm.rgs.badpix import BadMap, Window, bad_pixels, hot_columns, hot_pixels
 from daxa.xmm.rgs.energy import EnergyScale, calibrate, pixel_offsets
 from daxa.xmm.rgs.events import above, expand, join, make_events
-from daxa.xmm.rgs.tables import RgsFlag
 from daxa.xmm.task import run_task
 
 WINDOW = Window(((1, 171), (1, 171)), (1, 128), (171, 128))

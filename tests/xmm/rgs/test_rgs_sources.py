@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.rgs.angles import Grid
 from daxa.xmm.rgs.attfilter import circular_median, filter_attitude
 from daxa.xmm.rgs.expmap import drift_groups
 from daxa.xmm.rgs.filter import keep_frames, rejection_mask
-from daxa.xmm.rgs.tables import RgsFlag
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 LATE = "0800030101"
 

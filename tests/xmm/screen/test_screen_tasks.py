@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 START = 6.0e8
 PREFIX = {"EMOS1": "mos1S001", "EMOS2": "mos2S001", "EPN": "pnS001"}

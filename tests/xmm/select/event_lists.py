@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.event.eventlist import CcdExposure, write_event_list
+from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.event.parts import CcdExposure
 
 RA, DEC = 149.5917, -11.0642
 

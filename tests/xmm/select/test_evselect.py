@@ -17,11 +17,13 @@ from event_lists import DEC, RA, event_columns, make_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.select import dss, rawtable
+from daxa.xmm.fits import rows as rawtable
+from daxa.xmm.select import dss
 from daxa.xmm.select.expression import compile
 from daxa.xmm.select.products import Counter, Grid, image_grid
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 def evselect(folder: Path, **parameters: Any) -> None:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.select.expression import Files, SelectionError, compile, expand, split_block
+from daxa.xmm.select.blocks import Files, SelectionError, split_block
+from daxa.xmm.select.expression import compile, expand
 from daxa.xmm.select.regions import ColumnSky, ImageMask, Region, Shape
 
 ROWS = 40

@@ -10,10 +10,11 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.select.gtitasks import align, intervals_of_rows, parse_gti_text
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.sets(st.integers(0, 39)))

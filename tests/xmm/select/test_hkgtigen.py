@@ -5,17 +5,20 @@ import io
 import numpy as np
 import pytest
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.select.hkgtigen import Limits, expression_of, housekeeping_gti
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 @pytest.fixture
 def housekeeping(tmp_path):
     """An ODF with pn and MOS1 housekeeping of 6000 s in steps of 16 and 64 s; an excursion can be put in."""
-    from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
-    from daxa.xmm.odf import layout
+    from daxa.simulate.odf.clock import Clock
+    from daxa.simulate.odf.files import OdfWriter
+    from daxa.simulate.odf.housekeeping import Pointing
+    from daxa.xmm.formats import odf as layout
 
     start = 640_000_000.0
     stop = start + 6000.0

@@ -11,11 +11,12 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from event_lists import make_list
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select import dss
 from daxa.xmm.select.merge import mean_direction, move, separation, statistics
 from daxa.xmm.select.regions import ColumnSky
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 
 def merge(folder: Path, **parameters: Any) -> fits.HDUList:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.event.eventlist import EVENT_COLUMNS, write_sky_wcs
+from daxa.xmm.event.eventlist import write_sky_wcs
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.select import dss
 from daxa.xmm.select.tasks import EVSELECT_PARAMETERS
-from daxa.xmm.tables import make_table
 from daxa.xmm.task import run_task
 
 DSS = re.compile(r"\d*DS(TYP|UNI|VAL|FORM|REF)\d+$")

@@ -105,8 +105,8 @@ def _fit_pixels(instrument: str, rows: dict[str, np.ndarray]) -> tuple[np.ndarra
 
 
 def _write_lincoord(folder: Path, instrument: str, scale: np.ndarray, origins: dict[int, np.ndarray]) -> None:
-    from daxa.xmm.ccf.layout import layout_of
-    from daxa.xmm.tables import make_table
+    from daxa.xmm.fits.schema import make_table
+    from daxa.xmm.formats.ccf import layout_of
 
     layout = layout_of(instrument, "LINCOORD")
     mm = PIXEL_MM[instrument]
@@ -150,10 +150,10 @@ def _write_lincoord(folder: Path, instrument: str, scale: np.ndarray, origins: d
 @pytest.fixture(scope="session")
 def geometry_set(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> GeometrySet:
     """LINCOORD, BORESIGHT and MISCDATA fitted to every second real row; the other rows to test with."""
-    from daxa.xmm.ccf.layout import layout_of
+    from daxa.xmm.fits.schema import make_table
+    from daxa.xmm.formats.ccf import layout_of
     from daxa.xmm.sky.geometry import attitude_frame, camera_vectors, euler_angles
     from daxa.xmm.sky.tangent import direction, from_xy
-    from daxa.xmm.tables import make_table
 
     folder = tmp_path_factory.mktemp("geometry_ccf")
     result = GeometrySet(folder)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.attitude import Attitude, attitude_source, make_atthk, parse_sexagesimal, separation_deg
-from daxa.xmm.task import TaskError
 
 
 def _attitude(rows: list[tuple[float, float, float, float, float, bool]]) -> Attitude:
@@ -29,7 +29,7 @@ def test_sexagesimal() -> None:
 
 @given(st.floats(0, 359.99), st.floats(-89.99, 89.99))
 def test_sexagesimal_there_and_back(ra: float, dec: float) -> None:
-    from daxa.simulate.odf_files import sexagesimal
+    from daxa.simulate.odf.housekeeping import sexagesimal
 
     if ra < 359.999:
         assert abs(parse_sexagesimal(sexagesimal(ra, hours=True), hours=True) - ra) <= 0.76 / 3600
@@ -233,7 +233,9 @@ def test_raw_files_of_another_form_are_refused(text: str, message: str) -> None:
 @pytest.fixture(scope="module")
 def two_attitudes(tmp_path_factory):
     """An ODF with the raw attitude beside the history; the raw one wobbles by 20 arcsec."""
-    from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
+    from daxa.simulate.odf.clock import Clock
+    from daxa.simulate.odf.files import OdfWriter
+    from daxa.simulate.odf.housekeeping import Pointing
 
     start = utc_to_tt("2017-11-01T10:42:37")
     pointing = Pointing(

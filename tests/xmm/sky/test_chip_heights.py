@@ -13,8 +13,9 @@ from astropy.io import fits
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
 from daxa.xmm.image.exposure import ChipMap, detector_exposure_map
+from daxa.xmm.notes import RUNNING
 from daxa.xmm.sky.geometry import CameraGeometry
-from daxa.xmm.task import _RUNNING, TaskContext
+from daxa.xmm.task import TaskContext
 
 CAMERAS = ("EMOS1", "EMOS2")
 
@@ -97,11 +98,11 @@ def test_chips_of_the_pn_lie_in_one_plane(cal) -> None:
 def test_heights_that_make_no_sense_are_left_out_with_a_warning(cal, tmp_path, change) -> None:
     other = _heights_set(cal, tmp_path, change)
     context = TaskContext("attcalc", tmp_path, {}, io.StringIO(), io.StringIO())
-    token = _RUNNING.set(context)
+    token = RUNNING.set(context)
     try:
         assert (chip_factors(other, "EMOS1") == 1.0).all()
     finally:
-        _RUNNING.reset(token)
+        RUNNING.reset(token)
     assert "(oddChipHeights)" in context.err.getvalue()
     (name,) = (path.name for path in tmp_path.glob("EMOS1_LINCOORD_*"))
     assert list(context.fallbacks) == [f"{name}[LINCOORD]: oddChipHeights"]

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.sky.tangent import from_xy, to_xy
 

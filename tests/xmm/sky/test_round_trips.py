@@ -223,7 +223,7 @@ def test_real_rows_with_the_synthetic_set(cal, instrument: str, real_rows) -> No
 @pytest.mark.parametrize("instrument", CAMERAS)
 def test_real_rows_are_printed_alike(cal, instrument: str, shared_data: Path) -> None:
     """Right ascensions and declinations in ecoordconv's own digits, as texts."""
-    from daxa.simulate.instruments import REFERENCE_TIME_S
+    from daxa.simulate.cameras.camera import REFERENCE_TIME_S
 
     name = {"EMOS1": "mos1", "EMOS2": "mos2", "EPN": "pn"}[instrument]
     with open(shared_data / "ecoordconv_0203930101" / f"ecoordconv_{name}.csv") as handle:

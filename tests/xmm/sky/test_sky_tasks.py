@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.attcalc import SKY_NULL, sky_coordinates
 from daxa.xmm.sky.attitude import ATTHK_COLUMNS, AttHk, Attitude
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 START = utc_to_tt("2017-11-01T10:42:37")
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_band, check_bool
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, MOS, Options, Piece, Recipe, Step, layout
+from daxa.process.step import EPIC, MOS, Options, Piece, Recipe, Step
 from daxa.process.xmm.check import check_states, parse_emanom_out
 from daxa.process.xmm.clean import chain_of
 from daxa.process.xmm.grating import (

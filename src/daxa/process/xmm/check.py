@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.runner import run_steps
-from daxa.process.step import MOS, Options, Piece, Recipe, Step, layout
+from daxa.process.step import MOS, Options, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_quantity
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, SAS_NAMES, Options, Piece, Recipe, Step, layout
+from daxa.process.step import EPIC, SAS_NAMES, Options, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_band, check_bands
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
+from daxa.process.step import EPIC, Options, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_bool
 from daxa.process.runner import run_steps
-from daxa.process.step import RGS, Options, Piece, Recipe, Step, layout
+from daxa.process.step import RGS, Options, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:

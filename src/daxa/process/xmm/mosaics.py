@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive import layout
 from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Run
 from daxa.archive.staleness import generation
@@ -23,7 +24,7 @@ from daxa.process.naming import plain
 from daxa.process.planning import why_again
 from daxa.process.recording import new_run, now, take_outcome, versions
 from daxa.process.runner import redo_mode, run_steps
-from daxa.process.step import EPIC, Options, Piece, Recipe, Step, layout
+from daxa.process.step import EPIC, Options, Piece, Recipe, Step
 from daxa.process.xmm.fields import field_name, group
 from daxa.process.xmm.generate import image_options
 from daxa.process.xmm.setup import ALLOWED

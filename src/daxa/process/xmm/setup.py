@@ -8,12 +8,13 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.exceptions import DAXAError, DAXANotDownloadedError
 from daxa.process.runner import run_steps
-from daxa.process.step import Options, Piece, Recipe, Step, layout
-from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.summary import observation_summary
+from daxa.process.step import Options, Piece, Recipe, Step
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.summary import observation_summary
 
 if TYPE_CHECKING:
     from astropy.units import Quantity

@@ -2,7 +2,7 @@
 
 A :class:`Calibration` knows which constituent serves each scope and type (SAS_CCF, SAS_CCFPATH and
 SAS_CCFFILES as the SAS calibration layer reads them) and opens it at the first use. Tables are
-read by :mod:`daxa.xmm.ccf.layout` and :mod:`daxa.xmm.ccf.readings`: columns by name, else by what they hold,
+read by :mod:`daxa.xmm.formats.ccf` and :mod:`daxa.xmm.ccf.readings`: columns by name, else by what they hold,
 else what stands in for them; what a result needs and cannot be told is refused by name.
 """
 
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daxa.xmm.ccf.constituent import AbsentConstituent, Constituent
-from daxa.xmm.ccf.errors import DamagedConstituent, MissingConstituent, UnknownLayout
 from daxa.xmm.ccf.index import (
     CalibrationIndex,
     Entry,
@@ -32,14 +31,9 @@ from daxa.xmm.ccf.index import (
     select,
 )
 from daxa.xmm.ccf.readings import may_be_absent, reading_of
+from daxa.xmm.errors import DamagedConstituent, MissingConstituent, TaskError, UnknownLayout
+from daxa.xmm.notes import fallbacks_noted, has_seen_raw_files, mixture_allowed, note_calibration
 from daxa.xmm.origin import SIMULATOR, mixture, of_calibration, of_raw_files
-from daxa.xmm.task import (
-    TaskError,
-    fallbacks_noted,
-    has_seen_raw_files,
-    mixture_allowed,
-    note_calibration,
-)
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import TELESCOPES
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import TELESCOPES
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.index import Entry, open_constituent, unreadable
-from daxa.xmm.ccf.layout import layout_of
 from daxa.xmm.ccf.readings import reading_of
 from daxa.xmm.ccf.recognise import Recognition, inventory, is_number, keyword_of, recognise
 from daxa.xmm.ccf.roles import Fallback, Reading
-from daxa.xmm.tables import Column
-from daxa.xmm.task import fall_back
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.fits.schema import Column
+from daxa.xmm.formats.ccf import layout_of
+from daxa.xmm.notes import fall_back
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.formats.instruments import PN_MODE_IDS
 
 #: Time between successive integrations, while charge moves into the frame store [s]: in 53 frame tables of
 #: eight real event lists (both cameras in full frame, 2004 to 2006) it is 5.9999 to 6.0001 ms.

@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.ccf.errors import DamagedConstituent
-from daxa.xmm.ccf.layout import CALINDEX
-from daxa.xmm.tables import make_table
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import DamagedConstituent, TaskError
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.ccf import CALINDEX
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.errors import UnknownLayout
 
 #: Losses per transfer along RAWY that are possible for 1000 adu [adu].
 POSSIBLE_ADU = (0.001, 0.2)

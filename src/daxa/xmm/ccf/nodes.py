@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.xmm.ccf.errors import UnknownLayout
+from daxa.xmm.errors import UnknownLayout
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Table

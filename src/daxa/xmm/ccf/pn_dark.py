@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.documented import LARGEST_DARK_SHIFT_ADU
-from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.formats.instruments import PN_MODE_IDS
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent

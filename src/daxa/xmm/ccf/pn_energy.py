@@ -1,6 +1,6 @@
 """Energy scale of a pn CCD, from EPN_ADUCONV and EPN_CTI.
 
-The laws stand in :mod:`daxa.xmm.ccf.layout`. Older issues of EPN_CTI lack some tables; what stands in for
+The laws stand in :mod:`daxa.xmm.formats.ccf`. Older issues of EPN_CTI lack some tables; what stands in for
 them, :mod:`daxa.xmm.ccf.readings_pn` says.
 """
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import PN_MODE_IDS
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import PN_MODE_IDS
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

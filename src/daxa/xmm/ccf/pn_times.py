@@ -19,9 +19,9 @@ from daxa.xmm.ccf.documented import (
     INTEGRATION_SHARE,
     documented_tolerance,
 )
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import PN_MODE_IDS
-from daxa.xmm.odf.layout import PN_FTFINE_UNIT_S
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.formats.odf import PN_FTFINE_UNIT_S
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

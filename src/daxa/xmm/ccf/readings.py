@@ -1,6 +1,6 @@
 """How every table of the calibration files is read: the one place that decides what may stand in for what.
 
-Columns are named in :mod:`daxa.xmm.ccf.layout`; what a :class:`~daxa.xmm.ccf.roles.Reading` says is described
+Columns are named in :mod:`daxa.xmm.formats.ccf`; what a :class:`~daxa.xmm.ccf.roles.Reading` says is described
 there. Tables of one topic have their readings beside this module, in ``readings_area``,
 ``readings_geometry``, ``readings_mos`` and ``readings_pn``; here are those that the cameras share, and all of
 them together.
@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S, NO_INTEGRATION_TIME
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import LAYOUT, generic_scope
 from daxa.xmm.ccf.readings_area import AREA_READINGS
 from daxa.xmm.ccf.readings_geometry import GEOMETRY_READINGS, PLANE
 from daxa.xmm.ccf.readings_mos import MOS_READINGS
@@ -35,6 +33,8 @@ from daxa.xmm.ccf.roles import (
     kind_of,
     only,
 )
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.ccf import LAYOUT, generic_scope
 
 _NOT_USED = Fallback(0)
 

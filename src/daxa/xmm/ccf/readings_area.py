@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.roles import Content, Fallback, Reading, between, growing, is_single, is_vector, only
+from daxa.xmm.errors import UnknownLayout
 
 _ENERGY = Content(
     ("ENERGY",), "growing numbers beyond 100", only("number", lambda v: growing(v) and v.max() > 100)

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import REGION_SHAPES
 from daxa.xmm.ccf.roles import (
     KEYS,
     Content,
@@ -23,6 +21,8 @@ from daxa.xmm.ccf.roles import (
     largest,
     only,
 )
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.ccf import REGION_SHAPES
 
 _NOT_USED = Fallback(0)
 PLANE = "the chips' scale is that of the focal plane: positions on outer MOS CCDs off by up to 0.4 arcsec"

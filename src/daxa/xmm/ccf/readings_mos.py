@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.roles import KEYS, MODE, Columns, Content, Fallback, Reading, between, first, kind_of, only
+from daxa.xmm.errors import UnknownLayout
 
 #: Delays are shorter than so many frames.
 _LONGEST_DELAY = 1.5

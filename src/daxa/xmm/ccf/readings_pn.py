@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.documented import FIFO_RESIDUAL, LARGEST_DARK_SHIFT_ADU, tolerance_rows
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.roles import (
     KEYS,
     MODE,
@@ -28,6 +26,8 @@ from daxa.xmm.ccf.roles import (
     largest,
     only,
 )
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import PN_MODE_IDS
 
 _MODES = frozenset(PN_MODE_IDS.values())
 _CCD = ccd_column(12)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.roles import Columns, Fallback, Reading, kind_of
-from daxa.xmm.tables import Column
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.fits.schema import Column
 
 #: Integers up to this are exact as 8-byte numbers.
 _LARGEST_INTEGER = 2.0**53

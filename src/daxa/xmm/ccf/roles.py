@@ -1,6 +1,6 @@
 """How a calibration table is read whose columns may have other names, types or shapes than usual.
 
-:mod:`daxa.xmm.ccf.layout` names the columns that the engine asks for. A :class:`Reading` says, for one
+:mod:`daxa.xmm.formats.ccf` names the columns that the engine asks for. A :class:`Reading` says, for one
 table, by which other names they are known, how they are told by what they hold, which of them a file may
 lack, and what then stands in for them at which cost. :mod:`daxa.xmm.ccf.readings` has the reading of every
 table.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.ccf.errors import DamagedConstituent
 from daxa.xmm.ccf.index import (
     CATEGORY,
     FILE_GLOB,
@@ -24,9 +23,11 @@ from daxa.xmm.ccf.index import (
     select,
     write_index,
 )
-from daxa.xmm.ccf.layout import required_of
+from daxa.xmm.errors import DamagedConstituent, TaskError
+from daxa.xmm.formats.ccf import required_of
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 
 class EntryCache:
@@ -111,8 +112,8 @@ def missing_types(entries: Iterable[Entry], instruments: Iterable[str]) -> list[
 
 def _observation(ctx: TaskContext) -> tuple[str, str, list[str]]:
     """Start date, ``RRRR_OOOOOOOOOO`` and EPIC cameras of the observation of SAS_ODF."""
-    from daxa.xmm.odf.layout import INSTRUMENTS
-    from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
+    from daxa.xmm.formats.instruments import INSTRUMENTS
+    from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
 
     if not ctx.env.get("SAS_ODF"):
         raise TaskError(

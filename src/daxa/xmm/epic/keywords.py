@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from daxa.xmm.odf.layout import INSTRUMENTS
-from daxa.xmm.odf.summary import AsciiSummary, ExposureSummary, read_ascii_summary, read_sas_summary
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.summary import AsciiSummary, ExposureSummary, read_ascii_summary, read_sas_summary
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from daxa.xmm.event.flags import flag_keywords
 from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.event.mos_list import write_mos_list
-from daxa.xmm.event.parts import (
+from daxa.xmm.event.parts import CcdExposure, dss_keywords, livetime_keywords, plain_text, write_reference
+from daxa.xmm.fits.file import hdu_bytes
+from daxa.xmm.fits.schema import Column, make_table, table_bytes
+from daxa.xmm.formats.eventlist import (
     BADPIX_COLUMNS,
     DLIMAP_COLUMNS,
     EVENT_COLUMNS,
@@ -28,15 +30,9 @@ from daxa.xmm.event.parts import (
     RAW_COLUMNS,
     SKY_MAX,
     UNIT_ARCSEC,
-    CcdExposure,
-    dss_keywords,
-    livetime_keywords,
-    plain_text,
-    write_reference,
 )
-from daxa.xmm.fitsfile import hdu_bytes
-from daxa.xmm.tables import Column, make_table, table_bytes
-from daxa.xmm.task import add_fallbacks
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.notes import add_fallbacks
 
 if TYPE_CHECKING:
     from astropy.io import fits

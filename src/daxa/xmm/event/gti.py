@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.fitsfile import FitsFile, Hdu
-from daxa.xmm.header import Card
-from daxa.xmm.tables import Column, make_table, table_bytes
+from daxa.xmm.fits.file import FitsFile, Hdu
+from daxa.xmm.fits.header import Card
+from daxa.xmm.fits.schema import Column, make_table, table_bytes
 
 if TYPE_CHECKING:
     from astropy.io import fits

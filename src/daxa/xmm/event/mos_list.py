@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.event.flags import flag_keywords
 from daxa.xmm.event.gti import GTI_COLUMNS, TIME_KEYWORDS
-from daxa.xmm.event.parts import (
+from daxa.xmm.event.parts import CcdExposure, dss_keywords, livetime_keywords, plain_text, write_reference
+from daxa.xmm.fits.file import block_bytes, hdu_bytes, primary_header
+from daxa.xmm.fits.schema import Column, table
+from daxa.xmm.formats.eventlist import (
     BADPIX_COLUMNS,
     EVENT_COLUMNS,
     EXPOSURE_COLUMNS,
     OFFSETS_COLUMNS,
     SKY_MAX,
     STEP_DEG,
-    CcdExposure,
-    dss_keywords,
-    livetime_keywords,
-    plain_text,
-    write_reference,
 )
-from daxa.xmm.fitsfile import block_bytes, hdu_bytes, primary_header
-from daxa.xmm.tables import Column, table
-from daxa.xmm.task import add_fallbacks
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.notes import add_fallbacks
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 #: Slope of the photon spectrum that areas are averaged over: about that of most sources in a field.
 PHOTON_INDEX = 1.7
@@ -37,7 +37,7 @@ def band_area(
     """
     from scipy.integrate import trapezoid
 
-    from daxa.xmm.ccf.response import effective_area
+    from daxa.xmm.response.area import effective_area
     from daxa.xmm.sky.geometry import CameraGeometry
 
     geometry = CameraGeometry.from_calibration(cal, instrument, time_s)

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, image_bytes
+from daxa.xmm.fits.file import FitsFile, image_bytes
 from daxa.xmm.image import exposure
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 _FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
 _OF_COUNTS = re.compile(r"\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+")
@@ -67,8 +69,8 @@ def selects_flag_zero(*headers: Any) -> bool:
 def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     """Write one exposure map per energy band, on the grid of the image."""
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.ccf.errors import MissingConstituent, UnknownLayout
-    from daxa.xmm.ccf.response import grating_transmission, vignetting
+    from daxa.xmm.errors import MissingConstituent, UnknownLayout
+    from daxa.xmm.response.area import grating_transmission, vignetting
     from daxa.xmm.sky.attitude import AttHk
     from daxa.xmm.sky.geometry import CameraGeometry
 

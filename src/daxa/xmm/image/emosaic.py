@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.image import mosaic
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 #: Beginnings of keywords that describe the first image only.
 _OF_ONE_IMAGE = ("XPROC", "DS", "BITPIX", "ONTIME", "LIVETI", "EXPOSURE", "EXP_ID", "EXPIDSTR", "SUBMODE")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.image.wcs import sky_wcs
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import OBTFINE_UNIT_S
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import OBTFINE_UNIT_S
+from daxa.xmm.formats.summary import CLOCK_RESET, CLOCK_RESET_FINE, UNKNOWN, printable
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.resets import ClockReset
-from daxa.xmm.odf.summary import CLOCK_RESET, CLOCK_RESET_FINE, UNKNOWN, printable
 from daxa.xmm.odf.times import housekeeping_times
-from daxa.xmm.task import TaskError
 
 #: Name -> value and comment, in order.
 Parameters = dict[str, tuple[str, str]]

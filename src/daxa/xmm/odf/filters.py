@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from daxa.xmm.formats.odf import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.configuration import Housekeeping, Records
-from daxa.xmm.odf.layout import MOS_FILTER_CODES, PN_FILTER_CODES, PN_FILTER_TOLERANCE_DEG
 from daxa.xmm.odf.times import utc_to_tt
 
 Warn = Callable[[str, str], None]

@@ -12,6 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from daxa._version import __version__
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import columns
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.summary import (
+    CLOCK_RESET,
+    LONGEST_S,
+    SUMMARY_INSTRUMENTS,
+    AsciiSummary,
+    ExposureSummary,
+    SasSummary,
+    read_ascii_summary,
+)
 from daxa.xmm.odf.configuration import Circumstances, Housekeeping, configuration, om_filter
 from daxa.xmm.odf.filters import FILTER_WHEEL, filter_of
 from daxa.xmm.odf.modes import (
@@ -27,22 +39,12 @@ from daxa.xmm.odf.modes import (
     windows_by_ccd,
 )
 from daxa.xmm.odf.mos_clock import central_frame_time
-from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
 from daxa.xmm.odf.resets import mos_clock_reset
-from daxa.xmm.odf.summary import (
-    CLOCK_RESET,
-    LONGEST_S,
-    SUMMARY_INSTRUMENTS,
-    AsciiSummary,
-    ExposureSummary,
-    SasSummary,
-    read_ascii_summary,
-)
 from daxa.xmm.odf.summary_writer import write_sas_summary
 from daxa.xmm.odf.times import TimeCorrelation, housekeeping_times, is_date, tt_to_utc, utc_to_tt
-from daxa.xmm.tables import columns
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 #: Files whose DATE-END is known to be wrong: they count for a second (log of odfingest 3.33).
 _MOMENTARY = ("DII", "DLI")

@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.findings import Finding, column_lines, plain
-from daxa.xmm.odf import filetypes, layout
+from daxa.xmm.fits.schema import Column
+from daxa.xmm.formats import odf as layout
+from daxa.xmm.formats import odf_files as filetypes
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
+from daxa.xmm.notes import listening
 from daxa.xmm.odf.mos_clock import unwrap_stamps
-from daxa.xmm.odf.names import OdfName
 from daxa.xmm.odf.odf import DAMAGE, OdfFile, check_fields, damage_text, scan
-from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
-from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError, listening
 
 #: File type -> what it holds.
 _KINDS = {
@@ -89,7 +92,7 @@ def title(name: OdfName) -> str:
     if kind is None:
         kind = "housekeeping" if name.file_type[-1] in "HS" else "other data"
     of_spacecraft = name.instrument == "SC"
-    words = [kind, "spacecraft" if of_spacecraft else layout.INSTRUMENTS[name.instrument]]
+    words = [kind, "spacecraft" if of_spacecraft else INSTRUMENTS[name.instrument]]
     if name.is_science:
         words.append(f"exposure {name.exp_id}")
     if name.ccd:
@@ -126,9 +129,9 @@ def report(file: OdfFile) -> str:
 
 def exposures(folder: str | os.PathLike[str]) -> list[str]:
     """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them."""
+    from daxa.xmm.formats.summary import AsciiSummary
     from daxa.xmm.odf.ingest import ingest
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.odf.summary import AsciiSummary
     from daxa.xmm.odf.times import TimeCorrelation
 
     lines: list[str] = []
@@ -285,7 +288,7 @@ def _beyond(file: OdfFile, number: int, ranges: filetypes.Ranges) -> list[str]:
 def _disagreements(name: OdfName, header: Any) -> list[str]:
     """Where a header says another thing than the name of the file."""
     expected: dict[str, Iterable[Any]] = {
-        "INSTRUME": (layout.INSTRUMENTS[name.instrument], name.instrument),
+        "INSTRUME": (INSTRUMENTS[name.instrument], name.instrument),
         "OBS_ID": (name.obs_id,),
     }
     if name.ccd and name.instrument in ("M1", "M2"):

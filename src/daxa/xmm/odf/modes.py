@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import MOS_MODE_IDS
-from daxa.xmm.odf.layout import PN_MODES
+from daxa.xmm.formats.instruments import MOS_MODE_IDS, PN_MODES
 
 #: ``MODE`` of an exposure whose files contradict each other.
 UNDEFINED = "UNDEFINED"

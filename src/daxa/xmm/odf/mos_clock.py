@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
-from daxa.xmm.task import TaskError, warn_once
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
+from daxa.xmm.notes import warn_once
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf, OdfTable

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.odf.layout import INSTRUMENTS
-from daxa.xmm.odf.names import OdfName
-from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
+from daxa.xmm.notes import note_raw_files
 from daxa.xmm.odf.times import is_date, utc_to_tt
 from daxa.xmm.origin import SIMULATOR
-from daxa.xmm.tables import Column
-from daxa.xmm.task import TaskError, note_raw_files
 
 #: File types that hold events (or images, for OM) of an exposure, per instrument.
 SCIENCE_TYPES = {

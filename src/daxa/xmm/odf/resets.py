@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import OBTFINE_UNIT_S, unsigned
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import OBTFINE_UNIT_S, unsigned
+from daxa.xmm.formats.summary import Assumed
 from daxa.xmm.odf.mos_clock import central_stamps, check_whole
-from daxa.xmm.odf.summary import Assumed
 from daxa.xmm.odf.times import housekeeping_times
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf, OdfTable

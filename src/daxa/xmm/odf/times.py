@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import OBTFINE_LONG_UNIT_S, OBTFINE_UNIT_S
-from daxa.xmm.task import TaskError, warn_once
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import OBTFINE_LONG_UNIT_S, OBTFINE_UNIT_S
+from daxa.xmm.notes import warn_once
 
 #: TT - TAI.
 TT_TAI_S = 32.184

@@ -21,22 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column
+from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EXPOSURE_DRIFT
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs.dispersion import corrected_beta, drift_factor, m_lambda
 from daxa.xmm.rgs.sources import SourceList
-from daxa.xmm.rgs.tables import (
-    EVENTS,
-    EVENTS_ANGLES,
-    EVENTS_CCD,
-    EXPOSURE,
-    EXPOSURE_DRIFT,
-    keyword,
-    read_set,
-    replace_table,
-    table,
-    write_set,
-)
-from daxa.xmm.tables import Column
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.rgs.geometry import RgsGeometry

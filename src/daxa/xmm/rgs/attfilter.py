@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError, named
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, named, task
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
@@ -115,9 +117,9 @@ def exposure_span(odf: Odf, instexpid: str, ctx: TaskContext) -> tuple[float, fl
 )
 def attfilter(ctx: TaskContext, p: Parameters) -> None:
     """Find the median pointing of an exposure and the times near it."""
+    from daxa.xmm.fits.schema import column
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.rgs.tables import read_set
-    from daxa.xmm.tables import column
 
     if p.filtertype != "cone":
         raise NotImplementedError(

@@ -15,23 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos.badpix import CALIBRATION, DEAD, FOUND, HOT, ONBOARD
+from daxa.xmm.formats.rgs import BADPIX, EXPOSURE, PIXELS, PIXELS_PI, Arrays, IntArray, RgsFlag
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.tables import (
-    BADPIX,
-    EXPOSURE,
-    PIXELS,
-    PIXELS_PI,
-    Arrays,
-    IntArray,
-    RgsFlag,
-    keyword,
-    read_set,
-    replace_table,
-    table,
-    time_header,
-    write_set,
-)
-from daxa.xmm.task import Parameter, Parameters, TaskContext, task
+from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits

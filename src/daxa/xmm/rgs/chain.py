@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.rgs import REJECTION_FLAGS
 from daxa.xmm.odf.odf import Odf
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs.combine import OTHER_TABLES
-from daxa.xmm.rgs.tables import REJECTION_FLAGS
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -322,7 +324,7 @@ def _remove(ctx: TaskContext, names: Sequence[str]) -> None:
 
 def _housekeeping(ctx: TaskContext, files: _Files, instrument: str, *, all_parameters: bool) -> None:
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.layout import INSTRUMENTS
+    from daxa.xmm.formats.instruments import INSTRUMENTS
     from daxa.xmm.select.hkgtigen import Limits, housekeeping_of_chain
 
     scope = INSTRUMENTS[instrument]

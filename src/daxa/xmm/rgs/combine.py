@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.epic.pn.fixed import EVLISTCOMB
-from daxa.xmm.rgs.tables import EVENTS, EVENTS_CCD, Arrays, read_set, table, write_set
-from daxa.xmm.tables import make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.rgs import EVENTS, EVENTS_CCD, Arrays
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.rgs.tables import read_set, table, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits

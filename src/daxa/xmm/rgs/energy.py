@@ -13,20 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import rgs_offset_image
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.odf import rgs_offset_image
+from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.tables import (
-    INSTRUMENTS,
-    PIXELS,
-    PIXELS_PI,
-    Arrays,
-    keyword,
-    read_set,
-    replace_table,
-    table,
-    write_set,
-)
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -213,7 +206,7 @@ def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
     scale = EnergyScale.from_calibration(cal, scope, ccd, float(keyword(hdus, "TSTART", p.ccdset)))
     images: dict[int, FloatArray] = {}
     if p.withdiagoffset:
-        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), INSTRUMENTS[scope], ccd)
+        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), RGS_CODES[scope], ccd)
         if not images:
             ctx.info(f"CCD {ccd}: no averaged diagnostic images (OFX); one offset per node is used")
     offset = None

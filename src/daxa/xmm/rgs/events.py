@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.badpix import Window, neighbours, split_ratios
-from daxa.xmm.rgs.energy import generator
-from daxa.xmm.rgs.tables import (
+from daxa.xmm.formats.rgs import (
     BADPIX,
     EVENTS,
     EVENTS_FRAME,
@@ -30,14 +27,13 @@ from daxa.xmm.rgs.tables import (
     IntArray,
     RgsFlag,
     flag_keywords,
-    keyword,
-    read_set,
-    replace_table,
-    table,
-    time_header,
-    write_set,
 )
-from daxa.xmm.task import Parameter, Parameters, TaskContext, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.rgs import shapes
+from daxa.xmm.rgs.badpix import Window, neighbours, split_ratios
+from daxa.xmm.rgs.energy import generator
+from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits

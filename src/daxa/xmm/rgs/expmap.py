@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.rgs.dispersion import diffraction_angle, drift_factor
-from daxa.xmm.rgs.tables import RgsFlag
 
 if TYPE_CHECKING:
     from astropy.io import fits

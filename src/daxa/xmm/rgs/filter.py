@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.rgs.expmap import combined_map, node_map, node_pixels
-from daxa.xmm.rgs.tables import (
+from daxa.xmm.formats.rgs import (
     BADPIX,
     EVENTS_CCD,
     EXPOSURE,
@@ -23,13 +23,11 @@ from daxa.xmm.rgs.tables import (
     REJECTION_FLAGS,
     REJPIX,
     RgsFlag,
-    frame_gti,
-    keyword,
-    read_set,
-    table,
-    write_set,
 )
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.rgs.expmap import combined_map, node_map, node_pixels
+from daxa.xmm.rgs.tables import frame_gti, keyword, read_set, table, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -20,13 +20,17 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf import layout
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats import odf as layout
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, RGS_CODES, Arrays, IntArray, RgsFlag
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.tables import EXPOSURE, INSTRUMENTS, PIXELS, Arrays, IntArray, RgsFlag, frame_gti, write_set
-from daxa.xmm.tables import make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.rgs.tables import frame_gti, write_set
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +232,7 @@ def rgsframes(ctx: TaskContext, p: Parameters) -> None:
             raise NotImplementedError(f"rgsframes: {switch}=yes is not supported by the embedded engine")
     path = ctx.path(p.set)
     name = OdfName.parse(path.name)
-    if name is None or name.instrument not in INSTRUMENTS.values():
+    if name is None or name.instrument not in RGS_CODES.values():
         raise TaskError("instIdNotFoundPixels", f"{path.name} is not the name of an event file of the RGS")
     if name.file_type != "SPE":
         raise NotImplementedError(
@@ -330,7 +334,7 @@ def _pixels(
     """Pixels with coordinates from 1 of the node that reads them, and the window of telemetry."""
     from daxa.xmm.rgs.geometry import node_shape
 
-    scope = layout.INSTRUMENTS[name.instrument]
+    scope = INSTRUMENTS[name.instrument]
     ocb = int(table.keyword("CCDOCB", 3))
     n_columns, n_rows = node_shape(ocb)
     x0, y0, dx, dy = (int(table.keyword(f"WINDOW{k}")) for k in ("X0", "Y0", "DX", "DY"))
@@ -401,7 +405,7 @@ def _write(
     from daxa.xmm.rgs.geometry import node_shape
     from daxa.xmm.sky.attitude import Attitude
 
-    instrument, scope = name.instrument, layout.INSTRUMENTS[name.instrument]
+    instrument, scope = name.instrument, INSTRUMENTS[name.instrument]
     start = float(frames.time_s[0] - frames.timedel_s[0] / 2)
     stop = float(frames.time_s[-1] + frames.timedel_s[-1] / 2)
     summary = exposure_summary(odf, instrument, name.exp_id, ctx.warn)

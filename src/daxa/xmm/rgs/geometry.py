@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.ccf.layout import GRATINGS
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import GRATINGS
+from daxa.xmm.response.gratings import Gratings, vector
 from daxa.xmm.rgs.dispersion import diffraction_angle
-from daxa.xmm.rgs.gratings import Gratings, vector
 from daxa.xmm.sky.geometry import attitude_frame, boresight_matrix, euler_matrix
 from daxa.xmm.sky.tangent import direction, local_frame, position
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 IntArray = npt.NDArray[np.int64]
 

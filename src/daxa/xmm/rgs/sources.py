@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import columns, make_table
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs.tables import read_set, table, write_set
-from daxa.xmm.tables import columns, make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
@@ -258,7 +260,7 @@ def rgssources(ctx: TaskContext, p: Parameters) -> None:
 
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.epic.keywords import proposal
-    from daxa.xmm.odf.layout import INSTRUMENTS
+    from daxa.xmm.formats.instruments import INSTRUMENTS
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.rgs.attfilter import exposure_span
     from daxa.xmm.rgs.geometry import RgsGeometry

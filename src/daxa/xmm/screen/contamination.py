@@ -17,7 +17,7 @@ import numpy as np
 from daxa.xmm.image.exposure import good_pixel_map, read_window
 
 if TYPE_CHECKING:
-    from daxa.xmm.fitsfile import FitsFile
+    from daxa.xmm.fits.file import FitsFile
     from daxa.xmm.select.expression import Selection
     from daxa.xmm.sky.geometry import CameraGeometry
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.screen.regions import WHOLE_CHIP, corner_expression
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.task import TaskContext, task
 
 SOFT_EV = (400, 800)
 HARD_EV = (2500, 5000)

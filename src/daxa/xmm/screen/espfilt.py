@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, set_keywords
+from daxa.xmm.fits.file import FitsFile, set_keywords
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.screen import flares
 from daxa.xmm.screen.contamination import ANNULUS_RADIUS, BAND, Contamination, contamination, seen_areas
 from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP, corner_expression
@@ -22,7 +24,7 @@ from daxa.xmm.select.expression import compile
 from daxa.xmm.select.nodes import Rows
 from daxa.xmm.select.source import Source
 from daxa.xmm.sky.geometry import CameraGeometry
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import TaskContext, task
 
 _PARAMETERS = [
     Parameter("eventfile", "dataset", required=True),

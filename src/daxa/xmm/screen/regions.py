@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.sky.geometry import Region
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.regions import ImageMask, Region
-from daxa.xmm.task import TaskError
 
 
 class SelectionError(TaskError):

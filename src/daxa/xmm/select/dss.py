@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, Hdu
-from daxa.xmm.header import Header
+from daxa.xmm.fits.file import FitsFile, Hdu
+from daxa.xmm.fits.header import Header
+from daxa.xmm.fits.schema import column_names
 from daxa.xmm.select import nodes
 from daxa.xmm.select.conditions import (
     Alternatives,
@@ -36,7 +37,6 @@ from daxa.xmm.select.conditions import (
 )
 from daxa.xmm.select.nodes import Node
 from daxa.xmm.select.regions import Region
-from daxa.xmm.tables import column_names
 
 if TYPE_CHECKING:
     from astropy.io import fits

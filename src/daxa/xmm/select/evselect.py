@@ -10,18 +10,21 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, Hdu, block_bytes, rewrite
+from daxa.xmm.fits.file import FitsFile, Hdu, block_bytes, rewrite
+from daxa.xmm.fits.rows import RawTable, RowWriter
+from daxa.xmm.parameters import Parameters
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select import nodes
+from daxa.xmm.select.blocks import Files, split_block
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords
-from daxa.xmm.select.expression import Files, Selection, compile, expand, split_block
+from daxa.xmm.select.expression import Selection, compile, expand
 from daxa.xmm.select.nodes import Const, Rows
 from daxa.xmm.select.outputs import Outputs
 from daxa.xmm.select.products import Counter, Extremes
-from daxa.xmm.select.rawtable import RawTable, RowWriter
 from daxa.xmm.select.source import Restriction, Source
-from daxa.xmm.task import Parameters, TaskContext, TaskError
+from daxa.xmm.task import TaskContext
 
 
 def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:

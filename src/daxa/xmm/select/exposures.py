@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import live_seconds
-from daxa.xmm.fitsfile import FitsFile, Hdu
-from daxa.xmm.tables import column, column_names
+from daxa.xmm.fits.file import FitsFile, Hdu
+from daxa.xmm.fits.schema import column, column_names
 
 if TYPE_CHECKING:
     from astropy.io import fits

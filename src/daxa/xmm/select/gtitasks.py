@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.schema import column
+from daxa.xmm.notes import note_product
 from daxa.xmm.odf.times import housekeeping_times
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.select.blocks import Files, split_block
 from daxa.xmm.select.exposures import ccd_tables
-from daxa.xmm.select.expression import Files, compile, split_block
-from daxa.xmm.tables import column
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.select.expression import compile
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits

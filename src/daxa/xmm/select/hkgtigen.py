@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import housekeeping_times
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.expression import compile
 from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, find_task, task
+from daxa.xmm.task import TaskContext, find_task, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent

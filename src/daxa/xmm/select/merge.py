@@ -16,15 +16,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile, block_bytes, rewrite
+from daxa.xmm.fits.file import FitsFile, block_bytes, rewrite
+from daxa.xmm.fits.rows import RawTable, RowWriter
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.select.blocks import split_block
 from daxa.xmm.select.dss import Axis, DataSubspace, Filter
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
-from daxa.xmm.select.expression import split_block
-from daxa.xmm.select.rawtable import RawTable, RowWriter
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.select.source import Source
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import TaskContext, task
 
 #: Pointings further apart than this [deg] make a common image useless without care.
 _FAR = 0.1

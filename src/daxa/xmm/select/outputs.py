@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import block_bytes, hdu_bytes, image_bytes, primary_header
-from daxa.xmm.header import Header
+from daxa.xmm.fits.file import block_bytes, hdu_bytes, image_bytes, primary_header
+from daxa.xmm.fits.header import Header
+from daxa.xmm.fits.schema import Table
+from daxa.xmm.notes import FALLBACK_KEYWORD, add_fallbacks
+from daxa.xmm.parameters import Parameters
 from daxa.xmm.select.products import (
     Counter,
     Extremes,
@@ -24,8 +28,7 @@ from daxa.xmm.select.products import (
 )
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.select.source import Restriction, Source
-from daxa.xmm.tables import Table
-from daxa.xmm.task import FALLBACK_KEYWORD, Parameters, TaskContext, TaskError, add_fallbacks
+from daxa.xmm.task import TaskContext
 
 _OF_INPUT = re.compile(r"XDAL\d+|XPROC\d+|CREATOR|DATE|VERIFIED|SYNTHCAL")
 _TIME_KEYS = ("TIMESYS", "TIMEUNIT", "TIMEREF", "TASSIGN", "CLOCKAPP", "MJDREF", "TIMEZERO")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.tables import Column, Table, table
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column, Table, table
 
 Array = npt.NDArray[Any]
 

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fitsfile import FitsFile
+from daxa.xmm.fits.file import FitsFile
+from daxa.xmm.fits.rows import RawTable, plain_file
+from daxa.xmm.parameters import Parameters
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select.blocks import split_block
 from daxa.xmm.select.conditions import alternatives
 from daxa.xmm.select.dss import DataSubspace, Filter
 from daxa.xmm.select.exposures import ccd_tables, read_frames
 from daxa.xmm.select.expression import Selection
-from daxa.xmm.select.rawtable import RawTable, plain_file
-from daxa.xmm.task import Parameters, TaskContext, TaskError
+from daxa.xmm.task import TaskContext
 
 
 class Source:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.evselect import run
-from daxa.xmm.task import Parameter, Parameters, TaskContext, task
+from daxa.xmm.task import TaskContext, task
 
 
 def _outputs(kind: str, name: str) -> list[Parameter]:

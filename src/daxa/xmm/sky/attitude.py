@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.odf.layout import ATTITUDE_FILES
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column, column
+from daxa.xmm.formats.odf import ATTITUDE_FILES
 from daxa.xmm.odf.odf import damage_text
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.tangent import direction, position
-from daxa.xmm.tables import Column, column
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
@@ -154,7 +154,7 @@ class Attitude:
         Raises
         ------
         TaskError
-            A line is of another form (see :mod:`daxa.xmm.odf.layout`); the message names ``where`` and the
+            A line is of another form (see :mod:`daxa.xmm.formats.odf`); the message names ``where`` and the
             line.
         """
         lines = [(n, line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]

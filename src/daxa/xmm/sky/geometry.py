@@ -25,10 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
-from daxa.xmm.ccf.errors import UnknownLayout
-from daxa.xmm.event.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
+from daxa.xmm.errors import TaskError, UnknownLayout
+from daxa.xmm.formats.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
 from daxa.xmm.sky.tangent import direction, local_frame, position
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.event.eventlist import SKY_MAX, UNIT_ARCSEC
+from daxa.xmm.formats.eventlist import SKY_MAX, UNIT_ARCSEC
 
 #: Units of X, Y in a degree.
 UNITS_PER_DEGREE = 3600.0 / UNIT_ARCSEC

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.ccf.layout import TELESCOPES
-from daxa.xmm.event.eventlist import SKY_MAX, UNIT_ARCSEC, write_sky_wcs
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.eventlist import write_sky_wcs
 from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.fits.schema import column, make_table
+from daxa.xmm.formats.eventlist import SKY_MAX, UNIT_ARCSEC
+from daxa.xmm.formats.instruments import TELESCOPES
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.sky.attitude import ATTHK_COLUMNS, AttHk, Attitude, atthk_keywords, make_atthk
 from daxa.xmm.sky.tangent import UNITS_PER_DEGREE, reference_pixel
-from daxa.xmm.tables import column, make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -35,7 +39,7 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
     TaskError
         The ODF has no usable summary file.
     """
-    from daxa.xmm.odf.summary import read_ascii_summary, read_sas_summary
+    from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
     from daxa.xmm.odf.times import utc_to_tt
 
     cards: dict[str, Any] = {"OBS_ID": odf.obs_id, "REVOLUT": f"{odf.revolution:04d}"}
@@ -305,7 +309,7 @@ def write_sky_keywords(
     calculated_limits: bool = False,
 ) -> None:
     """Write column WCS, limits and REFX*, REFY* of X and Y into an event table and the primary header."""
-    from daxa.xmm.event.eventlist import write_reference
+    from daxa.xmm.event.parts import write_reference
 
     write_sky_wcs(header, ra0_deg, dec0_deg, {"X": x, "Y": y})
     write_reference(primary, ra0_deg, dec0_deg, {"X": x, "Y": y})

@@ -9,7 +9,7 @@ from astropy.io import fits
 from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.events import Events, beyond_border, flag_undershoot, raw_to_ccd
 from daxa.xmm.epic.mos.patterns import N_PATTERNS, PatternLibrary
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.formats.flags import MosFlag
 
 ELLIPSE = {"centre": (0.0, 0.0), "radii": (150.0, 300.0), "angle_deg": 0.0}
 #: Raw events of the exposure and those whose E3 and E4 reach beyond the border, per CCD.

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.exposure_files import MOS_FIRST_FRAMES
+from daxa.simulate.odf.exposures import MOS_FIRST_FRAMES
 from daxa.xmm.epic.keywords import exposure_summary
-from daxa.xmm.event.flags import MACROS, MosFlag
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.flags import MACROS, MosFlag
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.sky.tangent import to_xy
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 OBS = "0800010201"
 EXPOSURES = [("M1", "S001"), ("M1", "U002"), ("M2", "S002")]

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.epic.mos import energy
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.flares import flare_curve, mean_curve
 from daxa.xmm.epic.mos.patterns import N_PATTERNS, PatternLibrary
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.flags import MosFlag
 
 
 def _list(n, **columns):

@@ -12,7 +12,7 @@ from daxa.xmm.epic.mos import events
 from daxa.xmm.epic.mos.camera import Camera
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.patterns import N_PATTERNS, PatternLibrary
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.odf.odf import OdfTable
 
 

@@ -7,8 +7,9 @@ import io
 import pytest
 
 from daxa.xmm.epic.mos.chain import _select_exposures
+from daxa.xmm.errors import TaskError
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext
 
 
 @pytest.fixture

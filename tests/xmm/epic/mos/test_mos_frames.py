@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from daxa.xmm.epic.mos import frames
 from daxa.xmm.epic.mos.frames import FrameFlag
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import MOS_FTFINE_UNIT_S, as_signed
+from daxa.xmm.formats.odf import MOS_FTFINE_UNIT_S, as_signed
 from daxa.xmm.odf.mos_clock import measure_frame_time, unwrap_stamps
-from daxa.xmm.task import TaskError
 
 COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 

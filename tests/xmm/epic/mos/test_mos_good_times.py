@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.mode_set import describe_modes
-from daxa.simulate.noise import Noise
+from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.observation import simulate_observation
-from daxa.xmm.event.flags import MosFlag
+from daxa.simulate.sets.modes import describe_modes
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.select.exposures import read_frames
 from daxa.xmm.task import run_task
 

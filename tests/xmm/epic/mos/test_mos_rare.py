@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daxa.simulate.calibration import pattern_roles
+from daxa.simulate.calibration.constituents import pattern_roles
 from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.nodes import join_nodes
 from daxa.xmm.epic.mos.offsets import LineOffsets, corrected, wrong_offsets

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos.badpixfind import find
 from daxa.xmm.epic.mos.events import raw_to_ccd

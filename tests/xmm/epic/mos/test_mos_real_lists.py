@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.epic.mos import energy
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.sky.attcalc import sky_coordinates
 from daxa.xmm.sky.attitude import Attitude
 from daxa.xmm.sky.geometry import CameraGeometry, euler_matrix

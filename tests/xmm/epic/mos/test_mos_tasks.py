@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.instruments import CAMERAS
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 pytestmark = pytest.mark.slow
 OBS = "0800010201"

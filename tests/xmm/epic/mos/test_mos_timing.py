@@ -13,9 +13,10 @@ from astropy.io import fits
 from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.timing import LineClock, bad_columns, source_pixel
-from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.odf.names import OdfName
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import MosFlag
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.task import run_task
 
 OBS_ID = "0800020301"
 

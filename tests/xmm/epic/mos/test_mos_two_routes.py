@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.mode_set import describe_modes
-from daxa.simulate.noise import Noise
+from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.observation import simulate_observation
-from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.task import TaskError, run_task
+from daxa.simulate.sets.modes import describe_modes
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import MosFlag
+from daxa.xmm.task import run_task
 
 FRAME_S = 2.6
 #: Frames from one that a counting CCD sends to the next.

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.simulate.instruments import CAMERAS
-from daxa.simulate.mode_set import describe_modes
-from daxa.simulate.noise import Noise
-from daxa.simulate.observation import simulate_observation
-from daxa.simulate.readout_variants import (
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.simulate.cameras.noise import Noise
+from daxa.simulate.cameras.variants import (
     _mirrored,
     _shapes,
     flip_offset,
@@ -22,8 +20,10 @@ from daxa.simulate.readout_variants import (
     send_no_columns,
     send_single_pixels,
 )
-from daxa.xmm.event.flags import MosFlag
+from daxa.simulate.observation import simulate_observation
+from daxa.simulate.sets.modes import describe_modes
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.task import run_task
 
 pytestmark = pytest.mark.slow

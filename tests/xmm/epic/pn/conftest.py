@@ -28,7 +28,7 @@ class PnOdf:
     offset_maps: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
-        from daxa.simulate.instruments import CAMERAS
+        from daxa.simulate.cameras.camera import CAMERAS
 
         self.camera = CAMERAS["PN"]
         self.mode = self.camera.mode(self.submode)
@@ -61,8 +61,10 @@ class PnOdf:
 
     def write(self):
         """Write the ODF; every frame with events gets the next FRAME number."""
-        from daxa.simulate.odf_files import Clock, OdfWriter, Pointing
-        from daxa.xmm.odf.layout import PN_MODES
+        from daxa.simulate.odf.clock import Clock
+        from daxa.simulate.odf.files import OdfWriter
+        from daxa.simulate.odf.housekeeping import Pointing
+        from daxa.xmm.formats.instruments import PN_MODES
 
         clock = Clock(self.start_s, RESET_S + 3 * WRAP_S + 1000.25)
         pointing = Pointing(
@@ -155,7 +157,7 @@ class PnOdf:
 @pytest.fixture(scope="session")
 def pn_calibration(tmp_path_factory):
     """The synthetic calibration set."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
 
     folder = tmp_path_factory.mktemp("pn_ccf")
     write_calibration(folder)

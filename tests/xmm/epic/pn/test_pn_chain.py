@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.odf.times import utc_to_tt
-from daxa.xmm.task import TaskError
 
 NORMAL, OUT_OF_TIME = "P0800010101PNS003PIEVLI0000.FIT", "P0800010101PNS003OOEVLI0000.FIT"
 
@@ -382,7 +382,7 @@ def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
 
 def test_without_limits_of_housekeeping_the_chain_goes_on(filled, tmp_path, monkeypatch):
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.ccf.errors import MissingConstituent
+    from daxa.xmm.errors import MissingConstituent
 
     original = Calibration.constituent
 
@@ -500,7 +500,7 @@ def test_amplitudes_that_cannot_be_are_told(pn_odf, tmp_path):
 
 def test_fallbacks_of_the_calibration_are_told_once_and_written(pn_odf, tmp_path):
     """A set without the documented column names of TIMEJUMPTOL: a warning, and a keyword of the list."""
-    from daxa.simulate.calibration import write_calibration
+    from daxa.simulate.calibration.constituents import write_calibration
 
     odf = pn_odf(n_frames=500)
     odf.background(5, 2000, np.random.default_rng(3))

@@ -7,8 +7,9 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.epic.pn.epfast import RateLaw, corrected_energies, electron_rates
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.task import run_task
 
 LAW = RateLaw(-4.0e-4, 0.4, 1.0)
 
@@ -45,7 +46,8 @@ def test_the_loss_is_undone(per_second):
 @pytest.fixture
 def timing_list(tmp_path, calibration_env):
     """An event list of burst mode."""
-    from daxa.xmm.event.eventlist import CcdExposure, write_event_list
+    from daxa.xmm.event.eventlist import write_event_list
+    from daxa.xmm.event.parts import CcdExposure
 
     rng = np.random.default_rng(4)
     n = 20_000

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from daxa.xmm.epic.pn.badpixels import BadPixel, bad_columns
 from daxa.xmm.epic.pn.clock import LineClock, steady_stamps
 from daxa.xmm.epic.pn.fast import source_row
-from daxa.xmm.task import TaskError, run_task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.task import run_task
 
 CLOCK_S = 40e-9
 TIMING = LineClock(739 * CLOCK_S, 10.0, 200, -200 * 739 * CLOCK_S)
@@ -207,7 +208,7 @@ def test_timing_step_by_step(reduce, simulated_modes):
 
 @pytest.mark.slow
 def test_loading_of_the_offset_map_is_added_back(reduce, simulated_modes, tmp_path):
-    from daxa.simulate.instrument_numbers import PN_LOADING_COEFFICIENT, pn_dark_levels
+    from daxa.simulate.numbers.cameras import PN_LOADING_COEFFICIENT, pn_dark_levels
 
     original = simulated_modes.odf("0800020301")
     folder = tmp_path / "odf"

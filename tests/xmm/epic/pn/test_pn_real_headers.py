@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.event.eventlist import EVENT_COLUMNS
+from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 
 IMAGES = [
     "pn_det_images/0085110101_image_500_2000_51.2ks.fits.gz",

@@ -12,7 +12,7 @@ from daxa.xmm.epic.pn.reject import (
     noise_probability,
     residual_offsets,
 )
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 SHAPE = (64, 200)
 
@@ -138,7 +138,7 @@ def test_list_of_offset_maps(tmp_path):
 @pytest.fixture
 def wrong_levels(pn_odf):
     """A CCD with a line at 400 adu and noise; particles have spoiled the dark levels of some blocks."""
-    from daxa.simulate.instrument_numbers import pn_dark_levels
+    from daxa.simulate.numbers.cameras import pn_dark_levels
 
     rng = np.random.default_rng(11)
     odf = pn_odf(n_frames=20_000)
@@ -186,7 +186,7 @@ def test_amplitudes_are_those_without_the_mistakes(wrong_levels, tmp_path):
 @pytest.fixture
 def noisy_pixels(pn_odf):
     """A CCD with a line at 400 adu; where dark levels are too low by 5 adu, noise is brighter at 20 adu."""
-    from daxa.simulate import instrument_numbers as numbers
+    from daxa.simulate.numbers import cameras as numbers
 
     def make(**options):
         rng = np.random.default_rng(14)
@@ -275,7 +275,7 @@ def test_an_offset_map_of_another_observation(wrong_levels, tmp_path):
 
 
 def test_noise_is_flagged_and_leaves_the_list(pn_odf, tmp_path):
-    from daxa.simulate import instrument_numbers as numbers
+    from daxa.simulate.numbers import cameras as numbers
 
     odf = pn_odf(n_frames=100_000)
     rng = np.random.default_rng(13)

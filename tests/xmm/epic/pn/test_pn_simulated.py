@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.task import run_task
 
 pytestmark = pytest.mark.slow
@@ -145,7 +145,7 @@ def test_patterns(result):
 
 def test_positions(result):
     events, photons = result.matched()
-    from daxa.simulate.instruments import CAMERAS
+    from daxa.simulate.cameras.camera import CAMERAS
 
     detx, dety = CAMERAS["PN"].raw_to_det(photons["CCDNR"], photons["RAWX"], photons["RAWY"])
     for got, true in ((events["DETX"], detx), (events["DETY"], dety)):

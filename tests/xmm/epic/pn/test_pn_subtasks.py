@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError
 
 LIST = "P0800010101PNS003PIEVLI0000.FIT"
 
@@ -198,7 +198,7 @@ def test_pixels_of_the_user_and_windows(steps, exposure, tmp_path):
 
 
 def test_epreject_shifts_a_raw_list_once(pn_odf, tmp_path):
-    from daxa.simulate.instrument_numbers import pn_dark_levels
+    from daxa.simulate.numbers.cameras import pn_dark_levels
 
     odf = pn_odf()
     odf.background(4, 3000, np.random.default_rng(22))

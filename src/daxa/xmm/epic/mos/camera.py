@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import MOS_MODE_IDS
 from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.epic.mos.badpix import BadPixels
 from daxa.xmm.epic.mos.events import Events
@@ -18,7 +17,7 @@ from daxa.xmm.epic.mos.offsets import LineOffsets, OnBoard
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.patterns import PatternLibrary
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS
+from daxa.xmm.formats.instruments import INSTRUMENTS, MOS_MODE_IDS
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import Odf, OdfTable
 from daxa.xmm.odf.times import TimeCorrelation

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.epic.mos.driver import Run, run_all
 from daxa.xmm.epic.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS
+from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

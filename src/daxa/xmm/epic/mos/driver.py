@@ -16,15 +16,16 @@ from daxa.xmm.epic.mos.opening import exposure_keywords, open_camera
 from daxa.xmm.epic.mos.options import Options
 from daxa.xmm.epic.mos.pipeline import ExposureResult, StopAfterSearch, process
 from daxa.xmm.epic.mos.timing import TimingResult, process_timing
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
-from daxa.xmm.event.parts import MOS_RAW
-from daxa.xmm.odf.layout import MOS_AUXILIARY
+from daxa.xmm.formats.eventlist import MOS_RAW
+from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.event.eventlist import CcdExposure
+    from daxa.xmm.event.parts import CcdExposure
 
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
@@ -211,7 +212,8 @@ def _write(
     offsets: Mapping[str, Any] | None = None,
     det_limits: Mapping[str, tuple[int, int]] | None = None,
 ) -> None:
-    from daxa.xmm.event.eventlist import RAW_COLUMNS, write_event_list
+    from daxa.xmm.event.eventlist import write_event_list
+    from daxa.xmm.formats.eventlist import RAW_COLUMNS
 
     header = dict(primary)
     header["FILENAME"] = name
@@ -259,7 +261,7 @@ def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareC
     from astropy.io import fits
 
     from daxa.xmm.epic.mos.flares import CURVE_COLUMNS
-    from daxa.xmm.tables import make_table
+    from daxa.xmm.fits.schema import make_table
 
     head = {k: v for k, v in primary.items() if k not in ("FRMTIME",)} | TIME_KEYWORDS
     first = fits.PrimaryHDU()

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.epic.mos.events import Events, beyond_border
 from daxa.xmm.epic.mos.patterns import PatternLibrary
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.flags import MosFlag
 
 FloatArray = npt.NDArray[np.float64]
 #: Pixels of the ring around the 3x3 box, and of that box without its middle.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, PatternLibrary
-from daxa.xmm.event.flags import MosFlag
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.statistics import poisson_at_least
 
 BoolArray = npt.NDArray[np.bool_]
@@ -40,7 +40,7 @@ class Events:
     pattern, peripix
         Pattern number, pixels of the ring above threshold.
     flag
-        :class:`~daxa.xmm.event.flags.MosFlag` bits.
+        :class:`~daxa.xmm.formats.flags.MosFlag` bits.
     """
 
     frame: IntArray

@@ -19,19 +19,21 @@ from daxa.xmm.epic.mos.energy import to_channel
 from daxa.xmm.epic.mos.frames import Frames
 from daxa.xmm.epic.mos.opening import exposure_keywords
 from daxa.xmm.epic.mos.pipeline import ccd_keywords
-from daxa.xmm.event.eventlist import (
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.fits.schema import columns, make_table
+from daxa.xmm.formats.eventlist import (
     BADPIX_COLUMNS,
     EVENT_COLUMNS,
     EXPOSURE_COLUMNS,
     OFFSETS_COLUMNS,
     RAW_COLUMNS,
 )
-from daxa.xmm.event.flags import flag_keywords
-from daxa.xmm.event.gti import TIME_KEYWORDS
-from daxa.xmm.odf.layout import MOS_IMAGING, MOS_REDUCED_IMAGING
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.formats.odf import MOS_IMAGING, MOS_REDUCED_IMAGING
+from daxa.xmm.notes import note_product
 from daxa.xmm.odf.odf import OdfTable
-from daxa.xmm.tables import columns, make_table
-from daxa.xmm.task import TaskContext, TaskError, note_product
+from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.tables import Column
+from daxa.xmm.fits.schema import Column
 
 FloatArray = npt.NDArray[np.float64]
 #: Columns of the flare curve.

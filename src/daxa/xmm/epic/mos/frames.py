@@ -12,9 +12,9 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.mos_clock import measure_frame_time
-from daxa.xmm.task import TaskError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
 from daxa.xmm.epic.mos.camera import Camera, Messages
 from daxa.xmm.epic.mos.options import Options
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import INSTRUMENTS, OBTFINE_UNIT_S
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf import OBTFINE_UNIT_S
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.summary import ExposureSummary
+    from daxa.xmm.formats.summary import ExposureSummary
     from daxa.xmm.odf.times import TimeCorrelation
 
 
@@ -76,8 +78,8 @@ def clock_reset(
     ctx: TaskContext, odf: Odf, summary: ExposureSummary, instrument: str, correlation: TimeCorrelation
 ) -> float:
     """On-board time of the reset of the camera's clock: by the summary, else by the raw files."""
+    from daxa.xmm.formats.summary import CLOCK_RESET, CLOCK_RESET_FINE
     from daxa.xmm.odf.resets import is_plausible, mos_clock_reset
-    from daxa.xmm.odf.summary import CLOCK_RESET, CLOCK_RESET_FINE
     from daxa.xmm.odf.times import utc_to_tt
 
     span = utc_to_tt(summary.start), utc_to_tt(summary.end)

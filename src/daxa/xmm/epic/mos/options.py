@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from daxa.xmm.epic.mos.badpixfind import Search
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import Parameter, TaskError
+from daxa.xmm.parameters import Parameter
 
 #: Bits that disqualify an event for the bad-pixel search and, by default, for the event list.
 REJECTION_FLAG = 0x762AA000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

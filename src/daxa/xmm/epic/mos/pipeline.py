@@ -30,12 +30,12 @@ from daxa.xmm.epic.mos.subtasks import (
     emevents,
     emeventsproj,
 )
-from daxa.xmm.event.eventlist import CcdExposure
-from daxa.xmm.event.flags import MosFlag, flag_keywords
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import DATATYPES
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.formats.flags import MosFlag, flag_keywords
+from daxa.xmm.formats.odf import DATATYPES
 from daxa.xmm.odf.odf import OdfFile, OdfTable
-from daxa.xmm.task import TaskError
 
 #: CCDs that see less of the sky [arcmin2] are searched without regard to flares.
 _LEAST_AREA = 3.0
@@ -182,7 +182,8 @@ def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
     TaskError
         ``badExpression``: the expression is wrong, or names a column that there is not.
     """
-    from daxa.xmm.select.expression import SelectionError, compile
+    from daxa.xmm.select.blocks import SelectionError
+    from daxa.xmm.select.expression import compile
 
     text = camera.options.expression
     macros = {key: expression for key, expression, _ in flag_keywords(camera.scope)}

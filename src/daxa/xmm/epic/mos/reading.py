@@ -14,13 +14,13 @@ from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.offsets import OnBoard, whole_line
 from daxa.xmm.epic.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.epic.mos.recognition import recognise
-from daxa.xmm.event.eventlist import UNIT_ARCSEC
-from daxa.xmm.odf.layout import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
+from daxa.xmm.errors import TaskError, named
+from daxa.xmm.formats.eventlist import UNIT_ARCSEC
+from daxa.xmm.formats.odf import MOS_IMAGING, MOS_OFFSETS, MOS_REDUCED_IMAGING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.mos_clock import header_frame_time, unwrap_stamps
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 from daxa.xmm.odf.times import check_frames, utc_to_tt
-from daxa.xmm.task import TaskError, named
 
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 
@@ -453,7 +453,7 @@ def _offsets(camera: Camera, name: tuple[int, int], layout: Layout) -> OnBoard:
 
 def _calibrated_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -> OnBoard:
     """Offsets that the calibration says are used on board."""
-    from daxa.xmm.ccf.errors import MissingConstituent, UnknownLayout
+    from daxa.xmm.errors import MissingConstituent, UnknownLayout
 
     number, node = name
     try:

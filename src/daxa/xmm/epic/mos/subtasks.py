@@ -23,8 +23,8 @@ from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.offsets import LineOffsets, corrected, wrong_offsets
 from daxa.xmm.epic.mos.options import REJECTION_FLAG, Badpix, Emenergy, Emevents, Emeventsproj
 from daxa.xmm.epic.mos.patterns import PatternLibrary
-from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import MosFlag
 
 _POSITION, _TIME, _ENERGY = 1, 2, 3
 _DAY_S = 86400.0

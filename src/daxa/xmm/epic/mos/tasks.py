@@ -30,11 +30,15 @@ from daxa.xmm.epic.mos.subtasks import embadpixfind as search
 from daxa.xmm.epic.mos.subtasks import emenergy as measure
 from daxa.xmm.epic.mos.subtasks import emevents as analyse
 from daxa.xmm.epic.mos.subtasks import emeventsproj as project
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import DATATYPES, INSTRUMENTS, MOS_AUXILIARY
-from daxa.xmm.odf.names import OdfName
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf import DATATYPES, MOS_AUXILIARY
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.notes import note_product
 from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -1,7 +1,7 @@
 """Timing mode of the central MOS CCD: lines of a frame count time, only columns are left of the image.
 
 Sources: manuals of emframes, emevents and emenergy (timing mode), Data Files Handbook (timing event list).
-The law of the times stands in :mod:`daxa.xmm.ccf.layout`.
+The law of the times stands in :mod:`daxa.xmm.formats.ccf`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from daxa.xmm.epic.mos.offsets import OnBoard
 from daxa.xmm.epic.mos.pipeline import ccd_keywords, select
 from daxa.xmm.epic.mos.reading import check_mode, finish_frames, frame_table
 from daxa.xmm.epic.mos.subtasks import correct
-from daxa.xmm.event.eventlist import CcdExposure
-from daxa.xmm.event.flags import MosFlag
-from daxa.xmm.odf.layout import MOS_COMPRESSED_TIMING, MOS_TIMING
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.formats.flags import MosFlag
+from daxa.xmm.formats.odf import MOS_COMPRESSED_TIMING, MOS_TIMING
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
-from daxa.xmm.task import TaskError
 
 _ENERGY = 4
 #: Pattern of an imaging event with as many pixels, by PATTERN of timing mode: 1, 2, 3 and more columns.

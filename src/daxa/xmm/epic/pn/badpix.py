@@ -15,7 +15,6 @@ from daxa.xmm.epic.pn.badpixels import (
     DEAD,
     FLICKERING,
     HOT,
-    SHAPE,
     BadPixel,
     BadPixelMap,
     SearchLimits,
@@ -26,6 +25,7 @@ from daxa.xmm.epic.pn.badpixels import (
     psf_core_share,
 )
 from daxa.xmm.epic.pn.epframes import RawList
+from daxa.xmm.formats.instruments import PN_SHAPE
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -104,7 +104,7 @@ def bad_pixels(
         return []
     known = known_bad_pixels(cal, raw.ccd, uplinked=options.getuplnkbadpix, other=options.getotherbadpix)
     if n_lines is not None:
-        columns = bad_columns(known, SHAPE[1], n_lines)
+        columns = bad_columns(known, PN_SHAPE[1], n_lines)
         info(
             f" CCD {raw.ccd}: {len(columns)} bad columns of the calibration; fast modes are not searched for "
             "others"

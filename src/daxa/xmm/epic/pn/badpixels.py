@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.statistics import poisson_at_least, poisson_at_most
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
 
-#: Size of a CCD: columns, rows.
-SHAPE = (64, 200)
 HOT, FLICKERING, DEAD = 1, 2, 3
 ON_BOARD, IN_CCF, FOUND = 1, 2, 3
 #: Type letters of the CCF for dead and insensitive pixels; all others are bright.
@@ -132,8 +131,8 @@ def find_bad_pixels(
     time = np.asarray(time_s, float)
     if exposure_s <= 0 or not len(x):
         return []
-    counts = np.bincount(x * SHAPE[1] + y, minlength=SHAPE[0] * SHAPE[1]).reshape(SHAPE)
-    good = np.ones(SHAPE, bool) if known is None else ~known
+    counts = np.bincount(x * PN_SHAPE[1] + y, minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(PN_SHAPE)
+    good = np.ones(PN_SHAPE, bool) if known is None else ~known
     rows = np.flatnonzero(counts.any(axis=0))
     good[:, : rows[0]] = good[:, rows[-1] + 1 :] = False
 
@@ -145,10 +144,10 @@ def find_bad_pixels(
         for column in _dead_columns(counts, good, exposure_s, limits):
             found.append(BadPixel(column + 1, int(rows[0]) + 1, DEAD, int(rows[-1] - rows[0]) + 1, FOUND))
             good[column] = False
-    order = np.argsort(x * SHAPE[1] + y, kind="stable")
-    begin = np.searchsorted((x * SHAPE[1] + y)[order], np.arange(SHAPE[0] * SHAPE[1] + 1))
+    order = np.argsort(x * PN_SHAPE[1] + y, kind="stable")
+    begin = np.searchsorted((x * PN_SHAPE[1] + y)[order], np.arange(PN_SHAPE[0] * PN_SHAPE[1] + 1))
     for column, row in _hot_pixels(counts, good, exposure_s, core_share, limits):
-        pixel = column * SHAPE[1] + row
+        pixel = column * PN_SHAPE[1] + row
         kind = _kind(time[order[begin[pixel] : begin[pixel + 1]]], time, limits)
         found.append(BadPixel(column + 1, row + 1, kind, 1, FOUND))
         good[column, row] = False
@@ -177,7 +176,7 @@ def _hot_pixels(
         in_box = uniform_filter(usable, size, mode="constant") * area - usable
         wide_n = uniform_filter(good.astype(float), 4 * size + 1, mode="constant")
         wide = uniform_filter(np.minimum(usable, _clip_level(usable[good])), 4 * size + 1, mode="constant")
-        background = np.divide(wide, wide_n, out=np.zeros(SHAPE), where=wide_n > 0)
+        background = np.divide(wide, wide_n, out=np.zeros(PN_SHAPE), where=wide_n > 0)
         n_box = np.maximum(n_box, 1.0)
         # What the neighbours may hold at most, and the peak that a point source would add to them.
         around = in_box + 3.0 * np.sqrt(in_box + 1.0)
@@ -210,7 +209,7 @@ def _dead_pixels(
     n_box = uniform_filter(good.astype(float), size, mode="constant") * size**2 - good
     in_box = uniform_filter(np.where(good, counts, 0).astype(float), size, mode="constant") * size**2
     in_box -= np.where(good, counts, 0)
-    level = np.divide(in_box, n_box, out=np.zeros(SHAPE), where=n_box > 0.5)
+    level = np.divide(in_box, n_box, out=np.zeros(PN_SHAPE), where=n_box > 0.5)
     dead = good & (counts < lothresh * exposure_s) & (poisson_at_most(counts, level) < _CHANCE)
     return [(int(c), int(r)) for c, r in np.argwhere(dead)]
 
@@ -227,7 +226,7 @@ def _dead_columns(
             c
             for d in range(1, limits.cellsize + 1)
             for c in (column - d, column + d)
-            if 0 <= c < SHAPE[0] and n_good[c]
+            if 0 <= c < PN_SHAPE[0] and n_good[c]
         ]
         if not beside:
             continue
@@ -253,21 +252,21 @@ def _hot_columns(
     if not len(rows):
         return []
     middle = (rows[0] + rows[-1] + 1) // 2
-    is_hot = np.ones(SHAPE[0], bool)
+    is_hot = np.ones(PN_SHAPE[0], bool)
     for part in (slice(rows[0], middle), slice(middle, rows[-1] + 1)):
         usable, n_good = good[:, part], good[:, part].sum(axis=1)
         level = _clip_level(counts[:, part][usable]) if usable.any() else 0.0
         total = np.where(usable, counts[:, part], 0).sum(axis=1)
         # A single hot pixel is no hot column.
         clipped = np.where(usable, np.minimum(counts[:, part], 5 * level), 0).sum(axis=1)
-        rate = np.divide(clipped, n_good * exposure_s, out=np.zeros(SHAPE[0]), where=n_good > 0)
-        expected = np.zeros(SHAPE[0])
-        for column in range(SHAPE[0]):
+        rate = np.divide(clipped, n_good * exposure_s, out=np.zeros(PN_SHAPE[0]), where=n_good > 0)
+        expected = np.zeros(PN_SHAPE[0])
+        for column in range(PN_SHAPE[0]):
             beside = [
                 c
                 for d in range(1, limits.cellsize + 1)
                 for c in (column - d, column + d)
-                if 0 <= c < SHAPE[0] and n_good[c]
+                if 0 <= c < PN_SHAPE[0] and n_good[c]
             ]
             if beside and n_good[column]:
                 per_pixel = np.median(total[beside] / n_good[beside])
@@ -345,12 +344,12 @@ def merge_bad_pixels(*sets: Iterable[BadPixel]) -> list[BadPixel]:
     dead, dead over flickering. Stretches are split where another entry takes precedence.
     """
     rank = {HOT: 0, DEAD: 1, FLICKERING: 2}
-    taken = np.zeros(SHAPE, bool)
+    taken = np.zeros(PN_SHAPE, bool)
     merged = []
     for pixel in sorted((p for s in sets for p in s), key=lambda p: (p.badflag, rank[p.kind], p)):
-        if not 1 <= pixel.rawx <= SHAPE[0]:
+        if not 1 <= pixel.rawx <= PN_SHAPE[0]:
             continue
-        rows = np.arange(max(pixel.rawy, 1), min(pixel.rawy + pixel.yextent, SHAPE[1] + 1))
+        rows = np.arange(max(pixel.rawy, 1), min(pixel.rawy + pixel.yextent, PN_SHAPE[1] + 1))
         free = rows[~taken[pixel.rawx - 1, rows - 1]]
         taken[pixel.rawx - 1, free - 1] = True
         for run in np.split(free, np.flatnonzero(np.diff(free) > 1) + 1):
@@ -379,7 +378,7 @@ class BadPixelMap:
     @classmethod
     def of(cls, pixels: Iterable[BadPixel]) -> BadPixelMap:
         """The maps of a list of bad pixels."""
-        kinds = {name: np.zeros(SHAPE, bool) for name in ("on_board", "bright", "dead")}
+        kinds = {name: np.zeros(PN_SHAPE, bool) for name in ("on_board", "bright", "dead")}
         for pixel in pixels:
             name = "on_board" if pixel.badflag == ON_BOARD else "dead" if pixel.kind == DEAD else "bright"
             kinds[name][pixel.rawx - 1, pixel.rawy - 1 : pixel.rawy - 1 + pixel.yextent] = True

@@ -19,10 +19,12 @@ from daxa.xmm.epic.pn.events import EventOptions
 from daxa.xmm.epic.pn.exposure import FILE_TYPES, parse_ccds
 from daxa.xmm.epic.pn.pipeline import Request, run_exposure
 from daxa.xmm.epic.pn.raw import RawOptions
-from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.flags import PnFlag
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import Files
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, task
+from daxa.xmm.task import TaskContext, task
 
 #: Parameters of epframes that the chains take, too; epproc hands 0 to it as lowerthreshold (real log).
 LOWER_THRESHOLD = Parameter("lowerthreshold", "int", 20, minimum=0, maximum=4095)
@@ -282,7 +284,7 @@ def _chosen(ctx: TaskContext, odf: Any, p: Parameters) -> list[tuple[str, str]]:
     elif p.odfaccess == "odf":
         chosen = [e for e in found if e[0] == f"{p.schedule}{p.exposure:03d}"]
     elif p.odfaccess == "name":
-        from daxa.xmm.odf.names import OdfName
+        from daxa.xmm.formats.odf_names import OdfName
 
         name = OdfName.parse(Path(p.odf or "").name)
         if name is None:

@@ -1,7 +1,7 @@
 """How lines of a frame count time in timing and burst mode of the pn.
 
 Source: epframes manual (fine time), Kuster et al. (1999, SPIE 3765) for the clocks; the law of the times
-stands in :mod:`daxa.xmm.ccf.layout`.
+stands in :mod:`daxa.xmm.formats.ccf`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -11,10 +11,15 @@ import numpy as np
 
 from daxa.xmm.epic.pn.fixed import EVLISTCOMB
 from daxa.xmm.epic.pn.rawfile import header_cards
-from daxa.xmm.event.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS, CcdExposure, write_event_list
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.tables import column
-from daxa.xmm.task import Parameters, TaskContext, TaskError, note_product
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.fits.schema import column
+from daxa.xmm.formats.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameters
+from daxa.xmm.task import TaskContext
 
 #: CCD with the aim point.
 _PRIME_CCD = 4

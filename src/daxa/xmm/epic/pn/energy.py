@@ -1,7 +1,7 @@
 """From pn amplitudes to energies: column gain, charge-transfer losses, ageing, recombination of patterns.
 
 Source: calibration handbook (EPN_ADUCONV, EPN_CTI), manuals of epevents and calpnalgo. The laws are those
-that :mod:`daxa.xmm.ccf.layout` states beside the tables.
+that :mod:`daxa.xmm.formats.ccf` states beside the tables.
 """
 
 from __future__ import annotations

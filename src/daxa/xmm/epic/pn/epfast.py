@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import PN_MODE_IDS
-from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -82,9 +84,9 @@ def electron_rates(
     number = np.maximum(np.floor((time - begin) / bin_s).astype(np.int64), 0)
     n_bins = int(number.max()) + 1
     charge = np.bincount(
-        number * SHAPE[0] + column,
+        number * PN_SHAPE[0] + column,
         weights=np.asarray(pi_ev, float) / _EV_PER_ELECTRON,
-        minlength=n_bins * SHAPE[0],
+        minlength=n_bins * PN_SHAPE[0],
     )
     edges = begin + bin_s * np.arange(n_bins + 1)
     good = np.concatenate([[0.0], np.cumsum(gti.stop - gti.start)])
@@ -93,9 +95,9 @@ def electron_rates(
     until = good[at] - np.where(at > 0, np.maximum(gti.stop[np.maximum(at - 1, 0)] - edges, 0.0), 0.0)
     length = np.diff(until)
     rate = np.divide(
-        charge.reshape(n_bins, SHAPE[0]),
+        charge.reshape(n_bins, PN_SHAPE[0]),
         length[:, None],
-        out=np.zeros((n_bins, SHAPE[0])),
+        out=np.zeros((n_bins, PN_SHAPE[0])),
         where=length[:, None] > 0,
     )
     return rate[number, column]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import steady_stamps
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.exposure import NO_TIME, PnExposure, check_header, read_window
@@ -34,13 +33,14 @@ from daxa.xmm.epic.pn.frames import (
     sorted_unique,
 )
 from daxa.xmm.epic.pn.patterns import pixel_key
-from daxa.xmm.event.flags import PnFlag
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.layout import PN_AUXILIARY_CYCLES, PN_EVENTS, PN_FTFINE_UNIT_S, unsigned
+from daxa.xmm.formats.flags import PnFlag
+from daxa.xmm.formats.instruments import PN_SHAPE
+from daxa.xmm.formats.odf import PN_AUXILIARY_CYCLES, PN_EVENTS, PN_FTFINE_UNIT_S, unsigned
 from daxa.xmm.odf.times import check_frames
-from daxa.xmm.task import TaskError
 
-_ROWS = SHAPE[1]
+_ROWS = PN_SHAPE[1]
 _LARGEST_PHA = 4095
 #: SRCPOS of imaging modes, which do not use it.
 _DEFAULT_ROW = 190

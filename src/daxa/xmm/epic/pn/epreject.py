@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.errors import UnknownLayout
 from daxa.xmm.ccf.pn_dark import brightness_shifts, largest_shift, pointed_map, rows_of_ccd
-from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES
 from daxa.xmm.epic.pn.epframes import RawList
 from daxa.xmm.epic.pn.reject import (
@@ -27,8 +25,9 @@ from daxa.xmm.epic.pn.reject import (
     noise_probability,
     residual_offsets,
 )
-from daxa.xmm.event.flags import PnFlag
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError, UnknownLayout
+from daxa.xmm.formats.flags import PnFlag
+from daxa.xmm.formats.instruments import PN_SHAPE
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -123,9 +122,9 @@ def as_map(image: npt.ArrayLike, where: str) -> Map:
         ``illegalODF``: it has not the size of a CCD.
     """
     values = np.asarray(image, float)
-    if values.shape == SHAPE[::-1]:
+    if values.shape == PN_SHAPE[::-1]:
         return values.T
-    if values.shape == SHAPE:
+    if values.shape == PN_SHAPE:
         return values
     raise TaskError("illegalODF", f"{where}: an image of {values.shape[::-1]} pixels, expected 64 x 200")
 
@@ -150,8 +149,8 @@ def _offset_map(
 def _columns(text: str) -> npt.NDArray[np.bool_]:
     """Columns (64) of a range such as ``1:64``; all of them for none."""
     numbers = [int(n) for n in re.findall(r"\d+", text)]
-    chosen = np.zeros(SHAPE[0], bool)
-    chosen[(numbers[0] if numbers else 1) - 1 : numbers[-1] if numbers else SHAPE[0]] = True
+    chosen = np.zeros(PN_SHAPE[0], bool)
+    chosen[(numbers[0] if numbers else 1) - 1 : numbers[-1] if numbers else PN_SHAPE[0]] = True
     return chosen
 
 
@@ -280,7 +279,7 @@ def _noise(
         name = str(table["POINTER"][row]).strip()
         noise = constituent.image(name).astype(float)
         where = f"{constituent.path.name}[{name}]"
-        if noise.ndim != 2 or noise.shape[0] != SHAPE[1] or not table["EXPOSURE"][row] > 0:
+        if noise.ndim != 2 or noise.shape[0] != PN_SHAPE[1] or not table["EXPOSURE"][row] > 0:
             raise UnknownLayout(f"{where}: expected an image of channels x 200 rows with a positive EXPOSURE")
         noise *= raw.gti.total / float(table["EXPOSURE"][row])
         channel = raw.pha - _FIRST_CHANNEL

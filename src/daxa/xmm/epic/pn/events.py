@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixelMap
+from daxa.xmm.epic.pn.badpixels import BadPixelMap
 from daxa.xmm.epic.pn.energy import EnergyScale, out_of_time_rows
 from daxa.xmm.epic.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
 from daxa.xmm.epic.pn.raw import RawCcd
-from daxa.xmm.event.flags import MACROS, PnFlag
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import MACROS, PnFlag
+from daxa.xmm.formats.instruments import PN_SHAPE
 
 if TYPE_CHECKING:
     from daxa.xmm.sky.attitude import Attitude
@@ -82,11 +83,11 @@ def random_source(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.rand
 def edge_map(window: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Pixels (64, 200) at the edge of the CCD (not at the read-out), and at the edge of a smaller window."""
     x0, y0, dx, dy = window
-    border = np.zeros(SHAPE, bool)
+    border = np.zeros(PN_SHAPE, bool)
     border[[0, -1], :] = True
     border[:, -1] = True
-    inner = np.zeros(SHAPE, bool)
-    x1, y1 = min(x0 + dx - 1, SHAPE[0]), min(y0 + dy - 1, SHAPE[1])
+    inner = np.zeros(PN_SHAPE, bool)
+    x1, y1 = min(x0 + dx - 1, PN_SHAPE[0]), min(y0 + dy - 1, PN_SHAPE[1])
     inner[[x0 - 1, x1 - 1], y0 - 1 : y1] = True
     inner[x0 - 1 : x1, [y0 - 1, y1 - 1]] = True
     return border, inner & ~border
@@ -132,7 +133,8 @@ def filtered(columns: Columns, expression: str) -> Columns:
     """
     if not expression:
         return columns
-    from daxa.xmm.select.expression import SelectionError, compile
+    from daxa.xmm.select.blocks import SelectionError
+    from daxa.xmm.select.expression import compile
 
     try:
         keep = compile(expression, MACROS["EPN"] | {"XMMEA_EP": f"(FLAG & {_MASK:#x}) == 0"}).mask(columns)
@@ -191,7 +193,7 @@ def detector_events(
     code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])
 
     flag = raw.flag[main].copy()
-    offset_column = np.zeros(SHAPE[0] + 2, bool)
+    offset_column = np.zeros(PN_SHAPE[0] + 2, bool)
     offset_column[list(raw.offsets)] = True
     pixel = x - 1, y - 1
     for mask, bit in (

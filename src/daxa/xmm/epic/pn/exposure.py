@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import PnTimes, pn_times
-from daxa.xmm.epic.pn.badpixels import SHAPE
 from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.epic.pn.frames import gap_lengths, reset_length, sorted_unique
-from daxa.xmm.odf.layout import (
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.formats.odf import (
     PN_AUXILIARY_CYCLES,
     PN_AUXILIARY_FRAMES,
     PN_FILTER_CODES,
@@ -25,12 +25,11 @@ from daxa.xmm.odf.layout import (
     unsigned,
 )
 from daxa.xmm.sky.attitude import attitude_source
-from daxa.xmm.task import TaskError
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.formats.summary import AsciiSummary, SasSummary
     from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
-    from daxa.xmm.odf.summary import AsciiSummary, SasSummary
     from daxa.xmm.odf.times import TimeCorrelation
 
 #: DATAMODE -> type of the event files.
@@ -184,14 +183,16 @@ class PnExposure:
         """How lines of a frame count time; None in imaging modes."""
         if self.submode not in FAST_MODES:
             return None
-        return LineClock.from_calibration(self.cal, self.mode_id, SHAPE[1], self.timing.correction_s[ccd - 1])
+        return LineClock.from_calibration(
+            self.cal, self.mode_id, PN_SHAPE[1], self.timing.correction_s[ccd - 1]
+        )
 
     # --- summary and housekeeping ---
 
     @cached_property
     def summary(self) -> SasSummary | None:
         """The SUM.SAS of the ODF, if odfingest has made one."""
-        from daxa.xmm.odf.summary import read_sas_summary
+        from daxa.xmm.formats.summary import read_sas_summary
 
         if self.odf.sas_summary is None:
             return None
@@ -204,7 +205,7 @@ class PnExposure:
     @cached_property
     def proposal(self) -> AsciiSummary | None:
         """The SUM.ASC of the ODF: target, position, times of the observation."""
-        from daxa.xmm.odf.summary import read_ascii_summary
+        from daxa.xmm.formats.summary import read_ascii_summary
 
         file = self.odf.ascii_summary
         if file is None:
@@ -400,8 +401,7 @@ class PnExposure:
     @cached_property
     def start_s(self) -> float:
         """Mission time of DATE-OBS."""
-        from daxa.xmm.odf.odf import is_date
-        from daxa.xmm.odf.times import utc_to_tt
+        from daxa.xmm.odf.times import is_date, utc_to_tt
 
         dates = [c["DATE-OBS"] for pair in self._headers.values() for c in pair if "DATE-OBS" in c]
         text = next(filter(is_date, dates), self.keyword("DATE-OBS"))

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixelMap
+from daxa.xmm.epic.pn.badpixels import BadPixelMap
 from daxa.xmm.epic.pn.clock import LineClock
 from daxa.xmm.epic.pn.events import pattern_energies
 from daxa.xmm.epic.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
-from daxa.xmm.event.flags import PnFlag
-from daxa.xmm.task import TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import PnFlag
+from daxa.xmm.formats.instruments import PN_SHAPE
 
 if TYPE_CHECKING:
     from daxa.xmm.epic.pn.energy import EnergyScale
     from daxa.xmm.epic.pn.events import EventOptions
     from daxa.xmm.epic.pn.raw import RawCcd
-    from daxa.xmm.odf.summary import AsciiSummary
+    from daxa.xmm.formats.summary import AsciiSummary
     from daxa.xmm.task import TaskContext
 
 #: The CCD that fast modes read.
@@ -60,7 +61,7 @@ def source_row(
     TaskError
         ``srcposition``, ``srccoords``: the place that was asked for is not read out.
     """
-    first = SHAPE[1] - _BURST_ROWS + 1 if data_mode == "BURST" else 1
+    first = PN_SHAPE[1] - _BURST_ROWS + 1 if data_mode == "BURST" else 1
     if isinstance(source, int):
         if source < first:
             raise TaskError("srcposition", f"srcposition={source}: {data_mode} needs a row from {first} on")

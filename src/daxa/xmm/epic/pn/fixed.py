@@ -6,7 +6,7 @@ and any other value is refused by name; others have nothing to act on.
 
 from __future__ import annotations
 
-from daxa.xmm.task import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters
 
 #: Default of each, as SAS 22.1 prints it.
 DEFAULTS: dict[str, bool | str] = {

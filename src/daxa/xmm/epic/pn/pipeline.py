@@ -23,9 +23,12 @@ from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import RawCcd, RawOptions, raw_ccd
 from daxa.xmm.epic.pn.rawfile import write_raw_list
 from daxa.xmm.epic.pn.stage import load_raw, save_raw
-from daxa.xmm.event.eventlist import EVENT_COLUMNS, CcdExposure, write_event_list
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.formats.eventlist import EVENT_COLUMNS
+from daxa.xmm.task import TaskContext
 
 #: CCD with the aim point, which ONTIME and LIVETIME of the header refer to.
 PRIME_CCD = 4

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.pn.badpix import BadpixOptions, bad_pixels
-from daxa.xmm.epic.pn.badpixels import SHAPE, BadPixel, BadPixelMap
+from daxa.xmm.epic.pn.badpixels import BadPixel, BadPixelMap
 from daxa.xmm.epic.pn.energy import EnergyScale
 from daxa.xmm.epic.pn.epframes import FrameOptions, RawList, frames_of_ccd
 from daxa.xmm.epic.pn.epreject import RejectOptions, reject
 from daxa.xmm.epic.pn.exposure import PnExposure
 from daxa.xmm.epic.pn.patterns import Patterns, find_patterns
-from daxa.xmm.task import TaskContext, TaskError
+from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.instruments import PN_SHAPE
+from daxa.xmm.task import TaskContext
 
 #: What the random numbers of epreject are for; part of their seed (others: see events).
 NOISE_PURPOSE = 3
@@ -160,7 +162,7 @@ def recognise(
     clean = ~BadPixelMap.of(badpix).bad[raw.rawx - 1, raw.rawy - 1]
     row, rawx, rawy, pha, flag = (a[clean] for a in (raw.frame, raw.rawx, raw.rawy, raw.pha, raw.flag))
     patterns = find_patterns(row, rawx, rawy, pha)
-    rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, SHAPE[1])
+    rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, PN_SHAPE[1])
     n_patterns = len(patterns)
     kept, patterns = _without_faint(patterns, pha, scale.amplitude_below(lowest_ev))
     info(

@@ -18,10 +18,12 @@ import numpy.typing as npt
 
 from daxa.xmm.epic.pn.badpixels import BadPixel, badpix_columns
 from daxa.xmm.epic.pn.epframes import RawList
-from daxa.xmm.event.eventlist import BADPIX_COLUMNS, DLIMAP_COLUMNS, HKAUX_COLUMNS
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
-from daxa.xmm.tables import Column, column, make_table
-from daxa.xmm.task import TaskContext, TaskError, note_product
+from daxa.xmm.fits.schema import Column, column, make_table
+from daxa.xmm.formats.eventlist import BADPIX_COLUMNS, DLIMAP_COLUMNS, HKAUX_COLUMNS
+from daxa.xmm.notes import note_product
+from daxa.xmm.task import TaskContext
 
 EVENTS_COLUMNS = (
     Column("TIME", "1D", "s"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpixels import SHAPE
+from daxa.xmm.formats.instruments import PN_SHAPE
 
 FloatArray = npt.NDArray[np.float64]
 #: Significance of an excess at 30 to 40 adu that is taken for a source.
@@ -38,8 +38,8 @@ def band_image(
     """
     pha = np.asarray(pha)
     chosen = (pha >= low) & (pha <= high)
-    pixel = (np.asarray(rawx, np.int64) - 1) * SHAPE[1] + np.asarray(rawy, np.int64) - 1
-    return np.bincount(pixel[chosen], minlength=SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    pixel = (np.asarray(rawx, np.int64) - 1) * PN_SHAPE[1] + np.asarray(rawy, np.int64) - 1
+    return np.bincount(pixel[chosen], minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(PN_SHAPE)
 
 
 def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -59,14 +59,14 @@ def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.
     from scipy.ndimage import uniform_filter
 
     image = np.asarray(image, float)
-    area = np.ones(SHAPE, bool)
+    area = np.ones(PN_SHAPE, bool)
     area[np.asarray(offset_columns, np.int64) - 1] = False
     read = area & image.any(axis=0)[None, :]
     if not read.any():
         return area
     inside = uniform_filter(read.astype(float), 3, mode="constant") * 9
     box = uniform_filter(np.where(read, image, 0.0), 3, mode="constant") * 9
-    per_pixel = np.divide(box, inside, out=np.zeros(SHAPE), where=inside > 0.5)
+    per_pixel = np.divide(box, inside, out=np.zeros(PN_SHAPE), where=inside > 0.5)
     # The median of sparse images is zero: then the mean of the quieter nine tenths.
     level = np.median(per_pixel[read])
     if level <= 0:
@@ -146,17 +146,17 @@ def brightness_shift(
     image, median = np.asarray(image, float), np.asarray(median, float)
     used = np.asarray(area, bool) & np.isfinite(median) & (median > 0)
     image, median = np.where(used, image, 0.0), np.where(used, median, 0.0)
-    bright = np.zeros(SHAPE, bool)
+    bright = np.zeros(PN_SHAPE, bool)
     level = 0.0
     for _ in range(_LEVEL_ROUNDS):
         level = image[~bright].sum() / max(median[~bright].sum(), np.finfo(float).tiny)
         counts, expected = (
-            v.reshape(SHAPE[0], -1, _BLOCK_ROWS).sum(axis=-1) for v in (image, level * median)
+            v.reshape(PN_SHAPE[0], -1, _BLOCK_ROWS).sum(axis=-1) for v in (image, level * median)
         )
         over = counts - expected > sigma * np.sqrt(np.maximum(expected, 1.0))
         bright = np.repeat(over, _BLOCK_ROWS, axis=1)
     if level <= 0:
-        return np.zeros(SHAPE)
+        return np.zeros(PN_SHAPE)
     excess = image / level - median
     return np.where(bright & used & (excess > 0), shift_of(excess), 0.0)
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from daxa.xmm.epic.pn.badpixels import BadPixel
 from daxa.xmm.epic.pn.raw import RawCcd
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.task import TaskError, fallbacks_noted, note_fallbacks
+from daxa.xmm.notes import fallbacks_noted, note_fallbacks
 
 #: Changes of the stage's content or meaning.
 _VERSION = 3

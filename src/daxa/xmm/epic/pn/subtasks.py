@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.layout import PN_MODE_IDS
 from daxa.xmm.ccf.pn_times import pn_times
 from daxa.xmm.epic.pn.badpix import found_bad_pixels
 from daxa.xmm.epic.pn.badpixels import (
@@ -23,7 +22,6 @@ from daxa.xmm.epic.pn.badpixels import (
     FLICKERING,
     FOUND,
     HOT,
-    SHAPE,
     BadPixel,
     BadPixelMap,
     SearchLimits,
@@ -42,10 +40,14 @@ from daxa.xmm.epic.pn.exposure import FILE_TYPES, PnExposure
 from daxa.xmm.epic.pn.fast import fast_events, source_row
 from daxa.xmm.epic.pn.raw import NOISE_PURPOSE, recognise
 from daxa.xmm.epic.pn.rawfile import RawFile, read_raw_list, write_raw_list
-from daxa.xmm.event.eventlist import BADPIX_COLUMNS, EVENT_COLUMNS
-from daxa.xmm.event.flags import flag_keywords
-from daxa.xmm.tables import Column, column, make_table
-from daxa.xmm.task import Parameter, Parameters, TaskContext, TaskError, note_product, task
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column, column, make_table
+from daxa.xmm.formats.eventlist import BADPIX_COLUMNS, EVENT_COLUMNS
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -110,7 +112,7 @@ EPFRAMES_ONLY: dict[str, Any] = {
 def epframes(ctx: TaskContext, p: Parameters) -> None:
     """Make the raw event list and the good times of a CCD from its telemetry."""
     from daxa.xmm.event.gti import GTI
-    from daxa.xmm.odf.names import OdfName
+    from daxa.xmm.formats.odf_names import OdfName
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.select.gtitasks import gti_hdu, write_gti
 
@@ -224,7 +226,7 @@ def _rewrite(ctx: TaskContext, name: str, file: RawFile) -> None:
 def _line_clock(cal: Calibration, file: RawFile) -> LineClock:
     times = pn_times(cal, file.submode, int(file.primary["REVOLUT"]))
     correction = times.correction_s[file.raw.ccd - 1]
-    return LineClock.from_calibration(cal, PN_MODE_IDS[file.submode], SHAPE[1], correction)
+    return LineClock.from_calibration(cal, PN_MODE_IDS[file.submode], PN_SHAPE[1], correction)
 
 
 # --- badpixfind, badpix ------------------------------------------------------------------------------
@@ -317,9 +319,9 @@ def in_field_of_view(cal: Calibration, ccd: int, time_s: float) -> npt.NDArray[n
     from daxa.xmm.sky.geometry import CameraGeometry
 
     geometry = CameraGeometry.from_calibration(cal, "EPN", time_s)
-    x, y = np.meshgrid(np.arange(1, SHAPE[0] + 1), np.arange(1, SHAPE[1] + 1), indexing="ij")
+    x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1), indexing="ij")
     detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))
-    return np.asarray(geometry.in_fov(detx, dety)).reshape(SHAPE)
+    return np.asarray(geometry.in_fov(detx, dety)).reshape(PN_SHAPE)
 
 
 def _user_pixels(p: Parameters) -> list[BadPixel]:
@@ -331,7 +333,7 @@ def _user_pixels(p: Parameters) -> list[BadPixel]:
     if len({len(x), len(y), len(kind), len(extent)}) != 1:
         raise TaskError("nonEqualLists", f"{', '.join(names)}: expected as many values in each")
     for a, b, k, e in zip(x, y, kind, extent, strict=True):
-        inside = 1 <= a <= SHAPE[0] and 1 <= b <= SHAPE[1] and e >= 1 and b + e - 1 <= SHAPE[1]
+        inside = 1 <= a <= PN_SHAPE[0] and 1 <= b <= PN_SHAPE[1] and e >= 1 and b + e - 1 <= PN_SHAPE[1]
         if not inside or k not in (HOT, FLICKERING, DEAD):
             raise TaskError("userListValuesOutOfRange", f"RAWX {a}, RAWY {b}, TYPE {k}, YEXTENT {e}")
     return [BadPixel(a, b, k, e, FOUND) for a, b, k, e in zip(x, y, kind, extent, strict=True)]
@@ -371,7 +373,7 @@ def badpix(ctx: TaskContext, p: Parameters) -> None:
         )
         pixels = merge_bad_pixels(known, _read_found(ctx, p.badpixset) if p.getnewbadpix else [])
         if file.submode in FAST_MODES:
-            pixels = bad_columns(pixels, SHAPE[1], _line_clock(_calibration(ctx), file).n_lines)
+            pixels = bad_columns(pixels, PN_SHAPE[1], _line_clock(_calibration(ctx), file).n_lines)
     if p.windowfilter:
         pixels = in_window(pixels, file.window)
     ctx.info(f"{len(pixels):12d}  final bad pixel sets will be added to BADPIX extension")

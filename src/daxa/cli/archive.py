@@ -1,0 +1,228 @@
+"""Commands on an archive that is there: status, verify, rebuild, logs, mosaic, report."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from daxa.archive.views import error_text
+from daxa.cli.output import Json, plain_line, plain_text, print_table
+
+Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
+CalibrationFolder = Annotated[
+    Path | None,
+    typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
+]
+
+
+def archives() -> str:
+    from daxa import config
+
+    return f"{config.output_path()}archives"
+
+
+def archive_name(name: str) -> str:
+    from daxa.archive.creation import check_name
+
+    try:
+        return check_name(name)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong).replace("archive_name:", "--archive:")) from None
+
+
+def exists(name: str) -> bool:
+    """Whether an archive stands; one whose creation was interrupted is to be completed.
+
+    One whose replacement was interrupted stands: opening it takes it back.
+    """
+    from daxa.archive.creation import State, state
+    from daxa.archive.layout import Layout
+
+    layout = Layout(Path(archives()) / name)
+    try:
+        found = state(layout)
+    except FileNotFoundError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+    return found in (State.WHOLE, State.UNTOLD) or layout.aside.is_dir()
+
+
+def use_calibration(archive: Any, ccf: Path | None) -> None:
+    """Search a folder of calibration files first, now and when the archive is processed again."""
+    if ccf is None:
+        return
+    if not ccf.is_dir():
+        raise typer.BadParameter(f"--ccf: {ccf} is no folder")
+    folder = str(ccf.resolve())
+    os.environ["DAXA_CCFPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("DAXA_CCFPATH")]))
+    if archive is not None:
+        known = [f for f in archive.calibration_folders if f != folder]
+        archive.calibration_folders = [folder, *known]
+
+
+def failure_line(failure: dict[str, str]) -> str:
+    return plain_line(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
+
+
+def failures(archive: Any) -> list[dict[str, str]]:
+    """What failed, and how: the runs, and what was entered by hand."""
+    found = [
+        (run.mission, run.process, run.ident, error_text(run.errors[0]) if run.errors else "")
+        for run in archive.ledger.runs(status="failed", logs=False)
+    ]
+    found += [(*entry[:3], "") for entry in archive.ledger.entries("process_success") if entry[3] is False]
+    return [
+        {"mission": mission, "process": process, "ident": ident, "error": error or "see the log"}
+        for mission, process, ident, error in found
+    ]
+
+
+def _open(archive: str) -> Any:
+    from daxa.archive import Archive
+
+    here = Path(archives())
+    if not exists(archive_name(archive)):
+        if (here / archive).is_dir():
+            raise typer.BadParameter(
+                f"the creation of the archive {archive!r} was interrupted; the same command takes it up again"
+            )
+        known = sorted(p.parent.name for p in here.glob("[!.]*/.save_info"))
+        raise typer.BadParameter(
+            f"no archive {archive!r} in {here}; "
+            + (f"there are {', '.join(known)}" if known else "there are none (set DAXA_OUTPUT?)")
+        )
+    return Archive(archive)
+
+
+ArchiveName = Annotated[str, typer.Argument(help="Name of the archive.")]
+
+
+def status(archive: ArchiveName, as_json: Json = False) -> None:
+    """Show what of an archive is done, failed and pending."""
+    from daxa.report import status_table
+
+    opened = _open(archive)
+    rows = status_table(opened)
+    if as_json:
+        typer.echo(json.dumps({"archive": archive, "steps": rows, "failed": failures(opened)}, indent=1))
+        return
+    if not rows:
+        typer.echo(f"{archive}: nothing has been processed yet")
+        return
+    print_table(rows, f"{archive}: steps")
+    for failure in failures(opened):
+        typer.echo(failure_line(failure))
+
+
+def _run_so_far(archive: Any) -> dict[str, list[str]]:
+    from daxa.exceptions import NoProcessingError
+
+    try:
+        return archive.process_names
+    except NoProcessingError:
+        return {}
+
+
+def verify(archive: ArchiveName, as_json: Json = False) -> None:
+    """Compare every file of an archive with its record; exit status 1 if one is missing or altered."""
+    from daxa.archive.verify import verify as compare_with_record
+    from daxa.backend.publish import checksum
+
+    found = compare_with_record(_open(archive), checksum)
+    faults = [f for f in found if f.fault]
+    if as_json:
+        typer.echo(json.dumps([asdict(f) for f in found], indent=1))
+    else:
+        for finding in found:
+            typer.echo(plain_line(f"{finding.kind}: {finding.path}: {finding.text}"))
+        typer.echo(f"{archive}: {len(faults)} missing or altered, {len(found) - len(faults)} other findings")
+    if faults:
+        raise typer.Exit(1)
+
+
+def rebuild(archive: ArchiveName) -> None:
+    """Make a lost or damaged ledger anew, of its copy and of the products and logs that are there."""
+    from daxa.archive import Archive
+    from daxa.archive.layout import Layout
+    from daxa.archive.lock import hold
+    from daxa.archive.rescue import begin_anew
+    from daxa.process.rebuild import rebuild as record_products
+
+    if not exists(archive_name(archive)):
+        raise typer.BadParameter(f"no archive {archive!r} in {archives()}")
+    layout = Layout(Path(archives()) / archive)
+    with hold(layout.lock, f"the archive {archive} is being processed"):
+        start = begin_anew(layout)
+    count = record_products(Archive(archive))
+    how = "is sound and stays" if start == "itself" else f"is made anew of {start}"
+    typer.echo(f"{archive}: the ledger {how}; {count} products were found that it knew nothing of")
+
+
+def logs(
+    archive: ArchiveName,
+    process_name: Annotated[str, typer.Argument(metavar="STEP", help="Step, e.g. epchain.")],
+    obs_id: Annotated[str | None, typer.Option("--obs-id", help="Only this observation.")] = None,
+    inst: Annotated[str | None, typer.Option("--inst", help="Only this instrument.")] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="What was printed as warnings and errors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what the tasks of a step printed."""
+    opened = _open(archive)
+    names = sorted({p for processes in _run_so_far(opened).values() for p in processes})
+    if process_name not in names:
+        raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
+    read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
+    found = read(process_name, obs_id=obs_id, inst=inst)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for idents in found.values():
+        for ident, text in idents.items():
+            typer.echo(f"===== {process_name} {ident}\n{plain_text(text)}")
+
+
+def mosaic(
+    archive: ArchiveName,
+    low: Annotated[
+        list[float] | None, typer.Option("--low", help="Lower energy of a band [keV]; may be repeated.")
+    ] = None,
+    high: Annotated[
+        list[float] | None, typer.Option("--high", help="Upper energy of a band [keV]; may be repeated.")
+    ] = None,
+    weighting: Annotated[
+        str, typer.Option(help="area: rates as the pn would see them; time: mean rates of the cameras.")
+    ] = "area",
+    cores: Cores = None,
+    ccf: CalibrationFolder = None,
+) -> None:
+    """Combine the images of cameras and of overlapping observations."""
+    from astropy.units import Quantity
+
+    from daxa.process.xmm.mosaics import WEIGHTINGS, generate_mosaics
+
+    if weighting not in WEIGHTINGS:
+        raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
+    if len(low or []) != len(high or []):
+        raise typer.BadParameter("--low and --high: give as many of one as of the other")
+    lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
+    opened = _open(archive)
+    use_calibration(opened, ccf)
+    made = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
+    for path in made:
+        typer.echo(str(path))
+    if not made:
+        typer.echo(f"{archive}: no mosaic was made", err=True)
+        raise typer.Exit(1)
+
+
+def report(archive: ArchiveName) -> None:
+    """Write the HTML report of an archive and print where it is."""
+    from daxa.report import build_report
+
+    typer.echo(str(build_report(_open(archive))))

@@ -1,0 +1,1 @@
+"""The cameras: what they record of photons and particles."""

@@ -1,0 +1,1 @@
+"""Reading and writing FITS: headers, files, tables by their schema."""

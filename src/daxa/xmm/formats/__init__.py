@@ -1,0 +1,1 @@
+"""Schemas, codes and names of files, without behaviour; read by anyone."""

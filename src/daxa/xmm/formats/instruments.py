@@ -1,0 +1,57 @@
+"""Instruments and their modes: names, codes and shapes, in one table for the whole engine."""
+
+from __future__ import annotations
+
+#: Size of a pn CCD: columns, rows.
+PN_SHAPE = (64, 200)
+
+#: Two-letter code of file names -> INSTRUME keyword.
+INSTRUMENTS = {
+    "M1": "EMOS1",
+    "M2": "EMOS2",
+    "PN": "EPN",
+    "R1": "RGS1",
+    "R2": "RGS2",
+    "OM": "OM",
+    "RM": "ERM",
+    "SC": "XMM",
+}
+
+#: CCDMODE keyword of pn event files -> SUBMODE.
+PN_MODES = {
+    0: "PrimeFullWindowExtended",
+    1: "PrimeFullWindow",
+    2: "PrimeLargeWindow",
+    3: "PrimeSmallWindow",
+    4: "FastTiming",
+    5: "FastBurst",
+}
+
+#: File type -> DATA_MODE, upper case, as the summary file has it.
+DATA_MODES = {"IME": "IMAGING", "RIE": "RIMAGING", "TIE": "TIMING", "CTE": "CTIMING", "BUE": "BURST"}
+
+#: Telescope of each camera.
+TELESCOPES = {"EMOS1": "XRT1", "EMOS2": "XRT2", "EPN": "XRT3"}
+#: Spectrometer whose gratings stand in the beam of a camera.
+GRATINGS = {"EMOS1": "RGS1", "EMOS2": "RGS2"}
+
+#: MODE_ID of the calibration tables -> SUBMODE.
+MOS_MODE_IDS = {
+    "PrimeFullWindow": 0,
+    "PrimePartialW2": 1,
+    "PrimePartialW3": 2,
+    "PrimePartialW4": 3,
+    "PrimePartialW5": 4,
+    "PrimePartialW6": 5,
+    "PrimePartialRFS": 6,
+    "FastUncompressed": 7,
+    "FastCompressed": 8,
+}
+PN_MODE_IDS = {
+    "PrimeFullWindow": 0,
+    "PrimeFullWindowExtended": 1,
+    "PrimeLargeWindow": 2,
+    "PrimeSmallWindow": 3,
+    "FastTiming": 4,
+    "FastBurst": 5,
+}

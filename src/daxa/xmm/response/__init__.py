@@ -1,0 +1,1 @@
+"""Effective areas and gratings."""
