@@ -37,14 +37,14 @@ if not os.path.exists(os.environ["SAS_CCF"]):
     run_task("cifbuild", {}, **call)
 camera = sys.argv[3]
 if camera == "PN":
-    import daxa.xmm.epic.pn.chain
+    import daxa.xmm.tasks.epchain
     task, arguments = "epchain", dict(odfaccess="odf", exposure=3)
     if second:
         arguments |= dict.fromkeys(("runatthkgen", "runepframes", "runbadpixfind", "runbadpix"), "N")
     else:
         arguments |= dict(keepintermediate="raw", withoutoftime="Y")
 else:
-    import daxa.xmm.epic.mos.chain
+    import daxa.xmm.tasks.emchain
     task, arguments = "emchain", dict(instruments=camera)
 wall, cpu = time.perf_counter(), time.process_time()
 run_task(task, arguments, **call)

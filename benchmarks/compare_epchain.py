@@ -21,10 +21,14 @@ from typing import Any, NamedTuple
 
 from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.ccf import documented
-from daxa.xmm.epic.pn import fixed, subtasks
 from daxa.xmm.errors import TaskError
 from daxa.xmm.parameters import Parameter
 from daxa.xmm.task import find_task
+from daxa.xmm.tasks import epframes as subtasks
+from daxa.xmm.tasks import support_pn as fixed
+from daxa.xmm.tasks.badpixfind import BADPIXFIND_ONLY
+from daxa.xmm.tasks.epevents import EPEVENTS_ONLY, EPEVENTS_WITHOUT_EFFECT
+from daxa.xmm.tasks.evlistcomb import EVLISTCOMB
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- epchain: begin -->", "<!-- epchain: end -->"
@@ -42,12 +46,12 @@ FILES = {
 #: Values that a parameter takes here, by task: any other is refused by name.
 ONLY = {
     "epframes": subtasks.EPFRAMES_ONLY,
-    "badpixfind": subtasks.BADPIXFIND_ONLY,
-    "epevents": subtasks.EPEVENTS_ONLY,
-    "evlistcomb": fixed.EVLISTCOMB,
+    "badpixfind": BADPIXFIND_ONLY,
+    "epevents": EPEVENTS_ONLY,
+    "evlistcomb": EVLISTCOMB,
 }
 #: Parameters that are taken and change nothing, with the reason.
-WITHOUT_EFFECT = {"epevents": subtasks.EPEVENTS_WITHOUT_EFFECT}
+WITHOUT_EFFECT = {"epevents": EPEVENTS_WITHOUT_EFFECT}
 #: Why something is not as in the logs: task, parameter -> reason.
 REASONS = {
     ("epexposure", "spatialexposure"): "SAS 22.1 says of it that it is not yet enabled",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daxa.xmm.epic.pn.fixed import EVLISTCOMB
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
+from daxa.xmm.tasks.evlistcomb import EVLISTCOMB
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMS = {"double": "1D", "int32": "1J", "int16": "1I", "int8": "1B"}

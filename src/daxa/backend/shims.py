@@ -10,7 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from daxa.xmm.tasks import TASKS
+from daxa.xmm.task import task_names
 
 
 def write_shims(folder: str | os.PathLike[str], python: str = sys.executable) -> Path:
@@ -30,7 +30,7 @@ def write_shims(folder: str | os.PathLike[str], python: str = sys.executable) ->
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for name in TASKS:
+    for name in task_names():
         program = target / name
         program.write_text(
             f'#!/bin/sh\nexec {shlex.quote(python)} -m daxa.xmm {name} "$@"\n', encoding="utf-8"

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 #: What every task imports; loaded before the first job.
-FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.tasks", "daxa.xmm.odf.ingest")
+FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.scan", "daxa.xmm.odf.ingest")
 #: What some tasks import or, after a colon, do once per process; loaded while the first jobs run.
 LATER = (
     "daxa.xmm.response.area",
@@ -107,11 +107,11 @@ class Zygote:
         if self.warm:
             return
         self.warm = True
-        from daxa.xmm.tasks import TASKS
+        from daxa.xmm.task import module_of, task_names
 
         for module in FIRST:
             preload(module)
-        self.unloaded = [*dict.fromkeys(TASKS.values()), *LATER]
+        self.unloaded = [*map(module_of, task_names()), *LATER]
         # Objects that exist now are never garbage; left alone, their memory stays shared with the jobs.
         gc.collect()
         gc.freeze()

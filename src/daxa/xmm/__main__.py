@@ -10,8 +10,7 @@ from daxa._version import __version__
 from daxa.xmm.errors import TaskError
 from daxa.xmm.origin import ALLOW, SWITCH
 from daxa.xmm.parameters import format_value
-from daxa.xmm.task import find_task, run_task
-from daxa.xmm.tasks import TASKS
+from daxa.xmm.task import find_task, run_task, task_names
 
 #: Options that every SAS task has: those that set an environment variable, those that only change what is
 #: printed (their value is not used), and those without a value.
@@ -79,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one task; returns the exit status (0 done, 1 the task failed, 2 unusable arguments)."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print("usage: python -m daxa.xmm TASK name=value ...\n\ntasks: " + " ".join(sorted(TASKS)))
+        print("usage: python -m daxa.xmm TASK name=value ...\n\ntasks: " + " ".join(task_names()))
         return 0 if words else 2
     name, *rest = words
     # A task works on one core; starting threads that it does not use takes longer than many a selection.

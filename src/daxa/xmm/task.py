@@ -17,6 +17,7 @@ algorithms (pure functions on arrays) and write files with :meth:`TaskContext.ou
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import re
@@ -76,6 +77,7 @@ class TaskSpec:
 
 
 _REGISTRY: dict[str, TaskSpec] = {}
+_ROOM = Path(__file__).with_name("tasks")
 
 
 def task(
@@ -90,6 +92,17 @@ def task(
     return register
 
 
+@functools.cache
+def task_names() -> tuple[str, ...]:
+    """Names of all tasks of the engine: the files of ``daxa.xmm.tasks`` but those that tasks share."""
+    return tuple(sorted(p.stem for p in _ROOM.glob("*.py") if not p.stem.startswith(("_", "support"))))
+
+
+def module_of(name: str) -> str:
+    """Module that declares a task; imported only when the task is run."""
+    return f"daxa.xmm.tasks.{name}"
+
+
 def find_task(name: str) -> TaskSpec:
     """The task of that name.
 
@@ -98,13 +111,11 @@ def find_task(name: str) -> TaskSpec:
     NotImplementedError
         The engine has no such task.
     """
-    from daxa.xmm.tasks import TASKS
-
-    if name not in TASKS:
+    if name not in task_names():
         raise NotImplementedError(
-            f"the embedded engine has no task {name!r}; it has {', '.join(sorted(TASKS))}"
+            f"the embedded engine has no task {name!r}; it has {', '.join(task_names())}"
         )
-    importlib.import_module(TASKS[name])
+    importlib.import_module(module_of(name))
     return _REGISTRY[name]
 
 

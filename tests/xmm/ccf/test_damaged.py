@@ -33,7 +33,7 @@ from daxa.xmm.formats.instruments import PN_MODE_IDS
 from daxa.xmm.response import area as response
 from daxa.xmm.rgs.energy import EnergyScale
 from daxa.xmm.rgs.geometry import RgsGeometry
-from daxa.xmm.select.hkgtigen import Limits
+from daxa.xmm.select.housekeeping import Limits
 from daxa.xmm.sky.geometry import CameraGeometry
 
 TIME_S = 6.26e8

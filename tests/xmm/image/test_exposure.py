@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.image import exposure, mosaic
-from daxa.xmm.image.eexpmap import selects_flag_zero
+from daxa.xmm.tasks.eexpmap import selects_flag_zero
 
 
 class FlatCamera:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daxa.xmm.screen.emanom import CcdState, ccd_state, format_log
+from daxa.xmm.screen.anomalies import CcdState, ccd_state, format_log
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import utc_to_tt
-from daxa.xmm.select.gtitasks import align, intervals_of_rows, parse_gti_text
+from daxa.xmm.select.goodtimes import align, intervals_of_rows, parse_gti_text
 from daxa.xmm.task import run_task
 
 

@@ -8,7 +8,7 @@ import pytest
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import utc_to_tt
-from daxa.xmm.select.hkgtigen import Limits, expression_of, housekeeping_gti
+from daxa.xmm.select.housekeeping import Limits, expression_of, housekeeping_gti
 from daxa.xmm.task import run_task
 
 

@@ -17,8 +17,8 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.select import dss
-from daxa.xmm.select.tasks import EVSELECT_PARAMETERS
 from daxa.xmm.task import run_task
+from daxa.xmm.tasks.evselect import EVSELECT_PARAMETERS
 
 DSS = re.compile(r"\d*DS(TYP|UNI|VAL|FORM|REF)\d+$")
 REAL = [

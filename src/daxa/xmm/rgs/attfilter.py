@@ -5,24 +5,19 @@ Source: manual of attfilter; parameters from a real run's log.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError, named
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
-from daxa.xmm.task import TaskContext, task
+from daxa.xmm.select.goodtimes import intervals_of_rows
 
 if TYPE_CHECKING:
-    from daxa.xmm.odf.odf import Odf
+    pass
 
-_ANGLE = re.compile(r"([0-9.eE+-]+)\s*(?:\*\s*#(ARCMIN|ARCSEC|DEG|RAD))?")
-_RADIANS = {"ARCMIN": np.deg2rad(1 / 60), "ARCSEC": np.deg2rad(1 / 3600), "DEG": np.deg2rad(1.0), "RAD": 1.0}
 #: Points that ``onlylastatt`` takes.
 _LAST = 100
 
@@ -85,76 +80,3 @@ def filter_attitude(
     off = np.deg2rad(separation_deg(ra[inside], dec[inside], *median[:2]))
     near = np.nan_to_num(off, nan=np.inf) <= tolerance_rad
     return FilteredAttitude(*median, intervals_of_rows(time[inside], near))
-
-
-def exposure_span(odf: Odf, instexpid: str, ctx: TaskContext) -> tuple[float, float]:
-    """Start and end of an exposure, mission time."""
-    from daxa.xmm.epic.keywords import exposure_summary
-    from daxa.xmm.odf.times import utc_to_tt
-
-    summary = exposure_summary(odf, instexpid[:2], instexpid[2:6], ctx.warn)
-    return utc_to_tt(summary.start), utc_to_tt(summary.end)
-
-
-@task(
-    "attfilter",
-    "1.4",
-    [
-        Parameter("attset", "dataset", "atthk.dat"),
-        Parameter("timecol", "string", "TIME"),
-        Parameter("racol", "string", "AHFRA"),
-        Parameter("deccol", "string", "AHFDEC"),
-        Parameter("apacol", "string", "AHFPA"),
-        Parameter("instexpid", "string", required=True),
-        Parameter("gtitable", "dataset", "attgti.ds:STDGTI"),
-        Parameter("onlylastatt", "bool", False),
-        Parameter("expression", "string", ""),
-        Parameter("filtertype", "choice", "cone", ("cone", "pyramid", "user")),
-        Parameter("tolangles", "list", ()),
-        Parameter("mingtisize", "real", 10.0, minimum=0.0),
-        Parameter("maxfracshort", "real", 0.1, minimum=0.0),
-    ],
-)
-def attfilter(ctx: TaskContext, p: Parameters) -> None:
-    """Find the median pointing of an exposure and the times near it."""
-    from daxa.xmm.fits.schema import column
-    from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.rgs.tables import read_set
-
-    if p.filtertype != "cone":
-        raise NotImplementedError(
-            f"attfilter: filtertype={p.filtertype} is not supported by the embedded engine"
-        )
-    match = _ANGLE.fullmatch(p.tolangles[0]) if len(p.tolangles) == 1 else None
-    if match is None:
-        raise TaskError(
-            "badParameter", f"attfilter: parameter tolangles: expected one angle, got {p.tolangles}"
-        )
-    tolerance = float(match[1]) * _RADIANS[match[2] or "RAD"]
-    odf = Odf.from_environment(ctx.env, ctx.cwd)
-    start, stop = exposure_span(odf, p.instexpid, ctx)
-    hdus = read_set(ctx, p.attset)
-    if "ATTHK" not in hdus:
-        raise TaskError("noAtthkgenFile", f"{p.attset}: no table ATTHK")
-    names = p.timecol, p.racol, p.deccol, p.apacol
-    time, ra, dec, pa = (column(hdus["ATTHK"], name, p.attset) for name in names)
-    with named(f"{p.attset}[ATTHK]"):
-        result = filter_attitude(time, ra, dec, pa, start, stop, tolerance, only_last=p.onlylastatt)
-    ctx.info(
-        f"Median spacecraft attitude in exposure window: "
-        f"{result.ra_deg:.9f} {result.dec_deg:.9f} {result.pa_deg:.9f} deg"
-    )
-    length = result.gti.stop - result.gti.start
-    short = length < p.mingtisize
-    gti = GTI(result.gti.start[~short], result.gti.stop[~short])
-    if length[short].sum() > p.maxfracshort * max(length.sum(), 1e-9):
-        ctx.warn(
-            "shortIntervals", f"{length[short].sum():.1f} s are in intervals shorter than {p.mingtisize:g} s"
-        )
-    extra = [
-        ("MEDI_RA", result.ra_deg, "[deg] median right ascension"),
-        ("MEDI_DEC", result.dec_deg, "[deg] median declination"),
-        ("MEDI_APA", result.pa_deg, "[deg] median position angle"),
-    ]
-    name, _, extension = p.gtitable.partition(":")
-    write_gti(ctx, name, [gti_hdu(gti, extension or "STDGTI", extra)])

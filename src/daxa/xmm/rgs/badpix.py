@@ -15,17 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.epic.mos.badpix import CALIBRATION, DEAD, FOUND, HOT, ONBOARD
-from daxa.xmm.formats.rgs import BADPIX, EXPOSURE, PIXELS, PIXELS_PI, Arrays, IntArray, RgsFlag
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.formats.rgs import BADPIX, Arrays, IntArray
 from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, time_header, write_set
-from daxa.xmm.task import TaskContext, task
+from daxa.xmm.rgs.tables import replace_table, time_header
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.ccf.constituent import Table
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -224,27 +221,6 @@ class BadMap:
         }
 
 
-#: Letters of the calibration that mean too much charge (hot, turn-on channel, edge emission).
-_BRIGHT = "HTEBU"
-
-
-def _known_segments(
-    tables: list[Table], ccd: int, window: Window
-) -> list[tuple[BoolArray, int, bool, tuple[int, int]]]:
-    """Segments of the calibration: pixels, kind, whether masked on board, first pixel (CHIPX, CHIPY)."""
-    inside, result = window.mask(), []
-    for node, rows in enumerate(tables):
-        for i in np.flatnonzero(rows["CCD_ID"] == ccd):
-            x = int(window.chipx(node, rows["RAWX"][i]))
-            y, n = int(rows["RAWY"][i]), int(rows["YEXTENT"][i])
-            where = np.zeros_like(inside)
-            if 1 <= x <= inside.shape[1]:
-                where[max(y - 1, 0) : y - 1 + n, x - 1] = True
-            kind = HOT if str(rows["TYPE"][i]).strip().upper() in tuple(_BRIGHT) else DEAD
-            result.append((where & inside, kind, bool(rows["UPLINKED"][i]), (x, y)))
-    return result
-
-
 def bad_pixels(
     pixels: Mapping[str, npt.NDArray[Any]],
     in_good_frame: BoolArray,
@@ -288,77 +264,10 @@ def bad_pixels(
     return bad, found
 
 
-@task(
-    "rgsbadpix",
-    "2.20",
-    [
-        Parameter("ccdset", "dataset", "ccd.ds", required=True),
-        Parameter("badpixset", "dataset", "badpix.ds"),
-        Parameter("withbadpixset", "bool", False),
-        Parameter("withadvisory", "bool", True),
-        Parameter("embadpixalgo", "bool", False),
-        Parameter("withfoundhot", "bool", True),
-        Parameter("badpixalgo", "string", "badpixalgo"),
-        Parameter("keepcool", "bool", True),
-        Parameter("pixnoiselimit", "real", 0.0),
-        Parameter("colnoiselimit", "real", 250.0),
-        Parameter("pixsharpness", "real", 5.0, minimum=0.0),
-        Parameter("colsharpness", "real", 8.0, minimum=0.0),
-    ],
-)
-def rgsbadpix(ctx: TaskContext, p: Parameters) -> None:
-    """Make the tables of bad pixels of one CCD."""
-    from daxa.xmm.ccf.calibration import Calibration
-
-    if p.embadpixalgo:
-        raise NotImplementedError("rgsbadpix: embadpixalgo=yes: the other algorithm is not published")
-    if not p.keepcool:
-        raise NotImplementedError(
-            "rgsbadpix: keepcool=no: the layout of the constituent COOLPIX is not public"
-        )
-    if p.withbadpixset:
-        raise NotImplementedError("rgsbadpix: withbadpixset=yes: the tables are written into ccdset only")
-    hdus = read_set(ctx, p.ccdset)
-    scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
-    pixels = table(hdus, "PIXELS", (*PIXELS, *PIXELS_PI), p.ccdset)
-    exposure = table(hdus, "EXPOSURE", EXPOSURE, p.ccdset)
-    window = Window.from_header(hdus["PIXELS"].header)
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    good = exposure["FRAME"][(exposure["FLAG"] & RgsFlag.IN_BAD_FRAME) == 0]
-    constituent = cal.constituent(scope, "BADPIX")
-    known = _known_segments([constituent.table(n) for n in ("BADPIX", "BADPIX1")], ccd, window)
-    bad, found = bad_pixels(
-        pixels, np.isin(pixels["FRAME"], good), len(good), window, known, split_ratios(cal, scope),
-        with_advisory=p.withadvisory, with_found=p.withfoundhot, pixel_limit_ev=p.pixnoiselimit,
-        column_limit_ev=p.colnoiselimit, pixel_sharpness=p.pixsharpness, column_sharpness=p.colsharpness,
-    )  # fmt: skip
-    _report(ctx, ccd, known, found, p)
-    more = int((bad.origin == FOUND).sum())
-    ctx.info(f"CCD {ccd}: {int((bad.origin > 0).sum())} bad pixels, {more} of them found in this exposure")
-    write_tables(hdus, bad, window, ccd)
-    write_set(ctx, p.ccdset, hdus)
-
-
 def split_ratios(cal: Calibration, scope: str) -> tuple[float, float, float]:
     """Part of the energy in the highest pixel, of items of 2, 3 and 4 pixels."""
     aduconv = cal.constituent(scope, "ADUCONV")
     return tuple(aduconv.number(f"QSPLITR{n}", "OFFSET_GAIN") for n in (2, 3, 4))  # type: ignore[return-value]
-
-
-def _report(
-    ctx: TaskContext,
-    ccd: int,
-    known: list[tuple[BoolArray, int, bool, tuple[int, int]]],
-    found: BoolArray,
-    p: Parameters,
-) -> None:
-    for where, kind, uplinked, (x, y) in known:
-        n, missing = int(where.sum()), int((where & ~found).sum())
-        if kind == HOT and not uplinked and p.withfoundhot and missing:
-            text = (
-                f"advisory hot segment at ({x},{y}): {missing} out of {n} pixels not found hot in telemetry"
-            )
-            ctx.warn("BadPixDiscrepancy", f"(CCD {ccd}) {text}")
 
 
 def write_tables(hdus: fits.HDUList, bad: BadMap, window: Window, ccd: int) -> None:

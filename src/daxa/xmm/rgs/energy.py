@@ -14,18 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.formats.odf import rgs_offset_image
-from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
-from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, write_set
-from daxa.xmm.task import TaskContext, task
+from daxa.xmm.rgs.tables import keyword
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.odf import Odf
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -153,69 +148,9 @@ def calibrate(
     return pi
 
 
-def _offset_images(odf: Odf, instrument: str, ccd: int) -> dict[int, FloatArray]:
-    """Averaged diagnostic images of a CCD, if the observation has them for both nodes."""
-    from astropy.io import fits
-
-    images: dict[int, FloatArray] = {}
-    for file in odf.find(instrument, "OFX"):
-        try:
-            with fits.open(file.path) as hdus:
-                for node in (0, 1):
-                    name = rgs_offset_image(ccd, node)
-                    if name in hdus:
-                        images[node] = np.asarray(hdus[name].data, float)
-        except (OSError, ValueError) as error:
-            raise TaskError("damagedFile", f"{file.path.name}: cannot be read: {error}") from error
-    return images if len(images) == 2 else {}
-
-
 def generator(hdus: fits.HDUList, where: str, purpose: int) -> np.random.Generator:
     """Random numbers that belong to the CCD of a data set."""
     names = ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
     obs_id, instrument, exp_id, ccd = (str(keyword(hdus, n, where)) for n in names)
     seed = [int(obs_id), int(instrument[-1]), ord(exp_id[0]), int(exp_id[1:]), int(ccd), purpose]
     return np.random.default_rng(seed)
-
-
-@task(
-    "rgsenergy",
-    "2.2",
-    [
-        Parameter("ccdset", "dataset", "ccd.ds", required=True),
-        Parameter("offset", "dataset", "offset.ds"),
-        Parameter("withoffset", "bool", False),
-        Parameter("withdiagoffset", "bool", True),
-        Parameter("withgain", "bool", True),
-        Parameter("withcti", "bool", True),
-    ],
-)
-def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
-    """Add calibrated energies to the pixels of one CCD."""
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.odf import Odf
-
-    if p.withoffset:
-        raise NotImplementedError(
-            "rgsenergy: withoffset=yes: files of rgsoffsetcalc are not read by this engine"
-        )
-    hdus = read_set(ctx, p.ccdset)
-    pixels: Arrays = table(hdus, "PIXELS", PIXELS, p.ccdset)
-    scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    scale = EnergyScale.from_calibration(cal, scope, ccd, float(keyword(hdus, "TSTART", p.ccdset)))
-    images: dict[int, FloatArray] = {}
-    if p.withdiagoffset:
-        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), RGS_CODES[scope], ccd)
-        if not images:
-            ctx.info(f"CCD {ccd}: no averaged diagnostic images (OFX); one offset per node is used")
-    offset = None
-    if images:
-        names = ("CCDNODE", "RAWX", "RAWY", "SHAPE", "GRADE")
-        node, rawx, rawy, shape, grade = (pixels[n] for n in names)
-        offset = pixel_offsets(node, rawx, rawy, shape, grade, images)
-    rng = generator(hdus, p.ccdset, 1)
-    pi = calibrate(pixels, scale, rng, offset=offset, with_gain=p.withgain, with_cti=p.withcti)
-    replace_table(hdus, (*PIXELS, *PIXELS_PI), {**pixels, "PI": pi}, "PIXELS")
-    hdus["EXPOSURE"].header["OFFSCORR"] = ("PIX2PIX" if images else "CCDNODE", "kind of offsets")
-    write_set(ctx, p.ccdset, hdus)

@@ -141,3 +141,7 @@ def time_header(hdus: fits.HDUList) -> dict[str, Any]:
     primary = hdus[0].header
     names = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "DATE-OBS", "DATE-END")
     return {n: primary[n] for n in names if n in primary} | TIME_KEYWORDS
+
+
+#: Tables that are copied, in the order of a real run, and what they are called behind it.
+OTHER_TABLES = ("STDGTI", "BADPIX0", "BADPIX1", "REJPIX0", "REJPIX1", "EXPOSURE")

@@ -6,9 +6,9 @@ import shlex
 
 import pytest
 
-from daxa.xmm.epic.pn import fixed
 from daxa.xmm.epic.pn.exposure import BOX_TEMPERATURES
 from daxa.xmm.task import find_task
+from daxa.xmm.tasks import support_pn as fixed
 
 
 @pytest.fixture(scope="module")

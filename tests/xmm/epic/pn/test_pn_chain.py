@@ -349,7 +349,7 @@ def test_charge_of_one_row(filled, tmp_path):
 
 def test_good_times_by_housekeeping_and_by_the_user(filled, tmp_path):
     from daxa.xmm.event.gti import GTI
-    from daxa.xmm.select.gtitasks import gti_hdu
+    from daxa.xmm.select.goodtimes import gti_hdu
 
     (path,) = filled.folder.glob("*PNX00000PMH.FIT")
     with fits.open(path, mode="update") as hdus:

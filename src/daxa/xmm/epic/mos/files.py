@@ -16,9 +16,12 @@ import numpy.typing as npt
 from daxa.xmm.epic.mos import badpix as bp
 from daxa.xmm.epic.mos.camera import Calibrated, Camera, Ccd
 from daxa.xmm.epic.mos.energy import to_channel
+from daxa.xmm.epic.mos.events import Events
 from daxa.xmm.epic.mos.frames import Frames
+from daxa.xmm.epic.mos.offsets import LineOffsets
 from daxa.xmm.epic.mos.opening import exposure_keywords
 from daxa.xmm.epic.mos.pipeline import ccd_keywords
+from daxa.xmm.epic.mos.reading import Layout, make_ccd, raw_events
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.fits.schema import columns, make_table
@@ -30,7 +33,7 @@ from daxa.xmm.formats.eventlist import (
     RAW_COLUMNS,
 )
 from daxa.xmm.formats.flags import flag_keywords
-from daxa.xmm.formats.odf import MOS_IMAGING, MOS_REDUCED_IMAGING
+from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.odf import OdfTable
 from daxa.xmm.task import TaskContext
@@ -272,3 +275,46 @@ def plain_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
     primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))
     pointing = ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")
     return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd)
+
+
+def ccd_of_frames(
+    camera: Camera, table: OdfTable, name: tuple[int, int], frames: Frames, gatti_on: bool
+) -> Ccd:
+    """The CCD that emframes left in files."""
+    index = table["FRAME"].astype(np.int64) - int(frames.number[0])
+    known = (index >= 0) & (index < len(frames))
+    if not known.all():
+        raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
+    layout = Layout.of(camera, table, *name)
+    raw, _ = raw_events(camera, table, known, index, layout)
+    return make_ccd(camera, table, kind_of(table), name, layout, raw, frames, gatti_on)
+
+
+def kind_of(table: OdfTable) -> str:
+    """Type of the raw file that a table comes from."""
+    kinds = {datatype: kind for kind, datatype in DATATYPES.items()}
+    return kinds.get(str(table.keyword("DATATYPE", "")).strip(), "IME")
+
+
+def ccd_of_events(
+    camera: Camera, table: OdfTable, number: int, node: int, frame_time_s: npt.NDArray[np.float64]
+) -> tuple[Calibrated, Ccd]:
+    """Events and CCD that emevents left in a file."""
+    n = len(table)
+    names = ("RAWX", "RAWY", *(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX", "FLAG")
+    values = [table[k].astype(np.int64) for k in names]
+    list_ = Events(np.zeros(n, np.int64), *values)
+    layout = Layout.of(camera, table, number, node)
+    times = np.asarray(frame_time_s, float)
+    # Only its mean time is needed: the frames themselves have done their work.
+    length = float(table.keyword("FRMTIME")) / 1000.0
+    frames = Frames(np.arange(len(times)), times, length, np.zeros(len(times), np.int64), {})
+    gatti_on = bool(table.keyword("GATTI_ON", True))
+    ccd = make_ccd(camera, table, kind_of(table), (number, node), layout, list_, frames, gatti_on)
+    wrong = LineOffsets.none(ccd.shape)
+    for line in str(table.header.get("HISTORY", "")).splitlines():
+        if line.startswith("WRONG "):
+            _, axis, position, value = line.split()
+            (wrong.column if axis == "RAWX" else wrong.row)[int(position) - 1] = int(value)
+    detx, dety = (table[k].astype(float) for k in ("DETX", "DETY"))
+    return Calibrated(list_, table["TIME"], detx, dety, wrong), ccd

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.clock import FAST_MODES
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
-from daxa.xmm.notes import note_product
-from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.task import TaskContext, task
+from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -132,69 +129,6 @@ def corrected_energies(
         energy += rng.random(len(pi)) - 0.5
     limits = np.iinfo(np.int16)
     return np.clip(np.rint(energy / law.loss(rate)), limits.min, limits.max).astype(np.int16)
-
-
-@task(
-    "epfast",
-    "0.7",
-    [
-        Parameter("evfile", "string", required=True),
-        Parameter("timebinwidth", "real", 10.0, minimum=0.001),
-        Parameter("pimin", "int", 100, minimum=0),
-        Parameter("pimax", "int", 12000, minimum=1),
-        Parameter("withrandomisation", "bool", True),
-    ],
-)
-def epfast(ctx: TaskContext, p: Parameters) -> None:
-    """Correct the energies of an event list of a fast mode for the rate of the source, in place."""
-    from astropy.io import fits
-
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.select.blocks import split_block
-
-    name = split_block(p.evfile)[0]
-    path = ctx.path(name)
-    try:
-        hdus = fits.open(path, memmap=False)
-    except OSError as error:
-        raise TaskError("badInfile", f"{path}: not a readable FITS file ({error})") from error
-    with hdus:
-        if "EVENTS" not in hdus:
-            raise TaskError("badInfile", f"{path}: no extension EVENTS")
-        note_product(hdus[0].header, path, is_list=True)
-        table = hdus["EVENTS"]
-        check_fast(table.header, f"{path.name}[EVENTS]")
-        law = RateLaw.from_calibration(
-            Calibration.from_environment(ctx.env, ctx.cwd), str(table.header["SUBMODE"]).strip()
-        )
-        gti = GTI.union(GTI.from_hdu(h) for h in hdus if h.name.startswith("STDGTI"))
-        rng = np.random.default_rng(seed_of(table.header)) if p.withrandomisation else None
-        old = np.asarray(table.data["PI"]).astype(np.int16)
-        new = corrected_energies(
-            np.asarray(table.data["TIME"], float), table.data["RAWX"], old, gti, law, rng,
-            bin_s=p.timebinwidth, pi_range=(p.pimin, p.pimax),
-        )  # fmt: skip
-        table.data["PI"] = new
-        mark(table.header)
-        report(ctx, old, new)
-        with ctx.output(name) as temporary:
-            hdus.writeto(temporary)
-
-
-def check_fast(header: Any, where: str) -> None:
-    """Refuse lists that epfast cannot correct.
-
-    Raises
-    ------
-    TaskError
-        ``ThisIsNotEPN``, ``ThisIsNotFAST``, ``RDCTIcorrected``.
-    """
-    if str(header.get("INSTRUME", "")).strip() != "EPN":
-        raise TaskError("ThisIsNotEPN", f"{where}: INSTRUME is {header.get('INSTRUME')!r}")
-    if str(header.get("SUBMODE", "")).strip() not in FAST_MODES:
-        raise TaskError("ThisIsNotFAST", f"{where}: SUBMODE is {header.get('SUBMODE')!r}")
-    if header.get(APPLIED):
-        raise TaskError("RDCTIcorrected", f"{where}: has been corrected before")
 
 
 def mark(header: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,8 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.odf.times import housekeeping_times
-from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.expression import compile
-from daxa.xmm.select.gtitasks import gti_hdu, intervals_of_rows, write_gti
-from daxa.xmm.task import TaskContext, find_task, task
+from daxa.xmm.select.goodtimes import intervals_of_rows
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent
@@ -215,119 +213,3 @@ def _common(gtis: Sequence[GTI]) -> GTI:
     for gti in gtis[1:]:
         result = result & gti
     return result
-
-
-@task(
-    "hkgtigen",
-    "1.15.1",
-    [
-        Parameter("instrument", "choice", "emos1", tuple(INSTRUMENTS)),
-        Parameter("gtiset", "dataset", "gti.ds"),
-        Parameter("withgtiset", "bool", True),
-        Parameter("diagfile", "string", "STDOUT"),
-        Parameter("plotgtis", "bool", False),
-        Parameter("diagnosticmode", "bool", False),
-        Parameter("withparameters", "bool", False),
-        Parameter("parameters", "list", ()),
-        Parameter("except", "bool", False),
-        Parameter("withoverrideparameters", "bool", False),
-        Parameter("overrideparameters", "list", ()),
-        Parameter("overrideparametervalues", "list", ()),
-        Parameter("timecolumn", "string", "TIME"),
-        Parameter("prefraction", "real", 0.5, minimum=0, maximum=1),
-        Parameter("postfraction", "real", 0.5, minimum=0, maximum=1),
-    ],
-)
-def hkgtigen(ctx: TaskContext, p: Parameters) -> None:
-    """Make good times of an instrument from its housekeeping."""
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.odf import Odf
-
-    if p.plotgtis:
-        raise NotImplementedError("plotgtis=yes: plots are not made by this task")
-    scope, code, types = INSTRUMENTS[p.instrument]
-    limits = Limits.from_constituent(
-        Calibration.from_environment(ctx.env, ctx.cwd).constituent(scope, "HKPARMINT")
-    )
-    limits = limits.chosen(p.parameters if p.withparameters else None, leave_out=p["except"])
-    if p.withoverrideparameters:
-        limits = limits.changed(p.overrideparameters, p.overrideparametervalues)
-    odf = Odf.from_environment(ctx.env, ctx.cwd)
-    files = {t: found for t in types if (found := odf.find(code, t))}
-    if not files:
-        wanted = ", ".join(types) or "unknown type"
-        raise TaskError("noHkFiles", f"{odf.folder}: no periodic housekeeping ({wanted}) of {p.instrument}")
-    tables = {t: [f.read(1) for f in found] for t, found in files.items()}
-    for table in (table for found in tables.values() for table in found):
-        _ = table[p.timecolumn]
-    result = housekeeping_gti(
-        {t: [table.columns for table in found] for t, found in tables.items()},
-        limits,
-        timecolumn=p.timecolumn,
-        before=p.prefraction,
-        after=p.postfraction,
-    )
-    if result.missing:
-        message = f"not in the housekeeping of {p.instrument}: {', '.join(result.missing)}"
-        if p.withparameters or p.withoverrideparameters:
-            ctx.warn("noHkParameter", message)
-        else:
-            ctx.info(message)
-    if not result.total.total > 0:
-        ctx.warn("noGoodTime", f"the housekeeping of {p.instrument} is never within its limits")
-    if limits.auxiliary:
-        ctx.info(f"limits of the auxiliary files, which are not applied: {', '.join(limits.auxiliary)}")
-    good, covered = result.total.total, result.covered.total
-    ctx.info(f"{len(result.single)} parameters, good for {good:.3f} s of {covered:.3f} s")
-    if p.diagnosticmode:
-        _diagnose(ctx, p.diagfile, result)
-    if p.withgtiset:
-        hdus = [gti_hdu(result.total)]
-        if p.diagnosticmode:
-            hdus += [
-                gti_hdu(gti, f"STDGTI-{name}", [("EXPR", text, "selection expression")])
-                for name, (text, gti) in result.single.items()
-            ]
-        write_gti(ctx, p.gtiset, hdus)
-
-
-def housekeeping_of_chain(
-    ctx: TaskContext, instrument: str, gtiset: str, chosen: Mapping[str, Any], *, needed: bool
-) -> GTI | None:
-    """Run hkgtigen inside a chain, unless its output is there already.
-
-    Parameters
-    ----------
-    ctx
-        The chain's context; messages come under ``chain::hkgtigen``.
-    instrument, gtiset
-        As for the task.
-    chosen
-        Further parameters of the task.
-    needed
-        Whether a failure is one of the chain; else it is a warning, and there are no intervals.
-    """
-    path = ctx.path(gtiset)
-    if not path.is_file():
-        spec = find_task("hkgtigen")
-        arguments = {"instrument": instrument, "gtiset": gtiset, **chosen}
-        try:
-            spec.function(replace(ctx, name=f"{ctx.name}::hkgtigen"), spec.parse(arguments))
-        except TaskError as error:
-            if needed:
-                raise
-            ctx.warn("noHkGti", f"no good times from housekeeping: {error.message}")
-            return None
-    return GTI.read(path)
-
-
-def _diagnose(ctx: TaskContext, diagfile: str, result: HousekeepingGti) -> None:
-    covered = result.covered.total
-    lines = ["# parameter, fraction of the time out of its limits"]
-    for name, (_, gti) in result.single.items():
-        lines.append(f"{name} {1 - (gti & result.covered).total / covered if covered else 0.0:.6f}")
-    if diagfile == "STDOUT":
-        print("\n".join(lines), file=ctx.out)
-    else:
-        with ctx.output(diagfile) as path:
-            path.write_text("\n".join(lines) + "\n")

@@ -1,4 +1,6 @@
-"""Task emosaic: images of several cameras or observations on one grid."""
+"""The task emosaic: write the sum of the images and, with exposure maps, the summed exposure and the
+rate.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task eexpmap: the exposure map that belongs to an image."""
+"""The task eexpmap: write one exposure map per energy band, on the grid of the image."""
 
 from __future__ import annotations
 

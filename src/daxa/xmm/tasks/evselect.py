@@ -1,4 +1,6 @@
-"""The evselect task: its parameters, and what they ask of :mod:`daxa.xmm.select.evselect`."""
+"""The task evselect: select events, and make lists, images, spectra, light curves and histograms of
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The task rgsproc: event lists of the grating spectrometers from raw files, stage by stage.
-
-Sources: manual of rgsproc (stages, names of files); parameters, defaults and the order of the sub-tasks from
-a real run's log.
-"""
+"""The task rgsproc: make event lists of the RGS from raw files."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.rgs import REJECTION_FLAGS
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.combine import OTHER_TABLES
+from daxa.xmm.rgs.tables import OTHER_TABLES
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -325,7 +321,8 @@ def _remove(ctx: TaskContext, names: Sequence[str]) -> None:
 def _housekeeping(ctx: TaskContext, files: _Files, instrument: str, *, all_parameters: bool) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.instruments import INSTRUMENTS
-    from daxa.xmm.select.hkgtigen import Limits, housekeeping_of_chain
+    from daxa.xmm.select.housekeeping import Limits
+    from daxa.xmm.tasks.support import housekeeping_of_chain
 
     scope = INSTRUMENTS[instrument]
     cal = Calibration.from_environment(ctx.env, ctx.cwd)

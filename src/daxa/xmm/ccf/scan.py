@@ -1,0 +1,91 @@
+"""The task cifbuild: write the calibration index of an observation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from daxa.xmm.ccf.index import (
+    Entry,
+    list_files,
+    md5sum,
+    read_entry,
+)
+from daxa.xmm.errors import DamagedConstituent
+
+
+class EntryCache:
+    """What is known of constituents from earlier runs, by path, size and time of change.
+
+    Reading headers and checksums of a full mirror takes most of the task's time. The cache is a JSON
+    file in the user's cache folder; a damaged or unwritable one is ignored.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        self._changed = False
+        if path is not None and path.is_file():
+            try:
+                loaded = json.loads(path.read_text(encoding="utf-8"))
+                self._known = loaded if isinstance(loaded, dict) else {}
+            except (OSError, ValueError):
+                self._known = {}
+
+    def entry(self, path: Path, *, checksum: bool = False) -> Entry | None:
+        """The index row of a file, with its MD5 if ``checksum``; None if it is no constituent."""
+        path = path.absolute()
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        known = self._known.get(str(path))
+        entry: Entry | None = None
+        if isinstance(known, dict) and known.get("stamp") == stamp:
+            if known.get("entry") is None:
+                return None
+            try:
+                entry = Entry(**known["entry"], path=path)
+            except TypeError:
+                entry = None
+        if entry is None:
+            entry = read_entry(path)
+        if entry is not None and checksum and not entry.md5:
+            entry = replace(entry, md5=md5sum(path))
+        row = None if entry is None else {k: v for k, v in asdict(entry).items() if k != "path"}
+        if known is None or known.get("stamp") != stamp or known.get("entry") != row:
+            self._known[str(path)] = {"stamp": stamp, "entry": row}
+            self._changed = True
+        return entry
+
+    def save(self) -> None:
+        """Write what is known, if anything is new."""
+        if self.path is None or not self._changed:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+            temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            os.replace(temporary, self.path)
+        except OSError:
+            # Without the cache the next run is only slower.
+            self._changed = False
+
+
+def scan(
+    folders: Iterable[Path], glob: str, *, recurse: bool, cache: EntryCache, warn: Any
+) -> tuple[list[Entry], int]:
+    """Constituents in folders and the number of files looked at; damaged ones give a warning each."""
+    files = list_files(folders, glob, recurse=recurse)
+    entries = []
+    for path in files:
+        try:
+            entry = cache.entry(path)
+        except (DamagedConstituent, OSError) as err:
+            warn("badConstituent", f"{err}; ignored")
+            continue
+        if entry is not None:
+            entries.append(entry)
+    return entries, len(files)

@@ -1,0 +1,1 @@
+"""One file for each SAS task: its parameters, its files, its messages. Nothing imports them."""

@@ -1,0 +1,123 @@
+"""The task badpix: add the extension of bad pixels to a raw event list of one CCD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from daxa.xmm.epic.mos import badpix as bp
+from daxa.xmm.epic.mos import files
+from daxa.xmm.epic.mos.options import Badpix, Options
+from daxa.xmm.epic.mos.subtasks import badpix
+from daxa.xmm.epic.pn.badpixels import FOUND, BadPixel, bad_columns, known_bad_pixels, merge_bad_pixels
+from daxa.xmm.epic.pn.clock import FAST_MODES
+from daxa.xmm.epic.pn.rawfile import read_raw_list
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import column
+from daxa.xmm.formats.instruments import PN_SHAPE
+from daxa.xmm.notes import note_product
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_header
+from daxa.xmm.tasks.support_pn import line_clock_of, open_calibration, replace_table
+
+
+@task(
+    "badpix",
+    "2.34",
+    [
+        Parameter("eventset", "dataset", required=True),
+        Parameter("withoutset", "bool", False),
+        Parameter("outset", "dataset", "out.fits"),
+        Parameter("getuplnkbadpix", "bool", True),
+        Parameter("getotherbadpix", "bool", True),
+        Parameter("getnewbadpix", "bool", False),
+        Parameter("badpixset", "dataset", "badpix.fits"),
+        Parameter("emptyextension", "bool", False),
+        Parameter("windowfilter", "bool", False),
+    ],
+)
+def badpix(ctx: TaskContext, p: Parameters) -> None:
+    """Add the extension of bad pixels to a raw event list of one CCD."""
+
+    if is_mos(ctx, p.eventset):
+        add_bad_pixels(ctx, p)
+        return
+    file = read_raw_list(ctx, p.eventset)
+    if file.badpix is not None:
+        ctx.warn("overwriteBadpix", f"{p.eventset}: its BADPIX is replaced")
+    if not (p.getuplnkbadpix or p.getotherbadpix or p.getnewbadpix or p.emptyextension):
+        raise TaskError("noBadpixModes", "none of getuplnkbadpix, getotherbadpix, getnewbadpix is set")
+    pixels: list[BadPixel] = []
+    if not p.emptyextension:
+        known = known_bad_pixels(
+            open_calibration(ctx), file.raw.ccd, uplinked=p.getuplnkbadpix, other=p.getotherbadpix
+        )
+        pixels = merge_bad_pixels(known, _read_found(ctx, p.badpixset) if p.getnewbadpix else [])
+        if file.submode in FAST_MODES:
+            pixels = bad_columns(pixels, PN_SHAPE[1], line_clock_of(open_calibration(ctx), file).n_lines)
+    if p.windowfilter:
+        pixels = in_window(pixels, file.window)
+    ctx.info(f"{len(pixels):12d}  final bad pixel sets will be added to BADPIX extension")
+    replace_table(ctx, p.outset if p.withoutset else p.eventset, replace(file, badpix=pixels))
+
+
+def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
+    from astropy.io import fits
+
+    path = ctx.path(name)
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            note_product(hdus[0].header, path)
+            columns = [column(hdus["BADPIX"], n, str(path)) for n in ("RAWX", "RAWY", "TYPE", "YEXTENT")]
+    except (OSError, KeyError) as error:
+        raise TaskError("badExtension", f"{path}: no table of bad pixels: {error}") from error
+    return [BadPixel(*(int(v) for v in row), FOUND) for row in zip(*columns, strict=True)]
+
+
+def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> list[BadPixel]:
+    """Bad pixels cut at the edges of a window (RAWX, RAWY of its first pixel, size)."""
+    x0, y0, dx, dy = window
+    kept = []
+    for pixel in pixels:
+        first, last = max(pixel.rawy, y0), min(pixel.rawy + pixel.yextent, y0 + dy)
+        if x0 <= pixel.rawx < x0 + dx and last > first:
+            kept.append(pixel._replace(rawy=first, yextent=last - first))
+    return kept
+
+
+def is_mos(ctx: TaskContext, name: str) -> bool:
+    """Whether a file is one of a MOS camera."""
+    from astropy.io import fits
+
+    try:
+        return str(fits.getheader(ctx.path(name)).get("INSTRUME", "")).startswith("EMOS")
+    except OSError:
+        return False
+
+
+def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
+    """The task badpix for a MOS CCD: add BADPIX to the events that emframes has written."""
+    from astropy.io import fits
+
+    path = ctx.path(p.eventset)
+    table = files.read_table(path, "EVENTS", "badExtension")
+    instrument, exp_id, number, node = of_header(table, "badExtension")
+    if not (p.getuplnkbadpix or p.getotherbadpix or p.getnewbadpix or p.emptyextension):
+        raise TaskError("noBadpixModes", "none of getuplnkbadpix, getotherbadpix, getnewbadpix is set")
+    ccd = empty_column(camera_of(ctx, instrument, exp_id, Options()), table, number, node)
+    if p.getnewbadpix:
+        found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "badExtension")
+        ccd.found = found.chosen(bp.FOUND)
+    switches = {
+        k: p[k] and not p.emptyextension for k in ("getuplnkbadpix", "getotherbadpix", "getnewbadpix")
+    }
+    pixels = badpix(ccd, Badpix(**switches, windowfilter=p.windowfilter))
+    cards = {k: table.header[k] for k in CCD_CARDS if k in table.header}
+    hdu = files.badpix_hdu(pixels, cards)
+    ctx.info(f" {len(hdu.data):12d}  final bad pixel sets will be added to BADPIX extension")
+    with ctx.output(p.outset if p.withoutset else p.eventset) as part, fits.open(path) as hdus:
+        kept = [h.copy() for h in hdus if h.name != "BADPIX"]
+        if len(kept) < len(hdus):
+            ctx.warn("overwriteBadpix", f"{p.eventset}: its BADPIX is replaced")
+        fits.HDUList([*kept, hdu]).writeto(part)

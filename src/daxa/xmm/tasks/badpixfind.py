@@ -1,0 +1,143 @@
+"""The task badpixfind: find the bad pixels that the events of a raw list of the pn give away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.pn.badpix import found_bad_pixels
+from daxa.xmm.epic.pn.badpixels import (
+    DEAD,
+    FLICKERING,
+    FOUND,
+    HOT,
+    BadPixel,
+    BadPixelMap,
+    SearchLimits,
+    badpix_columns,
+    known_bad_pixels,
+    merge_bad_pixels,
+)
+from daxa.xmm.epic.pn.clock import FAST_MODES
+from daxa.xmm.epic.pn.energy import EnergyScale
+from daxa.xmm.epic.pn.rawfile import read_raw_list
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.eventlist import BADPIX_COLUMNS
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support_pn import open_calibration, parameters, refuse, start_of
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+
+BADPIXFIND_ONLY: dict[str, Any] = {
+    "columnsearchlabel": "median",
+    "flickertimesteps": 1,
+    "mappixcellsize": 1,
+    "ccd": -1,
+}
+_LIMITS = (
+    "hithresh", "lothresh", "hicolthresh", "locolthresh", "withsearchbadcolumn", "thresholdlabel",
+    "threshabovebackground", "narrowerthanpsf", "backgroundrate", "cellsize", "flickerksthresh",
+    "flickerchisqthresh", "loenergythresh", "hienergythresh",
+)  # fmt: skip
+
+
+@task(
+    "badpixfind",
+    "1.41",
+    [
+        Parameter("eventset", "dataset", required=True),
+        Parameter("badpixset", "dataset", "badpix.fits"),
+        Parameter("searchbadpix", "bool", True),
+        Parameter("thresholdlabel", "choice", "rate", ("rate", "counts")),
+        Parameter("lothresh", "real", 0.0, minimum=0),
+        Parameter("hithresh", "real", 0.0045, minimum=0),
+        Parameter("withsearchbadcolumn", "bool", True),
+        Parameter("locolthresh", "real", 0.0, minimum=0),
+        Parameter("hicolthresh", "real", 0.00105, minimum=0),
+        Parameter("flickerksthresh", "real", 0.55, minimum=0),
+        Parameter("flickerchisqthresh", "real", 15.0, minimum=0),
+        Parameter("cellsize", "int", 2, minimum=1),
+        Parameter("backgroundrate", "real", 0.00011, minimum=-1),
+        Parameter("narrowerthanpsf", "real", 1.5, minimum=0),
+        Parameter("threshabovebackground", "bool", False),
+        Parameter("loenergythresh", "real", 0.14, minimum=0),
+        Parameter("hienergythresh", "real", 12.0, minimum=0),
+        Parameter("userflagbadpix", "bool", False),
+        Parameter("rawxlist", "list", ()),
+        Parameter("rawylist", "list", ()),
+        Parameter("typelist", "list", ()),
+        Parameter("yextentlist", "list", ()),
+        Parameter("withbadpixmap", "bool", False),
+        Parameter("withfovmask", "bool", False),
+        Parameter("badpixmap", "dataset", "badpixmap.fits"),
+        *parameters(BADPIXFIND_ONLY),
+    ],
+)
+def badpixfind(ctx: TaskContext, p: Parameters) -> None:
+    """Find the bad pixels that the events of a raw list of the pn give away."""
+    from astropy.io import fits
+
+    refuse(p, "badpixfind", BADPIXFIND_ONLY)
+    file = read_raw_list(ctx, p.eventset)
+    if file.submode in FAST_MODES:
+        raise TaskError("badMode", f"{p.eventset}: {file.submode} has no pixels to search")
+    cal = open_calibration(ctx)
+    scale = EnergyScale.from_calibration(cal, file.raw.ccd, PN_MODE_IDS[file.submode], start_of(file))
+    known = known_bad_pixels(cal, file.raw.ccd, uplinked=True, other=False)
+    limits = SearchLimits(**{name: p[name] for name in _LIMITS})
+    found: list[BadPixel] = []
+    if p.searchbadpix:
+        found = found_bad_pixels(file.raw, cal, known, limits, scale.adu_ev, ctx.info)
+    if p.userflagbadpix:
+        found = merge_bad_pixels(_user_pixels(p), found)
+    cards = {
+        k: file.primary[k] for k in ("TELESCOP", "INSTRUME", "EXP_ID", "OBS_ID") if k in file.primary
+    } | {k: file.raw.header[k] for k in ("CCDID", "QUADRANT", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")}
+    columns = badpix_columns(found)
+    table = make_table(BADPIX_COLUMNS[:4], columns, "BADPIX", cards)
+    primary = fits.PrimaryHDU()
+    ctx.provenance(primary.header)
+    ctx.info(f" Creating file ({p.badpixset}): Number of entries: {len(found):12d}")
+    with ctx.output(p.badpixset) as temporary:
+        fits.HDUList([primary, table]).writeto(temporary)
+    if p.withbadpixmap:
+        good = ~BadPixelMap.of([*known, *found]).bad
+        if p.withfovmask:
+            good &= in_field_of_view(cal, file.raw.ccd, start_of(file))
+        image = fits.ImageHDU(good.T.astype(np.uint8), name="MASK")
+        primary.header.update(cards)
+        primary.header["GOODPIX"] = (int(good.sum()), "good pixels")
+        with ctx.output(p.badpixmap) as temporary:
+            fits.HDUList([primary, image]).writeto(temporary)
+
+
+def in_field_of_view(cal: Calibration, ccd: int, time_s: float) -> npt.NDArray[np.bool_]:
+    """Pixels (64, 200) of a CCD whose centre is in the field of view."""
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    geometry = CameraGeometry.from_calibration(cal, "EPN", time_s)
+    x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1), indexing="ij")
+    detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))
+    return np.asarray(geometry.in_fov(detx, dety)).reshape(PN_SHAPE)
+
+
+def _user_pixels(p: Parameters) -> list[BadPixel]:
+    names = ("rawxlist", "rawylist", "typelist", "yextentlist")
+    try:
+        x, y, kind, extent = ([int(v) for v in p[name]] for name in names)
+    except ValueError as error:
+        raise TaskError("userListValuesOutOfRange", f"{', '.join(names)}: {error}") from None
+    if len({len(x), len(y), len(kind), len(extent)}) != 1:
+        raise TaskError("nonEqualLists", f"{', '.join(names)}: expected as many values in each")
+    for a, b, k, e in zip(x, y, kind, extent, strict=True):
+        inside = 1 <= a <= PN_SHAPE[0] and 1 <= b <= PN_SHAPE[1] and e >= 1 and b + e - 1 <= PN_SHAPE[1]
+        if not inside or k not in (HOT, FLICKERING, DEAD):
+            raise TaskError("userListValuesOutOfRange", f"RAWX {a}, RAWY {b}, TYPE {k}, YEXTENT {e}")
+    return [BadPixel(a, b, k, e, FOUND) for a, b, k, e in zip(x, y, kind, extent, strict=True)]

@@ -1,0 +1,66 @@
+"""The task embadpixfind: search an image of emeventsproj for bad pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.epic.mos import badpix as bp
+from daxa.xmm.epic.mos import files
+from daxa.xmm.epic.mos.badpixfind import Search
+from daxa.xmm.epic.mos.options import Options
+from daxa.xmm.epic.mos.subtasks import embadpixfind as search
+from daxa.xmm.errors import TaskError
+from daxa.xmm.notes import note_product
+from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, merged, of_header, values_of
+
+
+@task(
+    "embadpixfind",
+    "2.8",
+    merged(
+        [
+            Parameter("evimageset", "dataset", required=True),
+            Parameter("badpixset", "dataset", "badpix.out"),
+            Parameter("incremental", "bool", False),
+        ],
+        "embadpixfind",
+        includedeadpixels=False,
+    ),
+)
+def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
+    """Search an image of emeventsproj for bad pixels."""
+    from astropy.io import fits
+
+    path = ctx.path(p.evimageset)
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            header, image = hdus[0].header.copy(), np.asarray(hdus[0].data, float)
+            note_product(header, path)
+    except (OSError, TypeError, ValueError) as error:
+        raise TaskError("openImage01", f"{path}: no image: {error}") from error
+    table = OdfTable(path.name, header, header, {})
+    instrument, exp_id, number, node = of_header(table, "openImage01")
+    options = Options()
+    options.change("embadpixfind", **values_of("embadpixfind", p, "embadpixfind"))
+    camera = camera_of(ctx, instrument, exp_id, options)
+    ccd = empty_column(camera, table, number, node)
+    if image.shape != ccd.shape[::-1]:
+        raise TaskError("openImage01", f"{path}: {image.shape} pixels, expected {ccd.shape[::-1]}")
+    if p.incremental:
+        ccd.found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "openBadpix01").chosen(bp.FOUND)
+    params: Search = options.embadpixfind
+    search(camera, ccd, image, params, clumping=float(header.get("CLUMPING", 1.0)))
+    pixels = ccd.found
+    if params.includedeadpixels:
+        dead = ccd.known.chosen(bp.ONBOARD, bp.CALIBRATION)
+        dead.origin[dead.kind != bp.DEAD], dead.kind[dead.kind != bp.DEAD] = 0, 0
+        pixels = dead.merged(pixels)
+    cards: Mapping[str, Any] = {k: header[k] for k in CCD_CARDS if k in header}
+    files.write(ctx, p.badpixset, {}, files.badpix_hdu(pixels, cards))
+    ctx.info(f" Writing {len(pixels.table()['RAWX']):12d}  rows to {p.badpixset}:BADPIX")

@@ -1,0 +1,70 @@
+"""The task emeventsproj: make an image of the events of one MOS CCD on all their pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daxa.xmm.epic.mos import files
+from daxa.xmm.epic.mos.events import Events
+from daxa.xmm.epic.mos.options import Options
+from daxa.xmm.epic.mos.patterns import PatternLibrary
+from daxa.xmm.epic.mos.subtasks import emeventsproj as project
+from daxa.xmm.errors import TaskError
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support_mos import merged, values_of
+
+if TYPE_CHECKING:
+    pass
+
+
+@task(
+    "emeventsproj",
+    "1.6",
+    merged(
+        [
+            Parameter("eventset", "dataset", required=True),
+            Parameter("evimageset", "dataset", "emeventsproj.out"),
+            Parameter("ccdnr", "int", 1),
+            Parameter("mergedeventlist", "bool", False),
+        ],
+        "emeventsproj",
+    ),
+)
+def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
+    """Make an image of the events of one MOS CCD on all their pixels."""
+    table = files.read_table(ctx.path(p.eventset), "EVENTS", "openEventsIn02")
+    use = np.ones(len(table), bool)
+    ccdnr = p.ccdnr
+    if p.mergedeventlist:
+        use = table["CCDNR"] == ccdnr
+        if p.projectenergy and "ENERGYE1" not in table.columns:
+            raise TaskError("badParameter", "projectenergy=yes: the merged list has no ENERGYE1 and ENERGYE2")
+    elif "CCDID" in table.header:
+        ccdnr = int(table.keyword("CCDID")) + 10 * int(table.keyword("CCDNODE", 0))
+    if p.rejectbadevents and "FLAG" not in table.columns:
+        raise TaskError("badParameter", "rejectbadevents=yes: the list has no FLAG")
+    scope = str(table.keyword("INSTRUME")).strip()
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    calibration = Calibration.from_environment(ctx.env, ctx.cwd)
+    library = PatternLibrary.from_calibration(calibration, scope)
+    zero = np.zeros(len(table), np.int64)
+    names = ("RAWX", "RAWY", "ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4", "PATTERN", "PERIPIX", "FLAG")
+    values = [table[k].astype(np.int64) if k in table.columns else zero for k in names]
+    params = Options().emeventsproj.__class__(**values_of("emeventsproj", p, "emeventsproj"))
+    shape = CameraGeometry.from_calibration(calibration, scope, 0.0).shape(ccdnr % 10)
+    image, clumping = project(shape, Events(zero, *values), use, library, params)
+    kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATE-OBS", "DATE-END")
+    window = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
+    cards: dict[str, Any] = {}
+    for key in (*kept, *window):
+        value = table.header.get(key, table.primary.get(key))
+        if value is not None:
+            cards[key] = value
+    cards |= {"CCDID": ccdnr % 10, "CCDNODE": ccdnr // 10, "CLUMPING": (clumping, "counts per event")}
+    ctx.info(f" Number of good events in input file: {int(use.sum())}")
+    files.write(ctx, p.evimageset, {}, files.image_hdu(image, cards))

@@ -1,0 +1,130 @@
+"""The task epevents: recognise the patterns of a raw event list of the pn and calibrate them, one row
+per pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.epic.pn.clock import FAST_MODES
+from daxa.xmm.epic.pn.energy import EnergyScale
+from daxa.xmm.epic.pn.events import EventOptions, detector_events, random_source
+from daxa.xmm.epic.pn.fast import fast_events
+from daxa.xmm.epic.pn.raw import recognise
+from daxa.xmm.epic.pn.rawfile import RawFile, read_raw_list
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.schema import Column, make_table
+from daxa.xmm.formats.eventlist import EVENT_COLUMNS
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support_pn import LOWEST_PI, line_clock_of, open_calibration, parameters, refuse, start_of
+
+EPEVENTS_ONLY: dict[str, Any] = {
+    "reemissionthresh": 0, "withgainff": False, "withphagaincolumn": False, "lowgainenergyscale": False,
+    "withctilongterm": True,
+    "ctilongtermsoft": True, "ctilongtermy": True, "withccdoffsets": False, "withframecti": False,
+    "checksasmip": False, "withphotonmap": False, "withrdpha": False,
+}  # fmt: skip
+#: What is taken and changes nothing, and why.
+EPEVENTS_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
+    "withtempcorrection": (True, "no public text gives the law of EPN_CTI QBOXTEMP_GAIN"),
+    "withbackgroundgain": (True, "no public text gives the law of EPN_CTI NDSCLIN_GAIN"),
+    "withgaintiming": (True, "no public text gives the function of EPN_CTI TIMING_GAIN"),
+    "withgainburst": (True, "no public text gives the function of EPN_CTI BURST_GAIN"),
+    "withgaineff": (True, "no public text gives the function of EPN_CTI EFF_GAIN"),
+    "backgroundtres": (True, "belongs to withbackgroundgain"),
+    "backgroundtbin": (100, "belongs to withbackgroundgain"),
+    "rdphatimebinsize": (100, "belongs to withrdpha"),
+    "photonmapset": ("photonmap.dat", "belongs to withphotonmap"),
+    "mappatterntype": ("sssd", "belongs to withphotonmap"),
+    "lothresh": ("0 200 500 0", "belongs to withphotonmap"),
+    "hithresh": ("200 500 2000 32000", "belongs to withphotonmap"),
+}
+
+
+@task(
+    "epevents",
+    "6.55",
+    [
+        Parameter("eventset", "dataset", required=True),
+        Parameter("outset", "dataset", "events.dat"),
+        Parameter("randomizeposition", "bool", True),
+        Parameter("randomizeenergy", "bool", True),
+        Parameter("testenergywidth", "bool", True),
+        Parameter("gainctiaccuracy", "int", 2, minimum=0, maximum=2),
+        Parameter("withoutoftime", "bool", False),
+        Parameter("withctisrcpos", "bool", False),
+        Parameter("withpatternoffset", "bool", True),
+        Parameter("patternanalysis", "bool", True),
+        *parameters(EPEVENTS_ONLY),
+        *parameters({name: value for name, (value, _) in EPEVENTS_WITHOUT_EFFECT.items()}),
+    ],
+)
+def epevents(ctx: TaskContext, p: Parameters) -> None:
+    """Recognise the patterns of a raw event list of the pn and calibrate them, one row per pattern."""
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    refuse(p, "epevents", EPEVENTS_ONLY)
+    file = read_raw_list(ctx, p.eventset)
+    if not len(file.raw.pha):
+        raise TaskError("noEvents", f"{p.eventset}: no events")
+    for name in ("withtempcorrection", "withbackgroundgain"):
+        if p[name]:
+            ctx.info(f"{name}: not done, {EPEVENTS_WITHOUT_EFFECT[name][1]}")
+    if file.badpix is None:
+        ctx.warn("noBadpix", f"{p.eventset}: no BADPIX; run badpix first")
+    fast = file.submode in FAST_MODES
+    if fast and p.withoutoftime:
+        ctx.warn("notUsefulModeOOTE", f"{file.submode} has no out-of-time list")
+    cal, mode_id, start_s = open_calibration(ctx), PN_MODE_IDS[file.submode], start_of(file)
+    scale = EnergyScale.from_calibration(cal, file.raw.ccd, mode_id, start_s, accuracy=p.gainctiaccuracy)
+    names = ("randomizeposition", "randomizeenergy", "testenergywidth", "withpatternoffset")
+    row = int(file.primary.get("SRCPOS", 190))
+    options = EventOptions(
+        withoutoftime=p.withoutoftime and not fast,
+        screenlowthresh=LOWEST_PI,
+        mask=0,
+        ctisrcpos=row if p.withctisrcpos else None,
+        **{name: p[name] for name in names},
+    )
+    raw = recognise(file.raw, file.badpix or [], scale, 0.0, ctx.info)
+    random = random_source(*file.seed())
+    if fast:
+        columns = fast_events(raw, scale, line_clock_of(cal, file), row, random, options)
+        schema = EVENT_COLUMNS["EPN", "TIMING"]
+    else:
+        geometry = CameraGeometry.from_calibration(cal, "EPN", start_s)
+        columns, _ = detector_events(raw, scale, geometry, file.window, random, options)
+        columns["FRAME"] = columns["FRAME"].astype(np.int64) + 1
+        schema = tuple(c for c in EVENT_COLUMNS["EPN", "IMAGING"] if c.name not in ("X", "Y"))
+        schema = (*schema, Column("FRAME", "1J"))
+    _write_events(ctx, p, file, schema, columns)
+
+
+def _write_events(
+    ctx: TaskContext, p: Parameters, file: RawFile, schema: Sequence[Column], columns: dict[str, Any]
+) -> None:
+    """The raw list's file with calibrated events in place of the raw ones."""
+    from astropy.io import fits
+
+    with fits.open(ctx.path(p.eventset), memmap=False) as hdus:
+        kept = hdus["EVENTS"].header
+        described = ("TTYPE", "TFORM", "TUNIT", "TLMIN", "TLMAX", "TNULL", "NAXIS", "XTENSION", "BITPIX")
+        cards = {
+            c.keyword: (c.value, c.comment)
+            for c in kept.cards
+            if c.keyword and not c.keyword.startswith((*described, "PCOUNT", "GCOUNT", "TFIELDS", "EXTNAME"))
+        }
+        cards |= {key: (value, comment) for key, value, comment in flag_keywords("EPN")}
+        hdus[hdus.index_of("EVENTS")] = make_table(schema, columns, "EVENTS", cards)
+        number = sum(k.startswith("XPROC") for k in hdus[0].header)
+        ctx.provenance(hdus[0].header, number)
+        with ctx.output(p.outset) as temporary:
+            hdus.writeto(temporary)
+    ctx.info(f"{Path(p.outset).name}: {len(columns['PI'])} events of {len(file.raw.pha)} pixels")

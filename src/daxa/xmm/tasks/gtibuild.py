@@ -1,0 +1,33 @@
+"""The task gtibuild: make good times of a text file of intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.select.blocks import split_block
+from daxa.xmm.select.goodtimes import gti_hdu, parse_gti_text, write_gti
+from daxa.xmm.task import TaskContext, task
+
+
+@task(
+    "gtibuild",
+    "1.5",
+    [Parameter("file", "dataset", required=True), Parameter("table", "dataset", "gti.ds")],
+)
+def gtibuild(ctx: TaskContext, p: Parameters) -> None:
+    """Make good times of a text file of intervals."""
+    from daxa.xmm.odf.times import utc_to_tt
+
+    path = ctx.path(p.file)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise TaskError("fileNotFound", f"{path}: {error.strerror}") from error
+    gti = parse_gti_text(text, str(path), lambda date: float(utc_to_tt(date)))
+    # The table cannot hold infinity in a way that every reader understands.
+    gti = GTI(gti.start, np.where(np.isinf(gti.stop), 1e10, gti.stop))
+    name, block = split_block(p.table)
+    write_gti(ctx, name, [gti_hdu(gti, str(block) if block is not None else "STDGTI")])

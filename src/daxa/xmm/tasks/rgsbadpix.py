@@ -1,0 +1,108 @@
+"""The task rgsbadpix: make the tables of bad pixels of one CCD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.epic.mos.badpix import DEAD, FOUND, HOT
+from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, PIXELS_PI, RgsFlag
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.rgs.badpix import Window, bad_pixels, split_ratios, write_tables
+from daxa.xmm.rgs.tables import keyword, read_set, table, write_set
+from daxa.xmm.task import TaskContext, task
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.constituent import Table
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+#: Letters of the calibration that mean too much charge (hot, turn-on channel, edge emission).
+_BRIGHT = "HTEBU"
+
+
+def _known_segments(
+    tables: list[Table], ccd: int, window: Window
+) -> list[tuple[BoolArray, int, bool, tuple[int, int]]]:
+    """Segments of the calibration: pixels, kind, whether masked on board, first pixel (CHIPX, CHIPY)."""
+    inside, result = window.mask(), []
+    for node, rows in enumerate(tables):
+        for i in np.flatnonzero(rows["CCD_ID"] == ccd):
+            x = int(window.chipx(node, rows["RAWX"][i]))
+            y, n = int(rows["RAWY"][i]), int(rows["YEXTENT"][i])
+            where = np.zeros_like(inside)
+            if 1 <= x <= inside.shape[1]:
+                where[max(y - 1, 0) : y - 1 + n, x - 1] = True
+            kind = HOT if str(rows["TYPE"][i]).strip().upper() in tuple(_BRIGHT) else DEAD
+            result.append((where & inside, kind, bool(rows["UPLINKED"][i]), (x, y)))
+    return result
+
+
+@task(
+    "rgsbadpix",
+    "2.20",
+    [
+        Parameter("ccdset", "dataset", "ccd.ds", required=True),
+        Parameter("badpixset", "dataset", "badpix.ds"),
+        Parameter("withbadpixset", "bool", False),
+        Parameter("withadvisory", "bool", True),
+        Parameter("embadpixalgo", "bool", False),
+        Parameter("withfoundhot", "bool", True),
+        Parameter("badpixalgo", "string", "badpixalgo"),
+        Parameter("keepcool", "bool", True),
+        Parameter("pixnoiselimit", "real", 0.0),
+        Parameter("colnoiselimit", "real", 250.0),
+        Parameter("pixsharpness", "real", 5.0, minimum=0.0),
+        Parameter("colsharpness", "real", 8.0, minimum=0.0),
+    ],
+)
+def rgsbadpix(ctx: TaskContext, p: Parameters) -> None:
+    """Make the tables of bad pixels of one CCD."""
+    from daxa.xmm.ccf.calibration import Calibration
+
+    if p.embadpixalgo:
+        raise NotImplementedError("rgsbadpix: embadpixalgo=yes: the other algorithm is not published")
+    if not p.keepcool:
+        raise NotImplementedError(
+            "rgsbadpix: keepcool=no: the layout of the constituent COOLPIX is not public"
+        )
+    if p.withbadpixset:
+        raise NotImplementedError("rgsbadpix: withbadpixset=yes: the tables are written into ccdset only")
+    hdus = read_set(ctx, p.ccdset)
+    scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
+    pixels = table(hdus, "PIXELS", (*PIXELS, *PIXELS_PI), p.ccdset)
+    exposure = table(hdus, "EXPOSURE", EXPOSURE, p.ccdset)
+    window = Window.from_header(hdus["PIXELS"].header)
+    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    good = exposure["FRAME"][(exposure["FLAG"] & RgsFlag.IN_BAD_FRAME) == 0]
+    constituent = cal.constituent(scope, "BADPIX")
+    known = _known_segments([constituent.table(n) for n in ("BADPIX", "BADPIX1")], ccd, window)
+    bad, found = bad_pixels(
+        pixels, np.isin(pixels["FRAME"], good), len(good), window, known, split_ratios(cal, scope),
+        with_advisory=p.withadvisory, with_found=p.withfoundhot, pixel_limit_ev=p.pixnoiselimit,
+        column_limit_ev=p.colnoiselimit, pixel_sharpness=p.pixsharpness, column_sharpness=p.colsharpness,
+    )  # fmt: skip
+    _report(ctx, ccd, known, found, p)
+    more = int((bad.origin == FOUND).sum())
+    ctx.info(f"CCD {ccd}: {int((bad.origin > 0).sum())} bad pixels, {more} of them found in this exposure")
+    write_tables(hdus, bad, window, ccd)
+    write_set(ctx, p.ccdset, hdus)
+
+
+def _report(
+    ctx: TaskContext,
+    ccd: int,
+    known: list[tuple[BoolArray, int, bool, tuple[int, int]]],
+    found: BoolArray,
+    p: Parameters,
+) -> None:
+    for where, kind, uplinked, (x, y) in known:
+        n, missing = int(where.sum()), int((where & ~found).sum())
+        if kind == HOT and not uplinked and p.withfoundhot and missing:
+            text = (
+                f"advisory hot segment at ({x},{y}): {missing} out of {n} pixels not found hot in telemetry"
+            )
+            ctx.warn("BadPixDiscrepancy", f"(CCD {ccd}) {text}")

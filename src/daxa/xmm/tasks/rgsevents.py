@@ -1,0 +1,80 @@
+"""The task rgsevents: add the tables of events and rejected pixels of one CCD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daxa.xmm.formats.rgs import (
+    EVENTS,
+    EVENTS_FRAME,
+    EXPOSURE,
+    PIXELS,
+    PIXELS_EVENT,
+    PIXELS_PI,
+    REJPIX,
+    RgsFlag,
+    flag_keywords,
+)
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.rgs.badpix import Window, split_ratios
+from daxa.xmm.rgs.energy import generator
+from daxa.xmm.rgs.events import bad_map, make_events, thresholds_of
+from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.task import TaskContext, task
+
+if TYPE_CHECKING:
+    pass
+
+
+@task(
+    "rgsevents",
+    "3.13",
+    [
+        Parameter("ccdset", "dataset", "ccd.ds", required=True),
+        Parameter("reconstruct", "bool", True),
+        Parameter("withdetcoord", "bool", False),
+        Parameter("detcoord", "choice", "cam", ("cam", "sac", "row")),
+    ],
+)
+def rgsevents(ctx: TaskContext, p: Parameters) -> None:
+    """Add the tables of events and rejected pixels of one CCD."""
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.rgs.geometry import RgsGeometry
+
+    if p.withdetcoord:
+        raise NotImplementedError(
+            "rgsevents: withdetcoord=yes: columns of camera coordinates are not written"
+        )
+    hdus = read_set(ctx, p.ccdset)
+    scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
+    schema = (*PIXELS, *PIXELS_PI)
+    pixels = table(hdus, "PIXELS", schema, p.ccdset)
+    exposure = table(hdus, "EXPOSURE", EXPOSURE, p.ccdset)
+    window = Window.from_header(hdus["PIXELS"].header)
+    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    span = (float(keyword(hdus, n, p.ccdset)) for n in ("TSTART", "TSTOP"))
+    events = make_events(
+        pixels, exposure, window, bad_map(hdus, window, p.ccdset), thresholds_of(cal, scope, ccd),
+        split_ratios(cal, scope), RgsGeometry.from_calibration(cal, scope, 0.5 * sum(span)), ccd,
+        generator(hdus, p.ccdset, 2),
+        reconstruct=p.reconstruct, ocb=int(keyword(hdus, "CCDOCB", p.ccdset)), warn=ctx.warn,
+    )  # fmt: skip
+    for flag in RgsFlag:
+        n = int(((events.columns["FLAG"] & flag) != 0).sum())
+        if n:
+            ctx.info(f"##XMMEA_{flag.name}: {n} events flagged")
+    common = time_header(hdus)
+    primary = hdus[0].header
+    cards = {
+        n: primary[n] for n in ("CCDID", "CCDOCB", "TSTART", "TSTOP", "TELAPSE", "EXPIDSTR") if n in primary
+    }
+    replace_table(hdus, (*schema, *PIXELS_EVENT), {**pixels, "EVENT": events.of_item}, "PIXELS")
+    # The number of the frame stays with the event until the lists of the CCDs are joined.
+    header = {**common, **cards, **flag_keywords(), "DATATYPE": "SPECT.EL"}
+    replace_table(hdus, (*EVENTS, *EVENTS_FRAME), events.columns, "EVENTS", header)
+    for node in (0, 1):
+        a, b = window.span(node)
+        mine = (events.rejected["CHIPX"] >= a) & (events.rejected["CHIPX"] <= b)
+        part = {name: values[mine] for name, values in events.rejected.items()}
+        replace_table(hdus, REJPIX, part, f"REJPIX{node}", {**common, "CCDNODE": node, "CCDID": ccd})
+    write_set(ctx, p.ccdset, hdus)

@@ -1,0 +1,158 @@
+"""What several tasks share: attitude, housekeeping and exposures of the chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.parameters import Parameters
+from daxa.xmm.task import TaskContext, find_task
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+
+POINTING_CARDS = ("RA_PNT", "DEC_PNT", "PA_PNT")
+
+
+def pointing_of_header(
+    headers: list[Any], names: tuple[str, ...], code: str, where: str
+) -> tuple[float, ...]:
+    values = []
+    for name in names:
+        value = next((h[name] for h in headers if name in h), None)
+        if value is None:
+            raise TaskError(code, f"{where}: no keyword {name}")
+        values.append(float(value))
+    return tuple(values)
+
+
+def attitude_file(ctx: TaskContext, odf: Odf, name: str, force: bool, allowed: bool = True) -> Path:
+    path = ctx.path(name)
+    if not allowed and not path.exists():
+        raise TaskError("MissingData", f"{path}: absent, and runatthkgen=no")
+    if force or not path.exists():
+        env = {**ctx.env, "SAS_ODF": ctx.env.get("SAS_ODF") or str(odf.folder)}
+        replace(ctx, env=env).call("atthkgen", atthkset=name, timestep=1.0)
+    else:
+        ctx.info(f"{name} exists. atthkgen will not be run again.")
+    return path
+
+
+def housekeeping_times(
+    ctx: TaskContext,
+    wanted: list[tuple[str, str]],
+    name: Callable[[str], str],
+    chosen: Mapping[str, Any],
+    *,
+    needed: bool = False,
+    keep: bool = True,
+) -> dict[str, GTI]:
+    """Good times of the housekeeping of each camera (hkgtigen), where there is any."""
+
+    found = {}
+    for camera in sorted({instrument for instrument, _ in wanted}):
+        file = name(camera)
+        own = not ctx.path(file).is_file()
+        gti = housekeeping_of_chain(ctx, INSTRUMENTS[camera].lower(), file, chosen, needed=needed)
+        if gti is not None:
+            found[camera] = gti
+        if own and not keep:
+            ctx.path(file).unlink(missing_ok=True)
+    return found
+
+
+def gti_file(ctx: TaskContext, name: str) -> GTI:
+    try:
+        return GTI.read(ctx.path(name))
+    except (OSError, KeyError) as error:
+        raise TaskError("flagHk10", f"{name}: no good-time intervals: {error}") from error
+
+
+def open_calibration(ctx: TaskContext) -> Calibration:
+    from daxa.xmm.ccf.calibration import Calibration
+
+    return Calibration.from_environment(ctx.env, ctx.cwd)
+
+
+def select_exposures(
+    ctx: TaskContext, odf: Odf, instruments: list[str], chosen: list[str], task_name: str
+) -> list[tuple[str, str]]:
+    """Exposures to process: all, or those named ``S001`` or ``1``; those without event files are named."""
+    found = [(i, e) for i in instruments for e in odf.exposures(i)]
+    empty = [(i, e) for i in instruments for e in odf.without_events(i)]
+
+    def named(exposures: list[tuple[str, str]], text: str) -> list[tuple[str, str]]:
+        return [
+            (i, e) for i, e in exposures if e == text.upper() or (text.isdigit() and int(e[1:]) == int(text))
+        ]
+
+    result = [] if chosen else found
+    for text in chosen:
+        if not named(found + empty, text):
+            listed = ", ".join(f"{i} {e}" for i, e in found) or "none"
+            raise TaskError("badParameter", f"{task_name}: no exposure {text!r}; the ODF has {listed}")
+        result += named(found, text)
+    without = [pair for text in chosen for pair in named(empty, text)] if chosen else empty
+    lines = [f"{i} {e}: the ODF has an auxiliary file but no event file; no list is made" for i, e in without]
+    if not result:
+        raise TaskError(
+            "MissingData", "; ".join(lines) or f"{odf.folder}: no event file of {' or '.join(instruments)}"
+        )
+    for line in lines:
+        ctx.warn("MissingData", line)
+    return sorted(set(result))
+
+
+def refuse(task_name: str, p: Parameters, on: tuple[str, ...], off: tuple[str, ...]) -> None:
+    for name in on:
+        if p[name]:
+            raise NotImplementedError(f"{task_name}: {name}=yes is not supported by the embedded engine")
+    for name in off:
+        if not p[name]:
+            raise NotImplementedError(f"{task_name}: {name}=no is not supported by the embedded engine")
+
+
+def housekeeping_of_chain(
+    ctx: TaskContext, instrument: str, gtiset: str, chosen: Mapping[str, Any], *, needed: bool
+) -> GTI | None:
+    """Run hkgtigen inside a chain, unless its output is there already.
+
+    Parameters
+    ----------
+    ctx
+        The chain's context; messages come under ``chain::hkgtigen``.
+    instrument, gtiset
+        As for the task.
+    chosen
+        Further parameters of the task.
+    needed
+        Whether a failure is one of the chain; else it is a warning, and there are no intervals.
+    """
+    path = ctx.path(gtiset)
+    if not path.is_file():
+        spec = find_task("hkgtigen")
+        arguments = {"instrument": instrument, "gtiset": gtiset, **chosen}
+        try:
+            spec.function(replace(ctx, name=f"{ctx.name}::hkgtigen"), spec.parse(arguments))
+        except TaskError as error:
+            if needed:
+                raise
+            ctx.warn("noHkGti", f"no good times from housekeeping: {error.message}")
+            return None
+    return GTI.read(path)
+
+
+def exposure_span(odf: Odf, instexpid: str, ctx: TaskContext) -> tuple[float, float]:
+    """Start and end of an exposure, mission time."""
+    from daxa.xmm.epic.keywords import exposure_summary
+    from daxa.xmm.odf.times import utc_to_tt
+
+    summary = exposure_summary(odf, instexpid[:2], instexpid[2:6], ctx.warn)
+    return utc_to_tt(summary.start), utc_to_tt(summary.end)

@@ -1,0 +1,100 @@
+"""What the MOS tasks on files share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daxa.xmm.epic.mos.camera import Camera, Ccd
+from daxa.xmm.epic.mos.events import Events
+from daxa.xmm.epic.mos.frames import Frames
+from daxa.xmm.epic.mos.opening import open_camera
+from daxa.xmm.epic.mos.options import Options, checked, subtask_parameters
+from daxa.xmm.epic.mos.reading import Layout, make_ccd
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.task import TaskContext
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+
+#: Keywords that say of which CCD a table of bad pixels is.
+CCD_CARDS = (
+    "TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "CCDID", "CCDNODE", "WINDOWX0", "WINDOWY0",
+    "WINDOWDX", "WINDOWDY",
+)  # fmt: skip
+
+
+def values_of(subtask: str, p: Parameters, name: str) -> dict[str, Any]:
+    """Values of the parameters that the sub-task knows."""
+    return {q.name: checked(q.name, p[q.name], name) for q in subtask_parameters(subtask) if q.name in p}
+
+
+def merged(given: list[Parameter], subtask: str, **defaults: Any) -> list[Parameter]:
+    """SAS's other parameters, then those of the sub-task; ``defaults`` where they differ from the chain's."""
+    known = {q.name for q in given}
+    own = [
+        Parameter(q.name, q.kind, defaults.get(q.name, q.default))
+        for q in subtask_parameters(subtask)
+        if q.name not in known and q.name != "withothernode"
+    ]
+    return [*given, *own]
+
+
+def refuse(name: str, p: Parameters, **only: Any) -> None:
+    for parameter, value in only.items():
+        if p[parameter] != value:
+            text = {True: "yes", False: "no"}.get(value, repr(value))
+            raise NotImplementedError(f"{name}: {parameter} must be {text} in the embedded engine")
+
+
+def camera_of(
+    ctx: TaskContext, instrument: str, exp_id: str, options: Options, gti: GTI | None = None
+) -> Camera:
+    from daxa.xmm.ccf.calibration import Calibration
+
+    odf = Odf.from_environment(ctx.env, ctx.cwd)
+    calibration: Calibration = Calibration.from_environment(ctx.env, ctx.cwd)
+    camera = open_camera(ctx, odf, calibration, instrument, exp_id, options, (0.0, 0.0, 0.0), gti)
+    # A task prints under its own name.
+    camera.messages.info = lambda _, text: ctx.info(text)
+    camera.messages.warn = lambda _, code, text: ctx.warn(code, text)
+    return camera
+
+
+def odf_file(ctx: TaskContext, name: str) -> OdfFile:
+    path = ctx.path(name)
+    fields = OdfName.parse(path.name)
+    if fields is None or not path.is_file():
+        raise TaskError("readEvents01", f"{path}: no file of an ODF")
+    return OdfFile(fields, path)
+
+
+def of_header(table: OdfTable, code: str) -> tuple[str, str, int, int]:
+    """Camera, exposure, CCD and node of a file of the chain."""
+    try:
+        codes = {scope: code for code, scope in INSTRUMENTS.items()}
+        camera = codes[str(table.keyword("INSTRUME")).strip()]
+        return (
+            camera,
+            str(table.keyword("EXPIDSTR")),
+            int(table.keyword("CCDID")),
+            int(table.keyword("CCDNODE")),
+        )
+    except (KeyError, TaskError) as error:
+        raise TaskError(code, f"{table.where}: not of one CCD of EPIC MOS: {error}") from error
+
+
+def empty_column(camera: Camera, table: OdfTable, number: int, node: int) -> Ccd:
+    """A CCD without events."""
+    none = np.zeros(0, np.int64)
+    frames = Frames(none, none.astype(float), 1.0, none, {})
+    layout = Layout.of(camera, table, number, node)
+    raw = Events(*(none for _ in range(10)))
+    return make_ccd(camera, table, "IME", (number, node), layout, raw, frames, False)

@@ -1,0 +1,101 @@
+"""The task tabgtigen: make good times of the rows of time series that fulfil an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.schema import column
+from daxa.xmm.notes import note_product
+from daxa.xmm.odf.times import housekeeping_times
+from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.select.blocks import Files, split_block
+from daxa.xmm.select.expression import compile
+from daxa.xmm.select.goodtimes import gti_hdu, intervals_of_rows, write_gti
+from daxa.xmm.task import TaskContext, task
+
+if TYPE_CHECKING:
+    pass
+
+
+def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> tuple[Any, Any, Path]:
+    """The file and table named; without a block the first one with the needed columns."""
+    from astropy.io import fits
+
+    name, block = split_block(specification)
+    path = ctx.path(name)
+    try:
+        hdus = fits.open(path)
+    except OSError as error:
+        raise TaskError("fileNotFound", f"{path}: {error}") from error
+    note_product(hdus[0].header, path)
+    try:
+        if block is not None:
+            return hdus, hdus[block], path
+        for hdu in hdus:
+            if isinstance(hdu, fits.BinTableHDU) and set(needed) <= set(hdu.columns.names):
+                return hdus, hdu, path
+    except (KeyError, IndexError):
+        hdus.close()
+        raise TaskError("noTable", f"{path} has no table {block}") from None
+    hdus.close()
+    raise TaskError("noTable", f"{path} has no table with column(s) {', '.join(needed)}")
+
+
+@task(
+    "tabgtigen",
+    "2.13",
+    [
+        Parameter("table", "list", required=True),
+        Parameter("gtiset", "dataset", "gti.ds"),
+        Parameter("expression", "string", "true"),
+        Parameter("timecolumn", "string", "TIME"),
+        Parameter("prefraction", "real", 0.5, minimum=0, maximum=1),
+        Parameter("postfraction", "real", 0.5, minimum=0, maximum=1),
+        Parameter("mingtisize", "real", 0.0, minimum=0),
+    ],
+)
+def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
+    """Make good times of the rows of time series that fulfil an expression."""
+    gti: GTI | None = None
+    for specification in p.table:
+        hdus, hdu, path = _open_table(ctx, specification, [p.timecolumn])
+        with hdus:
+            selection = compile(p.expression, hdu.header, Files(ctx.cwd, path))
+            # Raw housekeeping has dates.
+            time = housekeeping_times(column(hdu, p.timecolumn, str(path)), str(path), p.timecolumn)
+            good = selection.mask(
+                {p.timecolumn: time, **{n: column(hdu, n, str(path)) for n in selection.names}}
+            )
+            names = hdu.columns.names
+            length: Any = hdu.header.get("TIMEDEL") or None
+            if "TIMEDEL" in names:
+                length = column(hdu, "TIMEDEL", str(path))
+            part = intervals_of_rows(time, good, length, before=p.prefraction, after=p.postfraction)
+        ctx.info(f"{path.name}: {np.count_nonzero(good)} of {len(good)} rows are good")
+        gti = part if gti is None else gti & part
+    gti = gti if gti is not None else GTI()
+    length = gti.stop - gti.start
+    short = length < p.mingtisize
+    dropped = float(length[short].sum())
+    gti = GTI(gti.start[~short], gti.stop[~short])
+    if not len(gti):
+        ctx.warn("noGoodTime", f"no row fulfils {p.expression!r}")
+    write_gti(
+        ctx,
+        p.gtiset,
+        [
+            gti_hdu(
+                gti,
+                extra=[
+                    ("MINGTISZ", float(p.mingtisize), "[s] minimum allowed GTI length"),
+                    ("SUMSHORT", dropped, "[s] sum of all GTIs shorter than MINGTISZ"),
+                ],
+            )
+        ],
+    )
