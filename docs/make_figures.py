@@ -24,9 +24,9 @@ from daxa.simulate import optics
 from daxa.simulate.calibration.constituents import write_calibration
 from daxa.simulate.cameras.camera import CAMERAS, J2000_S
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.instruments.rgs.dispersion import m_lambda
+from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 from daxa.xmm.response import area as response
-from daxa.xmm.rgs.dispersion import m_lambda
-from daxa.xmm.rgs.geometry import RgsGeometry
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.sky.tangent import from_xy, to_xy
 

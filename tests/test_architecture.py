@@ -1,6 +1,7 @@
 """The rules between the rooms, read from the imports themselves."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -8,38 +9,64 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
 
-#: Room -> rooms it may import (besides itself, config, exceptions and the version).
+#: Room -> rooms it may import (besides itself, what is common to all, and the formats of files).
 ALLOWED = {
-    "mission": set(),
+    "fetch": set(),
+    "mission": {"fetch"},
     "archive": {"mission"},
     "process": {"archive", "backend"},
     "backend": {"xmm"},
     "xmm": set(),
+    "calibration": {"fetch", "xmm"},
     "compare": {"xmm"},
     "validate": {"archive", "backend", "compare", "mission", "process"},
     "simulate": set(),
     "report": {"archive", "mission"},
-    "cli": {"archive", "mission", "process", "backend", "xmm", "simulate", "report", "compare", "validate"},
-}
-#: Pure formats that stand outside the arrows, by importing room ("*": any).
-FORMATS = {
-    "*": {"daxa.xmm.formats.odf_names", "daxa.xmm.formats.summary"},
-    "simulate": {
-        "daxa.xmm.formats.housekeeping",
-        "daxa.xmm.formats.odf",
-        "daxa.xmm.formats.records",
-        "daxa.xmm.formats.ccf",
-        "daxa.xmm.fits.schema",
+    "cli": {
+        "archive", "mission", "process", "backend", "calibration", "xmm", "simulate", "report", "compare",
+        "validate",
     },
-}
+}  # fmt: skip
 COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust"}
+
+#: Floors of the engine, the lowest first: an arrow leads from a floor to a lower one, or stays in its room.
+FLOORS = [
+    {"errors", "statistics", "findings", "origin"},
+    {"parameters", "notes"},
+    {"fits", "task"},
+    {"formats"},
+    {"odf"},
+    {"ccf"},
+    {"event", "response"},
+    {"select"},
+    {"sky"},
+    {"image"},
+    {"screen", "instruments"},
+    {"tasks"},
+    {"__main__"},
+]
+
+#: Modules outside tasks that know a running task. The list may only become shorter.
+KNOW_A_TASK = {
+    "__main__", "instruments.mos.exposure", "instruments.mos.files", "instruments.mos.products",
+    "instruments.pn.files", "instruments.pn.products", "instruments.pn.rate", "instruments.pn.reduce",
+    "instruments.pn.timing", "instruments.rgs.files", "instruments.rgs.sources", "select.evselect",
+    "select.goodtimes", "select.outputs", "select.source",
+}  # fmt: skip
+
+#: Modules of the engine outside ``fits`` that use astropy.io themselves. The number may only become smaller.
+USE_ASTROPY_IO = 48
+
+
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def modules():
     for path in sorted(SOURCE.rglob("*.py")):
         relative = path.relative_to(SOURCE)
-        # The command line is several modules: cli, cli_calibration, ...
-        room = relative.parts[0].removesuffix(".py").split("_")[0]
+        room = relative.parts[0].removesuffix(".py")
         if room in ALLOWED:
             yield path, relative, room
 
@@ -53,69 +80,131 @@ def executed(tree):
         yield from executed(node)
 
 
-def imports(path, relative):
-    for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(path, nodes=executed):
+    """Modules that a module imports, those inside functions too, with the line."""
+    for node in nodes(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = ["daxa", *relative.parts[: len(relative.parts) - node.level]]
-                base = ".".join([*package, base]).rstrip(".")
+            assert not node.level, f"{path}:{node.lineno}: imports are written in full"
             for alias in node.names:
-                full = f"{base}.{alias.name}"
-                is_module = (SOURCE.parent / full.replace(".", "/")).with_suffix(".py").exists()
-                yield (full if is_module else base), node.lineno
+                full = f"{node.module}.{alias.name}"
+                place = SOURCE.parent / full.replace(".", "/")
+                yield (
+                    (full if place.with_suffix(".py").exists() or place.is_dir() else node.module),
+                    node.lineno,
+                )
+
+
+def engine():
+    """Modules of the engine: name behind ``daxa.xmm``, file."""
+    for path, relative, room in modules():
+        if room == "xmm" and relative.name != "__init__.py":
+            yield ".".join(relative.with_suffix("").parts[1:]), path
 
 
 def test_every_room_is_known():
     rooms = {p.name for p in SOURCE.iterdir() if p.is_dir() and (p / "__init__.py").exists()}
-    assert rooms <= set(ALLOWED)
+    assert rooms == set(ALLOWED)
+    known = set().union(*FLOORS)
+    assert {name.split(".")[0] for name, _ in engine()} == known
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
 def test_imports_follow_the_arrows(room):
-    formats = FORMATS["*"] | FORMATS.get(room, set())
     wrong = []
     for path, relative, this in modules():
         if this != room:
             continue
-        for name, line in imports(path, relative):
-            if not name.startswith("daxa") or name in COMMON or name in formats:
+        for name, line in imports(path):
+            if not name.startswith("daxa") or name in COMMON or name.startswith("daxa.xmm.formats"):
                 continue
-            if name in ("daxa.xmm.odf", "daxa.xmm.ccf") and room == "simulate":
+            if room == "simulate" and name.startswith("daxa.xmm.fits"):
                 continue
-            target = name.split(".")[1].split("_")[0]
+            target = name.split(".")[1]
             if target != room and target not in ALLOWED[room]:
                 wrong.append(f"{relative}:{line} imports {name}")
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_arrow_of_the_engine_runs_up():
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    wrong = []
+    for name, path in engine():
+        room = name.split(".")[0]
+        for target, line in imports(path, ast.walk):
+            if target.startswith("daxa.xmm."):
+                other = target.split(".")[2]
+                if other != room and floor[other] >= floor[room]:
+                    wrong.append(f"{name}:{line} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_imports_in_a_circle():
+    """Imports inside functions count."""
+    names = {
+        ".".join(["daxa", *r.with_suffix("").parts]).removesuffix(".__init__"): p for p, r, _ in modules()
+    }
+    graph = {n: {t for t, _ in imports(p) if t in names and t != n} for n, p in names.items()}
+    assert "daxa.xmm.odf.times" in graph["daxa.xmm.odf.odf"]
+    assert set(TopologicalSorter(graph).static_order()) == set(names)
+
+
+def test_nothing_imports_a_task():
+    for path, relative, _ in modules():
+        for name, line in imports(path, ast.walk):
+            if name.startswith("daxa.xmm.tasks."):
+                assert name.split(".")[3].startswith("support"), f"{relative}:{line} imports {name}"
+                assert relative.parts[:2] == ("xmm", "tasks"), f"{relative}:{line} imports {name}"
+
+
+def test_wings_do_not_know_each_other():
+    for name, path in engine():
+        words = name.split(".")
+        if words[0] == "instruments" and len(words) > 2:
+            for target, line in imports(path, ast.walk):
+                other = target.split(".")[3:]
+                if target.startswith("daxa.xmm.instruments.") and len(other) > 1:
+                    assert other[0] == words[1], f"{name}:{line} imports {target}"
+
+
+def test_only_tasks_know_running_tasks():
+    found = {
+        name
+        for name, path in engine()
+        if not name.startswith("tasks.") and any(t == "daxa.xmm.task" for t, _ in imports(path, ast.walk))
+    }
+    assert found == KNOW_A_TASK
+
+
+def test_fits_files_have_one_room():
+    users = [
+        name
+        for name, path in engine()
+        if not name.startswith("fits.")
+        and any(t.startswith("astropy.io") for t, _ in imports(path, ast.walk))
+    ]
+    assert len(users) <= USE_ASTROPY_IO, users
+
+
+def test_formats_know_only_schemas():
+    for name, path in engine():
+        if name.startswith("formats."):
+            for target, line in imports(path, ast.walk):
+                if target.startswith("daxa.") and not target.startswith("daxa.xmm.formats"):
+                    assert target == "daxa.xmm.fits.schema", f"{name}:{line} imports {target}"
+
+
 def test_process_opens_no_fits_file():
     for path, relative, room in modules():
         if room == "process":
-            assert not any(name.startswith("astropy.io") for name, _ in imports(path, relative)), relative
+            assert not any(name.startswith("astropy.io") for name, _ in imports(path)), relative
 
 
 def test_one_module_opens_databases():
     users = [
         str(relative)
         for path, relative, _ in modules()
-        if any(name.split(".")[0] == "sqlite3" for name, _ in imports(path, relative))
+        if any(name.split(".")[0] == "sqlite3" for name, _ in imports(path))
     ]
     assert users == [str(Path("archive", "database.py"))]
-
-
-def test_foundations_of_the_engine_import_in_no_circle():
-    """Imports inside functions count."""
-    paths = {
-        ".".join(["daxa", *relative.with_suffix("").parts]): (path, relative)
-        for path, relative, room in modules()
-        if relative.parts[:2] in {("xmm", part) for part in ("odf", "ccf", "sky", "event")}
-    }
-    graph = {
-        name: {target for target, _ in imports(*place) if target in paths and target != name}
-        for name, place in paths.items()
-    }
-    assert "daxa.xmm.odf.times" in graph["daxa.xmm.odf.odf"]
-    assert set(TopologicalSorter(graph).static_order()) == set(paths)

@@ -15,7 +15,7 @@ from daxa.simulate.cameras.mos_offsets import (
     offset_tables,
 )
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.epic.mos.offsets import LineOffsets, OnBoard, whole_line
+from daxa.xmm.instruments.mos.offsets import LineOffsets, OnBoard, whole_line
 
 
 def _events(x, y) -> dict[str, np.ndarray]:

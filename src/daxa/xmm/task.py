@@ -26,7 +26,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
@@ -304,3 +304,8 @@ def run_task(
         f"{name} ({name}-{spec.version})  [daxa-{__version__}] ended:    {stamp()}  "
         f"({time.perf_counter() - started:.2f} s)"
     )
+
+
+def child_of(ctx: TaskContext, name: str) -> TaskContext:
+    """The context of a sub-task: same world, its own name in messages."""
+    return replace(ctx, name=f"{ctx.name}::{name}")

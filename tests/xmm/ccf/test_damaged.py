@@ -23,16 +23,16 @@ from daxa.xmm.ccf.mos_losses import transfer_laws
 from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.ccf.pn_energy import pn_energy, temperature_law
 from daxa.xmm.ccf.pn_times import jump_tolerance, pn_times
-from daxa.xmm.epic.mos import badpix as mos_badpix
-from daxa.xmm.epic.mos import energy as mos_energy
-from daxa.xmm.epic.mos.patterns import PatternLibrary
-from daxa.xmm.epic.pn.badpixels import known_bad_pixels
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.ccf import layout_of
 from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.instruments.mos import badpixels as mos_badpix
+from daxa.xmm.instruments.mos import energy as mos_energy
+from daxa.xmm.instruments.mos.patterns import PatternLibrary
+from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.rgs.calibration import EnergyScale
+from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 from daxa.xmm.response import area as response
-from daxa.xmm.rgs.energy import EnergyScale
-from daxa.xmm.rgs.geometry import RgsGeometry
 from daxa.xmm.select.housekeeping import Limits
 from daxa.xmm.sky.geometry import CameraGeometry
 

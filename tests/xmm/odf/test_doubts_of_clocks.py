@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from daxa.xmm.epic.mos.opening import clock_reset
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import as_signed
 from daxa.xmm.formats.summary import CLOCK_RESET, Assumed, ExposureSummary, SasSummary, read_sas_summary
+from daxa.xmm.instruments.mos.exposure import clock_reset
 from daxa.xmm.notes import listening, warn_once
 from daxa.xmm.odf import mos_clock, resets
 from daxa.xmm.odf.modes import diagnostic_mode

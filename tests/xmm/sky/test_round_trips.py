@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.epic.mos.events import raw_to_ccd
+from daxa.xmm.instruments.mos.events import raw_to_ccd
 from daxa.xmm.sky.attcalc import sky_coordinates
 from daxa.xmm.sky.attitude import Attitude
 from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv, format_coordinates

@@ -46,7 +46,7 @@ class TemperatureLaw:
 
 @dataclass(frozen=True)
 class PnEnergy:
-    """Energy scale of one CCD, mode and time; names as in :class:`daxa.xmm.epic.pn.energy.EnergyScale`."""
+    """Energy scale of one CCD, mode and time; names as in :class:`.pn.energy.EnergyScale`."""
 
     adu_ev: float
     gain: FloatArray

@@ -1,7 +1,7 @@
 """How every table of the calibration files is read: the one place that decides what may stand in for what.
 
-Columns are named in :mod:`daxa.xmm.formats.ccf`; what a :class:`~daxa.xmm.ccf.roles.Reading` says is described
-there. Tables of one topic have their readings beside this module, in ``readings_area``,
+Columns are named in :mod:`daxa.xmm.formats.ccf`; what a :class:`~daxa.xmm.ccf.roles.Reading` says is
+described there. Tables of one topic have their readings beside this module, in ``readings_area``,
 ``readings_geometry``, ``readings_mos`` and ``readings_pn``; here are those that the cameras share, and all of
 them together.
 """

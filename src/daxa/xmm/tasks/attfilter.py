@@ -9,8 +9,8 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError, named
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.rgs.attfilter import filter_attitude
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.attfilter import filter_attitude
 from daxa.xmm.select.goodtimes import gti_hdu, write_gti
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import exposure_span
@@ -45,8 +45,8 @@ _RADIANS = {"ARCMIN": np.deg2rad(1 / 60), "ARCSEC": np.deg2rad(1 / 3600), "DEG":
 def attfilter(ctx: TaskContext, p: Parameters) -> None:
     """Find the median pointing of an exposure and the times near it."""
     from daxa.xmm.fits.schema import column
+    from daxa.xmm.instruments.rgs.files import read_set
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.rgs.tables import read_set
 
     if p.filtertype != "cone":
         raise NotImplementedError(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos import files
-from daxa.xmm.epic.mos.options import Badpix, Options
-from daxa.xmm.epic.mos.subtasks import badpix
-from daxa.xmm.epic.pn.badpixels import FOUND, BadPixel, bad_columns, known_bad_pixels, merge_bad_pixels
-from daxa.xmm.epic.pn.clock import FAST_MODES
-from daxa.xmm.epic.pn.rawfile import read_raw_list
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import column
 from daxa.xmm.formats.instruments import PN_SHAPE
+from daxa.xmm.instruments.badpixels import FOUND
+from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.options import Badpix, Options
+from daxa.xmm.instruments.mos.steps.badpix import badpix as mark
+from daxa.xmm.instruments.pn.badpixels import BadPixel, bad_columns, merge_bad_pixels
+from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
@@ -108,11 +109,11 @@ def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
     ccd = empty_column(camera_of(ctx, instrument, exp_id, Options()), table, number, node)
     if p.getnewbadpix:
         found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "badExtension")
-        ccd.found = found.chosen(bp.FOUND)
+        ccd.found = found.chosen(FOUND)
     switches = {
         k: p[k] and not p.emptyextension for k in ("getuplnkbadpix", "getotherbadpix", "getnewbadpix")
     }
-    pixels = badpix(ccd, Badpix(**switches, windowfilter=p.windowfilter))
+    pixels = mark(ccd, Badpix(**switches, windowfilter=p.windowfilter))
     cards = {k: table.header[k] for k in CCD_CARDS if k in table.header}
     hdu = files.badpix_hdu(pixels, cards)
     ctx.info(f" {len(hdu.data):12d}  final bad pixel sets will be added to BADPIX extension")

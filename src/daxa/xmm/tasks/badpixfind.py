@@ -7,26 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.pn.badpix import found_bad_pixels
-from daxa.xmm.epic.pn.badpixels import (
-    DEAD,
-    FLICKERING,
-    FOUND,
-    HOT,
-    BadPixel,
-    BadPixelMap,
-    SearchLimits,
-    badpix_columns,
-    known_bad_pixels,
-    merge_bad_pixels,
-)
-from daxa.xmm.epic.pn.clock import FAST_MODES
-from daxa.xmm.epic.pn.energy import EnergyScale
-from daxa.xmm.epic.pn.rawfile import read_raw_list
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.eventlist import BADPIX_COLUMNS
 from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT
+from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap, badpix_columns, merge_bad_pixels
+from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.energy import EnergyScale
+from daxa.xmm.instruments.pn.files import read_raw_list
+from daxa.xmm.instruments.pn.options import SearchLimits
+from daxa.xmm.instruments.pn.steps.badpix import found_bad_pixels
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_pn import open_calibration, parameters, refuse, start_of

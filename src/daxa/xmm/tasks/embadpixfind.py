@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.epic.mos import badpix as bp
-from daxa.xmm.epic.mos import files
-from daxa.xmm.epic.mos.badpixfind import Search
-from daxa.xmm.epic.mos.options import Options
-from daxa.xmm.epic.mos.subtasks import embadpixfind as search
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FOUND, ONBOARD
+from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.badpixel_search import Search
+from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.steps.embadpixfind import embadpixfind as search
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.odf import OdfTable
 from daxa.xmm.parameters import Parameter, Parameters
@@ -53,13 +53,13 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
     if image.shape != ccd.shape[::-1]:
         raise TaskError("openImage01", f"{path}: {image.shape} pixels, expected {ccd.shape[::-1]}")
     if p.incremental:
-        ccd.found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "openBadpix01").chosen(bp.FOUND)
+        ccd.found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "openBadpix01").chosen(FOUND)
     params: Search = options.embadpixfind
     search(camera, ccd, image, params, clumping=float(header.get("CLUMPING", 1.0)))
     pixels = ccd.found
     if params.includedeadpixels:
-        dead = ccd.known.chosen(bp.ONBOARD, bp.CALIBRATION)
-        dead.origin[dead.kind != bp.DEAD], dead.kind[dead.kind != bp.DEAD] = 0, 0
+        dead = ccd.known.chosen(ONBOARD, CALIBRATION)
+        dead.origin[dead.kind != DEAD], dead.kind[dead.kind != DEAD] = 0, 0
         pixels = dead.merged(pixels)
     cards: Mapping[str, Any] = {k: header[k] for k in CCD_CARDS if k in header}
     files.write(ctx, p.badpixset, {}, files.badpix_hdu(pixels, cards))

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from daxa.xmm.epic.mos.driver import Run, run_all
-from daxa.xmm.epic.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.instruments.mos.products import Run, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task

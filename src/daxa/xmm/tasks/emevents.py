@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from daxa.xmm.epic.mos import files
-from daxa.xmm.epic.mos.files import ccd_of_frames
-from daxa.xmm.epic.mos.options import Options
-from daxa.xmm.epic.mos.pipeline import ccd_exposure
-from daxa.xmm.epic.mos.subtasks import emevents as analyse
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.files import ccd_of_frames
+from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.reduce import ccd_exposure
+from daxa.xmm.instruments.mos.steps.emevents import emevents as analyse
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import camera_of, merged, of_header, refuse, values_of

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.epic.mos import files
-from daxa.xmm.epic.mos.events import Events
-from daxa.xmm.epic.mos.options import Options
-from daxa.xmm.epic.mos.patterns import PatternLibrary
-from daxa.xmm.epic.mos.subtasks import emeventsproj as project
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.events import Events
+from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.patterns import PatternLibrary
+from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj as project
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import merged, values_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daxa.xmm.epic.mos import files
-from daxa.xmm.epic.mos.options import Options
-from daxa.xmm.epic.mos.reading import emframes as make_frames
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.odf import MOS_AUXILIARY
+from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.steps.emframes import emframes as make_frames
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import camera_of, merged, odf_file, refuse, values_of

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from daxa.xmm.epic.mos.driver import Run, run_all
-from daxa.xmm.epic.mos.options import Emenergy, Emevents, Options, parse_subtasks
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.instruments.mos.options import Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.instruments.mos.products import Run, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task

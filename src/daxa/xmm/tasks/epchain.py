@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from daxa.xmm.epic.pn.exposure import parse_ccds
-from daxa.xmm.epic.pn.pipeline import Request, run_exposure
 from daxa.xmm.formats.flags import PnFlag
+from daxa.xmm.instruments.pn.options import Request
+from daxa.xmm.instruments.pn.raw import parse_ccds
+from daxa.xmm.instruments.pn.reduce import run_exposure
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_pn import (

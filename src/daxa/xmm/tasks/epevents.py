@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.epic.pn.clock import FAST_MODES
-from daxa.xmm.epic.pn.energy import EnergyScale
-from daxa.xmm.epic.pn.events import EventOptions, detector_events, random_source
-from daxa.xmm.epic.pn.fast import fast_events
-from daxa.xmm.epic.pn.raw import recognise
-from daxa.xmm.epic.pn.rawfile import RawFile, read_raw_list
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.energy import EnergyScale
+from daxa.xmm.instruments.pn.files import RawFile, read_raw_list
+from daxa.xmm.instruments.pn.options import EventOptions
+from daxa.xmm.instruments.pn.steps.epevents import detector_events, recognise
+from daxa.xmm.instruments.pn.timing import fast_events
+from daxa.xmm.instruments.seeds import random_source
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_pn import LOWEST_PI, line_clock_of, open_calibration, parameters, refuse, start_of

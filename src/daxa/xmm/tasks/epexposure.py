@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from daxa.xmm.epic.pn.clock import FAST_MODES
-from daxa.xmm.epic.pn.events import TIME_PURPOSE, random_source
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.seeds import PN_TIME, random_source
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
@@ -63,7 +63,7 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
 def _draw_times(hdus: Any) -> None:
     events = hdus["EVENTS"]
     random = random_source(str(events.header["OBS_ID"]), str(events.header["EXPIDSTR"]), 0)
-    part = random(TIME_PURPOSE).random(len(events.data)) - 0.5
+    part = random(PN_TIME).random(len(events.data)) - 0.5
     length = np.zeros(len(part))
     ccds = np.asarray(events.data["CCDNR"])
     for ccd in np.unique(ccds):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.epic.pn.clock import FAST_MODES
-from daxa.xmm.epic.pn.epfast import APPLIED, RateLaw, corrected_energies, mark, report, seed_of
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.rate import APPLIED, RateLaw, corrected_energies, mark, report, seed_of
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task

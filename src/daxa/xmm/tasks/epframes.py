@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from daxa.xmm.epic.pn.epframes import FrameOptions, frames_of_ccd
-from daxa.xmm.epic.pn.exposure import FILE_TYPES, PnExposure
-from daxa.xmm.epic.pn.fast import source_row
-from daxa.xmm.epic.pn.rawfile import write_raw_list
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.pn.exposure import FILE_TYPES, PnExposure
+from daxa.xmm.instruments.pn.files import write_raw_list
+from daxa.xmm.instruments.pn.options import FrameOptions
+from daxa.xmm.instruments.pn.steps.epframes import frames_of_ccd
+from daxa.xmm.instruments.pn.timing import source_row
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_pn import (

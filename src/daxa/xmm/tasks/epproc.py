@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from daxa.xmm.epic.pn.pipeline import Request, run_exposure
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.pn.options import Request
+from daxa.xmm.instruments.pn.reduce import run_exposure
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import TaskContext, task

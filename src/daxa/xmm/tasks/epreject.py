@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from daxa.xmm.epic.pn.epreject import RejectOptions, read_odilist, reject
-from daxa.xmm.epic.pn.events import random_source
-from daxa.xmm.epic.pn.raw import NOISE_PURPOSE
-from daxa.xmm.epic.pn.rawfile import read_raw_list
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.pn.files import read_raw_list
+from daxa.xmm.instruments.pn.options import RejectOptions
+from daxa.xmm.instruments.pn.steps.epreject import read_odilist, reject
+from daxa.xmm.instruments.seeds import PN_NOISE, random_source
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_pn import open_calibration, parameters, refuse, replace_table, start_of
@@ -59,7 +59,7 @@ def epreject(ctx: TaskContext, p: Parameters) -> None:
         file.submode,
         start_of(file),
         options,
-        lambda: random(NOISE_PURPOSE),
+        lambda: random(PN_NOISE),
         ctx.warn,
         ctx.info,
     )

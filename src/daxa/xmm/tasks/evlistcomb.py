@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.epic.pn.rawfile import header_cards
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
@@ -14,9 +13,10 @@ from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.fits.schema import column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS
 from daxa.xmm.formats.rgs import EVENTS, EVENTS_CCD, Arrays
+from daxa.xmm.instruments.pn.files import header_cards
+from daxa.xmm.instruments.rgs.files import read_set, table, write_set
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.tables import read_set, table, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:

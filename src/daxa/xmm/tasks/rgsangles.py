@@ -10,11 +10,11 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EXPOSURE_DRIFT
+from daxa.xmm.instruments.rgs.angles import Grid, correct_events, drifts, earth_velocity
+from daxa.xmm.instruments.rgs.dispersion import drift_factor
+from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.rgs.sources import SourceList
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.angles import Grid, correct_events, drifts, earth_velocity
-from daxa.xmm.rgs.dispersion import drift_factor
-from daxa.xmm.rgs.sources import SourceList
-from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ _LIGHT_KM_S = 299792.458
 def rgsangles(ctx: TaskContext, p: Parameters) -> None:
     """Correct the dispersion angles of an event list for the drift of the pointing."""
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry, sun_angle
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.rgs.geometry import RgsGeometry, sun_angle
     from daxa.xmm.sky.attitude import Attitude
 
     if p.withsunanglecorr and "withsunanglecorr" in p.given:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.mos.badpix import DEAD, FOUND, HOT
 from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, PIXELS_PI, RgsFlag
+from daxa.xmm.instruments.badpixels import DEAD, FOUND, HOT
+from daxa.xmm.instruments.rgs.badpixels import Window, bad_pixels, write_tables
+from daxa.xmm.instruments.rgs.calibration import split_ratios
+from daxa.xmm.instruments.rgs.files import keyword, read_set, table, write_set
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.badpix import Window, bad_pixels, split_ratios, write_tables
-from daxa.xmm.rgs.tables import keyword, read_set, table, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:

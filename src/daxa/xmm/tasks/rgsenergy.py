@@ -10,9 +10,11 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import rgs_offset_image
 from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
+from daxa.xmm.instruments.rgs.calibration import EnergyScale
+from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
+from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.seeds import generator
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.energy import EnergyScale, calibrate, generator, pixel_offsets
-from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ from daxa.xmm.formats.rgs import (
     RgsFlag,
     flag_keywords,
 )
+from daxa.xmm.instruments.rgs.badpixels import Window
+from daxa.xmm.instruments.rgs.calibration import split_ratios, thresholds_of
+from daxa.xmm.instruments.rgs.events import bad_map, make_events
+from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.instruments.seeds import generator
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.badpix import Window, split_ratios
-from daxa.xmm.rgs.energy import generator
-from daxa.xmm.rgs.events import bad_map, make_events, thresholds_of
-from daxa.xmm.rgs.tables import keyword, read_set, replace_table, table, time_header, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 def rgsevents(ctx: TaskContext, p: Parameters) -> None:
     """Add the tables of events and rejected pixels of one CCD."""
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.rgs.geometry import RgsGeometry
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
     if p.withdetcoord:
         raise NotImplementedError(

@@ -19,16 +19,16 @@ from daxa.xmm.formats.rgs import (
     REJPIX,
     RgsFlag,
 )
+from daxa.xmm.instruments.rgs.expmap import combined_map, node_map, node_pixels
+from daxa.xmm.instruments.rgs.files import frame_gti, keyword, read_set, table, write_set
+from daxa.xmm.instruments.rgs.filter import keep_frames, rejection_mask
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.expmap import combined_map, node_map, node_pixels
-from daxa.xmm.rgs.filter import keep_frames, rejection_mask
-from daxa.xmm.rgs.tables import frame_gti, keyword, read_set, table, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-    from daxa.xmm.rgs.geometry import RgsGeometry
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 
 def _auxiliary(ctx: TaskContext, names: list[str]) -> GTI | None:
@@ -61,7 +61,7 @@ def _auxiliary(ctx: TaskContext, names: list[str]) -> GTI | None:
 def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
     """Keep good frames and events of an event list, and make exposure maps."""
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.rgs.geometry import RgsGeometry
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
     hdus = read_set(ctx, p.mergedset)
     mask = rejection_mask(list(p.rejflags))

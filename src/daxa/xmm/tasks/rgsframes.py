@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, RGS_CODES, Arrays, IntArray, RgsFlag
+from daxa.xmm.instruments.keywords import exposure_summary, observation_keywords
+from daxa.xmm.instruments.rgs import shapes
+from daxa.xmm.instruments.rgs.files import write_set
+from daxa.xmm.instruments.rgs.frames import (
+    Frames,
+    build_frames,
+    on_board_version,
+    repeated,
+    two_nodes,
+    unwrap_counter,
+)
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs import shapes
-from daxa.xmm.rgs.frames import Frames, build_frames, on_board_version, repeated, two_nodes, unwrap_counter
-from daxa.xmm.rgs.tables import write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -169,7 +176,7 @@ def _pixels(
     name: OdfName,
 ) -> tuple[Arrays, dict[str, Any]]:
     """Pixels with coordinates from 1 of the node that reads them, and the window of telemetry."""
-    from daxa.xmm.rgs.geometry import node_shape
+    from daxa.xmm.instruments.rgs.geometry import node_shape
 
     scope = INSTRUMENTS[name.instrument]
     ocb = int(table.keyword("CCDOCB", 3))
@@ -239,7 +246,7 @@ def _write(
 ) -> None:
     from astropy.io import fits
 
-    from daxa.xmm.rgs.geometry import node_shape
+    from daxa.xmm.instruments.rgs.geometry import node_shape
     from daxa.xmm.sky.attitude import Attitude
 
     instrument, scope = name.instrument, INSTRUMENTS[name.instrument]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.rgs import REJECTION_FLAGS
+from daxa.xmm.instruments.rgs.files import OTHER_TABLES
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.tables import OTHER_TABLES
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import make_table
+from daxa.xmm.instruments.rgs.files import read_set, write_set
+from daxa.xmm.instruments.rgs.sources import (
+    ONAXIS,
+    PROPOSAL,
+    SRCLIST,
+    Attitude,
+    Source,
+    SourceList,
+    source_table,
+)
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.rgs.sources import ONAXIS, PROPOSAL, SRCLIST, Attitude, Source, SourceList, source_table
-from daxa.xmm.rgs.tables import read_set, write_set
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.rgs.geometry import RgsGeometry
 
 
 def _reference(ctx: TaskContext, p: Parameters, span: tuple[float, float]) -> Attitude:
@@ -86,10 +94,10 @@ def rgssources(ctx: TaskContext, p: Parameters) -> None:
     from astropy.io import fits
 
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.epic.keywords import proposal
     from daxa.xmm.formats.instruments import INSTRUMENTS
+    from daxa.xmm.instruments.keywords import proposal
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.rgs.geometry import RgsGeometry
     from daxa.xmm.tasks.support import exposure_span
 
     for name in ("withepicset", "doconfusion", "enablefilter", "flagepicsrcoutoffov", "clobberonlabel"):
@@ -189,7 +197,7 @@ def _keywords(
     attitude: Attitude,
     ctx: TaskContext,
 ) -> dict[str, Any]:
-    from daxa.xmm.epic.keywords import exposure_summary, observation_keywords
+    from daxa.xmm.instruments.keywords import exposure_summary, observation_keywords
 
     summary = exposure_summary(odf, instrument, exp_id, ctx.warn)
     pointing = tuple(float(v) for v in geometry.pointing(*attitude.values()))

@@ -151,7 +151,7 @@ def housekeeping_of_chain(
 
 def exposure_span(odf: Odf, instexpid: str, ctx: TaskContext) -> tuple[float, float]:
     """Start and end of an exposure, mission time."""
-    from daxa.xmm.epic.keywords import exposure_summary
+    from daxa.xmm.instruments.keywords import exposure_summary
     from daxa.xmm.odf.times import utc_to_tt
 
     summary = exposure_summary(odf, instexpid[:2], instexpid[2:6], ctx.warn)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.epic.mos.camera import Camera, Ccd
-from daxa.xmm.epic.mos.events import Events
-from daxa.xmm.epic.mos.frames import Frames
-from daxa.xmm.epic.mos.opening import open_camera
-from daxa.xmm.epic.mos.options import Options, checked, subtask_parameters
-from daxa.xmm.epic.mos.reading import Layout, make_ccd
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.instruments.mos.events import Events
+from daxa.xmm.instruments.mos.exposure import Camera, Ccd, open_camera
+from daxa.xmm.instruments.mos.frames import Frames
+from daxa.xmm.instruments.mos.options import Options, checked, subtask_parameters
+from daxa.xmm.instruments.mos.raw import Layout
+from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext

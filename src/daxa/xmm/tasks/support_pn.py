@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.ccf.pn_times import pn_times
-from daxa.xmm.epic.pn.badpix import BadpixOptions
-from daxa.xmm.epic.pn.badpixels import SearchLimits
-from daxa.xmm.epic.pn.clock import FAST_MODES, LineClock
-from daxa.xmm.epic.pn.epframes import FrameOptions
-from daxa.xmm.epic.pn.epreject import RejectOptions, read_odilist
-from daxa.xmm.epic.pn.events import EventOptions
-from daxa.xmm.epic.pn.exposure import FILE_TYPES, PnExposure
-from daxa.xmm.epic.pn.raw import RawOptions
-from daxa.xmm.epic.pn.rawfile import RawFile, write_raw_list
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.pn.clock import FAST_MODES, LineClock
+from daxa.xmm.instruments.pn.exposure import FILE_TYPES, PnExposure
+from daxa.xmm.instruments.pn.files import RawFile, write_raw_list
+from daxa.xmm.instruments.pn.options import (
+    BadpixOptions,
+    EventOptions,
+    FrameOptions,
+    RawOptions,
+    RejectOptions,
+    SearchLimits,
+)
+from daxa.xmm.instruments.pn.steps.epreject import read_odilist
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext
 

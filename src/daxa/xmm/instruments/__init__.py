@@ -1,0 +1,1 @@
+"""The cameras and spectrometers; each wing has the same floor plan."""

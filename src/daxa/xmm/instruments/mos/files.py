@@ -1,0 +1,321 @@
+"""The files between the sub-tasks of the MOS chain: frames, events of one CCD, bad pixels, images.
+
+Source: output sections of the manuals of emframes, emevents, badpix, embadpixfind and emeventsproj.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.fits.schema import columns, make_table
+from daxa.xmm.formats.eventlist import (
+    BADPIX_COLUMNS,
+    EVENT_COLUMNS,
+    EXPOSURE_COLUMNS,
+    OFFSETS_COLUMNS,
+    RAW_COLUMNS,
+)
+from daxa.xmm.formats.flags import flag_keywords
+from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
+from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
+from daxa.xmm.instruments.mos import badpixels as bp
+from daxa.xmm.instruments.mos.energy import to_channel
+from daxa.xmm.instruments.mos.events import Events
+from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
+from daxa.xmm.instruments.mos.frames import Frames
+from daxa.xmm.instruments.mos.offsets import LineOffsets
+from daxa.xmm.instruments.mos.raw import Layout, raw_events
+from daxa.xmm.instruments.mos.reduce import ccd_keywords
+from daxa.xmm.instruments.mos.steps.emframes import make_ccd
+from daxa.xmm.notes import note_product
+from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.task import TaskContext
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+#: The frame file (documented names, but for TIMEDEL), as exact as in memory, so that what reads it makes the
+#: same of it as the chain.
+FRAME_COLUMNS = columns("""
+FRAME 1J COUNTER
+TIME 1D s
+FLAG 1I
+NPIXEL 1J pixel
+NVALID 1J count
+NBELOW 1J count
+NABOVE 1J count
+GATTIFLG 1B
+FIFOOVF 1B
+GATTIVAL 1I
+CRRATIO 1D
+TIMEDEL 1D s
+""")
+#: What the frame file says of all frames.
+_FRAME_KEYWORDS = ("FRMTIM_S", "TRANSF_S", "STEADY", "JOINED", "COUNTING", "GATTI_ON")
+_COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+#: Columns of a CCD's events after emevents: those of the final list but CCDNR, and the raw ones.
+CCD_EVENT_COLUMNS = (*(c for c in EVENT_COLUMNS["EMOS", "IMAGING"] if c.name != "CCDNR"), *RAW_COLUMNS)
+
+
+def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTable:
+    """A table of a file.
+
+    Raises
+    ------
+    TaskError
+        ``code``: there is no such file or extension.
+    """
+    from astropy.io import fits
+
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            table = hdus[extension]
+            note_product(hdus[0].header, path, is_list="EVENTS" in hdus)
+            names = table.columns.names
+            values = {n: np.asarray(table.data[n]) for n in names}
+            native = {n: v.astype(v.dtype.newbyteorder("="), copy=True) for n, v in values.items()}
+            return OdfTable(
+                f"{Path(path).name}[{extension}]", table.header.copy(), hdus[0].header.copy(), native
+            )
+    except (OSError, KeyError, AttributeError) as error:
+        raise TaskError(code, f"{path}: no table {extension}: {error}") from error
+
+
+def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Frame table of a CCD."""
+    made = ccd.frames
+    data = {name: made.counters[name] for name in _COUNTERS}
+    data |= {"FRAME": made.number, "TIME": made.time_s, "FLAG": made.flag, "GATTIVAL": made.gatti}
+    data |= {"CRRATIO": made.dead_fraction, "TIMEDEL": made.integration_s}
+    more = {
+        "FRMTIM_S": (made.length_s, "[s] frame time"),
+        "TRANSF_S": (made.transfer_s, "[s] part of a frame that is no integration"),
+        "STEADY": (made.steady, "frame time measured"),
+        "JOINED": (made.joined, "lost frames whose charge the next one holds"),
+        "COUNTING": (made.counting, "most frames are read out and not sent"),
+    }
+    return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
+
+
+def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Good times of a CCD; TSTART and TSTOP are those of its frames, as in real lists."""
+    made = ccd.frames
+    span = {
+        "TSTART": (float(made.start_s[0]), "[s] start of the first frame"),
+        "TSTOP": (float(made.end_s[-1]) + made.transfer_s, "[s] end of the last frame"),
+    }
+    return made.gti().to_hdu(f"STDGTI{ccd.name:02d}", {**cards, **span})
+
+
+def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, fits.Header]:
+    """Frame table of a file, and its header.
+
+    Raises
+    ------
+    TaskError
+        ``readFrames03``: invalid frame file; ``readFrames01``: its numbers are not regular.
+    """
+    table = read_table(path, "FRAMES", "readFrames03")
+    missing = [f"column {c.name}" for c in FRAME_COLUMNS if c.name not in table.columns]
+    missing += [f"keyword {key}" for key in _FRAME_KEYWORDS if key not in table.header]
+    if missing:
+        raise TaskError("readFrames03", f"{table.where}: no {missing[0]}; expected a file of emframes")
+    number = table["FRAME"].astype(np.int64)
+    if not len(number) or (np.diff(number) != 1).any():
+        raise TaskError("readFrames01", f"{table.where}: frame numbers are not regular")
+    frames = Frames(
+        number,
+        table["TIME"].astype(float),
+        float(table.keyword("FRMTIM_S")),
+        table["FLAG"].astype(np.int64),
+        {name: table[name].astype(np.int64) for name in _COUNTERS},
+        table["CRRATIO"].astype(float),
+        table["GATTIVAL"].astype(np.int64),
+        bool(table.keyword("STEADY")),
+        table["TIMEDEL"].astype(float),
+        float(table.keyword("TRANSF_S")),
+        int(table.keyword("JOINED")),
+        bool(table.keyword("COUNTING")),
+    )
+    return frames, table.header
+
+
+def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Events as they were sent, with renumbered frames; those of no listed frame are left out."""
+    schema = MOS_REDUCED_IMAGING if ccd.file_type == "RIE" else MOS_IMAGING
+    kept = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS")
+    sent = {k: ccd.header.keyword(k, None) for k in kept}
+    listed = ccd.row_frame >= 0
+    data = {c.name: ccd.header[c.name][listed] for c in schema} | {"FRAME": ccd.row_frame[listed]}
+    header = {**cards, **{k: v for k, v in sent.items() if v is not None}}
+    return make_table(schema, data, "EVENTS", header)
+
+
+def event_hdus(
+    ccd: Ccd,
+    scope: str,
+    values: Mapping[str, npt.NDArray[Any]],
+    cards: Mapping[str, Any],
+    exposure: Mapping[str, npt.NDArray[Any]],
+    offsets: Mapping[str, npt.NDArray[Any]],
+    pixels: bp.BadPixels | None,
+) -> list[fits.BinTableHDU]:
+    """EVENTS, EXPOSURE, OFFSETS and BADPIX of one CCD after emevents."""
+    macros = {key: (text, comment) for key, text, comment in flag_keywords(scope)}
+    window = {f"WINDOW{k}": ccd.header.keyword(f"WINDOW{k}") for k in ("X0", "Y0", "DX", "DY")}
+    # The window as it was sent: what reads this file works it out again.
+    plain = {**cards, **window, "EMEVENTS": (True, "went through emevents")}
+    result = [
+        make_table(CCD_EVENT_COLUMNS, values, "EVENTS", {**plain, **TIME_KEYWORDS, **macros}),
+        make_table(
+            EXPOSURE_COLUMNS["EMOS"], exposure, "EXPOSURE", {**plain, **TIME_KEYWORDS, "TIMEPIXR": 0.5}
+        ),
+        make_table(
+            [c for c in OFFSETS_COLUMNS["EMOS"] if c.name != "CCDNR"], offsets, "OFFSETS", dict(plain)
+        ),
+    ]
+    if pixels is not None:
+        result.append(badpix_hdu(pixels, plain))
+    return result
+
+
+def badpix_hdu(pixels: bp.BadPixels, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+    """Table of bad pixels."""
+    return make_table(BADPIX_COLUMNS, pixels.table(), "BADPIX", dict(cards))
+
+
+def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str) -> bp.BadPixels:
+    """Bad pixels of a file; without BADFLAG they are ones that were found.
+
+    Raises
+    ------
+    TaskError
+        ``code``: there is no such table.
+    """
+    table = read_table(path, "BADPIX", code)
+    result = bp.BadPixels(shape)
+    origin = table["BADFLAG"] if "BADFLAG" in table.columns else np.full(len(table), FOUND)
+    for flag in (ONBOARD, CALIBRATION, FOUND):
+        for kind in (HOT, DEAD, FLICKERING):
+            mine = (origin == flag) & (table["TYPE"] == kind)
+            if mine.any():
+                result.add_stretches(*(table[k][mine] for k in ("RAWX", "RAWY", "YEXTENT")), kind, flag)
+    return result
+
+
+def ccd_columns(made: Calibrated, ccd: Ccd) -> dict[str, npt.NDArray[Any]]:
+    """Columns of a CCD's event file; PHA and PI are null before emenergy, X and Y before attcalc."""
+    list_, n = made.events, len(made.events)
+    null = np.full(n, np.nan)
+    nowhere = np.full(n, -99999999)
+    return {
+        "TIME": made.time_s,
+        "RAWX": list_.rawx,
+        "RAWY": list_.rawy,
+        "DETX": made.detx.astype(np.int16),
+        "DETY": made.dety.astype(np.int16),
+        "X": nowhere,
+        "Y": nowhere,
+        "PHA": to_channel(made.pha if len(made.pha) == n else null),
+        "PI": to_channel(made.pi if len(made.pi) == n else null),
+        "FLAG": list_.flag.astype(np.int32),
+        "PATTERN": list_.pattern.astype(np.uint8),
+        "FRAME": ccd.frames.number[list_.frame],
+        **{f"ENERGYE{k}": getattr(list_, f"e{k}") for k in (1, 2, 3, 4)},
+        "PERIPIX": list_.peripix,
+    }
+
+
+def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -> None:
+    """Write tables, or an image as the first argument, into a file with the keywords of the exposure."""
+    from astropy.io import fits
+
+    first = hdus[0] if hdus and isinstance(hdus[0], fits.PrimaryHDU) else fits.PrimaryHDU()
+    rest = hdus[1:] if hdus and first is hdus[0] else hdus
+    for key, value in primary.items():
+        first.header[key] = value
+    ctx.provenance(first.header)
+    with ctx.output(name) as part:
+        fits.HDUList([first, *rest]).writeto(part)
+
+
+def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> fits.PrimaryHDU:
+    """Image of a CCD, first pixel RAWX 1, RAWY 1."""
+    from astropy.io import fits
+
+    whole = np.array_equal(image, np.rint(image))
+    hdu = fits.PrimaryHDU(image.astype(np.int32 if whole else np.float32))
+    for key, value in cards.items():
+        hdu.header[key] = value
+    for axis, name in ((1, "RAWX"), (2, "RAWY")):
+        hdu.header[f"CTYPE{axis}"] = name
+        hdu.header[f"CRPIX{axis}"] = 1.0
+        hdu.header[f"CRVAL{axis}"] = 1.0
+        hdu.header[f"CDELT{axis}"] = 1.0
+    return hdu
+
+
+def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Map of the background with one value per pixel [adu], indices RAWY - 1, RAWX - 1."""
+    ny, nx = image.shape
+    cell = -(-shape[0] // nx), -(-shape[1] // ny)
+    return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
+
+
+def plain_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+    """Keywords of the exposure and the CCD for a file that knows nothing of the sky."""
+    time = ccd.frames.time_s
+    primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))
+    pointing = ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")
+    return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd)
+
+
+def ccd_of_frames(
+    camera: Camera, table: OdfTable, name: tuple[int, int], frames: Frames, gatti_on: bool
+) -> Ccd:
+    """The CCD that emframes left in files."""
+    index = table["FRAME"].astype(np.int64) - int(frames.number[0])
+    known = (index >= 0) & (index < len(frames))
+    if not known.all():
+        raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
+    layout = Layout.of(camera, table, *name)
+    raw, _ = raw_events(camera, table, known, index, layout)
+    return make_ccd(camera, table, kind_of(table), name, layout, raw, frames, gatti_on)
+
+
+def kind_of(table: OdfTable) -> str:
+    """Type of the raw file that a table comes from."""
+    kinds = {datatype: kind for kind, datatype in DATATYPES.items()}
+    return kinds.get(str(table.keyword("DATATYPE", "")).strip(), "IME")
+
+
+def ccd_of_events(
+    camera: Camera, table: OdfTable, number: int, node: int, frame_time_s: npt.NDArray[np.float64]
+) -> tuple[Calibrated, Ccd]:
+    """Events and CCD that emevents left in a file."""
+    n = len(table)
+    names = ("RAWX", "RAWY", *(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX", "FLAG")
+    values = [table[k].astype(np.int64) for k in names]
+    list_ = Events(np.zeros(n, np.int64), *values)
+    layout = Layout.of(camera, table, number, node)
+    times = np.asarray(frame_time_s, float)
+    # Only its mean time is needed: the frames themselves have done their work.
+    length = float(table.keyword("FRMTIME")) / 1000.0
+    frames = Frames(np.arange(len(times)), times, length, np.zeros(len(times), np.int64), {})
+    gatti_on = bool(table.keyword("GATTI_ON", True))
+    ccd = make_ccd(camera, table, kind_of(table), (number, node), layout, list_, frames, gatti_on)
+    wrong = LineOffsets.none(ccd.shape)
+    for line in str(table.header.get("HISTORY", "")).splitlines():
+        if line.startswith("WRONG "):
+            _, axis, position, value = line.split()
+            (wrong.column if axis == "RAWX" else wrong.row)[int(position) - 1] = int(value)
+    detx, dety = (table[k].astype(float) for k in ("DETX", "DETY"))
+    return Calibrated(list_, table["TIME"], detx, dety, wrong), ccd

@@ -1,0 +1,441 @@
+"""One MOS exposure from raw files to the content of an event list, in memory.
+
+The order of the sub-tasks is that of emproc: frames and events of each CCD and a search for bad pixels;
+the flare curve; searches outside flares and at low energies; then events and energies again with the bad
+pixels known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.formats.flags import MosFlag, flag_keywords
+from daxa.xmm.formats.odf import DATATYPES
+from daxa.xmm.instruments.mos import badpixels as bp
+from daxa.xmm.instruments.mos import energy
+from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
+from daxa.xmm.instruments.mos.flares import FlareCurve, flare_curve
+from daxa.xmm.instruments.mos.nodes import join_nodes
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG
+from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS
+from daxa.xmm.instruments.mos.steps.badpix import badpix, ebadpixupdate
+from daxa.xmm.instruments.mos.steps.embadpixfind import embadpixfind
+from daxa.xmm.instruments.mos.steps.emenergy import emenergy
+from daxa.xmm.instruments.mos.steps.emevents import emevents
+from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj
+from daxa.xmm.instruments.mos.steps.emframes import emframes
+from daxa.xmm.odf.odf import OdfFile, OdfTable
+
+#: CCDs that see less of the sky [arcmin2] are searched without regard to flares.
+_LEAST_AREA = 3.0
+#: Keywords that the extensions of a CCD take from the raw file.
+_SENT = {
+    **{f"WINDOW{k}": "[pixel] window of telemetry" for k in ("X0", "Y0", "DX", "DY")},
+    "EDUID": "event analyser",
+    "EDUMODE": "mode of the event analyser",
+    "EMDHLOW": "[adu] lower threshold",
+    "EMDHUPP": "[adu] upper threshold",
+}
+#: Flare-free times are applied if they are at least this share of the exposure.
+_LEAST_QUIET = 0.1
+
+
+@dataclass
+class ExposureResult:
+    """Content of an event list.
+
+    Attributes
+    ----------
+    columns, ccds, offsets
+        Events; per CCD (and 10 for the second node) its extensions; lines with odd offsets.
+    start_s, stop_s, frame_time_s
+        Ends of the data; frame time of the prime CCD.
+    flares, flare_input
+        Curve of saturated events, and what it is made of (:func:`flare_events`).
+    n_raw
+        Number of events sent.
+    headers
+        Keywords.
+    parts
+        CCDs with their frames and bad pixels, for those who want the steps in between.
+    backgrounds
+        Local zero level per CCD [adu], see :func:`~daxa.xmm.instruments.mos.energy.background_map`.
+    """
+
+    columns: dict[str, npt.NDArray[Any]]
+    ccds: dict[int, CcdExposure]
+    start_s: float
+    stop_s: float
+    frame_time_s: float
+    flares: FlareCurve
+    flare_input: tuple[npt.NDArray[np.float64], GTI, float]
+    n_raw: int
+    headers: dict[str, Any]
+    offsets: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    parts: list[Ccd] = field(default_factory=list)
+    backgrounds: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+class StopAfterSearch(Exception):
+    """The search for bad pixels is done, and nothing else was asked for; holds the CCDs."""
+
+    def __init__(self, ccds: list[Ccd]) -> None:
+        super().__init__("stopped after the search for bad pixels")
+        self.ccds = ccds
+
+
+@dataclass
+class _Finished:
+    """What the second pass makes of a CCD."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    exposure: CcdExposure
+    offsets: dict[str, npt.NDArray[Any]]
+    background: npt.NDArray[np.float64]
+
+
+def first_pass(camera: Camera, ccd: Ccd) -> Calibrated:
+    """Flag and measure a CCD's events without bad pixels, splitting or randomisation."""
+    opts = camera.options
+    made = emevents(camera, ccd, None, opts.emevents.first_pass())
+    emenergy(camera, ccd, made, None, opts.emenergy.first_pass())
+    return made
+
+
+def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
+    """Second pass over one CCD: bad pixels, splitting, positions, times, energies, selection."""
+    opts, say = camera.options, camera.messages
+    pixels = badpix(ccd, opts.badpix) if opts.use_bad_pixels else bp.BadPixels(ccd.shape)
+    table = pixels.table()
+    say.info("badpix", f" {len(table['RAWX']):12d}  final bad pixel sets will be added to BADPIX extension")
+    made = emevents(camera, ccd, pixels, opts.emevents)
+    background = emenergy(camera, ccd, made, pixels, opts.emenergy)
+    columns = _selected(camera, ccd, made, gti)
+    say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
+    lines = ccd.lines + made.wrong
+    return _Finished(columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
+
+
+def _selected(camera: Camera, ccd: Ccd, made: Calibrated, gti: GTI) -> dict[str, npt.NDArray[Any]]:
+    """Columns of the events that belong to the list, in the order of time."""
+    opts, list_ = camera.options, made.events
+    keep = np.ones(len(list_), bool)
+    if opts.reject_bad_events:
+        keep &= list_.flag & opts.rejection_flag == 0
+    if opts.apply_ccd_gti:
+        keep &= gti.contains(made.time_s)
+    order = np.flatnonzero(keep)
+    order = order[np.argsort(made.time_s[order], kind="stable")]
+    columns = event_columns(camera, ccd, made, order)
+    if opts.expression:
+        chosen = select(camera, columns)
+        columns = {name: values[chosen] for name, values in columns.items()}
+    return columns
+
+
+def event_columns(
+    camera: Camera, ccd: Ccd, made: Calibrated, order: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    """Columns of an event list for some events (attcalc gives X, Y)."""
+    from daxa.xmm.sky.attcalc import sky_coordinates
+
+    list_ = made.events
+    detx, dety = (v[order].astype(np.int16) for v in (made.detx, made.dety))
+    x, y = sky_coordinates(
+        made.time_s[order], detx, dety, camera.geometry, camera.attitude, *camera.pointing[:2]
+    )
+    return {
+        "TIME": made.time_s[order],
+        "RAWX": list_.rawx[order],
+        "RAWY": list_.rawy[order],
+        "DETX": detx,
+        "DETY": dety,
+        "X": x,
+        "Y": y,
+        "PHA": energy.to_channel(made.pha[order]),
+        "PI": energy.to_channel(made.pi[order]),
+        "FLAG": list_.flag[order].astype(np.int32),
+        "PATTERN": list_.pattern[order].astype(np.uint8),
+        "CCDNR": np.full(len(order), ccd.name, np.uint8),
+        "FRAME": ccd.frames.number[list_.frame[order]],
+        **{f"ENERGYE{k}": getattr(list_, f"e{k}")[order] for k in (1, 2, 3, 4)},
+        "PERIPIX": list_.peripix[order],
+    }
+
+
+def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Events that the selection expression of the options selects.
+
+    Raises
+    ------
+    TaskError
+        ``badExpression``: the expression is wrong, or names a column that there is not.
+    """
+    from daxa.xmm.select.blocks import SelectionError
+    from daxa.xmm.select.expression import compile
+
+    text = camera.options.expression
+    macros = {key: expression for key, expression, _ in flag_keywords(camera.scope)}
+    try:
+        return compile(text, macros).mask(columns)
+    except SelectionError as error:
+        raise TaskError("badExpression", f"filterexpression {text!r}: {error}") from error
+
+
+def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+    """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done."""
+    sent = {
+        key: (ccd.header.keyword(key), comment)
+        for key, comment in _SENT.items()
+        if ccd.header.keyword(key, None) is not None
+    }
+    frames, events, energies = (getattr(camera.options, f"em{n}") for n in ("frames", "events", "energy"))
+    done = {
+        "CHECKFRA": True, "CHECKNVA": frames.checknvalid, "FLAGFIFO": frames.flagfifooverflow,
+        "SETDEADT": frames.setdeadtime, "SETGATTI": frames.setgatti, "FLAGBADP": events.flagbadpixels,
+        "SPLITDIA": events.splitdiagonals, "FLAGBADT": events.flagbadtimes, "SETCOORD": True,
+        "RAND_XY": events.randomizeposition, "SETTIMES": True, "RAND_TIM": events.randomizetime,
+        "REJECTRO": events.rejectrows, "REJECTBA": events.rejectbade3, "REJECTFL": events.rejectflickering,
+        "FLAGTRUN": events.flagtruncatede1, "FLAGEVEN": energies.flagevents, "BKGE1MIN": energies.minenergy,
+        "BKGPERIP": energies.maxperipix, "FILLCCDB": energies.fillccdbkg, "NMAXFILL": energies.fillminnumber,
+        "GETCCDBK": energies.getccdbkg, "MAKEPHA": True, "RAND_PI": energies.randomizeenergy,
+        "CORRECTC": energies.correctcti, "CORRECTG": energies.correctgain,
+    }  # fmt: skip
+    return {
+        **sent,
+        "CCDID": (ccd.number, "CCD"),
+        "CCDNODE": (ccd.node, "read-out node"),
+        "CCDMODE": (camera.submode, "mode of the camera"),
+        "DATATYPE": (DATATYPES.get(ccd.file_type, ccd.file_type), "kind of data"),
+        "FRMTIME": (float(round(1000 * ccd.frames.length_s)), "[ms] frame time"),
+        # Assumed: lists of science exposures have it, and no text names the housekeeping of low gain, whose
+        # exposures are diagnostic ones.
+        "GAIN_CCD": ("NORMAL", "gain of the CCD"),
+        "EDUTHR": (round(camera.event_threshold(ccd.header, ccd.number)), "[adu] event threshold"),
+        "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),
+        "IN_FOV": (ccd.arcmin2, "[arcmin2] area in the field of view"),
+        "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),
+        "REFPOINT": ("PNT", "source of the reference point"),
+        **{f"CRPAT{i}": (p, "pattern of cosmic rays") for i, p in enumerate(COSMIC_PATTERNS, start=1)},
+        **{key: (int(value), "as the task was told") for key, value in done.items()},
+    }
+
+
+def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
+    sent = ccd.frames.received
+    return CcdExposure(
+        ccd.frames.time_s[sent],
+        ccd.frames.integration_s[sent],
+        ccd.frames.fraction[sent],
+        gti,
+        table,
+        ccd_keywords(camera, ccd),
+        transfer_s=ccd.frames.transfer_s,
+        limits=ccd.limits,
+    )
+
+
+def process(
+    camera: Camera,
+    files: list[OdfFile],
+    auxiliary: OdfTable,
+    *,
+    stop_on_error: bool = False,
+    stop_after_search: bool = False,
+) -> ExposureResult:
+    """Process the imaging CCDs of an exposure.
+
+    A CCD whose files are damaged is left out with a warning.
+
+    Raises
+    ------
+    TaskError
+        No CCD could be processed (or the first failed, with ``stop_on_error``).
+    StopAfterSearch
+        With ``stop_after_search``, when bad pixels have been searched for.
+    """
+    say = camera.messages
+    ccds: list[Ccd] = []
+    failures: list[TaskError] = []
+
+    def attempt(label: str, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except TaskError as error:
+            if stop_on_error:
+                raise
+            say.warn("emchain", error.code, f"{error.message}; {label} is left out")
+            failures.append(error)
+            return None
+
+    for file in files:
+        say.info("", f"Processing data set: {file.path}")
+        made = attempt(f"CCD {file.name.ccd}", lambda file=file: emframes(camera, file, auxiliary))
+        if made is not None:
+            ccds.append(made)
+    if not ccds:
+        if failures:
+            raise failures[0]
+        raise TaskError("MissingData", f"{camera.instrument} {camera.exp_id}: no imaging event file")
+    if camera.options.emevents.withothernode:
+        _join_nodes(camera, ccds)
+    searching = [ccd for ccd in ccds if attempt(f"CCD {ccd.number}", lambda ccd=ccd: _start(camera, ccd))]
+    if not searching:
+        raise failures[0]
+    curve, flare_input = _search(camera, searching)
+    if stop_after_search:
+        raise StopAfterSearch(searching)
+    quiet = curve.gti(camera.options.flare_max_rate)
+    done: list[_Finished] = []
+    for ccd in searching:
+        gti = _good_times(camera, ccd, quiet)
+        finished = attempt(f"CCD {ccd.number}", lambda ccd=ccd, gti=gti: finish_ccd(camera, ccd, gti))
+        if finished is not None:
+            done.append(finished)
+    if not done:
+        raise failures[0]
+    columns = evlistcomb([d.columns for d in done])
+    exposures = {
+        int(d.exposure.header["CCDID"][0]) + 10 * int(d.exposure.header["CCDNODE"][0]): d for d in done
+    }
+    prime = next((c for c in ccds if c.number == 1), ccds[0])
+    return ExposureResult(
+        columns,
+        {name: d.exposure for name, d in exposures.items()},
+        min(float(c.frames.start_s[0]) for c in ccds),
+        max(float(c.frames.end_s[-1]) + c.frames.transfer_s for c in ccds),
+        prime.frames.length_s,
+        curve,
+        flare_input,
+        sum(len(c.raw) for c in ccds),
+        {"DET_SYST": (2, "system of DETX, DETY: CAMCOORD2")}
+        | ({"BINODAL": (True, "read out through two nodes")} if any(c.node for c in ccds) else {}),
+        evlistcomb([d.offsets for d in done]),
+        ccds,
+        {name: d.background for name, d in exposures.items()},
+    )
+
+
+def evlistcomb(tables: list[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+    """The tables of all CCDs one behind the other; columns that not all have are left out."""
+    names = [n for n in tables[0] if all(n in t for t in tables)]
+    return {name: np.concatenate([t[name] for t in tables]) for name in names}
+
+
+def _start(camera: Camera, ccd: Ccd) -> bool:
+    ccd.first = first_pass(camera, ccd)
+    return True
+
+
+def _join_nodes(camera: Camera, ccds: list[Ccd]) -> None:
+    """Join the events of CCDs that are read through both nodes (BINODAL)."""
+    for primary in (c for c in ccds if c.node == 0):
+        other = next((c for c in ccds if c.number == primary.number and c.node == 1), None)
+        if other is None:
+            continue
+        primary.node_limit, other.node_limit = primary.limits[1], other.limits[1]
+        shift = int(other.frames.number[0] - primary.frames.number[0])
+        if abs(shift) > max(len(primary.frames), len(other.frames)):
+            camera.messages.warn(
+                "emevents",
+                "read2Frames01",
+                f"CCD {primary.number}: frame numbers not parallel for both nodes",
+            )
+            continue
+        raw = replace(other.raw, frame=other.raw.frame + shift)
+        primary.raw, raw, number = join_nodes(
+            primary.raw, raw, camera.library, primary.limits[1], primary.shape[0]
+        )
+        other.raw = replace(raw, frame=raw.frame - shift)
+        camera.messages.info(
+            "emevents", f" {number:12d}  events of CCD {primary.number} joined over the node boundary"
+        )
+
+
+def _good_times(camera: Camera, ccd: Ccd, quiet: GTI) -> GTI:
+    """Good times of a CCD's frames, outside flares if that is asked for and leaves enough."""
+    gti = ccd.frames.gti()
+    if not camera.options.apply_flare_gti:
+        return gti
+    calm = gti & quiet
+    if calm.total > _LEAST_QUIET * gti.total:
+        return calm
+    camera.messages.warn(
+        "", "flareGtiNotApplied", f"CCD {ccd.number}: {calm.total:.0f} s of {gti.total:.0f} s are quiet"
+    )
+    return gti
+
+
+def flare_events(ccds: list[Ccd]) -> tuple[npt.NDArray[np.float64], GTI, float]:
+    """Times of saturated single events in the field of view, good times and area of the CCDs.
+
+    Events on bad pixels that the search has found do not count.
+    """
+    others = REJECTION_FLAG | int(MosFlag.OUT_OF_FOV)
+    times = []
+    for ccd in ccds:
+        assert ccd.first is not None
+        e = ccd.first.events
+        flag = ebadpixupdate(ccd, e)
+        chosen = (e.pattern == 0) & (flag & int(MosFlag.REJECTED_BY_GATTI) != 0) & (flag & others == 0)
+        times.append(ccd.first.time_s[chosen])
+    return np.concatenate(times), GTI.union(c.frames.gti() for c in ccds), sum(c.arcmin2 for c in ccds)
+
+
+def _search(camera: Camera, ccds: list[Ccd]) -> tuple[FlareCurve, tuple[npt.NDArray[np.float64], GTI, float]]:
+    """Search all CCDs for bad pixels: at all times, outside flares, and there at low energies.
+
+    Returns
+    -------
+    curve, input
+        The flare curve, and what it is made of.
+    """
+    opts, say = camera.options, camera.messages
+    params = opts.embadpixfind
+
+    def search(ccd: Ccd, use: npt.NDArray[np.bool_], changes: dict[str, Any]) -> None:
+        assert ccd.first is not None
+        number = int((use & (ccd.first.events.flag & REJECTION_FLAG == 0)).sum())
+        say.info("emeventsproj", f" Number of good events in input file: {number:12d}")
+        image, clumping = emeventsproj(ccd.shape, ccd.first.events, use, camera.library, opts.emeventsproj)
+        embadpixfind(camera, ccd, image, replace(params, **changes), clumping=clumping)
+
+    wanted = opts.find_bad_pixels and opts.use_bad_pixels
+    if wanted:
+        for ccd in ccds:
+            say.info("embadpixfind", f" CCD {ccd.number} node {ccd.node}")
+            search(ccd, _search_times(camera, ccd), {})
+    flares = flare_events(ccds)
+    curve = flare_curve(*flares, opts.flare_bin_s)
+    if not wanted:
+        return curve, flares
+    quiet = curve.gti(opts.flare_max_rate)
+    for ccd in ccds:
+        assert ccd.first is not None
+        use = calm = _search_times(camera, ccd)
+        if ccd.arcmin2 > _LEAST_AREA:
+            calm = use & quiet.contains(ccd.first.time_s)
+        # On the same events again the search would find nothing.
+        if calm.any() and (calm != use).any():
+            search(ccd, calm, {"finddead": False})
+        if opts.low_energy_search:
+            # The search uses amplitudes: the energy limit is turned into one.
+            limit = (opts.low_energy_ev - ccd.coefficients[0, 0]) / ccd.coefficients[0, 1]
+            search(ccd, calm & (ccd.first.pha < limit), {})
+    return curve, flares
+
+
+def _search_times(camera: Camera, ccd: Ccd) -> npt.NDArray[np.bool_]:
+    """Events that the search for bad pixels looks at."""
+    assert ccd.first is not None
+    gti = camera.options.bad_pixel_gti
+    times = ccd.first.time_s
+    return np.ones(len(times), bool) if gti is None else gti.contains(times)

@@ -1,0 +1,1 @@
+"""The steps of the MOS chain, by SAS's names."""

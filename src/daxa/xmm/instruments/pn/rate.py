@@ -1,0 +1,152 @@
+"""epfast: charge losses of the pn in fast modes that depend on the rate of the source.
+
+Source: manual of epfast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.seeds import PN_RATE
+from daxa.xmm.task import TaskContext
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+#: Mean energy for an electron in silicon [eV]; the manual counts the charge of PI in electrons.
+_EV_PER_ELECTRON = 3.65
+#: Keyword that tells that a list has been corrected (name assumed).
+APPLIED = "RDCTI_CO"
+
+
+@dataclass(frozen=True)
+class RateLaw:
+    """Energy loss by rate: E -> E (a0 rate^a1 + a2), rate in electrons per second and column."""
+
+    a0: float
+    a1: float
+    a2: float
+
+    @classmethod
+    def from_calibration(cls, cal: Calibration, submode: str) -> RateLaw:
+        """The law that EPN_CTI gives for a fast mode.
+
+        Raises
+        ------
+        TaskError
+            ``notCalibrated``: there is none.
+        """
+        constituent = cal.constituent("EPN", "CTI")
+        table = constituent.table("RATE_DEPENDENT_CTI")
+        row = np.flatnonzero(np.asarray(table["MODE_ID"]) == PN_MODE_IDS[submode])
+        if not len(row):
+            raise TaskError(
+                "notCalibrated", f"{constituent.path.name}[RATE_DEPENDENT_CTI]: no row for {submode}"
+            )
+        return cls(*(float(table[name][row[0]]) for name in ("A0", "A1", "A2")))
+
+    def loss(self, rate: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Factor by which energies have shrunk; 1 where nothing was seen."""
+        rate = np.asarray(rate, float)
+        factor = np.ones(rate.shape)
+        seen = rate > 0
+        factor[seen] = self.a0 * rate[seen] ** self.a1 + self.a2
+        return factor
+
+
+def electron_rates(
+    time_s: npt.ArrayLike, rawx: npt.ArrayLike, pi_ev: npt.ArrayLike, gti: GTI, bin_s: float
+) -> npt.NDArray[np.float64]:
+    """Electrons per second in the column and the time bin of each event.
+
+    Parameters
+    ----------
+    time_s, rawx, pi_ev
+        Time, column (1..64) and energy of the events; energies that do not count are 0.
+    gti
+        Good times: a bin is as long as what of it is good.
+    bin_s
+        Length of the bins.
+    """
+    time, column = np.asarray(time_s, float), np.asarray(rawx, np.int64) - 1
+    if not len(time):
+        return np.empty(0)
+    begin = gti.start[0] if len(gti) else time.min()
+    number = np.maximum(np.floor((time - begin) / bin_s).astype(np.int64), 0)
+    n_bins = int(number.max()) + 1
+    charge = np.bincount(
+        number * PN_SHAPE[0] + column,
+        weights=np.asarray(pi_ev, float) / _EV_PER_ELECTRON,
+        minlength=n_bins * PN_SHAPE[0],
+    )
+    edges = begin + bin_s * np.arange(n_bins + 1)
+    good = np.concatenate([[0.0], np.cumsum(gti.stop - gti.start)])
+    # Good time up to each edge.
+    at = np.searchsorted(gti.start, edges, side="right")
+    until = good[at] - np.where(at > 0, np.maximum(gti.stop[np.maximum(at - 1, 0)] - edges, 0.0), 0.0)
+    length = np.diff(until)
+    rate = np.divide(
+        charge.reshape(n_bins, PN_SHAPE[0]),
+        length[:, None],
+        out=np.zeros((n_bins, PN_SHAPE[0])),
+        where=length[:, None] > 0,
+    )
+    return rate[number, column]
+
+
+def corrected_energies(
+    time_s: npt.ArrayLike,
+    rawx: npt.ArrayLike,
+    pi: npt.NDArray[np.int16],
+    gti: GTI,
+    law: RateLaw,
+    rng: np.random.Generator | None,
+    *,
+    bin_s: float = 10.0,
+    pi_range: tuple[int, int] = (100, 12000),
+) -> npt.NDArray[np.int16]:
+    """PI without the losses by rate.
+
+    Parameters
+    ----------
+    pi
+        Energies [eV].
+    rng
+        Source of a random part of 1 eV, which keeps steps of the scale out of spectra; None for none.
+    pi_range
+        Energies that make the rate.
+    """
+    chosen = (pi >= pi_range[0]) & (pi <= pi_range[1])
+    rate = electron_rates(time_s, rawx, np.where(chosen, pi, 0), gti, bin_s)
+    energy = pi.astype(np.float64)
+    if rng is not None:
+        energy += rng.random(len(pi)) - 0.5
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(energy / law.loss(rate)), limits.min, limits.max).astype(np.int16)
+
+
+def mark(header: Any) -> None:
+    """Note in a header that energies have been corrected."""
+    header[APPLIED] = (True, "energies corrected for the rate of the source")
+
+
+def seed_of(header: Any) -> list[int]:
+    """Seed of the random numbers of a list."""
+    exposure = str(header.get("EXPIDSTR", "S000"))
+    return [int(header.get("OBS_ID", 0)), ord(exposure[0]), int(exposure[1:]), PN_RATE]
+
+
+def report(ctx: TaskContext, old: npt.NDArray[np.int16], new: npt.NDArray[np.int16]) -> None:
+    """Say how far energies have moved."""
+    usable = old > 0
+    ratio = new[usable] / old[usable]
+    if len(ratio):
+        middle, most = np.median(ratio), ratio.max()
+        ctx.info(f"energies of {len(ratio)} events times {middle:.4f} (median), {most:.4f} at most")

@@ -1,0 +1,272 @@
+"""From one pn exposure to its event list: what epchain and epproc do with each exposure.
+
+Raw stage, events (:mod:`daxa.xmm.instruments.pn.steps.epevents`), product. The raw stage can be kept in the
+folder, so that the out-of-time run and the ordinary run after it share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from daxa.xmm.ccf.pn_energy import temperature_law
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.pn.badpixels import BadPixel
+from daxa.xmm.instruments.pn.energy import EnergyScale
+from daxa.xmm.instruments.pn.exposure import PnExposure
+from daxa.xmm.instruments.pn.files import load_raw, save_raw, write_raw_list
+from daxa.xmm.instruments.pn.options import PRIME_CCD, RawOptions, RejectOptions, Request
+from daxa.xmm.instruments.pn.products import write_products
+from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
+from daxa.xmm.instruments.pn.steps.badpix import bad_pixels
+from daxa.xmm.instruments.pn.steps.epevents import Columns, Sky, ccd_events, filtered, recognise
+from daxa.xmm.instruments.pn.steps.epframes import frames_of_ccd
+from daxa.xmm.instruments.pn.steps.epreject import reject
+from daxa.xmm.instruments.pn.timing import fast_events, source_row
+from daxa.xmm.instruments.seeds import PN_NOISE, random_source
+from daxa.xmm.task import TaskContext, child_of
+
+
+def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None:
+    """Make the event list of one exposure.
+
+    Raises
+    ------
+    TaskError
+        No CCD could be processed, or the exposure lacks something that all CCDs need.
+    """
+    fast = request.data_mode != "IMAGING"
+    if fast and request.events.withoutoftime:
+        ctx.warn(
+            "notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list"
+        )
+        request = replace(request, events=replace(request.events, withoutoftime=False))
+    exposure = PnExposure.open(
+        odf, request.exp_id, request.data_mode, request.ccds, cal, child_of(ctx, "epframes").warn
+    )
+    # Small window and the fast modes read one CCD.
+    read = {PRIME_CCD} if fast or exposure.submode == "PrimeSmallWindow" else set(request.ccds)
+    missing = sorted(set(request.ccds) & read - set(exposure.files))
+    if missing:
+        ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
+    sky = _sky(ctx, exposure, request)
+    if fast or request.events.ctisrcpos is not None:
+        row = source_row(
+            request.source, request.default_row, request.data_mode, sky.camera_pixel, exposure.proposal, ctx
+        )
+        if fast:
+            frames = replace(request.raw.frames, source_row=row)
+            request = replace(request, raw=replace(request.raw, frames=frames))
+        else:
+            request = replace(request, events=replace(request.events, ctisrcpos=row))
+    stage = ctx.path(request.stage)
+    identity = {
+        "obs_id": odf.obs_id,
+        "exp_id": request.exp_id,
+        "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
+        "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
+        "lowest_ev": request.raw.lowest_ev,
+        "source_row": request.raw.frames.source_row,
+    }
+    if request.reuse:
+        raws = load_raw(stage, identity)
+        ctx.info(f"frames, bad pixels and patterns are those of {stage.name}")
+    else:
+        raws = _raw_stage(ctx, exposure, request)
+    if request.keep and not request.reuse:
+        with ctx.output(stage) as path:
+            save_raw(path, raws, identity)
+
+    if request.gti is not None:
+        raws = {ccd: _within(raw, request.gti) for ccd, raw in raws.items()}
+        if not any(len(raw.gti) for raw in raws.values()):
+            ctx.warn("noGoodTime", f"PN{request.exp_id}: no frame lies in the good times that were given")
+    random_of = {ccd: random_source(odf.obs_id, request.exp_id, ccd) for ccd in raws}
+    log = child_of(ctx, "epevents").info
+    log(
+        "out-of-time event list: every event gets a random row"
+        if request.events.withoutoftime
+        else "event list"
+    )
+    law = temperature_law(cal, exposure.mode_id)
+    numbers = (
+        ""
+        if law is None
+        else f" (slope {law.slope:g} adu/K, reference channel {law.reference:g}, factor {law.factor:g})"
+    )
+    for quadrant in sorted({(ccd - 1) // 3 for ccd in raws}):
+        temperature = exposure.gain_temperature(quadrant)
+        if temperature is not None:
+            log(
+                f" quadrant {quadrant}: temperature for gain [deg C] = {temperature:.4f}, no correction "
+                f"made{numbers}"
+            )
+    lists: list[Columns] = []
+    for ccd, raw in raws.items():
+        scale = EnergyScale.from_calibration(
+            cal, ccd, exposure.mode_id, exposure.start_s, accuracy=request.accuracy
+        )
+        lines = exposure.line_clock(ccd)
+        if lines is not None:
+            row = request.raw.frames.source_row
+            columns = fast_events(raw, scale, lines, row, random_of[ccd], request.events)
+        else:
+            window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
+            columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
+        columns = filtered(columns, request.events.filterexpression)
+        lists.append(columns)
+        log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
+    write_products(ctx, exposure, request, raws, lists, sky)
+    if not request.keep:
+        stage.unlink(missing_ok=True)
+
+
+#: Constituents that the raw stage depends on.
+_RAW_CONSTITUENTS = (
+    ("EPN", "ADUCONV"),
+    ("EPN", "BADPIX"),
+    ("EPN", "TIMECORR"),
+    ("EPN", "TIMEJUMPTOL"),
+    ("EPN", "CTI"),
+)
+
+
+def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict[int, RawCcd]:
+    log = child_of(ctx, "epframes").info
+    log(
+        f" EPIC-pn frame time [ms] = {exposure.timing.frame_s * 1000:.5f}, {exposure.submode}, "
+        f"{exposure.filter}"
+    )
+    timing = exposure.timing
+    for line in (
+        f" CAL_JUMP_TOLERANCE = {timing.jump_units:5.0f} [units]",
+        f" Reset F1030: {exposure.reset_s:.0f}, time wrap F1052: {exposure.wrap_s:.0f} s",
+        f" FIFO deadtime [ms] = {timing.fifo_s * 1000:.5f}",
+        f" FIFO reset residual exposure fraction = {timing.fifo_residual:.4f}",
+    ):
+        log(line)
+
+    def keep(raw: RawList, badpix: list[BadPixel]) -> None:
+        primary = exposure.keywords()
+        ctx.provenance(primary)
+        with ctx.output(f"{request.pileup}_CCD{raw.ccd}_PileupEvts.ds") as path:
+            write_raw_list(path, raw, primary, badpix)
+
+    raws = {}
+    failure: TaskError | None = None
+    for ccd in exposure.files:
+        try:
+            raws[ccd] = raw_ccd(
+                exposure, ccd, request.raw, lambda name: child_of(ctx, name), keep if request.pileup else None
+            )
+        except TaskError as error:
+            ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
+            failure = failure or error
+    if not raws:
+        message = failure.message if failure else "no CCD"
+        raise TaskError(
+            failure.code if failure else "noEvents", f"PN{request.exp_id}: no CCD is usable: {message}"
+        )
+    return raws
+
+
+def _within(raw: RawCcd, gti: GTI) -> RawCcd:
+    return replace(raw, gti=raw.gti & gti, good=raw.good & gti.contains(raw.time_s))
+
+
+def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
+    from daxa.xmm.sky.attitude import AttHk, Attitude
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+    if request.run_atthkgen:
+        here = replace(ctx, env={**ctx.env, "SAS_ODF": str(exposure.odf.sas_summary or exposure.odf.folder)})
+        here.call("atthkgen", atthkset=request.attitude, timestep=request.timestep)
+    elif not ctx.path(request.attitude).is_file():
+        raise TaskError(
+            "attitude", f"runatthkgen=no needs {request.attitude} of an earlier run in this folder"
+        )
+    history = AttHk.read(ctx.path(request.attitude))
+    pointing = {"median": history.median, "mean": history.mean, "user": request.user}[request.reference]
+    return Sky(
+        CameraGeometry.from_calibration(exposure.cal, "EPN", exposure.start_s),
+        Attitude.from_odf(exposure.odf),
+        *pointing,
+        request.reference.upper(),
+    )
+
+
+def raw_ccd(
+    exposure: PnExposure,
+    ccd: int,
+    options: RawOptions,
+    sub: Callable[[str], TaskContext],
+    keep: Callable[[RawList, list[BadPixel]], None] | None = None,
+) -> RawCcd:
+    """Run the raw stage on one CCD.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    ccd
+        CCD number.
+    options
+        Thresholds and switches.
+    sub
+        Gives the context of a sub-task by name, for messages.
+    keep
+        Called with the raw events and bad pixels before patterns are recognised.
+
+    Raises
+    ------
+    TaskError
+        As :func:`daxa.xmm.instruments.pn.steps.epframes.frames_of_ccd`.
+    """
+    raw = frames_of_ccd(exposure, ccd, options.frames, sub("epframes").info)
+    if options.reject is not None:
+        raw = _reject(exposure, raw, options.reject, sub("epreject"))
+    scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
+    lines = exposure.line_clock(ccd)
+    badpix = bad_pixels(
+        raw,
+        exposure.cal,
+        options.badpix,
+        scale.adu_ev,
+        None if lines is None else lines.n_lines,
+        sub("badpixfind").info,
+        sub("badpix").info,
+    )
+    if keep is not None:
+        keep(raw, badpix)
+    return recognise(raw, badpix, scale, options.lowest_ev, sub("epevents").info)
+
+
+def _reject(exposure: PnExposure, raw: RawList, options: RejectOptions, ctx: TaskContext) -> RawList:
+    seed = [
+        int(exposure.odf.obs_id),
+        ord(exposure.exp_id[0]),
+        int(exposure.exp_id[1:]),
+        raw.ccd,
+        PN_NOISE,
+    ]
+    try:
+        return reject(
+            raw,
+            exposure.cal,
+            exposure.odf,
+            exposure.submode,
+            exposure.start_s,
+            options,
+            lambda: np.random.default_rng(seed),
+            ctx.warn,
+            ctx.info,
+        )
+    except TaskError as error:
+        if options.needed:
+            raise
+        ctx.warn("notCalibrated", f"CCD {raw.ccd}: no epreject: {error.message}")
+        return raw

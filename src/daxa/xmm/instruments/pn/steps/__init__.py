@@ -1,0 +1,1 @@
+"""The steps of the pn chain, by SAS's names."""
