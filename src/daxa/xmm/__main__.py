@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from daxa._version import __version__
 from daxa.xmm.errors import TaskError
 from daxa.xmm.origin import ALLOW, SWITCH
-from daxa.xmm.parameters import format_value
+from daxa.xmm.parameters import Parameter, format_value
 from daxa.xmm.task import find_task, run_task, task_names
 
 #: Options that every SAS task has: those that set an environment variable, those that only change what is
@@ -58,19 +60,30 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
     return arguments, env, asked
 
 
+def _form(p: Parameter) -> str:
+    """Kind, unit and limits of a parameter in a few words."""
+    words = [" or ".join(p.choices) if p.choices else p.kind]
+    if p.unit:
+        words.append(p.unit)
+    if p.minimum is not None:
+        words.append(f"from {p.minimum:g}")
+    if p.maximum is not None:
+        words.append(f"to {p.maximum:g}")
+    return ", ".join([*words, "must be given"] if p.required else words)
+
+
 def _describe(name: str) -> str:
-    """The parameters of a task with their defaults."""
+    """A manual page: what the task does, and each parameter with its default and what it is for."""
     spec = find_task(name)
-    lines = [
-        f"{name} ({name}-{spec.version}) [daxa-{__version__}]: {(spec.function.__doc__ or '').strip()}",
-        "",
-    ]
+    about = inspect.cleandoc(spec.function.__doc__ or "")
+    lines = [f"{name} ({name}-{spec.version}) [daxa-{__version__}]", "", about, "", "Parameters"]
     for p in spec.parameters:
-        default = "must be given" if p.required else "" if p.default is None else format_value(p.default)
-        kind = "|".join(p.choices) if p.choices else p.kind
-        lines.append(
-            f"  {p.name}={default}  ({kind})" if not p.required else f"  {p.name}  ({kind}, {default})"
-        )
+        default = "" if p.required or p.default is None else format_value(p.default)
+        lines.append(f"  {p.name}={default}  ({_form(p)})" if not p.required else f"  {p.name}  ({_form(p)})")
+        remarks = [p.text, f"no other value works: {p.only}" if p.only else ""]
+        remarks.append(f"changes nothing: {p.without_effect}" if p.without_effect else "")
+        text = "; ".join(r for r in remarks if r)
+        lines += textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 
 

@@ -1,10 +1,24 @@
-"""Parameters of a task: their kinds, and values parsed from text."""
+"""Parameters of a task: what each is for, its kind, unit and limits, and values parsed from text.
+
+The options of a step are a frozen dataclass whose fields are made with :func:`option`; no other place states
+their defaults. Tasks take their tables from it::
+
+    @dataclass(frozen=True)
+    class Badpixfind:
+        hithresh: float = option(0.0045, "a pixel with a higher rate is hot", unit="ct/s", minimum=0)
+        columnsearchlabel: str = option("median", "how columns are searched", only="no other way is public")
+
+    @task("badpixfind", "1.41", [Parameter("eventset", "dataset", required=True), *parameters_of(Badpixfind)])
+    def badpixfind(ctx: TaskContext, p: Parameters) -> None:
+        options = options_of(Badpixfind, p)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from daxa.xmm.errors import TaskError
 
@@ -16,8 +30,21 @@ _FALSE = {"no", "n", "false", "f", "0"}
 class Parameter:
     """One parameter of a task.
 
-    ``kind`` is ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice`` or ``list`` (blank-separated
-    strings). ``None`` as default means "not given".
+    Attributes
+    ----------
+    kind
+        ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice`` or ``list``
+        (strings, blank-separated).
+    default
+        ``None`` means "not given".
+    text
+        What it is for, half a sentence.
+    unit
+        Unit of the value, as in FITS.
+    only
+        Why no other value than the default works; one that is given is refused.
+    without_effect
+        Why it is known and changes nothing.
     """
 
     name: str
@@ -27,6 +54,10 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     required: bool = False
+    text: str = ""
+    unit: str = ""
+    only: str = ""
+    without_effect: str = ""
 
     def parse(self, task_name: str, value: Any) -> Any:
         """Turn text (or a Python value) into a value of this parameter's kind."""
@@ -98,3 +129,77 @@ class Parameters(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+Options = TypeVar("Options")
+_KINDS = {bool: "bool", int: "int", float: "real", str: "string", tuple: "list", list: "list"}
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    kind: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    only: str = "",
+    without_effect: str = "",
+) -> Any:
+    """A field of an options class: see :class:`Parameter` for what the arguments say.
+
+    ``kind`` is told by the annotation where it is not given; a ``Literal`` becomes a choice.
+    """
+    about = {
+        "text": text, "unit": unit, "kind": kind, "minimum": minimum, "maximum": maximum, "only": only,
+        "without_effect": without_effect,
+    }  # fmt: skip
+    return field(default=default, metadata=about)
+
+
+def parameters_of(options: type | object, **defaults: Any) -> list[Parameter]:
+    """The parameters that an options class, or one set of its values, stands for.
+
+    Parameters
+    ----------
+    options
+        A dataclass, each field made with :func:`option`, or an instance of one.
+    defaults
+        Defaults that differ from those of the class, by name.
+
+    Raises
+    ------
+    TypeError
+        A default is given for a parameter that the class does not have.
+    """
+    cls = options if isinstance(options, type) else type(options)
+    hints = get_type_hints(cls)
+    made = []
+    for item in fields(cls):  # type: ignore[arg-type]
+        if not item.metadata:
+            continue
+        about = dict(item.metadata)
+        default = item.default if isinstance(options, type) else getattr(options, item.name)
+        hint = hints[item.name]
+        choices = tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
+        kind = about.pop("kind") or ("choice" if choices else _KINDS[get_origin(hint) or hint])
+        made.append(Parameter(item.name, kind, defaults.pop(item.name, default), choices, **about))
+    if defaults:
+        raise TypeError(f"{cls.__name__} has no option {', '.join(defaults)}")
+    return made
+
+
+def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> Options:
+    """An options class filled from parsed parameters of the same names; ``others`` win over them."""
+    found = {
+        item.name: tuple(value) if isinstance(value := values[item.name], list) else value
+        for item in fields(cls)  # type: ignore[arg-type]
+        if item.name in values and item.name not in others
+    }
+    return cls(**found, **others)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What to say of an unknown name: the nearest known one, or all of them."""
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -36,7 +36,7 @@ from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
 from daxa.xmm.notes import RUNNING, add_fallbacks
-from daxa.xmm.parameters import Parameter, Parameters, format_value
+from daxa.xmm.parameters import Parameter, Parameters, format_value, nearest
 
 TaskFunction = Callable[["TaskContext", Parameters], None]
 
@@ -62,7 +62,7 @@ class TaskSpec:
         if unknown:
             raise TaskError(
                 "unknownParameter",
-                f"{self.name}: unknown parameter {unknown[0]!r}; known are {', '.join(known)}",
+                f"{self.name}: unknown parameter {unknown[0]!r}; {nearest(unknown[0], list(known))}",
             )
         values = {p.name: p.parse(self.name, p.default) for p in self.parameters}
         for name, value in arguments.items():
@@ -73,6 +73,11 @@ class TaskSpec:
         for p in self.parameters:
             if p.required and values[p.name] in (None, ""):
                 raise TaskError("missingParameter", f"{self.name}: parameter {p.name} must be given")
+            if p.only and values[p.name] != p.parse(self.name, p.default):
+                raise NotImplementedError(
+                    f"{self.name}: {p.name}={format_value(values[p.name])}: the embedded engine only does "
+                    f"{p.name}={format_value(p.default)}; {p.only}"
+                )
         return Parameters(values, frozenset(arguments))
 
 
