@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from daxa.xmm import task
+from daxa.xmm import notes, task
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.odf.odf import Odf
@@ -132,7 +132,7 @@ def test_two_files_that_differ_by_seconds_are_told(folder) -> None:
 
 def test_frames_outside_their_exposure_are_told(tmp_path, monkeypatch) -> None:
     ctx = task.TaskContext("epframes", tmp_path, {}, out=io.StringIO(), err=io.StringIO())
-    monkeypatch.setattr(task, "_RUNNING", contextvars.ContextVar("running task", default=ctx))
+    monkeypatch.setattr(notes, "RUNNING", contextvars.ContextVar("running task", default=ctx))
     frames = np.arange(1000.0, 3000.0, 2.6)
     for times in (frames, np.append(frames, 1e6), frames[:0]):
         check_frames(times, (1003.0, 2990.0), "AUX", "TCX.FIT")
