@@ -132,7 +132,6 @@ def test_plain_mistakes_give_one_line(one, monkeypatch, capsys):
     for failure in (
         OSError(28, "No space left on device"),
         ValueError("lo_en: \x1b"),
-        KeyError("no key 'a'"),
     ):
 
         def fail(failure=failure):
