@@ -49,6 +49,19 @@ class Column:
         return int(self.form[:-1] or 1)
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """TLMIN and TLMAX.
+
+        Raises
+        ------
+        ValueError
+            The column has none.
+        """
+        if self.minimum is None or self.maximum is None:
+            raise ValueError(f"column {self.name} has no limits")
+        return self.minimum, self.maximum
+
+    @property
     def dtype(self) -> np.dtype:
         """NumPy type of one cell, in native byte order."""
         if self.letter == "A":

@@ -293,8 +293,8 @@ def histogram_method(
             raise FlareFitError("fitFailed", "the Gaussian fit to the histogram of rates did not converge")
         if not limits[0] <= centre <= limits[1]:
             if histogram.rate[low] <= centre <= histogram.rate[high]:
-                span = f"{limits[0]:g} to {limits[1]:g}"
-                said = f"the quiet level {centre:.3f} ct/s lies outside the limits {span}"
+                between = f"{limits[0]:g} to {limits[1]:g}"
+                said = f"the quiet level {centre:.3f} ct/s lies outside the limits {between}"
             else:
                 # Short or faint: the histogram, which begins at the lower limit, holds a flank without a
                 # peak, and a Gaussian along a flank may run off anywhere, to negative rates too.

@@ -73,7 +73,7 @@ def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
             columns = [column(hdus["BADPIX"], n, str(path)) for n in ("RAWX", "RAWY", "TYPE", "YEXTENT")]
     except (OSError, KeyError) as error:
         raise TaskError("badExtension", f"{path}: no table of bad pixels: {error}") from error
-    return [BadPixel(*(int(v) for v in row), FOUND) for row in zip(*columns, strict=True)]
+    return [BadPixel(int(x), int(y), int(k), int(n), FOUND) for x, y, k, n in zip(*columns, strict=True)]
 
 
 def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> list[BadPixel]:

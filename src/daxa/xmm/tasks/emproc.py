@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import INSTRUMENTS
@@ -173,11 +174,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         if p.runhkgtigen
         else {},
         keep={
-            kind: (
-                lambda camera, exp_id, ccd, end=end: (
-                    f"{stem}_{INSTRUMENTS[camera]}_{exp_id}_{ccd:02d}_{end}.ds"
-                )
-            )
+            kind: _between_steps(stem, end)
             for kind, end, wanted_ in (
                 ("frames", "FramesTemp", not p.removetemporaries),
                 ("badpix", "Badpixels", not p.removetemporaries),
@@ -190,3 +187,8 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         types=tuple(t for t, name in _MODES.items() if p[name] or not p.selectmodes),
     )
     run_all(run, wanted)
+
+
+def _between_steps(stem: str, end: str) -> Callable[[str, str, int], str]:
+    """Name of a file between the steps, by camera, exposure and CCD."""
+    return lambda camera, exp_id, ccd: f"{stem}_{INSTRUMENTS[camera]}_{exp_id}_{ccd:02d}_{end}.ds"

@@ -11,7 +11,7 @@ from daxa.xmm.instruments.mos import energy
 from daxa.xmm.instruments.mos.events import Events, beyond_border, flag_undershoot, raw_to_ccd
 from daxa.xmm.instruments.mos.patterns import N_PATTERNS, PatternLibrary
 
-ELLIPSE = {"centre": (0.0, 0.0), "radii": (150.0, 300.0), "angle_deg": 0.0}
+ELLIPSE = energy.Ellipse((0.0, 0.0), (150.0, 300.0), 0.0)
 #: Raw events of the exposure and those whose E3 and E4 reach beyond the border, per CCD.
 REAL = {
     2: (18_002, 40, 41),
@@ -45,7 +45,7 @@ def test_marks_are_told_from_disturbed_events() -> None:
     box, ring = beyond_border(e)
     assert box.tolist() == [True, True, False, False, False, False]
     assert ring.tolist() == [True, True, True, False, False, False]
-    energy.flag_incoherent(e, _library_of_singles(), 0.0, **ELLIPSE)
+    energy.flag_incoherent(e, _library_of_singles(), 0.0, ELLIPSE)
     assert (e.flag == MosFlag.BAD_E3E4).tolist() == [False, False, False, True, True, False]
 
 
@@ -57,7 +57,7 @@ def _library_of_singles() -> PatternLibrary:
 
 def test_what_remains_of_the_surroundings_is_tested(library) -> None:
     e = _events([1, 1], [20, 400], [-16_384, -16_384])
-    assert energy.flag_incoherent(e, library, 1.0, **ELLIPSE) == 1
+    assert energy.flag_incoherent(e, library, 1.0, ELLIPSE) == 1
     assert e.flag.tolist() == [0, MosFlag.BAD_E3E4]
 
 
@@ -100,7 +100,7 @@ def test_no_real_event_is_lost_at_the_border(shared_data, library, ccd: int) -> 
     assert e.e4[ring].min() == -16_384
     level, _, _ = energy.background(e, (600, 600), min_energy_adu=30.0)
     assert np.abs(level).max() < 15.0
-    energy.flag_incoherent(e, library, level, **ELLIPSE)
+    energy.flag_incoherent(e, library, level, ELLIPSE)
     flag_undershoot(e)
     inside = ring & (rawx >= 1) & (rawx <= 600) & (e.pattern <= 12)
     assert not e.flag[inside].any()

@@ -53,11 +53,11 @@ def test_background_without_events_is_nil():
 
 def test_ellipse(library):
     e = _list(4, e3=[8, 8 + 29, 8 + 31, 8], e4=[0, 0, 0, 41])
-    bad = energy.flag_incoherent(e, library, 1.0, centre=(0.0, -16.0), radii=(30.0, 40.0), angle_deg=0.0)
+    bad = energy.flag_incoherent(e, library, 1.0, energy.Ellipse((0.0, -16.0), (30.0, 40.0), 0.0))
     assert bad == 2
     assert (e.flag == MosFlag.BAD_E3E4).tolist() == [False, False, True, True]
     turned = _list(1, e3=[31])
-    energy.flag_incoherent(turned, library, 0.0, centre=(0.0, 0.0), radii=(30.0, 40.0), angle_deg=90.0)
+    energy.flag_incoherent(turned, library, 0.0, energy.Ellipse((0.0, 0.0), (30.0, 40.0), 90.0))
     assert turned.flag[0] == 0
 
 

@@ -153,5 +153,5 @@ def add_calibration(
         for kind in (HOT, DEAD):
             chosen = rows & which & (kinds == kind)
             if use and chosen.any():
-                rest = (np.asarray(table[k])[chosen] for k in ("RAWY", "YEXTENT"))
-                badpix.add_stretches(columns[chosen], *rest, kind, origin)
+                first, length = (np.asarray(table[k])[chosen] for k in ("RAWY", "YEXTENT"))
+                badpix.add_stretches(columns[chosen], first, length, kind, origin)

@@ -8,6 +8,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import MOS_OFFSETS
 from daxa.xmm.instruments.badpixels import HOT, ONBOARD
 from daxa.xmm.instruments.mos import badpixels as bp
+from daxa.xmm.instruments.mos.energy import Ellipse
 from daxa.xmm.instruments.mos.exposure import Camera
 from daxa.xmm.instruments.mos.offsets import OnBoard, whole_line
 from daxa.xmm.instruments.mos.raw import Layout
@@ -22,13 +23,21 @@ def known_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, i
         try:
             sent = file.read(1)
             mine = (sent["CCDID"] == number) & (sent["CCDNODE"] == node)
-            pixels.add_stretches(*(sent[k][mine] for k in ("RAWX", "RAWY", "YEXTENT")), HOT, ONBOARD)
+            rawx, rawy, length = (sent[k][mine] for k in ("RAWX", "RAWY", "YEXTENT"))
+            pixels.add_stretches(rawx, rawy, length, HOT, ONBOARD)
         except TaskError as error:
             camera.messages.warn(
                 "badpix", "MissingData", f"{error.message}; uplinked pixels from the CCF only"
             )
     bp.add_calibration(pixels, table, number, node, uplinked=False)
     return pixels
+
+
+def coherence_ellipse(camera: Camera) -> Ellipse:
+    """Where (E3, E4) of the camera's true events lie."""
+    centre = camera.misc("E3CEN"), camera.misc("E4CEN")
+    radii = camera.misc("E3RAD"), camera.misc("E4RAD")
+    return Ellipse(centre, radii, camera.misc("E3ANG"))
 
 
 def on_board_offsets(camera: Camera, name: tuple[int, int], layout: Layout) -> OnBoard:

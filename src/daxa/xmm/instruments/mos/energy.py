@@ -6,6 +6,7 @@ Sources: manuals of emenergy and of the calibration access layer (MOS amplitude,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -141,15 +142,24 @@ def background(
     return at_pixels(image, x, y), image, int(use.sum() - keep.sum())
 
 
-def flag_incoherent(
-    events: Events,
-    library: PatternLibrary,
-    level: npt.ArrayLike,
-    *,
-    centre: tuple[float, float],
-    radii: tuple[float, float],
-    angle_deg: float,
-) -> int:
+@dataclass(frozen=True)
+class Ellipse:
+    """Where (E3, E4) of true events lie.
+
+    Attributes
+    ----------
+    centre, radii
+        Of E3 and of E4 [adu]: E3CEN, E4CEN; E3RAD, E4RAD of MISCDATA.
+    angle_deg
+        E3ANG: of the first axis from E3 towards E4.
+    """
+
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+    angle_deg: float
+
+
+def flag_incoherent(events: Events, library: PatternLibrary, level: npt.ArrayLike, ellipse: Ellipse) -> int:
     """Flag events whose (E3, E4) lie outside an ellipse (REJECT_E3E4); returns how many.
 
     A sum that reaches beyond the border tells nothing and counts as the ellipse's middle.
@@ -158,17 +168,16 @@ def flag_incoherent(
     ----------
     level
         Background per pixel, subtracted from E3 and E4 [adu]; scalar or per event.
-    centre, radii, angle_deg
-        E3CEN, E4CEN; E3RAD, E4RAD [adu]; E3ANG, of the first axis from E3 towards E4.
     """
     level = np.broadcast_to(np.asarray(level, float), events.e3.shape)
     inner = np.maximum(NEIGHBOURS - (library.n_pixels[events.pattern] - 1), 0)
     outer = np.maximum(RING_PIXELS - events.peripix, 0)
-    e3 = events.e3 - inner * level - centre[0]
-    e4 = events.e4 - outer * level - centre[1]
+    e3 = events.e3 - inner * level - ellipse.centre[0]
+    e4 = events.e4 - outer * level - ellipse.centre[1]
     for rest, beyond in zip((e3, e4), beyond_border(events), strict=True):
         rest[beyond] = 0.0
-    c, s = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    angle, radii = np.deg2rad(ellipse.angle_deg), ellipse.radii
+    c, s = np.cos(angle), np.sin(angle)
     bad = ((e3 * c + e4 * s) / radii[0]) ** 2 + ((e4 * c - e3 * s) / radii[1]) ** 2 > 1.0
     events.flag[bad] |= MosFlag.BAD_E3E4
     return int(bad.sum())
@@ -209,7 +218,7 @@ def amplitude(
     a4 = np.where((events.peripix < _PERIPIX_LIMIT) & ~ring_beyond, a4, 0.0)
     a3 = np.where(box_beyond, 0.0, a3)
     area = a1 + a2 * others + a3 * np.maximum(NEIGHBOURS - others, 0)
-    signal = a1 * (events.e1 + dither) + a2 * events.e2 + a3 * events.e3
+    signal = a1 * (events.e1 + np.asarray(dither, float)) + a2 * events.e2 + a3 * events.e3
     compact = signal - area * ((1 + a4) * level - a4 * events.e4 / np.maximum(ring, 1))
     spread = signal + a4 * events.e4 - (area + a4 * ring) * level
     return np.where(a4 > 0, spread, compact)
@@ -252,9 +261,9 @@ def correct_transfer(
     column_offset
         Steps in the column's offset [adu], added.
     """
-    pha = np.asarray(pha, float)
-    scaled = np.maximum(pha, 0.0) / 1000.0
-    corrected = pha + column_offset
+    sent = np.asarray(pha, float)
+    scaled = np.maximum(sent, 0.0) / 1000.0
+    corrected = sent + np.asarray(column_offset, float)
     for (c0, c1, c2), transfers in ((serial, np.asarray(rawx)), (parallel, np.asarray(rawy))):
         loss = c0 + c1 * days
         if loss:
@@ -312,9 +321,9 @@ def apply_gain(pha: npt.ArrayLike, pattern: npt.ArrayLike, coefficients: FloatAr
 
 def to_channel(values: npt.ArrayLike, null: int = -32768) -> npt.NDArray[np.int16]:
     """Whole numbers of amplitudes or energies; what does not fit 16 bits becomes null."""
-    values = np.rint(np.asarray(values, float))
-    fits = np.isfinite(values) & (values > -32768) & (values <= 32767)
-    return np.where(fits, values, null).astype(np.int16)
+    whole = np.rint(np.asarray(values, float))
+    fits = np.isfinite(whole) & (whole > -32768) & (whole <= 32767)
+    return np.where(fits, whole, null).astype(np.int16)
 
 
 def beside(image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -238,7 +238,7 @@ def cut_bad(
         if pattern in COSMIC_PATTERNS or not left or not split:
             continue
         main = pixels[left[0]]
-        shape = frozenset(tuple(int(v) for v in pixels[k] - main) for k in left)
+        shape = frozenset((int(dx), int(dy)) for dx, dy in pixels[left] - main)
         if shape not in library.by_shape:
             continue
         rest = events.take(rows)

@@ -92,7 +92,7 @@ def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTa
 def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
     """Frame table of a CCD."""
     made = ccd.frames
-    data = {name: made.counters[name] for name in _COUNTERS}
+    data: dict[str, npt.NDArray[Any]] = {name: made.counters[name] for name in _COUNTERS}
     data |= {"FRAME": made.number, "TIME": made.time_s, "FLAG": made.flag, "GATTIVAL": made.gatti}
     data |= {"CRRATIO": made.dead_fraction, "TIMEDEL": made.integration_s}
     more = {
@@ -207,7 +207,8 @@ def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str)
         for kind in (HOT, DEAD, FLICKERING):
             mine = (origin == flag) & (table["TYPE"] == kind)
             if mine.any():
-                result.add_stretches(*(table[k][mine] for k in ("RAWX", "RAWY", "YEXTENT")), kind, flag)
+                rawx, rawy, length = (table[k][mine] for k in ("RAWX", "RAWY", "YEXTENT"))
+                result.add_stretches(rawx, rawy, length, kind, flag)
     return result
 
 

@@ -5,7 +5,7 @@ Source: manual of emframes (subroutines FRAMES, FLAG_HK, FIFO, VALID, CR_DEAD, G
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
 
@@ -223,7 +223,7 @@ def integration_times(end_s: FloatArray, place: IntArray, frames: Frames) -> Flo
 def build_frames(
     number: npt.ArrayLike,
     stamp_s: npt.ArrayLike,
-    counters: dict[str, npt.ArrayLike],
+    counters: Mapping[str, npt.ArrayLike],
     *,
     header_frame_s: float,
     transfer_s: float = 0.0,

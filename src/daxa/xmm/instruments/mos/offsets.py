@@ -116,12 +116,12 @@ class LineOffsets:
         """What the offsets used on board exceed those of most lines by."""
 
         def extra(values: npt.ArrayLike | None) -> tuple[IntArray, int]:
-            values = np.rint(np.asarray([] if values is None else values)).astype(np.int64)
-            if not len(values):
-                return values, 0
-            level, count = np.unique(values, return_counts=True)
+            whole = np.rint(np.asarray([] if values is None else values)).astype(np.int64)
+            if not len(whole):
+                return whole, 0
+            level, count = np.unique(whole, return_counts=True)
             usual = int(level[np.argmax(count)])
-            return np.maximum(values - usual, 0), usual
+            return np.maximum(whole - usual, 0), usual
 
         columns, usual = extra(column)
         masked = {x: round(value) - usual for x, value in (beside or {}).items() if round(value) > usual}
@@ -142,7 +142,8 @@ class LineOffsets:
     def table(self, ccdnr: int) -> dict[str, npt.NDArray[np.int64]]:
         """Rows of an OFFSETS extension: RAWX is the column where OFFSETX > 0, the row where OFFSETY > 0."""
         on_ccd = np.flatnonzero(self.column)
-        columns = self.beside | dict(zip((on_ccd + 1).tolist(), self.column[on_ccd].tolist(), strict=True))
+        on_chip = zip((on_ccd + 1).tolist(), self.column[on_ccd].tolist(), strict=True)
+        columns = {**self.beside, **dict(on_chip)}
         x, y = np.array(sorted(columns), np.int64), np.flatnonzero(self.row) + 1
         zero_x, zero_y = np.zeros(len(x), np.int64), np.zeros(len(y), np.int64)
         return {

@@ -154,7 +154,7 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
 
 def detector_limits(camera: Camera, ccds: list[Ccd]) -> dict[str, tuple[int, int]]:
     """Least and greatest DETX and DETY of the chips with the scans beside the image, as in real lists."""
-    x, y = (np.array([c.minimum - _BEYOND, c.maximum + _BEYOND]) for c in MOS_RAW)
+    x, y = (np.array([c.limits[0] - _BEYOND, c.limits[1] + _BEYOND]) for c in MOS_RAW)
     corners = [camera.geometry.raw_to_det(ccd.number, x[:, None], y, ccd.node) for ccd in ccds]
     names = ("DETX", "DETY")
     return {

@@ -213,12 +213,9 @@ def raw_events(
             f"{table.where}: {dark} of {n} events have a main pixel (ENERGYE1) of 0 adu or less; they count "
             "as below the threshold",
         )  # fmt: skip
-    raw = Events(
-        *place,
-        *(table[k][sound].astype(np.int64) for k in ("ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4")),
-        *(table[k][sound].astype(np.int64) for k in ("PATTERN", "PERIPIX")),
-        np.zeros(n, np.int64),
-    )
+    names = (*(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX")
+    e1, e2, e3, e4, pattern, peripix = (table[name][sound].astype(np.int64) for name in names)
+    raw = Events(*place, e1, e2, e3, e4, pattern, peripix, np.zeros(n, np.int64))
     in_pattern = camera.library.n_pixels.copy()
     in_pattern[list(COSMIC_PATTERNS)] = 0
     return raw, in_pattern[raw.pattern]

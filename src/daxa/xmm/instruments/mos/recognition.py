@@ -38,34 +38,33 @@ def recognise(
     Events
         In the order of frames; E3 and E4 are 0.
     """
-    frame, rawx, rawy, adu = (np.asarray(v, np.int64) for v in (frame, rawx, rawy, adu))
+    in_frame, x, y, sent = (np.asarray(v, np.int64) for v in (frame, rawx, rawy, adu))
     # Room of three pixels at the edges, so that neighbours never lie in the next line or frame.
-    key = (frame * _STRIDE + rawy + 3) * _STRIDE + rawx + 3
-    key, first = np.unique(key, return_index=True)
-    frame, rawx, rawy, adu = frame[first], rawx[first], rawy[first], adu[first]
+    key, first = np.unique((in_frame * _STRIDE + y + 3) * _STRIDE + x + 3, return_index=True)
+    in_frame, x, y, sent = in_frame[first], x[first], y[first], sent[first]
 
     def at(dx: int, dy: int) -> npt.NDArray[np.int64]:
         """Amplitudes of the neighbours, 0 where nothing was sent."""
         wanted = key + dy * _STRIDE + dx
         index = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
-        return np.where(key[index] == wanted, adu[index], 0) if len(key) else adu
+        return np.where(key[index] == wanted, sent[index], 0) if len(key) else sent
 
     box = np.stack([at(dx, dy) for dy in range(-2, 3) for dx in range(-2, 3)], axis=1).reshape(-1, 5, 5)
     inner = box[:, 1:4, 1:4].reshape(-1, 9)
-    main = (adu[:, None] > inner[:, :4]).all(axis=1) & (adu[:, None] >= inner[:, 5:]).all(axis=1)
-    frame, rawx, rawy, adu, box = frame[main], rawx[main], rawy[main], adu[main], box[main]
+    main = (sent[:, None] > inner[:, :4]).all(axis=1) & (sent[:, None] >= inner[:, 5:]).all(axis=1)
+    in_frame, x, y, sent, box = in_frame[main], x[main], y[main], sent[main], box[main]
     above = box > 0
-    pattern = np.full(len(adu), COSMIC_PATTERNS[1], np.int64)
+    pattern = np.full(len(sent), COSMIC_PATTERNS[1], np.int64)
     cross = above[:, [1, 2, 2, 3], [2, 1, 3, 2]].any(axis=1)
     pattern[~cross] = COSMIC_PATTERNS[0]
-    free = np.ones(len(adu), bool)
+    free = np.ones(len(sent), bool)
     for number, roles in enumerate(library.roles):
         if number in COSMIC_PATTERNS:
             continue
         fits = free & (above[:, roles == 1].all(axis=1)) & ~(above[:, roles == 0].any(axis=1))
         pattern[fits] = number
         free &= ~fits
-    others = box[:, 1:4, 1:4].sum(axis=(1, 2)) - adu
-    zero = np.zeros(len(adu), np.int64)
+    others = box[:, 1:4, 1:4].sum(axis=(1, 2)) - sent
+    zero = np.zeros(len(sent), np.int64)
     ring = above.sum(axis=(1, 2)) - above[:, 1:4, 1:4].sum(axis=(1, 2))
-    return Events(frame, rawx, rawy, adu, others, zero, zero.copy(), pattern, ring, zero.copy())
+    return Events(in_frame, x, y, sent, others, zero, zero.copy(), pattern, ring, zero.copy())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from daxa.xmm.formats.flags import MosFlag, flag_keywords
 from daxa.xmm.formats.odf import DATATYPES
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
-from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
+from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, Messages
 from daxa.xmm.instruments.mos.flares import FlareCurve, flare_curve
 from daxa.xmm.instruments.mos.nodes import join_nodes
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG
@@ -33,6 +33,9 @@ from daxa.xmm.instruments.mos.steps.emevents import emevents
 from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj
 from daxa.xmm.instruments.mos.steps.emframes import emframes
 from daxa.xmm.odf.odf import OdfFile, OdfTable
+
+P = ParamSpec("P")
+Made = TypeVar("Made")
 
 #: CCDs that see less of the sky [arcmin2] are searched without regard to flares.
 _LEAST_AREA = 3.0
@@ -243,6 +246,39 @@ def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArra
     )
 
 
+@dataclass
+class Attempts:
+    """Steps on one CCD after the other; one that fails is left out with a warning.
+
+    Attributes
+    ----------
+    stop_on_error
+        Raise the first failure instead.
+    failures
+        What went wrong so far.
+    """
+
+    messages: Messages
+    stop_on_error: bool = False
+    failures: list[TaskError] = field(default_factory=list)
+
+    def __call__(self, ccd: int, step: Callable[P, Made], *args: P.args, **kwargs: P.kwargs) -> Made | None:
+        """What ``step`` makes of a CCD, None if it failed."""
+        try:
+            return step(*args, **kwargs)
+        except TaskError as error:
+            if self.stop_on_error:
+                raise
+            self.messages.warn("emchain", error.code, f"{error.message}; CCD {ccd} is left out")
+            self.failures.append(error)
+            return None
+
+    def raise_first(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failures:
+            raise self.failures[0]
+
+
 def process(
     camera: Camera,
     files: list[OdfFile],
@@ -262,34 +298,25 @@ def process(
     StopAfterSearch
         With ``stop_after_search``, when bad pixels have been searched for.
     """
-    say = camera.messages
+    attempt = Attempts(camera.messages, stop_on_error)
     ccds: list[Ccd] = []
-    failures: list[TaskError] = []
-
-    def attempt(label: str, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except TaskError as error:
-            if stop_on_error:
-                raise
-            say.warn("emchain", error.code, f"{error.message}; {label} is left out")
-            failures.append(error)
-            return None
-
     for file in files:
-        say.info("", f"Processing data set: {file.path}")
-        made = attempt(f"CCD {file.name.ccd}", lambda file=file: emframes(camera, file, auxiliary))
+        camera.messages.info("", f"Processing data set: {file.path}")
+        made = attempt(file.name.ccd, emframes, camera, file, auxiliary)
         if made is not None:
             ccds.append(made)
     if not ccds:
-        if failures:
-            raise failures[0]
+        attempt.raise_first()
         raise TaskError("MissingData", f"{camera.instrument} {camera.exp_id}: no imaging event file")
     if camera.options.emevents.withothernode:
         _join_nodes(camera, ccds)
-    searching = [ccd for ccd in ccds if attempt(f"CCD {ccd.number}", lambda ccd=ccd: _start(camera, ccd))]
+    searching: list[Ccd] = []
+    for ccd in ccds:
+        ccd.first = attempt(ccd.number, first_pass, camera, ccd)
+        if ccd.first is not None:
+            searching.append(ccd)
     if not searching:
-        raise failures[0]
+        attempt.raise_first()
     curve, flare_input = _search(camera, searching)
     if stop_after_search:
         raise StopAfterSearch(searching)
@@ -297,11 +324,11 @@ def process(
     done: list[_Finished] = []
     for ccd in searching:
         gti = _good_times(camera, ccd, quiet)
-        finished = attempt(f"CCD {ccd.number}", lambda ccd=ccd, gti=gti: finish_ccd(camera, ccd, gti))
+        finished = attempt(ccd.number, finish_ccd, camera, ccd, gti)
         if finished is not None:
             done.append(finished)
     if not done:
-        raise failures[0]
+        attempt.raise_first()
     columns = evlistcomb([d.columns for d in done])
     exposures = {
         int(d.exposure.header["CCDID"][0]) + 10 * int(d.exposure.header["CCDNODE"][0]): d for d in done
@@ -328,11 +355,6 @@ def evlistcomb(tables: list[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArr
     """The tables of all CCDs one behind the other; columns that not all have are left out."""
     names = [n for n in tables[0] if all(n in t for t in tables)]
     return {name: np.concatenate([t[name] for t in tables]) for name in names}
-
-
-def _start(camera: Camera, ccd: Ccd) -> bool:
-    ccd.first = first_pass(camera, ccd)
-    return True
 
 
 def _join_nodes(camera: Camera, ccds: list[Ccd]) -> None:

@@ -173,16 +173,10 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     if not compressed:
         pattern, ring = (table[k][sound].astype(np.int64) for k in ("PATTERN", "PERIPIX"))
         column = raw_to_ccd(table["RAWX"][sound], window.x0, under)
-    list_ = Events(
-        index[sound],
-        column,
-        np.full(n, round(source[1]), np.int64),
-        table["ENGYE1E2"][sound].astype(np.int64),
-        *(zero.copy() for _ in range(3)),
-        pattern,
-        ring,
-        zero.copy(),
-    )
+    row = np.full(n, round(source[1]), np.int64)
+    amplitude = table["ENGYE1E2"][sound].astype(np.int64)
+    e2, e3, e4, flag = (zero.copy() for _ in range(4))
+    list_ = Events(index[sound], column, row, amplitude, e2, e3, e4, pattern, ring, flag)
     gatti_on = finish_frames(
         camera,
         made,

@@ -112,7 +112,7 @@ def write_raw_list(
         "FRAME": frame + 1,
         "CCDNR": np.full(len(frame), raw.ccd),
     }
-    columns = EVENTS_COLUMNS
+    columns: tuple[Column, ...] = EVENTS_COLUMNS
     if raw.off_cor is not None:
         events["OFF_COR"] = raw.off_cor
         columns = (*columns, _SHIFTED)

@@ -61,7 +61,7 @@ def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.
     image = np.asarray(image, float)
     area = np.ones(PN_SHAPE, bool)
     area[np.asarray(offset_columns, np.int64) - 1] = False
-    read = area & image.any(axis=0)[None, :]
+    read = area & np.asarray(image.any(axis=0))[None, :]
     if not read.any():
         return area
     inside = uniform_filter(read.astype(float), 3, mode="constant") * 9

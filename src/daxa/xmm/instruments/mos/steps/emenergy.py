@@ -13,6 +13,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy, events
+from daxa.xmm.instruments.mos.calibration import coherence_ellipse
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
 from daxa.xmm.instruments.mos.offsets import corrected
@@ -49,16 +50,12 @@ def emenergy(
     e3, e4 = corrected(list_, camera.library, made.wrong)
     level: npt.NDArray[np.float64] = np.zeros(len(list_))
     image = np.zeros((1, 1))
-    ellipse = {
-        "centre": (camera.misc("E3CEN"), camera.misc("E4CEN")),
-        "radii": (camera.misc("E3RAD"), camera.misc("E4RAD")),
-        "angle_deg": camera.misc("E3ANG"),
-    }
+    ellipse = coherence_ellipse(camera)
     seen = replace(list_, e3=e3, e4=e4)
     if params.getccdbkg and surroundings:
         trial = replace(seen, flag=list_.flag.copy())
         if params.rejectbade3e4:
-            bad = energy.flag_incoherent(trial, camera.library, 0.0, **ellipse)
+            bad = energy.flag_incoherent(trial, camera.library, 0.0, ellipse)
             say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
         level, image, clipped = energy.background(
             trial,
@@ -70,7 +67,7 @@ def emenergy(
         )
         say(f" {clipped:12d}  events rejected by   3.0      sigma clipping on E4 for CCDBKG")
     if params.rejectbade3e4 and surroundings:
-        bad = energy.flag_incoherent(seen, camera.library, level, **ellipse)
+        bad = energy.flag_incoherent(seen, camera.library, level, ellipse)
         say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
     dither: npt.NDArray[np.float64] | float = 0.0
     if params.randomizeenergy:
@@ -79,7 +76,7 @@ def emenergy(
         weights = energy.combine_weights(camera.table("ADUCONV", "ENERGY_COMBINE"))
         made.pha = energy.amplitude(seen, camera.library, level, weights, dither)
     else:
-        made.pha = list_.e1 + list_.e2 + dither
+        made.pha = np.asarray(list_.e1 + list_.e2 + dither, float)
     low = camera.event_threshold(ccd.header, ccd.number)
     _count_outside(say, "PHA", made.pha, low, float(events.ADC_MAXIMUM))
     made.pi = correct(camera, ccd, list_, made.pha, params)

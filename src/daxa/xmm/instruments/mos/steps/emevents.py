@@ -156,12 +156,11 @@ def _flag_events(
 def _wrong_offsets(ccd: Ccd, list_: Events) -> LineOffsets:
     limit = (_OFFSET_TEST_EV - ccd.coefficients[0, 0]) / ccd.coefficients[0, 1]
     use = (list_.flag & REJECTION_FLAG == 0) & (list_.pattern == 0) & (list_.e1 > limit)
-    return LineOffsets(
-        *(
-            wrong_offsets(position[use], list_.e3[use], n)
-            for position, n in zip((list_.rawx, list_.rawy), ccd.shape, strict=True)
-        )
+    column, row = (
+        wrong_offsets(position[use], list_.e3[use], n)
+        for position, n in zip((list_.rawx, list_.rawy), ccd.shape, strict=True)
     )
+    return LineOffsets(column, row)
 
 
 def _on_lines(list_: Events, column: npt.NDArray[np.bool_], row: npt.NDArray[np.bool_]) -> npt.NDArray:
