@@ -26,6 +26,7 @@ from daxa.xmm.ccf.pn_times import jump_tolerance, pn_times
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.ccf import layout_of
 from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.instruments.badpixels import calibrated_kinds
 from daxa.xmm.instruments.mos import badpixels as mos_badpix
 from daxa.xmm.instruments.mos import energy as mos_energy
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
@@ -88,7 +89,8 @@ def mos_losses(cal: Calibration) -> Any:
 
 def mos_bad_pixels(cal: Calibration) -> Any:
     pixels = mos_badpix.BadPixels((600, 600))
-    mos_badpix.add_calibration(pixels, cal.constituent("EMOS1", "BADPIX").table("BADPIX"), 3, 1)
+    file = cal.constituent("EMOS1", "BADPIX")
+    mos_badpix.add_calibration(pixels, file.table("BADPIX"), calibrated_kinds(file), 3, 1)
 
 
 def pn_scale(cal: Calibration) -> Any:

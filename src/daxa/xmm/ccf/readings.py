@@ -69,7 +69,7 @@ def _codes(columns: dict[str, npt.NDArray[Any]]) -> None:
     """Types may be letters or the numbers that the calibration layer gives them, switches of any kind."""
     kind = columns["TYPE"]
     if kind_of(kind) == "integer" and kind.size == len(kind):
-        columns["TYPE"] = np.array([_LETTERS.get(int(v), "U") for v in np.ravel(kind)], dtype="U1")
+        columns["TYPE"] = np.array([_LETTERS.get(int(v), "?") for v in np.ravel(kind)], dtype="U1")
     uplinked = columns["UPLINKED"]
     if kind_of(uplinked) == "text":
         columns["UPLINKED"] = np.isin(np.char.upper(np.char.strip(uplinked)), ("T", "Y", "1", "TRUE", "YES"))
@@ -106,6 +106,11 @@ def _badpix(scope: str, node: int = 0) -> Reading:
                 False, "noUplinked", "pixels masked on board count as others: they are not told apart"
             ),
             "TYPE": Fallback("H", "noBadPixelType", "all count as hot"),
+        },
+        lacking={
+            "TYPE": Fallback(
+                "U", "unknownBadPixelType", "types other than T, H, E, B, U, D, P and 1 to 9 count as hot"
+            )
         },
         substitute=Fallback(
             rows,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, PIXELS_PI, RgsFlag
-from daxa.xmm.instruments.badpixels import DEAD, FOUND, HOT
+from daxa.xmm.instruments.badpixels import FOUND, HOT, calibrated_kinds
 from daxa.xmm.instruments.rgs.badpixels import Window, bad_pixels, write_tables
 from daxa.xmm.instruments.rgs.calibration import split_ratios
 from daxa.xmm.instruments.rgs.files import keyword, read_set, table, write_set
@@ -16,29 +16,25 @@ from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
-    from daxa.xmm.ccf.constituent import Table
+    from daxa.xmm.ccf.constituent import Constituent
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-#: Letters of the calibration that mean too much charge (hot, turn-on channel, edge emission).
-_BRIGHT = "HTEBU"
-
-
 def _known_segments(
-    tables: list[Table], ccd: int, window: Window
+    badpix: Constituent, ccd: int, window: Window
 ) -> list[tuple[BoolArray, int, bool, tuple[int, int]]]:
     """Segments of the calibration: pixels, kind, whether masked on board, first pixel (CHIPX, CHIPY)."""
     inside, result = window.mask(), []
-    for node, rows in enumerate(tables):
+    for node, extname in enumerate(("BADPIX", "BADPIX1")):
+        rows, kinds = badpix.table(extname), calibrated_kinds(badpix, extname)
         for i in np.flatnonzero(rows["CCD_ID"] == ccd):
             x = int(window.chipx(node, rows["RAWX"][i]))
             y, n = int(rows["RAWY"][i]), int(rows["YEXTENT"][i])
             where = np.zeros_like(inside)
             if 1 <= x <= inside.shape[1]:
                 where[max(y - 1, 0) : y - 1 + n, x - 1] = True
-            kind = HOT if str(rows["TYPE"][i]).strip().upper() in tuple(_BRIGHT) else DEAD
-            result.append((where & inside, kind, bool(rows["UPLINKED"][i]), (x, y)))
+            result.append((where & inside, int(kinds[i]), bool(rows["UPLINKED"][i]), (x, y)))
     return result
 
 
@@ -79,8 +75,7 @@ def rgsbadpix(ctx: TaskContext, p: Parameters) -> None:
     window = Window.from_header(hdus["PIXELS"].header)
     cal = Calibration.from_environment(ctx.env, ctx.cwd)
     good = exposure["FRAME"][(exposure["FLAG"] & RgsFlag.IN_BAD_FRAME) == 0]
-    constituent = cal.constituent(scope, "BADPIX")
-    known = _known_segments([constituent.table(n) for n in ("BADPIX", "BADPIX1")], ccd, window)
+    known = _known_segments(cal.constituent(scope, "BADPIX"), ccd, window)
     bad, found = bad_pixels(
         pixels, np.isin(pixels["FRAME"], good), len(good), window, known, split_ratios(cal, scope),
         with_advisory=p.withadvisory, with_found=p.withfoundhot, pixel_limit_ev=p.pixnoiselimit,

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
+from daxa.xmm.instruments.badpixels import (
+    CALIBRATION,
+    DEAD,
+    FLICKERING,
+    FOUND,
+    HOT,
+    ONBOARD,
+    kinds_of_types,
+)
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.badpixel_search import Search, chance_above, chance_below, find, li_ma
 
@@ -177,12 +185,13 @@ def test_calibration_table():
         "TYPE": np.array(["H", "D", "B", "H"]),
         "UPLINKED": np.array([True, False, False, True]),
     }
+    kinds, _ = kinds_of_types(table["TYPE"])
     pixels = bp.BadPixels((10, 10))
-    bp.add_calibration(pixels, table, 1, 0)
+    bp.add_calibration(pixels, table, kinds, 1, 0)
     maps = pixels.maps
     assert np.argwhere(maps["onboard"]).tolist() == [[0, 0]]
     assert maps["dead"].sum() == 2
     assert maps["bright"].sum() == 3
     only = bp.BadPixels((10, 10))
-    bp.add_calibration(only, table, 1, 0, uplinked=False)
+    bp.add_calibration(only, table, kinds, 1, 0, uplinked=False)
     assert only.bad.sum() == 5

@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
 
-#: Type letters of the calibration that mean too much charge; all others mean too little.
-_BRIGHT_LETTERS = "HTEBU"
 #: Kinds in the order in which they win where lists overlap.
 _RANK = {HOT: 0, DEAD: 1, FLICKERING: 2}
 
@@ -125,21 +123,27 @@ class BadPixels:
         }
 
 
-def calibration_kind(letter: str) -> int:
-    """TYPE of event lists for a type letter of the calibration."""
-    return HOT if letter.strip().upper() in _BRIGHT_LETTERS else DEAD
-
-
 def add_calibration(
     badpix: BadPixels,
     table: Mapping[str, npt.NDArray[Any]],
+    kinds: npt.NDArray[np.int64],
     ccd: int,
     node: int,
     *,
     uplinked: bool = True,
     others: bool = True,
 ) -> None:
-    """Add the bad pixels of the BADPIX constituent: those masked on board and/or the others."""
+    """Add the bad pixels of the BADPIX constituent: those masked on board and/or the others.
+
+    Parameters
+    ----------
+    table, kinds
+        Rows of the constituent, and what they are (HOT or DEAD).
+    ccd, node
+        Which rows to take; a table without rows of node 1 has all pixels under node 0.
+    uplinked, others
+        Whether to add those that are masked on board, and those that are not.
+    """
     rows = np.asarray(table["CCD_ID"]) == ccd
     mine = rows & (np.asarray(table["NODE_ID"]) == node)
     columns = np.asarray(table["RAWX"])
@@ -148,7 +152,6 @@ def add_calibration(
         mine, columns = rows, badpix.shape[0] + 1 - columns
     rows = mine
     onboard = np.asarray(table["UPLINKED"], bool)
-    kinds = np.array([calibration_kind(str(t)) for t in table["TYPE"]])
     for use, origin, which in ((uplinked, ONBOARD, onboard), (others, CALIBRATION, ~onboard)):
         for kind in (HOT, DEAD):
             chosen = rows & which & (kinds == kind)

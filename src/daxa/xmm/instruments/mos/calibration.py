@@ -6,7 +6,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import MOS_OFFSETS
-from daxa.xmm.instruments.badpixels import HOT, ONBOARD
+from daxa.xmm.instruments.badpixels import HOT, ONBOARD, calibrated_kinds
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.energy import Ellipse
 from daxa.xmm.instruments.mos.exposure import Camera
@@ -16,9 +16,10 @@ from daxa.xmm.instruments.mos.raw import Layout
 
 def known_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, int]) -> bp.BadPixels:
     """Bad pixels masked on board (calibration and bright-pixel table) and others of the calibration."""
-    table = camera.table("BADPIX", "BADPIX")
+    constituent = camera.cal.constituent(camera.scope, "BADPIX")
+    table, kinds = constituent.table("BADPIX"), calibrated_kinds(constituent)
     pixels = bp.BadPixels(shape)
-    bp.add_calibration(pixels, table, number, node, others=False)
+    bp.add_calibration(pixels, table, kinds, number, node, others=False)
     for file in camera.odf.find(camera.instrument, "PTH"):
         try:
             sent = file.read(1)
@@ -29,7 +30,15 @@ def known_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, i
             camera.messages.warn(
                 "badpix", "MissingData", f"{error.message}; uplinked pixels from the CCF only"
             )
-    bp.add_calibration(pixels, table, number, node, uplinked=False)
+    bp.add_calibration(pixels, table, kinds, number, node, uplinked=False)
+    return pixels
+
+
+def calibrated_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, int]) -> bp.BadPixels:
+    """Bad pixels of the calibration alone, masked on board or not."""
+    constituent = camera.cal.constituent(camera.scope, "BADPIX")
+    pixels = bp.BadPixels(shape)
+    bp.add_calibration(pixels, constituent.table("BADPIX"), calibrated_kinds(constituent), number, node)
     return pixels
 
 

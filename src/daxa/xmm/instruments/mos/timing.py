@@ -19,6 +19,7 @@ from daxa.xmm.formats.odf import MOS_COMPRESSED_TIMING, MOS_TIMING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, HOT
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
+from daxa.xmm.instruments.mos.calibration import calibrated_bad_pixels
 from daxa.xmm.instruments.mos.events import Events, flag_thresholds, raw_to_ccd
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
 from daxa.xmm.instruments.mos.offsets import OnBoard
@@ -272,9 +273,7 @@ def _flag_columns(
     camera: Camera, list_: Events, shape: tuple[int, int], window: tuple[int, int], node: int, number: int
 ) -> npt.NDArray[np.int64]:
     """Flag events on and beside bad columns and at the edges of the window; gives the kind of each column."""
-    pixels = bp.BadPixels(shape)
-    bp.add_calibration(pixels, camera.table("BADPIX", "BADPIX"), number, node)
-    kind = bad_columns(pixels)
+    kind = bad_columns(calibrated_bad_pixels(camera, number, node, shape))
     padded = np.concatenate([[0], kind, [0]])
     x = np.clip(list_.rawx, 1, shape[0])
     for mask, bit in (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, HOT, ONBOARD
+from daxa.xmm.instruments.badpixels import CALIBRATION, ONBOARD, calibrated_kinds
 from daxa.xmm.instruments.pn.badpixels import BadPixel, psf_core_share
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ def core_share(cal: Calibration, cellsize: int) -> float:
     return psf_core_share(float(core), float(slope), pixel, cellsize)
 
 
-#: Type letters of the CCF for dead and insensitive pixels; all others are bright.
-_DEAD_LETTERS = frozenset("DP123456789")
-
-
 def known_bad_pixels(cal: Calibration, ccd: int, *, uplinked: bool, other: bool) -> list[BadPixel]:
     """Bad pixels of a CCD in EPN_BADPIX: those removed on board and the others.
 
@@ -37,17 +33,17 @@ def known_bad_pixels(cal: Calibration, ccd: int, *, uplinked: bool, other: bool)
     uplinked, other
         Which of the two kinds to return (getuplnkbadpix, getotherbadpix).
     """
-    table = cal.constituent("EPN", "BADPIX").table("BADPIX")
+    constituent = cal.constituent("EPN", "BADPIX")
+    table, kinds = constituent.table("BADPIX"), calibrated_kinds(constituent)
     found = []
     for i in np.flatnonzero(np.asarray(table["CCD_ID"]) == ccd):
         on_board = bool(table["UPLINKED"][i])
         if uplinked if on_board else other:
-            kind = DEAD if str(table["TYPE"][i]).strip() in _DEAD_LETTERS else HOT
             found.append(
                 BadPixel(
                     int(table["RAWX"][i]),
                     int(table["RAWY"][i]),
-                    kind,
+                    int(kinds[i]),
                     int(table["YEXTENT"][i]),
                     ONBOARD if on_board else CALIBRATION,
                 )
