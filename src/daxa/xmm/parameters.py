@@ -15,7 +15,7 @@ their defaults. Tasks take their tables from it::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -33,8 +33,8 @@ class Parameter:
     Attributes
     ----------
     kind
-        ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice`` or ``list``
-        (strings, blank-separated).
+        ``bool``, ``int``, ``real``, ``string``, ``dataset``, ``choice``, or blank-separated values: ``list``
+        (strings), ``ints``, ``reals``.
     default
         ``None`` means "not given".
     text
@@ -45,6 +45,8 @@ class Parameter:
         Why no other value than the default works; one that is given is refused.
     without_effect
         Why it is known and changes nothing.
+    count
+        How many values ``ints`` and ``reals`` hold; any number if 0.
     """
 
     name: str
@@ -58,9 +60,16 @@ class Parameter:
     unit: str = ""
     only: str = ""
     without_effect: str = ""
+    count: int = 0
 
     def parse(self, task_name: str, value: Any) -> Any:
-        """Turn text (or a Python value) into a value of this parameter's kind."""
+        """Turn text (or a Python value) into a value of this parameter's kind.
+
+        Raises
+        ------
+        TaskError
+            ``badParameter``: it is not one, or outside the limits.
+        """
 
         def bad(expected: str) -> TaskError:
             return TaskError(
@@ -76,25 +85,46 @@ class Parameter:
             if text in _TRUE or text in _FALSE:
                 return text in _TRUE
             raise bad("yes or no")
-        if self.kind == "list":
-            return list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split()
+        if self.kind in ("list", "ints", "reals"):
+            words = list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split()
+            if self.kind == "list":
+                return words
+            if self.count and len(words) != self.count:
+                raise bad(f"{self.count} numbers")
+            return [self._number(word, bad) for word in words]
         text = str(value)
         if self.kind == "choice":
             found = [c for c in self.choices if c.lower() == text.lower()]
             if not found:
                 raise bad(f"one of {', '.join(self.choices)}")
             return found[0]
-        if self.kind in ("int", "real"):
-            try:
-                number = int(text) if self.kind == "int" else float(text)
-            except ValueError:
-                raise bad("an integer" if self.kind == "int" else "a number") from None
-            if self.minimum is not None and number < self.minimum:
-                raise bad(f"a value of at least {self.minimum}")
-            if self.maximum is not None and number > self.maximum:
-                raise bad(f"a value of at most {self.maximum}")
-            return number
-        return text
+        return self._number(text, bad) if self.kind in ("int", "real") else text
+
+    def _number(self, text: str, bad: Callable[[str], TaskError]) -> int | float:
+        whole = self.kind in ("int", "ints")
+        try:
+            number = int(text) if whole else float(text)
+        except ValueError:
+            raise bad("an integer" if whole else "a number") from None
+        if self.minimum is not None and not number >= self.minimum:  # NaN neither
+            raise bad(f"a value of at least {self.minimum:g}")
+        if self.maximum is not None and not number <= self.maximum:
+            raise bad(f"a value of at most {self.maximum:g}")
+        return number
+
+    def accept(self, task_name: str, value: Any) -> None:
+        """Refuse a parsed value that the engine cannot take.
+
+        Raises
+        ------
+        NotImplementedError
+            Only the default works (``only``), and this is another value.
+        """
+        if self.only and value != self.parse(task_name, self.default):
+            raise NotImplementedError(
+                f"{task_name}: {self.name}={format_value(value)}: the embedded engine only does "
+                f"{self.name}={format_value(self.default)}; {self.only}"
+            )
 
 
 def format_value(value: Any) -> str:
@@ -157,6 +187,13 @@ def option(
     return field(default=default, metadata=about)
 
 
+def _kind(hint: Any) -> str:
+    """Kind of parameter that an annotation stands for."""
+    if get_origin(hint) in (tuple, list) and get_args(hint)[0] in (int, float):
+        return _KINDS[get_args(hint)[0]] + "s"
+    return _KINDS[get_origin(hint) or hint]
+
+
 def parameters_of(options: type | object, **defaults: Any) -> list[Parameter]:
     """The parameters that an options class, or one set of its values, stands for.
 
@@ -182,7 +219,9 @@ def parameters_of(options: type | object, **defaults: Any) -> list[Parameter]:
         default = item.default if isinstance(options, type) else getattr(options, item.name)
         hint = hints[item.name]
         choices = tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
-        kind = about.pop("kind") or ("choice" if choices else _KINDS[get_origin(hint) or hint])
+        kind = about.pop("kind") or ("choice" if choices else _kind(hint))
+        if get_origin(hint) is tuple and kind != "list" and ... not in get_args(hint):
+            about["count"] = len(get_args(hint))
         made.append(Parameter(item.name, kind, defaults.pop(item.name, default), choices, **about))
     if defaults:
         raise TypeError(f"{cls.__name__} has no option {', '.join(defaults)}")

@@ -73,11 +73,7 @@ class TaskSpec:
         for p in self.parameters:
             if p.required and values[p.name] in (None, ""):
                 raise TaskError("missingParameter", f"{self.name}: parameter {p.name} must be given")
-            if p.only and values[p.name] != p.parse(self.name, p.default):
-                raise NotImplementedError(
-                    f"{self.name}: {p.name}={format_value(values[p.name])}: the embedded engine only does "
-                    f"{p.name}={format_value(p.default)}; {p.only}"
-                )
+            p.accept(self.name, values[p.name])
         return Parameters(values, frozenset(arguments))
 
 

@@ -1,0 +1,303 @@
+"""Parameters explain themselves, and each default is written once."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from daxa.xmm.__main__ import main
+from daxa.xmm.errors import TaskError
+from daxa.xmm.parameters import Parameter, nearest, option, options_of, parameters_of
+from daxa.xmm.task import TaskSpec, find_task, task_names
+
+ENGINE = Path(importlib.import_module("daxa.xmm").__file__).parent
+
+#: Tasks some of whose parameters have no text yet. A name goes when all of them have one; none may come.
+WITHOUT_TEXT_MOS = {
+    "embadpixfind",
+    "emchain",
+    "emenergy",
+    "emevents",
+    "emeventsproj",
+    "emframes",
+    "emproc",
+}
+WITHOUT_TEXT_PN = {
+    "badpix",
+    "badpixfind",
+    "epchain",
+    "epevents",
+    "epexposure",
+    "epfast",
+    "epframes",
+    "epproc",
+    "epreject",
+}
+WITHOUT_TEXT_REST = {
+    "attcalc",
+    "attfilter",
+    "atthkgen",
+    "cifbuild",
+    "ecoordconv",
+    "eexpmap",
+    "emanom",
+    "emosaic",
+    "espfilt",
+    "evlistcomb",
+    "evselect",
+    "gtialign",
+    "gtibuild",
+    "gtimerge",
+    "hkgtigen",
+    "merge",
+    "odfingest",
+    "rgsangles",
+    "rgsbadpix",
+    "rgsenergy",
+    "rgsevents",
+    "rgsfilter",
+    "rgsframes",
+    "rgsproc",
+    "rgssources",
+    "tabgtigen",
+}
+WITHOUT_TEXT = WITHOUT_TEXT_MOS | WITHOUT_TEXT_PN | WITHOUT_TEXT_REST
+
+#: Tasks whose tables state defaults that an options class states too. Names may only go.
+STATED_TWICE_MOS = {
+    "emchain",
+    "emproc",
+}
+STATED_TWICE_PN = {
+    "badpix",
+    "badpixfind",
+    "epchain",
+    "epevents",
+    "epproc",
+    "epreject",
+}
+STATED_TWICE = STATED_TWICE_MOS | STATED_TWICE_PN
+
+
+@dataclass(frozen=True)
+class Search:
+    """The options of a step that searches."""
+
+    hithresh: float = option(0.0045, "a pixel with a higher rate is hot", unit="ct/s", minimum=0)
+    cellsize: int = option(2, "half of the box around a pixel", minimum=1, maximum=9)
+    dead: bool = option(True, "whether dead pixels are looked for")
+    thresholdlabel: Literal["rate", "counts"] = option("rate", "what thresholds are")
+    method: str = option("median", "how columns are searched", only="no other way is public")
+    blocksize: int = option(1000, "rows read at a time", without_effect="lists are read whole")
+    bins: tuple[int, int, int] = option((5, 2, 2), "bins of frames, columns, rows", minimum=1)
+    factors: tuple[float, ...] = option((0.98, 1.0), "noise of each node")
+    names: tuple[str, ...] = option((), "exposures to take")
+    image: str = option("image.fits", "the image", kind="dataset")
+    inside: float = 1.5
+
+    def parsed(self, **values):
+        return options_of(Search, spec().parse(values))
+
+
+def spec(cls=Search, **defaults) -> TaskSpec:
+    return TaskSpec("search", "1.0", tuple(parameters_of(cls, **defaults)), lambda ctx, p: None)
+
+
+class TestTables:
+    def test_a_table_says_what_the_class_says(self):
+        table = {p.name: p for p in parameters_of(Search)}
+        assert table["hithresh"] == Parameter(
+            "hithresh", "real", 0.0045, minimum=0, text="a pixel with a higher rate is hot", unit="ct/s"
+        )
+        kinds = {name: p.kind for name, p in table.items()}
+        assert kinds == {
+            "hithresh": "real", "cellsize": "int", "dead": "bool", "thresholdlabel": "choice",
+            "method": "string", "blocksize": "int", "bins": "ints", "factors": "reals", "names": "list",
+            "image": "dataset",
+        }  # fmt: skip
+        assert table["thresholdlabel"].choices == ("rate", "counts")
+        assert (table["bins"].count, table["factors"].count) == (3, 0)
+        assert table["method"].only == "no other way is public"
+        assert table["blocksize"].without_effect == "lists are read whole"
+
+    def test_only_fields_made_with_option_are_parameters(self):
+        assert "inside" not in {p.name for p in parameters_of(Search)}
+
+    def test_a_chain_may_have_other_defaults(self):
+        by_keyword = {p.name: p.default for p in parameters_of(Search, cellsize=4)}
+        by_values = {p.name: p.default for p in parameters_of(Search(cellsize=4))}
+        assert by_keyword == by_values
+        assert by_keyword["cellsize"] == 4
+
+    def test_a_default_of_nothing_is_a_mistake(self):
+        with pytest.raises(TypeError, match="Search has no option cellsise"):
+            parameters_of(Search, cellsise=4)
+
+    def test_defaults_give_the_class_back(self):
+        assert Search().parsed() == Search()
+
+
+class TestValues:
+    def test_text_becomes_values_of_the_class(self):
+        made = Search().parsed(
+            hithresh="0.1",
+            dead="no",
+            thresholdlabel="COUNTS",
+            bins="1 2 3",
+            factors="1 2.5 3",
+            names="S001 U002",
+        )
+        assert made == Search(
+            hithresh=0.1, dead=False, thresholdlabel="counts", bins=(1, 2, 3), factors=(1.0, 2.5, 3.0),
+            names=("S001", "U002"),
+        )  # fmt: skip
+
+    def test_the_caller_may_set_what_is_no_parameter(self):
+        assert options_of(Search, spec().parse({"cellsize": 3}), inside=2.0, cellsize=1) == Search(
+            cellsize=1, inside=2.0
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("hithresh", "-1", "a value of at least 0, got '-1'"),
+            ("hithresh", "nan", "a value of at least 0, got 'nan'"),
+            ("hithresh", "high", "a number, got 'high'"),
+            ("cellsize", "1.5", "an integer, got '1.5'"),
+            ("cellsize", "10", "a value of at most 9, got '10'"),
+            ("dead", "perhaps", "yes or no, got 'perhaps'"),
+            ("thresholdlabel", "percent", "one of rate, counts, got 'percent'"),
+            ("bins", "5 2", "3 numbers, got '5 2'"),
+            ("bins", "5 2 0", "a value of at least 1, got '5 2 0'"),
+            ("bins", "5 2 x", "an integer, got '5 2 x'"),
+            ("factors", "1 x", "a number, got '1 x'"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, name, value, expected):
+        with pytest.raises(TaskError) as failure:
+            spec().parse({name: value})
+        assert failure.value.code == "badParameter"
+        assert failure.value.message == f"search: parameter {name}: expected {expected}"
+
+    def test_what_only_the_default_does_is_refused(self):
+        with pytest.raises(NotImplementedError) as failure:
+            spec().parse({"method": "mean"})
+        assert str(failure.value) == (
+            "search: method=mean: the embedded engine only does method=median; no other way is public"
+        )
+        assert spec().parse({"method": "median"}).method == "median"
+
+    def test_only_refers_to_the_default_of_the_table(self):
+        assert spec(method="mean").parse({"method": "mean"}).method == "mean"
+        with pytest.raises(NotImplementedError, match="only does method=mean"):
+            spec(method="mean").parse({"method": "median"})
+
+    def test_what_changes_nothing_is_taken(self):
+        assert spec().parse({"blocksize": "7"}).blocksize == 7
+
+
+class TestUnknownNames:
+    def test_the_nearest_name_is_told(self):
+        assert nearest("hitresh", ["lothresh", "hithresh"]) == "did you mean 'hithresh'?"
+        with pytest.raises(TaskError, match="unknown parameter 'celsize'; did you mean 'cellsize'?"):
+            spec().parse({"celsize": 1})
+
+    def test_without_a_near_one_all_are_told(self):
+        assert nearest("x", ["table", "file"]) == "known are table, file"
+
+
+def incomplete(name: str) -> list[str]:
+    return [p.name for p in find_task(name).parameters if not p.text]
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_parameter_has_a_text(name):
+    missing = incomplete(name)
+    if name in WITHOUT_TEXT:
+        assert missing, f"{name} is complete: take it off the list"
+    else:
+        assert not missing
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_texts_are_half_sentences_in_the_same_form(name):
+    for p in find_task(name).parameters:
+        for text in (p.text, p.only, p.without_effect):
+            assert text == " ".join(text.split()), p.name
+            assert not text.endswith("."), p.name
+        assert len(p.text) <= 200, p.name
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_names_are_unique_and_defaults_are_values_of_their_kind(name):
+    table = find_task(name).parameters
+    assert len({p.name for p in table}) == len(table)
+    for p in table:
+        p.parse(name, p.default)
+        assert not (p.only and p.required), p.name
+
+
+def option_defaults(name: str) -> dict[str, list[object]]:
+    """Defaults, by name, of a task's options classes: its own, and those of modules that it imports."""
+    module = importlib.import_module(f"daxa.xmm.tasks.{name}")
+    rooms = {getattr(value, "__module__", "") for value in vars(module).values()} | {module.__name__}
+    found: dict[str, list[object]] = {}
+    for room in sorted(r for r in rooms if r.startswith("daxa.xmm")):
+        for cls in vars(importlib.import_module(room)).values():
+            if is_dataclass(cls) and cls.__module__ == room:
+                for item in fields(cls):
+                    if item.default is not MISSING and (item.metadata or room.endswith(".options")):
+                        found.setdefault(item.name, []).append(item.default)
+    return found
+
+
+def stated(name: str) -> dict[str, object]:
+    """Defaults that the table of a task states itself."""
+    tree = ast.parse((ENGINE / "tasks" / f"{name}.py").read_text(encoding="utf-8"))
+    calls = (
+        n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Parameter"
+    )
+    literal = [c.args for c in calls if len(c.args) > 2 and isinstance(c.args[0], ast.Constant)]
+    known = {p.name: p.default for p in find_task(name).parameters}
+    return {args[0].value: known[args[0].value] for args in literal if args[0].value in known}
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_no_default_is_written_twice(name):
+    options = option_defaults(name)
+    twice = [
+        parameter
+        for parameter, default in stated(name).items()
+        if any(default == other and type(default) is type(other) for other in options.get(parameter, []))
+    ]
+    if name in STATED_TWICE:
+        assert twice, f"{name} states no default twice: take it off the list"
+    else:
+        assert not twice
+
+
+def test_the_help_is_a_manual_page(monkeypatch, capsys):
+    def search(ctx, p):
+        """Search an image.
+
+        Details.
+        """
+
+    required = Parameter("table", "dataset", required=True, text="the list")
+    made = TaskSpec("search", "1.0", (required, *parameters_of(Search)), search)
+    monkeypatch.setattr("daxa.xmm.__main__.find_task", lambda name: made)
+    assert main(["search", "-h"]) == 0
+    page = capsys.readouterr().out
+    assert "Search an image." in page
+    assert "Details." in page
+    assert "a pixel with a higher rate is hot" in page
+    assert "hithresh=0.0045  (real, ct/s, from 0)" in page
+    assert "rate or counts" in page
+    assert "no other value works: no other way is public" in page
+    assert "changes nothing: lists are read whole" in page
+    assert "must be given" in page
