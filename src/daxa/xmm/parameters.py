@@ -194,24 +194,26 @@ def _kind(hint: Any) -> str:
     return _KINDS[get_origin(hint) or hint]
 
 
-def parameters_of(options: type | object, **defaults: Any) -> list[Parameter]:
+def parameters_of(options: type | object, *names: str, **defaults: Any) -> list[Parameter]:
     """The parameters that an options class, or one set of its values, stands for.
 
     Parameters
     ----------
     options
         A dataclass, each field made with :func:`option`, or an instance of one.
+    names
+        Those wanted, in this order; all if none are named.
     defaults
         Defaults that differ from those of the class, by name.
 
     Raises
     ------
     TypeError
-        A default is given for a parameter that the class does not have.
+        A name is none of the class.
     """
     cls = options if isinstance(options, type) else type(options)
     hints = get_type_hints(cls)
-    made = []
+    made = {}
     for item in fields(cls):  # type: ignore[arg-type]
         if not item.metadata:
             continue
@@ -222,10 +224,11 @@ def parameters_of(options: type | object, **defaults: Any) -> list[Parameter]:
         kind = about.pop("kind") or ("choice" if choices else _kind(hint))
         if get_origin(hint) is tuple and kind != "list" and ... not in get_args(hint):
             about["count"] = len(get_args(hint))
-        made.append(Parameter(item.name, kind, defaults.pop(item.name, default), choices, **about))
-    if defaults:
-        raise TypeError(f"{cls.__name__} has no option {', '.join(defaults)}")
-    return made
+        made[item.name] = Parameter(item.name, kind, defaults.get(item.name, default), choices, **about)
+    unknown = [n for n in (*names, *defaults) if n not in made]
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no option {', '.join(unknown)}")
+    return [made[n] for n in names or made]
 
 
 def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> Options:

@@ -10,28 +10,26 @@ import numpy as np
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FOUND, ONBOARD
 from daxa.xmm.instruments.mos import files
-from daxa.xmm.instruments.mos.badpixel_search import Search
-from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.options import Embadpixfind, Options
 from daxa.xmm.instruments.mos.steps.embadpixfind import embadpixfind as search
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.odf import OdfTable
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, merged, of_header, values_of
+from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_header
 
 
 @task(
     "embadpixfind",
     "2.8",
-    merged(
-        [
-            Parameter("evimageset", "dataset", required=True),
-            Parameter("badpixset", "dataset", "badpix.out"),
-            Parameter("incremental", "bool", False),
-        ],
-        "embadpixfind",
-        includedeadpixels=False,
-    ),
+    [
+        Parameter("evimageset", "dataset", required=True, text="image that emeventsproj has written"),
+        Parameter("badpixset", "dataset", "badpix.out", text="list of bad pixels to write"),
+        Parameter(
+            "incremental", "bool", False, text="pixels that badpixset lists are left out, and kept in it"
+        ),
+        *parameters_of(Embadpixfind, includedeadpixels=False),
+    ],
 )
 def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
     """Search an image of emeventsproj for bad pixels."""
@@ -46,15 +44,14 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("openImage01", f"{path}: no image: {error}") from error
     table = OdfTable(path.name, header, header, {})
     instrument, exp_id, number, node = of_header(table, "openImage01")
-    options = Options()
-    options.change("embadpixfind", **values_of("embadpixfind", p, "embadpixfind"))
+    options = Options(embadpixfind=options_of(Embadpixfind, p))
     camera = camera_of(ctx, instrument, exp_id, options)
     ccd = empty_column(camera, table, number, node)
     if image.shape != ccd.shape[::-1]:
         raise TaskError("openImage01", f"{path}: {image.shape} pixels, expected {ccd.shape[::-1]}")
     if p.incremental:
         ccd.found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "openBadpix01").chosen(FOUND)
-    params: Search = options.embadpixfind
+    params = options.embadpixfind
     search(camera, ccd, image, params, clumping=float(header.get("CLUMPING", 1.0)))
     pixels = ccd.found
     if params.includedeadpixels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
@@ -17,12 +16,8 @@ from daxa.xmm.tasks.support import (
     gti_file,
     housekeeping_times,
     open_calibration,
-    refuse,
     select_exposures,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def _cameras(names: list[str], task_name: str) -> list[str]:
@@ -41,69 +36,148 @@ def _flag_mask(text: str, where: str) -> int:
         raise TaskError("badParameter", f"{where}: expected a hexadecimal number, got {text!r}") from None
 
 
-def _ccd_numbers(texts: list[str], task_name: str) -> list[int]:
-    try:
-        numbers = sorted({int(t) for t in texts})
-    except ValueError:
-        numbers = [0]
-    if any(not 1 <= n <= 7 for n in numbers):
-        raise TaskError(
-            "badParameter", f"{task_name}: parameter ccds: expected numbers from 1 to 7, got {texts}"
-        )
-    return numbers
+STEPS = "no step can be left out or repeated alone; the chain keeps the lists between them in memory"
 
 
 @task(
     "emchain",
     "12.0.1",
     [
-        Parameter("odf", "string"),
-        Parameter("exposures", "list", []),
-        Parameter("instruments", "list", []),
-        Parameter("ccds", "list", []),
-        Parameter("ingtiset", "string", ""),
-        Parameter("filteratt", "bool", False),
-        Parameter("filterhk", "bool", False),
-        Parameter("badpixfindalgo", "choice", "EM", ("EM", "EP", "NO")),
-        Parameter("randomize", "string", "PET"),
-        Parameter("applyflaregti", "bool", False),
-        Parameter("runccdloop", "bool", True),
-        Parameter("startfromodf", "bool", True),
-        Parameter("stopafterbadpixfind", "bool", False),
-        Parameter("runevlistcomb", "bool", True),
-        Parameter("makeflaregti", "bool", True),
-        Parameter("rejectbadevents", "bool", True),
-        Parameter("rejectionflag", "string", f"{REJECTION_FLAG:x}"),
-        Parameter("writeccdbackground", "bool", False),
-        Parameter("processlowgain", "bool", False),
-        Parameter("fulloutput", "bool", False),
-        Parameter("applyccdgti", "bool", True),
-        Parameter("withatthkgen", "bool", False),
-        Parameter("atttol", "real", 0.05, minimum=0.0),
-        Parameter("keepintermediate", "bool", False),
-        Parameter("clobber", "bool", True),
-        Parameter("stoponerror", "bool", False),
-        Parameter("withbadpix", "bool", True),
-        Parameter("withemevents", "bool", True),
-        Parameter("withattcalc", "bool", True),
-        Parameter("withemenergy", "bool", True),
-        Parameter("lowenerbadpix", "bool", True),
-        Parameter("globalflare", "bool", True),
-        Parameter("flaretimebin", "real", 52.0, minimum=1e-3),
-        Parameter("flaremaxrate", "real", 2.0, minimum=0.0),
-        Parameter("addvigweight", "bool", False),
-        Parameter("addtaglenoise", "bool", True),
+        Parameter("odf", "string", text="folder of the ODF; SAS_ODF if not given"),
+        Parameter("exposures", "list", [], text="exposures to process, as S001 or 1; all if none are named"),
+        Parameter("instruments", "list", [], text="cameras to process, M1 or M2; both if none are named"),
+        Parameter("ccds", "ints", [], text="CCDs to process; all if none are named", minimum=1, maximum=7),
+        Parameter(
+            "ingtiset", "string", "", text="good times; frames outside are flagged, their events left out"
+        ),
+        Parameter("filteratt", "bool", False, text="frames off the median pointing (atttol) are flagged"),
+        Parameter("filterhk", "bool", False, text="frames outside good times of housekeeping are flagged"),
+        Parameter(
+            "badpixfindalgo",
+            "choice",
+            "EM",
+            ("EM", "EP", "NO"),
+            text="search for bad pixels: EM embadpixfind, NO none; EP, badpixfind, is refused",
+        ),
+        Parameter("randomize", "string", "PET", text="what is randomised: P position, E energy, T time"),
+        Parameter(
+            "applyflaregti",
+            "bool",
+            Options.apply_flare_gti,
+            text="events in flares are left out, of CCDs that keep a tenth of their time",
+        ),
+        Parameter("runccdloop", "bool", True, text="the CCDs are processed", only=STEPS),
+        Parameter("startfromodf", "bool", True, text="the chain starts with raw files", only=STEPS),
+        Parameter("stopafterbadpixfind", "bool", False, text="only the lists of bad pixels are made"),
+        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=STEPS),
+        Parameter(
+            "makeflaregti", "bool", True, text="a light curve of flares and its good times are written"
+        ),
+        Parameter(
+            "rejectbadevents",
+            "bool",
+            Options.reject_bad_events,
+            text="events with a flag of rejectionflag are left out",
+        ),
+        Parameter(
+            "rejectionflag", "string", f"{REJECTION_FLAG:x}", text="bits of FLAG that reject, hexadecimal"
+        ),
+        Parameter(
+            "writeccdbackground", "bool", False, text="the map of the local background of each CCD is written"
+        ),
+        Parameter(
+            "processlowgain",
+            "bool",
+            False,
+            text="CCDs with low gain are processed",
+            without_effect="the gain of a CCD is not read",
+        ),
+        Parameter(
+            "fulloutput",
+            "bool",
+            Options.full_output,
+            text="the list keeps the charges as they were sent (ENERGYE1 ...)",
+        ),
+        Parameter(
+            "applyccdgti",
+            "bool",
+            Options.apply_ccd_gti,
+            text="events outside the good times of their CCD are left out",
+        ),
+        Parameter(
+            "withatthkgen",
+            "bool",
+            False,
+            text="the attitude file is made anew; otherwise only where there is none",
+        ),
+        Parameter(
+            "atttol",
+            "real",
+            0.05,
+            unit="deg",
+            minimum=0.0,
+            text="greatest distance from the median pointing (filteratt)",
+        ),
+        Parameter(
+            "keepintermediate",
+            "bool",
+            False,
+            text="frames, good times and found bad pixels of each CCD are kept",
+        ),
+        Parameter("clobber", "bool", True, text="exposures are processed whose lists are there already"),
+        Parameter("stoponerror", "bool", False, text="the first exposure that fails ends the chain"),
+        Parameter("withbadpix", "bool", Options.use_bad_pixels, text="bad pixels, known or found, are used"),
+        Parameter("withemevents", "bool", True, text="emevents is run", only=STEPS),
+        Parameter("withattcalc", "bool", True, text="sky coordinates are worked out", only=STEPS),
+        Parameter("withemenergy", "bool", True, text="emenergy is run", only=STEPS),
+        Parameter(
+            "lowenerbadpix",
+            "bool",
+            Options.low_energy_search,
+            text=f"bad pixels are searched once more below {Options.low_energy_ev:g} eV",
+        ),
+        Parameter(
+            "globalflare", "bool", True, text="a light curve of flares of all exposures is written too"
+        ),
+        Parameter(
+            "flaretimebin",
+            "real",
+            Options.flare_bin_s,
+            unit="s",
+            minimum=1e-3,
+            text="bin of the light curve of flares",
+        ),
+        Parameter(
+            "flaremaxrate",
+            "real",
+            Options.flare_max_rate,
+            unit="count/ks/arcmin**2",
+            minimum=0.0,
+            text="a higher rate of truncated single events is a flare",
+        ),
+        Parameter(
+            "addvigweight",
+            "bool",
+            False,
+            text="a column with the weight of vignetting is added",
+            only="evigweight is not there",
+        ),
+        Parameter(
+            "addtaglenoise",
+            "bool",
+            True,
+            text="CCDs with excess of events of low energy are told in the header",
+        ),
     ],
     open_parameters=True,
 )
 def emchain(ctx: TaskContext, p: Parameters) -> None:
-    "Make MOS event lists from raw files."
-    refuse(
-        "emchain",
-        p,
-        on=("addvigweight",),
-        off=("runccdloop", "startfromodf", "runevlistcomb", "withemevents", "withattcalc", "withemenergy"),
-    )
+    """Make MOS event lists from raw files.
+
+    For each exposure of the two cameras: frames, bad pixels, events and energies of each CCD, one list of all
+    in imaging mode, and one in timing mode. Parameters of the steps are given as ``emevents:rejectrows=no``;
+    the steps are emframes, emevents, emenergy, emeventsproj, embadpixfind and badpix.
+    """
     if p.badpixfindalgo == "EP":
         raise NotImplementedError(
             "emchain: badpixfindalgo=EP: the engine searches with embadpixfind (EM) only"
@@ -115,7 +189,6 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         )
     instruments = _cameras(p.instruments, "emchain")
     mask = _flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
-    ccds = _ccd_numbers(p.ccds, "emchain")
     if p.odf:
         # The tasks inside read the same files.
         ctx = replace(ctx, env={**ctx.env, "SAS_ODF": p.odf})
@@ -142,7 +215,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         open_calibration(ctx),
         parse_subtasks(options, p, "emchain"),
         attitude_file(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
-        ccds,
+        sorted(set(p.ccds)),
         lambda instrument, exp_id, kind: (
             f"P{odf.obs_id}{instrument}{exp_id}{'TI' if kind == 'Timing' else 'MI'}EVLI0000.FIT"
         ),

@@ -5,37 +5,51 @@ from __future__ import annotations
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_events
-from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.options import Emenergy, Options
 from daxa.xmm.instruments.mos.reduce import ccd_keywords
 from daxa.xmm.instruments.mos.steps.emenergy import emenergy as measure
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_mos import camera_of, merged, of_header, refuse, values_of
+from daxa.xmm.tasks.support_mos import camera_of, of_header
+
+LOCAL = "the background is measured beside the events"
 
 
 @task(
     "emenergy",
     "8.10",
-    merged(
-        [
-            Parameter("ineventset", "dataset", required=True),
-            Parameter("outeventset", "dataset", "events.out"),
-            Parameter("newoutput", "bool", False),
-            Parameter("backgroundset", "dataset", "bkgccd.map"),
-            Parameter("timebin", "real", 100.0),
-            Parameter("writebackgroundset", "bool", False),
-            Parameter("useccfdarkframe", "bool", False),
-            Parameter("maskedccdset", "dataset", ""),
-            Parameter("withmaskedccdset", "bool", False),
-            Parameter("makepha", "bool", True),
-            Parameter("ontimepha", "bool", False),
-        ],
-        "emenergy",
-    ),
+    [
+        Parameter("ineventset", "dataset", required=True, text="events that emevents has written"),
+        Parameter("outeventset", "dataset", "events.out", text="events to write, with newoutput"),
+        Parameter("newoutput", "bool", False, text="a new file is written; otherwise ineventset is changed"),
+        Parameter("backgroundset", "dataset", "bkgccd.map", text="map of the local background to write"),
+        Parameter(
+            "timebin",
+            "real",
+            100.0,
+            text="bin of the background's variation",
+            unit="s",
+            without_effect="only the map is written",
+        ),
+        Parameter("writebackgroundset", "bool", False, text="backgroundset is written"),
+        Parameter(
+            "useccfdarkframe", "bool", False, text="dark frames of the calibration are used", only=LOCAL
+        ),
+        Parameter("maskedccdset", "dataset", "", text="diagnostic image of the CCD", without_effect=LOCAL),
+        Parameter("withmaskedccdset", "bool", False, text="maskedccdset is used", only=LOCAL),
+        Parameter("makepha", "bool", True, text="PHA is worked out", only="energies come from it"),
+        Parameter(
+            "ontimepha",
+            "bool",
+            False,
+            text="PHA of the time of observation",
+            only="its meaning is not public",
+        ),
+        *parameters_of(Emenergy),
+    ],
 )
 def emenergy(ctx: TaskContext, p: Parameters) -> None:
     """Measure the amplitudes and energies of the events of one MOS CCD."""
-    refuse("emenergy", p, useccfdarkframe=False, withmaskedccdset=False, makepha=True, ontimepha=False)
     from astropy.io import fits
 
     path = ctx.path(p.ineventset)
@@ -43,8 +57,7 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     instrument, exp_id, number, node = of_header(table, "openEventsIn03")
     if not table.header.get("EMEVENTS"):
         raise TaskError("openEventsIn02", f"{table.where}: not the output of emevents")
-    options = Options()
-    options.change("emenergy", **values_of("emenergy", p, "emenergy"))
+    options = Options(emenergy=options_of(Emenergy, p))
     camera = camera_of(ctx, instrument, exp_id, options)
     exposure = files.read_table(path, "EXPOSURE", "openEventsIn02")
     made, ccd = ccd_of_events(camera, table, number, node, exposure["TIME"])

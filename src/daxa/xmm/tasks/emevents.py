@@ -7,52 +7,66 @@ import numpy as np
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_frames
-from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.options import Emevents, Options
 from daxa.xmm.instruments.mos.reduce import ccd_exposure
 from daxa.xmm.instruments.mos.steps.emevents import emevents as analyse
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_mos import camera_of, merged, of_header, refuse, values_of
+from daxa.xmm.tasks.support_mos import camera_of, of_header
+
+NEW_FILE = "the task does not write into its input"
+NO_SPECTRA = "nothing uses them"
+NO_OTHER = "the task is for one node; the chains join both"
+ALWAYS = "lists without are of no use to what follows"
 
 
 @task(
     "emevents",
     "8.9.2",
-    merged(
-        [
-            Parameter("odfeventset", "dataset", required=True),
-            Parameter("eventset", "dataset", "event.out"),
-            Parameter("newoutput", "bool", True),
-            Parameter("frameset", "dataset", "frame.out"),
-            Parameter("gattispecset", "dataset", "gattispec.out"),
-            Parameter("writegattispecset", "bool", False),
-            Parameter("othereventset", "dataset", ""),
-            Parameter("otherframeset", "dataset", ""),
-            Parameter("withothernode", "bool", False),
-            Parameter("withframeset", "bool", True),
-            Parameter("offvarsets", "list", ()),
-            Parameter("setcoordinates", "bool", True),
-            Parameter("settimes", "bool", True),
-            Parameter("blocksize", "int", 10000),
-        ],
-        "emevents",
-    ),
+    [
+        Parameter("odfeventset", "dataset", required=True, text="events that emframes or badpix has written"),
+        Parameter("eventset", "dataset", "event.out", text="events to write"),
+        Parameter("newoutput", "bool", True, text="eventset is a new file", only=NEW_FILE),
+        Parameter("frameset", "dataset", "frame.out", text="table of frames that emframes has written"),
+        Parameter(
+            "gattispecset",
+            "dataset",
+            "gattispec.out",
+            text="spectra of the sliding scale",
+            without_effect=NO_SPECTRA,
+        ),
+        Parameter("writegattispecset", "bool", False, text="gattispecset is written", only=NO_SPECTRA),
+        Parameter("othereventset", "dataset", "", text="events of the other node", without_effect=NO_OTHER),
+        Parameter("otherframeset", "dataset", "", text="frames of the other node", without_effect=NO_OTHER),
+        Parameter(
+            "withothernode", "bool", False, text="events cut between the nodes are joined", only=NO_OTHER
+        ),
+        Parameter("withframeset", "bool", True, text="frameset is read", only="times come from the frames"),
+        Parameter(
+            "offvarsets",
+            "list",
+            (),
+            text="offset/variance files",
+            only="withoffvarsets finds those of the ODF",
+        ),
+        Parameter("setcoordinates", "bool", True, text="DETX and DETY are worked out", only=ALWAYS),
+        Parameter("settimes", "bool", True, text="TIME is worked out", only=ALWAYS),
+        Parameter(
+            "blocksize", "int", 10000, text="events read at a time", without_effect="all are read at once"
+        ),
+        # Joining nodes is for the chain, which has both.
+        *(q for q in parameters_of(Emevents) if q.name != "withothernode"),
+    ],
 )
 def emevents(ctx: TaskContext, p: Parameters) -> None:
     """Flag the events of one MOS CCD, and give them places and times."""
-    refuse(
-        "emevents", p, newoutput=True, writegattispecset=False, withothernode=False, withframeset=True,
-        setcoordinates=True, settimes=True, offvarsets=[],
-    )  # fmt: skip
     if ctx.path(p.eventset) == ctx.path(p.odfeventset):
         raise TaskError("getParamValues03", "output event file name = input events file name")
     table = files.read_table(ctx.path(p.odfeventset), "EVENTS", "openEventsIn02")
     instrument, exp_id, number, node = of_header(table, "openEventsIn03")
     if table.header.get("EMEVENTS"):
         raise TaskError("getParamValues17", f"{table.where}: already went through emevents")
-    options = Options()
-    params = values_of("emevents", p, "emevents") | {"withothernode": False}
-    options.change("emevents", **params)
+    options = Options(emevents=options_of(Emevents, p))
     camera = camera_of(ctx, instrument, exp_id, options)
     frames, head = files.read_frames(ctx.path(p.frameset))
     ccd = ccd_of_frames(camera, table, (number, node), frames, bool(head["GATTI_ON"]))

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.options import Emeventsproj
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj as project
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_mos import merged, values_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @task(
     "emeventsproj",
     "1.6",
-    merged(
-        [
-            Parameter("eventset", "dataset", required=True),
-            Parameter("evimageset", "dataset", "emeventsproj.out"),
-            Parameter("ccdnr", "int", 1),
-            Parameter("mergedeventlist", "bool", False),
-        ],
-        "emeventsproj",
-    ),
+    [
+        Parameter("eventset", "dataset", required=True, text="events of one CCD, or a merged list"),
+        Parameter("evimageset", "dataset", "emeventsproj.out", text="image to write"),
+        Parameter(
+            "ccdnr",
+            "int",
+            1,
+            minimum=0,
+            text="CCD to take of a merged list, or of one that does not tell its CCD",
+        ),
+        Parameter("mergedeventlist", "bool", False, text="eventset is a merged list, with CCDNR"),
+        *parameters_of(Emeventsproj),
+    ],
 )
 def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
     """Make an image of the events of one MOS CCD on all their pixels."""
@@ -55,7 +55,7 @@ def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
     zero = np.zeros(len(table), np.int64)
     names = ("RAWX", "RAWY", "ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4", "PATTERN", "PERIPIX", "FLAG")
     values = [table[k].astype(np.int64) if k in table.columns else zero for k in names]
-    params = Options().emeventsproj.__class__(**values_of("emeventsproj", p, "emeventsproj"))
+    params = options_of(Emeventsproj, p)
     shape = CameraGeometry.from_calibration(calibration, scope, 0.0).shape(ccdnr % 10)
     image, clumping = project(shape, Events(zero, *values), use, library, params)
     kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATE-OBS", "DATE-END")

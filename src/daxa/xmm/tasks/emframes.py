@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.mos import files
-from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.options import Emframes, Options
 from daxa.xmm.instruments.mos.steps.emframes import emframes as make_frames
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_mos import camera_of, merged, odf_file, refuse, values_of
+from daxa.xmm.tasks.support_mos import camera_of, odf_file
 
-if TYPE_CHECKING:
-    pass
+ONLY_ODF = "the task makes frames from an ODF and changes no table"
+NO_COUNTING = "frames that counting files tell of are missing from the auxiliary file all the same"
+NO_SOURCE = "the task is for imaging data; the chains take the source of timing mode"
 
 
 @task(
     "emframes",
     "5.11",
-    merged(
-        [
-            Parameter("auxiliaryset", "dataset", required=True),
-            Parameter("frameset", "dataset", "frame.out"),
-            Parameter("newframeset", "bool", True),
-            Parameter("countingset", "dataset", ""),
-            Parameter("withcountingset", "bool", False),
-            Parameter("srcra", "real", 0.0),
-            Parameter("srcdec", "real", 0.0),
-            Parameter("withsrccoords", "bool", False),
-            Parameter("checkframes", "bool", True),
-            Parameter("ingtiset", "dataset", ""),
-            Parameter("outgtiset", "dataset", "ccdgti.out"),
-            Parameter("writegtiset", "bool", True),
-            Parameter("odfeventset", "dataset", ""),
-            Parameter("outeventset", "dataset", ""),
-            Parameter("neweventset", "bool", False),
-            Parameter("withodfeventset", "bool", False),
-        ],
-        "emframes",
-    ),
+    [
+        Parameter(
+            "auxiliaryset", "dataset", required=True, text="auxiliary file of the exposure: its frames"
+        ),
+        Parameter("frameset", "dataset", "frame.out", text="table of frames to write"),
+        Parameter("newframeset", "bool", True, text="frameset is written anew", only=ONLY_ODF),
+        Parameter("countingset", "dataset", "", text="counting file", without_effect=NO_COUNTING),
+        Parameter("withcountingset", "bool", False, text="a counting file is read", only=NO_COUNTING),
+        Parameter(
+            "srcra", "real", 0.0, text="right ascension of the source", unit="deg", without_effect=NO_SOURCE
+        ),
+        Parameter(
+            "srcdec", "real", 0.0, text="declination of the source", unit="deg", without_effect=NO_SOURCE
+        ),
+        Parameter("withsrccoords", "bool", False, text="the source of timing mode is given", only=NO_SOURCE),
+        Parameter("checkframes", "bool", True, text="frames are counted and numbered anew", only=ONLY_ODF),
+        Parameter("ingtiset", "dataset", "", text="good times; frames outside are flagged (flagbadtimes)"),
+        Parameter("outgtiset", "dataset", "ccdgti.out", text="good times of the frames to write"),
+        Parameter("writegtiset", "bool", True, text="outgtiset is written"),
+        Parameter(
+            "odfeventset", "dataset", "", text="raw event file of the CCD, of imaging mode; must be given"
+        ),
+        Parameter("outeventset", "dataset", "", text="events with renumbered frames to write; none if empty"),
+        Parameter(
+            "neweventset",
+            "bool",
+            False,
+            text="events are written",
+            without_effect="outeventset alone decides",
+        ),
+        Parameter(
+            "withodfeventset", "bool", False, text="odfeventset is read", without_effect="it always is"
+        ),
+        *parameters_of(Emframes),
+    ],
 )
 def emframes(ctx: TaskContext, p: Parameters) -> None:
     """Make the frame table, the good times and the renumbered events of one MOS CCD."""
-    refuse("emframes", p, newframeset=True, withcountingset=False, checkframes=True, withsrccoords=False)
     if not p.odfeventset:
         raise TaskError("getParamValues01", "checkframes=yes and no events file: set odfeventset")
     file = odf_file(ctx, p.odfeventset)
@@ -60,8 +72,7 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
             gti = GTI.read(ctx.path(p.ingtiset))
         except (OSError, KeyError) as error:
             ctx.warn("flagHk10", f"{p.ingtiset}: no good-time intervals, FLAG_HK skipped: {error}")
-    options = Options()
-    options.change("emframes", **values_of("emframes", p, "emframes"))
+    options = Options(emframes=options_of(Emframes, p))
     camera = camera_of(ctx, name.instrument, name.exp_id, options, gti)
     auxiliary = odf_file(ctx, p.auxiliaryset).read(1, MOS_AUXILIARY)
     ccd = make_frames(camera, file, auxiliary)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import INSTRUMENTS
-from daxa.xmm.instruments.mos.options import Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
 from daxa.xmm.instruments.mos.products import Run, run_all
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import (
     attitude_file,
     gti_file,
     housekeeping_times,
     open_calibration,
-    refuse,
     select_exposures,
 )
 
@@ -33,92 +33,195 @@ def _filter(expression: str) -> tuple[int, str]:
     return (int(match[1], 16), "") if match else (0, expression)
 
 
+MERGED = "only merged lists are written"
+OTHER_SEARCH = "embadpixfind has its own parameters, given as embadpixfind:name=value"
+
+
+def _not_ours(
+    name: str, kind: str, default: Any, text: str, choices: tuple[str, ...] = (), unit: str = ""
+) -> Parameter:
+    """A parameter of badpixfind, which does not search here."""
+    return Parameter(name, kind, default, choices, text=text, unit=unit, without_effect=OTHER_SEARCH)
+
+
 @task(
     "emproc",
     "2.25.4",
     [
-        Parameter("selectinstruments", "bool", False),
-        Parameter("emos1", "bool", False),
-        Parameter("emos2", "bool", False),
-        Parameter("removetemporaries", "bool", True),
-        Parameter("removeintermediategtis", "bool", True),
-        Parameter("removeintermediateeventlists", "bool", True),
-        Parameter("withinstexpids", "bool", False),
-        Parameter("instexpids", "list", ["M1S001", "M2S001"]),
-        Parameter("selectccds", "bool", False),
-        *(Parameter(f"ccd{n}", "bool", False) for n in range(1, 8)),
-        Parameter("selectmodes", "bool", True),
-        Parameter("imaging", "bool", True),
-        Parameter("rimaging", "bool", True),
-        Parameter("timing", "bool", True),
-        Parameter("ctiming", "bool", False),
-        Parameter("withgtiset", "bool", False),
-        Parameter("gtiset", "dataset", "gti.ds"),
-        Parameter("runhkgtigen", "bool", True),
-        Parameter("runatthkgen", "bool", True),
-        Parameter("referencepointing", "choice", "median", ("median", "mean", "user")),
-        Parameter("ra", "real", 0.0),
-        Parameter("dec", "real", 0.0),
-        Parameter("posangle", "real", 0.0),
-        Parameter("filterevents", "bool", True),
-        Parameter("filterexpression", "string", "(FLAG & 0x762aa000) == 0"),
-        Parameter("flagfilteredevents", "bool", False),
-        Parameter("rungtimerge", "bool", False),
-        Parameter("applygti", "bool", True),
-        Parameter("runevlistcomb", "bool", True),
-        Parameter("searchforbadpixels", "bool", True),
-        Parameter("badpixfindalgo", "choice", "embadpixfind", ("embadpixfind", "badpixfind")),
-        Parameter("searchforbadcolumns", "bool", True),
-        Parameter("withbadpixgti", "bool", False),
-        Parameter("badpixgti", "dataset", "bapixgti.ds"),
-        Parameter("thresholdlabel", "string", "rate"),
-        Parameter("lothresh", "real", 0.0),
-        Parameter("hithresh", "real", 0.005),
-        Parameter("columnsearchlabel", "string", "median"),
-        Parameter("locolthresh", "real", 0.0),
-        Parameter("hicolthresh", "real", 0.002),
-        Parameter("flickertimesteps", "int", 1),
-        Parameter("flickerksthresh", "real", 0.55),
-        Parameter("flickerchisqthresh", "real", 15.0),
-        Parameter("backgroundrate", "real", -1.0),
-        Parameter("narrowerthanpsf", "real", 3.0),
-        Parameter("threshabovebackground", "bool", False),
-        Parameter("loenergythresh", "real", 0.0),
-        Parameter("hienergythresh", "real", 30.0),
-        Parameter("useccfdarkframe", "bool", False),
-        Parameter("randomizeenergy", "bool", True),
-        Parameter("correctgain", "bool", True),
-        Parameter("correctcti", "bool", True),
-        Parameter("ontimepha", "bool", False),
-        Parameter("keepsifluor", "bool", False),
-        Parameter("randomizeposition", "bool", True),
-        Parameter("rejectrows", "bool", True),
-        Parameter("maxeventsperrow", "real", 4.0, minimum=0.0),
-        Parameter("randomizetime", "bool", True),
-        Parameter("withsrccoords", "bool", False),
-        Parameter("srcra", "real", 0.0),
-        Parameter("srcdec", "real", 0.0),
-        Parameter("withparameters", "bool", False),
-        Parameter("parameters", "list", ()),
-        Parameter("except", "bool", False),
-        Parameter("withoverrideparameters", "bool", False),
-        Parameter("overrideparameters", "list", ()),
-        Parameter("analyzingSciSimdata", "bool", False),
-        Parameter("findlowener", "bool", True),
-        Parameter("timebin", "real", 52.0, minimum=1e-3),
+        Parameter("selectinstruments", "bool", False, text="only cameras that are switched on are processed"),
+        Parameter("emos1", "bool", False, text="EMOS1 is processed (selectinstruments)"),
+        Parameter("emos2", "bool", False, text="EMOS2 is processed (selectinstruments)"),
+        Parameter(
+            "removetemporaries", "bool", True, text="frames and found bad pixels of each CCD are not kept"
+        ),
+        Parameter(
+            "removeintermediategtis",
+            "bool",
+            True,
+            text="good times of frames and of housekeeping are not kept",
+        ),
+        Parameter(
+            "removeintermediateeventlists",
+            "bool",
+            True,
+            text="event lists of single CCDs are not kept",
+            only=MERGED,
+        ),
+        Parameter("withinstexpids", "bool", False, text="only the exposures of instexpids are processed"),
+        Parameter("instexpids", "list", ["M1S001", "M2S001"], text="exposures to process, as M1S001"),
+        Parameter("selectccds", "bool", False, text="only CCDs that are switched on are processed"),
+        *(
+            Parameter(f"ccd{n}", "bool", False, text=f"CCD {n} is processed (selectccds)")
+            for n in range(1, 8)
+        ),
+        Parameter("selectmodes", "bool", True, text="only modes that are switched on are processed"),
+        Parameter("imaging", "bool", True, text="CCDs in imaging mode are processed"),
+        Parameter("rimaging", "bool", True, text="CCDs in reduced imaging mode are processed"),
+        Parameter("timing", "bool", True, text="CCDs in timing mode are processed"),
+        Parameter("ctiming", "bool", False, text="CCDs in compressed timing mode are processed"),
+        Parameter("withgtiset", "bool", False, text="frames outside the times of gtiset are flagged"),
+        Parameter("gtiset", "dataset", "gti.ds", text="good times"),
+        Parameter("runhkgtigen", "bool", True, text="frames outside good times of housekeeping are flagged"),
+        Parameter("runatthkgen", "bool", True, text="the attitude file is made where there is none"),
+        Parameter(
+            "referencepointing",
+            "choice",
+            "median",
+            ("median", "mean", "user"),
+            text="pointing that X and Y refer to: of the attitude, or the user's (ra, dec, posangle)",
+        ),
+        Parameter("ra", "real", 0.0, unit="deg", text="right ascension of the user's pointing"),
+        Parameter(
+            "dec", "real", 0.0, unit="deg", minimum=-90, maximum=90, text="declination of the user's pointing"
+        ),
+        Parameter("posangle", "real", 0.0, unit="deg", text="position angle of the user's pointing"),
+        Parameter(
+            "filterevents", "bool", True, text="events that filterexpression does not select are left out"
+        ),
+        Parameter(
+            "filterexpression",
+            "string",
+            f"(FLAG & {REJECTION_FLAG:#x}) == 0",
+            text="selection of events, as for evselect",
+        ),
+        Parameter(
+            "flagfilteredevents",
+            "bool",
+            False,
+            text="events are flagged, not left out",
+            only="no flag is known for it",
+        ),
+        Parameter(
+            "rungtimerge", "bool", False, text="good times are merged", without_effect="they are, in memory"
+        ),
+        Parameter(
+            "applygti",
+            "bool",
+            Options.apply_ccd_gti,
+            text="events outside the good times of their CCD are left out",
+        ),
+        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=MERGED),
+        Parameter("searchforbadpixels", "bool", Options.find_bad_pixels, text="bad pixels are searched for"),
+        Parameter(
+            "badpixfindalgo",
+            "choice",
+            "embadpixfind",
+            ("embadpixfind", "badpixfind"),
+            text="task that searches for bad pixels",
+            only="badpixfind is for the pn",
+        ),
+        _not_ours("searchforbadcolumns", "bool", True, "bad columns are searched for"),
+        Parameter(
+            "withbadpixgti", "bool", False, text="bad pixels are searched in the times of badpixgti only"
+        ),
+        Parameter("badpixgti", "dataset", "bapixgti.ds", text="times in which bad pixels are searched"),
+        _not_ours("thresholdlabel", "string", "rate", "what the thresholds are"),
+        _not_ours("lothresh", "real", 0.0, "a pixel with a lower rate is dead", unit="count/s"),
+        _not_ours("hithresh", "real", 0.005, "a pixel with a higher rate is hot", unit="count/s"),
+        _not_ours("columnsearchlabel", "string", "median", "how columns are searched"),
+        _not_ours("locolthresh", "real", 0.0, "a column with a lower rate is dead", unit="count/s"),
+        _not_ours("hicolthresh", "real", 0.002, "a column with a higher rate is hot", unit="count/s"),
+        _not_ours("flickertimesteps", "int", 1, "steps of time in the test for flickering"),
+        _not_ours("flickerksthresh", "real", 0.55, "limit of the Kolmogorov-Smirnov test for flickering"),
+        _not_ours("flickerchisqthresh", "real", 15.0, "limit of the chi-squared test for flickering"),
+        _not_ours("backgroundrate", "real", -1.0, "rate of the background per pixel", unit="count/s"),
+        _not_ours(
+            "narrowerthanpsf", "real", 3.0, "how much sharper than the point-spread function a hot pixel is"
+        ),
+        _not_ours("threshabovebackground", "bool", False, "thresholds count from the background"),
+        _not_ours("loenergythresh", "real", 0.0, "lowest energy of the search", unit="keV"),
+        _not_ours("hienergythresh", "real", 30.0, "highest energy of the search", unit="keV"),
+        Parameter(
+            "useccfdarkframe",
+            "bool",
+            False,
+            text="dark frames of the calibration are used",
+            only="the background is measured beside the events",
+        ),
+        *parameters_of(Emenergy, "randomizeenergy", "correctgain", "correctcti"),
+        Parameter(
+            "ontimepha",
+            "bool",
+            False,
+            text="PHA of the time of observation",
+            only="its meaning is not public",
+        ),
+        *parameters_of(
+            Emevents, "keepsifluor", "randomizeposition", "rejectrows", "maxeventsperrow", "randomizetime"
+        ),
+        Parameter("withsrccoords", "bool", False, text="the source of timing mode is at srcra, srcdec"),
+        Parameter("srcra", "real", 0.0, unit="deg", text="right ascension of the source of timing mode"),
+        Parameter(
+            "srcdec",
+            "real",
+            0.0,
+            unit="deg",
+            minimum=-90,
+            maximum=90,
+            text="declination of the source of timing mode",
+        ),
+        Parameter(
+            "withparameters", "bool", False, text="hkgtigen looks at the housekeeping of parameters only"
+        ),
+        Parameter("parameters", "list", (), text="housekeeping parameters that hkgtigen looks at"),
+        Parameter("except", "bool", False, text="hkgtigen looks at all but parameters"),
+        Parameter(
+            "withoverrideparameters", "bool", False, text="hkgtigen takes the limits of overrideparameters"
+        ),
+        Parameter(
+            "overrideparameters", "list", (), text="conditions on housekeeping, instead of the calibration's"
+        ),
+        Parameter(
+            "analyzingSciSimdata",
+            "bool",
+            False,
+            text="data are of SciSim",
+            only="simulated data of SciSim were never seen",
+        ),
+        Parameter(
+            "findlowener",
+            "bool",
+            Options.low_energy_search,
+            text=f"bad pixels are searched once more below {Options.low_energy_ev:g} eV",
+        ),
+        Parameter(
+            "timebin",
+            "real",
+            Options.flare_bin_s,
+            unit="s",
+            minimum=1e-3,
+            text="bin of the light curve of flares, whose times the search for bad pixels leaves out",
+        ),
     ],
     open_parameters=True,
 )
 def emproc(ctx: TaskContext, p: Parameters) -> None:
-    "Make MOS event lists from raw files (the other driver)."
-    refuse(
-        "emproc",
-        p,
-        on=("flagfilteredevents", "useccfdarkframe", "ontimepha", "analyzingSciSimdata"),
-        off=("runevlistcomb", "removeintermediateeventlists"),
-    )
-    if p.badpixfindalgo != "embadpixfind":
-        raise NotImplementedError("emproc: badpixfindalgo=badpixfind: the engine has embadpixfind only")
+    """Make MOS event lists from raw files (the other driver).
+
+    The same steps as in emchain, with other names of files and parameters. Parameters of the steps are given
+    as ``emevents:rejectrows=no``; the steps are emframes, emevents, emenergy, emeventsproj, embadpixfind and
+    badpix.
+    """
     mask, expression = _filter(p.filterexpression) if p.filterevents else (0, "")
     odf = Odf.from_environment(ctx.env, ctx.cwd)
     cameras = (
@@ -135,16 +238,8 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         wanted = sorted({(t[:2].upper(), t[2:].upper()) for t in p.instexpids})
     stem = f"{odf.revolution:04d}_{odf.obs_id}"
     options = Options(
-        emevents=Emevents(
-            keepsifluor=p.keepsifluor,
-            randomizeposition=p.randomizeposition,
-            rejectrows=p.rejectrows,
-            maxeventsperrow=p.maxeventsperrow,
-            randomizetime=p.randomizetime,
-        ),
-        emenergy=Emenergy(
-            correctcti=p.correctcti, randomizeenergy=p.randomizeenergy, correctgain=p.correctgain
-        ),
+        emevents=options_of(Emevents, p),
+        emenergy=options_of(Emenergy, p),
         find_bad_pixels=p.searchforbadpixels,
         low_energy_search=p.findlowener,
         bad_pixel_gti=gti_file(ctx, p.badpixgti) if p.withbadpixgti else None,

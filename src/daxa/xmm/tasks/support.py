@@ -11,7 +11,6 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.parameters import Parameters
 from daxa.xmm.task import TaskContext, find_task
 
 if TYPE_CHECKING:
@@ -108,15 +107,6 @@ def select_exposures(
     for line in lines:
         ctx.warn("MissingData", line)
     return sorted(set(result))
-
-
-def refuse(task_name: str, p: Parameters, on: tuple[str, ...], off: tuple[str, ...]) -> None:
-    for name in on:
-        if p[name]:
-            raise NotImplementedError(f"{task_name}: {name}=yes is not supported by the embedded engine")
-    for name in off:
-        if not p[name]:
-            raise NotImplementedError(f"{task_name}: {name}=no is not supported by the embedded engine")
 
 
 def housekeeping_of_chain(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +13,10 @@ from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, open_camera
 from daxa.xmm.instruments.mos.frames import Frames
-from daxa.xmm.instruments.mos.options import Options, checked, subtask_parameters
+from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.raw import Layout
 from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
-from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
@@ -29,29 +28,6 @@ CCD_CARDS = (
     "TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "CCDID", "CCDNODE", "WINDOWX0", "WINDOWY0",
     "WINDOWDX", "WINDOWDY",
 )  # fmt: skip
-
-
-def values_of(subtask: str, p: Parameters, name: str) -> dict[str, Any]:
-    """Values of the parameters that the sub-task knows."""
-    return {q.name: checked(q.name, p[q.name], name) for q in subtask_parameters(subtask) if q.name in p}
-
-
-def merged(given: list[Parameter], subtask: str, **defaults: Any) -> list[Parameter]:
-    """SAS's other parameters, then those of the sub-task; ``defaults`` where they differ from the chain's."""
-    known = {q.name for q in given}
-    own = [
-        Parameter(q.name, q.kind, defaults.get(q.name, q.default))
-        for q in subtask_parameters(subtask)
-        if q.name not in known and q.name != "withothernode"
-    ]
-    return [*given, *own]
-
-
-def refuse(name: str, p: Parameters, **only: Any) -> None:
-    for parameter, value in only.items():
-        if p[parameter] != value:
-            text = {True: "yes", False: "no"}.get(value, repr(value))
-            raise NotImplementedError(f"{name}: {parameter} must be {text} in the embedded engine")
 
 
 def camera_of(

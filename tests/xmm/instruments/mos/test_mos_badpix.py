@@ -18,7 +18,8 @@ from daxa.xmm.instruments.badpixels import (
     kinds_of_types,
 )
 from daxa.xmm.instruments.mos import badpixels as bp
-from daxa.xmm.instruments.mos.badpixel_search import Search, chance_above, chance_below, find, li_ma
+from daxa.xmm.instruments.mos.badpixel_search import chance_above, chance_below, find, li_ma
+from daxa.xmm.instruments.mos.options import Embadpixfind
 
 
 @given(on=st.integers(0, 40), off=st.integers(0, 400), n=st.integers(1, 30))
@@ -48,7 +49,7 @@ def _image(mean, seed=0, shape=(300, 300)):
 def test_false_finds_are_as_rare_as_asked_for(mean):
     bright = dark = 0
     for seed in range(2):
-        found = find(_image(mean, seed), np.ones((300, 300), bool), Search(probathreshold=1e-5))
+        found = find(_image(mean, seed), np.ones((300, 300), bool), Embadpixfind(probathreshold=1e-5))
         bright, dark = bright + found.bright.sum(), dark + found.dark.sum()
     # 1.8 expected at most.
     assert bright <= 7
@@ -122,7 +123,7 @@ def test_masked_pixels_are_left_alone():
     good[10, 10] = False
     assert not find(image, good).bright.any()
     image[20, 20] = 100
-    assert not find(image, good, Search(findbright=False)).bright.any()
+    assert not find(image, good, Embadpixfind(findbright=False)).bright.any()
 
 
 def test_merging_keeps_the_order_of_origins():

@@ -178,5 +178,7 @@ def test_errors_have_the_names_of_sas(work, task, arguments, code):
 
 
 def test_what_is_not_there_is_refused_by_name(work):
-    with pytest.raises(NotImplementedError, match="useccfdarkframe must be no"):
+    with pytest.raises(
+        NotImplementedError, match="useccfdarkframe=yes: the embedded engine only does useccfdarkframe=no"
+    ):
         work("emenergy", ineventset="events.ds", useccfdarkframe="yes")

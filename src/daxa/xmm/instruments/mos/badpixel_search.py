@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.instruments.mos.options import Embadpixfind
 from daxa.xmm.statistics import poisson_at_least
 
 BoolArray = npt.NDArray[np.bool_]
@@ -19,42 +20,6 @@ FloatArray = npt.NDArray[np.float64]
 _COMPATIBLE = 0.1
 #: Pixels count in the sums of lines up to that many standard deviations above the mean.
 _CLIP_SIGMA = 5.0
-
-
-@dataclass(frozen=True)
-class Search:
-    """Parameters of a search (SAS's names).
-
-    Attributes
-    ----------
-    probathreshold
-        Accepted chance of a false detection, per pixel.
-    halfwidth2d, halfwidth1d
-        Half-size of the reference square, and of the reference lines on each side.
-    minratio, maxratio
-        Bright pixels hold at least, dark pixels at most that many times their surroundings.
-    niter
-        Greatest number of passes.
-    findbadsegments, findbright, finddead
-        What is looked for.
-    usecal, ignoreccfbright
-        Whether pixels that the calibration calls bad are left out, those too bright among them.
-    includedeadpixels
-        Whether dead pixels of the calibration are added to the list.
-    """
-
-    probathreshold: float = 1e-6
-    halfwidth2d: int = 2
-    halfwidth1d: int = 3
-    minratio: float = 1.5
-    maxratio: float = 0.5
-    niter: int = 10
-    findbright: bool = True
-    finddead: bool = True
-    findbadsegments: bool = True
-    usecal: bool = True
-    ignoreccfbright: bool = False
-    includedeadpixels: bool = True
 
 
 @dataclass
@@ -97,7 +62,7 @@ def li_ma(on: npt.ArrayLike, off: npt.ArrayLike, n: npt.ArrayLike) -> FloatArray
 
 
 def find(
-    image: npt.ArrayLike, good: npt.ArrayLike, search: Search | None = None, clumping: float = 1.0
+    image: npt.ArrayLike, good: npt.ArrayLike, search: Embadpixfind | None = None, clumping: float = 1.0
 ) -> Found:
     """Search an image of counts.
 
@@ -117,7 +82,7 @@ def find(
     Found
         Maps of the pixels found; lines are in them with all their (bad) pixels.
     """
-    search = search or Search()
+    search = search or Embadpixfind()
     counts = np.asarray(image, float)
     good = np.array(good, bool)
     found = Found(np.zeros(good.shape, bool), np.zeros(good.shape, bool))
@@ -171,7 +136,7 @@ def _neighbourhoods(
     return np.where(inside & good[yc, xc], counts[yc, xc], np.nan)
 
 
-def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
+def _bright_pixels(counts: FloatArray, good: BoolArray, search: Embadpixfind) -> BoolArray:
     """Bright pixels, the most significant first; each one found is left out of the others' surroundings."""
     from scipy.ndimage import maximum_filter
     from scipy.special import ndtri
@@ -214,7 +179,7 @@ def _bright_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolA
         candidates = (counts >= 3) & maximum_filter(flagged, 2 * half + 1, mode="constant")
 
 
-def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArray:
+def _dark_pixels(counts: FloatArray, good: BoolArray, search: Embadpixfind) -> BoolArray:
     result = np.zeros(good.shape, bool)
     half = search.halfwidth2d
     masked = np.where(good, counts, 0.0)
@@ -232,7 +197,7 @@ def _dark_pixels(counts: FloatArray, good: BoolArray, search: Search) -> BoolArr
 
 
 def _lines(
-    counts: FloatArray, good: BoolArray, axis: int, search: Search, clumping: float
+    counts: FloatArray, good: BoolArray, axis: int, search: Embadpixfind, clumping: float
 ) -> tuple[BoolArray, BoolArray, int, int]:
     """Dark and bright columns (``axis`` 0) or rows (``axis`` 1), the most significant first.
 
@@ -290,7 +255,7 @@ def _lines(
             n_bright += 1
 
 
-def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Search) -> BoolArray:
+def _segment(line: FloatArray, pixels: BoolArray, expected: float, search: Embadpixfind) -> BoolArray:
     """The bright part of a bright line: all of it unless the rest agrees with the surroundings."""
     start, end = _largest_sum(np.where(pixels, line - search.minratio * expected, 0.0))
     # With the level inside known, its ends are where the two levels become equally likely.

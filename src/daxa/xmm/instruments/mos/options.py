@@ -7,13 +7,12 @@ parameters have the same names. Source: log of a real run (SAS 22.1), which prin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.instruments.mos.badpixel_search import Search
-from daxa.xmm.parameters import Parameter
+from daxa.xmm.parameters import nearest, option, parameters_of
 
 #: Bits that disqualify an event for the bad-pixel search and, by default, for the event list.
 REJECTION_FLAG = 0x762AA000
@@ -23,38 +22,63 @@ REJECTION_FLAG = 0x762AA000
 class Emframes:
     """emframes: which tests flag frames, and whether dead time and sliding scale are worked out."""
 
-    flagbadtimes: bool = True
-    flagfifooverflow: bool = True
-    setgatti: bool = True
-    checknvalid: bool = True
-    setdeadtime: bool = True
+    flagbadtimes: bool = option(True, "frames outside the good times of ingtiset are flagged")
+    flagfifooverflow: bool = option(True, "frames whose queue of events overflowed on board are flagged")
+    setgatti: bool = option(True, "the offset of the sliding scale is worked out for each frame")
+    checknvalid: bool = option(
+        True, "frames are flagged of which another number of events came than their counter announces"
+    )
+    setdeadtime: bool = option(
+        True, "the part of each frame that cosmic rays cover is taken from its exposure"
+    )
 
 
 @dataclass(frozen=True)
 class Emevents:
-    """emevents: which tests flag events, which events are analysed again, what is randomised.
+    """emevents: which tests flag events, which events are analysed again, what is randomised."""
 
-    ``withoffvarsets``: offsets used on board from the ODF instead of the calibration.
-    ``tolfxy``: bin of the test for flickering in frames, columns and rows.
-    """
-
-    flagbadtimes: bool = True
-    flagtruncatede1: bool = True
-    withothernode: bool = True
-    withoffvarsets: bool = False
-    analysepatterns: bool = True
-    flagbadpixels: bool = True
-    keepsifluor: bool = False
-    splitdiagonals: bool = True
-    randomizeposition: bool = True
-    maxeventsperrow: float = 4.0
-    widthnexttorow: int = 10
-    rejectrows: bool = True
-    detectbadoffsets: bool = True
-    rejectbade3: bool = True
-    tolfxy: tuple[int, int, int] = (5, 2, 2)
-    rejectflickering: bool = True
-    randomizetime: bool = True
+    flagbadtimes: bool = option(True, "events in flagged frames are flagged IN_BAD_FRAME")
+    flagtruncatede1: bool = option(
+        True, "events whose brightest pixel is at the end of the converter are flagged REJECTED_BY_GATTI"
+    )
+    withothernode: bool = option(
+        True, "events that the line between two nodes has cut are joined where both nodes are read"
+    )
+    withoffvarsets: bool = option(
+        False, "offsets used on board come from the ODF (offset/variance files), not from the calibration"
+    )
+    analysepatterns: bool = option(
+        True, "events with a bright bad pixel are taken apart, and the rest gets its pattern anew"
+    )
+    flagbadpixels: bool = option(
+        True, "events on bad pixels of the list are flagged ON_BADPIX or taken apart"
+    )
+    keepsifluor: bool = option(
+        False, "diagonal doubles with a pixel of the energy of silicon fluorescence are not split"
+    )
+    splitdiagonals: bool = option(True, "diagonal doubles become two single events flagged DIAGONAL")
+    randomizeposition: bool = option(
+        True, "DETX and DETY are random within the pixel, otherwise those of its centre"
+    )
+    maxeventsperrow: float = option(
+        4.0, "a row of one frame with so many more events than it has on average is noisy", minimum=0
+    )
+    widthnexttorow: int = option(
+        10, "how far along a row neighbours of a noisy row's events are flagged too", unit="pixel", minimum=0
+    )
+    rejectrows: bool = option(True, "events on and beside noisy rows are flagged ON_BADROW")
+    detectbadoffsets: bool = option(
+        True,
+        "rows and columns with a wrong offset on board are looked for, their events flagged ON_BADOFFSET",
+    )
+    rejectbade3: bool = option(True, "events with very low charge around them (E3) are flagged UNDERSHOOT")
+    tolfxy: tuple[int, int, int] = option(
+        (5, 2, 2), "frames, columns and rows of a bin in the test for flickering pixels", minimum=1
+    )
+    rejectflickering: bool = option(True, "events of pixels that fire in bursts are flagged FLICKERING")
+    randomizetime: bool = option(
+        True, "times are random within the frame's integration, otherwise those of its centre"
+    )
 
     def first_pass(self) -> Emevents:
         """As for the bad-pixel search: events stay as they were sent."""
@@ -68,16 +92,30 @@ class Emevents:
 class Emenergy:
     """emenergy: tests of the surroundings, the local background, corrections of the amplitude."""
 
-    flagevents: bool = True
-    correctcti: bool = True
-    minenergy: float = 100.0
-    maxperipix: int = 0
-    fillminnumber: int = 10
-    fillccdbkg: bool = True
-    getccdbkg: bool = True
-    rejectbade3e4: bool = True
-    randomizeenergy: bool = True
-    correctgain: bool = True
+    flagevents: bool = option(
+        True, "events beside borders, bad pixels and bad lines are flagged (CLOSE_TO_...)"
+    )
+    correctcti: bool = option(True, "charge lost in transfer is added to the amplitude")
+    minenergy: float = option(
+        100.0, "events with a brighter main pixel measure the local background", unit="adu", minimum=0
+    )
+    maxperipix: int = option(
+        0, "events with at most so many outer pixels above threshold measure the local background",
+        minimum=0, maximum=16,
+    )  # fmt: skip
+    fillminnumber: int = option(
+        10, "cells of the background map with fewer events are filled (fillccdbkg)", minimum=0
+    )
+    fillccdbkg: bool = option(
+        True, "cells of the background map with few events get the value of their rows and columns"
+    )
+    getccdbkg: bool = option(True, "the local background is measured and taken off the amplitudes")
+    rejectbade3e4: bool = option(
+        True,
+        "events whose surroundings (E3, E4) lie outside an ellipse of the calibration are flagged BAD_E3E4",
+    )
+    randomizeenergy: bool = option(True, "amplitudes get a random part between -0.5 and 0.5 adu")
+    correctgain: bool = option(True, "PI is the energy in eV; otherwise it equals the amplitude")
 
     def first_pass(self) -> Emenergy:
         """As for the bad-pixel search: amplitudes as they are."""
@@ -88,18 +126,46 @@ class Emenergy:
 class Emeventsproj:
     """emeventsproj: what goes into the image that is searched for bad pixels."""
 
-    rejectbadevents: bool = True
-    projectenergy: bool = False
+    rejectbadevents: bool = option(
+        True, "flagged events stay out, but not those outside the field of view or truncated"
+    )
+    projectenergy: bool = option(
+        False, "pixels hold charge [adu], E1 in the main pixel and E2 shared by the others; otherwise counts"
+    )
+
+
+@dataclass(frozen=True)
+class Embadpixfind:
+    """embadpixfind: what is bright or dark enough to be bad, and what is looked for."""
+
+    probathreshold: float = option(
+        1e-6, "accepted chance of a false detection per pixel", minimum=0, maximum=1
+    )
+    halfwidth2d: int = option(
+        2, "half-size of the square around a pixel that it is compared with", unit="pixel", minimum=1
+    )
+    halfwidth1d: int = option(3, "lines on each side that a row or column is compared with", minimum=1)
+    minratio: float = option(1.5, "bright pixels hold at least so many times their surroundings", minimum=0)
+    maxratio: float = option(0.5, "dark pixels hold at most so many times their surroundings", minimum=0)
+    niter: int = option(10, "greatest number of passes; the search ends when one finds nothing", minimum=0)
+    findbright: bool = option(True, "bright pixels, rows and columns are listed")
+    finddead: bool = option(True, "dark pixels, rows and columns are listed")
+    findbadsegments: bool = option(True, "rows and columns, and parts of them, are searched too")
+    usecal: bool = option(True, "pixels that the calibration calls bad are left out of the search")
+    ignoreccfbright: bool = option(
+        False, "pixels that the calibration calls bright are searched all the same (usecal)"
+    )
+    includedeadpixels: bool = option(True, "dead pixels of the calibration are added to the list")
 
 
 @dataclass(frozen=True)
 class Badpix:
     """badpix: which lists of bad pixels are taken, and whether only those inside the window."""
 
-    getuplnkbadpix: bool = True
-    getotherbadpix: bool = True
-    getnewbadpix: bool = True
-    windowfilter: bool = True
+    getuplnkbadpix: bool = option(True, "pixels that are masked on board are taken")
+    getotherbadpix: bool = option(True, "other bad pixels of the calibration are taken")
+    getnewbadpix: bool = option(True, "pixels found in the observation are taken")
+    windowfilter: bool = option(True, "only pixels inside the window are taken")
 
 
 @dataclass
@@ -131,7 +197,7 @@ class Options:
     emevents: Emevents = field(default_factory=Emevents)
     emenergy: Emenergy = field(default_factory=Emenergy)
     emeventsproj: Emeventsproj = field(default_factory=Emeventsproj)
-    embadpixfind: Search = field(default_factory=Search)
+    embadpixfind: Embadpixfind = field(default_factory=Embadpixfind)
     badpix: Badpix = field(default_factory=Badpix)
     find_bad_pixels: bool = True
     low_energy_search: bool = True
@@ -153,14 +219,14 @@ class Options:
         setattr(self, subtask, replace(getattr(self, subtask), **values))
 
 
-SUBTASKS = ("emframes", "emevents", "emenergy", "emeventsproj", "embadpixfind", "badpix")
-
-
-def subtask_parameters(subtask: str, options: Options | None = None) -> list[Parameter]:
-    """Parameters of a sub-task with their defaults."""
-    chosen = getattr(options or Options(), subtask)
-    kinds = {bool: "bool", int: "int", float: "real", tuple: "list"}
-    return [Parameter(f.name, kinds[type(v := getattr(chosen, f.name))], v) for f in fields(chosen)]
+SUBTASKS = {
+    "emframes": Emframes,
+    "emevents": Emevents,
+    "emenergy": Emenergy,
+    "emeventsproj": Emeventsproj,
+    "embadpixfind": Embadpixfind,
+    "badpix": Badpix,
+}
 
 
 def parse_subtasks(options: Options, given: Mapping[str, Any], task_name: str) -> Options:
@@ -171,36 +237,16 @@ def parse_subtasks(options: Options, given: Mapping[str, Any], task_name: str) -
     TaskError
         There is no such sub-task or parameter, or the value does not fit it.
     """
+    every = {f"{s}:{p.name}": p for s, cls in SUBTASKS.items() for p in parameters_of(cls)}
     for name in sorted(n for n in given if ":" in n):
         subtask, _, parameter = name.partition(":")
-        known = {p.name: p for p in subtask_parameters(subtask)} if subtask in SUBTASKS else {}
-        if parameter not in known:
-            listed = ", ".join(known) or ", ".join(f"{s}:..." for s in SUBTASKS)
+        if name not in every:
+            known = [n for n in every if n.startswith(f"{subtask}:")] or [f"{s}:..." for s in SUBTASKS]
             raise TaskError(
-                "unknownParameter", f"{task_name}: unknown parameter {name!r}; known are {listed}"
+                "unknownParameter", f"{task_name}: unknown parameter {name!r}; {nearest(name, known)}"
             )
-        options.change(
-            subtask, **{parameter: checked(name, known[parameter].parse(task_name, given[name]), task_name)}
-        )
+        declared = replace(every[name], name=name)
+        value = declared.parse(task_name, given[name])
+        declared.accept(task_name, value)
+        options.change(subtask, **{parameter: tuple(value) if isinstance(value, list) else value})
     return options
-
-
-def checked(name: str, value: Any, task_name: str) -> Any:
-    """A parsed value; lists (tolfxy) must be three whole numbers from 1.
-
-    Raises
-    ------
-    TaskError
-        They are not.
-    """
-    if not isinstance(value, (list, tuple)):
-        return value
-    try:
-        numbers = tuple(int(v) for v in value)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 3 or min(numbers) < 1:
-        raise TaskError(
-            "badParameter", f"{task_name}: parameter {name}: expected three numbers from 1, got {value!r}"
-        )
-    return numbers

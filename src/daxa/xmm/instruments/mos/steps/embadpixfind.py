@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.instruments.badpixels import DEAD, FOUND, HOT
-from daxa.xmm.instruments.mos.badpixel_search import Search, find
+from daxa.xmm.instruments.mos.badpixel_search import find
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
+from daxa.xmm.instruments.mos.options import Embadpixfind
 from daxa.xmm.instruments.mos.steps.emevents import log_line
 
 
@@ -15,7 +16,7 @@ def embadpixfind(
     camera: Camera,
     ccd: Ccd,
     image: npt.NDArray[np.float64],
-    params: Search,
+    params: Embadpixfind,
     *,
     clumping: float = 1.0,
 ) -> None:
