@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -206,7 +206,8 @@ class TestUnknownNames:
 
 
 def incomplete(name: str) -> list[str]:
-    return [p.name for p in find_task(name).parameters if not p.text]
+    spec = find_task(name)
+    return [p.name for p in (*spec.parameters, *spec.of_steps) if not p.text]
 
 
 @pytest.mark.parametrize("name", task_names())
@@ -220,7 +221,8 @@ def test_every_parameter_has_a_text(name):
 
 @pytest.mark.parametrize("name", task_names())
 def test_texts_are_half_sentences_in_the_same_form(name):
-    for p in find_task(name).parameters:
+    spec = find_task(name)
+    for p in (*spec.parameters, *spec.of_steps):
         for text in (p.text, p.only, p.without_effect):
             assert text == " ".join(text.split()), p.name
             assert not text.endswith("."), p.name
@@ -288,11 +290,52 @@ def test_the_help_is_a_manual_page(monkeypatch, capsys):
     monkeypatch.setattr("daxa.xmm.__main__.find_task", lambda name: made)
     assert main(["search", "-h"]) == 0
     page = capsys.readouterr().out
-    assert "Search an image." in page
-    assert "Details." in page
-    assert "a pixel with a higher rate is hot" in page
-    assert "hithresh=0.0045  (real, ct/s, from 0)" in page
-    assert "rate or counts" in page
-    assert "no other value works: no other way is public" in page
-    assert "changes nothing: lists are read whole" in page
-    assert "must be given" in page
+    text = " ".join(page.split())
+    assert "NAME search - search an image" in text
+    assert "DESCRIPTION Details." in text
+    assert "USAGE python -m daxa.xmm search table=... [name=value ...]" in text
+    assert "table=... (file; must be given) the list" in text
+    assert "hithresh=0.0045 (number from 0 [ct/s]) a pixel with a higher rate is hot" in text
+    assert "dead=yes whether dead pixels are looked for" in text
+    assert "thresholdlabel=rate (rate or counts) what thresholds are" in text
+    assert "bins='5 2 2' (3 whole numbers from 1) bins of frames, columns, rows" in text
+    assert "(another is refused) no other way is public: method=median how columns are searched" in text
+    assert "WITHOUT EFFECT lists are read whole: blocksize=1000 rows read at a time" in text
+    assert max(map(len, page.splitlines())) <= 100
+
+
+class TestParametersOfSteps:
+    @pytest.fixture
+    def chain(self):
+        of_steps = tuple(replace(p, name=f"search:{p.name}") for p in parameters_of(Search))
+        return TaskSpec("chain", "1.0", (Parameter("odf", "string"),), lambda ctx, p: None, of_steps)
+
+    def test_a_task_names_its_steps(self):
+        assert {p.name.partition(":")[0] for p in find_task("emchain").of_steps} == {
+            "emframes", "emevents", "emenergy", "emeventsproj", "embadpixfind", "badpix",
+        }  # fmt: skip
+
+    def test_they_are_known_and_parsed(self, chain):
+        values = chain.parse({"search:cellsize": "4", "search:bins": "1 2 3"})
+        assert values["search:cellsize"] == 4
+        assert values["search:bins"] == [1, 2, 3]
+        assert "search:dead" not in values
+
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            ("search:celsize", 1, "unknown parameter 'search:celsize'; did you mean 'search:cellsize'?"),
+            ("search:cellsize", "x", "parameter search:cellsize: expected an integer, got 'x'"),
+            ("search:bins", "1 2", "parameter search:bins: expected 3 numbers, got '1 2'"),
+        ],
+    )
+    def test_mistakes_are_named(self, chain, name, value, message):
+        with pytest.raises(TaskError) as failure:
+            chain.parse({name: value})
+        assert failure.value.message == f"chain: {message}"
+
+    def test_what_only_the_default_does_is_refused(self, chain):
+        with pytest.raises(
+            NotImplementedError, match="chain: search:method=mean: the embedded engine only does"
+        ):
+            chain.parse({"search:method": "mean"})

@@ -6,12 +6,12 @@ import inspect
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from daxa._version import __version__
 from daxa.xmm.errors import TaskError
 from daxa.xmm.origin import ALLOW, SWITCH
-from daxa.xmm.parameters import Parameter, format_value
+from daxa.xmm.parameters import Parameter
 from daxa.xmm.task import find_task, run_task, task_names
 
 #: Options that every SAS task has: those that set an environment variable, those that only change what is
@@ -24,6 +24,16 @@ _PRINTING = ("-w", "--warning", "-V", "--verbosity", "-t", "--trace")
 _NO_CLOBBER = ("-c", "--noclobber")
 _HELP = ("-h", "--help", "-p", "--param")
 _VERSION = ("-v", "--version")
+_WIDTH = 92
+_OPTIONS = """\
+  -o, --odf=FOLDER       raw files (SAS_ODF)
+  -a, --ccf=FILE         index of calibration files (SAS_CCF)
+  -i, --ccfpath=FOLDERS  folders of calibration files (SAS_CCFPATH)
+  -f, --ccffiles=FILES   calibration files that win over the index (SAS_CCFFILES)
+  -c, --noclobber        files that exist are not replaced
+  --allow-synthetic      real and simulated files may be used together
+  -h, --help             this page
+  -v, --version          the version"""
 
 
 class _Usage(Exception):
@@ -60,30 +70,69 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
     return arguments, env, asked
 
 
-def _form(p: Parameter) -> str:
-    """Kind, unit and limits of a parameter in a few words."""
-    words = [" or ".join(p.choices) if p.choices else p.kind]
-    if p.unit:
-        words.append(p.unit)
-    if p.minimum is not None:
-        words.append(f"from {p.minimum:g}")
-    if p.maximum is not None:
-        words.append(f"to {p.maximum:g}")
-    return ", ".join([*words, "must be given"] if p.required else words)
+def _wrapped(text: str, depth: int) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * depth, subsequent_indent=" " * depth)
+
+
+def _listed(parameters: Iterable[Parameter]) -> list[str]:
+    """Each parameter with its default and what may be given, and below it what it is for."""
+    lines = []
+    for p in parameters:
+        about = [] if p.kind == "bool" else [p.form]
+        about += ["must be given"] if p.required else []
+        lines += [f"  {p.usage}" + (f"  ({'; '.join(about)})" if about else ""), *_wrapped(p.text, 6)]
+    return lines
+
+
+def _grouped(parameters: Sequence[Parameter], reasons: Sequence[str]) -> list[str]:
+    """Parameters in one line each, those with the same reason together, below it."""
+    lines: list[str] = []
+    for reason in dict.fromkeys(reasons):
+        lines += _wrapped(f"{reason}:", 2)
+        for p, its_reason in zip(parameters, reasons, strict=True):
+            if its_reason == reason:
+                lines += textwrap.wrap(
+                    f"{p.usage}  {p.text}", _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 10
+                )
+    return lines
 
 
 def _describe(name: str) -> str:
     """A manual page: what the task does, and each parameter with its default and what it is for."""
     spec = find_task(name)
-    about = inspect.cleandoc(spec.function.__doc__ or "")
-    lines = [f"{name} ({name}-{spec.version}) [daxa-{__version__}]", "", about, "", "Parameters"]
-    for p in spec.parameters:
-        default = "" if p.required or p.default is None else format_value(p.default)
-        lines.append(f"  {p.name}={default}  ({_form(p)})" if not p.required else f"  {p.name}  ({_form(p)})")
-        remarks = [p.text, f"no other value works: {p.only}" if p.only else ""]
-        remarks.append(f"changes nothing: {p.without_effect}" if p.without_effect else "")
-        text = "; ".join(r for r in remarks if r)
-        lines += textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")
+    about = inspect.cleandoc(spec.function.__doc__ or "").replace("``", "")
+    title, _, details = about.partition("\n")
+    everything = (*spec.parameters, *spec.of_steps)
+    fixed = [p for p in everything if p.only]
+    idle = [p for p in everything if p.without_effect]
+    working = [p for p in spec.parameters if not (p.only or p.without_effect)]
+    of_steps = [p for p in spec.of_steps if not (p.only or p.without_effect)]
+    required = "".join(f" {p.usage}" for p in working if p.required)
+    parts = {
+        "NAME": _wrapped(f"{name} - {title[:1].lower()}{title[1:].rstrip('.')}", 2),
+        "USAGE": [f"  python -m daxa.xmm {name}{required} [name=value ...] [options]"],
+        "DESCRIPTION": [f"  {line}".rstrip() for line in details.strip().splitlines()],
+        "PARAMETERS": _listed(working),
+        "PARAMETERS OF STEPS": _listed(of_steps),
+        "PARAMETERS WITH ONE VALUE (another is refused)": _grouped(fixed, [p.only for p in fixed]),
+        "PARAMETERS WITHOUT EFFECT": _grouped(idle, [p.without_effect for p in idle]),
+        "OPTIONS": _OPTIONS.splitlines(),
+    }
+    blocks = ["\n".join([head, *lines]) for head, lines in parts.items() if lines]
+    return "\n\n".join([*blocks, f"{name}-{spec.version}, daxa-{__version__}"])
+
+
+def _tasks() -> str:
+    """The tasks, with the first line of what each does."""
+    lines = [
+        "usage: python -m daxa.xmm TASK name=value ...",
+        "       python -m daxa.xmm TASK --help",
+        "",
+        "tasks:",
+    ]
+    for name in task_names():
+        about = inspect.getdoc(find_task(name).function) or ""
+        lines.append(f"  {name:<13} {about.partition(chr(10))[0]}")
     return "\n".join(lines)
 
 
@@ -91,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one task; returns the exit status (0 done, 1 the task failed, 2 unusable arguments)."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print("usage: python -m daxa.xmm TASK name=value ...\n\ntasks: " + " ".join(task_names()))
+        print(_tasks())
         return 0 if words else 2
     name, *rest = words
     # A task works on one core; starting threads that it does not use takes longer than many a selection.
@@ -117,4 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # the reader of a long page has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -15,6 +15,7 @@ their defaults. Tasks take their tables from it::
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -24,6 +25,10 @@ from daxa.xmm.errors import TaskError
 
 _TRUE = {"yes", "y", "true", "t", "1"}
 _FALSE = {"no", "n", "false", "f", "0"}
+_FORMS = {
+    "bool": "yes or no", "int": "whole number", "real": "number", "string": "text", "dataset": "file",
+    "list": "words", "ints": "whole numbers", "reals": "numbers",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,26 @@ class Parameter:
         if self.maximum is not None and not number <= self.maximum:
             raise bad(f"a value of at most {self.maximum:g}")
         return number
+
+    @property
+    def form(self) -> str:
+        """What may be given, in a few words: kind, limits, unit."""
+        words = [" or ".join(self.choices) or _FORMS[self.kind]]
+        if self.count:
+            words.insert(0, str(self.count))
+        if self.minimum is not None:
+            words.append(f"from {self.minimum:g}")
+        if self.maximum is not None:
+            words.append(f"to {self.maximum:g}")
+        if self.unit:
+            words.append(f"[{self.unit}]")
+        return " ".join(words)
+
+    @property
+    def usage(self) -> str:
+        """How it is written on a command line, with its default."""
+        value = "..." if self.required else "" if self.default is None else format_value(self.default)
+        return f"{self.name}={shlex.quote(value) if ' ' in value else value}"
 
     def accept(self, task_name: str, value: Any) -> None:
         """Refuse a parsed value that the engine cannot take.

@@ -36,20 +36,24 @@ from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
 from daxa.xmm.notes import RUNNING, add_fallbacks
-from daxa.xmm.parameters import Parameter, Parameters, format_value, nearest
+from daxa.xmm.parameters import Parameter, Parameters, format_value, nearest, parameters_of
 
 TaskFunction = Callable[["TaskContext", Parameters], None]
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A declared task."""
+    """A declared task.
+
+    ``of_steps`` are parameters that steps of a chain take, named ``step:parameter``; they have a value only
+    if they are given.
+    """
 
     name: str
     version: str
     parameters: tuple[Parameter, ...]
     function: TaskFunction
-    open_parameters: bool = False
+    of_steps: tuple[Parameter, ...] = ()
 
     def parse(self, arguments: Mapping[str, Any]) -> Parameters:
         """Check and convert arguments.
@@ -57,23 +61,25 @@ class TaskSpec:
         Unknown names, missing required ones and values of the wrong kind give a :class:`TaskError`. A
         file given for ``foo`` switches ``withfoo`` on, as SAS does.
         """
-        known = {p.name: p for p in self.parameters}
-        unknown = [a for a in arguments if a not in known and not (self.open_parameters and ":" in a)]
+        known = {p.name: p for p in (*self.parameters, *self.of_steps)}
+        unknown = [a for a in arguments if a not in known]
         if unknown:
+            step = unknown[0].partition(":")[0]
+            like = [n for n in known if n.partition(":")[0] == step] or [p.name for p in self.parameters]
             raise TaskError(
                 "unknownParameter",
-                f"{self.name}: unknown parameter {unknown[0]!r}; {nearest(unknown[0], list(known))}",
+                f"{self.name}: unknown parameter {unknown[0]!r}; {nearest(unknown[0], like)}",
             )
         values = {p.name: p.parse(self.name, p.default) for p in self.parameters}
         for name, value in arguments.items():
-            values[name] = known[name].parse(self.name, value) if name in known else value
+            values[name] = known[name].parse(self.name, value)
             switch = f"with{name}"
             if switch in known and switch not in arguments:
                 values[switch] = True
-        for p in self.parameters:
-            if p.required and values[p.name] in (None, ""):
-                raise TaskError("missingParameter", f"{self.name}: parameter {p.name} must be given")
-            p.accept(self.name, values[p.name])
+        for name, value in values.items():
+            if known[name].required and value in (None, ""):
+                raise TaskError("missingParameter", f"{self.name}: parameter {name} must be given")
+            known[name].accept(self.name, value)
         return Parameters(values, frozenset(arguments))
 
 
@@ -82,12 +88,15 @@ _ROOM = Path(__file__).with_name("tasks")
 
 
 def task(
-    name: str, version: str, parameters: Sequence[Parameter], *, open_parameters: bool = False
+    name: str, version: str, parameters: Sequence[Parameter], *, steps: Mapping[str, type] | None = None
 ) -> Callable[[TaskFunction], TaskFunction]:
-    """Declare a task. ``open_parameters`` lets ``subtask:name=value`` through (emchain)."""
+    """Declare a task. ``steps`` are options classes of steps of a chain, by the step's name."""
+    of_steps = [
+        replace(p, name=f"{step}:{p.name}") for step, cls in (steps or {}).items() for p in parameters_of(cls)
+    ]
 
     def register(function: TaskFunction) -> TaskFunction:
-        _REGISTRY[name] = TaskSpec(name, version, tuple(parameters), function, open_parameters)
+        _REGISTRY[name] = TaskSpec(name, version, tuple(parameters), function, tuple(of_steps))
         return function
 
     return register
@@ -114,7 +123,7 @@ def find_task(name: str) -> TaskSpec:
     """
     if name not in task_names():
         raise NotImplementedError(
-            f"the embedded engine has no task {name!r}; it has {', '.join(task_names())}"
+            f"the embedded engine has no task {name!r}; {nearest(name, list(task_names()))}"
         )
     importlib.import_module(module_of(name))
     return _REGISTRY[name]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
 from daxa.xmm.instruments.mos.products import Run, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
@@ -36,7 +36,7 @@ def _flag_mask(text: str, where: str) -> int:
         raise TaskError("badParameter", f"{where}: expected a hexadecimal number, got {text!r}") from None
 
 
-STEPS = "no step can be left out or repeated alone; the chain keeps the lists between them in memory"
+IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists between them in memory"
 
 
 @task(
@@ -66,10 +66,10 @@ STEPS = "no step can be left out or repeated alone; the chain keeps the lists be
             Options.apply_flare_gti,
             text="events in flares are left out, of CCDs that keep a tenth of their time",
         ),
-        Parameter("runccdloop", "bool", True, text="the CCDs are processed", only=STEPS),
-        Parameter("startfromodf", "bool", True, text="the chain starts with raw files", only=STEPS),
+        Parameter("runccdloop", "bool", True, text="the CCDs are processed", only=IN_ONE),
+        Parameter("startfromodf", "bool", True, text="the chain starts with raw files", only=IN_ONE),
         Parameter("stopafterbadpixfind", "bool", False, text="only the lists of bad pixels are made"),
-        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=STEPS),
+        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=IN_ONE),
         Parameter(
             "makeflaregti", "bool", True, text="a light curve of flares and its good times are written"
         ),
@@ -127,9 +127,9 @@ STEPS = "no step can be left out or repeated alone; the chain keeps the lists be
         Parameter("clobber", "bool", True, text="exposures are processed whose lists are there already"),
         Parameter("stoponerror", "bool", False, text="the first exposure that fails ends the chain"),
         Parameter("withbadpix", "bool", Options.use_bad_pixels, text="bad pixels, known or found, are used"),
-        Parameter("withemevents", "bool", True, text="emevents is run", only=STEPS),
-        Parameter("withattcalc", "bool", True, text="sky coordinates are worked out", only=STEPS),
-        Parameter("withemenergy", "bool", True, text="emenergy is run", only=STEPS),
+        Parameter("withemevents", "bool", True, text="emevents is run", only=IN_ONE),
+        Parameter("withattcalc", "bool", True, text="sky coordinates are worked out", only=IN_ONE),
+        Parameter("withemenergy", "bool", True, text="emenergy is run", only=IN_ONE),
         Parameter(
             "lowenerbadpix",
             "bool",
@@ -169,14 +169,13 @@ STEPS = "no step can be left out or repeated alone; the chain keeps the lists be
             text="CCDs with excess of events of low energy are told in the header",
         ),
     ],
-    open_parameters=True,
+    steps=STEPS,
 )
 def emchain(ctx: TaskContext, p: Parameters) -> None:
     """Make MOS event lists from raw files.
 
     For each exposure of the two cameras: frames, bad pixels, events and energies of each CCD, one list of all
-    in imaging mode, and one in timing mode. Parameters of the steps are given as ``emevents:rejectrows=no``;
-    the steps are emframes, emevents, emenergy, emeventsproj, embadpixfind and badpix.
+    in imaging mode, and one in timing mode.
     """
     if p.badpixfindalgo == "EP":
         raise NotImplementedError(
@@ -213,7 +212,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         ctx,
         odf,
         open_calibration(ctx),
-        parse_subtasks(options, p, "emchain"),
+        with_steps(options, p),
         attitude_file(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
         sorted(set(p.ccds)),
         lambda instrument, exp_id, kind: (

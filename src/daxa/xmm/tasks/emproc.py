@@ -8,7 +8,7 @@ from typing import Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import INSTRUMENTS
-from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Emevents, Options, parse_subtasks
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
 from daxa.xmm.instruments.mos.products import Run, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
@@ -213,14 +213,12 @@ def _not_ours(
             text="bin of the light curve of flares, whose times the search for bad pixels leaves out",
         ),
     ],
-    open_parameters=True,
+    steps=STEPS,
 )
 def emproc(ctx: TaskContext, p: Parameters) -> None:
     """Make MOS event lists from raw files (the other driver).
 
-    The same steps as in emchain, with other names of files and parameters. Parameters of the steps are given
-    as ``emevents:rejectrows=no``; the steps are emframes, emevents, emenergy, emeventsproj, embadpixfind and
-    badpix.
+    The same steps as in emchain, with other names of files and of parameters.
     """
     mask, expression = _filter(p.filterexpression) if p.filterevents else (0, "")
     odf = Odf.from_environment(ctx.env, ctx.cwd)
@@ -254,7 +252,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         ctx,
         odf,
         open_calibration(ctx),
-        parse_subtasks(options, p, "emproc"),
+        with_steps(options, p),
         attitude_file(ctx, odf, f"{stem}_AttHk.ds", False, p.runatthkgen),
         [n for n in range(1, 8) if p[f"ccd{n}"]] if p.selectccds else [],
         lambda instrument, exp_id, kind: f"{stem}_{INSTRUMENTS[instrument]}_{exp_id}_{kind}Evts.ds",
