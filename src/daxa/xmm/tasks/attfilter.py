@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daxa.xmm.errors import TaskError, named
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments.rgs.attfilter import filter_attitude
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.instruments.rgs.options import Attfilter
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.select.goodtimes import gti_hdu, write_gti
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import exposure_span
-
-if TYPE_CHECKING:
-    pass
-
 
 _ANGLE = re.compile(r"([0-9.eE+-]+)\s*(?:\*\s*#(ARCMIN|ARCSEC|DEG|RAD))?")
 _RADIANS = {"ARCMIN": np.deg2rad(1 / 60), "ARCSEC": np.deg2rad(1 / 3600), "DEG": np.deg2rad(1.0), "RAD": 1.0}
@@ -27,19 +23,14 @@ _RADIANS = {"ARCMIN": np.deg2rad(1 / 60), "ARCSEC": np.deg2rad(1 / 3600), "DEG":
     "attfilter",
     "1.4",
     [
-        Parameter("attset", "dataset", "atthk.dat"),
-        Parameter("timecol", "string", "TIME"),
-        Parameter("racol", "string", "AHFRA"),
-        Parameter("deccol", "string", "AHFDEC"),
-        Parameter("apacol", "string", "AHFPA"),
-        Parameter("instexpid", "string", required=True),
-        Parameter("gtitable", "dataset", "attgti.ds:STDGTI"),
-        Parameter("onlylastatt", "bool", False),
-        Parameter("expression", "string", ""),
-        Parameter("filtertype", "choice", "cone", ("cone", "pyramid", "user")),
-        Parameter("tolangles", "list", ()),
-        Parameter("mingtisize", "real", 10.0, minimum=0.0),
-        Parameter("maxfracshort", "real", 0.1, minimum=0.0),
+        Parameter("attset", "dataset", "atthk.dat", text="attitude file of atthkgen"),
+        Parameter("timecol", "string", "TIME", text="its column of times"),
+        Parameter("racol", "string", "AHFRA", text="its column of right ascensions"),
+        Parameter("deccol", "string", "AHFDEC", text="its column of declinations"),
+        Parameter("apacol", "string", "AHFPA", text="its column of position angles"),
+        Parameter("instexpid", "string", required=True, text="exposure, such as R1S004"),
+        Parameter("gtitable", "dataset", "attgti.ds:STDGTI", text="good times to write, as file:table"),
+        *parameters_of(Attfilter),
     ],
 )
 def attfilter(ctx: TaskContext, p: Parameters) -> None:
@@ -48,10 +39,6 @@ def attfilter(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.instruments.rgs.files import read_set
     from daxa.xmm.odf.odf import Odf
 
-    if p.filtertype != "cone":
-        raise NotImplementedError(
-            f"attfilter: filtertype={p.filtertype} is not supported by the embedded engine"
-        )
     match = _ANGLE.fullmatch(p.tolangles[0]) if len(p.tolangles) == 1 else None
     if match is None:
         raise TaskError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,10 @@ from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EX
 from daxa.xmm.instruments.rgs.angles import Grid, correct_events, drifts, earth_velocity
 from daxa.xmm.instruments.rgs.dispersion import drift_factor
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.rgs.options import Rgsangles
 from daxa.xmm.instruments.rgs.sources import SourceList
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
-
-if TYPE_CHECKING:
-    pass
-
 
 _ARCMIN = np.deg2rad(1 / 60)
 _LIGHT_KM_S = 299792.458
@@ -29,27 +26,15 @@ _LIGHT_KM_S = 299792.458
     "rgsangles",
     "4.9.2",
     [
-        Parameter("mergedset", "dataset", "merged.ds", required=True),
-        Parameter("srclist", "dataset", "srclist.ds", required=True),
-        Parameter("betamin", "real", 0.03),
-        Parameter("betamax", "real", 0.08),
-        Parameter("betabinref", "real", 0.03578524),
-        Parameter("betabinwidth", "real", 1.208e-05),
-        Parameter("betabinning", "choice", "binSize", ("binSize", "binCount")),
-        Parameter("nbetabins", "int", 3400, minimum=1),
-        Parameter("xdispmin", "real", -0.001),
-        Parameter("xdispmax", "real", 0.001),
-        Parameter("xdispbinref", "real", -0.0009126),
-        Parameter("xdispbinwidth", "real", 1.08e-05),
-        Parameter("xdispbinning", "choice", "binSize", ("binSize", "binCount")),
-        Parameter("nxdispbins", "int", 170, minimum=1),
-        Parameter("withpointingcolumn", "bool", False),
-        Parameter("withmlambdacolumn", "bool", True),
-        Parameter("lambdabinref", "real", 4.005),
-        Parameter("lambdabinwidth", "real", 0.01),
-        Parameter("nlambdabins", "int", 3600, minimum=1),
-        Parameter("withheliocentriccorr", "bool", True),
-        Parameter("withsunanglecorr", "bool", True),
+        Parameter(
+            "mergedset",
+            "dataset",
+            "merged.ds",
+            required=True,
+            text="event list of all CCDs, which is changed",
+        ),
+        Parameter("srclist", "dataset", "srclist.ds", required=True, text="source list"),
+        *parameters_of(Rgsangles),
     ],
 )
 def rgsangles(ctx: TaskContext, p: Parameters) -> None:
@@ -62,10 +47,6 @@ def rgsangles(ctx: TaskContext, p: Parameters) -> None:
     if p.withsunanglecorr and "withsunanglecorr" in p.given:
         raise NotImplementedError(
             "rgsangles: withsunanglecorr=yes: how the coefficients of SAACORR are used is not public"
-        )
-    if p.withpointingcolumn or not p.withmlambdacolumn:
-        raise NotImplementedError(
-            "rgsangles: only withpointingcolumn=no and withmlambdacolumn=yes are supported"
         )
     hdus = read_set(ctx, p.mergedset)
     events = table(hdus, "EVENTS", (*EVENTS, *EVENTS_CCD), p.mergedset)

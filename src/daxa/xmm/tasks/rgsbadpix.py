@@ -12,7 +12,8 @@ from daxa.xmm.instruments.badpixels import FOUND, HOT, calibrated_kinds
 from daxa.xmm.instruments.rgs.badpixels import Window, bad_pixels, write_tables
 from daxa.xmm.instruments.rgs.calibration import split_ratios
 from daxa.xmm.instruments.rgs.files import keyword, read_set, table, write_set
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.instruments.rgs.options import Rgsbadpix
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -42,32 +43,20 @@ def _known_segments(
     "rgsbadpix",
     "2.20",
     [
-        Parameter("ccdset", "dataset", "ccd.ds", required=True),
-        Parameter("badpixset", "dataset", "badpix.ds"),
-        Parameter("withbadpixset", "bool", False),
-        Parameter("withadvisory", "bool", True),
-        Parameter("embadpixalgo", "bool", False),
-        Parameter("withfoundhot", "bool", True),
-        Parameter("badpixalgo", "string", "badpixalgo"),
-        Parameter("keepcool", "bool", True),
-        Parameter("pixnoiselimit", "real", 0.0),
-        Parameter("colnoiselimit", "real", 250.0),
-        Parameter("pixsharpness", "real", 5.0, minimum=0.0),
-        Parameter("colsharpness", "real", 8.0, minimum=0.0),
+        Parameter(
+            "ccdset",
+            "dataset",
+            "ccd.ds",
+            required=True,
+            text="file of the CCD, which gets bad pixels",
+        ),
+        *parameters_of(Rgsbadpix),
     ],
 )
 def rgsbadpix(ctx: TaskContext, p: Parameters) -> None:
     """Make the tables of bad pixels of one CCD."""
     from daxa.xmm.ccf.calibration import Calibration
 
-    if p.embadpixalgo:
-        raise NotImplementedError("rgsbadpix: embadpixalgo=yes: the other algorithm is not published")
-    if not p.keepcool:
-        raise NotImplementedError(
-            "rgsbadpix: keepcool=no: the layout of the constituent COOLPIX is not public"
-        )
-    if p.withbadpixset:
-        raise NotImplementedError("rgsbadpix: withbadpixset=yes: the tables are written into ccdset only")
     hdus = read_set(ctx, p.ccdset)
     scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
     pixels = table(hdus, "PIXELS", (*PIXELS, *PIXELS_PI), p.ccdset)

@@ -13,8 +13,9 @@ from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
 from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.rgs.options import Rgsenergy
 from daxa.xmm.instruments.seeds import generator
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -44,12 +45,8 @@ def _offset_images(odf: Odf, instrument: str, ccd: int) -> dict[int, FloatArray]
     "rgsenergy",
     "2.2",
     [
-        Parameter("ccdset", "dataset", "ccd.ds", required=True),
-        Parameter("offset", "dataset", "offset.ds"),
-        Parameter("withoffset", "bool", False),
-        Parameter("withdiagoffset", "bool", True),
-        Parameter("withgain", "bool", True),
-        Parameter("withcti", "bool", True),
+        Parameter("ccdset", "dataset", "ccd.ds", required=True, text="file of the CCD, which gets PI"),
+        *parameters_of(Rgsenergy),
     ],
 )
 def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
@@ -57,10 +54,6 @@ def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
 
-    if p.withoffset:
-        raise NotImplementedError(
-            "rgsenergy: withoffset=yes: files of rgsoffsetcalc are not read by this engine"
-        )
     hdus = read_set(ctx, p.ccdset)
     pixels: Arrays = table(hdus, "PIXELS", PIXELS, p.ccdset)
     scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))

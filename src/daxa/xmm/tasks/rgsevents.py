@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from daxa.xmm.formats.rgs import (
     EVENTS,
     EVENTS_FRAME,
@@ -19,22 +17,24 @@ from daxa.xmm.instruments.rgs.badpixels import Window
 from daxa.xmm.instruments.rgs.calibration import split_ratios, thresholds_of
 from daxa.xmm.instruments.rgs.events import bad_map, make_events
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.instruments.rgs.options import Rgsevents
 from daxa.xmm.instruments.seeds import generator
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
-
-if TYPE_CHECKING:
-    pass
 
 
 @task(
     "rgsevents",
     "3.13",
     [
-        Parameter("ccdset", "dataset", "ccd.ds", required=True),
-        Parameter("reconstruct", "bool", True),
-        Parameter("withdetcoord", "bool", False),
-        Parameter("detcoord", "choice", "cam", ("cam", "sac", "row")),
+        Parameter(
+            "ccdset",
+            "dataset",
+            "ccd.ds",
+            required=True,
+            text="file of the CCD, which gets events",
+        ),
+        *parameters_of(Rgsevents),
     ],
 )
 def rgsevents(ctx: TaskContext, p: Parameters) -> None:
@@ -42,10 +42,6 @@ def rgsevents(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
-    if p.withdetcoord:
-        raise NotImplementedError(
-            "rgsevents: withdetcoord=yes: columns of camera coordinates are not written"
-        )
     hdus = read_set(ctx, p.ccdset)
     scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
     schema = (*PIXELS, *PIXELS_PI)

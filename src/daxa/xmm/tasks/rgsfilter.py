@@ -15,14 +15,14 @@ from daxa.xmm.formats.rgs import (
     EVENTS_CCD,
     EXPOSURE,
     EXPOSURE_DRIFT,
-    REJECTION_FLAGS,
     REJPIX,
     RgsFlag,
 )
 from daxa.xmm.instruments.rgs.expmap import combined_map, node_map, node_pixels
 from daxa.xmm.instruments.rgs.files import frame_gti, keyword, read_set, table, write_set
 from daxa.xmm.instruments.rgs.filter import keep_frames, rejection_mask
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.instruments.rgs.options import Rgsfilter
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -47,15 +47,9 @@ def _auxiliary(ctx: TaskContext, names: list[str]) -> GTI | None:
     "rgsfilter",
     "1.19",
     [
-        Parameter("mergedset", "dataset", "merged.ds", required=True),
-        Parameter("evlist", "dataset", "evlist.ds"),
-        Parameter("rejflags", "list", REJECTION_FLAGS),
-        Parameter("auxgtitables", "list", ()),
-        Parameter("withexpmaps", "bool", True),
-        Parameter("withcombmap", "bool", True),
-        Parameter("expimageset", "dataset", "expmap.ds"),
-        Parameter("driftbinsize", "real", 1.0, minimum=1e-3),
-        Parameter("spectrumbinning", "choice", "lambda", ("lambda", "beta")),
+        Parameter("mergedset", "dataset", "merged.ds", required=True, text="event list after rgsangles"),
+        Parameter("evlist", "dataset", "evlist.ds", text="event list to write"),
+        *parameters_of(Rgsfilter),
     ],
 )
 def rgsfilter(ctx: TaskContext, p: Parameters) -> None:

@@ -24,7 +24,8 @@ from daxa.xmm.instruments.rgs.frames import (
     two_nodes,
     unwrap_counter,
 )
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.instruments.rgs.options import Rgsframes
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -54,16 +55,9 @@ def _uplinked(cal: Calibration, scope: str, ccd: int) -> list[int]:
     "rgsframes",
     "3.19",
     [
-        Parameter("set", "dataset", required=True),
-        Parameter("ccdset", "dataset", "ccd.ds"),
-        Parameter("minexposuretime", "real", 0.001, minimum=0.0),
-        Parameter("withratecolumn", "bool", False),
-        Parameter("maxrawpixels", "int", 9999, minimum=0),
-        Parameter("withmaxrawpixels", "bool", False),
-        Parameter("maxrawpixelrate", "real", 9999.0, minimum=0.0),
-        Parameter("withmaxrawpixelrate", "bool", False),
-        Parameter("processall", "bool", False),
-        Parameter("instrument", "choice", "rgs1", ("rgs1", "rgs2")),
+        Parameter("set", "dataset", required=True, text="raw events of one CCD (SPE)"),
+        Parameter("ccdset", "dataset", "ccd.ds", text="file of the CCD to write"),
+        *parameters_of(Rgsframes),
     ],
 )
 def rgsframes(ctx: TaskContext, p: Parameters) -> None:
@@ -71,9 +65,6 @@ def rgsframes(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf, OdfFile
 
-    for switch in ("withratecolumn", "processall"):
-        if p[switch]:
-            raise NotImplementedError(f"rgsframes: {switch}=yes is not supported by the embedded engine")
     path = ctx.path(p.set)
     name = OdfName.parse(path.name)
     if name is None or name.instrument not in RGS_CODES.values():

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf_names import OdfName
-from daxa.xmm.formats.rgs import REJECTION_FLAGS
 from daxa.xmm.instruments.rgs.files import OTHER_TABLES
+from daxa.xmm.instruments.rgs.options import (
+    Rgsangles,
+    Rgsbadpix,
+    Rgsenergy,
+    Rgsevents,
+    Rgsfilter,
+    Rgssources,
+    parameters_named,
+    passed_on,
+)
 from daxa.xmm.odf.odf import Odf
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -22,31 +31,58 @@ STAGES = ("1:events", "2:angles", "3:filter", "4:spectra", "5:fluxing", "6:light
 LAST = 3
 #: Housekeeping parameter (input buffer full) that counts only with includeinputfifofull=no.
 _LEFT_OUT = {"R1": "G5063", "R2": "L5063"}
-#: Switches that the engine does not have, and what they must be.
-_FIXED: dict[str, bool] = {
-    "withepicset": False,
-    "calcoffsets": False,
-    "withoffsethistogram": False,
-    "withdetcoord": False,
-    "embadpixalgo": False,
-    "keepcool": True,
-    "withpointingcolumn": False,
-    "withmlambdacolumn": True,
-}
-#: Parameters that go to a sub-task under the same name.
-_PASSED = {
-    "rgsenergy": ("withdiagoffset", "withgain", "withcti"),
-    "rgsbadpix": (
-        "withadvisory", "withfoundhot", "pixnoiselimit", "colnoiselimit", "pixsharpness", "colsharpness",
-    ),
-    "rgsevents": ("reconstruct",),
-    "rgsangles": (
-        "betamin", "betamax", "betabinref", "betabinwidth", "betabinning", "nbetabins", "xdispmin",
-        "xdispmax", "xdispbinref", "xdispbinwidth", "xdispbinning", "nxdispbins", "lambdabinref",
-        "lambdabinwidth", "nlambdabins", "withheliocentriccorr",
-    ),
-    "rgsfilter": ("rejflags", "withcombmap", "driftbinsize", "spectrumbinning"),
-}  # fmt: skip
+#: Parameters of sub-tasks that rgsproc sets in its own way.
+_OWN = ("withsunanglecorr", "auxgtitables")
+_OTHERS = "the chain ends with stage 3"
+_NO_LISTS = "the engine adds no sources of EPIC lists"
+_NO_IMAGES = "offsets of diagnostic images come with the raw files"
+
+
+def _later(name: str, default: str, text: str, unit: str = "") -> Parameter:
+    """A parameter of stages 4 to 6: known, so that scripts with it are understood."""
+    return Parameter(name, "string", default, text=text, unit=unit, without_effect=_OTHERS)
+
+
+#: What stages 4 to 6 would be told, in the order of the real task.
+_LATER = (
+    _later("spatialres", "5", "vertices along the dispersion of a source's region, per node"),
+    _later("orderres", "3", "vertices along the dispersion of the region of an order, per node"),
+    _later("xpsfincl", "95", "part of the source's cross-dispersion profile within its region", "%"),
+    _later("xpsfexcl", "98", "part of that profile which the background leaves out", "%"),
+    _later("pdistincl", "95", "part of the energies of an order within its region", "%"),
+    _later("withpicutoff", "no", "whether picutoff counts"),
+    _later("picutoff", "0", "lowest energy of a region", "eV"),
+    _later("xdspregions", "", "cross-dispersion regions of the sources"),
+    _later("xdspbackground", "", "cross-dispersion regions of the background"),
+    _later("procsrcsexpr", "INDEX==#PRIMESRC", "sources that spectra are extracted of"),
+    _later("exclsrcsexpr", "INDEX==#PRIMESRC", "sources that the background leaves out"),
+    _later("bkgcorrect", "no", "subtract the background from spectra"),
+    _later("withbkgset", "yes", "write spectra of the background"),
+    _later("withbackgroundmodel", "no", "model the background"),
+    _later("edgechannels", "2", "channels at edges of CCDs that are marked as bad"),
+    _later("rebin", "1", "channels that are taken together"),
+    _later("withfracexp", "no", "whether exposed counts"),
+    _later("exposed", "0.1", "a channel with a smaller part of the exposure is bad"),
+    _later("badquality", "1", "quality from which a channel is bad"),
+    _later("witharffile", "no", "write the effective area into a file of its own"),
+    _later("rmfbins", "4000", "energies of a response"),
+    _later("fftdim", "3", "size of the transforms behind a response"),
+    _later("withmirrorpsf", "yes", "put the profile of the mirrors into responses"),
+    _later("withangdist", "no", "whether angdistset counts"),
+    _later("angdistset", "angdist.txt", "brightness of the source over the angle"),
+    _later("mergeorders", "no", "take the orders together in fluxed spectra"),
+    _later("flxformat", "dal", "format of fluxed spectra"),
+    _later("flxmode", "wavelength", "axis of fluxed spectra"),
+    _later("flxmin", "4", "beginning of fluxed spectra", "Angstrom"),
+    _later("flxmax", "40", "end of fluxed spectra", "Angstrom"),
+    _later("flxbins", "3600", "channels of fluxed spectra"),
+    _later("flxquality", "0", "worst quality of channels in fluxed spectra"),
+    _later("withflxnan", "no", "whether flxnan counts"),
+    _later("flxnan", "0", "flux of channels without data"),
+    _later("withdyneffarea", "yes", "correct the effective area for time"),
+    _later("withrectification", "yes", "correct the effective area for the two spectrometers to agree"),
+    _later("witheffectiveareacorrection", "yes", "correct the effective area empirically"),
+)
 
 
 class _Files:
@@ -83,123 +119,100 @@ def _chosen(odf: Odf, p: Parameters) -> list[tuple[str, str]]:
     return sorted(set(wanted))
 
 
+_ATTITUDE = {
+    p.name: p for p in parameters_of(Rgssources, attra=-999.0, attdec=-999.0, attapos=-999.0)
+}  # fmt: skip
+
+
 @task(
     "rgsproc",
     "1.39",
     [
-        Parameter("entrystage", "choice", "1:events", STAGES),
-        Parameter("finalstage", "choice", "5:fluxing", STAGES),
-        Parameter("withinstexpids", "bool", False),
-        Parameter("instexpids", "list", ()),
-        Parameter("orders", "list", ("1", "2")),
-        Parameter("expunge", "list", ("events",)),
-        Parameter("spectrumbinning", "choice", "lambda", ("lambda", "beta")),
-        Parameter("withprefix", "bool", False),
-        Parameter("prefix", "string", ""),
-        Parameter("timestep", "real", 1.0),
-        Parameter("driftlimit", "real", 5.0, minimum=0.0),
-        Parameter("onlylastatt", "bool", False),
-        Parameter("withepicset", "bool", False),
-        Parameter("epicset", "dataset", ""),
-        Parameter("withsrc", "bool", False),
-        Parameter("srclabel", "string", "USER"),
-        Parameter("srcrate", "real", 0.0, minimum=0.0),
-        Parameter("srcstyle", "choice", "radec", ("radec", "wrtatt")),
-        Parameter("srcra", "real", -999.0),
-        Parameter("srcdec", "real", -999.0),
-        Parameter("srcdisp", "real", 0.0),
-        Parameter("srcxdsp", "real", 0.0),
-        Parameter("attstyle", "choice", "expmedian", ("start", "mean", "median", "expmedian", "user")),
-        Parameter("attra", "real", -999.0),
-        Parameter("attdec", "real", -999.0),
-        Parameter("attapos", "real", -999.0),
-        Parameter("includeinputfifofull", "bool", True),
-        Parameter("calcoffsets", "bool", False),
-        Parameter("withoffsethistogram", "bool", False),
-        Parameter("withdiagoffset", "bool", True),
-        Parameter("withgain", "bool", True),
-        Parameter("withcti", "bool", True),
-        Parameter("withadvisory", "bool", True),
-        Parameter("badpixalgo", "string", "badpixalgo"),
-        Parameter("embadpixalgo", "bool", False),
-        Parameter("withfoundhot", "bool", True),
-        Parameter("keepcool", "bool", True),
-        Parameter("pixnoiselimit", "real", 0.0),
-        Parameter("colnoiselimit", "real", 250.0),
-        Parameter("pixsharpness", "real", 5.0),
-        Parameter("colsharpness", "real", 8.0),
-        Parameter("detcoord", "choice", "cam", ("cam", "sac", "row")),
-        Parameter("withdetcoord", "bool", False),
-        Parameter("reconstruct", "bool", True),
-        Parameter("betabinning", "choice", "binSize", ("binSize", "binCount")),
-        Parameter("betabinref", "real", 0.03578524),
-        Parameter("betabinwidth", "real", 1.208e-05),
-        Parameter("nbetabins", "int", 3400, minimum=1),
-        Parameter("betamin", "real", 0.03),
-        Parameter("betamax", "real", 0.08),
-        Parameter("xdispbinning", "choice", "binSize", ("binSize", "binCount")),
-        Parameter("xdispbinref", "real", -0.0009126),
-        Parameter("xdispbinwidth", "real", 1.08e-05),
-        Parameter("nxdispbins", "int", 170, minimum=1),
-        Parameter("xdispmin", "real", -0.001),
-        Parameter("xdispmax", "real", 0.001),
-        Parameter("withpointingcolumn", "bool", False),
-        Parameter("withmlambdacolumn", "bool", True),
-        Parameter("withheliocentriccorr", "bool", True),
-        Parameter("withsunanglecorr", "bool", True),
-        Parameter("rejflags", "list", REJECTION_FLAGS),
-        Parameter("driftbinsize", "real", 1.0),
-        Parameter("withcombmap", "bool", True),
-        Parameter("auxgtitables", "list", ()),
-        *(
-            # Stages 4 to 6: known, so that scripts with them are understood.
-            Parameter(name, "string", default)
-            for name, default in (
-                ("spatialres", "5"),
-                ("orderres", "3"),
-                ("xpsfincl", "95"),
-                ("xpsfexcl", "98"),
-                ("pdistincl", "95"),
-                ("withpicutoff", "no"),
-                ("picutoff", "0"),
-                ("xdspregions", ""),
-                ("xdspbackground", ""),
-                ("procsrcsexpr", "INDEX==#PRIMESRC"),
-                ("exclsrcsexpr", "INDEX==#PRIMESRC"),
-                ("bkgcorrect", "no"),
-                ("withbkgset", "yes"),
-                ("withbackgroundmodel", "no"),
-                ("edgechannels", "2"),
-                ("rebin", "1"),
-                ("withfracexp", "no"),
-                ("exposed", "0.1"),
-                ("badquality", "1"),
-                ("witharffile", "no"),
-                ("rmfbins", "4000"),
-                ("fftdim", "3"),
-                ("withmirrorpsf", "yes"),
-                ("withangdist", "no"),
-                ("angdistset", "angdist.txt"),
-                ("mergeorders", "no"),
-                ("flxformat", "dal"),
-                ("flxmode", "wavelength"),
-                ("flxmin", "4"),
-                ("flxmax", "40"),
-                ("flxbins", "3600"),
-                ("flxquality", "0"),
-                ("withflxnan", "no"),
-                ("flxnan", "0"),
-                ("withdyneffarea", "yes"),
-                ("withrectification", "yes"),
-                ("witheffectiveareacorrection", "yes"),
-            )
+        Parameter("entrystage", "choice", "1:events", STAGES, text="first stage"),
+        Parameter(
+            "finalstage", "choice", "5:fluxing", STAGES, text="last stage; no later one than 3:filter works"
         ),
-        Parameter("lambdabinref", "real", 4.005),
-        Parameter("lambdabinwidth", "real", 0.01),
-        Parameter("nlambdabins", "int", 3600, minimum=1),
-        Parameter("withheliocorr", "bool", False),
-        Parameter("timebinsize", "real", 1000.0),
-        Parameter("withbkgsubtraction", "bool", True),
+        Parameter("withinstexpids", "bool", False, text="process only the exposures of instexpids"),
+        Parameter("instexpids", "list", (), text="exposures, such as R1S004, or their raw files"),
+        Parameter("orders", "list", ("1", "2"), text="orders of the spectra", without_effect=_OTHERS),
+        Parameter(
+            "expunge",
+            "list",
+            ("events",),
+            text="intermediate files to remove: events (lists of CCDs), merged (their common list)",
+        ),
+        *parameters_named("spectrumbinning"),
+        Parameter("withprefix", "bool", False, text="whether prefix counts"),
+        Parameter("prefix", "string", "", text="beginning of the names of files, P and the ObsID by default"),
+        Parameter("timestep", "real", 1.0, text="interval of the attitude file", unit="s"),
+        Parameter(
+            "driftlimit",
+            "real",
+            5.0,
+            minimum=0.0,
+            unit="arcmin",
+            text="times when the pointing is further from its median are left out",
+        ),
+        *parameters_named("onlylastatt"),
+        Parameter("withepicset", "bool", False, text="add the sources of an EPIC list", only=_NO_LISTS),
+        Parameter("epicset", "dataset", "", text="source list of EPIC", without_effect=_NO_LISTS),
+        Parameter("withsrc", "bool", False, text="add a source, and make it the prime one"),
+        Parameter("srclabel", "string", "USER", text="label of the added source, at most 20 letters"),
+        Parameter("srcrate", "real", 0.0, minimum=0.0, text="count rate of the added source", unit="ct/s"),
+        Parameter(
+            "srcstyle",
+            "choice",
+            "radec",
+            ("radec", "wrtatt"),
+            text="whether the position of the added source is on the sky or relative to the attitude",
+        ),
+        Parameter("srcra", "real", -999.0, text="right ascension of the added source", unit="deg"),
+        Parameter("srcdec", "real", -999.0, text="declination of the added source", unit="deg"),
+        Parameter(
+            "srcdisp",
+            "real",
+            0.0,
+            unit="arcmin",
+            text="distance of the added source from the axis along the dispersion, with srcstyle=wrtatt",
+        ),
+        Parameter(
+            "srcxdsp",
+            "real",
+            0.0,
+            unit="arcmin",
+            text="distance of the added source from the axis across the dispersion, with srcstyle=wrtatt",
+        ),
+        *(_ATTITUDE[name] for name in ("attstyle", "attra", "attdec", "attapos")),
+        Parameter("includeinputfifofull", "bool", True, text="keep times when the input buffer was full"),
+        Parameter("calcoffsets", "bool", False, text="work out offsets (rgsoffsetcalc)", only=_NO_IMAGES),
+        Parameter("withoffsethistogram", "bool", False, text="histograms of offsets", only=_NO_IMAGES),
+        *parameters_named(
+            "withdiagoffset withgain withcti withadvisory badpixalgo embadpixalgo withfoundhot keepcool "
+            "pixnoiselimit colnoiselimit pixsharpness colsharpness detcoord withdetcoord reconstruct "
+            "betabinning betabinref betabinwidth nbetabins betamin betamax "
+            "xdispbinning xdispbinref xdispbinwidth nxdispbins xdispmin xdispmax "
+            "withpointingcolumn withmlambdacolumn withheliocentriccorr withsunanglecorr "
+            "rejflags driftbinsize withcombmap auxgtitables"
+        ),
+        *_LATER,
+        *parameters_named("lambdabinref lambdabinwidth nlambdabins"),
+        Parameter(
+            "withheliocorr",
+            "bool",
+            False,
+            text="correct times of light curves for the motion of the Earth",
+            without_effect=_OTHERS,
+        ),
+        Parameter(
+            "timebinsize", "real", 1000.0, text="bin of light curves", unit="s", without_effect=_OTHERS
+        ),
+        Parameter(
+            "withbkgsubtraction",
+            "bool",
+            True,
+            text="subtract the background from light curves",
+            without_effect=_OTHERS,
+        ),
     ],
 )
 def rgsproc(ctx: TaskContext, p: Parameters) -> None:
@@ -216,10 +229,6 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
             f"rgsproc: finalstage={p.finalstage}: the embedded engine goes to {STAGES[LAST - 1]} "
             "(spectra and responses need constituents whose layout is not public)"
         )
-    for name, value in _FIXED.items():
-        if p[name] != value:
-            text = "yes" if p[name] else "no"
-            raise NotImplementedError(f"rgsproc: {name}={text} is not supported by the embedded engine")
     if p.withsunanglecorr and "withsunanglecorr" in p.given:
         raise NotImplementedError(
             "rgsproc: withsunanglecorr=yes: how the coefficients of SAACORR are used is not public"
@@ -241,7 +250,7 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
                 "rgsangles",
                 mergedset=files("merged"),
                 srclist=files("SRCLI_"),
-                **_arguments(p, "rgsangles"),
+                **_arguments(p, Rgsangles),
                 **chosen,
             )
         if first <= 3 <= last:
@@ -252,14 +261,15 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
             ctx.call(
                 "rgsfilter", mergedset=files("merged"), evlist=files("EVENLI"),
                 auxgtitables=[*tables, *p.auxgtitables], withexpmaps=True, expimageset=files("EXPMAP"),
-                **_arguments(p, "rgsfilter"),
+                **_arguments(p, Rgsfilter),
             )  # fmt: skip
             if "merged" in p.expunge:
                 ctx.path(files("merged")).unlink(missing_ok=True)
 
 
-def _arguments(p: Parameters, name: str) -> dict[str, Any]:
-    return {key: p[key] for key in _PASSED[name]}
+def _arguments(p: Parameters, options: type) -> dict[str, Any]:
+    """What rgsproc passes on to a sub-task under the same name."""
+    return {name: p[name] for name in passed_on(options) if name in p and name not in _OWN}
 
 
 def _clone(ctx: TaskContext, files: _Files) -> None:
@@ -299,8 +309,8 @@ def _events(ctx: TaskContext, p: Parameters, odf: Odf, files: _Files, instrument
             ctx.warn(error.code, f"{file.path.name} is left out: {error.message}")
     for name in list(lists):
         try:
-            for sub in ("rgsenergy", "rgsbadpix", "rgsevents"):
-                ctx.call(sub, ccdset=name, **_arguments(p, sub))
+            for options in (Rgsenergy, Rgsbadpix, Rgsevents):
+                ctx.call(options.__name__.lower(), ccdset=name, **_arguments(p, options))
         except TaskError as error:
             ctx.warn(error.code, f"{name} is left out: {error.message}")
             lists.remove(name)

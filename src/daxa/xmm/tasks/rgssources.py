@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.instruments.rgs.files import read_set, write_set
+from daxa.xmm.instruments.rgs.options import Rgssources
 from daxa.xmm.instruments.rgs.sources import (
     ONAXIS,
     PROPOSAL,
@@ -16,7 +18,7 @@ from daxa.xmm.instruments.rgs.sources import (
     SourceList,
     source_table,
 )
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -47,47 +49,7 @@ def _reference(ctx: TaskContext, p: Parameters, span: tuple[float, float]) -> At
 @task(
     "rgssources",
     "6.4.1",
-    [
-        Parameter("changeprime", "bool", False),
-        Parameter("changeattitude", "bool", False),
-        Parameter("filemode", "choice", "modify", ("create", "modify")),
-        Parameter("srclist", "dataset", "rgsset.ds", required=True),
-        Parameter("instexpid", "string", ""),
-        Parameter("writeobskwds", "bool", True),
-        Parameter("writeexpkwds", "bool", True),
-        Parameter("clobberonlabel", "bool", False),
-        Parameter("primeindex", "int", 1),
-        Parameter("primelabel", "string", "PROPOSAL"),
-        Parameter("primeexpression", "string", ""),
-        Parameter("primestyle", "choice", "auto", ("auto", "index", "label", "expression")),
-        Parameter("meanset", "dataset", "atthk.dat"),
-        Parameter("medianset", "dataset", "atthk.dat"),
-        Parameter("attra", "real", 0.0),
-        Parameter("attdec", "real", 0.0),
-        Parameter("attapos", "real", 0.0),
-        Parameter("expmediantable", "dataset", "attgti.ds:STDGTI"),
-        Parameter("attstyle", "choice", "expmedian", ("start", "mean", "median", "expmedian", "user")),
-        Parameter("label", "string", "USER"),
-        Parameter("rate", "real", 0.0, minimum=0.0),
-        Parameter("userasprime", "bool", False),
-        Parameter("process", "bool", False),
-        Parameter("bkgexclude", "bool", True),
-        Parameter("ra", "real", 0.0),
-        Parameter("dec", "real", 0.0),
-        Parameter("deltaxdsp", "real", 0.0),
-        Parameter("deltadisp", "real", 0.0),
-        Parameter("positionstyle", "choice", "radec", ("radec", "wrtatt")),
-        Parameter("addusersource", "bool", False),
-        Parameter("epicset", "dataset", ""),
-        Parameter("epiclabelprefix", "string", "EPIC"),
-        Parameter("doconfusion", "bool", False),
-        Parameter("instweights", "list", ("3.5", "1", "1")),
-        Parameter("flagepicsrcoutoffov", "bool", False),
-        Parameter("withepicset", "bool", False),
-        Parameter("enablefilter", "bool", False),
-        Parameter("bandids", "list", ("2", "3")),
-        Parameter("withboresightfudge", "bool", True),
-    ],
+    [replace(q, required=q.name == "srclist") for q in parameters_of(Rgssources)],
 )
 def rgssources(ctx: TaskContext, p: Parameters) -> None:
     """Make or change the source list of an exposure."""
@@ -100,11 +62,6 @@ def rgssources(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.tasks.support import exposure_span
 
-    for name in ("withepicset", "doconfusion", "enablefilter", "flagepicsrcoutoffov", "clobberonlabel"):
-        if p[name]:
-            raise NotImplementedError(f"rgssources: {name}=yes is not supported by the embedded engine")
-    if not p.withboresightfudge:
-        raise NotImplementedError("rgssources: withboresightfudge=no is not supported by the embedded engine")
     if p.primestyle == "expression":
         raise NotImplementedError("rgssources: primestyle=expression is not supported by the embedded engine")
     odf = Odf.from_environment(ctx.env, ctx.cwd)
