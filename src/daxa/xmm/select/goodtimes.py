@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +15,22 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.parameters import option
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
 
-# algorithms
+@dataclass(frozen=True)
+class RowTimes:
+    """What the rows of a time series stand for; see :func:`intervals_of_rows`."""
+
+    timecolumn: str = option("TIME", "column of times")
+    prefraction: float = option(0.5, "part of the step before a good row that is good", minimum=0, maximum=1)
+    postfraction: float = option(0.5, "part of the step behind a good row that is good", minimum=0, maximum=1)
+
+
 def intervals_of_rows(
     time_s: npt.ArrayLike,
     good: npt.ArrayLike,

@@ -56,13 +56,27 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
     "atthkgen",
     "1.0",
     [
-        Parameter("atthkset", "dataset", "atthk.dat"),
-        Parameter("timestep", "real", 1.0),
-        Parameter("timebegin", "real", 0.0),
-        Parameter("timeend", "real", 0.0),
-        Parameter("withtimeranges", "bool", False),
-        Parameter("withpreqgti", "bool", False),
-        Parameter("preqgtifile", "dataset", "pointings.fit"),
+        Parameter("atthkset", "dataset", "atthk.dat", text="attitude file to write"),
+        Parameter("timestep", "real", 1.0, text="interval of the samples, more than 0", unit="s"),
+        Parameter("timebegin", "real", 0.0, text="mission time of the first sample", unit="s"),
+        Parameter("timeend", "real", 0.0, text="mission time of the end", unit="s"),
+        Parameter(
+            "withtimeranges", "bool", False, text="whether timebegin and timeend count; else the observation"
+        ),
+        Parameter(
+            "withpreqgti",
+            "bool",
+            False,
+            text="write good times for each pointing request",
+            only="they are not made yet",
+        ),
+        Parameter(
+            "preqgtifile",
+            "dataset",
+            "pointings.fit",
+            text="file of those good times",
+            without_effect="see withpreqgti",
+        ),
     ],
 )
 def atthkgen(ctx: TaskContext, p: Parameters) -> None:
@@ -72,8 +86,6 @@ def atthkgen(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.times import TimeCorrelation
 
-    if p.withpreqgti:
-        raise NotImplementedError("atthkgen: withpreqgti: good times per pointing request are not made yet")
     if p.timestep <= 0:
         raise TaskError(
             "badParameter", f"atthkgen: parameter timestep: expected more than 0, got {p.timestep}"

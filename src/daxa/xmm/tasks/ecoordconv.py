@@ -21,16 +21,40 @@ if TYPE_CHECKING:
     "ecoordconv",
     "1.0",
     [
-        Parameter("imageset", "dataset", required=True),
-        Parameter("srcexp", "string", ""),
-        Parameter("withcoords", "bool", False),
-        Parameter("x", "real"),
-        Parameter("y", "real"),
-        Parameter("coordtype", "choice", "eqpos", ("eqpos", "pos", "det", "raw", "impix")),
-        Parameter("pos2eqpos", "bool", False),
-        Parameter("im2eqpos", "bool", False),
-        Parameter("withccdno", "bool", False),
-        Parameter("ccdno", "int", 1),
+        Parameter(
+            "imageset",
+            "dataset",
+            required=True,
+            text="image or event list that says camera, pointing and plane",
+        ),
+        Parameter(
+            "srcexp",
+            "string",
+            "",
+            text="position, as (X,Y) IN circle(x,y,r); also with DETX,DETY, RAWX,RAWY, RA,DEC",
+        ),
+        Parameter(
+            "withcoords", "bool", False, text="take x and y instead of srcexp; yes when both are given"
+        ),
+        Parameter("x", "real", text="first coordinate, in deg, units of X or DETX (0.05 arcsec), or pixels"),
+        Parameter("y", "real", text="second coordinate, likewise"),
+        Parameter(
+            "coordtype",
+            "choice",
+            "eqpos",
+            ("eqpos", "pos", "det", "raw", "impix"),
+            text="what x and y are: RA, Dec; X, Y; DETX, DETY; RAWX, RAWY; or pixels of the image",
+        ),
+        Parameter("pos2eqpos", "bool", False, text="print only RA and Dec of a position in X and Y"),
+        Parameter("im2eqpos", "bool", False, text="print only RA and Dec of a pixel of the image"),
+        Parameter(
+            "withccdno",
+            "bool",
+            False,
+            text="say that ccdno is given",
+            without_effect="ccdno counts whenever coordtype=raw",
+        ),
+        Parameter("ccdno", "int", 1, text="CCD of RAWX and RAWY"),
     ],
 )
 def ecoordconv(ctx: TaskContext, p: Parameters) -> None:

@@ -19,17 +19,31 @@ _OF_COUNTS = re.compile(r"\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+")
 _CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
 
 _PARAMETERS = [
-    Parameter("imageset", "dataset", "image.fits"),
-    Parameter("attitudeset", "dataset", "attitude.fits"),
-    Parameter("eventset", "dataset", "events.fits"),
-    Parameter("expimageset", "list", "expimage.fits"),
-    Parameter("withdetcoords", "bool", False),
-    Parameter("withvignetting", "bool", True),
-    Parameter("usefastpixelization", "bool", False),
-    Parameter("usedlimap", "bool", False),
-    Parameter("attrebin", "real", 4.0, minimum=0.0),
-    Parameter("pimin", "list", "2000"),
-    Parameter("pimax", "list", "10000"),
+    Parameter("imageset", "dataset", "image.fits", text="image whose grid the maps have"),
+    Parameter("attitudeset", "dataset", "attitude.fits", text="attitude file of atthkgen"),
+    Parameter("eventset", "dataset", "events.fits", text="event list with frames, good times and bad pixels"),
+    Parameter("expimageset", "list", "expimage.fits", text="exposure maps to write, one for each band"),
+    Parameter("withdetcoords", "bool", False, text="the image is in DETX, DETY"),
+    Parameter("withvignetting", "bool", True, text="multiply with the vignetting"),
+    Parameter(
+        "usefastpixelization",
+        "bool",
+        False,
+        text="make the map faster and coarser",
+        without_effect="there is one way",
+    ),
+    Parameter(
+        "usedlimap",
+        "bool",
+        False,
+        text="take discarded lines of the pn column by column",
+        only="the live times of frames (FRACEXP) hold discarded lines as a mean over each CCD",
+    ),
+    Parameter(
+        "attrebin", "real", 4.0, minimum=0.0, text="pointings that differ by less count as one", unit="arcsec"
+    ),
+    Parameter("pimin", "list", "2000", text="lower end of each band", unit="eV"),
+    Parameter("pimax", "list", "10000", text="upper end of each band", unit="eV"),
 ]
 
 
@@ -75,11 +89,6 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.sky.geometry import CameraGeometry
 
     bands = _bands(p)
-    if p.usedlimap:
-        raise NotImplementedError(
-            "eexpmap: usedlimap=yes: lines that the pn discards are in the live times of the frames "
-            "(FRACEXP) as a mean over each CCD, not column by column"
-        )
     event_path = ctx.path(p.eventset.partition(":")[0])
     for path in (event_path, ctx.path(p.imageset)):
         if not path.exists():

@@ -18,11 +18,11 @@ from daxa.xmm.task import TaskContext, task
     "emanom",
     "1.0",
     [
-        Parameter("eventfile", "dataset", required=True),
-        Parameter("writekeys", "bool", True),
-        Parameter("writelog", "bool", True),
-        Parameter("keepcorner", "bool", True),
-        Parameter("cornerfile", "dataset", "temp_corner.fits"),
+        Parameter("eventfile", "dataset", required=True, text="MOS event list"),
+        Parameter("writekeys", "bool", True, text="write the state of each CCD into its header"),
+        Parameter("writelog", "bool", True, text="write the state of each CCD into a log"),
+        Parameter("keepcorner", "bool", True, text="keep cornerfile"),
+        Parameter("cornerfile", "dataset", "temp_corner.fits", text="list of the events in the corners"),
     ],
 )
 def emanom(ctx: TaskContext, p: Parameters) -> None:

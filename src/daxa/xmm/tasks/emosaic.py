@@ -35,13 +35,19 @@ def _read(path: Path) -> tuple[np.ndarray, Any]:
     "emosaic",
     "1.0",
     [
-        Parameter("imagesets", "list", required=True),
-        Parameter("mosaicedset", "dataset", "mosaic.fits"),
-        Parameter("withexposure", "bool", False),
-        Parameter("exposuremaps", "list", ""),
-        Parameter("expmosaicset", "dataset", ""),
-        Parameter("ratemosaicset", "dataset", ""),
-        Parameter("weighting", "choice", "time", choices=("time", "area")),
+        Parameter("imagesets", "list", required=True, text="images of counts"),
+        Parameter("mosaicedset", "dataset", "mosaic.fits", text="sum of the images, to write"),
+        Parameter("withexposure", "bool", False, text="also add exposure maps"),
+        Parameter("exposuremaps", "list", "", text="exposure maps, one for each image"),
+        Parameter("expmosaicset", "dataset", "", text="sum of the exposure maps, to write if named"),
+        Parameter("ratemosaicset", "dataset", "", text="counts over exposure, to write if named"),
+        Parameter(
+            "weighting",
+            "choice",
+            "time",
+            choices=("time", "area"),
+            text="add exposures as they are, or times the area of each camera over that of the reference",
+        ),
     ],
 )
 def emosaic(ctx: TaskContext, p: Parameters) -> None:

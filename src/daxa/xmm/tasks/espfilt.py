@@ -25,22 +25,55 @@ from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.task import TaskContext, task
 
 _PARAMETERS = [
-    Parameter("eventfile", "dataset", required=True),
-    Parameter("withoot", "bool", False),
-    Parameter("ootfile", "dataset", "dataset"),
-    Parameter("method", "choice", "histogram", choices=("histogram", "ratio")),
-    Parameter("withsmoothing", "bool", True),
-    Parameter("smooth", "int", 51, minimum=1, maximum=60),
-    Parameter("withbinning", "bool", True),
-    Parameter("binsize", "int", 60, minimum=1),
-    Parameter("ratio", "real", 1.2, minimum=0.0),
-    Parameter("withlongnames", "bool", False),
-    Parameter("elow", "int", 2500, minimum=1, maximum=32766),
-    Parameter("ehigh", "int", 8500, minimum=2, maximum=32767),
-    Parameter("rangescale", "real", None, minimum=1.0),
-    Parameter("allowsigma", "real", 3.0, minimum=0.0),
-    Parameter("limits", "list", "0.1 6.5"),
-    Parameter("keepinterfiles", "bool", False),
+    Parameter("eventfile", "dataset", required=True, text="EPIC imaging event list"),
+    Parameter("withoot", "bool", False, text="also filter ootfile (pn)"),
+    Parameter("ootfile", "dataset", "dataset", text="list of out-of-time events"),
+    Parameter(
+        "method",
+        "choice",
+        "histogram",
+        choices=("histogram", "ratio"),
+        text="find the quiet level in the histogram of rates, or by the ratio of field and corners",
+    ),
+    Parameter("withsmoothing", "bool", True, text="smooth the light curve"),
+    Parameter("smooth", "int", 51, minimum=1, maximum=60, text="width of the smoothing", unit="s"),
+    Parameter("withbinning", "bool", True, text="bin the light curve, if it is not smoothed"),
+    Parameter(
+        "binsize",
+        "int",
+        60,
+        minimum=1,
+        text="bin of the light curve, also in the file of the histogram",
+        unit="s",
+    ),
+    Parameter(
+        "ratio", "real", 1.2, minimum=0.0, text="times with a higher ratio are left out, with method=ratio"
+    ),
+    Parameter("withlongnames", "bool", False, text="put the energies into the names of the products"),
+    Parameter(
+        "elow", "int", 2500, minimum=1, maximum=32766, text="lowest energy of the light curve", unit="eV"
+    ),
+    Parameter(
+        "ehigh", "int", 8500, minimum=2, maximum=32767, text="highest energy of the light curve", unit="eV"
+    ),
+    Parameter(
+        "rangescale",
+        "real",
+        None,
+        minimum=1.0,
+        text="half-width of the fit in bins of the histogram; without it 15 for the pn, 6 for MOS",
+    ),
+    Parameter(
+        "allowsigma",
+        "real",
+        3.0,
+        minimum=0.0,
+        text="rates further from the quiet level are left out, in standard deviations",
+    ),
+    Parameter(
+        "limits", "list", "0.1 6.5", text="lowest rate of the histogram and highest quiet level", unit="ct/s"
+    ),
+    Parameter("keepinterfiles", "bool", False, text="keep intermediate files"),
 ]
 
 

@@ -40,6 +40,19 @@ EVLISTCOMB = {
     ),
 }
 
+_TEXTS = {
+    "epndatamodes": "modes of the pn",
+    "epnimgcolnames": "columns of its imaging lists",
+    "epnimgcoltypes": "their types",
+    "epntimcolnames": "columns of its timing lists",
+    "epntimcoltypes": "their types",
+    "minattributes": "keywords whose least value is kept",
+    "maxattributes": "keywords whose greatest value is kept",
+    "primaryonly": "keywords of the primary header only",
+    "extensionchecks": "keywords of the tables that must agree",
+}
+_OWN = "the layout of the lists is the engine's own"
+
 #: CCD with the aim point.
 _PRIME_CCD = 4
 
@@ -53,9 +66,6 @@ def combine_lists(ctx: TaskContext, p: Parameters) -> None:
         ``badEventSet``: no such file, or a list without a table or column that is needed.
         ``incompatibleSets``: lists of different exposures, or two of one CCD.
     """
-    for name, only in EVLISTCOMB.items():
-        if " ".join(p[name]) != only:
-            raise NotImplementedError(f"evlistcomb: {name}={' '.join(p[name])}: only {only} is implemented")
     columns: list[dict[str, Any]] = []
     ccds: dict[int, CcdExposure] = {}
     offsets: dict[str, list[int]] = {"RAWX": [], "OFFSETX": [], "CCDNR": []}
@@ -153,17 +163,42 @@ def extension_name(name: str, ccd: int) -> str:
     "evlistcomb",
     "4.20",
     [
-        Parameter("eventsets", "list", required=True),
-        Parameter("imagingset", "dataset", "merged.img"),
-        Parameter("timingset", "dataset", "merged.tim"),
-        Parameter("maintable", "string", "EVENTS"),
-        Parameter("othertables", "list", ("BADPIX", "EXPOSURE", "STDGTI")),
-        Parameter("primarychecks", "list", _PRIMARY_CHECKS),
-        Parameter("mainattributes", "list", ("PHA_RDCO",)),
-        Parameter("rgsdatamodes", "list", ("SPECTROSCOPY", "HIGHTIMERESOLUTION")),
-        Parameter("rgsimgcolnames", "list", tuple(_COLUMNS.split())),
-        *(Parameter(name, "list", tuple(value.split())) for name, value in EVLISTCOMB.items()),
-        Parameter("instrument", "choice", "epn", ("emos", "epn", "rgs")),
+        Parameter("eventsets", "list", required=True, text="lists of the CCDs of one exposure"),
+        Parameter("imagingset", "dataset", "merged.img", text="list of an imaging exposure, to write"),
+        Parameter("timingset", "dataset", "merged.tim", text="list of a timing exposure, to write"),
+        Parameter(
+            "maintable",
+            "string",
+            "EVENTS",
+            text="table whose rows are joined (RGS; of the pn EVENTS, OFFSETS)",
+        ),
+        Parameter(
+            "othertables",
+            "list",
+            ("BADPIX", "EXPOSURE", "STDGTI"),
+            text="tables that are copied, with the CCD in their names (RGS; of the pn all that are known)",
+        ),
+        Parameter("primarychecks", "list", _PRIMARY_CHECKS, text="keywords that must agree"),
+        Parameter(
+            "mainattributes",
+            "list",
+            ("PHA_RDCO",),
+            text="further keywords of the main table",
+            without_effect=_OWN,
+        ),
+        Parameter(
+            "rgsdatamodes",
+            "list",
+            ("SPECTROSCOPY", "HIGHTIMERESOLUTION"),
+            text="modes of the RGS",
+            without_effect="only spectroscopy is reduced",
+        ),
+        Parameter("rgsimgcolnames", "list", tuple(_COLUMNS.split()), text="columns of RGS lists", only=_OWN),
+        *(
+            Parameter(name, "list", tuple(value.split()), text=_TEXTS[name], only=_OWN)
+            for name, value in EVLISTCOMB.items()
+        ),
+        Parameter("instrument", "choice", "epn", ("emos", "epn", "rgs"), text="instrument; emos is refused"),
     ],
 )
 def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
@@ -177,8 +212,6 @@ def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
         raise NotImplementedError(
             f"evlistcomb: instrument={p.instrument}: the chains of the MOS join their lists themselves"
         )
-    if tuple(p.rgsimgcolnames) != tuple(_COLUMNS.split()):
-        raise NotImplementedError(f"evlistcomb: rgsimgcolnames: this engine writes {_COLUMNS} only")
     ctx.info(f" {len(p.eventsets):11d}  input event files")
     main: list[Arrays] = []
     tables: list[Any] = []

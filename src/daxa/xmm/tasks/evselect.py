@@ -9,73 +9,121 @@ from daxa.xmm.select.evselect import run
 from daxa.xmm.task import TaskContext, task
 
 
-def _outputs(kind: str, name: str) -> list[Parameter]:
-    return [Parameter(f"with{kind}", "bool", False), Parameter(kind, "dataset", name)]
-
-
-def _ranges(switch: str, low: str, high: str, least: float, most: float) -> list[Parameter]:
-    kind = "int" if low.startswith("spec") else "real"
+def _outputs(kind: str, name: str, what: str) -> list[Parameter]:
     return [
-        Parameter(switch, "bool", False),
-        Parameter(low, kind, least),
-        Parameter(high, kind, most),
+        Parameter(f"with{kind}", "bool", False, text=f"make {what}; yes when {kind} is named"),
+        Parameter(kind, "dataset", name, text=f"file of {what}"),
     ]
 
 
-EVSELECT_PARAMETERS = [
-    Parameter("table", "dataset", required=True),
-    Parameter("filteredset", "dataset", "filtered.fits"),
-    Parameter("withfilteredset", "bool", False),
-    Parameter("keepfilteroutput", "bool", False),
-    Parameter("flagcolumn", "string", "EVFLAG"),
-    Parameter("flagbit", "int", -1, minimum=-1, maximum=31),
-    Parameter("destruct", "bool", True),
-    Parameter("dssblock", "string", ""),
-    Parameter("expression", "string", "true"),
-    Parameter("filtertype", "choice", "expression", ("expression", "dataSubspace")),
-    Parameter("cleandss", "bool", False),
-    Parameter("updateexposure", "bool", True),
-    Parameter("filterexposure", "bool", True),
-    Parameter("writedss", "bool", True),
-    Parameter("blockstocopy", "list", ()),
-    Parameter("attributestocopy", "list", ()),
-    Parameter("energycolumn", "string", "PHA"),
-    Parameter("zcolumn", "string", "WEIGHT"),
-    Parameter("zerrorcolumn", "string", "EWEIGHT"),
-    Parameter("withzerrorcolumn", "bool", False),
-    Parameter("withzcolumn", "bool", False),
-    Parameter("ignorelegallimits", "bool", False),
-    *_outputs("imageset", "image.fits"),
-    Parameter("xcolumn", "string", "RAWX"),
-    Parameter("ycolumn", "string", "RAWY"),
-    Parameter("ximagebinsize", "real", 1.0),
-    Parameter("yimagebinsize", "real", 1.0),
-    Parameter("squarepixels", "bool", False),
-    Parameter("ximagesize", "int", 600, minimum=1),
-    Parameter("yimagesize", "int", 600, minimum=1),
-    Parameter("imagebinning", "choice", "imageSize", ("imageSize", "binSize")),
-    *_ranges("withxranges", "ximagemin", "ximagemax", 1.0, 640.0),
-    *_ranges("withyranges", "yimagemin", "yimagemax", 1.0, 640.0),
-    Parameter("withimagedatatype", "bool", False),
-    Parameter("imagedatatype", "choice", "Real64", ("Int8", "Int16", "Int32", "Real32", "Real64")),
-    Parameter("raimagecenter", "real", 0.0),
-    Parameter("decimagecenter", "real", 0.0),
-    Parameter("withcelestialcenter", "bool", False),
-    *_outputs("spectrumset", "spectrum.fits"),
-    Parameter("spectralbinsize", "int", 5, minimum=1),
-    *_ranges("withspecranges", "specchannelmin", "specchannelmax", 0, 11999),
-    Parameter("nonStandardSpec", "bool", False),
-    *_outputs("rateset", "rate.fits"),
-    Parameter("timecolumn", "string", "TIME"),
-    Parameter("timebinsize", "real", 1.0),
-    *_ranges("withtimeranges", "timemin", "timemax", 0.0, 1000.0),
-    Parameter("maketimecolumn", "bool", False),
-    Parameter("makeratecolumn", "bool", False),
-    *_outputs("histogramset", "histo.fits"),
-    Parameter("histogramcolumn", "string", "TIME"),
-    Parameter("histogrambinsize", "real", 1.0),
-    *_ranges("withhistoranges", "histogrammin", "histogrammax", 0.0, 1000.0),
+def _range(
+    switch: str, low: str, high: str, limits: tuple[float, float], what: str, unit: str = ""
+) -> list[Parameter]:
+    kind = "int" if low.startswith("spec") else "real"
+    return [
+        Parameter(switch, "bool", False, text=f"whether {low} and {high} count; yes when one is given"),
+        Parameter(low, kind, limits[0], text=f"lowest {what}", unit=unit),
+        Parameter(high, kind, limits[1], text=f"highest {what}", unit=unit),
+    ]
+
+
+_SELECTION = [
+    Parameter("table", "dataset", required=True, text="event list, as file or file:table"),
+    Parameter("filteredset", "dataset", "filtered.fits", text="file of the selected rows"),
+    Parameter(
+        "withfilteredset", "bool", False, text="write filteredset, not into the input; yes when it is named"
+    ),
+    Parameter(
+        "keepfilteroutput", "bool", False, text="write the selected rows; yes when filteredset is named"
+    ),
+    Parameter(
+        "flagcolumn", "string", "EVFLAG", text="column that marks selected rows, for destruct=no and SELECTED"
+    ),
+    Parameter("flagbit", "int", -1, minimum=-1, maximum=31, text="its bit that marks them; -1: the highest"),
+    Parameter(
+        "destruct", "bool", True, text="leave the other rows out; no: keep all and mark the selected ones"
+    ),
+    Parameter(
+        "dssblock", "string", "", text="table whose data subspace selects, for filtertype=dataSubspace"
+    ),
+    Parameter("expression", "string", "true", text="true of selected rows"),
+    Parameter(
+        "filtertype", "choice", "expression", ("expression", "dataSubspace"), text="what selects the rows"
+    ),
+    Parameter("cleandss", "bool", False, text="join filters of the data subspace where they can be"),
+    Parameter("updateexposure", "bool", True, text="renew on-time and live time of each CCD"),
+    Parameter("filterexposure", "bool", True, text="leave out frames outside the good times"),
+    Parameter("writedss", "bool", True, text="write the data subspace"),
+    Parameter("blockstocopy", "list", (), text="further tables of the input that products get"),
+    Parameter("attributestocopy", "list", (), text="further keywords of the input that products get"),
+    Parameter("energycolumn", "string", "PHA", text="column of the spectrum"),
+    Parameter("zcolumn", "string", "WEIGHT", text="column of weights"),
+    Parameter("zerrorcolumn", "string", "EWEIGHT", text="column of the errors of weights"),
+    Parameter("withzerrorcolumn", "bool", False, text="whether errors of weights count"),
+    Parameter("withzcolumn", "bool", False, text="sum weights instead of counting rows"),
+    Parameter(
+        "ignorelegallimits",
+        "bool",
+        False,
+        text="products may reach beyond the legal limits of columns (TLMIN, TLMAX)",
+    ),
 ]
+_IMAGE = [
+    *_outputs("imageset", "image.fits", "an image"),
+    Parameter("xcolumn", "string", "RAWX", text="column of its first axis"),
+    Parameter("ycolumn", "string", "RAWY", text="column of its second axis"),
+    Parameter("ximagebinsize", "real", 1.0, text="size of a pixel in the first column's unit, with binSize"),
+    Parameter("yimagebinsize", "real", 1.0, text="size of a pixel in the second column's unit, with binSize"),
+    Parameter("squarepixels", "bool", False, text="make both sizes of pixels the larger one"),
+    Parameter("ximagesize", "int", 600, minimum=1, text="pixels of the first axis, with imageSize"),
+    Parameter("yimagesize", "int", 600, minimum=1, text="pixels of the second axis, with imageSize"),
+    Parameter(
+        "imagebinning",
+        "choice",
+        "imageSize",
+        ("imageSize", "binSize"),
+        text="whether the number of pixels is given, or their size",
+    ),
+    *_range("withxranges", "ximagemin", "ximagemax", (1.0, 640.0), "value of the first axis"),
+    *_range("withyranges", "yimagemin", "yimagemax", (1.0, 640.0), "value of the second axis"),
+    Parameter(
+        "withimagedatatype",
+        "bool",
+        False,
+        text="whether imagedatatype counts; else Int32, or Real32 for weights",
+    ),
+    Parameter(
+        "imagedatatype",
+        "choice",
+        "Real64",
+        ("Int8", "Int16", "Int32", "Real32", "Real64"),
+        text="type of pixels",
+    ),
+    Parameter("raimagecenter", "real", 0.0, text="right ascension of the centre", unit="deg"),
+    Parameter("decimagecenter", "real", 0.0, text="declination of the centre", unit="deg"),
+    Parameter(
+        "withcelestialcenter", "bool", False, text="whether the centre is given on the sky; yes when it is"
+    ),
+]
+_CURVES = [
+    *_outputs("spectrumset", "spectrum.fits", "a spectrum"),
+    Parameter("spectralbinsize", "int", 5, minimum=1, text="width of a channel in the unit of energycolumn"),
+    *_range("withspecranges", "specchannelmin", "specchannelmax", (0, 11999), "value of energycolumn"),
+    Parameter(
+        "nonStandardSpec", "bool", False, text="do not warn if the range is not a multiple of the width"
+    ),
+    *_outputs("rateset", "rate.fits", "a light curve"),
+    Parameter("timecolumn", "string", "TIME", text="column of times"),
+    Parameter("timebinsize", "real", 1.0, text="bin of the light curve, more than 0", unit="s"),
+    *_range("withtimeranges", "timemin", "timemax", (0.0, 1000.0), "time", "s"),
+    Parameter("maketimecolumn", "bool", False, text="write the middle of each bin"),
+    Parameter("makeratecolumn", "bool", False, text="write rates and errors instead of counts"),
+    *_outputs("histogramset", "histo.fits", "a histogram"),
+    Parameter("histogramcolumn", "string", "TIME", text="column of the histogram"),
+    Parameter("histogrambinsize", "real", 1.0, text="bin of the histogram in the column's unit"),
+    *_range("withhistoranges", "histogrammin", "histogrammax", (0.0, 1000.0), "value of histogramcolumn"),
+]
+EVSELECT_PARAMETERS = [*_SELECTION, *_IMAGE, *_CURVES]
 
 #: Switches that one of several parameters turns on when it is given.
 _SWITCHES = {

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     "gtialign",
     "2.11",
     [
-        Parameter("gtitable", "dataset", required=True),
-        Parameter("eventset", "dataset", required=True),
-        Parameter("outset", "dataset", "gti.ds"),
+        Parameter("gtitable", "dataset", required=True, text="good times, as file or file:table"),
+        Parameter("eventset", "dataset", required=True, text="event list with the frames of each CCD"),
+        Parameter("outset", "dataset", "gti.ds", text="good times to write, a table for each CCD"),
     ],
 )
 def gtialign(ctx: TaskContext, p: Parameters) -> None:

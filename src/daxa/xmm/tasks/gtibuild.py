@@ -15,7 +15,15 @@ from daxa.xmm.task import TaskContext, task
 @task(
     "gtibuild",
     "1.5",
-    [Parameter("file", "dataset", required=True), Parameter("table", "dataset", "gti.ds")],
+    [
+        Parameter(
+            "file",
+            "dataset",
+            required=True,
+            text="text file: start, stop, and + or - for good or bad, on each line",
+        ),
+        Parameter("table", "dataset", "gti.ds", text="good times to write, as file or file:table"),
+    ],
 )
 def gtibuild(ctx: TaskContext, p: Parameters) -> None:
     """Make good times of a text file of intervals."""

@@ -13,17 +13,24 @@ from daxa.xmm.task import TaskContext, task
     "gtimerge",
     "1.6",
     [
-        Parameter("tables", "list", required=True),
-        Parameter("withgtitable", "bool", False),
-        Parameter("gtitable", "dataset", "gti.ds"),
-        Parameter("mergemode", "choice", "and", ("and", "or")),
-        Parameter("plotmergeresult", "bool", False),
+        Parameter("tables", "list", required=True, text="good times, each as file or file:table"),
+        Parameter(
+            "withgtitable",
+            "bool",
+            False,
+            text="whether gtitable is written; yes when it is named, and needed",
+        ),
+        Parameter("gtitable", "dataset", "gti.ds", text="good times to write, as file or file:table"),
+        Parameter(
+            "mergemode", "choice", "and", ("and", "or"), text="times that are good in all tables, or in any"
+        ),
+        Parameter(
+            "plotmergeresult", "bool", False, text="plot the intervals", only="this task makes no plots"
+        ),
     ],
 )
 def gtimerge(ctx: TaskContext, p: Parameters) -> None:
     """Intersect (and) or unite (or) good times."""
-    if p.plotmergeresult:
-        raise TaskError("notAvailable", "plotmergeresult=yes: plots are not made by this task")
     if not p.withgtitable:
         raise TaskError("noOutput", "gtitable must be given")
     files = Files(ctx.cwd)

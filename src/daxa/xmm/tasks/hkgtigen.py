@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.select.goodtimes import gti_hdu, write_gti
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
+from daxa.xmm.select.goodtimes import RowTimes, gti_hdu, write_gti
 from daxa.xmm.select.housekeeping import INSTRUMENTS, HousekeepingGti, Limits, housekeeping_gti
 from daxa.xmm.task import TaskContext, task
 
@@ -13,21 +13,29 @@ from daxa.xmm.task import TaskContext, task
     "hkgtigen",
     "1.15.1",
     [
-        Parameter("instrument", "choice", "emos1", tuple(INSTRUMENTS)),
-        Parameter("gtiset", "dataset", "gti.ds"),
-        Parameter("withgtiset", "bool", True),
-        Parameter("diagfile", "string", "STDOUT"),
-        Parameter("plotgtis", "bool", False),
-        Parameter("diagnosticmode", "bool", False),
-        Parameter("withparameters", "bool", False),
-        Parameter("parameters", "list", ()),
-        Parameter("except", "bool", False),
-        Parameter("withoverrideparameters", "bool", False),
-        Parameter("overrideparameters", "list", ()),
-        Parameter("overrideparametervalues", "list", ()),
-        Parameter("timecolumn", "string", "TIME"),
-        Parameter("prefraction", "real", 0.5, minimum=0, maximum=1),
-        Parameter("postfraction", "real", 0.5, minimum=0, maximum=1),
+        Parameter("instrument", "choice", "emos1", tuple(INSTRUMENTS), text="instrument"),
+        Parameter("gtiset", "dataset", "gti.ds", text="good times to write"),
+        Parameter("withgtiset", "bool", True, text="whether gtiset is written"),
+        Parameter("diagfile", "string", "STDOUT", text="text file for diagnosticmode; STDOUT prints it"),
+        Parameter("plotgtis", "bool", False, text="plot the intervals", only="this task makes no plots"),
+        Parameter(
+            "diagnosticmode",
+            "bool",
+            False,
+            text="also say how long each parameter is out of its limits, and write its good times",
+        ),
+        Parameter("withparameters", "bool", False, text="whether parameters counts"),
+        Parameter("parameters", "list", (), text="housekeeping parameters that are looked at"),
+        Parameter("except", "bool", False, text="look at all but those of parameters"),
+        Parameter("withoverrideparameters", "bool", False, text="whether overrideparameters counts"),
+        Parameter(
+            "overrideparameters",
+            "list",
+            (),
+            text="parameters with limits of their own",
+        ),
+        Parameter("overrideparametervalues", "list", (), text="their limits, one for each"),
+        *parameters_of(RowTimes),
     ],
 )
 def hkgtigen(ctx: TaskContext, p: Parameters) -> None:
@@ -35,8 +43,6 @@ def hkgtigen(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
 
-    if p.plotgtis:
-        raise NotImplementedError("plotgtis=yes: plots are not made by this task")
     scope, code, types = INSTRUMENTS[p.instrument]
     limits = Limits.from_constituent(
         Calibration.from_environment(ctx.env, ctx.cwd).constituent(scope, "HKPARMINT")

@@ -29,13 +29,23 @@ _FAR = 0.1
 _MOST_COLUMNS = 12
 
 
-# adapters
 def _shift_parameters(number: int) -> list[Parameter]:
+    """A shift of one file's attitude; one that is given counts without its switch."""
     return [
-        Parameter(f"withset{number}adjustpos", "bool", False),
-        Parameter(f"set{number}deltara", "real", 0.0),
-        Parameter(f"set{number}deltadec", "real", 0.0),
-        Parameter(f"set{number}deltaposangle", "real", 0.0),
+        Parameter(
+            f"withset{number}adjustpos", "bool", False, text=f"shift the sky coordinates of set{number}"
+        ),
+        Parameter(
+            f"set{number}deltara", "real", 0.0, text="what is added to its right ascensions", unit="deg"
+        ),
+        Parameter(f"set{number}deltadec", "real", 0.0, text="what is added to its declinations", unit="deg"),
+        Parameter(
+            f"set{number}deltaposangle",
+            "real",
+            0.0,
+            text="clockwise turn about its tangent point",
+            unit="deg",
+        ),
     ]
 
 
@@ -43,17 +53,35 @@ def _shift_parameters(number: int) -> list[Parameter]:
     "merge",
     "1.8",
     [
-        Parameter("set1", "dataset", required=True),
-        Parameter("set2", "dataset", required=True),
-        Parameter("outset", "dataset", required=True),
-        Parameter("withradec", "bool", False),
-        Parameter("ra", "real", 0.0),
-        Parameter("dec", "real", 0.0),
-        Parameter("imagesize", "real", 0.36, minimum=0.001, maximum=10),
+        Parameter("set1", "dataset", required=True, text="event list, attitude file or orbit file"),
+        Parameter("set2", "dataset", required=True, text="another of the same kind"),
+        Parameter("outset", "dataset", required=True, text="file to write"),
+        Parameter(
+            "withradec",
+            "bool",
+            False,
+            text="whether ra and dec are the centre; else the files' centre or the mean of both",
+        ),
+        Parameter("ra", "real", 0.0, text="right ascension of the centre of X and Y", unit="deg"),
+        Parameter("dec", "real", 0.0, text="declination of the centre of X and Y", unit="deg"),
+        Parameter(
+            "imagesize",
+            "real",
+            0.36,
+            minimum=0.001,
+            maximum=10,
+            text="X and Y reach this far from the centre",
+            unit="deg",
+        ),
         *_shift_parameters(1),
         *_shift_parameters(2),
-        Parameter("columns", "list", ()),
-        Parameter("mergedifferentobs", "bool", False),
+        Parameter(
+            "columns",
+            "list",
+            (),
+            text="columns to keep, at most 12; all that both files have if none is named",
+        ),
+        Parameter("mergedifferentobs", "bool", False, text="allow files of different observations"),
     ],
 )
 def merge(ctx: TaskContext, p: Parameters) -> None:

@@ -13,10 +13,10 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.schema import column
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.times import housekeeping_times
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.select.blocks import Files, split_block
 from daxa.xmm.select.expression import compile
-from daxa.xmm.select.goodtimes import gti_hdu, intervals_of_rows, write_gti
+from daxa.xmm.select.goodtimes import RowTimes, gti_hdu, intervals_of_rows, write_gti
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -51,13 +51,16 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
     "tabgtigen",
     "2.13",
     [
-        Parameter("table", "list", required=True),
-        Parameter("gtiset", "dataset", "gti.ds"),
-        Parameter("expression", "string", "true"),
-        Parameter("timecolumn", "string", "TIME"),
-        Parameter("prefraction", "real", 0.5, minimum=0, maximum=1),
-        Parameter("postfraction", "real", 0.5, minimum=0, maximum=1),
-        Parameter("mingtisize", "real", 0.0, minimum=0),
+        Parameter(
+            "table",
+            "list",
+            required=True,
+            text="time series, as file or file:table; times must be good in all",
+        ),
+        Parameter("gtiset", "dataset", "gti.ds", text="good times to write"),
+        Parameter("expression", "string", "true", text="true of good rows, in evselect's language"),
+        *parameters_of(RowTimes),
+        Parameter("mingtisize", "real", 0.0, minimum=0, unit="s", text="shorter intervals are left out"),
     ],
 )
 def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
