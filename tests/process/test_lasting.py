@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import fake_sas
@@ -254,3 +255,10 @@ def test_an_archive_in_work_is_not_updated(updated):
         Archive("field").update()
     assert list(Archive("field")[X].filtered_obs_ids) == [OBS]
     assert str(Archive("field").version) == "0.0.0"
+
+
+def test_an_installation_that_does_not_say_what_can_process(updated, monkeypatch):
+    monkeypatch.setattr("daxa.archive.update.entry_points", lambda group: EntryPoints())
+    with pytest.raises(DAXAError, match="no installed package says .*daxa.processes"):
+        updated.update()
+    assert str(updated.version) == "0.0.0"

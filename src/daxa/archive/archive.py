@@ -19,6 +19,7 @@ from daxa.archive.creation import State
 from daxa.archive.layout import SUBFOLDERS, Layout, log_name
 from daxa.archive.ledger import Ledger, Run
 from daxa.archive.lock import hold, is_held
+from daxa.archive.update import update
 from daxa.archive.views import ProcessViews
 from daxa.exceptions import (
     DAXAError,
@@ -122,10 +123,7 @@ class Archive(ProcessViews):
             rescue.check_ledger(self.layout)
         self.ledger = Ledger(self.layout.ledger)
         for mission in missions:
-            for obs_id in mission.filtered_obs_ids:
-                folder = self.obs_folder(mission, str(obs_id))
-                for name in SUBFOLDERS:
-                    (folder / name).mkdir(parents=True, exist_ok=True)
+            self.make_folders(mission)
         self.save()
 
     def _take_up(self, given: list[BaseMission] | None) -> None:
@@ -312,6 +310,13 @@ class Archive(ProcessViews):
         name = self._mission_name(mission)
         failed = self.layout.failed(name, obs_id)
         return failed if failed.is_dir() else self.layout.processed(name, obs_id)
+
+    def make_folders(self, mission: BaseMission) -> None:
+        """Make the folders of a mission's observations that are not there yet."""
+        for obs_id in mission.filtered_obs_ids:
+            folder = self.obs_folder(mission, str(obs_id))
+            for name in SUBFOLDERS:
+                (folder / name).mkdir(parents=True, exist_ok=True)
 
     def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
         """Folder of an observation's data: among the processed, or among the failed ones."""
@@ -574,10 +579,7 @@ class Archive(ProcessViews):
         Every mission's filters are run on today's catalogue; the processes that have been run are run again
         with their recorded arguments, and skip what is done.
         """
-        import importlib
-
-        # The steps know the archive, not the other way round; they are looked up by name.
-        importlib.import_module("daxa.process.update").update(self)
+        update(self)
 
     def replace_version(self, version: str) -> None:
         """Give the archive another version, once its missions have changed."""

@@ -11,13 +11,11 @@ import re
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from daxa.archive.layout import log_name
-from daxa.archive.ledger import Output, Run
-
-if TYPE_CHECKING:
-    from daxa.archive.archive import Archive
+from daxa.archive.layout import Layout, log_name
+from daxa.archive.ledger import Ledger, Output, Run
+from daxa.mission import BaseMission
 
 #: The release whose archives these are, as it stands in the versions of a run.
 RELEASE = "0.3.7"
@@ -36,12 +34,28 @@ _ERROR = re.compile(r"^(?P<name>\S+) raised by (?P<originator>.+?) - (?P<message
 _QUANTITY = re.compile(r"^Quantity (?P<value>\S+)(?: (?P<unit>.+))?$")
 
 
+class Opened(Protocol):
+    """What of an archive its history is taken into."""
+
+    layout: Layout
+    ledger: Ledger
+
+    @property
+    def archive_name(self) -> str: ...
+    @property
+    def mission_names(self) -> list[str]: ...
+    @property
+    def read_only(self) -> bool: ...
+    def __getitem__(self, key: str | int) -> BaseMission: ...
+    def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path: ...
+
+
 def is_legacy(saved: dict[str, Any]) -> bool:
     """Whether an archive's state was written by DAXA 0.3.7 or before."""
     return "process_success" in saved and "daxa_version" not in saved
 
 
-def migrate(archive: Archive, saved: dict[str, Any]) -> None:
+def migrate(archive: Opened, saved: dict[str, Any]) -> None:
     """Take the history of an old archive into its ledger; nothing of the archive is changed or removed.
 
     Runs have no fingerprint: nothing is known of what they were made of.
@@ -73,7 +87,7 @@ def _of(saved: dict[str, Any], key: str, mission: str, kind: type = dict) -> Any
     return found if isinstance(found, kind) else kind()
 
 
-def _observations(archive: Archive, saved: dict[str, Any], mission: str) -> None:
+def _observations(archive: Opened, saved: dict[str, Any], mission: str) -> None:
     for key, name in (
         ("obs_summaries", "summary"),
         ("use_this_obs", "to_process"),
@@ -83,7 +97,7 @@ def _observations(archive: Archive, saved: dict[str, Any], mission: str) -> None
             archive.ledger.set_observation(mission, obs_id, **{name: value})
 
 
-def _runs(archive: Archive, saved: dict[str, Any], mission: str) -> list[Run]:
+def _runs(archive: Opened, saved: dict[str, Any], mission: str) -> list[Run]:
     runs = []
     for process, idents in _of(saved, "process_success", mission).items():
         for ident, success in idents.items():
@@ -108,7 +122,7 @@ def _runs(archive: Archive, saved: dict[str, Any], mission: str) -> list[Run]:
     return runs
 
 
-def _identified(archive: Archive, mission: str, process: str, ident: str) -> Run:
+def _identified(archive: Opened, mission: str, process: str, ident: str) -> Run:
     chosen = archive[mission]
     try:
         obs_id = chosen.ident_to_obsid(ident)
