@@ -1,7 +1,8 @@
 """What existing archives have recorded must mean the same to every later version.
 
-``recorded_runs.json`` holds fingerprints and options as the steps have always recorded them: a change of either
-would let every archive be made again. Who means to change what a fingerprint depends on says so in the commit.
+``recorded_runs.json`` holds fingerprints and options as the steps have always recorded them: a change of
+either would let every archive be made again. Who means to change what a fingerprint depends on says so in the
+commit.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ def check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
 
 
 def recordable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a step in the form that the ledger keeps; names with an underscore stay out."""
+    """Options of a step in the form that the ledger keeps."""
     from daxa.mission.state import encode
 
-    return {k: encode(v) for k, v in options.items() if not k.startswith("_")}
+    return {k: encode(v) for k, v in options.items()}
 
 
 def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict[str, Any]:

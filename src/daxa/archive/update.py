@@ -1,7 +1,7 @@
 """Bringing an archive up to date: new observations, and the recorded processing for them.
 
-What can process an archive is not known here: packages say so themselves, this one included, by entry points of
-the group ``daxa.processes``. Each has the name of a mission and gives its processes: name -> function, whose first
+What can process an archive is not known here. Packages say so, this one included, by entry points of the
+group ``daxa.processes``: each has the name of a mission and gives its processes, name -> function whose first
 argument is the archive.
 """
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from daxa.archive.ledger import Run
-from daxa.process.step import Options, Piece, Recipe, Step
+from daxa.process.options import StepOptions
+from daxa.process.step import Piece, Recipe, Step
 
 
 @dataclass
 class Node:
     """A step on a piece of data."""
 
-    step: Step
-    options: Options
+    step: Step[Any]
+    options: StepOptions
     piece: Piece
     order: tuple[int, int]
     needs: list[Node] = field(default_factory=list)

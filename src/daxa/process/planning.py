@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive import Archive
 from daxa.archive.ledger import Run
@@ -12,9 +11,11 @@ from daxa.archive.legacy import RELEASE
 from daxa.archive.staleness import REBUILT
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.graph import Node, related
+from daxa.process.options import StepOptions
 from daxa.process.recording import flaw
 from daxa.process.records import Records
-from daxa.process.step import Options, Piece, Step
+from daxa.process.step import Piece, Planned, Step
+from daxa.process.tell import tell
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
@@ -34,7 +35,7 @@ class Planner:
         What users should know of pieces, or of their being left out.
     """
 
-    def __init__(self, archive: Archive, steps: Sequence[tuple[Step, Options]], records: Records) -> None:
+    def __init__(self, archive: Archive, steps: Sequence[Planned], records: Records) -> None:
         self.archive = archive
         self.steps = list(steps)
         self.records = records
@@ -79,7 +80,7 @@ class Planner:
         return Piece(self.archive, mission, obs_id, inst, exp_id, self.records)
 
     def _add(
-        self, nodes: list[Node], step: Step, options: Options, piece: Piece, order: tuple[int, int]
+        self, nodes: list[Node], step: Step[Any], options: StepOptions, piece: Piece, order: tuple[int, int]
     ) -> None:
         note = step.note(piece, options)
         if note and note not in self.notes:
@@ -128,10 +129,9 @@ class Planner:
         for mission in missions:
             instruments: list[str | None] = [i for i in mission.chosen_instruments if i in step.instruments]
             if step.instruments and not instruments:
-                warnings.warn(
+                tell(
                     f"{step.name}: no {' or '.join(step.instruments)} chosen for {mission.pretty_name}: "
                     "nothing to do",
-                    stacklevel=5,
                 )
                 continue
             self._check_run(mission, step, options, instruments or [None])
@@ -145,7 +145,7 @@ class Planner:
                 )
 
     def _check_run(
-        self, mission: BaseMission, step: Step, options: Options, instruments: list[str | None]
+        self, mission: BaseMission, step: Step[Any], options: StepOptions, instruments: list[str | None]
     ) -> None:
         """Refuse what builds on steps that were never run; warn of instruments that this leaves out."""
         unrun = {}
@@ -164,9 +164,8 @@ class Planner:
                 f"{step.name}: {' and '.join(names)} must be run on {mission.name} first"
             )
         if unrun:
-            warnings.warn(
+            tell(
                 f"{step.name}: {', '.join(map(str, unrun))} left out: {' and '.join(names)} has not been run",
-                stacklevel=6,
             )
 
 

@@ -21,11 +21,12 @@ from daxa.process.planning import Planner
 from daxa.process.recording import new_run
 from daxa.process.records import Records
 from daxa.process.simple import steps_of_reduction
-from daxa.process.step import Options, Piece, Recipe, Step
-from daxa.process.xmm.assemble import chain_options, cleaned_options
-from daxa.process.xmm.clean import espfilt_options
-from daxa.process.xmm.generate import image_options
-from daxa.process.xmm.mosaics import GENERATE_MOSAICS, field_run, fields, mosaic_options
+from daxa.process.step import Piece, Planned, Recipe
+from daxa.process.xmm.assemble import CleanedOptions
+from daxa.process.xmm.clean import EspfiltOptions
+from daxa.process.xmm.exposures import ExposureOptions
+from daxa.process.xmm.generate import ImageOptions
+from daxa.process.xmm.mosaics import GENERATE_MOSAICS, MosaicOptions, field_run, fields
 from daxa.process.xmm.setup import ALLOWED, ODF_INGEST
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class _Planner(Planner):
         What could not be recorded, and why.
     """
 
-    def __init__(self, archive: Archive, steps: list[tuple[Step, Options]], records: Records) -> None:
+    def __init__(self, archive: Archive, steps: list[Planned], records: Records) -> None:
         super().__init__(archive, steps, records)
         self.untold: list[str] = []
 
@@ -88,9 +89,8 @@ def rebuild(archive: Archive) -> int:
         count = _take_all(planner)
         # What is made of observations as wholes is known once their parts are.
         if mosaics := _bands(_MOSAIC, names):
-            again = _Planner(
-                archive, [(GENERATE_MOSAICS, mosaic_options(*_limits(mosaics)))], planner.records
-            )
+            options = MosaicOptions(*_limits(mosaics))
+            again = _Planner(archive, [(GENERATE_MOSAICS, options)], planner.records)
             again.untold = planner.untold
             count += _take_all(again)
         count += _take_fields(planner)
@@ -198,7 +198,7 @@ def _reveal(node: Node, planner: _Planner) -> list[Node]:
     return planner.plan(node.piece.mission, node.piece.obs_id, node.order[0])
 
 
-def _steps(archive: Archive, names: list[str]) -> list[tuple[Step, Options]]:
+def _steps(archive: Archive, names: list[str]) -> list[Planned]:
     """The steps of a whole reduction, with the energies that the names of files tell."""
     from astropy.units import Quantity
 
@@ -209,10 +209,10 @@ def _steps(archive: Archive, names: list[str]) -> list[tuple[Step, Options]]:
     low, high = (Quantity(v, "eV") for v in flares[-1])
     return steps_of_reduction(
         archive,
-        chain_options(True),
-        espfilt_options(filter_lo_en=low, filter_hi_en=high),
-        cleaned_options(low_en, high_en),
-        image_options(*_limits(images)),
+        ExposureOptions(),
+        EspfiltOptions(filter_lo_en=low, filter_hi_en=high),
+        CleanedOptions(low_en, high_en),
+        ImageOptions(*_limits(images)),
         anomalies=any(n.endswith("-anom.log") for n in names),
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import logging
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -20,7 +19,6 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.archive import Archive
-from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Input, Run
 from daxa.archive.staleness import stale
 from daxa.archive.views import error_text
@@ -30,9 +28,9 @@ from daxa.backend.contract import Job, Outcome
 from daxa.backend.runner import run_job
 from daxa.backend.select import select_backend
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
-from daxa.process.arguments import check_cores, check_timeout
 from daxa.process.graph import Node
 from daxa.process.naming import plain
+from daxa.process.options import Running
 from daxa.process.planning import REDO, Planner, why_again
 from daxa.process.progress import Progress
 from daxa.process.recording import (
@@ -46,7 +44,8 @@ from daxa.process.recording import (
     versions,
 )
 from daxa.process.records import Records
-from daxa.process.step import Options, Step
+from daxa.process.step import Planned
+from daxa.process.tell import tell
 from daxa.trust import TRUST
 
 if TYPE_CHECKING:
@@ -108,12 +107,9 @@ def redo_mode() -> str:
 
 def run_steps(
     archive: Archive,
-    steps: Sequence[tuple[Step, Options]],
+    steps: Sequence[Planned],
     missions: Sequence[str],
-    *,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Any = None,
+    running: Running,
 ) -> None:
     """Run steps on an archive.
 
@@ -125,12 +121,8 @@ def run_steps(
         Steps with their options, in order.
     missions
         Names of the missions that the steps are for.
-    num_cores
-        Jobs at once; the configured number by default.
-    disable_progress
-        No progress bars, no messages.
-    timeout
-        Time limit of each job, a quantity.
+    running
+        How many jobs at once, for how long at most, and whether there are progress bars and messages.
 
     Raises
     ------
@@ -141,14 +133,14 @@ def run_steps(
     """
     if not isinstance(archive, Archive):
         raise TypeError(f"obs_archive: expected an Archive, got {type(archive).__name__}")
-    cores, limit_s = check_cores(num_cores), check_timeout(timeout)
+    cores, limit_s = running.cores, running.limit_s
     chosen = [m for m in archive.missions if m.name in missions]
     if not chosen:
         raise NoValidMissionsError(
             f"{steps[0][0].name}: works on {', '.join(missions)}; the archive {archive.archive_name} has "
             f"{', '.join(archive.mission_names)}"
         )
-    settings = _Settings(select_backend(), cores, limit_s, _redo.get(), disable_progress)
+    settings = _Settings(select_backend(), cores, limit_s, _redo.get(), running.disable_progress)
     with archive.processing():
         _Runner(archive, steps, settings).run(chosen)
     archive.save()
@@ -166,7 +158,7 @@ class _Settings:
 
 
 class _Runner:
-    def __init__(self, archive: Archive, steps: Sequence[tuple[Step, Options]], settings: _Settings) -> None:
+    def __init__(self, archive: Archive, steps: Sequence[Planned], settings: _Settings) -> None:
         self.archive = archive
         self.settings = settings
         self.records = Records(archive)
@@ -189,7 +181,7 @@ class _Runner:
         planner.check_something_to_do(missions)
         for mission in missions:
             for step, options in planner.steps:
-                self.archive.ledger.set_configuration(mission.name, step.name, recordable(options))
+                self.archive.ledger.set_configuration(mission.name, step.name, options.recorded())
         self._note_plan()
         self._execute()
         if any(name in planner.names for name in LAST_STEPS):
@@ -354,7 +346,7 @@ class _Runner:
     def _config(self, node: Node) -> dict[str, Any]:
         key = ("config", node.step.name)
         if key not in self.records.notes:
-            self.records.notes[key] = recordable(node.options)
+            self.records.notes[key] = node.options.recorded()
         return self.records.notes[key]
 
     def _skip(self, node: Node, last: Run) -> None:
@@ -419,7 +411,7 @@ class _Runner:
             self._note_calibration(run, node)
         self._record(run, logged=bool(outcome.stdout or outcome.stderr))
         if outcome.timed_out:
-            warnings.warn(f"{run.process} {run.ident}: {run.errors[-1]['message']}", stacklevel=6)
+            tell(f"{run.process} {run.ident}: {run.errors[-1]['message']}")
         if not run.ok:
             self._fail(node)
             return
@@ -513,7 +505,7 @@ class _Runner:
     def _summarise(self) -> None:
         notes = [*self.planner.notes, *self.kept, *self._outdated()]
         if notes:
-            warnings.warn("\n".join(notes), stacklevel=5)
+            tell("\n".join(notes))
         nodes = self.planner.everything()
         failed = [n for n in nodes if n.state == "failed"]
         if not failed:
@@ -525,7 +517,7 @@ class _Runner:
             lines.append(f"  {node.why}" + (f" (and {stopped} that build on it)" if stopped else ""))
         if len(failed) > 20:
             lines.append(f"  and {len(failed) - 20} more; see process_errors of the archive")
-        warnings.warn("\n".join(lines), stacklevel=5)
+        tell("\n".join(lines))
 
 
 _announced: set[str] = set()

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from daxa.process.arguments import check_bool
+from daxa.process.options import Running, StepOptions, argument
+from daxa.process.public import public
 from daxa.process.runner import redoing, run_steps
-from daxa.process.step import RGS, Options, Step
+from daxa.process.step import RGS, Planned
 from daxa.process.xmm.assemble import (
     CLEANED_EVT_LISTS,
     EMCHAIN,
     EPCHAIN,
     MERGE_SUBEXPOSURES,
-    chain_options,
-    cleaned_options,
+    CleanedOptions,
 )
 from daxa.process.xmm.check import EMANOM
-from daxa.process.xmm.clean import ESPFILT, espfilt_options
-from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, bands_within, image_options
+from daxa.process.xmm.clean import ESPFILT, EspfiltOptions
+from daxa.process.xmm.exposures import ExposureOptions
+from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, ImageOptions, bands_within
 from daxa.process.xmm.grating import CLEANED_RGS_EVENT_LISTS, RGS_ANGLES, RGS_EVENTS
-from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, cif_build_options
+from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, CifBuildOptions
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
@@ -27,89 +30,89 @@ if TYPE_CHECKING:
     from daxa.archive import Archive
 
 
+@dataclass(frozen=True, eq=False)
+class ReductionOptions(StepOptions):
+    """Options of `full_process_xmm`."""
+
+    lo_en: Quantity | None = argument(
+        None,
+        "Lower energy of the cleaned event lists; everything by default. Images are made in what of the "
+        "default bands is within their energies.",
+    )
+    hi_en: Quantity | None = argument(None, "Upper energy of the cleaned event lists; everything by default.")
+    process_unscheduled: bool = argument(True, "Process unscheduled sub-exposures too.")
+    find_mos_anom_state: bool = argument(
+        False, "Look for MOS CCDs in an anomalous state, and leave them out."
+    )
+    redo: Literal["changed", "stale", "all", "never"] = argument(
+        "changed",
+        "What is made again although it has been made: what depends on something that has changed, by "
+        "default; see `daxa.process.redoing`.",
+    )
+
+    def check(self) -> None:
+        check_bool("find_mos_anom_state", self.find_mos_anom_state)
+
+
 def steps_of_reduction(
     archive: Archive,
-    chain: Options,
-    flares: Options,
-    cleaning: Options,
-    images: Options,
+    chain: ExposureOptions,
+    flares: EspfiltOptions,
+    cleaning: CleanedOptions,
+    images: ImageOptions,
     *,
     anomalies: bool,
-) -> list[tuple[Step, Options]]:
-    """The steps of a whole reduction with their checked options; those of RGS only where one is chosen."""
-    steps: list[tuple[Step, Options]] = [(CIF_BUILD, cif_build_options()), (ODF_INGEST, {})]
+) -> list[Planned]:
+    """The steps of a whole reduction with their options; those of RGS only where one is chosen."""
+    none = StepOptions()
+    steps: list[Planned] = [(CIF_BUILD, CifBuildOptions()), (ODF_INGEST, none)]
     missions = getattr(archive, "missions", [])
     if any(inst in RGS for m in missions if m.name in ALLOWED for inst in m.chosen_instruments):
-        steps += [(RGS_EVENTS, chain), (RGS_ANGLES, {}), (CLEANED_RGS_EVENT_LISTS, {})]
+        steps += [(RGS_EVENTS, chain), (RGS_ANGLES, none), (CLEANED_RGS_EVENT_LISTS, none)]
     steps += [(EPCHAIN, chain), (EMCHAIN, chain)]
     if anomalies:
-        steps.append((EMANOM, {}))
+        steps.append((EMANOM, none))
     return [
         *steps,
         (ESPFILT, flares),
         (CLEANED_EVT_LISTS, cleaning),
-        (MERGE_SUBEXPOSURES, {}),
+        (MERGE_SUBEXPOSURES, none),
         (GENERATE_IMAGES_EXPMAPS, images),
     ]
 
 
-def full_process_xmm(
-    obs_archive: Archive,
-    lo_en: Quantity | None = None,
-    hi_en: Quantity | None = None,
-    process_unscheduled: bool = True,
-    find_mos_anom_state: bool = False,
-    num_cores: int | None = None,
-    timeout: Quantity | None = None,
-    disable_progress: bool = False,
-    redo: str = "changed",
-) -> None:
+_ORDER = (
+    "lo_en",
+    "hi_en",
+    "process_unscheduled",
+    "find_mos_anom_state",
+    "num_cores",
+    "timeout",
+    "disable_progress",
+    "redo",
+)
+
+
+@public(ReductionOptions, order=_ORDER)
+def full_process_xmm(obs_archive: Archive, options: ReductionOptions, running: Running) -> None:
     """Take XMM-Newton observations from raw data to cleaned event lists, images and exposure maps.
 
     Every observation goes through the steps by itself, several side by side. What an earlier call has done is
     not done again.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    lo_en, hi_en : Quantity, optional
-        Energy band of the cleaned event lists; everything by default. Images are made in what of the default
-        bands is within it.
-    process_unscheduled : bool
-        Process unscheduled sub-exposures too.
-    find_mos_anom_state : bool
-        Look for MOS CCDs in an anomalous state, and leave them out.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    timeout : Quantity, optional
-        Time limit of each job.
-    disable_progress : bool
-        No progress bars.
-    redo : {"changed", "stale", "all", "never"}
-        What is made again although it has been made: what depends on something that has changed, by default;
-        see `daxa.process.redoing`.
 
     Warns
     -----
     UserWarning
         Names what failed, and why; everything else is processed.
     """
-    check_bool("find_mos_anom_state", find_mos_anom_state)
+    band = options.lo_en, options.hi_en
     steps = steps_of_reduction(
         obs_archive,
-        chain_options(process_unscheduled),
-        espfilt_options(),
-        cleaned_options(lo_en, hi_en, filt_mos_anom_state=find_mos_anom_state),
-        image_options(*bands_within(lo_en, hi_en)),
-        anomalies=find_mos_anom_state,
+        ExposureOptions(options.process_unscheduled),
+        EspfiltOptions(),
+        CleanedOptions(*band, filt_mos_anom_state=options.find_mos_anom_state),
+        ImageOptions(*bands_within(*band)),
+        anomalies=options.find_mos_anom_state,
     )
-    with redoing(redo):
-        run_steps(
-            obs_archive,
-            steps,
-            ALLOWED,
-            num_cores=num_cores,
-            disable_progress=disable_progress,
-            timeout=timeout,
-        )
+    with redoing(options.redo):
+        run_steps(obs_archive, steps, ALLOWED, running)

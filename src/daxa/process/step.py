@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from daxa import config
 from daxa.archive import layout
@@ -15,12 +15,13 @@ from daxa.archive.archive import Archive
 from daxa.archive.ledger import SHARED, Input, Run
 from daxa.backend.contract import Task
 from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
+from daxa.process.options import StepOptions
 from daxa.process.records import Records
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
 
-Options = Mapping[str, Any]
+Options = TypeVar("Options", bound=StepOptions)
 
 
 @dataclass
@@ -185,16 +186,16 @@ class Recipe:
     reads_raw: bool = False
 
 
-def _always(piece: Piece, options: Options) -> bool:
+def _always(piece: Piece, options: StepOptions) -> bool:
     return True
 
 
-def _no_note(piece: Piece, options: Options) -> str | None:
+def _no_note(piece: Piece, options: StepOptions) -> str | None:
     return None
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[Options]):
     """A processing step.
 
     Attributes
@@ -234,10 +235,12 @@ class Step:
     backend: str | None = None
 
 
+#: A step with its options.
+Planned = tuple[Step[Any], StepOptions]
 #: Names that the tasks write for instruments.
 SAS_NAMES = {"M1": "mos1", "M2": "mos2", "PN": "pn"}
 EPIC = ("M1", "M2", "PN")
 MOS = ("M1", "M2")
 RGS = ("R1", "R2")
 
-__all__ = ["EPIC", "MOS", "RGS", "SAS_NAMES", "Options", "Piece", "Recipe", "Step", "layout"]
+__all__ = ["EPIC", "MOS", "RGS", "SAS_NAMES", "Piece", "Planned", "Recipe", "Step", "layout"]

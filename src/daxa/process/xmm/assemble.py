@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_band, check_bool
+from daxa.process.options import Running, StepOptions, argument
+from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, MOS, Options, Piece, Recipe, Step
+from daxa.process.step import EPIC, MOS, Piece, Recipe, Step
 from daxa.process.xmm.check import check_states, parse_emanom_out
 from daxa.process.xmm.clean import chain_of
+from daxa.process.xmm.exposures import ExposureOptions, scheduling_wanted
 from daxa.process.xmm.grating import (
     CLEANED_RGS_EVENT_LISTS,
     RGS_ANGLES,
@@ -49,9 +54,59 @@ PN_FILTER = ("#XMMEA_EP", "(PATTERN <= 4)", "(FLAG .eq. 0)")
 MOS_FILTER = ("#XMMEA_EM", "(PATTERN <= 12)", "(FLAG .eq. 0)")
 
 
-def scheduling_wanted(piece: Piece, options: Options) -> bool:
-    """Whether an exposure is scheduled, or unscheduled ones are wanted too."""
-    return options.get("process_unscheduled", True) or bool(piece.exposure["scheduled"])
+def _filters(name: str, expression: Any) -> tuple[str, ...]:
+    if isinstance(expression, str):
+        return (expression,)
+    if not isinstance(expression, (tuple, list)) or not all(isinstance(e, str) for e in expression):
+        raise TypeError(f"{name}: expected text or a tuple of texts, got {expression!r}")
+    if not expression:
+        raise ValueError(f"{name}: expected at least one expression")
+    return tuple(expression)
+
+
+@dataclass(frozen=True, eq=False)
+class CleanedOptions(StepOptions):
+    """Options of `cleaned_evt_lists`."""
+
+    lo_en: Quantity | None = argument(None, "Lower energy of the events to keep; everything by default.")
+    hi_en: Quantity | None = argument(None, "Upper energy of the events to keep; everything by default.")
+    pn_filt_expr: str | Sequence[str] = argument(
+        PN_FILTER, "Selection expression of pn events, or several, all of which must hold."
+    )
+    mos_filt_expr: str | Sequence[str] = argument(
+        MOS_FILTER, "Selection expression of MOS events, or several, all of which must hold."
+    )
+    filt_mos_anom_state: bool = argument(False, "Leave out MOS CCDs in an anomalous state; needs `emanom`.")
+    acc_mos_anom_states: Sequence[str] = argument(("G", "I", "U"), "States that are kept then.")
+
+    def check(self) -> None:
+        check_bool("filt_mos_anom_state", self.filt_mos_anom_state)
+        _ = self.band_ev, self.pn_filters, self.mos_filters, self.states
+
+    @cached_property
+    def band_ev(self) -> tuple[int, int] | None:
+        """Energies of the events to keep [eV]; None for all."""
+        return check_band(self.lo_en, self.hi_en)
+
+    @property
+    def energy(self) -> str:
+        """The energies as names of files have them; empty for all."""
+        return "" if self.band_ev is None else layout.energy_text(*(e / 1000 for e in self.band_ev))
+
+    @cached_property
+    def pn_filters(self) -> tuple[str, ...]:
+        """Selection expressions of pn events."""
+        return _filters("pn_filt_expr", self.pn_filt_expr)
+
+    @cached_property
+    def mos_filters(self) -> tuple[str, ...]:
+        """Selection expressions of MOS events."""
+        return _filters("mos_filt_expr", self.mos_filt_expr)
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """States of CCDs to keep."""
+        return check_states("acc_mos_anom_states", self.acc_mos_anom_states)
 
 
 def _imaging_ccds(piece: Piece) -> list[int]:
@@ -59,12 +114,12 @@ def _imaging_ccds(piece: Piece) -> list[int]:
     return sorted(ccd for ccd, mode in modes.items() if mode.upper() == "IMAGING")
 
 
-def _pn_wanted(piece: Piece, options: Options) -> bool:
+def _pn_wanted(piece: Piece, options: ExposureOptions) -> bool:
     known = piece.exposure.get("ccd_modes")
     return scheduling_wanted(piece, options) and (not known or bool(_imaging_ccds(piece)))
 
 
-def _fast_note(piece: Piece, options: Options) -> str | None:
+def _fast_note(piece: Piece, options: ExposureOptions) -> str | None:
     """Which CCDs of an exposure are in fast modes, and what that means."""
     modes = piece.exposure.get("ccd_modes") or {}
     fast = {ccd: mode for ccd, mode in sorted(modes.items()) if mode.upper() != "IMAGING"}
@@ -78,7 +133,7 @@ def _fast_note(piece: Piece, options: Options) -> str | None:
     return f"{piece.ident} ({piece.exposure.get('mode') or 'unknown mode'}): {kinds} data; {left_out}"
 
 
-def _epchain(piece: Piece, options: Options) -> Recipe:
+def _epchain(piece: Piece, options: ExposureOptions) -> Recipe:
     where = piece.where
     common: dict[str, Any] = {
         "odf": str(piece.raw),
@@ -112,7 +167,7 @@ def _epchain(piece: Piece, options: Options) -> Recipe:
     )
 
 
-def _emchain(piece: Piece, options: Options) -> Recipe:
+def _emchain(piece: Piece, options: ExposureOptions) -> Recipe:
     obs_id, inst, exp_id = piece.where
     attitude = layout.attitude(obs_id)
     files = {"evt_list": layout.events(obs_id, inst, exp_id), "att_file": attitude}
@@ -149,17 +204,17 @@ def clean_expression(
     return " && ".join([*parts, f"GTI({gti},TIME)"])
 
 
-def _cleaned(piece: Piece, options: Options) -> Recipe:
+def _cleaned(piece: Piece, options: CleanedOptions) -> Recipe:
     where = piece.where
-    (chain,) = chain_of(piece.inst, options)
+    chain = chain_of(piece.inst)
     gti = piece.made("espfilt", "gti_path")
     ccds = None
-    if piece.inst in MOS and options["filt_mos_anom_state"]:
+    if piece.inst in MOS and options.filt_mos_anom_state:
         log = piece.made("emanom", "log_path")
-        ccds = parse_emanom_out(log, options["_states"])
-    filters = options["_pn"] if piece.inst == "PN" else options["_mos"]
-    expression = clean_expression(filters, gti, ccds, options["_band"])
-    energy = options["_energy"]
+        ccds = parse_emanom_out(log, options.states)
+    filters = options.pn_filters if piece.inst == "PN" else options.mos_filters
+    expression = clean_expression(filters, gti, ccds, options.band_ev)
+    energy = options.energy
     sources = {"evt_list": piece.made(chain, "evt_list")}
     if piece.inst == "PN" and (oot := piece.made_if_any(chain, "oot_evt_list")):
         sources["oot_evt_list"] = oot
@@ -185,7 +240,7 @@ def _energy_key(energy: str) -> str:
     return f"en{energy}" if energy else ""
 
 
-def _merged(piece: Piece, options: Options) -> Recipe:
+def _merged(piece: Piece, options: StepOptions) -> Recipe:
     obs_id, inst = piece.obs_id, str(piece.inst)
     found = piece.records.of(piece.mission.name, obs_id)
     runs = [
@@ -269,7 +324,7 @@ CLEANED_EVT_LISTS = Step(
     _cleaned,
     instruments=EPIC,
     needs=lambda inst, options: (
-        ("espfilt", "emanom") if inst in MOS and options.get("filt_mos_anom_state") else ("espfilt",)
+        ("espfilt", "emanom") if inst in MOS and options.filt_mos_anom_state else ("espfilt",)
     ),
 )
 MERGE_SUBEXPOSURES = Step(
@@ -282,186 +337,36 @@ MERGE_SUBEXPOSURES = Step(
 )
 
 
-def chain_options(process_unscheduled: bool = True) -> Options:
-    """Checked options of the chains."""
-    return {"process_unscheduled": check_bool("process_unscheduled", process_unscheduled)}
-
-
-def epchain(
-    obs_archive: Archive,
-    process_unscheduled: bool = True,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
+@public(ExposureOptions)
+def epchain(obs_archive: Archive, options: ExposureOptions, running: Running) -> None:
     """Make pn event lists, and lists of simulated out-of-time events (task epchain).
 
     Needs `odf_ingest`. CCDs that are not in an imaging mode are left out, and a warning names them; the task
     epchain itself makes their lists with `datamode=TIMING` or `datamode=BURST`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    process_unscheduled : bool
-        Process unscheduled sub-exposures too.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
     """
-    run_steps(
-        obs_archive,
-        [(EPCHAIN, chain_options(process_unscheduled))],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+    run_steps(obs_archive, [(EPCHAIN, options)], ALLOWED, running)
 
 
-def emchain(
-    obs_archive: Archive,
-    process_unscheduled: bool = True,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
+@public(ExposureOptions)
+def emchain(obs_archive: Archive, options: ExposureOptions, running: Running) -> None:
     """Make MOS event lists (task emchain). Needs `odf_ingest`.
 
     Of exposures in timing mode the outer CCDs are used, and a warning names them.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    process_unscheduled : bool
-        Process unscheduled sub-exposures too.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
     """
-    run_steps(
-        obs_archive,
-        [(EMCHAIN, chain_options(process_unscheduled))],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+    run_steps(obs_archive, [(EMCHAIN, options)], ALLOWED, running)
 
 
-def _filters(name: str, expression: Any) -> tuple[str, ...]:
-    if isinstance(expression, str):
-        return (expression,)
-    if not isinstance(expression, (tuple, list)) or not all(isinstance(e, str) for e in expression):
-        raise TypeError(f"{name}: expected text or a tuple of texts, got {expression!r}")
-    if not expression:
-        raise ValueError(f"{name}: expected at least one expression")
-    return tuple(expression)
+@public(CleanedOptions)
+def cleaned_evt_lists(obs_archive: Archive, options: CleanedOptions, running: Running) -> None:
+    """Select good events in the times without flares (task evselect). Needs `espfilt`."""
+    run_steps(obs_archive, [(CLEANED_EVT_LISTS, options)], ALLOWED, running)
 
 
-def cleaned_options(
-    lo_en: Quantity | None = None,
-    hi_en: Quantity | None = None,
-    pn_filt_expr: str | Sequence[str] = PN_FILTER,
-    mos_filt_expr: str | Sequence[str] = MOS_FILTER,
-    filt_mos_anom_state: bool = False,
-    acc_mos_anom_states: Sequence[str] = ("G", "I", "U"),
-) -> Options:
-    """Checked options of `cleaned_evt_lists`."""
-    given = dict(locals())
-    band = check_band(lo_en, hi_en)
-    energy = "" if band is None else layout.energy_text(band[0] / 1000, band[1] / 1000)
-    check_bool("filt_mos_anom_state", filt_mos_anom_state)
-    return {
-        **given,
-        "_band": band,
-        "_energy": energy,
-        "_pn": _filters("pn_filt_expr", pn_filt_expr),
-        "_mos": _filters("mos_filt_expr", mos_filt_expr),
-        "_states": check_states("acc_mos_anom_states", acc_mos_anom_states),
-    }
-
-
-def cleaned_evt_lists(
-    obs_archive: Archive,
-    lo_en: Quantity | None = None,
-    hi_en: Quantity | None = None,
-    pn_filt_expr: str | Sequence[str] = PN_FILTER,
-    mos_filt_expr: str | Sequence[str] = MOS_FILTER,
-    filt_mos_anom_state: bool = False,
-    acc_mos_anom_states: Sequence[str] = ("G", "I", "U"),
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
-    """Select good events in the times without flares (task evselect). Needs `espfilt`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    lo_en, hi_en : Quantity, optional
-        Energy band to keep; everything by default.
-    pn_filt_expr, mos_filt_expr : str or tuple of str
-        Selection expressions, all of which must hold.
-    filt_mos_anom_state : bool
-        Leave out MOS CCDs in an anomalous state; needs `emanom`.
-    acc_mos_anom_states : sequence of str
-        States that are kept then.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    options = cleaned_options(
-        lo_en, hi_en, pn_filt_expr, mos_filt_expr, filt_mos_anom_state, acc_mos_anom_states
-    )
-    run_steps(
-        obs_archive,
-        [(CLEANED_EVT_LISTS, options)],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
-
-
-def merge_subexposures(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
+@public(StepOptions)
+def merge_subexposures(obs_archive: Archive, options: StepOptions, running: Running) -> None:
     """Join the cleaned lists of each camera's sub-exposures (task merge). Needs `cleaned_evt_lists`.
 
     The last step of the event lists: it decides which observations went through. Those of which no camera
     did are moved to the archive's failed data.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
     """
-    run_steps(
-        obs_archive,
-        [(MERGE_SUBEXPOSURES, {})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+    run_steps(obs_archive, [(MERGE_SUBEXPOSURES, options)], ALLOWED, running)

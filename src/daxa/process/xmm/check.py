@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
+from daxa.process.options import Running, StepOptions
+from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import MOS, Options, Piece, Recipe, Step
+from daxa.process.step import MOS, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
-    from astropy.units import Quantity
-
     from daxa.archive import Archive
 
 #: Good; intermediate, bad below 1 keV; switched off; undetermined.
@@ -76,7 +76,7 @@ def parse_emanom_out(
     return sorted(ccd for ccd, state in states.items() if state in accepted)
 
 
-def _emanom(piece: Piece, options: Options) -> Recipe:
+def _emanom(piece: Piece, options: StepOptions) -> Recipe:
     _, inst, exp_id = piece.where
     name = layout.anom_log(inst, exp_id)
     return Recipe(
@@ -105,30 +105,7 @@ EMANOM = Step(
 )
 
 
-def emanom(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
-    """Find MOS CCDs with a raised low-energy background (task emanom). Needs `emchain`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    run_steps(
-        obs_archive,
-        [(EMANOM, {})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+@public(StepOptions)
+def emanom(obs_archive: Archive, options: StepOptions, running: Running) -> None:
+    """Find MOS CCDs with a raised low-energy background (task emanom). Needs `emchain`."""
+    run_steps(obs_archive, [(EMANOM, options)], ALLOWED, running)

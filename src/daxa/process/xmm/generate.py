@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.process.arguments import check_band, check_bands
+from daxa.process.options import Running, StepOptions, argument
+from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, Options, Piece, Recipe, Step
+from daxa.process.step import EPIC, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
@@ -38,6 +42,37 @@ GRID = {
 DEFAULT_BANDS = ((0.5, 2.0), (2.0, 10.0))
 
 
+@dataclass(frozen=True, eq=False)
+class ImageOptions(StepOptions):
+    """Options of `generate_images_expmaps`."""
+
+    lo_en: Quantity | None = argument(None, "Lower energies of the bands; 0.5 keV and 2.0 keV by default.")
+    hi_en: Quantity | None = argument(None, "Upper energies of the bands; 2.0 keV and 10.0 keV by default.")
+
+    def check(self) -> None:
+        _ = self.bands
+
+    @property
+    def limits(self) -> tuple[Quantity, Quantity]:
+        """Lower and upper energies of the bands."""
+        from astropy.units import Quantity
+
+        lows, highs = zip(*DEFAULT_BANDS, strict=True)
+        return (
+            Quantity(lows, "keV") if self.lo_en is None else self.lo_en,
+            Quantity(highs, "keV") if self.hi_en is None else self.hi_en,
+        )
+
+    @cached_property
+    def bands(self) -> list[tuple[float, float]]:
+        """The bands [keV]."""
+        return check_bands(*self.limits)
+
+    def given(self) -> dict[str, Any]:
+        lows, highs = self.limits
+        return {**super().given(), "lo_en": lows, "hi_en": highs}
+
+
 def _check_within(piece: Piece, bands: list[tuple[float, float]]) -> None:
     """Refuse bands that the event list holds a part of only: their images would miss counts."""
     run = piece.run_of("merge_subexposures")
@@ -53,12 +88,12 @@ def _check_within(piece: Piece, bands: list[tuple[float, float]]) -> None:
         )
 
 
-def _images(piece: Piece, options: Options) -> Recipe:
+def _images(piece: Piece, options: ImageOptions) -> Recipe:
     inst = str(piece.inst)
     events = piece.made("merge_subexposures", "final")
     attitude = piece.attitude() or piece.folder / layout.attitude(piece.obs_id)
     tasks, outputs, files = [], {}, {}
-    bands = options["_bands"]
+    bands = options.bands
     _check_within(piece, bands)
     for number, (lo, hi) in enumerate(bands):
         image = f"image{number}.fits"
@@ -114,45 +149,10 @@ def bands_within(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[Quanti
     return Quantity(lows, "keV"), Quantity(highs, "keV")
 
 
-def image_options(lo_en: Quantity | None = None, hi_en: Quantity | None = None) -> Options:
-    """Checked options of `generate_images_expmaps`."""
-    from astropy.units import Quantity
-
-    lo = Quantity([lo for lo, _ in DEFAULT_BANDS], "keV") if lo_en is None else lo_en
-    hi = Quantity([hi for _, hi in DEFAULT_BANDS], "keV") if hi_en is None else hi_en
-    return {"lo_en": lo, "hi_en": hi, "_bands": check_bands(lo, hi)}
-
-
-def generate_images_expmaps(
-    obs_archive: Archive,
-    lo_en: Quantity | None = None,
-    hi_en: Quantity | None = None,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
+@public(ImageOptions)
+def generate_images_expmaps(obs_archive: Archive, options: ImageOptions, running: Running) -> None:
     """Make images and vignetted exposure maps of each camera. Needs `merge_subexposures`.
 
     Pictures of them are drawn by `daxa.report.build_report`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    lo_en, hi_en : Quantity
-        Lower and upper energies of the bands; 0.5-2.0 keV and 2.0-10.0 keV by default.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
     """
-    run_steps(
-        obs_archive,
-        [(GENERATE_IMAGES_EXPMAPS, image_options(lo_en, hi_en))],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+    run_steps(obs_archive, [(GENERATE_IMAGES_EXPMAPS, options)], ALLOWED, running)

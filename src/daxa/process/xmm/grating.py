@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
-from daxa.process.arguments import check_bool
+from daxa.process.options import Running, StepOptions
+from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import RGS, Options, Piece, Recipe, Step
+from daxa.process.step import RGS, Piece, Recipe, Step
+from daxa.process.xmm.exposures import ExposureOptions, scheduling_wanted
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
-    from astropy.units import Quantity
-
     from daxa.archive import Archive
 
 #: Files that stages hand on to each other: code in rgsproc's file name -> ours.
@@ -66,10 +66,6 @@ def _stage(piece: Piece, stage: str, after: str | None, final: bool = False) -> 
     )
 
 
-def _wanted(piece: Piece, options: Options) -> bool:
-    return options.get("process_unscheduled", True) or bool(piece.exposure["scheduled"])
-
-
 RGS_EVENTS = Step(
     "rgs_events",
     "Processing RGS event lists",
@@ -77,9 +73,9 @@ RGS_EVENTS = Step(
     lambda piece, options: _stage(piece, "1:events", None),
     instruments=RGS,
     needs=lambda inst, options: ("odf_ingest",),
-    wants=_wanted,
+    wants=scheduling_wanted,
 )
-RGS_ANGLES = Step(
+RGS_ANGLES: Step[StepOptions] = Step(
     "rgs_angles",
     "Correcting RGS angles",
     "exposure",
@@ -87,7 +83,7 @@ RGS_ANGLES = Step(
     instruments=RGS,
     needs=lambda inst, options: ("rgs_events",),
 )
-CLEANED_RGS_EVENT_LISTS = Step(
+CLEANED_RGS_EVENT_LISTS: Step[StepOptions] = Step(
     "cleaned_rgs_event_lists",
     "Cleaning RGS event lists",
     "exposure",
@@ -97,91 +93,19 @@ CLEANED_RGS_EVENT_LISTS = Step(
 )
 
 
-def rgs_events(
-    obs_archive: Archive,
-    process_unscheduled: bool = True,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
-    """First stage of the grating chain: calibrated event lists (task rgsproc). Needs `odf_ingest`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    process_unscheduled : bool
-        Process unscheduled sub-exposures too.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    run_steps(
-        obs_archive,
-        [(RGS_EVENTS, {"process_unscheduled": check_bool("process_unscheduled", process_unscheduled)})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+@public(ExposureOptions)
+def rgs_events(obs_archive: Archive, options: ExposureOptions, running: Running) -> None:
+    """First stage of the grating chain: calibrated event lists (task rgsproc). Needs `odf_ingest`."""
+    run_steps(obs_archive, [(RGS_EVENTS, options)], ALLOWED, running)
 
 
-def rgs_angles(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
-    """Second stage of the grating chain: corrected dispersion angles. Needs `rgs_events`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    run_steps(
-        obs_archive,
-        [(RGS_ANGLES, {})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+@public(StepOptions)
+def rgs_angles(obs_archive: Archive, options: StepOptions, running: Running) -> None:
+    """Second stage of the grating chain: corrected dispersion angles. Needs `rgs_events`."""
+    run_steps(obs_archive, [(RGS_ANGLES, options)], ALLOWED, running)
 
 
-def cleaned_rgs_event_lists(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
-    """Third stage of the grating chain: the final event lists. Needs `rgs_angles`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    run_steps(
-        obs_archive,
-        [(CLEANED_RGS_EVENT_LISTS, {})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+@public(StepOptions)
+def cleaned_rgs_event_lists(obs_archive: Archive, options: StepOptions, running: Running) -> None:
+    """Third stage of the grating chain: the final event lists. Needs `rgs_angles`."""
+    run_steps(obs_archive, [(CLEANED_RGS_EVENT_LISTS, options)], ALLOWED, running)

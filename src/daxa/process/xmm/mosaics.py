@@ -5,38 +5,76 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from daxa.archive import layout
-from daxa.archive.arguments import recordable
 from daxa.archive.ledger import Run
 from daxa.archive.staleness import generation
 from daxa.archive.views import error_text
 from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
 from daxa.exceptions import NoDependencyProcessError
-from daxa.process.arguments import check_bool, check_timeout
+from daxa.process.arguments import check_bool
 from daxa.process.naming import plain
+from daxa.process.options import Running, argument
 from daxa.process.planning import why_again
+from daxa.process.public import public
 from daxa.process.recording import new_run, now, take_outcome, versions
 from daxa.process.runner import redo_mode, run_steps
-from daxa.process.step import EPIC, Options, Piece, Recipe, Step
+from daxa.process.step import EPIC, Piece, Recipe, Step
+from daxa.process.tell import tell
 from daxa.process.xmm.fields import field_name, group
-from daxa.process.xmm.generate import image_options
+from daxa.process.xmm.generate import ImageOptions
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
-    from astropy.units import Quantity
-
     from daxa.archive import Archive
 
 #: Products of a mosaic: name -> the task's parameter.
 MOSAIC_KINDS = {"image": "mosaicedset", "expmap": "expmosaicset", "rate": "ratemosaicset"}
 WEIGHTINGS = ("area", "time")
+
+
+@dataclass(frozen=True, eq=False)
+class MosaicOptions(ImageOptions):
+    """Options of mosaics."""
+
+    weighting: Literal["area", "time"] = argument(
+        "area",
+        "``area``: the exposure of each camera is multiplied by its effective area (telescope, filter, "
+        "detector; on axis, averaged over a power law of photon index 1.7) in units of that of the pn, or of "
+        "the first camera where there is no pn. The rate is what the pn would see at its optical axis, "
+        "whichever cameras contribute, so that it has no steps at chip gaps; this holds for sources of about "
+        "that spectrum, not for particles and noise. ``time``: exposures are added as they are, and the rate "
+        "is the mean of the cameras'.",
+    )
+
+    def check(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting: expected {' or '.join(WEIGHTINGS)}, got {self.weighting!r}")
+        super().check()
+
+
+@dataclass(frozen=True, eq=False)
+class FieldOptions(MosaicOptions):
+    """Options of `generate_mosaics`."""
+
+    whole_archive: bool = argument(
+        True,
+        "Combine observations too: those whose centres are less than half a degree from another's make one "
+        "field, in the archive's folder ``mosaics``.",
+    )
+
+    def check(self) -> None:
+        check_bool("whole_archive", self.whole_archive)
+        super().check()
+
+    def given(self) -> dict[str, Any]:
+        # What is made of an observation does not depend on it.
+        return {name: value for name, value in super().given().items() if name != "whole_archive"}
 
 
 def _mosaic_task(images: list[Path], maps: list[Path], weighting: str, stem: str) -> Task:
@@ -62,16 +100,16 @@ def _camera_images(piece: Piece, band: str) -> tuple[list[Path], list[Path]]:
     return images, maps
 
 
-def _mosaics(piece: Piece, options: Options) -> Recipe:
+def _mosaics(piece: Piece, options: MosaicOptions) -> Recipe:
     tasks, outputs, files = [], {}, {}
-    for number, (lo, hi) in enumerate(options["_bands"]):
+    for number, (lo, hi) in enumerate(options.bands):
         band = layout.energy_text(lo, hi)
         images, maps = _camera_images(piece, band)
         if not images:
             raise NoDependencyProcessError(
                 f"{piece.ident}: no images of {band}; generate_images_expmaps must make that band first"
             )
-        tasks.append(_mosaic_task(images, maps, options["weighting"], f"band{number}"))
+        tasks.append(_mosaic_task(images, maps, options.weighting, f"band{number}"))
         for kind, name in (
             ("image", layout.image(piece.obs_id, layout.ALL, lo, hi)),
             ("expmap", layout.exposure_map(piece.obs_id, layout.ALL, lo, hi)),
@@ -92,20 +130,11 @@ GENERATE_MOSAICS = Step(
 )
 
 
-def mosaic_options(
-    lo_en: Quantity | None = None, hi_en: Quantity | None = None, weighting: str = "area"
-) -> Options:
-    """Checked options of `generate_mosaics`."""
-    if weighting not in WEIGHTINGS:
-        raise ValueError(f"weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
-    return {**image_options(lo_en, hi_en), "weighting": weighting}
-
-
-def _check_bands(archive: Archive, options: Options) -> None:
+def _check_bands(archive: Archive, options: MosaicOptions) -> None:
     """Refuse bands of which there is no image at all, before anything is run."""
     runs = archive.ledger.runs(process="generate_images_expmaps", logs=False)
     made = {key.removeprefix("image_") for run in runs for key in run.extra if key.startswith("image_")}
-    wanted = [layout.energy_text(lo, hi) for lo, hi in options["_bands"]]
+    wanted = [layout.energy_text(lo, hi) for lo, hi in options.bands]
     lacking = [band for band in wanted if band not in made]
     if made and lacking:
         raise ValueError(
@@ -125,7 +154,7 @@ class _Seen:
 
 
 def field_mosaics(
-    archive: Archive, options: Options, limit_s: float | None = None, redo: str = "changed"
+    archive: Archive, options: MosaicOptions, limit_s: float | None = None, redo: str = "changed"
 ) -> list[Path]:
     """Combine all images of each field; fields are named after their first observation's pointing.
 
@@ -146,7 +175,7 @@ def field_mosaics(
     folder = archive.layout.mosaics
     for left in folder.glob(".*.part"):
         left.unlink()
-    for ident, chosen, finals in fields(archive, options["_bands"]):
+    for ident, chosen, finals in fields(archive, options.bands):
         if _field_mosaic(archive, ident, chosen, finals, options, limit_s, redo):
             paths += finals.values()
     return paths
@@ -192,7 +221,7 @@ def _field_mosaic(
     ident: str,
     chosen: Sequence[_Seen],
     finals: dict[str, Path],
-    options: Options,
+    options: MosaicOptions,
     limit_s: float | None,
     redo: str,
 ) -> bool:
@@ -202,7 +231,7 @@ def _field_mosaic(
     task = _mosaic_task(
         [p for s in chosen for p in s.images],
         [p for s in chosen for p in s.maps],
-        options["weighting"],
+        options.weighting,
         "field",
     )
     env = first.environment(summary=False)
@@ -213,7 +242,7 @@ def _field_mosaic(
         first,
         finals,
         tasks=[(t.name, t.parameters) for t in named.tasks],
-        config=recordable(options),
+        config=options.recorded(),
         versions=versions("embedded"),
         started=now(),
         inputs=sorted(given for given, _ in used.values()),
@@ -221,7 +250,7 @@ def _field_mosaic(
     names = {kind: made["path"] for kind, made in run.extra.items()}
     index = first.made("cif_build", "cif", ident=first.obs_id)
     content = [
-        options["weighting"],
+        options.weighting,
         [_content(s) for s in chosen],
         names,
         used[index][0].data,
@@ -254,7 +283,7 @@ def _field_mosaic(
         run.extra = {}
     archive.record(run, write_logs=not outcome.stdout)
     if not run.ok:
-        warnings.warn(f"mosaic {ident}: {error_text(run.errors[0])}", stacklevel=4)
+        tell(f"mosaic {ident}: {error_text(run.errors[0])}")
     return run.ok
 
 
@@ -263,61 +292,21 @@ def _content(seen: _Seen) -> dict[str, str]:
     return {path.name: seen.piece.used[path][0].data for path in seen.images + seen.maps}
 
 
-def generate_mosaics(
-    obs_archive: Archive,
-    lo_en: Quantity | None = None,
-    hi_en: Quantity | None = None,
-    weighting: str = "area",
-    whole_archive: bool = True,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> list[Path]:
+@public(FieldOptions)
+def generate_mosaics(obs_archive: Archive, options: FieldOptions, running: Running) -> list[Path]:
     """Combine the images of an observation's cameras, and those of overlapping observations.
 
     Needs `generate_images_expmaps` in the same bands. Counts are added. Cameras see the same source at
     different rates: what the sum of exposures, and with it the rate, means is the choice of ``weighting``.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    lo_en, hi_en : Quantity
-        Lower and upper energies of the bands; 0.5-2.0 keV and 2.0-10.0 keV by default.
-    weighting : str
-        ``area``: the exposure of each camera is multiplied by its effective area (telescope, filter,
-        detector; on axis, averaged over a power law of photon index 1.7) in units of that of the pn, or of
-        the first camera where there is no pn. The rate is what the pn would see at its optical axis,
-        whichever cameras contribute, so that it has no steps at chip gaps; this holds for sources of about
-        that spectrum, not for particles and noise. ``time``: exposures are added as they are, and the rate
-        is the mean of the cameras'.
-    whole_archive : bool
-        Combine observations too: those whose centres are less than half a degree from another's make one
-        field, in the archive's folder ``mosaics``.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
 
     Returns
     -------
     paths
         The mosaics of fields; empty without ``whole_archive``.
     """
-    check_bool("whole_archive", whole_archive)
-    options = mosaic_options(lo_en, hi_en, weighting)
     _check_bands(obs_archive, options)
-    run_steps(
-        obs_archive,
-        [(GENERATE_MOSAICS, options)],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
-    if not whole_archive:
+    run_steps(obs_archive, [(GENERATE_MOSAICS, options)], ALLOWED, running)
+    if not options.whole_archive:
         return []
     with obs_archive.processing():
-        return field_mosaics(obs_archive, options, check_timeout(timeout), redo_mode())
+        return field_mosaics(obs_archive, options, running.limit_s, redo_mode())

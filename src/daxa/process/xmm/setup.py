@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.exceptions import DAXAError, DAXANotDownloadedError
+from daxa.process.options import Running, StepOptions, argument
+from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import Options, Piece, Recipe, Step
+from daxa.process.step import Piece, Recipe, Step
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import observation_summary
 
 if TYPE_CHECKING:
-    from astropy.units import Quantity
-
     from daxa.archive import Archive
 
 ALLOWED = ("xmm_pointed",)
@@ -94,10 +95,31 @@ def _now() -> str:
     return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0).isoformat()
 
 
-def _cif(piece: Piece, options: Options) -> Recipe:
+@dataclass(frozen=True, eq=False)
+class CifBuildOptions(StepOptions):
+    """Options of `cif_build`."""
+
+    analysis_date: str | datetime | date = argument("now", "Use the calibration as it was known then.")
+
+    def check(self) -> None:
+        _ = self.date_text
+
+    @property
+    def date_text(self) -> str:
+        """The date as cifbuild takes it, or ``now``."""
+        if isinstance(self.analysis_date, datetime):
+            return self.analysis_date.strftime("%Y-%m-%dT%H:%M:%S")
+        if isinstance(self.analysis_date, date):
+            return self.analysis_date.isoformat()
+        if self.analysis_date == "now":
+            return "now"
+        raise TypeError(f"analysis_date: expected 'now' or a datetime, got {self.analysis_date!r}")
+
+
+def _cif(piece: Piece, options: CifBuildOptions) -> Recipe:
     observed = piece.start.strftime("%Y-%m-%dT%H:%M:%S")
     env = piece.environment(cif=False, summary=False)
-    asked = options["_analysis_date"]
+    asked = options.date_text
     analysed = _analysis_date(piece, asked, env["SAS_CCFPATH"])
     return Recipe(
         [
@@ -121,7 +143,7 @@ def _cif(piece: Piece, options: Options) -> Recipe:
     )
 
 
-def _ingest(piece: Piece, options: Options) -> Recipe:
+def _ingest(piece: Piece, options: StepOptions) -> Recipe:
     raw = piece.raw
     names = [n for p in sorted(raw.iterdir()) if (n := OdfName.parse(p.name)) and n.obs_id == piece.obs_id]
     if not names:
@@ -155,77 +177,16 @@ ODF_INGEST = Step(
 )
 
 
-def cif_build_options(analysis_date: str | datetime | date = "now") -> Options:
-    """Checked options of `cif_build`."""
-    if isinstance(analysis_date, datetime):
-        text = analysis_date.strftime("%Y-%m-%dT%H:%M:%S")
-    elif isinstance(analysis_date, date):
-        text = analysis_date.isoformat()
-    elif analysis_date == "now":
-        text = "now"
-    else:
-        raise TypeError(f"analysis_date: expected 'now' or a datetime, got {analysis_date!r}")
-    return {"analysis_date": analysis_date, "_analysis_date": text}
+@public(CifBuildOptions, order=("num_cores", "disable_progress", "analysis_date", "timeout"))
+def cif_build(obs_archive: Archive, options: CifBuildOptions, running: Running) -> None:
+    """Find the calibration files that apply to each observation (task cifbuild)."""
+    run_steps(obs_archive, [(CIF_BUILD, options)], ALLOWED, running)
 
 
-def cif_build(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    analysis_date: str | datetime = "now",
-    timeout: Quantity | None = None,
-) -> None:
-    """Find the calibration files that apply to each observation (task cifbuild).
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    analysis_date : datetime or "now"
-        Use the calibration as it was known then.
-    timeout : Quantity, optional
-        Time limit of each job.
-    """
-    run_steps(
-        obs_archive,
-        [(CIF_BUILD, cif_build_options(analysis_date))],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
-
-
-def odf_ingest(
-    obs_archive: Archive,
-    num_cores: int | None = None,
-    disable_progress: bool = False,
-    timeout: Quantity | None = None,
-) -> None:
+@public(StepOptions)
+def odf_ingest(obs_archive: Archive, options: StepOptions, running: Running) -> None:
     """Summarise what each observation holds (task odfingest).
 
     Fills `observation_summaries` and `process_observation` of the archive. Needs `cif_build`.
-
-    Parameters
-    ----------
-    obs_archive : Archive
-        Archive with XMM-Newton observations.
-    num_cores : int, optional
-        Jobs at once; 90 % of the cores by default.
-    disable_progress : bool
-        No progress bar.
-    timeout : Quantity, optional
-        Time limit of each job.
     """
-    run_steps(
-        obs_archive,
-        [(ODF_INGEST, {})],
-        ALLOWED,
-        num_cores=num_cores,
-        disable_progress=disable_progress,
-        timeout=timeout,
-    )
+    run_steps(obs_archive, [(ODF_INGEST, options)], ALLOWED, running)

@@ -1,0 +1,14 @@
+"""Warnings that point at the line that called a step, however deep in here they are given."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+
+def tell(text: str) -> None:
+    """Warn users of something."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("daxa.process."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
