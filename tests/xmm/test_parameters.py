@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import runpy
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from daxa.xmm.parameters import Parameter, nearest, option, options_of, paramete
 from daxa.xmm.task import TaskSpec, find_task, task_names
 
 ENGINE = Path(importlib.import_module("daxa.xmm").__file__).parent
+ROOT = Path(__file__).parents[2]
 
 #: Tasks some of whose parameters have no text yet. A name goes when all of them have one; none may come.
 WITHOUT_TEXT_PN = {
@@ -302,6 +304,12 @@ def test_the_help_is_a_manual_page(monkeypatch, capsys):
     assert "(another is refused) no other way is public: method=median how columns are searched" in text
     assert "WITHOUT EFFECT lists are read whole: blocksize=1000 rows read at a time" in text
     assert max(map(len, page.splitlines())) <= 100
+
+
+def test_the_page_of_parameters_is_current():
+    made = runpy.run_path(str(ROOT / "docs" / "make_parameters.py"))
+    current = made["PAGE"].read_text(encoding="utf-8") == made["page"]()
+    assert current, "docs/parameters.md is not what the tables say: run `python docs/make_parameters.py`"
 
 
 class TestParametersOfSteps:
