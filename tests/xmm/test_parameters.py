@@ -20,7 +20,7 @@ ENGINE = Path(importlib.import_module("daxa.xmm").__file__).parent
 ROOT = Path(__file__).parents[2]
 
 #: Tasks some of whose parameters have no text yet. A name goes when all of them have one; none may come.
-WITHOUT_TEXT_PN = {
+WITHOUT_TEXT = {
     "badpix",
     "badpixfind",
     "epchain",
@@ -31,35 +31,6 @@ WITHOUT_TEXT_PN = {
     "epproc",
     "epreject",
 }
-WITHOUT_TEXT_REST = {
-    "attcalc",
-    "attfilter",
-    "atthkgen",
-    "cifbuild",
-    "ecoordconv",
-    "eexpmap",
-    "emanom",
-    "emosaic",
-    "espfilt",
-    "evlistcomb",
-    "evselect",
-    "gtialign",
-    "gtibuild",
-    "gtimerge",
-    "hkgtigen",
-    "merge",
-    "odfingest",
-    "rgsangles",
-    "rgsbadpix",
-    "rgsenergy",
-    "rgsevents",
-    "rgsfilter",
-    "rgsframes",
-    "rgsproc",
-    "rgssources",
-    "tabgtigen",
-}
-WITHOUT_TEXT = WITHOUT_TEXT_PN | WITHOUT_TEXT_REST
 
 #: Tasks whose tables state defaults that an options class states too. Names may only go.
 STATED_TWICE = {

@@ -34,7 +34,6 @@ _LEFT_OUT = {"R1": "G5063", "R2": "L5063"}
 #: Parameters of sub-tasks that rgsproc sets in its own way.
 _OWN = ("withsunanglecorr", "auxgtitables")
 _OTHERS = "the chain ends with stage 3"
-_NO_LISTS = "the engine adds no sources of EPIC lists"
 _NO_IMAGES = "offsets of diagnostic images come with the raw files"
 
 
@@ -154,8 +153,7 @@ _ATTITUDE = {
             text="times when the pointing is further from its median are left out",
         ),
         *parameters_named("onlylastatt"),
-        Parameter("withepicset", "bool", False, text="add the sources of an EPIC list", only=_NO_LISTS),
-        Parameter("epicset", "dataset", "", text="source list of EPIC", without_effect=_NO_LISTS),
+        *parameters_of(Rgssources, "withepicset", "epicset"),
         Parameter("withsrc", "bool", False, text="add a source, and make it the prime one"),
         Parameter("srclabel", "string", "USER", text="label of the added source, at most 20 letters"),
         Parameter("srcrate", "real", 0.0, minimum=0.0, text="count rate of the added source", unit="ct/s"),
