@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 from real_fragment import Fragment, reduce
 from real_fragment_table import correlation_rms_s, housekeeping_rows, markdown, mos_rows, rgs_rows, stage_rows
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from small_mission import OBS, SmallMission, X
 from typer.testing import CliRunner
 
 from daxa.archive import Archive, creation
 from daxa.cli.main import app
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "archive"))
-from small_mission import OBS, SmallMission, X
 
 run = CliRunner()
 

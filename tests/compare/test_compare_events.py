@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from distortions import EVENT_FINDINGS, distort_events, made_list
 from typer.testing import CliRunner
 
 from daxa.cli.main import app
 from daxa.compare import NotComparableError, compare_files
 from daxa.compare.events import _reproject
 from daxa.compare.matching import match_ccd
-from distortions import EVENT_FINDINGS, distort_events, made_list
 
 REAL = "sas_products_0201901401/eclean/mos{}_exp1_clean_evts.fits.gz"
 

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-
-from daxa.xmm.formats.flags import MosFlag
 from real_fragment import EXPOSURES, HOUSEKEEPING, WITHOUT_EVENTS, Fragment, reduce
 from real_fragment_table import (
     List,
@@ -27,6 +25,8 @@ from real_fragment_table import (
     rows,
     stage_rows,
 )
+
+from daxa.xmm.formats.flags import MosFlag
 
 #: Bad columns of MOS1 in lists of SAS that are bright in these raw files: CCD, RAWX.
 BRIGHT = ((2, 453), (4, 60), (4, 225))

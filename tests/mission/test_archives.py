@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import stat
 import warnings
 from http.server import BaseHTTPRequestHandler
@@ -14,7 +13,6 @@ import pytest
 from archive_server import ArchiveServer
 
 from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
-from daxa.fetch.http import Client, RemoteFile
 from daxa.mission import XMMPointed
 from daxa.xmm.formats.odf_names import OdfName
 
@@ -169,43 +167,6 @@ def test_directory_page_that_is_cut(server: ArchiveServer) -> None:
     with pytest.raises(DAXADownloadError, match=f"{OBS[0]}.*directory page is incomplete"):
         mission.download(disable_progress=True)
     assert not (Path(mission.raw_data_path) / OBS[0]).exists()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_resume_at_random_places(server: ArchiveServer, seed: int, tmp_path: Path) -> None:
-    rng = random.Random(seed)
-    content = rng.randbytes(300_000)
-    server.files["x/data.bin"] = content
-    server.faults["data.bin"] = [faults.cut(rng.random())] + [
-        faults.cut_again(rng.random()) for _ in range(4)
-    ]
-    target = tmp_path / "data.bin"
-    arrived: list[int] = []
-    Client(tries=3).fetch(RemoteFile(f"{server.url}/FTP/x/data.bin", "data.bin"), target, arrived.append)
-    assert target.read_bytes() == content
-    assert sum(arrived) == len(content)
-    # no byte came twice
-    assert server.bytes_sent["/FTP/x/data.bin"] < len(content) + 1
-
-
-def test_a_changed_file_is_not_glued_together(server: ArchiveServer, tmp_path: Path) -> None:
-    server.files["x/data.bin"] = b"old" * 1000
-    server.faults["data.bin"] = [faults.cut(0.5)] + [faults.status(500)] * 10
-    file = RemoteFile(f"{server.url}/FTP/x/data.bin", "data.bin")
-    with pytest.raises(DAXADownloadError, match="given up after 3 attempts"):
-        Client(tries=3).fetch(file, tmp_path / "data.bin")
-    assert (tmp_path / "data.bin.part").stat().st_size == 1500
-    server.faults.clear()
-    server.files["x/data.bin"] = b"new" * 2000
-    Client(tries=3).fetch(file, tmp_path / "data.bin")
-    assert (tmp_path / "data.bin").read_bytes() == b"new" * 2000
-
-
-def test_pauses_grow_and_heed_the_server(server: ArchiveServer, pauses: list[float], tmp_path: Path) -> None:
-    server.files["x/a"] = b"content"
-    server.faults["x/a"] = [faults.status(500)] * 3 + [faults.status(429, Retry_After="90")]
-    Client(first_pause_s=1).fetch(RemoteFile(f"{server.url}/FTP/x/a", "a"), tmp_path / "a")
-    assert pauses == [1, 2, 4, 90]
 
 
 def test_two_hundred_of_which_seven_fail(server: ArchiveServer) -> None:

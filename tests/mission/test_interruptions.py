@@ -11,7 +11,7 @@ import odf_files
 import pytest
 from archive_server import ArchiveServer
 
-from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
+from daxa.exceptions import DAXANotDownloadedError
 from daxa.fetch.http import Client, RemoteFile
 from daxa.mission.download import Progress, Request, fetch_all, sizes_of
 from daxa.mission.local import read_summaries, scan
@@ -64,20 +64,6 @@ def test_an_interrupt_ends_what_is_under_way(
     assert all((store.folder(str(n)) / str(n)).read_bytes() == bytes(10**6) for n in range(6))
 
 
-def test_a_server_that_stalls(server: ArchiveServer, tmp_path: Path, pauses: list[float]) -> None:
-    server.files["x/a"] = bytes(10**6)
-
-    def stall(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        ArchiveServer.send(handler, 200, body[:1000], length=len(body))
-        handler.rfile.read(1)
-        handler.close_connection = True
-
-    server.faults["x/a"] = [stall]
-    Client(timeout_s=0.3).fetch(RemoteFile(f"{server.url}/FTP/x/a", "a"), tmp_path / "a")
-    assert (tmp_path / "a").read_bytes() == bytes(10**6)
-    assert len(pauses) == 1
-
-
 def test_two_at_once_fetch_once(server: ArchiveServer, tmp_path: Path) -> None:
     server.files["x/a"] = bytes(10**6)
     reports = []
@@ -120,33 +106,6 @@ def test_folders_that_were_meddled_with(server: ArchiveServer, tmp_path: Path) -
     assert (store.folder("a") / "a").read_bytes() == b"content"
     store.delete("a")
     assert not store.folder("a").exists()
-
-
-def test_proxies_are_used(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.files["x/a"] = b"content"
-    monkeypatch.setenv("http_proxy", server.url)
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    Client().fetch(RemoteFile("http://archive.example/FTP/x/a", "a"), tmp_path / "a")
-    assert (tmp_path / "a").read_bytes() == b"content"
-    assert server.headers_seen[-1]["Host"] == "archive.example"
-
-
-def test_nothing_there(server: ArchiveServer, tmp_path: Path, pauses: list[float]) -> None:
-    with pytest.raises(DAXADownloadError, match="not found on the server"):
-        Client().fetch(RemoteFile(f"{server.url}/FTP/none", "none"), tmp_path / "none")
-    assert pauses == []  # asking again would not help
-    assert not list(tmp_path.iterdir())
-
-
-def test_bytes_are_counted_once(server: ArchiveServer, tmp_path: Path, pauses: list[float]) -> None:
-    from archive_server import cut, wrong_length
-
-    server.files["x/a"] = bytes(50_000)
-    server.faults["x/a"] = [cut(0.5, etag=False), wrong_length(+7), cut(0.2)]
-    came, expected = [], []
-    Client().fetch(RemoteFile(f"{server.url}/FTP/x/a", "a"), tmp_path / "a", came.append, expected.append)
-    assert sum(came) == sum(expected) == 50_000
 
 
 def test_packed_summaries_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import odf_files
 import pytest
 from archive_server import ArchiveServer
 from astropy.io import fits
+from distortions import EVENT_FINDINGS, distort_events
 from test_simulated_archives import OBS, serve
 from typer.testing import CliRunner
 
@@ -20,7 +21,6 @@ from daxa.process.simple import full_process_xmm
 from daxa.process.xmm import generate_images_expmaps
 from daxa.simulate import SimulatedSet
 from daxa.validate.observation import compare_products
-from distortions import EVENT_FINDINGS, distort_events
 
 pytestmark = pytest.mark.slow
 

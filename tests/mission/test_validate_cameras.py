@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from distortions import EVENT_FINDINGS, distort_events
 from typer.testing import CliRunner
 
 from daxa.backend.shims import write_shims
@@ -15,7 +16,6 @@ from daxa.cli.main import app
 from daxa.compare import compare_files
 from daxa.validate.observation import compare_products, validate
 from daxa.xmm.task import run_task
-from distortions import EVENT_FINDINGS, distort_events
 
 pytestmark = pytest.mark.slow
 CAMERAS = ("M1", "M2", "PN")

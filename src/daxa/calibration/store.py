@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from daxa.calibration.mirror import BadFile, Mirror, Progress
+from daxa.calibration.mirror import Mirror, Progress
 from daxa.exceptions import DAXADownloadError
 from daxa.xmm.ccf.index import (
     Entry,
@@ -346,7 +346,7 @@ def _open_one(remaining: list[str], timeout_s: float, pause_s: float) -> tuple[M
         source = Mirror(remaining.pop(0), timeout_s, pause_s)
         try:
             source.open()
-        except BadFile as err:
+        except DAXADownloadError as err:
             problems.append(str(err))
         else:
             return source, ""
@@ -367,7 +367,7 @@ def _entries(
                     return replace(entry, path=None)
         try:
             return source.entry(name)
-        except BadFile as err:
+        except DAXADownloadError as err:
             return str(err)
 
     found = list(pool.map(one, names))
@@ -380,19 +380,19 @@ def _bring(source: Mirror, name: str, target: Path, progress: Progress | None) -
         try:
             source.check(name, final)
             return final, ""
-        except BadFile:
+        except ValueError:
             # Damaged since it was fetched: it is fetched again, and kept until the new one is there.
             damaged = final.with_name(f".{name}.damaged")
             os.replace(final, damaged)
             try:
                 path = source.download(name, target, progress)
-            except BadFile as err:
+            except DAXADownloadError as err:
                 return None, str(err)
             damaged.unlink(missing_ok=True)
             return path, ""
     try:
         return source.download(name, target, progress), ""
-    except BadFile as err:
+    except DAXADownloadError as err:
         return None, str(err)
 
 

@@ -49,12 +49,18 @@ class _TryAgain(Exception):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch: its address, its place below the observation's folder, what is known of it."""
+    """A file to fetch: its address, its place below the observation's folder, what is known of it.
+
+    ``check`` raises a `ValueError` if a file on disk is not the whole file of that address. It has the last
+    word: with it, what an earlier call left is continued even where the server names no version of the
+    file, and a wrong length told by the server does not matter.
+    """
 
     url: str
     path: str
     size: int | None = None
     md5: str | None = None
+    check: Callable[[Path], None] | None = None
 
 
 def hide_secrets(text: object) -> str:
@@ -103,8 +109,9 @@ class Client:
             self._local.session = session
         return self._local.session
 
-    def _repeat(self, what: str, attempt: Callable[[], None]) -> None:
+    def _repeat(self, what: str, attempt: Callable[[], None], tries: int | None = None) -> None:
         """Call `attempt` until it works; attempts that made progress do not count as failures in a row."""
+        tries = self.tries if tries is None else tries
         failures = 0
         while True:
             if self.stopped.is_set():
@@ -114,15 +121,21 @@ class Client:
                 return
             except _TryAgain as fault:
                 failures = 1 if fault.progress else failures + 1
-                if failures >= self.tries:
-                    raise DAXADownloadError(
-                        hide_secrets(f"{what}: {fault} (given up after {failures} attempts)")
-                    ) from None
+                if failures >= tries:
+                    raise DAXADownloadError(hide_secrets(f"{what}: {fault}{_given_up(failures)}")) from None
                 pause = min(self.first_pause_s * 2 ** (failures - 1), self.longest_pause_s)
                 self.sleep(min(max(pause, fault.pause_s), 10 * self.longest_pause_s))
 
-    def get_text(self, url: str, params: dict | None = None) -> str:
+    def get_text(self, url: str, params: dict | None = None, tries: int | None = None) -> str:
         """The text at an address.
+
+        Parameters
+        ----------
+        url : str
+        params : dict, optional
+            Appended to the address.
+        tries : int, optional
+            Attempts before giving up, if others than the client's.
 
         Raises
         ------
@@ -131,27 +144,33 @@ class Client:
         DAXADownloadError
             It refuses, or does not answer properly however often it is asked.
         """
-        result: list[str] = []
+        body, encoding = self._get(url, params, None, tries)
+        return body.decode(encoding or "utf-8", errors="replace")
+
+    def get_bytes(self, url: str, first: int | None = None) -> bytes:
+        """The bytes at an address, or only so many of the first ones; raises as `get_text`."""
+        return self._get(url, None, first, None)[0]
+
+    def _get(
+        self, url: str, params: dict | None, first: int | None, tries: int | None
+    ) -> tuple[bytes, str | None]:
+        """Bytes at an address, and the encoding that the server names for them."""
+        result: list[tuple[bytes, str | None]] = []
+        headers = {} if first is None else {"Range": f"bytes=0-{first - 1}"}
 
         def attempt() -> None:
             try:
-                with self.session.get(url, params=params, timeout=self.timeout_s, stream=True) as answer:
+                with self.session.get(
+                    url, params=params, headers=headers, timeout=self.timeout_s, stream=True
+                ) as answer:
                     self._check_status(answer)
-                    body = b"".join(answer.raw.stream(BLOCK, decode_content=True))
-                    length = answer.headers.get("Content-Length", "")
-                    if (
-                        length.isdigit()
-                        and "Content-Encoding" not in answer.headers
-                        and len(body) != int(length)
-                    ):
-                        raise _TryAgain(f"the answer was cut after {len(body)} of {length} bytes")
-                    result.append(body.decode(answer.encoding or "utf-8", errors="replace"))
+                    result.append((_body(answer, first), answer.encoding))
             except _NO_ADDRESS as err:
                 raise DAXADownloadError(hide_secrets(f"{url}: leads to no web address ({err})")) from err
             except _NETWORK as err:
                 raise _TryAgain(_short(err)) from err
 
-        self._repeat(url, attempt)
+        self._repeat(url, attempt, tries)
         return result[-1]
 
     def _check_status(self, answer: requests.Response) -> None:
@@ -255,6 +274,8 @@ class _Transfer:
         headers, have, validator = {}, self._have(), self._validator()
         if have and validator:
             headers = {"Range": f"bytes={have}-", "If-Range": validator}
+        elif have and self.file.check is not None:
+            headers = {"Range": f"bytes={have}-"}
         elif have:
             # nothing tells whether the rest would fit what we have
             self._forget()
@@ -263,11 +284,11 @@ class _Transfer:
                 self.file.url, params=self.params, headers=headers, timeout=self.client.timeout_s, stream=True
             ) as answer:
                 if answer.status_code == 416:
-                    self._forget()
-                    raise _TryAgain("the partial file does not fit the one on the server")
-                self.client._check_status(answer)
-                total = self._begin(answer)
-                self._receive(answer, total)
+                    total = self._have_all()
+                else:
+                    self.client._check_status(answer)
+                    total = self._begin(answer)
+                    self._receive(answer, total)
         except _NO_ADDRESS as err:
             raise DAXADownloadError(
                 hide_secrets(f"{self.file.url}: leads to no web address ({err})")
@@ -275,6 +296,23 @@ class _Transfer:
         except _NETWORK as err:
             raise _TryAgain(_short(err)) from err
         self._finish(total)
+
+    def _have_all(self) -> int | None:
+        """The length of the file when the server has nothing beyond what is there."""
+        if not self._is_right():
+            self._forget()
+            raise _TryAgain("the partial file does not fit the one on the server")
+        self._count_to(self._have())
+        return self._have()
+
+    def _is_right(self) -> bool:
+        """Whether a check says that the file is whole."""
+        try:
+            if self.file.check is not None:
+                self.file.check(self.part)
+        except ValueError:
+            return False
+        return self.file.check is not None
 
     def _begin(self, answer: requests.Response) -> int | None:
         """Set up for the answer's body; returns the length of the whole file if it is known."""
@@ -311,6 +349,8 @@ class _Transfer:
     def _receive(self, answer: requests.Response, total: int | None) -> None:
         have = self._have()
         self._count_to(have)
+        # The length is checked below: urllib3 would throw away the last bytes before a cut.
+        answer.raw.enforce_content_length = False
         with self.part.open("ab") as out:
             for block in answer.raw.stream(BLOCK, decode_content=False):
                 out.write(block)
@@ -320,7 +360,7 @@ class _Transfer:
                     raise DAXADownloadError(f"{self.target.name}: stopped")
                 if total is not None and have > total:
                     break
-        if total is not None and have != total:
+        if total is not None and have != total and not self._is_right():
             if have > total:
                 self._forget()
             raise _TryAgain(f"got {have} of {total} bytes")
@@ -336,8 +376,31 @@ class _Transfer:
             if digest.hexdigest() != self.file.md5.lower():
                 self._forget()
                 raise _TryAgain("the checksum is wrong")
+        if self.file.check is not None:
+            try:
+                self.file.check(self.part)
+            except ValueError as err:
+                self._forget()
+                raise _TryAgain(str(err)) from err
         os.replace(self.part, self.target)
         self.note.unlink(missing_ok=True)
+
+
+def _body(answer: requests.Response, first: int | None) -> bytes:
+    """What comes with an answer, whole, or so many of its first bytes."""
+    body = bytearray()
+    for block in answer.raw.stream(BLOCK if first is None else first, decode_content=True):
+        body += block
+        if first is not None and len(body) >= first:
+            return bytes(body[:first])
+    length = answer.headers.get("Content-Length", "")
+    if length.isdigit() and "Content-Encoding" not in answer.headers and len(body) != int(length):
+        raise _TryAgain(f"the answer was cut after {len(body)} of {length} bytes")
+    return bytes(body)
+
+
+def _given_up(attempts: int) -> str:
+    return f" (given up after {attempts} attempts)" if attempts > 1 else ""
 
 
 def _is_page(answer: requests.Response) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from daxa.fetch.locks import hold
+
 MANIFEST = ".daxa.json"
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -83,15 +85,7 @@ class RawStore:
     @contextlib.contextmanager
     def lock(self, obs_id: str) -> Iterator[None]:
         """Keep other processes from fetching the same observation at the same time."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: two processes at worst fetch the same files
-            yield
-            return
-        folder = self.root / ".partial"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{obs_id}.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with hold(self.root / ".partial" / f"{obs_id}.lock"):
             yield
 
     def publish(self, obs_id: str, part: str, staged: Path, description: Part) -> Path:

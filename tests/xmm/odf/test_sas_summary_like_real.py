@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from real_fragment import add_attitude_and_summary, link_odf
 
 from daxa.xmm.formats.summary import observation_summary
 from daxa.xmm.odf.configuration import Circumstances, Housekeeping, configuration, om_filter
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import run_task
-from real_fragment import add_attitude_and_summary, link_odf
 
 REAL = (
     "esas_0203930101/0868_0203930101_SCX00000SUM.SAS.gz",

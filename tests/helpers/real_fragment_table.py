@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-
 from real_fragment import EXPOSURES, HOUSEKEEPING, OBS_ID, REVOLUTION, Fragment
 
 #: Unit of the fine time of MOS frames, weight of the fine part of on-board times [s].

@@ -194,7 +194,7 @@ def test_only_what_is_needed(server: Server, tmp_path: Path) -> None:
     assert server.requests["EPN_FWC_0002.CCF"] == 0
     for path in paths:
         assert path.read_bytes() == (server.folder / path.name).read_bytes()
-    assert not list(target.glob(".*.part"))
+    assert not list(target.glob("*.part*"))
     # A second time nothing is fetched.
     before = sum(server.bytes.values())
     assert fetch(server, target) == paths
@@ -229,12 +229,12 @@ def test_cut_transfers_are_continued(server: Server, tmp_path: Path) -> None:
 def test_continued_by_the_next_run(server: Server, tmp_path: Path) -> None:
     target = tmp_path / "store"
     server.faults[NAME] = "cut"
-    with pytest.raises(DAXADownloadError, match=rf"{NAME}: cut after \d+ of \d+ bytes"):
+    with pytest.raises(DAXADownloadError, match=rf"{NAME}: got \d+ of \d+ bytes"):
         fetch(server, target)
     assert not (target / NAME).exists()
     assert_sound(target)
     assert len(list(target.glob("*.CCF"))) > 5
-    have = (target / f".{NAME}.part").stat().st_size
+    have = (target / f"{NAME}.part").stat().st_size
     assert 0 < have < (server.folder / NAME).stat().st_size
     del server.faults[NAME]
     server.ranges.clear()
@@ -254,8 +254,8 @@ def test_server_without_ranges(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("404", "answers 404"),
-        ("500", "answers 500"),
+        ("404", "HTTP 404"),
+        ("500", "HTTP 500"),
         ("short length", "not a whole constituent"),
         ("page", "not a whole constituent"),
         ("other file", f"what came is not {NAME}"),
@@ -286,7 +286,7 @@ def test_faults_that_do_no_harm(server: Server, tmp_path: Path, fault: str) -> N
 @pytest.mark.usefixtures("with_master")
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [("flipped", "checksum"), ("short length", "master index says"), ("cut", "cut after")],
+    [("flipped", "checksum"), ("short length", "master index says"), ("cut", "got")],
 )
 def test_master_index_is_believed(server: Server, tmp_path: Path, fault: str, message: str) -> None:
     target = tmp_path / "store"
@@ -344,7 +344,7 @@ def test_several_files_come_at_once(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["404", "500"])
 def test_mirror_that_does_not_list_its_files(server: Server, tmp_path: Path, status: str) -> None:
     server.faults["listing"] = status
-    with pytest.raises(DAXADownloadError, match=rf"no calibration mirror can be read: .*answers {status}"):
+    with pytest.raises(DAXADownloadError, match=rf"no calibration mirror can be read: .*HTTP {status}"):
         fetch(server, tmp_path / "store")
     second = Server(server.folder)
     try:
