@@ -11,7 +11,7 @@ from astropy.io import fits
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daxa.xmm.fits.header import Header, find_card
+from daxa.xmm.fits.header import Header, find_card, other_cards
 
 _text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200).map(str.rstrip)
 _value = st.one_of(
@@ -149,3 +149,19 @@ def test_a_card_is_found_without_reading_the_others():
     # The text of a comment begins where no card does, but might stand at the start of a line of its own.
     shifted = Header([("COMMENT", " " * 72 + "NAXIS   = 7")]).tostring().encode()
     assert find_card(shifted, "NAXIS") is None
+
+
+@pytest.mark.parametrize("reader", [Header.fromstring, fits.Header.fromstring])
+def test_cards_that_do_not_describe_data(reader):
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("TIME", "D", unit="s", null=None), fits.Column("PI", "I", null=-1, bzero=32768)],
+        name="EVENTS",
+    )
+    table.header["TLMIN2"] = 0
+    table.header["TCRVL1"] = 1.5
+    table.header["TELESCOP"] = ("XMM", "the mission")
+    table.header["TNULLS"] = 3
+    assert other_cards(reader(table.header.tostring())) == {
+        "TELESCOP": ("XMM", "the mission"),
+        "TNULLS": (3, ""),
+    }

@@ -36,8 +36,7 @@ from daxa.xmm.notes import fallbacks_noted, has_seen_raw_files, mixture_allowed,
 from daxa.xmm.origin import SIMULATOR, mixture, of_calibration, of_raw_files
 
 if TYPE_CHECKING:
-    from astropy.io import fits
-
+    from daxa.xmm.fits.hdus import BinTableHDU
     from daxa.xmm.odf.odf import Odf
 
 
@@ -252,7 +251,7 @@ class Calibration:
         constituent.lacks_item("MISCDATA", parm_id, instrument)
         return float(items[parm_id].value)
 
-    def calindex_hdu(self, scopes: Iterable[str] | None = None) -> fits.BinTableHDU:
+    def calindex_hdu(self, scopes: Iterable[str] | None = None) -> BinTableHDU:
         """CALINDEX extension for a product: the constituents in force, of some scopes or of all."""
         wanted = None if scopes is None else {s.upper() for s in scopes}
         entries = [

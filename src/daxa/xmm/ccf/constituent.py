@@ -21,7 +21,7 @@ from daxa.xmm.formats.ccf import layout_of
 from daxa.xmm.notes import fall_back
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList, Header
 
 
 class Table(Mapping[str, npt.NDArray[Any]]):
@@ -82,15 +82,15 @@ class Constituent:
         return f"<Constituent {self.path.name}>"
 
     @functools.cached_property
-    def _hdus(self) -> fits.HDUList:
+    def _hdus(self) -> HDUList:
         """The file, opened once: that takes longer than reading a table of it."""
         hdus = open_constituent(self.path)
         weakref.finalize(self, hdus.close)
         return hdus
 
     @functools.cached_property
-    def _headers(self) -> dict[str, fits.Header]:
-        headers: dict[str, fits.Header] = {}
+    def _headers(self) -> dict[str, Header]:
+        headers: dict[str, Header] = {}
         for hdu in self._hdus:
             headers.setdefault(hdu.name.upper(), hdu.header.copy())
         return headers
@@ -136,7 +136,7 @@ class Constituent:
     def __contains__(self, extname: str) -> bool:
         return extname.upper() in self._headers
 
-    def header(self, extname: str) -> fits.Header:
+    def header(self, extname: str) -> Header:
         """Header of an extension (``PRIMARY`` for the first).
 
         Raises
@@ -385,7 +385,7 @@ class AbsentConstituent(Constituent):
         self._reason = reason
         self._headers = {}
 
-    def header(self, extname: str) -> fits.Header:
+    def header(self, extname: str) -> Header:
         """There is none."""
         raise UnknownLayout(self._reason)
 

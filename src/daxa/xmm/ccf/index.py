@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.errors import DamagedConstituent, TaskError
+from daxa.xmm.fits.hdus import open_hdus, primary_hdu, verify_error, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.ccf import CALINDEX
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU, HDUList
 
 FILE_GLOB = "*.ccf|*.CCF"
 CATEGORY = "XMMCCF"
@@ -111,13 +112,11 @@ def normal_date(text: str) -> str:
 
 def unreadable() -> tuple[type[Exception], ...]:
     """What damaged headers and tables raise in the library that reads them."""
-    from astropy.io.fits import VerifyError
-
     known = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError)
-    return (*known, VerifyError)
+    return (*known, verify_error())
 
 
-def open_constituent(path: str | os.PathLike[str]) -> fits.HDUList:
+def open_constituent(path: str | os.PathLike[str]) -> HDUList:
     """Open a constituent and make sure that all of it is there.
 
     Raises
@@ -125,14 +124,13 @@ def open_constituent(path: str | os.PathLike[str]) -> fits.HDUList:
     DamagedConstituent
         The file is not FITS, or shorter than its headers say.
     """
-    from astropy.io import fits
     from astropy.utils.exceptions import AstropyUserWarning
 
     path = Path(path)
     try:
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", AstropyUserWarning)
-            hdus = fits.open(path, memmap=False, lazy_load_hdus=False)
+            hdus = open_hdus(path, memmap=False, lazy_load_hdus=False)
     except (*unreadable(), AstropyUserWarning) as err:
         raise DamagedConstituent(f"{path}: not a complete FITS file ({err})") from err
     last = hdus[-1].fileinfo()
@@ -250,7 +248,7 @@ def select(
 _FIELD_OF = {"VALDATE-END": "valdate_end"}
 
 
-def index_hdu(entries: Sequence[Entry], header: Mapping[str, Any] | None = None) -> fits.BinTableHDU:
+def index_hdu(entries: Sequence[Entry], header: Mapping[str, Any] | None = None) -> BinTableHDU:
     """The CALINDEX table."""
     data = {
         column.name: [getattr(entry, _FIELD_OF.get(column.name, column.name.lower())) for entry in entries]
@@ -263,9 +261,7 @@ def write_index(
     path: str | os.PathLike[str], index: CalibrationIndex, primary: Mapping[str, Any] | None = None
 ) -> None:
     """Write an index file: an empty primary HDU and CALINDEX."""
-    from astropy.io import fits
-
-    first = fits.PrimaryHDU()
+    first = primary_hdu()
     for key, value in (primary or {}).items():
         first.header[key] = value
     first.header["LONGSTRN"] = ("OGIP 1.0", "long string values may be continued")
@@ -275,9 +271,7 @@ def write_index(
         "ANALDATE": "analysis date",
     }
     header = {k: (v, comments.get(k, "")) for k, v in index.header.items()}
-    fits.HDUList([first, index_hdu(index.entries, header)]).writeto(
-        path, overwrite=True, output_verify="exception"
-    )
+    write_hdus(path, [first, index_hdu(index.entries, header)], overwrite=True, output_verify="exception")
 
 
 def read_index(path: str | os.PathLike[str]) -> CalibrationIndex:
@@ -288,13 +282,11 @@ def read_index(path: str | os.PathLike[str]) -> CalibrationIndex:
     TaskError
         No such file, not FITS, or without a complete CALINDEX table.
     """
-    from astropy.io import fits
-
     path = Path(path)
     if not path.is_file():
         raise TaskError("noCalindex", f"{path}: no such calibration index")
     try:
-        hdus = fits.open(path, memmap=False)
+        hdus = open_hdus(path, memmap=False)
     except OSError as err:
         raise TaskError("noCalindex", f"{path}: not a FITS file ({err})") from err
     with hdus:

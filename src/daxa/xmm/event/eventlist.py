@@ -17,6 +17,7 @@ from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.event.mos_list import write_mos_list
 from daxa.xmm.event.parts import CcdExposure, dss_keywords, livetime_keywords, plain_text, write_reference
 from daxa.xmm.fits.file import hdu_bytes
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.fits.schema import Column, make_table, table_bytes
 from daxa.xmm.formats.eventlist import (
     BADPIX_COLUMNS,
@@ -35,7 +36,7 @@ from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.notes import add_fallbacks
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU, Header
 
 __all__ = [
     "BADPIX_COLUMNS", "DLIMAP_COLUMNS", "EVENT_COLUMNS", "EXPOSURE_COLUMNS", "HKAUX_COLUMNS", "IMAGE_SHAPES",
@@ -52,7 +53,7 @@ def write_event_list(
     ccds: Mapping[int, CcdExposure],
     sky: Mapping[str, Any],
     offsets: Mapping[str, npt.ArrayLike] | None = None,
-    calindex: fits.BinTableHDU | None = None,
+    calindex: BinTableHDU | None = None,
     prime_ccd: int = 1,
     more: tuple[Column, ...] = (),
     det_limits: Mapping[str, tuple[int, int]] | None = None,
@@ -84,8 +85,6 @@ def write_event_list(
     det_limits
         MOS only: least and greatest DETX and DETY of the chips.
     """
-    from astropy.io import fits
-
     instrument, data_mode = (plain_text(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     if instrument.startswith("EMOS"):
         write_mos_list(
@@ -96,7 +95,7 @@ def write_event_list(
     schema = (*EVENT_COLUMNS["EPN", "IMAGING" if data_mode == "IMAGING" else "TIMING"], *more)
     common = {k: v for k, v in primary.items() if not k.startswith(("XPROC", "DATE_CRE"))}
     identity = {k: v for k, v in primary.items() if k in IDENTITY}
-    hdus = [fits.PrimaryHDU()]
+    hdus = [primary_hdu()]
     hdus[0].header["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
     hdus[0].header.update(dict(primary))
     if calindex is not None:
@@ -128,7 +127,7 @@ def write_event_list(
         head[key] = value
     hdus.append(events)
 
-    fits.HDUList(hdus).writeto(path)
+    write_hdus(path, hdus)
 
     schema_offsets = OFFSETS_COLUMNS["EPN"]
     blocks = [table_bytes(schema_offsets, offsets or {c.name: [] for c in schema_offsets}, "OFFSETS")]
@@ -149,7 +148,7 @@ def write_event_list(
         file.writelines(blocks)
 
 
-def write_sky_wcs(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
+def write_sky_wcs(header: Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
     """Write the column WCS of X and Y (and the REFX*, REFY* copies) into an EVENTS header.
 
     A tangent-plane projection about the given point, pixels of 0.05 arcsec, reference pixel 25921.

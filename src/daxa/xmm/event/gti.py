@@ -18,7 +18,7 @@ from daxa.xmm.fits.header import Card
 from daxa.xmm.fits.schema import Column, make_table, table_bytes
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU
 
 GTI_COLUMNS = (Column("START", "1D", "s"), Column("STOP", "1D", "s"))
 #: Time keywords of every product.
@@ -154,7 +154,7 @@ class GTI:
         return cls(np.concatenate([g.start for g in gtis]), np.concatenate([g.stop for g in gtis]))
 
     @classmethod
-    def from_hdu(cls, hdu: Hdu | fits.BinTableHDU) -> GTI:
+    def from_hdu(cls, hdu: Hdu | BinTableHDU) -> GTI:
         """Read START and STOP of a table."""
         return cls(np.asarray(hdu.data["START"], float), np.asarray(hdu.data["STOP"], float))
 
@@ -182,7 +182,7 @@ class GTI:
             cards |= {"TSTART": self.start[0], "TSTOP": self.stop[-1]}
         return cards | {"ONTIME": (self.total, "[s] sum of the intervals")} | dict(header or {})
 
-    def to_hdu(self, name: str = "STDGTI", header: Mapping[str, Any] | None = None) -> fits.BinTableHDU:
+    def to_hdu(self, name: str = "STDGTI", header: Mapping[str, Any] | None = None) -> BinTableHDU:
         """The OGIP standard table."""
         return make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name, self._cards(header))
 

@@ -28,7 +28,7 @@ from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.notes import add_fallbacks
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU
 
 Cards = Mapping[str, Any]
 
@@ -182,7 +182,7 @@ def write_mos_list(
     ccds: Mapping[int, CcdExposure],
     sky: Cards,
     offsets: Cards | None,
-    calindex: fits.BinTableHDU | None,
+    calindex: BinTableHDU | None,
     prime_ccd: int,
     more: tuple[Column, ...],
     det_limits: Mapping[str, tuple[int, int]] | None,

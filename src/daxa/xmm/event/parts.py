@@ -17,7 +17,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.eventlist import SKY_MAX, STEP_DEG
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import Header
 
 
 def plain_text(card: Any) -> str:
@@ -159,7 +159,7 @@ def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
     return cards
 
 
-def write_reference(header: fits.Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
+def write_reference(header: Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
     """Write the REFX*, REFY* copies of the sky coordinates."""
     centre = SKY_MAX // 2 + 1
     for axis, kind, value, sign in (("X", "RA---TAN", ra_deg, -1), ("Y", "DEC--TAN", dec_deg, 1)):

@@ -207,6 +207,21 @@ class Header(MutableMapping[str, Any]):
         return fits.Header.fromstring(self.tostring())
 
 
+def other_cards(header: Any) -> dict[str, tuple[Any, str]]:
+    """Cards of a header, astropy's too, that neither describe the structure of its data nor name them.
+
+    Returns
+    -------
+    dict
+        Value and comment of each keyword; blank ones are left out.
+    """
+    return {
+        card.keyword: (card.value, card.comment)
+        for card in header.cards
+        if card.keyword and card.keyword != "EXTNAME" and not _STRUCTURE.fullmatch(card.keyword)
+    }
+
+
 def find_card(raw: bytes, key: str) -> Card | None:
     """The first card of a keyword in a header as it stands in a file, the others left unread."""
     wanted = key.ljust(8).encode()

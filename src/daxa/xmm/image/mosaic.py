@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import empty_header
 from daxa.xmm.image.wcs import sky_wcs
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ def covering_header(headers: Sequence[Any]) -> Any:
 
     The first header's own grid is kept where all images share it.
     """
-    from astropy.io import fits
     from astropy.wcs import WCS
 
     first = headers[0]
@@ -62,7 +62,7 @@ def covering_header(headers: Sequence[Any]) -> Any:
     size = (x.max() - low_x + 2) * (y.max() - low_y + 2)
     if size > MAX_PIXELS:
         raise TaskError("badImage", f"the images are too far apart: one grid for all has {size:.1e} pixels")
-    header = fits.Header()
+    header = empty_header()
     header["NAXIS"] = 2
     header["NAXIS1"] = int(np.ceil(x.max()) - low_x + 2)
     header["NAXIS2"] = int(np.ceil(y.max()) - low_y + 2)

@@ -10,7 +10,7 @@ import numpy as np
 from daxa.xmm.instruments.rgs.files import keyword
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList
 
 
 #: What the random numbers of epreject are for; part of their seed (others: see events).
@@ -28,7 +28,7 @@ def random_source(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.rand
     return lambda purpose: np.random.default_rng([*seed, purpose])
 
 
-def generator(hdus: fits.HDUList, where: str, purpose: int) -> np.random.Generator:
+def generator(hdus: HDUList, where: str, purpose: int) -> np.random.Generator:
     """Random numbers that belong to the CCD of a data set."""
     names = ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
     obs_id, instrument, exp_id, ccd = (str(keyword(hdus, n, where)) for n in names)

@@ -14,6 +14,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.findings import Finding, column_lines, plain
+from daxa.xmm.fits.hdus import is_table, open_hdus, verify_error
 from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats import odf_files as filetypes
@@ -159,8 +160,6 @@ def exposures(folder: str | os.PathLike[str]) -> list[str]:
 
 def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
     """Findings, each with its extension (None where there is none)."""
-    from astropy.io import fits
-
     try:
         data = file.bytes()
         if file.name.extension != "FIT" or (file.name.file_type == "RAS" and data[:6] != b"SIMPLE"):
@@ -168,7 +167,7 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
             return [(_summary(file, lines) or Finding("text", "text", lines), None)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            hdus = list(fits.open(io.BytesIO(data), memmap=False))
+            hdus = list(open_hdus(io.BytesIO(data), memmap=False))
             found = [(_finding(file, number, hdu), hdu) for number, hdu in enumerate(hdus) if number]
         known = filetypes.describe(file.name.instrument, file.name.file_type)
         for number in range(len(found) + 1, len(known.tables) + 1):
@@ -177,7 +176,7 @@ def _look(file: OdfFile) -> list[tuple[Finding, Any]]:
         return found or [(Finding("PRIMARY", "not read", "no extension in it"), None)]
     except TaskError as error:
         return [(Finding("file", "damaged", error.message), None)]
-    except (*DAMAGE, fits.VerifyError) as error:
+    except (*DAMAGE, verify_error()) as error:
         return [(Finding("file", "damaged", f"not a readable FITS file: {damage_text(error)}"), None)]
 
 
@@ -215,8 +214,6 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
-    from astropy.io import fits
-
     extname = str(hdu.header.get("EXTNAME", number))
     # Cards are read when they are used; a damaged one has to be found here.
     dict(hdu.header)
@@ -226,7 +223,7 @@ def _finding(file: OdfFile, number: int, hdu: Any) -> Finding:
     if number == 1:
         absent = [key for key in kind.keywords if key not in hdu.header]
         notes += [f"no keyword {_list(absent)}"] if absent else []
-    if not isinstance(hdu, fits.BinTableHDU):
+    if not is_table(hdu):
         if schema:
             return Finding(extname, "damaged", "an image in place of a table")
         notes += ["not used"] if kind.images and not kind.used else []

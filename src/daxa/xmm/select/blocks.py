@@ -10,6 +10,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.hdus import is_table, open_hdus
 from daxa.xmm.select.regions import ImageMask, Region
 
 
@@ -67,13 +68,11 @@ class Files:
 
     def region(self, block: str) -> Region:
         """Shapes of a region table."""
-        from astropy.io import fits
-
         file, identifier = self.resolve(block)
         try:
-            with fits.open(file) as hdus:
+            with open_hdus(file) as hdus:
                 if identifier is None:
-                    tables = [h for h in hdus if isinstance(h, fits.BinTableHDU)]
+                    tables = [h for h in hdus if is_table(h)]
                     fitting = [h for h in tables if "SHAPE" in (n.upper() for n in h.columns.names)]
                     if not fitting:
                         raise SelectionError(f"region({block}): no table with a column SHAPE")
@@ -84,11 +83,9 @@ class Files:
 
     def image(self, block: str) -> ImageMask:
         """Pixels of an image."""
-        from astropy.io import fits
-
         file, identifier = self.resolve(block)
         try:
-            with fits.open(file) as hdus:
+            with open_hdus(file) as hdus:
                 images = [h for h in hdus if h.is_image and h.header.get("NAXIS") == 2]
                 if identifier is not None:
                     images = [hdus[identifier]]

@@ -39,7 +39,7 @@ from daxa.xmm.select.nodes import Node
 from daxa.xmm.select.regions import Region
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList, Header
 
 _KEY = re.compile(r"(\d*)(DSTYP|DSUNI|DSFORM|DSVAL|DSREF)(\d+)$")
 _COMMENT = {
@@ -170,7 +170,7 @@ class DataSubspace:
                     add(f"{prefix}DSREF{n}", "DSREF", value.reference)
         return out
 
-    def write(self, header: Header | fits.Header) -> None:
+    def write(self, header: Header | Header) -> None:
         """Replace the data subspace of a header."""
         remove(header)
         if not self.axes:
@@ -385,13 +385,13 @@ def _join(a: Filter, b: Filter, axis: str) -> Filter | None:
     return Filter(format_intervals(both)) if both else None
 
 
-def remove(header: Header | fits.Header) -> None:
+def remove(header: Header | Header) -> None:
     """Delete the data-subspace keywords of a header."""
     for key in [k for k in header if _KEY.match(k)]:
         del header[key]
 
 
-def read(hdus: FitsFile | fits.HDUList, header: Mapping[str, Any]) -> DataSubspace:
+def read(hdus: FitsFile | HDUList, header: Mapping[str, Any]) -> DataSubspace:
     """The data subspace of a header, with the tables of its file."""
 
     def load(name: str) -> Table | None:

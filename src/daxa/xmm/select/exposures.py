@@ -20,7 +20,7 @@ from daxa.xmm.fits.file import FitsFile, Hdu
 from daxa.xmm.fits.schema import column, column_names
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU, HDUList
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Frames:
         return live_seconds(self.time_s, self.length_s, self.fraction, gti, self.instrument)
 
 
-def read_frames(hdu: Hdu | fits.BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
+def read_frames(hdu: Hdu | BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
     """Frames of an EXPOSUnn table; a missing TIMEDEL column is the keyword's value for all frames."""
     time = np.asarray(column(hdu, "TIME", where), float)
     names = column_names(hdu)
@@ -50,7 +50,7 @@ def read_frames(hdu: Hdu | fits.BinTableHDU, fallback: Mapping[str, Any], where:
     return Frames(time, length, fraction, instrument.strip())
 
 
-def ccd_tables(hdus: FitsFile | fits.HDUList, stem: str) -> dict[int, int]:
+def ccd_tables(hdus: FitsFile | HDUList, stem: str) -> dict[int, int]:
     """HDU index of each table ``stem`` + two-digit CCD number."""
     found = {}
     for index, hdu in enumerate(hdus):

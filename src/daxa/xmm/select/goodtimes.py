@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.parameters import option
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ _COMMENTS = {
 }
 
 
-def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]] = ()) -> fits.BinTableHDU:
+def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]] = ()) -> BinTableHDU:
     """A GTI table with SAS's comments and further keywords."""
     hdu = gti.to_hdu(name)
     for key, comment in _COMMENTS.items():
@@ -193,10 +194,8 @@ def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]
 
 def write_gti(ctx: TaskContext, target: str, hdus: list[Any]) -> None:
     """Write GTI tables to a file."""
-    from astropy.io import fits
-
-    primary = fits.PrimaryHDU()
+    primary = primary_hdu()
     primary.header["LONGSTRN"] = "OGIP 1.0"
     ctx.provenance(primary.header)
     with ctx.output(target) as path:
-        fits.HDUList([primary, *hdus]).writeto(path)
+        write_hdus(path, [primary, *hdus])

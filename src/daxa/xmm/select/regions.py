@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.fits.hdus import empty_header, make_column, table_of
+
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU
 
 Array = npt.NDArray[Any]
 
@@ -185,7 +187,7 @@ class Region:
         return result
 
     @classmethod
-    def from_hdu(cls, hdu: fits.BinTableHDU, where: str = "") -> Region:
+    def from_hdu(cls, hdu: BinTableHDU, where: str = "") -> Region:
         """Read an ASC region table (SHAPE, X, Y, R, ROTANG, COMPONENT).
 
         Rows of one COMPONENT are intersected, components united; a SHAPE starting with ``!`` excludes.
@@ -216,10 +218,8 @@ class Region:
         columns = str(hdu.header.get("MFORM1", "")).split(",")
         return cls(components, (columns[0].strip(), columns[1].strip()) if len(columns) == 2 else None)
 
-    def to_hdu(self, name: str) -> fits.BinTableHDU:
+    def to_hdu(self, name: str) -> BinTableHDU:
         """The region as a table, with as many elements in X, Y, R as the largest shape needs."""
-        from astropy.io import fits
-
         rows = [(k, s, _row_from_shape(s)) for k, group in enumerate(self.components) for s in group]
         size_x = max((len(r[0]) for *_, r in rows), default=1)
         size_r = max((len(r[2]) for *_, r in rows), default=1) or 1
@@ -236,15 +236,15 @@ class Region:
 
         names = [(("!" if s.exclude else "") + s.name.upper()).ljust(16) for _, s, _ in rows]
         columns = [
-            fits.Column("SHAPE", "16A", array=np.array(names, "S16")),
-            fits.Column("X", form(size_x), array=padded(0, size_x)),
-            fits.Column("Y", form(size_x), array=padded(1, size_x)),
-            fits.Column("R", form(size_r), array=padded(2, size_r)),
+            make_column("SHAPE", "16A", array=np.array(names, "S16")),
+            make_column("X", form(size_x), array=padded(0, size_x)),
+            make_column("Y", form(size_x), array=padded(1, size_x)),
+            make_column("R", form(size_r), array=padded(2, size_r)),
         ]
         if size_a:
-            columns.append(fits.Column("ROTANG", form(size_a), array=padded(3, size_a)))
-        columns.append(fits.Column("COMPONENT", "B", array=np.array([k for k, *_ in rows], "u1")))
-        hdu = fits.BinTableHDU.from_columns(columns, name=name)
+            columns.append(make_column("ROTANG", form(size_a), array=padded(3, size_a)))
+        columns.append(make_column("COMPONENT", "B", array=np.array([k for k, *_ in rows], "u1")))
+        hdu = table_of(columns, name)
         comments = {"SHAPE": "shape of element", "COMPONENT": "component number that shape belongs to"}
         comments |= {"X": "x-coordinate vector", "Y": "y-coordinate vector", "R": "radius vector"}
         for i, column in enumerate(columns, start=1):
@@ -343,13 +343,12 @@ class ImageMask:
         shift = (float(header.get("LTV1", 0)), float(header.get("LTV2", 0)))
         wcs = None
         if str(header.get("CTYPE1", "")).startswith("RA--"):
-            from astropy.io import fits
             from astropy.wcs import WCS
 
             keep = ("CTYPE", "CRPIX", "CRVAL", "CDELT", "CUNIT", "CROTA")
             keys = [f"{k}{i}" for k in keep for i in (1, 2)] + [f"CD{i}_{j}" for i in (1, 2) for j in (1, 2)]
             keys += [f"PC{i}_{j}" for i in (1, 2) for j in (1, 2)]
-            wcs = WCS(fits.Header([(k, header[k]) for k in keys if k in header]), naxis=2)
+            wcs = WCS(empty_header((k, header[k]) for k in keys if k in header), naxis=2)
         return cls(np.asarray(data) != 0, scale, shift, "LTM1_1" in header, wcs)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.fits.schema import Column, column
 from daxa.xmm.formats.odf import ATTITUDE_FILES
 from daxa.xmm.odf.odf import damage_text
@@ -348,11 +349,9 @@ class AttHk:
         TaskError
             No such file, or without the table ATTHK or its keywords (``noAtthkgenFile``).
         """
-        from astropy.io import fits
-
         path = Path(path)
         try:
-            with fits.open(path) as hdus:
+            with open_hdus(path) as hdus:
                 hdu = hdus["ATTHK"]
                 columns = {c.name: column(hdu, c.name, path.name).astype(float) for c in ATTHK_COLUMNS}
                 header = {**hdu.header, **hdus[0].header}

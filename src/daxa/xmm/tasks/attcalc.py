@@ -8,6 +8,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.eventlist import write_sky_wcs
+from daxa.xmm.fits.hdus import make_column, open_hdus, table_of
 from daxa.xmm.fits.schema import column
 from daxa.xmm.formats.eventlist import SKY_MAX
 from daxa.xmm.formats.instruments import TELESCOPES
@@ -19,7 +20,7 @@ from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import POINTING_CARDS, pointing_of_header
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU, Header
 
 
 _POINTING_COMMENTS = (
@@ -132,8 +133,6 @@ def _reference(
 )
 def attcalc(ctx: TaskContext, p: Parameters) -> None:
     """Calculate X and Y of the events of a list, in place."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.sky.attcalc import sky_coordinates
@@ -146,7 +145,7 @@ def attcalc(ctx: TaskContext, p: Parameters) -> None:
         )
     event_path = ctx.path(p.eventset)
     try:
-        hdus = fits.open(event_path, memmap=False)
+        hdus = open_hdus(event_path, memmap=False)
     except OSError as err:
         raise TaskError("badInfile", f"{event_path}: not a readable FITS file ({err})") from err
     with hdus:
@@ -205,26 +204,24 @@ def attcalc(ctx: TaskContext, p: Parameters) -> None:
             hdus.writeto(path)
 
 
-def _next_number(header: fits.Header) -> int:
+def _next_number(header: Header) -> int:
     number = 0
     while f"XPROC{number}" in header:
         number += 1
     return number
 
 
-def _with_columns(ctx: TaskContext, table: fits.BinTableHDU, values: dict[str, Any]) -> fits.BinTableHDU:
+def _with_columns(ctx: TaskContext, table: BinTableHDU, values: dict[str, Any]) -> BinTableHDU:
     """The table with columns replaced, or added at its end where they are missing."""
-    from astropy.io import fits
-
     new = [name for name in values if name not in table.columns.names]
     for name in new:
         ctx.info(f"Column {name} does not exist - creating")
     if new:
         columns = [
-            fits.Column(name, "J", unit="0.05 arcsec", null=-99999999, array=values[name]) for name in new
+            make_column(name, "J", unit="0.05 arcsec", null=-99999999, array=values[name]) for name in new
         ]
         old = table.header
-        table = fits.BinTableHDU.from_columns(table.columns + fits.ColDefs(columns), name="EVENTS")
+        table = table_of(columns, "EVENTS", after=table)
         table.header.extend(old, unique=True, update=False)
     for name, array in values.items():
         if name not in new:
@@ -233,8 +230,8 @@ def _with_columns(ctx: TaskContext, table: fits.BinTableHDU, values: dict[str, A
 
 
 def write_sky_keywords(
-    header: fits.Header,
-    primary: fits.Header,
+    header: Header,
+    primary: Header,
     ra0_deg: float,
     dec0_deg: float,
     x: Any,

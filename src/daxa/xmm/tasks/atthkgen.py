@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.sky.attitude import ATTHK_COLUMNS, Attitude, atthk_keywords, make_atthk
@@ -81,8 +82,6 @@ def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
 )
 def atthkgen(ctx: TaskContext, p: Parameters) -> None:
     """Sample the attitude of an observation and find its median and mean pointing."""
-    from astropy.io import fits
-
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.times import TimeCorrelation
 
@@ -115,10 +114,10 @@ def atthkgen(ctx: TaskContext, p: Parameters) -> None:
     header["TSTART"] = (float(result.columns["TIME"][0]), "[s] first sample")
     header["TSTOP"] = (float(result.columns["TIME"][-1]), "[s] last sample")
     header.update(atthk_keywords(result.keywords))
-    primary = fits.PrimaryHDU()
+    primary = primary_hdu()
     ctx.provenance(primary.header)
     for key, value in header.items():
         primary.header[key] = value
     table = make_table(ATTHK_COLUMNS, result.columns, "ATTHK", header)
     with ctx.output(p.atthkset) as path:
-        fits.HDUList([primary, table]).writeto(path)
+        write_hdus(path, [primary, table])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import first_header, open_hdus, write_hdus
 from daxa.xmm.fits.schema import column
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import FOUND
@@ -64,11 +65,9 @@ def badpix(ctx: TaskContext, p: Parameters) -> None:
 
 
 def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
-    from astropy.io import fits
-
     path = ctx.path(name)
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path, memmap=False) as hdus:
             note_product(hdus[0].header, path)
             columns = [column(hdus["BADPIX"], n, str(path)) for n in ("RAWX", "RAWY", "TYPE", "YEXTENT")]
     except (OSError, KeyError) as error:
@@ -89,18 +88,14 @@ def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> 
 
 def is_mos(ctx: TaskContext, name: str) -> bool:
     """Whether a file is one of a MOS camera."""
-    from astropy.io import fits
-
     try:
-        return str(fits.getheader(ctx.path(name)).get("INSTRUME", "")).startswith("EMOS")
+        return str(first_header(ctx.path(name)).get("INSTRUME", "")).startswith("EMOS")
     except OSError:
         return False
 
 
 def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
     """The task badpix for a MOS CCD: add BADPIX to the events that emframes has written."""
-    from astropy.io import fits
-
     path = ctx.path(p.eventset)
     table = files.read_table(path, "EVENTS", "badExtension")
     instrument, exp_id, number, node = of_header(table, "badExtension")
@@ -117,8 +112,8 @@ def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
     cards = {k: table.header[k] for k in CCD_CARDS if k in table.header}
     hdu = files.badpix_hdu(pixels, cards)
     ctx.info(f" {len(hdu.data):12d}  final bad pixel sets will be added to BADPIX extension")
-    with ctx.output(p.outset if p.withoutset else p.eventset) as part, fits.open(path) as hdus:
+    with ctx.output(p.outset if p.withoutset else p.eventset) as part, open_hdus(path) as hdus:
         kept = [h.copy() for h in hdus if h.name != "BADPIX"]
         if len(kept) < len(hdus):
             ctx.warn("overwriteBadpix", f"{p.eventset}: its BADPIX is replaced")
-        fits.HDUList([*kept, hdu]).writeto(part)
+        write_hdus(part, [*kept, hdu])

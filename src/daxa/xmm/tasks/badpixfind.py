@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import image_hdu, primary_hdu, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.eventlist import BADPIX_COLUMNS
 from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
@@ -74,8 +75,6 @@ _LIMITS = (
 )
 def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     """Find the bad pixels that the events of a raw list of the pn give away."""
-    from astropy.io import fits
-
     refuse(p, "badpixfind", BADPIXFIND_ONLY)
     file = read_raw_list(ctx, p.eventset)
     if file.submode in FAST_MODES:
@@ -94,20 +93,20 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     } | {k: file.raw.header[k] for k in ("CCDID", "QUADRANT", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")}
     columns = badpix_columns(found)
     table = make_table(BADPIX_COLUMNS[:4], columns, "BADPIX", cards)
-    primary = fits.PrimaryHDU()
+    primary = primary_hdu()
     ctx.provenance(primary.header)
     ctx.info(f" Creating file ({p.badpixset}): Number of entries: {len(found):12d}")
     with ctx.output(p.badpixset) as temporary:
-        fits.HDUList([primary, table]).writeto(temporary)
+        write_hdus(temporary, [primary, table])
     if p.withbadpixmap:
         good = ~BadPixelMap.of([*known, *found]).bad
         if p.withfovmask:
             good &= in_field_of_view(cal, file.raw.ccd, start_of(file))
-        image = fits.ImageHDU(good.T.astype(np.uint8), name="MASK")
+        image = image_hdu(good.T.astype(np.uint8), name="MASK")
         primary.header.update(cards)
         primary.header["GOODPIX"] = (int(good.sum()), "good pixels")
         with ctx.output(p.badpixmap) as temporary:
-            fits.HDUList([primary, image]).writeto(temporary)
+            write_hdus(temporary, [primary, image])
 
 
 def in_field_of_view(cal: Calibration, ccd: int, time_s: float) -> npt.NDArray[np.bool_]:

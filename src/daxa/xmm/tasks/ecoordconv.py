@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.formats.eventlist import SKY_MAX, UNIT_ARCSEC
 from daxa.xmm.formats.instruments import TELESCOPES
 from daxa.xmm.notes import note_product
@@ -14,7 +15,7 @@ from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import POINTING_CARDS, pointing_of_header
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import Header
 
 
 @task(
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
 )
 def ecoordconv(ctx: TaskContext, p: Parameters) -> None:
     """Print a position in every coordinate system."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.sky.coordinates import ccds_of_circle, format_coordinates
     from daxa.xmm.sky.coordinates import ecoordconv as convert
@@ -70,7 +69,7 @@ def ecoordconv(ctx: TaskContext, p: Parameters) -> None:
     system, first, second, radius = _source(p)
     path = ctx.path(p.imageset)
     try:
-        with fits.open(path) as hdus:
+        with open_hdus(path) as hdus:
             header = hdus[0].header.copy()
             note_product(header, path)
             if hdus[0].data is None and len(hdus) > 1:
@@ -143,7 +142,7 @@ def _source(p: Parameters) -> tuple[str, float, float, float]:
     return system, first, second, radius if system != "raw" else 0.0
 
 
-def _from_image(header: fits.Header, px: float, py: float, where: str) -> tuple[float, float]:
+def _from_image(header: Header, px: float, py: float, where: str) -> tuple[float, float]:
     try:
         return tuple(  # type: ignore[return-value]
             float(header[f"CRVAL{i}L"]) + (v - float(header[f"CRPIX{i}L"])) * float(header[f"CDELT{i}L"])
@@ -155,7 +154,7 @@ def _from_image(header: fits.Header, px: float, py: float, where: str) -> tuple[
         ) from None
 
 
-def _to_image(header: fits.Header, result: Any) -> tuple[float, float] | None:
+def _to_image(header: Header, result: Any) -> tuple[float, float] | None:
     names = ("CRVAL{}L", "CRPIX{}L", "CDELT{}L")
     if any(n.format(i) not in header for n in names for i in (1, 2)):
         return None

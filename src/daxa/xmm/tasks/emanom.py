@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.screen.anomalies import HARD_EV, SOFT_EV, STATES, CcdState, ccd_state, format_log
@@ -28,12 +29,11 @@ from daxa.xmm.task import TaskContext, task
 def emanom(ctx: TaskContext, p: Parameters) -> None:
     """Write the state of every CCD to ``<mos1S001>-anom.log`` and the list's primary header."""
     import numpy as np
-    from astropy.io import fits
 
     from daxa.xmm.ccf.calibration import Calibration
 
     path = ctx.path(p.eventfile)
-    with fits.open(path) as hdus:
+    with open_hdus(path) as hdus:
         note_product(hdus[0].header, path, is_list=True)
         header = hdus["EVENTS"].header.copy()
     instrument = str(header.get("INSTRUME", "")).strip()
@@ -50,7 +50,7 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
         writedss=False,
     )
     corner = ctx.path(p.cornerfile)
-    with fits.open(corner) as hdus:
+    with open_hdus(corner) as hdus:
         pi = np.asarray(hdus["EVENTS"].data["PI"])
         ccdnr = np.asarray(hdus["EVENTS"].data["CCDNR"])
     table = cal.constituent(instrument, "SCREENTHRESH").table("SCREEN_THRESH")
@@ -81,7 +81,7 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
         with ctx.output(name) as temporary:
             Path(temporary).write_text(text, encoding="ascii")
     if p.writekeys:
-        with fits.open(path, mode="update") as hdus:
+        with open_hdus(path, mode="update") as hdus:
             for s in states:
                 hdus[0].header[f"ANOMHR{s.ccd}"] = (s.hardness, "corner hardness ratio")
                 hdus[0].header[f"ANOMHE{s.ccd}"] = (s.error, "error of the hardness ratio")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FOUND, ONBOARD
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Embadpixfind, Options
@@ -33,11 +34,9 @@ from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_he
 )
 def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
     """Search an image of emeventsproj for bad pixels."""
-    from astropy.io import fits
-
     path = ctx.path(p.evimageset)
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path, memmap=False) as hdus:
             header, image = hdus[0].header.copy(), np.asarray(hdus[0].data, float)
             note_product(header, path)
     except (OSError, TypeError, ValueError) as error:

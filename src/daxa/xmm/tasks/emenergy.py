@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import hdu_list, open_hdus
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_events
 from daxa.xmm.instruments.mos.options import Emenergy, Options
@@ -50,8 +51,6 @@ LOCAL = "the background is measured beside the events"
 )
 def emenergy(ctx: TaskContext, p: Parameters) -> None:
     """Measure the amplitudes and energies of the events of one MOS CCD."""
-    from astropy.io import fits
-
     path = ctx.path(p.ineventset)
     table = files.read_table(path, "EVENTS", "openEventsIn02")
     instrument, exp_id, number, node = of_header(table, "openEventsIn03")
@@ -71,8 +70,8 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     if p.writebackgroundset:
         hdu = files.image_hdu(files.background_image(image, ccd.shape), ccd_keywords(camera, ccd))
         files.write(ctx, p.backgroundset, {}, hdu)
-    with ctx.output(p.outeventset if p.newoutput else p.ineventset) as part, fits.open(path) as hdus:
-        copies = fits.HDUList([hdu.copy() for hdu in hdus])
+    with ctx.output(p.outeventset if p.newoutput else p.ineventset) as part, open_hdus(path) as hdus:
+        copies = hdu_list(hdu.copy() for hdu in hdus)
         data = copies["EVENTS"].data
         for name in ("PHA", "PI", "FLAG", "PERIPIX"):
             data[name] = columns[name]

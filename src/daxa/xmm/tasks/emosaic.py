@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import empty_header, open_hdus, primary_hdu
 from daxa.xmm.image import mosaic
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
@@ -20,11 +21,9 @@ _OF_ONE_IMAGE = ("XPROC", "DS", "BITPIX", "ONTIME", "LIVETI", "EXPOSURE", "EXP_I
 
 
 def _read(path: Path) -> tuple[np.ndarray, Any]:
-    from astropy.io import fits
-
     if not path.exists():
         raise TaskError("noFile", f"{path}: no such file")
-    with fits.open(path) as hdus:
+    with open_hdus(path) as hdus:
         if hdus[0].data is None or hdus[0].data.ndim != 2:
             raise TaskError("badImage", f"{path}: the primary HDU is no 2-D image")
         note_product(hdus[0].header, path)
@@ -58,8 +57,6 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
     the camera's effective area over that of the reference camera (pn, if it is among them, else the first):
     the rate is that which the reference camera would see, the same on both sides of an edge.
     """
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.image.area import area_weights
 
@@ -91,7 +88,7 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
         if p.ratemosaicset:
             products.append((p.ratemosaicset, mosaic.rate_image(counts, exposure), "count / s"))
     for name, data, unit in products:
-        header = fits.Header([c for c in target.cards if not c.keyword.startswith(_OF_ONE_IMAGE)])
+        header = empty_header([c for c in target.cards if not c.keyword.startswith(_OF_ONE_IMAGE)])
         if len({str(h.get("INSTRUME", "")).strip() for h in headers}) > 1:
             header["INSTRUME"] = ("EPIC", "several cameras, see EMSCInnn")
         for key, (value, comment) in cards.items():
@@ -103,5 +100,5 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
         ctx.provenance(header)
         header["CREATOR"] = f"emosaic ({header['CREATOR']})"
         with ctx.output(name) as temporary:
-            fits.PrimaryHDU(data.astype(np.float32), header).writeto(temporary)
+            primary_hdu(data.astype(np.float32), header).writeto(temporary)
         ctx.info(f"{name}: {data.shape[1]} x {data.shape[0]} pixels")

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
+from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.formats.flags import flag_keywords
@@ -112,16 +114,8 @@ def _write_events(
     ctx: TaskContext, p: Parameters, file: RawFile, schema: Sequence[Column], columns: dict[str, Any]
 ) -> None:
     """The raw list's file with calibrated events in place of the raw ones."""
-    from astropy.io import fits
-
-    with fits.open(ctx.path(p.eventset), memmap=False) as hdus:
-        kept = hdus["EVENTS"].header
-        described = ("TTYPE", "TFORM", "TUNIT", "TLMIN", "TLMAX", "TNULL", "NAXIS", "XTENSION", "BITPIX")
-        cards = {
-            c.keyword: (c.value, c.comment)
-            for c in kept.cards
-            if c.keyword and not c.keyword.startswith((*described, "PCOUNT", "GCOUNT", "TFIELDS", "EXTNAME"))
-        }
+    with open_hdus(ctx.path(p.eventset), memmap=False) as hdus:
+        cards = other_cards(hdus["EVENTS"].header)
         cards |= {key: (value, comment) for key, value, comment in flag_keywords("EPN")}
         hdus[hdus.index_of("EVENTS")] = make_table(schema, columns, "EVENTS", cards)
         number = sum(k.startswith("XPROC") for k in hdus[0].header)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.seeds import PN_TIME, random_source
 from daxa.xmm.notes import note_product
@@ -34,14 +35,12 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
     Live fractions are in the EXPOSURE tables since epframes; a correction per column (``spatialexposure``) is
     not enabled in SAS either.
     """
-    from astropy.io import fits
-
     if not p.screenexposure:
         raise NotImplementedError("epexposure: screenexposure=no is not implemented")
     for name in p.eventsets:
         path = ctx.path(name)
         try:
-            hdus = fits.open(path, memmap=False)
+            hdus = open_hdus(path, memmap=False)
         except OSError as error:
             raise TaskError("badInfile", f"{path}: not a readable FITS file ({error})") from error
         with hdus:

@@ -4,20 +4,18 @@ in place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.rate import APPLIED, RateLaw, corrected_energies, mark, report, seed_of
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
-
-if TYPE_CHECKING:
-    pass
 
 
 @task(
@@ -33,15 +31,13 @@ if TYPE_CHECKING:
 )
 def epfast(ctx: TaskContext, p: Parameters) -> None:
     """Correct the energies of an event list of a fast mode for the rate of the source, in place."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.select.blocks import split_block
 
     name = split_block(p.evfile)[0]
     path = ctx.path(name)
     try:
-        hdus = fits.open(path, memmap=False)
+        hdus = open_hdus(path, memmap=False)
     except OSError as error:
         raise TaskError("badInfile", f"{path}: not a readable FITS file ({error})") from error
     with hdus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.pn.exposure import FILE_TYPES, PnExposure
@@ -20,10 +20,6 @@ from daxa.xmm.tasks.support_pn import (
     parameters,
     refuse,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 # --- epframes ----------------------------------------------------------------------------------------
 

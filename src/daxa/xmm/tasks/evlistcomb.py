@@ -10,6 +10,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import CcdExposure
+from daxa.xmm.fits.hdus import open_hdus, primary_hdu
 from daxa.xmm.fits.schema import column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS, HKAUX_COLUMNS
 from daxa.xmm.formats.rgs import EVENTS, EVENTS_CCD, Arrays
@@ -20,7 +21,7 @@ from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList
 
 
 #: What evlistcomb takes for lists of the pn, as real chains hand it over: names and types of columns (OFFSETX
@@ -107,10 +108,8 @@ def combine_lists(ctx: TaskContext, p: Parameters) -> None:
 
 
 def _read(ctx: TaskContext, name: str) -> tuple[Any, ...]:
-    from astropy.io import fits
-
     path = str(ctx.path(name))
-    with fits.open(path, memmap=False) as hdus:
+    with open_hdus(path, memmap=False) as hdus:
         events, frames = hdus["EVENTS"], hdus["EXPOSURE"]
         note_product(hdus[0].header, path, is_list=True)
         head = events.header
@@ -203,8 +202,6 @@ def extension_name(name: str, ccd: int) -> str:
 )
 def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
     """Join the event lists of the CCDs of one exposure."""
-    from astropy.io import fits
-
     if p.instrument == "epn":
         combine_lists(ctx, p)
         return
@@ -215,7 +212,7 @@ def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f" {len(p.eventsets):11d}  input event files")
     main: list[Arrays] = []
     tables: list[Any] = []
-    first: fits.HDUList | None = None
+    first: HDUList | None = None
     header: Any = None
     span: list[tuple[float, float]] = []
     for name in p.eventsets:
@@ -241,7 +238,7 @@ def evlistcomb(ctx: TaskContext, p: Parameters) -> None:
     start, stop = min(a for a, _ in span), max(b for _, b in span)
     schema = (*EVENTS, *EVENTS_CCD)
     joined = {c.name: np.concatenate([part[c.name] for part in main]) for c in schema}
-    primary = fits.PrimaryHDU(header=first[0].header)
+    primary = primary_hdu(header=first[0].header)
     for key in [k for k in primary.header if k.startswith("XPROC")] + ["CCDID"]:
         del primary.header[key]
     times = {"TSTART": (start, "[s] start"), "TSTOP": (stop, "[s] end"), "TELAPSE": (stop - start, "[s]")}

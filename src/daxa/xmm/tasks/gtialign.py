@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.fits.schema import column
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
@@ -14,9 +13,6 @@ from daxa.xmm.select.blocks import Files, split_block
 from daxa.xmm.select.exposures import ccd_tables
 from daxa.xmm.select.goodtimes import align, gti_hdu, write_gti
 from daxa.xmm.task import TaskContext, task
-
-if TYPE_CHECKING:
-    pass
 
 
 @task(
@@ -30,13 +26,11 @@ if TYPE_CHECKING:
 )
 def gtialign(ctx: TaskContext, p: Parameters) -> None:
     """Align good times with the frames of each CCD of an event list."""
-    from astropy.io import fits
-
     gti = Files(ctx.cwd).gti(p.gtitable)
     path = ctx.path(split_block(p.eventset)[0])
     out = []
     try:
-        hdus = fits.open(path)
+        hdus = open_hdus(path)
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error}") from error
     with hdus:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.formats.odf import rgs_offset_image
 from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
@@ -26,12 +27,10 @@ FloatArray = npt.NDArray[np.float64]
 
 def _offset_images(odf: Odf, instrument: str, ccd: int) -> dict[int, FloatArray]:
     """Averaged diagnostic images of a CCD, if the observation has them for both nodes."""
-    from astropy.io import fits
-
     images: dict[int, FloatArray] = {}
     for file in odf.find(instrument, "OFX"):
         try:
-            with fits.open(file.path) as hdus:
+            with open_hdus(file.path) as hdus:
                 for node in (0, 1):
                     name = rgs_offset_image(ccd, node)
                     if name in hdus:

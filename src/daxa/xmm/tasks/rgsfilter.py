@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.hdus import table_hdu
 from daxa.xmm.formats.rgs import (
     BADPIX,
     EVENTS_CCD,
@@ -26,8 +27,7 @@ from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
-    from astropy.io import fits
-
+    from daxa.xmm.fits.hdus import HDUList
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 
@@ -101,7 +101,7 @@ def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
 
 
 def kept_frames(
-    hdus: fits.HDUList, ccd: int, frames: Mapping[str, npt.NDArray[Any]], aux: GTI | None
+    hdus: HDUList, ccd: int, frames: Mapping[str, npt.NDArray[Any]], aux: GTI | None
 ) -> tuple[GTI, npt.NDArray[np.bool_]]:
     own = GTI.from_hdu(hdus[f"STDGTI{ccd:02d}"])
     allowed = own if aux is None else own & aux
@@ -110,13 +110,11 @@ def kept_frames(
     return frame_gti(frames["TIME"][chosen], frames["TIMEDEL"][chosen]), chosen
 
 
-def _cut(hdus: fits.HDUList, name: str, keep: npt.NDArray[np.bool_]) -> None:
-    from astropy.io import fits
-
-    hdus[name] = fits.BinTableHDU(hdus[name].data[keep], hdus[name].header)
+def _cut(hdus: HDUList, name: str, keep: npt.NDArray[np.bool_]) -> None:
+    hdus[name] = table_hdu(hdus[name].data[keep], hdus[name].header)
 
 
-def _replace_gti(hdus: fits.HDUList, ccd: int, gti: GTI) -> None:
+def _replace_gti(hdus: HDUList, ccd: int, gti: GTI) -> None:
     name = f"STDGTI{ccd:02d}"
     old = hdus[name].header
     shared = {k: old[k] for k in ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "CCDID") if k in old}
@@ -126,13 +124,11 @@ def _replace_gti(hdus: fits.HDUList, ccd: int, gti: GTI) -> None:
 def _maps(
     ctx: TaskContext,
     p: Parameters,
-    hdus: fits.HDUList,
+    hdus: HDUList,
     kept: Mapping[int, Mapping[str, npt.NDArray[Any]]],
     geometry: RgsGeometry,
     mask: int,
 ) -> None:
-    from astropy.io import fits
-
     header = hdus["EVENTS"].header
     total = combined_map(header, p.spectrumbinning)
     for ccd, frames in kept.items():
@@ -154,5 +150,5 @@ def _maps(
         for key in names:
             if key in hdus[0].header:
                 primary.header[key] = hdus[0].header[key]
-        write_set(ctx, p.expimageset, fits.HDUList([primary]))
+        write_set(ctx, p.expimageset, [primary])
         ctx.info(f"{p.expimageset}: longest exposure {float(total.image.max(initial=0.0)):.1f} s")

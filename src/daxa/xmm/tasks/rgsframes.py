@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import primary_hdu
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats.instruments import INSTRUMENTS
@@ -235,8 +236,6 @@ def _write(
     pixels: Arrays,
     window: dict[str, Any],
 ) -> None:
-    from astropy.io import fits
-
     from daxa.xmm.instruments.rgs.geometry import node_shape
     from daxa.xmm.sky.attitude import Attitude
 
@@ -252,7 +251,7 @@ def _write(
     cards["FILTER"] = ("UNKNOWN", "RGS has only one fixed filter")
     cards |= {"CCDID": (name.ccd, "CCD"), "CCDOCB": window["CCDOCB"], "ORIGIN": "DAXA"}
     cards |= {"TSTART": (start, "[s] start"), "TSTOP": (stop, "[s] end"), "TELAPSE": (stop - start, "[s]")}
-    primary = fits.PrimaryHDU()
+    primary = primary_hdu()
     for key, value in cards.items():
         primary.header[key] = value
     from daxa.xmm.event.gti import TIME_KEYWORDS

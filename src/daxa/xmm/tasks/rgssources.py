@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import primary_hdu
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.instruments.rgs.files import read_set, write_set
 from daxa.xmm.instruments.rgs.options import Rgssources
@@ -53,8 +54,6 @@ def _reference(ctx: TaskContext, p: Parameters, span: tuple[float, float]) -> At
 )
 def rgssources(ctx: TaskContext, p: Parameters) -> None:
     """Make or change the source list of an exposure."""
-    from astropy.io import fits
-
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.instruments import INSTRUMENTS
     from daxa.xmm.instruments.keywords import proposal
@@ -94,7 +93,7 @@ def rgssources(ctx: TaskContext, p: Parameters) -> None:
             f"The prime source (INDEX={prime}) has a RATE value of <= zero. "
             "Confusion values cannot be calculated.",
         )
-    primary = fits.PrimaryHDU(header=read_set(ctx, p.srclist)[0].header if old else None)
+    primary = primary_hdu(header=read_set(ctx, p.srclist)[0].header if old else None)
     if old is None:
         cards = _keywords(odf, instrument, identity[2:6], span, geometry, attitude, ctx)
         for key, value in cards.items():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.hdus import is_table, open_hdus
 from daxa.xmm.fits.schema import column
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.times import housekeeping_times
@@ -19,18 +20,13 @@ from daxa.xmm.select.expression import compile
 from daxa.xmm.select.goodtimes import RowTimes, gti_hdu, intervals_of_rows, write_gti
 from daxa.xmm.task import TaskContext, task
 
-if TYPE_CHECKING:
-    pass
-
 
 def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> tuple[Any, Any, Path]:
     """The file and table named; without a block the first one with the needed columns."""
-    from astropy.io import fits
-
     name, block = split_block(specification)
     path = ctx.path(name)
     try:
-        hdus = fits.open(path)
+        hdus = open_hdus(path)
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error}") from error
     note_product(hdus[0].header, path)
@@ -38,7 +34,7 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
         if block is not None:
             return hdus, hdus[block], path
         for hdu in hdus:
-            if isinstance(hdu, fits.BinTableHDU) and set(needed) <= set(hdu.columns.names):
+            if is_table(hdu) and set(needed) <= set(hdu.columns.names):
                 return hdus, hdu, path
     except (KeyError, IndexError):
         hdus.close()

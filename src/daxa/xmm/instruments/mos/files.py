@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.fits.hdus import is_primary, open_hdus, primary_hdu, write_hdus
 from daxa.xmm.fits.schema import columns, make_table
 from daxa.xmm.formats.eventlist import (
     BADPIX_COLUMNS,
@@ -40,7 +41,7 @@ from daxa.xmm.odf.odf import OdfTable
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import BinTableHDU, Header, PrimaryHDU
 
 #: The frame file (documented names, but for TIMEDEL), as exact as in memory, so that what reads it makes the
 #: same of it as the chain.
@@ -73,10 +74,8 @@ def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTa
     TaskError
         ``code``: there is no such file or extension.
     """
-    from astropy.io import fits
-
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path, memmap=False) as hdus:
             table = hdus[extension]
             note_product(hdus[0].header, path, is_list="EVENTS" in hdus)
             names = table.columns.names
@@ -89,7 +88,7 @@ def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTa
         raise TaskError(code, f"{path}: no table {extension}: {error}") from error
 
 
-def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
     """Frame table of a CCD."""
     made = ccd.frames
     data: dict[str, npt.NDArray[Any]] = {name: made.counters[name] for name in _COUNTERS}
@@ -105,7 +104,7 @@ def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
     return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
 
 
-def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
     """Good times of a CCD; TSTART and TSTOP are those of its frames, as in real lists."""
     made = ccd.frames
     span = {
@@ -115,7 +114,7 @@ def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
     return made.gti().to_hdu(f"STDGTI{ccd.name:02d}", {**cards, **span})
 
 
-def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, fits.Header]:
+def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, Header]:
     """Frame table of a file, and its header.
 
     Raises
@@ -148,7 +147,7 @@ def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, fits.Header]:
     return frames, table.header
 
 
-def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
     """Events as they were sent, with renumbered frames; those of no listed frame are left out."""
     schema = MOS_REDUCED_IMAGING if ccd.file_type == "RIE" else MOS_IMAGING
     kept = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS")
@@ -167,7 +166,7 @@ def event_hdus(
     exposure: Mapping[str, npt.NDArray[Any]],
     offsets: Mapping[str, npt.NDArray[Any]],
     pixels: bp.BadPixels | None,
-) -> list[fits.BinTableHDU]:
+) -> list[BinTableHDU]:
     """EVENTS, EXPOSURE, OFFSETS and BADPIX of one CCD after emevents."""
     macros = {key: (text, comment) for key, text, comment in flag_keywords(scope)}
     window = {f"WINDOW{k}": ccd.header.keyword(f"WINDOW{k}") for k in ("X0", "Y0", "DX", "DY")}
@@ -187,7 +186,7 @@ def event_hdus(
     return result
 
 
-def badpix_hdu(pixels: bp.BadPixels, cards: Mapping[str, Any]) -> fits.BinTableHDU:
+def badpix_hdu(pixels: bp.BadPixels, cards: Mapping[str, Any]) -> BinTableHDU:
     """Table of bad pixels."""
     return make_table(BADPIX_COLUMNS, pixels.table(), "BADPIX", dict(cards))
 
@@ -237,23 +236,19 @@ def ccd_columns(made: Calibrated, ccd: Ccd) -> dict[str, npt.NDArray[Any]]:
 
 def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -> None:
     """Write tables, or an image as the first argument, into a file with the keywords of the exposure."""
-    from astropy.io import fits
-
-    first = hdus[0] if hdus and isinstance(hdus[0], fits.PrimaryHDU) else fits.PrimaryHDU()
+    first = hdus[0] if hdus and is_primary(hdus[0]) else primary_hdu()
     rest = hdus[1:] if hdus and first is hdus[0] else hdus
     for key, value in primary.items():
         first.header[key] = value
     ctx.provenance(first.header)
     with ctx.output(name) as part:
-        fits.HDUList([first, *rest]).writeto(part)
+        write_hdus(part, [first, *rest])
 
 
-def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> fits.PrimaryHDU:
+def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> PrimaryHDU:
     """Image of a CCD, first pixel RAWX 1, RAWY 1."""
-    from astropy.io import fits
-
     whole = np.array_equal(image, np.rint(image))
-    hdu = fits.PrimaryHDU(image.astype(np.int32 if whole else np.float32))
+    hdu = primary_hdu(image.astype(np.int32 if whole else np.float32))
     for key, value in cards.items():
         hdu.header[key] = value
     for axis, name in ((1, "RAWX"), (2, "RAWY")):

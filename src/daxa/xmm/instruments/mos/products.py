@@ -11,6 +11,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.formats.eventlist import MOS_RAW
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.keywords import merge_headers
@@ -257,23 +258,21 @@ def _noise_tags(camera: Camera, result: ExposureResult) -> dict[str, tuple[bool,
 
 def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareCurve) -> None:
     """Write the flare curve and its good times."""
-    from astropy.io import fits
-
     from daxa.xmm.fits.schema import make_table
     from daxa.xmm.instruments.mos.flares import CURVE_COLUMNS
 
     head = {k: v for k, v in primary.items() if k not in ("FRMTIME",)} | TIME_KEYWORDS
-    first = fits.PrimaryHDU()
+    first = primary_hdu()
     for key, value in head.items():
         first.header[key] = value
     run.ctx.provenance(first.header)
     extra = {"TIMEDEL": (curve.bin_s, "[s] bin"), "FLCUTTHR": (run.options.flare_max_rate, "threshold")}
     rate = make_table(CURVE_COLUMNS, curve.table(), "RATE", head | extra)
     with run.ctx.output(f"{stem}TSR0000.FIT") as part:
-        fits.HDUList([first, rate]).writeto(part)
+        write_hdus(part, [first, rate])
     gti = curve.gti(run.options.flare_max_rate).to_hdu("STDGTI")
     with run.ctx.output(f"{stem}GTI0000.FIT") as part:
-        fits.HDUList([first.copy(), gti]).writeto(part)
+        write_hdus(part, [first.copy(), gti])
 
 
 def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:

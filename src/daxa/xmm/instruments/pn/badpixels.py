@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT, ONBOARD
 from daxa.xmm.instruments.pn.options import SearchLimits
 from daxa.xmm.statistics import poisson_at_least, poisson_at_most
-
-if TYPE_CHECKING:
-    pass
 
 #: Chance of a false alarm per pixel; a camera has 150,000.
 _CHANCE = 1e-8

@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.fits.hdus import open_hdus, primary_hdu, write_hdus
+from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, column, make_table
 from daxa.xmm.formats.eventlist import BADPIX_COLUMNS, DLIMAP_COLUMNS, HKAUX_COLUMNS
 from daxa.xmm.instruments.pn.badpixels import BadPixel, badpix_columns
@@ -46,11 +48,8 @@ _FRAMES = (
     Column("TIME_RAW", "1D", "s"),
 )
 _OFFSETS = (Column("RAWX", "1I", "pixel"), Column("OFFSETX", "1I", "adu"))
-#: What the files of one CCD carry from the exposure.
-_STRUCTURE = (
-    "SIMPLE", "BITPIX", "NAXIS", "EXTEND", "XTENSION", "PCOUNT", "GCOUNT", "TFIELDS", "TTYPE", "TFORM",
-    "TUNIT", "EXTNAME", "LONGSTRN", *TIME_KEYWORDS,
-)  # fmt: skip
+#: Keywords that are written with each table, and not part of what a file carries from the exposure.
+_OF_TABLES = ("LONGSTRN", *TIME_KEYWORDS)
 
 
 @dataclass
@@ -100,8 +99,6 @@ def write_raw_list(
     event_time_s
         Times of the events; those of their frames if None.
     """
-    from astropy.io import fits
-
     frame = raw.frame.astype(np.int64)
     events: dict[str, Any] = {
         "TIME": raw.time_s[frame] if event_time_s is None else event_time_s,
@@ -127,7 +124,7 @@ def write_raw_list(
     cards = {**primary, **raw.header, **TIME_KEYWORDS, "NRAW": (raw.n_raw, "rows of the telemetry")}
     offsets = {"RAWX": list(raw.offsets), "OFFSETX": list(raw.offsets.values())}
     hdus: list[Any] = [
-        fits.PrimaryHDU(),
+        primary_hdu(),
         make_table(columns, events, "EVENTS", cards),
         make_table(_FRAMES, frames, "EXPOSURE", {**raw.header, **TIME_KEYWORDS}),
         make_table(_OFFSETS, offsets, "OFFSETS"),
@@ -142,7 +139,7 @@ def write_raw_list(
     hdus[0].header["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
     for key, value in primary.items():
         hdus[0].header[key] = value
-    fits.HDUList(hdus).writeto(path)
+    write_hdus(path, hdus)
 
 
 def read_raw_list(ctx: TaskContext, name: str) -> RawFile:
@@ -153,11 +150,9 @@ def read_raw_list(ctx: TaskContext, name: str) -> RawFile:
     TaskError
         ``wrongEventSet``: no such file, or not a raw list of the pn.
     """
-    from astropy.io import fits
-
     path = ctx.path(name)
     try:
-        with fits.open(path, memmap=False) as hdus:
+        with open_hdus(path, memmap=False) as hdus:
             return _read(hdus, path)
     except (OSError, KeyError, ValueError) as error:
         raise TaskError("wrongEventSet", f"{path}: not a raw event list of the pn: {error}") from error
@@ -213,7 +208,7 @@ def _read(hdus: Any, path: Path) -> RawFile:
 
 def header_cards(header: Any) -> dict[str, Any]:
     """Keywords of a header with their comments, without those of its structure and of time."""
-    return {c.keyword: (c.value, c.comment) for c in header.cards if not c.keyword.startswith(_STRUCTURE)}
+    return {key: card for key, card in other_cards(header).items() if key not in _OF_TABLES}
 
 
 #: Changes of the stage's content or meaning.

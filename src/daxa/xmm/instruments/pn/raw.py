@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import verify_error
 
 _NUMBERS = ("QUADRANT", "CCDID", "CCDMODE", "FRMTIME", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
 
@@ -17,12 +18,10 @@ def check_header(header: Any, where: str) -> None:
     TaskError
         ``damagedFile``.
     """
-    from astropy.io import fits
-
     try:
         for card in header.cards:
             _ = card.value
-    except fits.VerifyError as error:
+    except verify_error() as error:
         raise TaskError("damagedFile", f"{where}: {error}") from error
     for name in _NUMBERS:
         if name in header and not isinstance(header[name], (int, float)):

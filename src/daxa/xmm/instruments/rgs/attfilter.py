@@ -6,7 +6,6 @@ Source: manual of attfilter; parameters from a real run's log.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,6 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.goodtimes import intervals_of_rows
-
-if TYPE_CHECKING:
-    pass
 
 #: Points that ``onlylastatt`` takes.
 _LAST = 100

@@ -20,7 +20,7 @@ from daxa.xmm.instruments.rgs import shapes
 from daxa.xmm.instruments.rgs.files import replace_table, time_header
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList
 
 
 FloatArray = npt.NDArray[np.float64]
@@ -263,7 +263,7 @@ def bad_pixels(
     return bad, found
 
 
-def write_tables(hdus: fits.HDUList, bad: BadMap, window: Window, ccd: int) -> None:
+def write_tables(hdus: HDUList, bad: BadMap, window: Window, ccd: int) -> None:
     """Put the tables BADPIX0 and BADPIX1 into a data set."""
     for node in (0, 1):
         first, last = window.span(node)

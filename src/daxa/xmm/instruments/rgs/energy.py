@@ -7,16 +7,13 @@ calibration, one per node, or those of the pixels in the averaged diagnostic ima
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.instruments.rgs import shapes
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
-
-if TYPE_CHECKING:
-    pass
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -20,8 +20,7 @@ from daxa.xmm.instruments.rgs.badpixels import Window, neighbours
 from daxa.xmm.instruments.rgs.files import table
 
 if TYPE_CHECKING:
-    from astropy.io import fits
-
+    from daxa.xmm.fits.hdus import HDUList
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -310,7 +309,7 @@ def _rejected(columns: Arrays, event: IntArray, members: Members, bad: BoolArray
     return {name: values[order] for name, values in rows.items()}
 
 
-def bad_map(hdus: fits.HDUList, window: Window, where: str) -> BoolArray:
+def bad_map(hdus: HDUList, window: Window, where: str) -> BoolArray:
     """Map of the bad pixels of a data set's tables BADPIX0 and BADPIX1."""
     result = np.zeros((window.size[1], 2 * window.size[0]), bool)
     for node in (0, 1):

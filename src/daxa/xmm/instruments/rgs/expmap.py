@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.fits.hdus import image_hdu, primary_hdu
 from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.instruments.rgs.dispersion import diffraction_angle, drift_factor
 
 if TYPE_CHECKING:
-    from astropy.io import fits
-
+    from daxa.xmm.fits.hdus import ImageHDU, PrimaryHDU
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,25 +82,21 @@ class ExposureMap:
             "BUNIT": ("s", "unit of the image"),
         }
 
-    def to_hdu(self, name: str, header: Mapping[str, Any]) -> fits.ImageHDU:
+    def to_hdu(self, name: str, header: Mapping[str, Any]) -> ImageHDU:
         """As an extension; without axes if nothing was exposed."""
-        from astropy.io import fits
-
         if not self.image.size or not self.exposure_s:
-            hdu = fits.ImageHDU(name=name)
+            hdu = image_hdu(name=name)
         else:
-            hdu = fits.ImageHDU(self.image.astype(np.float32), name=name)
+            hdu = image_hdu(self.image.astype(np.float32), name=name)
             for key, value in self.cards().items():
                 hdu.header[key] = value
         for key, value in header.items():
             hdu.header[key] = value
         return hdu
 
-    def to_primary(self) -> fits.PrimaryHDU:
+    def to_primary(self) -> PrimaryHDU:
         """As the first image of a file."""
-        from astropy.io import fits
-
-        hdu = fits.PrimaryHDU(self.image.astype(np.float32))
+        hdu = primary_hdu(self.image.astype(np.float32))
         for key, value in self.cards().items():
             hdu.header[key] = value
         return hdu

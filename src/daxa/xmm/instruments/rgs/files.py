@@ -16,16 +16,18 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.fits.hdus import hdu_list, open_hdus
+from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, column, make_table
 from daxa.xmm.formats.rgs import Arrays
 from daxa.xmm.notes import note_product
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
-    from astropy.io import fits
+    from daxa.xmm.fits.hdus import HDUList
 
 
-def read_set(ctx: TaskContext, name: str) -> fits.HDUList:
+def read_set(ctx: TaskContext, name: str) -> HDUList:
     """A data set, whole in memory.
 
     Raises
@@ -33,11 +35,9 @@ def read_set(ctx: TaskContext, name: str) -> fits.HDUList:
     TaskError
         ``noSuchSet``: it cannot be read.
     """
-    from astropy.io import fits
-
     try:
         # Extensions keep the bytes that they were read from: what is not touched is written as it was.
-        hdus = fits.open(io.BytesIO(ctx.path(name).read_bytes()), lazy_load_hdus=False)
+        hdus = open_hdus(io.BytesIO(ctx.path(name).read_bytes()), lazy_load_hdus=False)
     except OSError as error:
         raise TaskError("noSuchSet", f"{name}: cannot be read: {error}") from error
     note_product(hdus[0].header, name, is_list="EVENTS" in hdus)
@@ -46,9 +46,7 @@ def read_set(ctx: TaskContext, name: str) -> fits.HDUList:
 
 def write_set(ctx: TaskContext, name: str, hdus: Iterable[Any]) -> None:
     """Write a data set; the task is added to its history (XPROCn)."""
-    from astropy.io import fits
-
-    extensions = fits.HDUList(list(hdus))
+    extensions = hdu_list(hdus)
     primary = extensions[0].header
     number = sum(1 for key in primary if key.startswith("XPROC"))
     primary["LONGSTRN"] = ("OGIP 1.0", "long string convention may be used")
@@ -58,7 +56,7 @@ def write_set(ctx: TaskContext, name: str, hdus: Iterable[Any]) -> None:
         extensions.writeto(part, output_verify="ignore")
 
 
-def table(hdus: fits.HDUList, extname: str, schema: Iterable[Column], where: str) -> Arrays:
+def table(hdus: HDUList, extname: str, schema: Iterable[Column], where: str) -> Arrays:
     """Columns of a table in native byte order.
 
     Raises
@@ -76,7 +74,7 @@ def table(hdus: fits.HDUList, extname: str, schema: Iterable[Column], where: str
         raise TaskError("missingColumn", str(error.args[0])) from error
 
 
-def keyword(hdus: fits.HDUList, name: str, where: str) -> Any:
+def keyword(hdus: HDUList, name: str, where: str) -> Any:
     """A keyword of the primary header.
 
     Raises
@@ -90,7 +88,7 @@ def keyword(hdus: fits.HDUList, name: str, where: str) -> Any:
 
 
 def replace_table(
-    hdus: fits.HDUList,
+    hdus: HDUList,
     schema: Iterable[Column],
     data: Mapping[str, Any],
     extname: str,
@@ -101,28 +99,7 @@ def replace_table(
     if extname not in hdus:
         hdus.append(make_table(schema, data, extname, header))
         return
-    old = hdus[extname].header
-    structural = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "EXTNAME")
-    columnwise: tuple[str, ...] = (
-        "TTYPE",
-        "TFORM",
-        "TUNIT",
-        "TNULL",
-        "TLMIN",
-        "TLMAX",
-        "TDIM",
-        "TCRPX",
-        "TCRVL",
-        "TCDLT",
-    )
-    columnwise += ("TCUNI", "TSCAL", "TZERO", "TDISP")
-    kept = {
-        card.keyword: (card.value, card.comment)
-        for card in old.cards
-        if card.keyword
-        and not card.keyword.startswith(structural)
-        and not card.keyword.startswith(columnwise)
-    }
+    kept = other_cards(hdus[extname].header)
     hdus[extname] = make_table(schema, data, extname, {**kept, **(header or {})})
 
 
@@ -136,7 +113,7 @@ def frame_gti(time_s: npt.ArrayLike, timedel_s: npt.ArrayLike, slack_s: float = 
     return GTI(start, stop)
 
 
-def time_header(hdus: fits.HDUList) -> dict[str, Any]:
+def time_header(hdus: HDUList) -> dict[str, Any]:
     """Keywords of the observation and of time that each table repeats."""
     primary = hdus[0].header
     names = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "DATE-OBS", "DATE-END")

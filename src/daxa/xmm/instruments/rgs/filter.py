@@ -7,8 +7,6 @@ of the window and the line between the nodes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,9 +16,6 @@ from daxa.xmm.formats.rgs import (
     REJECTION_FLAGS,
     RgsFlag,
 )
-
-if TYPE_CHECKING:
-    pass
 
 #: Frames may reach this far out of an interval [s]: their lengths are kept in single precision.
 SLACK_S = 2e-3

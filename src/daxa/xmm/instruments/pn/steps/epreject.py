@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.pn_dark import brightness_shifts, largest_shift, pointed_map, rows_of_ccd
 from daxa.xmm.errors import TaskError, UnknownLayout
+from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.clock import FAST_MODES
@@ -111,11 +112,9 @@ def _offset_map(
     raw: RawList, odf: Odf | None, start_s: float, options: RejectOptions
 ) -> tuple[Map, str] | None:
     if raw.ccd in options.odilist:
-        from astropy.io import fits
-
         path = options.odilist[raw.ccd]
         try:
-            with fits.open(path) as hdus:
+            with open_hdus(path) as hdus:
                 image = next(h.data for h in hdus if h.is_image and h.data is not None)
         except (OSError, StopIteration) as error:
             raise TaskError("odilist", f"{path}: no offset map can be read: {error}") from error

@@ -1,0 +1,139 @@
+"""Files, HDUs and headers of astropy, for what needs more than blocks of bytes.
+
+astropy.io.fits is imported when the first of them is opened or made: its import takes longer than most
+selections. Where keywords and columns are enough, :mod:`daxa.xmm.fits.file` is quicker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from astropy.io.fits import BinTableHDU, HDUList, Header, ImageHDU, PrimaryHDU
+
+__all__ = [
+    "BinTableHDU", "HDUList", "Header", "ImageHDU", "PrimaryHDU", "empty_header", "first_header", "hdu_list",
+    "image_hdu", "is_primary", "is_table", "make_column", "open_hdus", "primary_hdu", "read_header",
+    "table_hdu", "table_of", "verify_error", "write_hdus",
+]  # fmt: skip
+
+
+def open_hdus(source: Any, **options: Any) -> HDUList:
+    """Open a file, or anything that bytes can be read from; options as of ``astropy.io.fits.open``.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is not FITS.
+    """
+    from astropy.io import fits
+
+    return fits.open(source, **options)
+
+
+def write_hdus(target: str | os.PathLike[str], hdus: Iterable[Any], **options: Any) -> None:
+    """Write a file; options as of ``HDUList.writeto``."""
+    from astropy.io import fits
+
+    fits.HDUList(list(hdus)).writeto(target, **options)
+
+
+def read_header(source: Any) -> Header:
+    """The first header of a path, or the next one of an opened file.
+
+    Raises
+    ------
+    OSError, EOFError
+        There is none.
+    """
+    from astropy.io import fits
+
+    return fits.Header.fromfile(source)
+
+
+def first_header(path: str | os.PathLike[str]) -> Header:
+    """The first header of a file, which may be compressed.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or is not FITS.
+    """
+    from astropy.io import fits
+
+    return fits.getheader(path)
+
+
+def empty_header(cards: Iterable[Any] = ()) -> Header:
+    """A header of some cards."""
+    from astropy.io import fits
+
+    return fits.Header(list(cards))
+
+
+def primary_hdu(data: npt.NDArray[Any] | None = None, header: Header | None = None) -> PrimaryHDU:
+    """A first block, empty or with an image (ny, nx)."""
+    from astropy.io import fits
+
+    return fits.PrimaryHDU(data, header)
+
+
+def image_hdu(data: npt.NDArray[Any] | None = None, name: str = "") -> ImageHDU:
+    """An image (ny, nx) that is not the first block."""
+    from astropy.io import fits
+
+    return fits.ImageHDU(data, name=name)
+
+
+def table_hdu(data: Any, header: Header | Mapping[str, Any] | None = None) -> BinTableHDU:
+    """A table of rows with the header of another one."""
+    from astropy.io import fits
+
+    return fits.BinTableHDU(data, header)
+
+
+def hdu_list(hdus: Iterable[Any]) -> HDUList:
+    """Blocks found by number or name."""
+    from astropy.io import fits
+
+    return fits.HDUList(list(hdus))
+
+
+def table_of(columns: Iterable[Any], name: str, after: BinTableHDU | None = None) -> BinTableHDU:
+    """A table of columns made by :func:`make_column`, behind those of another one."""
+    from astropy.io import fits
+
+    made = fits.ColDefs(list(columns))
+    return fits.BinTableHDU.from_columns(made if after is None else after.columns + made, name=name)
+
+
+def make_column(name: str, form: str, **options: Any) -> Any:
+    """A column; options as of ``astropy.io.fits.Column``."""
+    from astropy.io import fits
+
+    return fits.Column(name, form, **options)
+
+
+def is_table(hdu: Any) -> bool:
+    """Whether a block is a binary table."""
+    from astropy.io import fits
+
+    return isinstance(hdu, fits.BinTableHDU)
+
+
+def is_primary(hdu: Any) -> bool:
+    """Whether a block is made to stand first."""
+    from astropy.io import fits
+
+    return isinstance(hdu, fits.PrimaryHDU)
+
+
+def verify_error() -> type[Exception]:
+    """What astropy raises for cards that it cannot read."""
+    from astropy.io import fits
+
+    return fits.VerifyError
