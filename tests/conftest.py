@@ -13,7 +13,7 @@ from hypothesis import settings
 from daxa.fetch.http import Client
 
 # No test needs a fast machine.
-settings.register_profile("daxa")
+settings.register_profile("daxa", deadline=None)
 settings.load_profile("daxa")
 
 ROOT = Path(__file__).resolve().parent.parent
