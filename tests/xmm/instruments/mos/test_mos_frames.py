@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.odf import MOS_FTFINE_UNIT_S, as_signed
-from daxa.xmm.instruments.mos import frames
+from daxa.xmm.instruments.mos import frame_numbers, frames
 from daxa.xmm.instruments.mos.frames import FrameFlag
 from daxa.xmm.odf.mos_clock import measure_frame_time, unwrap_stamps
 
@@ -52,7 +52,7 @@ def test_frames_of_a_ccd_that_counts_lie_on_a_grid():
     """Few frames are sent, their numbers do not count the others, one stamp is broken."""
     place = np.array([0, 2, 12, 24, 34, 44, 48, 60])
     stamp = 2.0 + 2.81032 * place
-    assert frames.common_step(stamp, 2.7) == pytest.approx(2.81032)
+    assert frame_numbers.common_step(stamp, 2.7) == pytest.approx(2.81032)
     stamp[4] = 3072.16
     warnings = []
     made, _ = frames.build_frames(
@@ -69,9 +69,9 @@ def test_frames_of_a_ccd_that_counts_lie_on_a_grid():
 
 
 def test_no_common_step():
-    assert frames.common_step([0.0, 2.595, 5.2, 10.4], 2.6) == pytest.approx(2.6, abs=0.01)
-    assert frames.common_step([0.0, 2.1, 3.9, 8.5, 11.9], 2.6) is None
-    assert frames.common_step([5.0], 2.6) is None
+    assert frame_numbers.common_step([0.0, 2.595, 5.2, 10.4], 2.6) == pytest.approx(2.6, abs=0.01)
+    assert frame_numbers.common_step([0.0, 2.1, 3.9, 8.5, 11.9], 2.6) is None
+    assert frame_numbers.common_step([5.0], 2.6) is None
 
 
 def test_frame_time_needs_a_steady_stretch():
@@ -131,13 +131,13 @@ def test_few_frames_keep_the_header_value():
 def test_damaged_frame_numbers_are_dropped(bad):
     number = np.arange(1, 40)
     number[17] = bad
-    keep = frames.valid_rows(number)
+    keep = frame_numbers.valid_rows(number)
     assert np.flatnonzero(~keep).tolist() == [17]
 
 
 def test_falling_frame_numbers_are_refused():
     with pytest.raises(TaskError) as error:
-        frames.valid_rows(np.arange(50, 0, -1))
+        frame_numbers.valid_rows(np.arange(50, 0, -1))
     assert error.value.code == "frames05"
 
 
@@ -249,3 +249,42 @@ def test_every_tenth_frame_is_no_long_frame():
     assert len(made.number) == 191
     assert (made.flag == 0).sum() == 20
     assert shift[-1] == 171
+
+
+def test_frame_time_by_the_stamps_else_by_the_header():
+    number = np.arange(10)
+    steady = frame_numbers.frame_time(number, 2.6 * number, 2.7)
+    assert (steady.measured, steady.counting) == (True, False)
+    assert steady.length_s == pytest.approx(2.6)
+    unsteady = frame_numbers.frame_time(number[:3], np.array([0.0, 2.6, 9.0]), 2.7)
+    assert unsteady == frame_numbers.FrameTime(2.7, False, False)
+    # Few frames come, their numbers count on by one.
+    sent = np.array([0, 2, 12, 24, 34, 44, 48, 60, 62, 74])
+    counting = frame_numbers.frame_time(number, 2.6 * sent, 2.6)
+    assert counting.counting
+    assert counting.length_s == pytest.approx(2.6)
+
+
+def test_places_by_number_and_by_stamp():
+    number = np.array([5, 6, 7, 8, 10, 11, 12])
+    stamp = 2.0 * number + 1.0
+    stamp[2] += 0.9
+    places = frame_numbers.place_sending(number, stamp, 2.0)
+    assert places.number.tolist() == number.tolist()
+    assert np.flatnonzero(places.aberrant).tolist() == [2]
+    assert places.end_s == pytest.approx(2.0 * number + 1.0)
+    # Two numbers were lost behind the fourth frame: the stamps show it.
+    late = 2.0 * number + np.where(number > 8, 4.0, 0.0)
+    places = frame_numbers.place_sending(number, late, 2.0)
+    assert places.number.tolist() == [5, 6, 7, 8, 12, 13, 14]
+    assert places.end_s == pytest.approx(late)
+    counting = frame_numbers.place_counting(np.arange(4) + 3, np.array([1.0, 5.0, 7.0, 13.0]), 2.0)
+    assert counting.number.tolist() == [3, 5, 6, 9]
+    assert not counting.aberrant.any()
+
+
+def test_events_find_their_frames():
+    """Numbers 12 and 13 are not listed, and one was lost behind 11."""
+    index, known = frames.frame_of_events([9, 10, 11, 12, 14, 15, 16], [10, 11, 14, 15], [0, 0, 1, 1], 10)
+    assert known.tolist() == [False, True, True, True, True, True, False]
+    assert index.tolist() == [0, 0, 1, 2, 5, 6, 0]

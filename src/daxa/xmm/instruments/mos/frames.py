@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.odf.mos_clock import measure_frame_time
+from daxa.xmm.instruments.mos.frame_numbers import frame_time, place_counting, place_sending
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -23,8 +23,10 @@ GATTI_PERIOD = 510
 #: Of this many lost frames in a row the charge is in the next one (real lists have one lost frame, or four
 #: and more; that two and three count as the latter is assumed).
 JOINED_FRAMES = 1
-#: A frame this much (in frame times) off its place has an aberrant time.
-_ABERRANT = 0.25
+#: So many aberrant times are named in a warning.
+_NAMED = 5
+#: Frames per row, and frames of a file of few rows, beyond which a table is refused.
+_SPARSEST, _FEW_ROWS = 50, 100_000
 
 
 class FrameFlag(IntFlag):
@@ -132,76 +134,6 @@ class Frames:
         return GTI(self.start_s[first], self.end_s[last] + self.transfer_s)
 
 
-def common_step(time_s: npt.ArrayLike, nominal_s: float) -> float | None:
-    """Frame time near a nominal one of which nearly all steps are multiples; None if none fits.
-
-    While a CCD counts instead of sending events, most of its frames are not sent, nor do their numbers count.
-    """
-    step = np.diff(np.asarray(time_s, float))
-    step = step[step > 0.5 * nominal_s]
-    if not len(step) or not nominal_s > 0:
-        return None
-    smallest = float(step.min())
-    low, high = (int(np.ceil(smallest / (nominal_s * f))) for f in (1.1, 0.9))
-    fits: list[tuple[float, float]] = []
-    for divisor in range(max(low, 1), high + 1):
-        length = smallest / divisor
-        if abs(length / nominal_s - 1) > 0.1:
-            continue
-        multiple = np.round(step / length)
-        close = np.abs(step - multiple * length) < 0.02 * length
-        if close.mean() >= 0.8:
-            fits.append((float(close.mean()), float(step[close].sum() / multiple[close].sum())))
-    return max(fits)[1] if fits else None
-
-
-def place_sparse(time_s: npt.ArrayLike, length_s: float) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Places of frames on a grid of frame times, by their times alone, and which times are aberrant.
-
-    Rows with an aberrant time are put right behind the one before.
-    """
-    time = np.asarray(time_s, float)
-    place = np.round((time - time[0]) / length_s).astype(np.int64)
-    aberrant = ~valid_rows(place) if len(place) > 1 else np.zeros(len(place), bool)
-    for i in np.flatnonzero(aberrant):
-        place[i] = place[i - 1] + 1 if i else place[i + 1] - 1
-    return place, aberrant
-
-
-def valid_rows(number: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Rows whose frame numbers fit in a rising sequence; damaged ones stand out of their neighbours.
-
-    Raises
-    ------
-    TaskError
-        ``frames05``: the numbers do not rise anywhere.
-    """
-    number = np.asarray(number, np.int64)
-    if len(number) < 2:
-        return np.ones(len(number), bool)
-    from scipy.ndimage import median_filter
-
-    keep = np.ones(len(number), bool)
-    if not (np.diff(number) > 0).all():
-        keep = number == median_filter(number, 5, mode="nearest")
-        # A damaged number spoils the medians of its neighbours: those between the ones kept come back.
-        largest, smallest = np.iinfo(np.int64).max, np.iinfo(np.int64).min
-        before = np.maximum.accumulate(np.where(keep, number, smallest))
-        after = np.minimum.accumulate(np.where(keep, number, largest)[::-1])[::-1]
-        keep |= (number > before) & (number < after) & (before > smallest) & (after < largest)
-        index = np.flatnonzero(keep)
-        while len(index) > 1:
-            rising = np.append(True, np.diff(number[index]) > 0)
-            if rising.all():
-                break
-            index = index[rising]
-        keep = np.zeros(len(number), bool)
-        keep[index] = True
-    if keep.sum() < 2:
-        raise TaskError("frames05", "non-increasing frame numbers over the entire file")
-    return keep
-
-
 def integration_times(end_s: FloatArray, place: IntArray, frames: Frames) -> FloatArray:
     """Integration of every frame [s]: the time since the read-out before, less the transfer.
 
@@ -218,6 +150,31 @@ def integration_times(end_s: FloatArray, place: IntArray, frames: Frames) -> Flo
     follows = np.diff(place) <= frames.joined + 1
     result[place[1:][follows]] = np.diff(end_s)[follows] - frames.transfer_s
     return result
+
+
+def _warn_aberrant(
+    number: IntArray,
+    clock_s: FloatArray,
+    aberrant: npt.NDArray[np.bool_],
+    warn: Callable[[str, str], None],
+) -> None:
+    """Name the first frames whose times do not fit."""
+    rows = np.flatnonzero(aberrant)
+    if not len(rows):
+        return
+    shown = ", ".join(f"frame {number[i]} at {clock_s[i]:.2f} s" for i in rows[:_NAMED])
+    warn(
+        "frames13",
+        f"{len(rows)} aberrant time(s) in the auxiliary file ({shown}"
+        f"{', ...' if len(rows) > _NAMED else ''}): frames flagged",
+    )
+
+
+def _spread(values: npt.ArrayLike, at: IntArray, span: int, fill: int = 0) -> IntArray:
+    """Values of rows at their places in a table of that many frames."""
+    table = np.full(span, fill, np.int64)
+    table[at] = np.asarray(values)
+    return table
 
 
 def build_frames(
@@ -265,80 +222,74 @@ def build_frames(
     TaskError
         ``frames02``: no row; ``frames05``: the numbers span more than the file can hold.
     """
-    from scipy.ndimage import median_filter
-
-    number, stamp = np.asarray(number, np.int64), np.asarray(stamp_s, float)
-    if not len(number):
+    numbers, stamp = np.asarray(number, np.int64), np.asarray(stamp_s, float)
+    if not len(numbers):
         raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
-    measured = measure_frame_time(number, stamp)
-    off = np.abs(np.diff(stamp) - np.diff(number) * header_frame_s) > _ABERRANT * header_frame_s
-    # A CCD that sends every tenth frame has steady steps, too.
-    unlike = measured is None or measured > 1.5 * header_frame_s > 0
-    sparse = common_step(stamp, header_frame_s) if unlike and off.any() else None
-    if measured is None and sparse is None:
+    time = frame_time(numbers, stamp, header_frame_s)
+    if not time.measured:
         warn(
             "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
         )
-    length = sparse or measured or header_frame_s
-    if not length > 0:
-        raise TaskError("frames02", f"frame time of {length} s")
-    if sparse is not None:
-        place, aberrant = place_sparse(stamp, length)
-        new = number[0] + place
-        # By the grid where a time is aberrant.
-        phase = np.where(aberrant, stamp[0] - number[0] * length, stamp - new * length)
-    else:
-        phase = stamp - number * length
-        steady = median_filter(phase, 5, mode="nearest") if len(phase) >= 5 else phase
-        aberrant = np.abs(phase - steady) > _ABERRANT * length
-        phase = np.where(aberrant, steady, phase)
-        step = np.round(np.diff(phase, prepend=phase[:1]) / length).astype(np.int64)
-        # A number may not fall back behind the one before.
-        step = np.where(np.diff(number, prepend=number[:1] - 1) + step < 1, 0, step)
-        new = number + np.cumsum(step)
-        phase = phase - np.cumsum(step) * length
-    shift = new - number
-    if aberrant.any():
-        clock = stamp if clock_s is None else np.asarray(clock_s, float)
-        named = ", ".join(f"frame {number[i]} at {clock[i]:.2f} s" for i in np.flatnonzero(aberrant)[:5])
-        warn(
-            "frames13",
-            f"{int(aberrant.sum())} aberrant time(s) in the auxiliary file ({named}"
-            f"{', ...' if aberrant.sum() > 5 else ''}): frames flagged",
+    if not time.length_s > 0:
+        raise TaskError("frames02", f"frame time of {time.length_s} s")
+    place = place_counting if time.counting else place_sending
+    places = place(numbers, stamp, time.length_s)
+    _warn_aberrant(numbers, stamp if clock_s is None else np.asarray(clock_s, float), places.aberrant, warn)
+    shift = places.number - numbers
+    at = places.number - places.number[0]
+    span = int(at[-1]) + 1
+    if span > _SPARSEST * len(numbers) + _FEW_ROWS:
+        raise TaskError(
+            "frames05", f"{len(numbers)} frames with numbers from {places.number[0]} to {places.number[-1]}"
         )
-    span = int(new[-1] - new[0]) + 1
-    if span > 50 * len(number) + 100_000:
-        raise TaskError("frames05", f"{len(number)} frames with numbers from {new[0]} to {new[-1]}")
-    at = new - new[0]
-    flag = np.full(span, FrameFlag.MISSING, np.int64)
-    flag[at] = np.where(aberrant, FrameFlag.ABERRANT_TIME, 0)
-    table = {}
-    for name, values in counters.items():
-        table[name] = np.zeros(span, np.int64)
-        table[name][at] = np.asarray(values)
-    end = np.interp(np.arange(span), at, phase + new * length)
-    if sparse is not None:
-        lost = span - len(number)
-        warn("framesRenumbered", f"frames follow each other by multiples of {length:.5f} s: {lost} lost")
+    if time.counting:
+        lost = span - len(numbers)
+        warn(
+            "framesRenumbered",
+            f"frames follow each other by multiples of {time.length_s:.5f} s: {lost} lost",
+        )
     elif shift[-1]:
         warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} lost")
+    end = np.interp(np.arange(span), at, places.end_s)
     frames = Frames(
-        number=np.arange(new[0], new[0] + span),
+        number=np.arange(places.number[0], places.number[0] + span),
         time_s=end + delay_s,
-        length_s=length,
-        flag=flag,
-        counters=table,
+        length_s=time.length_s,
+        flag=_spread(np.where(places.aberrant, FrameFlag.ABERRANT_TIME, 0), at, span, FrameFlag.MISSING),
+        counters={name: _spread(values, at, span) for name, values in counters.items()},
         dead_fraction=np.zeros(span),
         gatti=np.zeros(span, np.int64),
-        steady=length != header_frame_s,
+        steady=time.length_s != header_frame_s,
         transfer_s=transfer_s,
         # Frames that a CCD counted were read out, though not sent.
-        joined=joined if sparse is None else 0,
-        counting=sparse is not None,
+        joined=0 if time.counting else joined,
+        counting=time.counting,
     )
     frames.integration_s = integration_times(end[at], at, frames)
     frames.time_s -= 0.5 * frames.integration_s
     return frames, shift
+
+
+def frame_of_events(
+    event_frame: npt.ArrayLike, listed: npt.ArrayLike, shift: npt.ArrayLike, first: int
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Index into the frame table of each event, and whether there is such a frame (else the index is 0).
+
+    Events of a frame whose row is missing belong to the frame that was inserted for it.
+
+    Parameters
+    ----------
+    event_frame
+        Frame number of each event, as sent.
+    listed, shift
+        Numbers of the auxiliary file's rows, rising, and what was added to each.
+    first
+        Number of the table's first frame.
+    """
+    event, numbers = np.asarray(event_frame, np.int64), np.asarray(listed, np.int64)
+    before = np.maximum(np.searchsorted(numbers, event, side="right") - 1, 0)
+    known = (event >= numbers[0]) & (event <= numbers[-1])
+    return np.where(known, event + np.asarray(shift)[before] - first, 0), known
 
 
 def flag_outside(frames: Frames, gti: GTI) -> int:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError, named
 from daxa.xmm.formats.odf import MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.mos import badpixels as bp
-from daxa.xmm.instruments.mos import energy, frames
+from daxa.xmm.instruments.mos import energy, frame_numbers, frames
 from daxa.xmm.instruments.mos.calibration import known_bad_pixels, on_board_offsets
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
@@ -150,7 +150,7 @@ def frame_table(
         raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
     where = f"{auxiliary.where}, CCD {number}"
     with named(where):
-        rows = rows[frames.valid_rows(auxiliary["FRAME"][rows])]
+        rows = rows[frame_numbers.valid_rows(auxiliary["FRAME"][rows])]
     nominal, delay = camera.frame_times(number)
     imaging = file.name.file_type in ("IME", "RIE")
     start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
