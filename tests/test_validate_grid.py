@@ -81,7 +81,7 @@ def test_pixels_in_units_of_the_event_list(tmp_path: Path) -> None:
         del hdus["EVENTS"].header["REFYCRVL"]
         hdus.writeto(tmp_path / "bare.fits")
     with pytest.raises(
-        NotComparableError, match=r"bare\.fits\[EVENTS\]: REFXCRVL and REFYCRVL are no numbers"
+        NotComparableError, match=r"bare\.fits\[EVENTS\]: REFXCRVL and REFYCRVL are not numbers"
     ):
         grid_of(theirs, tmp_path / "bare.fits")
 

@@ -65,7 +65,7 @@ def test_any_file_has_its_checksum(tmp_path_factory, cards, content, length):
     path.write_bytes(content)
     whole, held = sums(path)
     assert whole == hashlib.sha256(content).hexdigest()
-    # What holds no whole header, and the data that it announces, is no FITS file: it counts as it is.
+    # What holds no whole header, and the data that it announces, is not a FITS file: it counts as it is.
     if not any(c.startswith("END") for c in cards):
         assert held == whole
 
@@ -108,7 +108,7 @@ def test_the_folder_in_a_summary_does_not_count(tmp_path):
 
 
 def test_what_a_summary_assumes_counts(tmp_path):
-    """A reset of the clock that is found where it was assumed to be is no assumption any more."""
+    """A reset of the clock that is found where it was assumed to be is not an assumption any more."""
     found = []
     for line in ("", "// By odfingest", "// ASSUMED: CLOCK_RESET_TIME_COARSE EARLY=0 LATE=1.6"):
         path = tmp_path / "3100_0800010101_SCX00000SUM.SAS"

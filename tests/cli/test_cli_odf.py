@@ -167,7 +167,7 @@ def test_problems_of_the_clock_are_told(spacecraft_odf: Path, tmp_path: Path) ->
         hdus[1].data["UTCMILLI"] += 5000
         hdus[1].data["ERTIME"] = "-"
     text = said(folder)
-    assert "ERTIME is no date in" in text
+    assert "ERTIME is not a date in" in text
     assert "differ by" in text
     assert "(badTimeCorrelation)" in text
 

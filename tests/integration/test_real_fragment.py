@@ -179,7 +179,7 @@ def test_events_that_did_not_arrive_are_reported(fragment):
 def test_frames_of_mos(raw, fragment, lists):
     """All frames of the auxiliary file are in the list; 2.6000 s in CCDs 2 to 7, 2.8103 s in CCD 1.
 
-    Of each, 6 ms are no integration.
+    Of each, 6 ms are not integrated.
     """
     for row in mos_rows(raw, fragment):
         exposure, made = RawMos.read(raw, row["exposure"]), lists[row["exposure"]]

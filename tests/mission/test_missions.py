@@ -337,7 +337,9 @@ def test_calpv(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     mission.download(disable_progress=True)
     assert Path(mission.get_evt_list_path("300007")).read_bytes() == b"7"
     assert server.requests["/FTP/edr/eFEDS.tar.gz"] == 1  # one file for the whole field
-    with pytest.raises(ValueError, match="'EFED' is no eROSITA CalPV field or field type; near it: EFEDS"):
+    with pytest.raises(
+        ValueError, match="'EFED' is not an eROSITA CalPV field or field type; near it: EFEDS"
+    ):
         eROSITACalPV(fields="EFED")
     whole = eROSITACalPV("TM1")
     whole.filter_on_fields("magellanic clouds")

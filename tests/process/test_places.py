@@ -1,4 +1,4 @@
-"""Paths are no language: whatever folders are called, and wherever they go."""
+"""Paths are in no language: whatever folders are called, and wherever they go."""
 
 from __future__ import annotations
 

@@ -53,6 +53,6 @@ def test_images_without_counts_are_drawn(tmp_path: Path, data):
 
 def test_what_is_no_image_is_refused(tmp_path: Path):
     fits.PrimaryHDU().writeto(tmp_path / "no.fits")
-    with pytest.raises(ValueError, match=r"no\.fits: the primary HDU is no 2-D image"):
+    with pytest.raises(ValueError, match=r"no\.fits: the primary HDU is not a 2-D image"):
         pictures.sky_image(tmp_path / "no.fits", tmp_path / "no.png")
     assert not (tmp_path / "no.png").exists()

@@ -82,7 +82,7 @@ def state(layout: Layout) -> State:
         return State.ABSENT
     if not layout.save_info.is_dir():
         raise FileNotFoundError(
-            f"{layout.root} exists but is no archive: it has no folder {layout.save_info.name}"
+            f"{layout.root} exists but is not an archive: it has no folder {layout.save_info.name}"
         )
     if layout.creating.exists():
         return State.BEGUN

@@ -21,7 +21,7 @@ def named(index: Path) -> dict[str, str]:
     Raises
     ------
     CalibrationError
-        It is no index, or cannot be read.
+        It is not an index, or cannot be read.
     """
     try:
         entries = read_index(index).entries

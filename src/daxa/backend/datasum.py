@@ -32,7 +32,7 @@ def sums(path: Path) -> tuple[str, str]:
     Returns
     -------
     sha256, data
-        Hexadecimal. Equal where the file is no FITS file, or one that is cut off.
+        Hexadecimal. Equal where the file is not a FITS file, or one that is cut off.
     """
     whole = hashlib.sha256()
     with path.open("rb") as handle:
@@ -40,7 +40,7 @@ def sums(path: Path) -> tuple[str, str]:
             held = _of_summary(handle, whole) if "SUM.SAS" in path.name else _of_fits(handle, whole)
         except ValueError:
             held = None
-        # What is left is hashed as it is; trailing bytes are no content of FITS.
+        # What is left is hashed as it is; trailing bytes are not content of FITS.
         for chunk in iter(lambda: handle.read(_CHUNK), b""):
             whole.update(chunk)
     sha256 = whole.hexdigest()

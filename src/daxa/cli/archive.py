@@ -56,7 +56,7 @@ def use_calibration(archive: Any, ccf: Path | None) -> None:
     if ccf is None:
         return
     if not ccf.is_dir():
-        raise typer.BadParameter(f"--ccf: {ccf} is no folder")
+        raise typer.BadParameter(f"--ccf: {ccf} is not a folder")
     folder = str(ccf.resolve())
     os.environ["DAXA_CCFPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("DAXA_CCFPATH")]))
     if archive is not None:

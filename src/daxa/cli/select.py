@@ -74,7 +74,7 @@ class Request:
             raise typer.BadParameter(_NOTHING)
         local = None if self.local is None else Path(self.local)
         if local is not None and not local.is_dir():
-            raise typer.BadParameter(f"--local: {local} is no folder")
+            raise typer.BadParameter(f"--local: {local} is not a folder")
         distance = None if self.radius is None else Quantity(self.radius, "arcmin")
         try:
             mission = XMMPointed(self.inst, local=local) if local else XMMPointed(self.inst)

@@ -103,7 +103,7 @@ class ArchiveMission(BaseMission):
 
     @property
     def _parts(self) -> tuple[str, ...]:
-        """Parts an observation comes in; products that lie among the raw data are no part of their own."""
+        """Parts an observation comes in; products that lie among the raw data are not a part of their own."""
         return ("raw",) if self.product_files == r"^$" else ("raw", "products")
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:

@@ -23,7 +23,7 @@ _COMMON = ("ATTTSR", "OBSMLI", "PPSSUM")
 
 @dataclass(frozen=True)
 class PpsName:
-    """The fields of a product's name; ``band`` is None where it is no digit."""
+    """The fields of a product's name; ``band`` is None where it is not a digit."""
 
     file_name: str
     obs_id: str

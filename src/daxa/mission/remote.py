@@ -40,7 +40,7 @@ def list_directory(
     NotThere
         There is no such directory.
     DAXADownloadError
-        The page is no directory listing, or was cut.
+        The page is not a directory listing, or was cut.
     """
     base = url.rstrip("/") + "/"
     page = client.get_text(base)
@@ -101,7 +101,9 @@ def list_bucket(
             if not wanted(path):
                 continue
             tag = item.findtext(f"{space}ETag", "").strip('"')
-            md5 = tag if re.fullmatch(r"[0-9a-fA-F]{32}", tag) else None  # of multipart uploads it is no MD5
+            md5 = (
+                tag if re.fullmatch(r"[0-9a-fA-F]{32}", tag) else None
+            )  # of multipart uploads it is not an MD5
             size = item.findtext(f"{space}Size", "")
             files.append(RemoteFile(f"{url}/{quote(key)}", path, int(size) if size.isdigit() else None, md5))
         token = root.findtext(f"{space}NextContinuationToken")

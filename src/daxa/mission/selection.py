@@ -440,7 +440,7 @@ class Selection:
         if bad.any():
             first = int(np.argmax(bad))
             raise ValueError(
-                f"{argument}: number {first} is no place in the sky (ra {ra[first]}, dec {dec[first]})"
+                f"{argument}: number {first} is not a place in the sky (ra {ra[first]}, dec {dec[first]})"
             )
         if scalar:
             if len(ra) != 1:

@@ -214,7 +214,7 @@ class Step(Generic[Options]):
     recipe
         What runs on a piece.
     wants
-        Whether a piece is to be processed at all.
+        Whether the step applies to a piece.
     note
         What the user should know of a piece, or of its being left out; a warning tells it.
     done

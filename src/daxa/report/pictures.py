@@ -43,7 +43,7 @@ def sky_image(
     with fits.open(source) as hdus:
         data, header = hdus[0].data, hdus[0].header
         if data is None or data.ndim != 2:
-            raise ValueError(f"{source}: the primary HDU is no 2-D image")
+            raise ValueError(f"{source}: the primary HDU is not a 2-D image")
         figure = _draw(np.asarray(data, float), header, title or Path(source).name, unit, smooth_pixels)
     picture = Path(picture)
     temporary = picture.with_name(f".{picture.name}.{os.getpid()}.part")

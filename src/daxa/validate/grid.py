@@ -69,7 +69,7 @@ def grid_of(image: Path, events: Path) -> Grid:
     sky, (rows, columns) = _sky(image)
     step = abs(sky.wcs.cdelt[1]) * 3600 / _UNIT_ARCSEC
     if not sky.has_celestial or abs(step - round(step)) > 1e-3 * step or round(step) < 1:
-        raise NotComparableError(f"{image.name}: its pixels are no whole number of {_UNIT_ARCSEC} arcsec")
+        raise NotComparableError(f"{image.name}: its pixels are not a whole number of {_UNIT_ARCSEC} arcsec")
     header = fits.getheader(events, "EVENTS")
     plane = WCS(naxis=2)
     plane.wcs.ctype = "RA---TAN", "DEC--TAN"
@@ -77,7 +77,7 @@ def grid_of(image: Path, events: Path) -> Grid:
         values = [header.get(f"REF{axis}{key}") for axis in "XY"]
         if not all(isinstance(value, (int, float)) for value in values):
             raise NotComparableError(
-                f"{events.name}[EVENTS]: REFX{key} and REFY{key} are no numbers: {values}"
+                f"{events.name}[EVENTS]: REFX{key} and REFY{key} are not numbers: {values}"
             )
         setattr(plane.wcs, name, values)
     size, right, top = round(step), (columns - 1) / 2, (rows - 1) / 2

@@ -1,4 +1,4 @@
-"""The part of a MOS frame that is no integration."""
+"""The part of a MOS frame that is not integrated."""
 
 from __future__ import annotations
 

@@ -338,7 +338,7 @@ def test_keyword_that_is_no_number_is_as_if_absent(synthetic_ccf, tmp_path, said
     assert file.number("EDUTHR_I", extname) == 25.0
     assert file.number("EDUTHR_O", extname) == 20.0
     assert list(said.fallbacks) == [f"{file.path.name}[{extname}]: noEventThreshold"]
-    assert "keyword EDUTHR_I: 'many' is no number" in said.err.getvalue()
+    assert "keyword EDUTHR_I: 'many' is not a number" in said.err.getvalue()
     assert {f.how for f in inspect(file.path) if f.extension == extname.upper()} == {"fallback"}
 
 

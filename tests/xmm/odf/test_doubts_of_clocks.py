@@ -156,7 +156,7 @@ def test_damaged_columns_tell_nothing(kind, column, values):
     reset = resets.mos_clock_reset(odf, "M1", "S001", span, _straight())
     assert "counting cycles" not in reset.doubt
     assert reset.assumed == Assumed(0.1, 4.4)
-    # Three steps of the same many frames are no frame of 26 s.
+    # Three steps of the same many frames are not a frame of 26 s.
     found = mos_clock.central_frame_time(odf, "M1", "S001", {"FRMTIME": 26}, "")
     assert found == pytest.approx(2.6)
 
@@ -182,8 +182,8 @@ def test_one_broken_text_leaves_the_check_of_the_others():
         assert heard == []
         read_pairs(_clock_file(broken), None)
         assert heard == [
-            "badTimeCorrelation: TCX.FIT: ERTIME is no date in 1 of 12 rows (row 5: '20..-03-20T00:01:20'); "
-            "the others are compared"
+            "badTimeCorrelation: TCX.FIT: ERTIME is not a date in 1 of 12 rows "
+            "(row 5: '20..-03-20T00:01:20'); the others are compared"
         ]
         with pytest.raises(TaskError, match="are 3600 s off the same time in ERTIME"):
             read_pairs(_clock_file(broken, 3600), None)

@@ -209,7 +209,7 @@ def test_raw_file_gives_instants_between_which_the_attitude_changes_evenly() -> 
     np.testing.assert_allclose(attitude.start_s - start, [0.0, 0.5, 60.5, 61.5], atol=1e-6)
     assert attitude.at(start + 0.25) == pytest.approx((0.0, 10.0 + 1 / 3600, 359.1))
     assert attitude.at(start + 30.5) == pytest.approx((0.0, 10.75 + 2 / 3600, 0.2))
-    # Jitter of a pointing is no slew, 90 arcsec a second is.
+    # Jitter of a pointing is not a slew, 90 arcsec a second is.
     assert attitude.slewing(start + np.array([0.2, 30.0, 61.0])).tolist() == [False, True, False]
     assert attitude.good(start + np.array([-20.0, 15.0, 30.0, 82.0])).tolist() == [True, True, False, False]
 

@@ -104,10 +104,13 @@ def test_printed_digits_are_rounded_and_fix_the_tangent_point(geometry_set, real
     ("change", "message"),
     [
         (lambda rows, header: rows[rows["CCD_ID"] != 4], "CCD_ID: no row of CCD 4, node 0"),
-        (lambda rows, header: header.set("MM_PX_Y", 0.0) or rows, "keyword MM_PX_Y: 0 is no size"),
+        (lambda rows, header: header.set("MM_PX_Y", 0.0) or rows, "keyword MM_PX_Y: 0 is not a size"),
         (lambda rows, header: rows[rows["CCD_ID"] < 0], "no rows"),
-        (lambda rows, header: header.set("MM_PX_X", "wide") or rows, "keyword MM_PX_X: 'wide' is no number"),
-        (lambda rows, header: header.set("CC12_TX", True) or rows, "keyword CC12_TX: True is no number"),
+        (
+            lambda rows, header: header.set("MM_PX_X", "wide") or rows,
+            "keyword MM_PX_X: 'wide' is not a number",
+        ),
+        (lambda rows, header: header.set("CC12_TX", True) or rows, "keyword CC12_TX: True is not a number"),
     ],
 )
 def test_alignment_that_lacks_something_is_refused_by_name(synthetic_ccf, tmp_path, change, message) -> None:

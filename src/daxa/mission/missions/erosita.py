@@ -244,7 +244,7 @@ class eROSITACalPV(_ErositaMission):
             if _key(field) not in by_key:
                 near = difflib.get_close_matches(_key(field), by_key, n=3)
                 hint = f"; near it: {', '.join(n for k in near for n in by_key[k][:1])}" if near else ""
-                raise ValueError(f"fields: {field!r} is no eROSITA CalPV field or field type{hint}")
+                raise ValueError(f"fields: {field!r} is not an eROSITA CalPV field or field type{hint}")
             chosen += by_key[_key(field)]
         return sorted(set(chosen))
 

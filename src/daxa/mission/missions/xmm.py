@@ -435,7 +435,7 @@ def _unpack_local(
 
 
 def check_odf(files: list[Path], obs_id: str) -> None:
-    """Refuse a set of files that is no complete ODF.
+    """Refuse a set of files that is not a complete ODF.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def parse_odf_sum(sum_path: str | os.PathLike[str], obs_id: str | None = None) -
     FileNotFoundError
         There is no such file.
     ValueError
-        It is no summary file, or of another observation.
+        It is not a summary file, or of another observation.
     """
     path = Path(sum_path)
     if not path.is_file():

@@ -19,7 +19,7 @@ _TRACK_PIXELS = 66.0
 SIZE = 600
 #: More than the converter can show.
 SATURATED_ADU = 20_000.0
-#: Share of the particles with a full converter that are no single events: the quiet level of the singles is
+#: Share of the particles with a full converter that are not single events: the quiet level of the singles is
 #: about 0.8 per ks and square arcminute (emchain manual).
 _LEAKING = 0.6
 #: Frames that a flickering pixel fires in, and its chance to fire in each of them.

@@ -147,7 +147,7 @@ CORNER = {
 
 # --- read-out --------------------------------------------------------------------------------------
 
-#: Part of a frame of a whole CCD that is no integration [s] (frame tables of real lists).
+#: Part of a frame of a whole CCD that is not integrated [s] (frame tables of real lists).
 MOS_FRAME_GAP_S = 0.006
 #: SUBMODE -> (MODE_ID, frame time of the central and the outer CCDs [s], integration fraction (1: all but
 #: MOS_FRAME_GAP_S in imaging modes), window of the central CCD (x0, y0, dx, dy as in real headers: columns

@@ -194,10 +194,10 @@ class Constituent:
             return float(value)
         other = reading_of(self.scope, self.typeid, extname or "PRIMARY").keywords.get(name)
         if other is not None and other.code and other.value is not None:
-            self._say(extname or "PRIMARY", f"keyword {name}: {value!r} is no number", other)
+            self._say(extname or "PRIMARY", f"keyword {name}: {value!r} is not a number", other)
             return float(other.value)
         place = f"[{extname}]" if extname else ""
-        raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no number")
+        raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is not a number")
 
     def date(self, name: str, extname: str | None = None) -> float:
         """A header keyword that is a date (UTC) as mission time [s]; see :meth:`keyword`.
@@ -205,7 +205,7 @@ class Constituent:
         Raises
         ------
         UnknownLayout
-            The keyword is nowhere and nothing stands in for it, or it is no date.
+            The keyword is nowhere and nothing stands in for it, or it is not a date.
         """
         # The clocks are part of the reader of raw files, which stands on this module.
         from daxa.xmm.odf.times import utc_to_tt
@@ -217,7 +217,7 @@ class Constituent:
             return float(utc_to_tt(value))
         except ValueError:
             place = f"[{extname}]" if extname else ""
-            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is no date") from None
+            raise UnknownLayout(f"{self.path.name}{place}, keyword {name}: {value!r} is not a date") from None
 
     def lacks(self, extname: str, column: str, what: str) -> Any:
         """What stands in where a table has nothing on a mode or CCD, warned of in the running task.

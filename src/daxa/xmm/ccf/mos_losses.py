@@ -67,7 +67,7 @@ def transfer_laws(
     for axis in "XY":
         a, b, c = (float(table[f"CTI_{axis}{k}"][row]) for k in range(3))
         if abs(c) > _LARGEST_POWER:
-            raise UnknownLayout(f"{where}: CTI_{axis}2 {c:g} is no power of an amplitude")
+            raise UnknownLayout(f"{where}: CTI_{axis}2 {c:g} is not a power of an amplitude")
         unit = 1000.0**c if plain else 1.0
         laws.append((a * unit, b * unit, c))
     return laws[0], laws[1]

@@ -1,4 +1,4 @@
-"""Part of a MOS frame that is no integration, from EMOSn_MODEPARAM.
+"""Part of a MOS frame that is not integrated, from EMOSn_MODEPARAM.
 
 What the file says of it in full frame is checked against real event lists, as no file was at hand.
 """

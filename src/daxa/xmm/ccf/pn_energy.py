@@ -153,7 +153,7 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
 
 
 def _since_reference(aduconv: Constituent, time_s: float) -> float:
-    """Time since REFTIME [s]; 0, with a warning, if that is no date."""
+    """Time since REFTIME [s]; 0, with a warning, if that is not a date."""
     from daxa.xmm.odf.times import utc_to_tt
 
     reference = aduconv.keyword("REFTIME", "OFFSET_GAIN")

@@ -39,7 +39,7 @@ class PnTimes:
     Attributes
     ----------
     frame_s, readout_s
-        Frame period, and the part of it that is no integration.
+        Frame period, and the part of it that is not integrated.
     correction_s
         Per CCD (12): what is added to the time stamp to get the centre of the integration.
     fifo_s, fifo_residual
@@ -160,7 +160,7 @@ def _loss(constituent: Constituent, frames: Table, row: int, submode: str) -> fl
 
 
 def _readout(cal: Calibration, submode: str, frame_s: float) -> float:
-    """Part of the frame that is no integration [s]: EPN_MODEPARAM's INTEGRATION_T over CYCLE_T."""
+    """Part of the frame that is not integrated [s]: EPN_MODEPARAM's INTEGRATION_T over CYCLE_T."""
     constituent = cal.constituent("EPN", "MODEPARAM")
     table = constituent.table("MODEPARAM")
     rows = _rows(table, PN_MODE_IDS[submode])

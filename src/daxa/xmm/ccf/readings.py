@@ -204,7 +204,7 @@ def _possible_windows(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
 
 
 _TRANSFER = (
-    f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are no integration, as in real lists in full frame"
+    f"{1e3 * MEASURED_TRANSFER_S:g} ms of each frame are not integrated, as in real lists in full frame"
 )
 
 
@@ -253,7 +253,7 @@ _MOST_ROWS = 1100
 def _rows_of_chip(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     row = columns["YCOL"]
     if row.min() < 0 or row.max() > _MOST_ROWS:
-        raise UnknownLayout(f"{where}, column YCOL: {row.min()} to {row.max()}, which are no rows of a chip")
+        raise UnknownLayout(f"{where}, column YCOL: {row.min()} to {row.max()}, which are not rows of a chip")
 
 
 _SCALE = {"SCALE": Fallback(1.0, cost="1, the documented value")}

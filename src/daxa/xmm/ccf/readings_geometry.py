@@ -92,7 +92,7 @@ def _alignment(n_ccds: int) -> Callable[[str, dict[str, npt.NDArray[Any]]], None
         for name in ("X0", "Y0"):
             if np.abs(columns[name]).max() > 150:
                 raise UnknownLayout(
-                    f"{where}, column {name}: {np.abs(columns[name]).max():g} is no place in mm"
+                    f"{where}, column {name}: {np.abs(columns[name]).max():g} is not a place in mm"
                 )
 
     return convert

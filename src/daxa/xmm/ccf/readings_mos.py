@@ -25,7 +25,7 @@ def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
 
 
 def _delay(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """Numbers up to 1.5 frame times that are no live time."""
+    """Numbers up to 1.5 frame times that are not live time."""
     live = ("LIVE", "INTEG")
     others = {name: v for name, v in free.items() if not any(word in name.upper() for word in live)}
     names = only("number")(others, n, told)

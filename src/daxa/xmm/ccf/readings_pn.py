@@ -83,7 +83,7 @@ def _dead_in_s(columns: dict[str, npt.NDArray[Any]]) -> None:
     """A few frames are below 2 s or above 8 ms: the size tells the unit, whatever that of frame times."""
     dead = np.asarray(columns["FIFO_DEAD_TIME"], float)
     dead = dead / 1000 if np.nanmax(dead, initial=0.0) > _LONGEST_DEAD_S else dead
-    # What is no time either way is unknown.
+    # What is not a time either way is unknown.
     columns["FIFO_DEAD_TIME"] = np.where((dead >= 0) & (dead <= _LONGEST_DEAD_S), dead, np.nan)
 
 
@@ -374,7 +374,7 @@ def _years(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         )
     columns["TIME"] = time - 2000 if time.min() > 1990 else time
     if np.abs(columns["TIME"]).max() > 100:
-        raise UnknownLayout(f"{where}: TIME up to {time.max():g} is no year")
+        raise UnknownLayout(f"{where}: TIME up to {time.max():g} is not a year")
 
 
 _EPOCHS = Reading(

@@ -37,7 +37,7 @@ class EntryCache:
                 self._known = {}
 
     def entry(self, path: Path, *, checksum: bool = False) -> Entry | None:
-        """The index row of a file, with its MD5 if ``checksum``; None if it is no constituent."""
+        """The index row of a file, with its MD5 if ``checksum``; None if it is not a constituent."""
         path = path.absolute()
         status = path.stat()
         stamp = [status.st_size, status.st_mtime_ns]

@@ -56,11 +56,11 @@ def column_dtype(form: str) -> np.dtype:
     Raises
     ------
     ValueError
-        The text is no TFORM of a binary table.
+        The text is not a TFORM of a binary table.
     """
     match = _FORM.match(form.strip())
     if not match:
-        raise ValueError(f"{form!r} is no TFORM of a binary table")
+        raise ValueError(f"{form!r} is not a TFORM of a binary table")
     repeat, letter = int(match[1] or 1), match[2]
     if letter == "A":
         return np.dtype(f"S{repeat}")
@@ -108,7 +108,7 @@ class Hdu:
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool):
-            raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is no integer: {value}")
+            raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is not an integer: {value}")
         return value
 
     def _value(self, key: str) -> Any:
@@ -176,7 +176,7 @@ class FitsFile(list[Hdu]):
     Raises
     ------
     OSError
-        The file is missing, no FITS file, or ends within a header.
+        The file is missing, is not a FITS file, or ends within a header.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -197,7 +197,7 @@ class FitsFile(list[Hdu]):
                 self.append(Hdu(self.path, len(self), start, raw))
                 start = self[-1].end
         if not self:
-            raise OSError(f"{self.path} is no FITS file: it does not start with SIMPLE")
+            raise OSError(f"{self.path} is not a FITS file: it does not start with SIMPLE")
         note_product(self[0].header, self.path, is_list="EVENTS" in self)
 
     def index_of(self, key: str | int) -> int:

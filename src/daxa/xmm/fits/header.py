@@ -271,7 +271,7 @@ def _parse(keyword: str, text: str) -> tuple[Any, str]:
     try:
         return float(word.upper().replace("D", "E")), comment
     except ValueError:
-        raise ValueError(f"keyword {keyword}: {word!r} is no value") from None
+        raise ValueError(f"keyword {keyword}: {word!r} is not a value") from None
 
 
 def _format(keyword: str, value: Any, comment: str) -> str:
@@ -279,7 +279,7 @@ def _format(keyword: str, value: Any, comment: str) -> str:
         pieces = [str(value)[i : i + 72] for i in range(0, len(str(value)), 72)] or [""]
         return "".join(f"{keyword:8}{piece:72}" for piece in pieces)
     if len(keyword) > 8 or not re.fullmatch(r"[A-Z0-9_-]+", keyword):
-        raise ValueError(f"{keyword!r} is no keyword of a FITS header")
+        raise ValueError(f"{keyword!r} is not a keyword of a FITS header")
     start = f"{keyword:8}= "
     tail = f" / {comment}" if comment else ""
     if isinstance(value, str):
@@ -319,4 +319,4 @@ def _number(keyword: str, value: Any) -> str:
     if isinstance(value, (float, np.floating)) and np.isfinite(value):
         text = str(value).upper()
         return text if "." in text or "E" in text else text + ".0"
-    raise ValueError(f"keyword {keyword}: {value!r} is no value of a FITS header")
+    raise ValueError(f"keyword {keyword}: {value!r} is not a value of a FITS header")

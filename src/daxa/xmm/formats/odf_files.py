@@ -1,7 +1,7 @@
 """What is known of each type of raw file: tables, keywords, ranges of values.
 
 Keywords are those of real headers (0135730701, ODS 11.0.0). Ranges hold for the files of that observation
-and follow from the meaning of each column; a value outside is no error, but worth a word. Of pn events and
+and follow from the meaning of each column; a value outside is not an error, but worth a word. Of pn events,
 frames, offsets, bright pixels and attitude there is no real file at hand: nothing is said of their keywords.
 """
 

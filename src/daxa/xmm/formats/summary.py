@@ -348,7 +348,7 @@ def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
     for head, until in zip(heads, [*heads[1:], tail][: len(heads)], strict=True):
         code = lines[head + 1].strip()[:2] if head + 1 < len(lines) else ""
         if code not in SUMMARY_INSTRUMENTS:
-            raise ValueError(f"{path}, line {head + 2}: {code!r} is no instrument")
+            raise ValueError(f"{path}, line {head + 2}: {code!r} is not an instrument")
         summary.instruments[code] = _read_exposures(lines[head:until], code, path)
     summary.tail = "\n".join(lines[tail:]).rstrip("\n") + "\n" if tail < len(lines) else ""
     return summary

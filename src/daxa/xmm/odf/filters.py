@@ -103,7 +103,7 @@ def filter_of(
     tolerance = PN_FILTER_TOLERANCE_DEG if instrument == "PN" else _CODE_TOLERANCE
     name = translate(found, codes, tolerance)
     if name is None:
-        warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is no filter position")
+        warn("TranslationNotAvailable", f"{instrument} {column}: {found:g} is not a filter position")
         return None, None
     return name, found
 

@@ -109,7 +109,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
             warn("MissingData", f"{file.path.name}: no DATE-OBS or DATE-END")
             continue
         if not (is_date(start) and is_date(end)):
-            warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are no dates")
+            warn("MissingData", f"{file.path.name}: DATE-OBS or DATE-END: {start!r}, {end!r} are not dates")
             continue
         duration_s = float(utc_to_tt(end)) - float(utc_to_tt(start))
         if abs(duration_s) > LONGEST_S:

@@ -494,7 +494,7 @@ class Odf:
         Raises
         ------
         TaskError
-            ``badParameter``: the variable is no such list.
+            ``badParameter``: the variable is not such a list.
         """
         order = self.preferences.get(variable, default)
         kinds = order.split(":")

@@ -397,7 +397,7 @@ def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
     try:
         obt, tt = clock_pairs({c: table[c] for c in _CLOCK_COLUMNS})
     except (ValueError, TypeError, OverflowError) as error:
-        raise TaskError("badTimeCorrelation", f"{table.where}: times that are no numbers: {error}") from None
+        raise TaskError("badTimeCorrelation", f"{table.where}: times that are not numbers: {error}") from None
     good = np.isfinite(obt) & np.isfinite(tt)
     if len(np.unique(obt[good])) < 2:
         raise TaskError(
@@ -431,7 +431,7 @@ def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64], name: str) -
         left = "the others are compared" if good.any() else "its UTC is not compared with them"
         warn_once(
             "badTimeCorrelation",
-            f"{name}: ERTIME is no date in {bad} of {len(texts)} rows (row {first + 1}: "
+            f"{name}: ERTIME is not a date in {bad} of {len(texts)} rows (row {first + 1}: "
             f"{texts[first].strip()!r}); {left}",
         )
         dates = np.full(len(texts), np.nan)

@@ -120,7 +120,7 @@ def _mirror_vignetting(
     grid, factors = table["ENERGY"][order], table["VIGNETTING_FACTOR"][order]
     step_arcmin = 60.0 * constituent.number("D_THETA", "VIGNETTING")
     if step_arcmin <= 0:
-        raise UnknownLayout(f"{table.where}, keyword D_THETA: {step_arcmin / 60:g} is no step in degrees")
+        raise UnknownLayout(f"{table.where}, keyword D_THETA: {step_arcmin / 60:g} is not a step in degrees")
     if not np.ndim(energy_ev) and len(grid) > 1:
         e = np.clip(float(np.asarray(energy_ev)), grid[0], grid[-1])
         row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)

@@ -65,7 +65,7 @@ class Contamination:
         return self.ratio - 3.0 * self.error > limit
 
     def refuses(self, share: float) -> bool:
-        """Whether the accepted share of an exposure was no quiet time, but a steady stretch of a flare.
+        """Whether the accepted share of an exposure was not a quiet time, but a steady stretch of a flare.
 
         An exposure that keeps most of its time is not refused: then its level is that of a bright source, or
         of a contamination that nothing else in it shows. Nor is one with a bright source, in whose counts

@@ -324,7 +324,7 @@ def parse_intervals(text: str) -> tuple[Interval, ...]:
     Raises
     ------
     ValueError
-        The text is no list of intervals.
+        The text is not a list of intervals.
     """
     out = []
     for part in text.split(","):
@@ -337,7 +337,7 @@ def parse_intervals(text: str) -> tuple[Interval, ...]:
         else:
             value = _value(part)
             if value is None:
-                raise ValueError(f"{text!r} is no list of intervals")
+                raise ValueError(f"{text!r} is not a list of intervals")
             out.append(Interval(value, value))
     return tuple(out)
 

@@ -35,7 +35,7 @@ def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:
     Raises
     ------
     TaskError
-        The column is no integer, or too small for the bit.
+        The column is not an integer, or too small for the bit.
     """
     exists = column in table.fields
     dtype = table.fields[column].dtype if exists else np.dtype("u1")

@@ -159,7 +159,7 @@ def parse(text: str) -> Any:
     Raises
     ------
     SelectionError
-        The text is no expression.
+        The text is not an expression.
     """
     import lark
 

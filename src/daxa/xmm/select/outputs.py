@@ -164,7 +164,8 @@ class Outputs:
                 low, high = math.floor(low), math.floor(high)
             if (high - low + 1) % p.spectralbinsize and not p.nonStandardSpec:
                 self.ctx.warn(
-                    "nonStandardSpec", f"{high - low + 1:g} channels are no multiple of {p.spectralbinsize}"
+                    "nonStandardSpec",
+                    f"{high - low + 1:g} channels are not a multiple of {p.spectralbinsize}",
                 )
             count = int((high - low) // p.spectralbinsize) + 1
             self._counters["spectrum"] = Counter(

@@ -64,7 +64,7 @@ class Source:
                 names = ", ".join(self.hdus[i].name for i in tables)
                 raise TaskError("noTable", f"{self.given} has no table {block}; it has {names}") from None
             if index not in tables:
-                raise TaskError("noTable", f"{self.given}: {block} is no table")
+                raise TaskError("noTable", f"{self.given}: {block} is not a table")
         self.table = RawTable(self.hdus[index])
         self.primary = self.hdus[0].header
         self.header = self.table.header

@@ -143,7 +143,7 @@ class Attitude:
             raise TaskError(
                 "badAttitudeFile", f"{where}: VALTIME, VIEWRA or VIEWDECL: {damage_text(err)}"
             ) from err
-        # Slews come as short records; their type may have another name than the handbook lets expect.
+        # Slews come as short records; their type may not have the name that the handbook gives.
         slew = (duration <= MAX_DISTANCE_S) & _fast(start, ra, dec)
         slew |= text["TYPEID"] == "S"
         return cls(start, start + np.maximum(duration, 0.0), ra, dec, pa, slew, where=where)

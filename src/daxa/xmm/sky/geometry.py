@@ -234,7 +234,7 @@ class CameraGeometry:
 
         def size(name: str) -> float:
             if not number(name):
-                raise UnknownLayout(f"{table.where}, keyword {name}: 0 is no size")
+                raise UnknownLayout(f"{table.where}, keyword {name}: 0 is not a size")
             return number(name)
 
         px, py = size("MM_PX_X"), size("MM_PX_Y")

@@ -25,7 +25,7 @@ def _read(path: Path) -> tuple[np.ndarray, Any]:
         raise TaskError("noFile", f"{path}: no such file")
     with open_hdus(path) as hdus:
         if hdus[0].data is None or hdus[0].data.ndim != 2:
-            raise TaskError("badImage", f"{path}: the primary HDU is no 2-D image")
+            raise TaskError("badImage", f"{path}: the primary HDU is not a 2-D image")
         note_product(hdus[0].header, path)
         return np.asarray(hdus[0].data, float), hdus[0].header.copy()
 

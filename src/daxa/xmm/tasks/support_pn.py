@@ -194,7 +194,7 @@ def calibration_options(
         options["raw"] = replace(raw, reject=reject)
     if imaging:
         if p.runepfast and not forced:
-            raise TaskError("ThisIsNotFAST", f"runepfast=yes: PN{exp_id} is no exposure in a fast mode")
+            raise TaskError("ThisIsNotFAST", f"runepfast=yes: PN{exp_id} is not an exposure in a fast mode")
     else:
         options["epfast"] = (switch["runepfast"], not forced.get("runepfast", False))
     source = (p.srcra, p.srcdec) if p.withsrccoords else None

@@ -15,7 +15,7 @@ TASKS = (
     "rgsproc", "attfilter", "rgssources", "rgsframes", "rgsenergy", "rgsbadpix", "rgsevents", "rgsangles",
     "rgsfilter",
 )  # fmt: skip
-#: What rgsproc sets itself, so that it is no default of the sub-task.
+#: What rgsproc sets itself, so that it is not a default of the sub-task.
 SET = {
     "rgsproc": {"finalstage"},
     "attfilter": {"attset", "instexpid", "gtitable", "tolangles"},

@@ -115,7 +115,7 @@ class Camera:
         return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
 
     def transfer_s(self, ccd: int, *, imaging: bool = True) -> float:
-        """Part of a frame of a CCD in this mode that is no integration [s]."""
+        """Part of a frame of a CCD in this mode that is not integrated [s]."""
         return transfer_s(self.cal.constituent(self.scope, "MODEPARAM"), self.mode_id, ccd, imaging=imaging)
 
     def frame_times(self, ccd: int) -> tuple[float | None, float]:

@@ -54,7 +54,7 @@ class Frames:
     time_s, integration_s
         Centres of the integrations, mission time, and their lengths.
     length_s, transfer_s
-        Frame time, and the part of it that is no integration.
+        Frame time, and the part of it that is not integrated.
     flag
         :class:`FrameFlag` bits; 0 for good frames.
     counters

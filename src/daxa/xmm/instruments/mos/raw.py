@@ -147,7 +147,7 @@ def check_mode(table: OdfTable, file_type: str) -> None:
     Raises
     ------
     TaskError
-        ``initEdusoft02`` to ``05``: EDUMODE is no such number, or that of another mode.
+        ``initEdusoft02`` to ``05``: EDUMODE is not such a number, or that of another mode.
     """
     found = table.keyword("EDUMODE", None)
     if found is None:

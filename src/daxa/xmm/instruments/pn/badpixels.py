@@ -224,7 +224,7 @@ def _hot_columns(
         usable, n_good = good[:, part], good[:, part].sum(axis=1)
         level = _clip_level(counts[:, part][usable]) if usable.any() else 0.0
         total = np.where(usable, counts[:, part], 0).sum(axis=1)
-        # A single hot pixel is no hot column.
+        # A single hot pixel is not a hot column.
         clipped = np.where(usable, np.minimum(counts[:, part], 5 * level), 0).sum(axis=1)
         rate = np.divide(clipped, n_good * exposure_s, out=np.zeros(PN_SHAPE[0]), where=n_good > 0)
         expected = np.zeros(PN_SHAPE[0])

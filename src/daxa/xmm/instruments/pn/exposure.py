@@ -409,7 +409,7 @@ class PnExposure:
             return float(utc_to_tt(str(text)))
         except ValueError:
             raise TaskError(
-                "illegalODF", f"exposure PN{self.exp_id}: DATE-OBS {text!r} of the event files is no date"
+                "illegalODF", f"exposure PN{self.exp_id}: DATE-OBS {text!r} of the event files is not a date"
             ) from None
 
     @cached_property
@@ -468,7 +468,7 @@ class PnExposure:
                 duration = float(utc_to_tt(proposal.end) - utc_to_tt(proposal.start))
                 cards["DURATION"] = (duration, "[s] Duration of observation")
             except ValueError:
-                self.warn("illegalODF", "start or end of the observation in the summary file is no date")
+                self.warn("illegalODF", "start or end of the observation in the summary file is not a date")
             if proposal.ra_deg is not None and proposal.dec_deg is not None:
                 cards["RA_OBJ"] = (proposal.ra_deg, "[deg] Ra of the observed object")
                 cards["DEC_OBJ"] = (proposal.dec_deg, "[deg] Dec of the observed object")

@@ -45,7 +45,7 @@ class FrameClock:
     cycle
         Number of frame periods since the first listed frame.
     valid
-        False where the stamp is no measurement and could not be recovered exactly.
+        False where the stamp is not a measurement and could not be recovered exactly.
     step_s
         Measured frame period [s].
     jumps
@@ -354,7 +354,7 @@ def buffer_resets(cycle: npt.ArrayLike, length: int) -> npt.NDArray[np.float64]:
     number = gap_lengths(cycle)
     if not length or number[length] < _FEWEST_RESETS or _excess(number, length) < _QUADRANT_SIGMAS:
         return share
-    # Of each length some are empty frames as well, as far as the shorter gaps tell.
+    # Some gaps of each length are empty frames, too; the shorter gaps tell how many.
     below, above = number[length - 1], number[length - 2]
     span = np.arange(length, 2 * length)
     empty = below * (below / max(above, 1)) ** (span - length + 1)

@@ -37,7 +37,7 @@ _DIAGONALS = _UP_RIGHT | _DOWN_RIGHT | _DOWN_LEFT | _UP_LEFT
 
 #: PATTERN bits: the pattern has no main pixel of a known shape; its main pixel is at an edge or bad pixel.
 UNRESOLVED, AT_EDGE = 64, 128
-#: Codes of three and four pixels that are no valid triple or quadruple.
+#: Codes of three and four pixels that are not a valid triple or quadruple.
 INVALID_TRIPLE, INVALID_QUADRUPLE = 14, 15
 _LARGE, _LARGEST = 32, 36
 

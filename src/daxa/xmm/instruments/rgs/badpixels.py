@@ -136,7 +136,7 @@ def hot_columns(
     n_frames, sharpness
         As for :func:`hot_pixels`.
     groups
-        Columns of different groups are no neighbours.
+        Columns of different groups are not neighbours.
     """
     size = good.sum(axis=0)
     mean = np.where(good, counts, 0.0).sum(axis=0) / np.maximum(size, 1)

@@ -127,7 +127,7 @@ class SourceList:
         Raises
         ------
         TaskError
-            It is no source list of this engine, or its prime source is none of its rows.
+            It is not a source list of this engine, or its prime source is none of its rows.
         """
         hdus = read_set(ctx, name)
         rows = table(hdus, "SRCLIST", SRCLIST, name)
