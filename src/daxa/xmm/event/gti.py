@@ -39,6 +39,16 @@ class GTI:
 
     Any arrays may be given: overlapping and touching intervals are joined, empty ones dropped.
 
+    Parameters
+    ----------
+    start, stop
+        Edges of the intervals [s], shape (n,); a number stands for one interval.
+
+    Raises
+    ------
+    ValueError
+        The arrays differ in length, have more than one axis, or hold a NaN.
+
     Examples
     --------
     >>> gti = GTI([0.0, 5.0], [3.0, 9.0])
@@ -106,7 +116,18 @@ class GTI:
         )
 
     def complement(self, start: float, stop: float) -> GTI:
-        """The times of ``[start, stop)`` outside these intervals."""
+        """The times of ``[start, stop)`` outside these intervals.
+
+        Parameters
+        ----------
+        start, stop
+            The span [s]; may be infinite.
+
+        Examples
+        --------
+        >>> GTI([2.0], [3.0]).complement(0, 10).start.tolist()
+        [0.0, 3.0]
+        """
         inside = self & GTI([start], [stop])
         return GTI(np.concatenate([[start], inside.stop]), np.concatenate([inside.start, [stop]]))
 
@@ -116,7 +137,23 @@ class GTI:
         return self & other.complement(self.start[0], self.stop[-1])
 
     def contains(self, times: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether each time lies in an interval."""
+        """Whether each time lies in an interval.
+
+        Parameters
+        ----------
+        times
+            Times [s], of any shape.
+
+        Returns
+        -------
+        bool array
+            Of the shape of ``times``; the start of an interval is inside, its stop is not.
+
+        Examples
+        --------
+        >>> GTI([0.0, 5.0], [3.0, 9.0]).contains([0, 3, 5]).tolist()
+        [True, False, True]
+        """
         times = np.asarray(times, float)
         if _in_order(times, len(self)):
             inside = np.zeros(len(times), bool)
@@ -132,7 +169,25 @@ class GTI:
     def covers(
         self, start: npt.ArrayLike, stop: npt.ArrayLike, tolerance_s: float = 1e-6
     ) -> npt.NDArray[np.bool_]:
-        """Whether each stretch from ``start`` to ``stop`` lies wholly in one interval."""
+        """Whether each stretch from ``start`` to ``stop`` lies wholly in one interval.
+
+        Parameters
+        ----------
+        start, stop
+            Edges of the stretches [s], shape (n,).
+        tolerance_s
+            How far an edge may lie outside the interval.
+
+        Returns
+        -------
+        bool array
+            Shape (n,).
+
+        Examples
+        --------
+        >>> GTI([0.0], [10.0]).covers([1, 9], [2, 11]).tolist()
+        [True, False]
+        """
         start, stop = np.asarray(start, float) + tolerance_s, np.asarray(stop, float) - tolerance_s
         if _in_order(start, len(self)):
             inside = np.zeros(len(start), bool)
@@ -147,7 +202,18 @@ class GTI:
 
     @classmethod
     def union(cls, gtis: Iterable[GTI]) -> GTI:
-        """Union of any number of interval sets."""
+        """Union of any number of interval sets.
+
+        Parameters
+        ----------
+        gtis
+            The sets; none give an empty one.
+
+        Examples
+        --------
+        >>> GTI.union([GTI([0], [2]), GTI([1], [4])])
+        GTI(1 intervals, 4 s)
+        """
         gtis = list(gtis)
         if not gtis:
             return cls()
@@ -155,12 +221,30 @@ class GTI:
 
     @classmethod
     def from_hdu(cls, hdu: Hdu | BinTableHDU) -> GTI:
-        """Read START and STOP of a table."""
+        """Read START and STOP of a table.
+
+        Parameters
+        ----------
+        hdu
+            A table with columns START and STOP [s].
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        """
         return cls(np.asarray(hdu.data["START"], float), np.asarray(hdu.data["STOP"], float))
 
     @classmethod
     def read(cls, path: Any, extension: str | int | None = None) -> GTI:
         """Read a GTI file: the named extension, or its first table with START and STOP.
+
+        Parameters
+        ----------
+        path
+            The file.
+        extension
+            Name or number of the table; the first fitting one by default.
 
         Raises
         ------
@@ -183,13 +267,29 @@ class GTI:
         return cards | {"ONTIME": (self.total, "[s] sum of the intervals")} | dict(header or {})
 
     def to_hdu(self, name: str = "STDGTI", header: Mapping[str, Any] | None = None) -> BinTableHDU:
-        """The OGIP standard table."""
+        """The OGIP standard table.
+
+        Parameters
+        ----------
+        name
+            Name of the extension.
+        header
+            Further keywords; a value may be a ``(value, comment)`` pair.
+        """
         return make_table(GTI_COLUMNS, {"START": self.start, "STOP": self.stop}, name, self._cards(header))
 
     def to_bytes(
         self, name: str = "STDGTI", header: Mapping[str, Any] | None = None, more: Iterable[Card] = ()
     ) -> bytes:
-        """The OGIP standard table as it stands in a file, with ``more`` cards that it has not."""
+        """The OGIP standard table as it stands in a file, with ``more`` cards that it has not.
+
+        Parameters
+        ----------
+        name, header
+            As for :meth:`to_hdu`.
+        more
+            Cards to add where the header has no such keyword yet.
+        """
         columns = {"START": self.start, "STOP": self.stop}
         return table_bytes(GTI_COLUMNS, columns, name, self._cards(header), more)
 

@@ -51,7 +51,18 @@ class Files:
         self.current = None if current is None else self.folder / current
 
     def resolve(self, block: str) -> tuple[Path, str | int | None]:
-        """File and extension (name or HDU index, None for the first fitting one) of a block."""
+        """File and extension (name or HDU index, None for the first fitting one) of a block.
+
+        Parameters
+        ----------
+        block
+            As written in an expression.
+
+        Raises
+        ------
+        SelectionError
+            The block names no file, and there is no current one.
+        """
         path, identifier = split_block(block)
         file = self.folder / Path(path).expanduser() if path else self.current
         if file is None:
@@ -59,7 +70,18 @@ class Files:
         return file, identifier
 
     def gti(self, block: str) -> GTI:
-        """Intervals of a GTI table."""
+        """Intervals of a GTI table.
+
+        Parameters
+        ----------
+        block
+            As written in an expression.
+
+        Raises
+        ------
+        SelectionError
+            There is no such table, or the file cannot be read.
+        """
         file, identifier = self.resolve(block)
         try:
             return GTI.read(file, identifier)
@@ -67,7 +89,18 @@ class Files:
             raise SelectionError(f"gti({block}): {_reason(error)}") from error
 
     def region(self, block: str) -> Region:
-        """Shapes of a region table."""
+        """Shapes of a region table.
+
+        Parameters
+        ----------
+        block
+            As written in an expression.
+
+        Raises
+        ------
+        SelectionError
+            There is no such table, or it is not a region table.
+        """
         file, identifier = self.resolve(block)
         try:
             with open_hdus(file) as hdus:
@@ -82,7 +115,18 @@ class Files:
             raise SelectionError(f"region({block}): {_reason(error)}") from error
 
     def image(self, block: str) -> ImageMask:
-        """Pixels of an image."""
+        """Pixels of an image.
+
+        Parameters
+        ----------
+        block
+            As written in an expression.
+
+        Raises
+        ------
+        SelectionError
+            There is no such image, or it has not two axes.
+        """
         file, identifier = self.resolve(block)
         try:
             with open_hdus(file) as hdus:
@@ -102,6 +146,16 @@ def _reason(error: Exception) -> str:
 
 def split_block(block: str) -> tuple[str, str | int | None]:
     """File name and extension of a block specification.
+
+    Parameters
+    ----------
+    block
+        ``set``, ``set:id``, ``set[id]``, ``set+n`` or ``:id``, quoted or not.
+
+    Returns
+    -------
+    path, identifier
+        The file (empty if none is named), and name or number of the extension, None if none is given.
 
     Examples
     --------

@@ -77,6 +77,18 @@ def alternatives(tree: Node) -> tuple[Alternatives, bool]:
 
     An empty list of conditions in an alternative restricts nothing; an empty list of alternatives means
     that nothing is selected.
+
+    Parameters
+    ----------
+    tree
+        Syntax tree of the expression.
+
+    Examples
+    --------
+    >>> from daxa.xmm.select.expression import compile
+    >>> conditions, complete = alternatives(compile("PI > 300 && RAWX + RAWY < 10").tree)
+    >>> [c.axis for c in conditions[0]], complete
+    (['PI'], False)
     """
     result, complete = _convert(tree, False)
     if len(result) > _MOST:
@@ -150,7 +162,18 @@ def _intersect(a: Condition, b: Condition) -> Condition | None:
 
 
 def as_time(condition: Condition) -> TimeCondition | None:
-    """A range as intervals of time; their ends are then closed and open."""
+    """A range as intervals of time; their ends are then closed and open.
+
+    Parameters
+    ----------
+    condition
+        Of one axis.
+
+    Returns
+    -------
+    TimeCondition or None
+        None for bits and regions.
+    """
     if isinstance(condition, TimeCondition):
         return condition
     if not isinstance(condition, RangeCondition):
@@ -250,7 +273,13 @@ def _comparison(node: nodes.Compare, negated: bool) -> Condition | None:
 
 
 def intersect_intervals(a: Sequence[Interval], b: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Values inside both lists."""
+    """Values inside both lists.
+
+    Parameters
+    ----------
+    a, b
+        Lists of intervals of one column, each a union.
+    """
     out = []
     for x in a:
         for y in b:
@@ -277,7 +306,18 @@ def _high(i: Interval) -> tuple[float, bool]:
 
 
 def complement_intervals(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Values outside all intervals."""
+    """Values outside all intervals.
+
+    Parameters
+    ----------
+    intervals
+        Intervals of one column, a union.
+
+    Examples
+    --------
+    >>> format_intervals(complement_intervals([Interval(0, 4)]))
+    ':0),(4:'
+    """
     result: tuple[Interval, ...] = (Interval(),)
     for i in intervals:
         outside = []
@@ -291,6 +331,11 @@ def complement_intervals(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
 
 def format_intervals(intervals: Sequence[Interval]) -> str:
     """Intervals as a data-subspace value: ``500:2000``, ``(12:``, ``0:4,8``.
+
+    Parameters
+    ----------
+    intervals
+        Intervals of one column.
 
     Examples
     --------
@@ -320,6 +365,11 @@ def _text(value: float | None) -> str:
 
 def parse_intervals(text: str) -> tuple[Interval, ...]:
     """The inverse of :func:`format_intervals`.
+
+    Parameters
+    ----------
+    text
+        Intervals, separated by commas.
 
     Raises
     ------
@@ -353,7 +403,18 @@ def _value(text: str) -> float | None:
 
 
 def format_bits(condition: BitCondition) -> str:
-    """Bits as a data-subspace value: ``b`` and one of 0, 1, x for each bit from the highest tested one."""
+    """Bits as a data-subspace value: ``b`` and one of 0, 1, x for each bit from the highest tested one.
+
+    Parameters
+    ----------
+    condition
+        What is asked of the bits.
+
+    Examples
+    --------
+    >>> format_bits(BitCondition("FLAG", clear=0b101, set=0b10))
+    'b010'
+    """
     tested = condition.clear | condition.set
     return "b" + "".join(
         "1" if condition.set >> n & 1 else "0" if condition.clear >> n & 1 else "x"
@@ -362,7 +423,15 @@ def format_bits(condition: BitCondition) -> str:
 
 
 def parse_bits(axis: str, text: str) -> BitCondition:
-    """The inverse of :func:`format_bits`."""
+    """The inverse of :func:`format_bits`.
+
+    Parameters
+    ----------
+    axis
+        The column.
+    text
+        ``b`` and a letter per bit, the highest first.
+    """
     clear = bits = 0
     for char in text.removeprefix("b"):
         clear, bits = clear << 1 | (char == "0"), bits << 1 | (char == "1")

@@ -171,7 +171,13 @@ class DataSubspace:
         return out
 
     def write(self, header: Header | Header) -> None:
-        """Replace the data subspace of a header."""
+        """Replace the data subspace of a header.
+
+        Parameters
+        ----------
+        header
+            The header; the tables the subspace refers to are not written.
+        """
         remove(header)
         if not self.axes:
             return
@@ -189,7 +195,18 @@ class DataSubspace:
 
     # meaning
     def index(self, axis: str) -> int | None:
-        """Position of the first axis of that name."""
+        """Position of the first axis of that name.
+
+        Parameters
+        ----------
+        axis
+            Its name.
+
+        Returns
+        -------
+        int or None
+            None if there is no such axis.
+        """
         return next((i for i, a in enumerate(self.axes) if a.name == axis), None)
 
     def ccds(self) -> list[int | None]:
@@ -210,7 +227,13 @@ class DataSubspace:
         return result
 
     def limits(self, axis: str) -> tuple[float, float] | None:
-        """Least and greatest value allowed on an axis over all components; None if not bounded."""
+        """Least and greatest value allowed on an axis over all components; None if not bounded.
+
+        Parameters
+        ----------
+        axis
+            Its name.
+        """
         lows: list[float] = []
         highs: list[float] = []
         for component in self.components:
@@ -261,6 +284,13 @@ class DataSubspace:
 
         Conditions are appended as further axes, except that times are intersected with the good times of
         each component (axes are then sorted by name), and components whose CCD is excluded are dropped.
+
+        Parameters
+        ----------
+        alternatives
+            Conditions on single axes, of which any alternative may hold.
+        units
+            Units of columns by name.
         """
         units = units or {}
         columns: list[tuple[str, str]] = []
@@ -386,13 +416,27 @@ def _join(a: Filter, b: Filter, axis: str) -> Filter | None:
 
 
 def remove(header: Header | Header) -> None:
-    """Delete the data-subspace keywords of a header."""
+    """Delete the data-subspace keywords of a header.
+
+    Parameters
+    ----------
+    header
+        The header, changed in place.
+    """
     for key in [k for k in header if _KEY.match(k)]:
         del header[key]
 
 
 def read(hdus: FitsFile | HDUList, header: Mapping[str, Any]) -> DataSubspace:
-    """The data subspace of a header, with the tables of its file."""
+    """The data subspace of a header, with the tables of its file.
+
+    Parameters
+    ----------
+    hdus
+        The opened file.
+    header
+        Header of the table.
+    """
 
     def load(name: str) -> Table | None:
         if name not in hdus:

@@ -32,6 +32,20 @@ def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:
 
     Bit -1 is the most significant one of the column's type.
 
+    Parameters
+    ----------
+    table
+        The table.
+    column
+        Name of the flag column.
+    bit
+        Number of the bit, from 0.
+
+    Returns
+    -------
+    exists, value
+        Whether the table has the column, and the bit as a number of its type.
+
     Raises
     ------
     TaskError
@@ -48,7 +62,22 @@ def flag_value(table: RawTable, column: str, bit: int) -> tuple[bool, int]:
 
 
 def build_selection(ctx: TaskContext, p: Parameters, source: Source) -> Selection:
-    """The condition asked for by expression, or by another block's data subspace."""
+    """The condition asked for by expression, or by another block's data subspace.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    p
+        Parameters of evselect.
+    source
+        The opened table.
+
+    Raises
+    ------
+    SelectionError
+        The expression is wrong.
+    """
     exists, flag = flag_value(source.table, p.flagcolumn, p.flagbit)
     selected: nodes.Node = Const(False)
     if exists:
@@ -79,13 +108,32 @@ def build_selection(ctx: TaskContext, p: Parameters, source: Source) -> Selectio
 
 
 def is_true(selection: Selection) -> bool:
-    """Whether the expression selects every row whatever they are."""
+    """Whether the expression selects every row whatever they are.
+
+    Parameters
+    ----------
+    selection
+        A compiled expression.
+    """
     tree = selection.tree
     return isinstance(tree, Const) and tree.literal is True
 
 
 def run(ctx: TaskContext, p: Parameters) -> None:
-    """Do what the parameters of evselect ask for."""
+    """Do what the parameters of evselect ask for.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    p
+        Parameters of evselect.
+
+    Raises
+    ------
+    TaskError
+        What was asked for cannot be done with this table.
+    """
     with ExitStack() as scratch:
         source = Source(ctx, p.table, scratch)
         selection = build_selection(ctx, p, source)
@@ -117,7 +165,17 @@ def run(ctx: TaskContext, p: Parameters) -> None:
 
 
 def slctexpr(p: Parameters, source: Source, selection: Selection) -> str:
-    """The expression for SLCTEXPR: macros replaced by their text; the old one if nothing was asked."""
+    """The expression for SLCTEXPR: macros replaced by their text; the old one if nothing was asked.
+
+    Parameters
+    ----------
+    p
+        Parameters of evselect.
+    source
+        The opened table.
+    selection
+        The compiled expression.
+    """
     if is_true(selection):
         return str(source.header.get("SLCTEXPR", ""))
     if p.filtertype != "expression":

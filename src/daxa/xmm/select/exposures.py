@@ -33,12 +33,38 @@ class Frames:
     instrument: str
 
     def livetime(self, gti: GTI) -> float:
-        """Live time inside good intervals."""
+        """Live time inside good intervals.
+
+        Parameters
+        ----------
+        gti
+            The intervals.
+
+        Returns
+        -------
+        float
+            Seconds.
+        """
         return live_seconds(self.time_s, self.length_s, self.fraction, gti, self.instrument)
 
 
 def read_frames(hdu: Hdu | BinTableHDU, fallback: Mapping[str, Any], where: str) -> Frames:
-    """Frames of an EXPOSUnn table; a missing TIMEDEL column is the keyword's value for all frames."""
+    """Frames of an EXPOSUnn table; a missing TIMEDEL column is the keyword's value for all frames.
+
+    Parameters
+    ----------
+    hdu
+        The table.
+    fallback
+        Header with TIMEDEL [s] and INSTRUME where the table lacks them.
+    where
+        Name of the file, for messages.
+
+    Raises
+    ------
+    KeyError
+        There is no column TIME.
+    """
     time = np.asarray(column(hdu, "TIME", where), float)
     names = column_names(hdu)
     if "TIMEDEL" in names:
@@ -51,7 +77,20 @@ def read_frames(hdu: Hdu | BinTableHDU, fallback: Mapping[str, Any], where: str)
 
 
 def ccd_tables(hdus: FitsFile | HDUList, stem: str) -> dict[int, int]:
-    """HDU index of each table ``stem`` + two-digit CCD number."""
+    """HDU index of each table ``stem`` + two-digit CCD number.
+
+    Parameters
+    ----------
+    hdus
+        The opened file.
+    stem
+        Beginning of the names, e.g. ``EXPOSU``.
+
+    Returns
+    -------
+    dict
+        CCD -> number of the extension.
+    """
     found = {}
     for index, hdu in enumerate(hdus):
         match = re.fullmatch(stem + r"(\d\d)", hdu.name)
@@ -67,6 +106,18 @@ def exposure_keywords(
 
     ONTIME and LIVETIME stay those of the CCD they were of before (the one of equal ONTIMEnn), else they
     are those of the CCD with the longest good time.
+
+    Parameters
+    ----------
+    header
+        Header of the event table before the selection.
+    ontime, live
+        Good and live time [s] by CCD.
+
+    Returns
+    -------
+    dict
+        Keyword -> value [s], comment.
     """
     cards: dict[str, tuple[float, str]] = {}
     for ccd in sorted(ontime):

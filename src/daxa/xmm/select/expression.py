@@ -67,6 +67,16 @@ def expand(
     expanded, origin
         The text, and for each of its characters (and one past the end) the position in ``text`` it comes
         from.
+
+    Raises
+    ------
+    SelectionError
+        The header has no such keyword, or a value refers to itself.
+
+    Examples
+    --------
+    >>> expand("#GOOD && PI > 300", {"GOOD": "FLAG == 0"})[0]
+    '(FLAG == 0) && PI > 300'
     """
     return _expand(text, {} if header is None else header, text, 0, (), parentheses)
 
@@ -155,6 +165,11 @@ _FRIENDLY = {"RPAR": "')'", "LPAR": "'('", "NAME": "a name", "INTEGER": "a numbe
 
 def parse(text: str) -> Any:
     """The syntax tree of an expression without macros.
+
+    Parameters
+    ----------
+    text
+        The expression; ``#NAME`` is not understood here, see :func:`expand`.
 
     Raises
     ------
@@ -450,7 +465,13 @@ class Selection:
         return self.rows_mask(Rows(columns, count, row0))
 
     def rows_mask(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """As :meth:`mask`, for rows whose converted columns are wanted again afterwards."""
+        """As :meth:`mask`, for rows whose converted columns are wanted again afterwards.
+
+        Parameters
+        ----------
+        rows
+            The rows, with at least the columns of :attr:`names`.
+        """
         try:
             with np.errstate(all="ignore"):
                 return self.tree.truth(rows)

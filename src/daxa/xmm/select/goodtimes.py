@@ -54,6 +54,11 @@ def intervals_of_rows(
         Length of the bins, one number or one per row; the distances to the neighbours if None.
     before, after
         Parts of a bin before and after its time.
+
+    Examples
+    --------
+    >>> intervals_of_rows([0, 1, 2, 3], [True, True, False, True], 1.0).start.tolist()
+    [-0.5, 2.5]
     """
     time, good = np.asarray(time_s, float), np.asarray(good, bool)
     order = np.argsort(time, kind="stable")
@@ -78,7 +83,7 @@ def intervals_of_rows(
 
 
 def parse_gti_text(text: str, where: str = "", to_tt: Callable[[str], float] | None = None) -> GTI:
-    """Good times from gtibuild's text: ``start stop [+|-|+g|+b|-g|-b [len1 len2]]`` per line.
+    r"""Good times from gtibuild's text: ``start stop [+|-|+g|+b|-g|-b [len1 len2]]`` per line.
 
     Parameters
     ----------
@@ -93,6 +98,11 @@ def parse_gti_text(text: str, where: str = "", to_tt: Callable[[str], float] | N
     ------
     TaskError
         A line cannot be understood.
+
+    Examples
+    --------
+    >>> parse_gti_text("0 100 +\n20 30 -").stop.tolist()
+    [20.0, 100.0]
     """
     good: list[tuple[float, float]] = []
     bad: list[tuple[float, float]] = []
@@ -156,6 +166,23 @@ def align(gti: GTI, start_s: npt.ArrayLike, stop_s: npt.ArrayLike) -> GTI:
 
     Where frames are separated by gaps, an edge is put in the middle of the gap, so that it does not matter
     which time within its frame an event carries.
+
+    Parameters
+    ----------
+    gti
+        The intervals.
+    start_s, stop_s
+        Start and end of each frame [s], shape (n,), in any order.
+
+    Returns
+    -------
+    GTI
+        Intervals that hold no whole frame are left out.
+
+    Examples
+    --------
+    >>> align(GTI([0.5], [3.5]), [0, 1, 2, 3], [1, 2, 3, 4])
+    GTI(1 intervals, 2 s)
     """
     start, stop = np.asarray(start_s, float), np.asarray(stop_s, float)
     order = np.argsort(start, kind="stable")
@@ -182,7 +209,17 @@ _COMMENTS = {
 
 
 def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]] = ()) -> BinTableHDU:
-    """A GTI table with SAS's comments and further keywords."""
+    """A GTI table with SAS's comments and further keywords.
+
+    Parameters
+    ----------
+    gti
+        The good times.
+    name
+        Name of the extension.
+    extra
+        Further keywords: name, value, comment.
+    """
     hdu = gti.to_hdu(name)
     for key, comment in _COMMENTS.items():
         if key in hdu.header:
@@ -193,7 +230,17 @@ def gti_hdu(gti: GTI, name: str = "STDGTI", extra: Sequence[tuple[str, Any, str]
 
 
 def write_gti(ctx: TaskContext, target: str, hdus: list[Any]) -> None:
-    """Write GTI tables to a file."""
+    """Write GTI tables to a file.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    target
+        The file, relative to the task's folder.
+    hdus
+        The tables.
+    """
     primary = primary_hdu()
     primary.header["LONGSTRN"] = "OGIP 1.0"
     ctx.provenance(primary.header)

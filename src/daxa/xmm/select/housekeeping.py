@@ -57,7 +57,13 @@ class Limits:
 
     @classmethod
     def from_constituent(cls, constituent: Constituent) -> Limits:
-        """The limits of a HKPARMINT file."""
+        """The limits of a HKPARMINT file.
+
+        Parameters
+        ----------
+        constituent
+            The opened file.
+        """
         table, pairs = constituent.table("HKPARMINT"), constituent.table("TRANSLATION")
         aliases: dict[str, str] = {}
         for one, other in zip(_texts(pairs["SHORT_NAME"]), _texts(pairs["LONG_NAME"]), strict=True):
@@ -71,6 +77,13 @@ class Limits:
 
     def chosen(self, names: Sequence[str] | None, *, leave_out: bool = False) -> Limits:
         """Only the named parameters, or all but them.
+
+        Parameters
+        ----------
+        names
+            Parameters; None for all.
+        leave_out
+            Take all but them.
 
         Raises
         ------
@@ -91,6 +104,13 @@ class Limits:
     def changed(self, names: Sequence[str], values: Sequence[str]) -> Limits:
         """With other expressions for some parameters.
 
+        Parameters
+        ----------
+        names
+            Parameters.
+        values
+            An expression for each, ``@`` standing for the parameter.
+
         Raises
         ------
         TaskError
@@ -105,7 +125,15 @@ class Limits:
         return Limits(changed, self.aliases, self.auxiliary)
 
     def column(self, name: str, available: Mapping[str, Any]) -> str | None:
-        """Column of a housekeeping table that holds a parameter; None if it has none."""
+        """Column of a housekeeping table that holds a parameter; None if it has none.
+
+        Parameters
+        ----------
+        name
+            The parameter.
+        available
+            Columns of the table by name.
+        """
         return next((n for n in (name, self.aliases.get(name)) if n in available), None)
 
 
@@ -115,6 +143,13 @@ def _texts(values: npt.NDArray[Any]) -> list[str]:
 
 def expression_of(limit: str, column: str) -> str:
     """A complete selection expression: ``@`` replaced, ranges ``[a, b]`` as ``[a:b]``.
+
+    Parameters
+    ----------
+    limit
+        Expression with ``@``.
+    column
+        What stands in its place.
 
     Examples
     --------

@@ -20,7 +20,19 @@ from daxa.xmm.select.regions import ColumnSky
 
 # algorithms
 def mean_direction(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[float, float]:
-    """Direction of the sum of unit vectors [deg]."""
+    """Direction of the sum of unit vectors [deg].
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Directions [deg], shape (n,).
+
+    Examples
+    --------
+    >>> ra, dec = mean_direction([359.0, 1.0], [0.0, 0.0])
+    >>> round(ra % 360, 6), round(dec, 6)
+    (0.0, 0.0)
+    """
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     x, y, z = (np.cos(dec) * np.cos(ra)).sum(), (np.cos(dec) * np.sin(ra)).sum(), np.sin(dec).sum()
     return _turn(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
@@ -32,7 +44,18 @@ def _turn(angle: float) -> float:
 
 
 def separation(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
-    """Angle between two directions [deg]."""
+    """Angle between two directions [deg].
+
+    Parameters
+    ----------
+    ra1, dec1, ra2, dec2
+        The directions [deg].
+
+    Examples
+    --------
+    >>> round(separation(10.0, 0.0, 10.0, 1.5), 6)
+    1.5
+    """
     ra1, dec1, ra2, dec2 = np.radians([ra1, dec1, ra2, dec2])
     h = np.sin((dec2 - dec1) / 2) ** 2 + np.cos(dec1) * np.cos(dec2) * np.sin((ra2 - ra1) / 2) ** 2
     return float(np.degrees(2 * np.arcsin(min(1.0, math.sqrt(h)))))
@@ -72,6 +95,11 @@ def merge_subspaces(a: DataSubspace, b: DataSubspace) -> tuple[DataSubspace, boo
 
     If both have the same filters but for the times, times are united per component; else only CCDs and
     times are kept.
+
+    Parameters
+    ----------
+    a, b
+        Data subspaces of the two lists.
     """
     time_a = a.index("TIME")
     same_axes = [x.name for x in a.axes] == [x.name for x in b.axes]
@@ -133,7 +161,15 @@ def _free_name(name: str, subspace: DataSubspace) -> str:
 
 
 def statistics(values: npt.NDArray[np.float64], name: str) -> tuple[float, float]:
-    """Mean and median of a column, angles that pass 360 degrees taken together."""
+    """Mean and median of a column, angles that pass 360 degrees taken together.
+
+    Parameters
+    ----------
+    values
+        The column [deg], shape (n,); values that are not finite do not count.
+    name
+        Its name: those of right ascensions and position angles end in RA and PA.
+    """
     values = values[np.isfinite(values)]
     if not values.size:
         return math.nan, math.nan

@@ -28,6 +28,15 @@ class Rows:
     """The rows an expression is evaluated on: all of a chunk, or some of them.
 
     Columns are converted to native byte order once, when first asked for.
+
+    Parameters
+    ----------
+    columns
+        Columns by name, each of shape (count, ...).
+    count
+        Number of rows.
+    row0
+        Rows of the table before these.
     """
 
     def __init__(self, columns: Mapping[str, npt.ArrayLike], count: int, row0: int = 0) -> None:
@@ -39,13 +48,25 @@ class Rows:
         self._index: Array | None = None
 
     def subset(self, index: Array) -> Rows:
-        """The rows of the given positions."""
+        """The rows of the given positions.
+
+        Parameters
+        ----------
+        index
+            Positions, from 0, shape (n,).
+        """
         rows = Rows(self.columns, len(index), self.row0)
         rows._parent, rows._index = self, index
         return rows
 
     def column(self, name: str) -> Array:
-        """A column in native byte order."""
+        """A column in native byte order.
+
+        Parameters
+        ----------
+        name
+            Its name.
+        """
         if name not in self._cache:
             if self._parent is not None:
                 values = self._parent.column(name)[self._index]
@@ -73,7 +94,18 @@ class Node:
     cost = 1
 
     def value(self, rows: Rows) -> Value:
-        """Values for the rows."""
+        """Values for the rows.
+
+        Parameters
+        ----------
+        rows
+            The rows to evaluate on.
+
+        Returns
+        -------
+        array or number
+            Shape (n,), or one number (or text) that holds for all rows.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def children(self) -> Iterator[Node]:
@@ -81,7 +113,23 @@ class Node:
         return iter(())
 
     def truth(self, rows: Rows) -> npt.NDArray[np.bool_]:
-        """The value as a boolean per row; numbers are true if they are not 0."""
+        """The value as a boolean per row; numbers are true if they are not 0.
+
+        Parameters
+        ----------
+        rows
+            The rows to evaluate on.
+
+        Returns
+        -------
+        bool array
+            Shape (n,).
+
+        Raises
+        ------
+        TypeError
+            The value is text.
+        """
         values = np.asarray(self.value(rows))
         if values.dtype != bool:
             if values.dtype.kind not in "iuf":

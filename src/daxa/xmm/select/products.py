@@ -39,7 +39,25 @@ class Grid:
     closed: bool = False
 
     def index(self, values: Array) -> tuple[Array, npt.NDArray[np.bool_] | None]:
-        """Bin numbers, and which of them are inside (None: all)."""
+        """Bin numbers, and which of them are inside (None: all).
+
+        Parameters
+        ----------
+        values
+            Values of the column, shape (n,).
+
+        Returns
+        -------
+        index, inside
+            Bin of each value that is inside, and which are, shape (n,).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> index, inside = Grid("PI", 0, 5, 20).index(np.array([0, 4, 5, 200], np.int16))
+        >>> index.tolist(), inside.tolist()
+        ([0, 0, 1], [True, True, True, False])
+        """
         if values.dtype.kind in "iu" and float(self.minimum).is_integer() and float(self.step).is_integer():
             low, high = int(self.minimum), int(self.minimum + self.step * self.count) - 1
             inside = None
@@ -71,10 +89,28 @@ def image_grid(
 ) -> Grid:
     """Bins of an image axis, from the number of pixels or from their size in column units.
 
+    Parameters
+    ----------
+    column
+        Name of the column.
+    low, high
+        Its range, the ends included.
+    integer
+        Whether it holds integers.
+    size
+        Number of pixels, where ``step`` is None.
+    step
+        Width of a pixel in units of the column.
+
     Raises
     ------
     TaskError
         The range is empty, or the bin of an integer column is not integral.
+
+    Examples
+    --------
+    >>> image_grid("X", 1, 100, True, size=None, step=10.0).count
+    10
     """
     if not high >= low:
         raise TaskError("emptyRange", f"column {column}: the range {low} to {high} is empty")
@@ -96,7 +132,17 @@ def image_grid(
 
 
 class Counter:
-    """Counts (or sums of weights) in the bins of one or two columns."""
+    """Counts (or sums of weights) in the bins of one or two columns.
+
+    Parameters
+    ----------
+    grids
+        Bins of the columns, one or two.
+    weight
+        Column to sum; rows are counted without.
+    error
+        Column whose squares are summed.
+    """
 
     def __init__(self, grids: tuple[Grid, ...], weight: str | None = None, error: str | None = None) -> None:
         self.grids = grids
@@ -114,7 +160,13 @@ class Counter:
         return [g.column for g in self.grids] + [c for c in (self.weight, self.error) if c]
 
     def add(self, columns: Mapping[str, Array]) -> None:
-        """Count the rows given by their columns."""
+        """Count the rows given by their columns.
+
+        Parameters
+        ----------
+        columns
+            Those of :attr:`columns` by name, all of shape (n,).
+        """
         index: Array | None = None
         inside: Array | None = None
         scale = 1
@@ -158,7 +210,20 @@ class Counter:
 
 
 def image_dtype(values: Array, forced: str | None) -> np.dtype:
-    """Type of an image: 32-bit integers for counts, real numbers for weights, or the one asked for."""
+    """Type of an image: 32-bit integers for counts, real numbers for weights, or the one asked for.
+
+    Parameters
+    ----------
+    values
+        The pixels.
+    forced
+        ``Int8``, ``Int16``, ``Int32``, ``Real32`` or ``Real64``; none if empty.
+
+    Raises
+    ------
+    TaskError
+        ``overflow``: the type asked for cannot hold the counts.
+    """
     kinds = {"Int8": "u1", "Int16": "i2", "Int32": "i4", "Real32": "f4", "Real64": "f8"}
     if forced:
         dtype = np.dtype(kinds[forced])
@@ -223,7 +288,17 @@ def image_keywords(
 
 
 def light_curve_table(counter: Counter, *, with_time: bool, with_rate: bool) -> Table:
-    """The RATE table: COUNTS, or RATE and ERROR; TIME of the bin centres if asked for."""
+    """The RATE table: COUNTS, or RATE and ERROR; TIME of the bin centres if asked for.
+
+    Parameters
+    ----------
+    counter
+        Counts by time [s].
+    with_time
+        Whether the table has a column TIME.
+    with_rate
+        Rates [count/s] and errors in place of counts.
+    """
     (grid,) = counter.grids
     counts = counter.values()
     errors = counter.errors()
@@ -242,7 +317,13 @@ def light_curve_table(counter: Counter, *, with_time: bool, with_rate: bool) -> 
 
 
 def spectrum_table(counter: Counter) -> Table:
-    """The SPECTRUM table: CHANNEL (from 0) and COUNTS."""
+    """The SPECTRUM table: CHANNEL (from 0) and COUNTS.
+
+    Parameters
+    ----------
+    counter
+        Counts by channel.
+    """
     counts = counter.values()
     schema = [
         Column("CHANNEL", "I", "", 0, len(counts) - 1),
@@ -257,7 +338,15 @@ def spectrum_table(counter: Counter) -> Table:
 
 
 def histogram_table(counter: Counter, integer: bool) -> Table:
-    """The HISTO table: the column's value at the bin centres, and COUNTS."""
+    """The HISTO table: the column's value at the bin centres, and COUNTS.
+
+    Parameters
+    ----------
+    counter
+        Counts by the values of a column.
+    integer
+        Whether the column holds integers.
+    """
     (grid,) = counter.grids
     centre = (
         grid.minimum + (grid.step - 1) / 2 + np.arange(grid.count) * grid.step if integer else grid.centre()
@@ -267,7 +356,13 @@ def histogram_table(counter: Counter, integer: bool) -> Table:
 
 
 class Extremes:
-    """Least and greatest finite value of some columns."""
+    """Least and greatest finite value of some columns.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns.
+    """
 
     def __init__(self, columns: list[str]) -> None:
         self.columns = columns
@@ -275,7 +370,13 @@ class Extremes:
         self.high = dict.fromkeys(columns, -math.inf)
 
     def add(self, columns: Mapping[str, Array]) -> None:
-        """Take rows into account."""
+        """Take rows into account.
+
+        Parameters
+        ----------
+        columns
+            At least those columns by name, shape (n,).
+        """
         for name in self.columns:
             values = columns[name]
             if values.dtype.kind == "f":

@@ -49,7 +49,28 @@ _LENGTHS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A region of the plane: name (lower case), arguments as in the language, and whether it excludes."""
+    """A region of the plane: name (lower case), arguments as in the language, and whether it excludes.
+
+    Parameters
+    ----------
+    name
+        One of :data:`SHAPES`.
+    args
+        Numbers before the columns in the language: positions and lengths in units of the columns, angles in
+        degrees counter-clockwise from +X. A missing angle is 0; those of a box are half-widths.
+    exclude
+        Whether the points outside are meant.
+
+    Raises
+    ------
+    ValueError
+        There is no such shape, or it takes another number of arguments.
+
+    Examples
+    --------
+    >>> Shape("circle", (0, 0, 2)).contains([0, 1, 3], [0, 1, 0]).tolist()
+    [True, True, False]
+    """
 
     name: str
     args: tuple[float, ...]
@@ -68,7 +89,18 @@ class Shape:
             raise ValueError(f"{self.name} takes pairs x, y of at least three corners, got {count} numbers")
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether each point lies in the region."""
+        """Whether each point lies in the region.
+
+        Parameters
+        ----------
+        x, y
+            Coordinates, shapes that broadcast.
+
+        Returns
+        -------
+        bool array
+            Points on the border are inside.
+        """
         inside = _TESTS[self.name](np.asarray(x, float), np.asarray(y, float), *self.args)
         return ~inside if self.exclude else inside
 
@@ -176,7 +208,18 @@ class Region:
     columns: tuple[str, str] | None = None
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether each point lies in the region."""
+        """Whether each point lies in the region.
+
+        Parameters
+        ----------
+        x, y
+            Coordinates, shapes that broadcast.
+
+        Returns
+        -------
+        bool array
+            True for points in every shape of any component.
+        """
         x, y = np.asarray(x, float), np.asarray(y, float)
         result = np.zeros(np.broadcast(x, y).shape, bool)
         for component in self.components:
@@ -219,7 +262,13 @@ class Region:
         return cls(components, (columns[0].strip(), columns[1].strip()) if len(columns) == 2 else None)
 
     def to_hdu(self, name: str) -> BinTableHDU:
-        """The region as a table, with as many elements in X, Y, R as the largest shape needs."""
+        """The region as a table, with as many elements in X, Y, R as the largest shape needs.
+
+        Parameters
+        ----------
+        name
+            Name of the extension.
+        """
         rows = [(k, s, _row_from_shape(s)) for k, group in enumerate(self.components) for s in group]
         size_x = max((len(r[0]) for *_, r in rows), default=1)
         size_r = max((len(r[2]) for *_, r in rows), default=1) or 1
@@ -324,7 +373,15 @@ class ImageMask:
     sky: ColumnSky | None = None
 
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike, x0: float = 1, y0: float = 1) -> Array:
-        """Whether each point falls on a non-zero pixel; ``x0``, ``y0`` number the first pixel."""
+        """Whether each point falls on a non-zero pixel; ``x0``, ``y0`` number the first pixel.
+
+        Parameters
+        ----------
+        x, y
+            Coordinates of the columns, or sky coordinates of the columns where :attr:`sky` is set.
+        x0, y0
+            Number of the first pixel along each axis.
+        """
         x, y = np.asarray(x, float), np.asarray(y, float)
         if self.sky is not None:
             x, y = self.wcs.wcs_world2pix(*self.sky.from_xy(x, y), 1)
@@ -338,7 +395,15 @@ class ImageMask:
 
     @classmethod
     def from_hdu(cls, data: Array, header: Any) -> ImageMask:
-        """Pixels of an image with its physical coordinates (LTMi_i, LTVi) and celestial ones, if any."""
+        """Pixels of an image with its physical coordinates (LTMi_i, LTVi) and celestial ones, if any.
+
+        Parameters
+        ----------
+        data
+            Pixels, shape (rows, columns).
+        header
+            Header of the image.
+        """
         scale = (float(header.get("LTM1_1", 1)), float(header.get("LTM2_2", 1)))
         shift = (float(header.get("LTV1", 0)), float(header.get("LTV2", 0)))
         wcs = None
@@ -363,7 +428,13 @@ class ColumnSky:
 
     @classmethod
     def from_header(cls, header: Any) -> ColumnSky | None:
-        """From TCTYPn and its fellows of a table header; None if it has no celestial columns."""
+        """From TCTYPn and its fellows of a table header; None if it has no celestial columns.
+
+        Parameters
+        ----------
+        header
+            Header of an event table.
+        """
         found: dict[str, int] = {}
         for i in range(1, int(header.get("TFIELDS", 0)) + 1):
             kind = str(header.get(f"TCTYP{i}", ""))
@@ -380,7 +451,19 @@ class ColumnSky:
         return cls(names, values("TCRPX"), values("TCRVL"), values("TCDLT"))
 
     def to_xy(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[Array, Array]:
-        """Column values of sky positions (gnomonic projection; NaN beyond 90 deg of the tangent point)."""
+        """Column values of sky positions (gnomonic projection; NaN beyond 90 deg of the tangent point).
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            Positions [deg], shapes that broadcast.
+
+        Examples
+        --------
+        >>> sky = ColumnSky(("X", "Y"), (25921, 25921), (150.0, 2.0), (-0.05 / 3600, 0.05 / 3600))
+        >>> [float(v) for v in sky.to_xy(150.0, 2.0)]
+        [25921.0, 25921.0]
+        """
         ra, dec = np.radians(ra_deg), np.radians(dec_deg)
         ra0, dec0 = np.radians(self.value[0]), np.radians(self.value[1])
         cosine = np.sin(dec0) * np.sin(dec) + np.cos(dec0) * np.cos(dec) * np.cos(ra - ra0)
@@ -391,7 +474,13 @@ class ColumnSky:
         return xi / self.step[0] + self.pixel[0], eta / self.step[1] + self.pixel[1]
 
     def from_xy(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        """Sky positions [deg] of column values."""
+        """Sky positions [deg] of column values.
+
+        Parameters
+        ----------
+        x, y
+            Values of the columns [pixel], shapes that broadcast.
+        """
         xi = np.radians((np.asarray(x, float) - self.pixel[0]) * self.step[0])
         eta = np.radians((np.asarray(y, float) - self.pixel[1]) * self.step[1])
         ra0, dec0 = np.radians(self.value[0]), np.radians(self.value[1])
@@ -401,7 +490,13 @@ class ColumnSky:
         return np.degrees(ra) % 360, np.degrees(dec)
 
     def shape(self, shape: Shape) -> Shape:
-        """A shape given in degrees (RA, Dec, lengths) in column units; angles are in the column plane."""
+        """A shape given in degrees (RA, Dec, lengths) in column units; angles are in the column plane.
+
+        Parameters
+        ----------
+        shape
+            The shape with positions and lengths in degrees.
+        """
         args = list(shape.args)
         if shape.name in ("polygon", "polygon2"):
             x, y = self.to_xy(args[0::2], args[1::2])

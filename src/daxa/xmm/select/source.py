@@ -75,7 +75,15 @@ class Source:
 
 
 def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
-    """The data subspace of an event list without one: each CCD and its good times."""
+    """The data subspace of an event list without one: each CCD and its good times.
+
+    Parameters
+    ----------
+    gti_tables
+        CCD -> name of its table of good times.
+    hdus
+        The opened file.
+    """
     subspace = DataSubspace([dss_module.Axis("CCDNR"), dss_module.Axis("TIME", "s")], [])
     for ccd, name in sorted(gti_tables.items()):
         subspace.components.append([Filter(str(ccd)), Filter("TABLE", "", f":{name}")])
