@@ -57,7 +57,20 @@ class EventData:
 
 
 def compare_events(a: EventData, b: EventData, name_a: str = "A", name_b: str = "B") -> Comparison:
-    """Match the events of two lists and judge the difference of every column, B minus A."""
+    """Match the events of two lists and judge the difference of every column, B minus A.
+
+    Parameters
+    ----------
+    a, b
+        The lists.
+    name_a, name_b
+        What they are called, e.g. their files.
+
+    Returns
+    -------
+    Comparison
+        Tolerances are those of :data:`TOLERANCES`.
+    """
     result = Comparison("event list", name_a, name_b)
     ccd_a, ccd_b = a.columns["CCDNR"].astype(int), b.columns["CCDNR"].astype(int)
     common = _ccds(result, set(ccd_a.tolist()), set(ccd_b.tolist()))
@@ -198,7 +211,20 @@ def _positions(
 def sky_offsets(
     left: dict[str, Any], right: dict[str, Any], centre_a: tuple[float, float], centre_b: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Offsets east and north [arcsec] of events of B from those of A, in A's tangent plane."""
+    """Offsets east and north [arcsec] of events of B from those of A, in A's tangent plane.
+
+    Parameters
+    ----------
+    left, right
+        Columns X and Y (units of 0.05 arcsec) of the events of A and their partners of B, shape (n,).
+    centre_a, centre_b
+        Right ascension and declination of the tangent points [deg].
+
+    Returns
+    -------
+    east, north : arrays of shape (n,)
+        NaN where a position is not known.
+    """
     xa, ya = _plane(left)
     xb, yb = _plane(right)
     if centre_a != centre_b:
@@ -257,5 +283,18 @@ def _times(result: Comparison, name: str, a: dict[int, float], b: dict[int, floa
 
 
 def percent(name: str, change: float) -> str:
-    """A relative difference in words."""
+    """A relative difference in words.
+
+    Parameters
+    ----------
+    name
+        What differs.
+    change
+        B over A, less 1.
+
+    Examples
+    --------
+    >>> percent("good time", -0.021)
+    'good time 2.1 % lower in B'
+    """
     return f"{name} {100 * abs(change):.1f} % {'higher' if change > 0 else 'lower'} in B"

@@ -28,6 +28,16 @@ _IDENTITY = ("TELESCOP", "INSTRUME", "OBS_ID", "EXPIDSTR", "DATAMODE")
 def compare_files(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Comparison:
     """Compare two event lists, images, exposure maps, good-time or attitude files.
 
+    Parameters
+    ----------
+    a, b
+        The files; differences are B minus A.
+
+    Returns
+    -------
+    Comparison
+        Lines with a verdict each, and findings in words.
+
     Raises
     ------
     NotComparableError

@@ -75,10 +75,24 @@ def match_ccd(
 ) -> tuple[IntArray, IntArray, float]:
     """Pairs of events of one CCD: same pixel, times within a frame of the common offset.
 
+    Parameters
+    ----------
+    pixel_a, pixel_b, time_a, time_b, frame_s
+        As for :func:`time_offset`.
+
     Returns
     -------
     rows_a, rows_b, offset_s
         Rows of the pairs in either list, and the difference of times that was allowed for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a, b, offset = match_ccd(
+    ...     np.array([7, 8]), np.array([10.0, 20.0]), np.array([8, 7]), np.array([21.0, 11.0]), 0.1
+    ... )
+    >>> a.tolist(), b.tolist(), round(offset, 6)
+    ([0, 1], [1, 0], 1.0)
     """
     offset = time_offset(pixel_a, time_a, pixel_b, time_b, frame_s)
     if not len(time_a) or not len(time_b):

@@ -56,6 +56,13 @@ class ImageData:
 def compare_images(a: ImageData, b: ImageData, name_a: str = "A", name_b: str = "B") -> Comparison:
     """Compare two images or exposure maps pixel by pixel, and their ratio by off-axis angle.
 
+    Parameters
+    ----------
+    a, b
+        Two images of counts or two exposure maps.
+    name_a, name_b
+        What they are called, e.g. their files.
+
     Raises
     ------
     NotComparableError
@@ -100,6 +107,19 @@ def content_shift(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[float, floa
     """Columns and rows by which the content of B is shifted against A: the peak of their correlation.
 
     To a fraction of a pixel, by a parabola through the peak and its neighbours; 0 where one is empty.
+
+    Parameters
+    ----------
+    a, b
+        Pixels, shape (rows, columns), the same for both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.zeros((8, 8))
+    >>> a[2, 3] = 1.0
+    >>> content_shift(a, np.roll(a, 2, axis=1))
+    (2.0, 0.0)
     """
     one, two = (v - v.mean() for v in (np.asarray(a, float), np.asarray(b, float)))
     if not one.any() or not two.any():
@@ -156,7 +176,15 @@ def _rings(result: Comparison, image: ImageData, a: Any, b: Any) -> list[dict[st
 def compare_good_times(
     a: dict[str, npt.NDArray[Any]], b: dict[str, npt.NDArray[Any]], name_a: str = "A", name_b: str = "B"
 ) -> Comparison:
-    """Compare good-time intervals, each an array of shape (n, 2) [s], by the name of their table."""
+    """Compare good-time intervals, each an array of shape (n, 2) [s], by the name of their table.
+
+    Parameters
+    ----------
+    a, b
+        Name of the table -> starts and stops [s].
+    name_a, name_b
+        What they are called, e.g. their files.
+    """
     result = Comparison("good times", name_a, name_b)
     if len(a) == len(b) == 1:
         a, b = {"GTI": next(iter(a.values()))}, {"GTI": next(iter(b.values()))}
@@ -181,6 +209,13 @@ def compare_attitudes(
     a: dict[str, npt.NDArray[Any]], b: dict[str, npt.NDArray[Any]], name_a: str = "A", name_b: str = "B"
 ) -> Comparison:
     """Compare two attitude series (TIME [s], AHFRA, AHFDEC, AHFPA [deg]) at the times of A.
+
+    Parameters
+    ----------
+    a, b
+        Columns by name, shape (n,) and (m,).
+    name_a, name_b
+        What they are called, e.g. their files.
 
     Raises
     ------

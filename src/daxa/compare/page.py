@@ -32,6 +32,17 @@ def write_page(
     """Write comparisons as one HTML page that needs no other file.
 
     What could not be compared (``left_out``) is listed below a summary.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    comparisons
+        What is shown, in order.
+    title
+        Heading of the page.
+    left_out
+        Reasons, one a file.
     """
     path = Path(path)
     parts = [
@@ -65,7 +76,18 @@ def _summary(comparisons: Sequence[Comparison]) -> list[dict[str, str]]:
 
 
 def number(value: Any) -> str:
-    """A value of a table as people read it."""
+    """A value of a table as people read it.
+
+    Parameters
+    ----------
+    value
+        A number, text or None; numbers that are not finite are shown as nothing.
+
+    Examples
+    --------
+    >>> number(3.14159), number(None), number("a < b")
+    ('3.142', '', 'a &lt; b')
+    """
     if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return ""
     if isinstance(value, float) and abs(value) < _ROUNDING:
@@ -74,7 +96,13 @@ def number(value: Any) -> str:
 
 
 def line_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """The lines of a comparison as rows of a table."""
+    """The lines of a comparison as rows of a table.
+
+    Parameters
+    ----------
+    comparison
+        What was compared.
+    """
     verdicts = {True: "ok", False: "DIFFERS", None: ""}
     return [
         {

@@ -64,6 +64,13 @@ class Comparison:
         Rows of the tables by CCD, energy, pattern or off-axis angle.
     plots
         Arrays for the plots of the page; not part of the JSON.
+
+    Examples
+    --------
+    >>> result = Comparison("image", "a.fits", "b.fits")
+    >>> line = result.judge(Line("counts", 0.05, "of A", tolerance=0.01), "counts 5.0 % higher in B")
+    >>> result.same, result.findings
+    (False, ['counts 5.0 % higher in B'])
     """
 
     kind: str
@@ -80,7 +87,20 @@ class Comparison:
         return not any(line.ok is False for line in self.lines)
 
     def judge(self, line: Line, words: str = "") -> Line:
-        """Add a line and, if it is out of tolerance, what that means in words."""
+        """Add a line and, if it is out of tolerance, what that means in words.
+
+        Parameters
+        ----------
+        line
+            The quantity.
+        words
+            What it means; its name and number by default.
+
+        Returns
+        -------
+        Line
+            The line that was given.
+        """
         self.lines.append(line)
         if line.ok is False:
             self.findings.append(words or f"{line.name}: {line.difference:.4g} {line.unit}".rstrip())

@@ -70,10 +70,22 @@ class Parameter:
     def parse(self, task_name: str, value: Any) -> Any:
         """Turn text (or a Python value) into a value of this parameter's kind.
 
+        Parameters
+        ----------
+        task_name
+            Name of the task, for messages.
+        value
+            Text as on a command line, or a Python value; None stays None.
+
         Raises
         ------
         TaskError
-            ``badParameter``: it is not one, or outside the limits.
+            ``badParameter``: the value is of another kind, or outside the limits.
+
+        Examples
+        --------
+        >>> Parameter("binsize", "int", 60, minimum=1).parse("espfilt", "20")
+        20
         """
 
         def bad(expected: str) -> TaskError:
@@ -153,7 +165,18 @@ class Parameter:
 
 
 def format_value(value: Any) -> str:
-    """A parameter value as it stands on a command line (unquoted)."""
+    """A parameter value as it stands on a command line (unquoted).
+
+    Parameters
+    ----------
+    value
+        A value of any kind.
+
+    Examples
+    --------
+    >>> format_value(True), format_value([1, 2.5]), format_value("PI > 300")
+    ('yes', '1 2.5', 'PI > 300')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
@@ -204,6 +227,13 @@ def option(
     """A field of an options class: see :class:`Parameter` for what the arguments say.
 
     ``kind`` is told by the annotation where it is not given; a ``Literal`` becomes a choice.
+
+    Parameters
+    ----------
+    default
+        Its default.
+    text, unit, kind, minimum, maximum, only, without_effect
+        As for :class:`Parameter`.
     """
     about = {
         "text": text, "unit": unit, "kind": kind, "minimum": minimum, "maximum": maximum, "only": only,
@@ -234,7 +264,15 @@ def parameters_of(options: type | object, *names: str, **defaults: Any) -> list[
     Raises
     ------
     TypeError
-        A name is none of the class.
+        A name is given that is not one of the class.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Search:
+    ...     hithresh: float = option(0.0045, "a pixel with a higher rate is hot", unit="ct/s", minimum=0)
+    >>> [(p.name, p.kind, p.default) for p in parameters_of(Search, hithresh=0.01)]
+    [('hithresh', 'real', 0.01)]
     """
     cls = options if isinstance(options, type) else type(options)
     hints = get_type_hints(cls)
@@ -257,7 +295,17 @@ def parameters_of(options: type | object, *names: str, **defaults: Any) -> list[
 
 
 def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> Options:
-    """An options class filled from parsed parameters of the same names; ``others`` win over them."""
+    """An options class filled from parsed parameters of the same names; ``others`` win over them.
+
+    Parameters
+    ----------
+    cls
+        The options class.
+    values
+        Parsed parameters by name; those that the class does not have are left alone.
+    others
+        Values of fields, by name.
+    """
     found = {
         item.name: tuple(value) if isinstance(value := values[item.name], list) else value
         for item in fields(cls)  # type: ignore[arg-type]
@@ -267,6 +315,19 @@ def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> 
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """What to say of an unknown name: the nearest known one, or all of them."""
+    """What to say of an unknown name: the nearest known one, or all of them.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        All names there are.
+
+    Examples
+    --------
+    >>> nearest("hitresh", ["hithresh", "lothresh"])
+    "did you mean 'hithresh'?"
+    """
     close = get_close_matches(name, known, 1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -60,6 +60,23 @@ class TaskSpec:
 
         Unknown names, missing required ones and values of the wrong kind give a :class:`TaskError`. A
         file given for ``foo`` switches ``withfoo`` on, as SAS does.
+
+        Parameters
+        ----------
+        arguments
+            Values by name, as text or Python values.
+
+        Returns
+        -------
+        Parameters
+            A value for every parameter, those not given at their defaults.
+
+        Raises
+        ------
+        TaskError
+            ``unknownParameter``, ``missingParameter`` or ``badParameter``.
+        NotImplementedError
+            The value is not the only one that the engine can work with.
         """
         known = {p.name: p for p in (*self.parameters, *self.of_steps)}
         unknown = [a for a in arguments if a not in known]
@@ -90,7 +107,19 @@ _ROOM = Path(__file__).with_name("tasks")
 def task(
     name: str, version: str, parameters: Sequence[Parameter], *, steps: Mapping[str, type] | None = None
 ) -> Callable[[TaskFunction], TaskFunction]:
-    """Declare a task. ``steps`` are options classes of steps of a chain, by the step's name."""
+    """Declare a task.
+
+    Parameters
+    ----------
+    name
+        SAS's name, also that of the module in ``daxa.xmm.tasks``.
+    version
+        Version of SAS's task whose interface this one has.
+    parameters
+        Its parameters in the order of SAS.
+    steps
+        Options classes of the steps of a chain, by the step's name; given as ``step:name=value``.
+    """
     of_steps = [
         replace(p, name=f"{step}:{p.name}") for step, cls in (steps or {}).items() for p in parameters_of(cls)
     ]
@@ -109,17 +138,38 @@ def task_names() -> tuple[str, ...]:
 
 
 def module_of(name: str) -> str:
-    """Module that declares a task; imported only when the task is run."""
+    """Module that declares a task; imported only when the task is run.
+
+    Parameters
+    ----------
+    name
+        Name of the task.
+
+    Examples
+    --------
+    >>> module_of("gtibuild")
+    'daxa.xmm.tasks.gtibuild'
+    """
     return f"daxa.xmm.tasks.{name}"
 
 
 def find_task(name: str) -> TaskSpec:
     """The task of that name.
 
+    Parameters
+    ----------
+    name
+        Name of the task.
+
     Raises
     ------
     NotImplementedError
         The engine has no such task.
+
+    Examples
+    --------
+    >>> find_task("gtibuild").parse({"file": "quiet.txt"}).table
+    'gti.ds'
     """
     if name not in task_names():
         raise NotImplementedError(
@@ -159,15 +209,35 @@ class TaskContext:
     origins: origin.Origins = field(default_factory=origin.Origins)
 
     def path(self, name: str | os.PathLike[str]) -> Path:
-        """A path given by the user, relative to the task's folder."""
+        """A path given by the user, relative to the task's folder.
+
+        Parameters
+        ----------
+        name
+            The path; ``~`` is the user's folder.
+        """
         return self.cwd / Path(name).expanduser()
 
     def info(self, message: str) -> None:
-        """Print a line of the log."""
+        """Print a line of the log.
+
+        Parameters
+        ----------
+        message
+            The line without the task's name.
+        """
         print(f"{self.name}:- {message}", file=self.out)
 
     def warn(self, code: str, message: str) -> None:
-        """Print a warning; after ``max_repeats`` of one code the rest are only counted."""
+        """Print a warning; after ``max_repeats`` of one code the rest are only counted.
+
+        Parameters
+        ----------
+        code
+            Code of the warning, SAS's where it has one.
+        message
+            What is wrong, and what is done about it.
+        """
         self.warnings[code] += 1
         if self.warnings[code] <= self.max_repeats:
             print(f"** {self.name}: warning ({code}), {message}", file=self.err)
@@ -175,6 +245,16 @@ class TaskContext:
     @contextlib.contextmanager
     def output(self, name: str | os.PathLike[str]) -> Iterator[Path]:
         """Give a temporary path to write to, renamed to ``name`` when the block ends without an error.
+
+        Parameters
+        ----------
+        name
+            The file to be made, relative to the task's folder.
+
+        Yields
+        ------
+        Path
+            A path in the same folder.
 
         Raises
         ------
@@ -195,6 +275,18 @@ class TaskContext:
         """Run another task inside this one, in the same folder and environment.
 
         Files of that folder are told by their names: the folder itself is no matter of theirs.
+
+        Parameters
+        ----------
+        name
+            Name of the task.
+        arguments
+            Its parameters.
+
+        Raises
+        ------
+        TaskError
+            The task failed.
         """
         plain = {k: self._inside(v) if isinstance(v, str) else v for k, v in arguments.items()}
         run_task(name, plain, cwd=self.cwd, env=self.env, out=self.out, err=self.err, parent=self.name)
@@ -227,6 +319,13 @@ class TaskContext:
         """Write CREATOR, DATE, the command line (XPROCn) and how far to trust it into a FITS header.
 
         What was made with synthetic calibration files, or from such products, says so.
+
+        Parameters
+        ----------
+        header
+            The header, changed in place.
+        number
+            Number of the XPROC card.
         """
         header["CREATOR"] = (f"daxa-{__version__}", "software")
         header[TRUST_KEYWORD] = TRUST_CARD
@@ -240,7 +339,20 @@ class TaskContext:
 
 
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
-    """The SAS command line of a task call."""
+    """The SAS command line of a task call.
+
+    Parameters
+    ----------
+    name
+        Name of the task.
+    arguments
+        Parameter values by name.
+
+    Examples
+    --------
+    >>> command_line("evselect", {"table": "a.fits", "expression": "PI > 300", "cleandss": True})
+    "evselect table=a.fits expression='PI > 300' cleandss=yes"
+    """
     return " ".join([name, *(f"{k}={shlex.quote(format_value(v))}" for k, v in arguments.items())])
 
 
@@ -317,5 +429,13 @@ def run_task(
 
 
 def child_of(ctx: TaskContext, name: str) -> TaskContext:
-    """The context of a sub-task: same world, its own name in messages."""
+    """The context of a sub-task: same world, its own name in messages.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    name
+        Name of the sub-task.
+    """
     return replace(ctx, name=f"{ctx.name}::{name}")

@@ -37,7 +37,13 @@ _OF_EVERY_BLOCK = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "EXTNAME")
 
 
 def is_gzipped(path: Path) -> bool:
-    """Whether a file starts as gzip files do."""
+    """Whether a file starts as gzip files do.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     with open(path, "rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
@@ -53,10 +59,20 @@ def _open(path: Path) -> BinaryIO:
 def column_dtype(form: str) -> np.dtype:
     """Type of a cell as stored, from its TFORM.
 
+    Parameters
+    ----------
+    form
+        The TFORM.
+
     Raises
     ------
     ValueError
         The text is not a TFORM of a binary table.
+
+    Examples
+    --------
+    >>> column_dtype("2D").shape, column_dtype("16A")
+    ((2,), dtype('S16'))
     """
     match = _FORM.match(form.strip())
     if not match:
@@ -98,12 +114,33 @@ class Hdu:
         return Header.fromstring(self.raw)
 
     def text(self, key: str, default: str = "") -> str:
-        """Value of a keyword as text."""
+        """Value of a keyword as text.
+
+        Parameters
+        ----------
+        key
+            The keyword.
+        default
+            What stands for a keyword that is absent.
+        """
         value = self._value(key)
         return default if value is None else str(value)
 
     def number(self, key: str, default: int = 0) -> int:
-        """Value of an integer keyword."""
+        """Value of an integer keyword.
+
+        Parameters
+        ----------
+        key
+            The keyword.
+        default
+            What stands for a keyword that is absent.
+
+        Raises
+        ------
+        TaskError
+            ``badHeader``: the value is not an integer.
+        """
         value = self._value(key)
         if value is None:
             return default
@@ -141,7 +178,18 @@ class Hdu:
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.row_bytes})
 
     def read(self, start: int | None = None, length: int | None = None) -> bytes:
-        """The block as it stands in the file, or a part of the file."""
+        """The block as it stands in the file, or a part of the file.
+
+        Parameters
+        ----------
+        start, length
+            First byte in the file and number of bytes; the whole block by default.
+
+        Raises
+        ------
+        TaskError
+            ``truncatedFile``: the file is shorter.
+        """
         start = self.start if start is None else start
         length = self.end - start if length is None else length
         with _open(self.path) as file:
@@ -173,6 +221,11 @@ class Hdu:
 class FitsFile(list[Hdu]):
     """The blocks of a FITS file (which may be gzipped), by number or name.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     OSError
@@ -203,6 +256,11 @@ class FitsFile(list[Hdu]):
     def index_of(self, key: str | int) -> int:
         """Number of a block.
 
+        Parameters
+        ----------
+        key
+            Its number (from the end if negative) or its name, in any case.
+
         Raises
         ------
         KeyError
@@ -230,7 +288,15 @@ class FitsFile(list[Hdu]):
 
 
 def block_bytes(header: Header, data: bytes | npt.NDArray[Any] = b"") -> bytes:
-    """A block as it stands in a file, from its header and its data in the file's byte order."""
+    """A block as it stands in a file, from its header and its data in the file's byte order.
+
+    Parameters
+    ----------
+    header
+        The header.
+    data
+        Bytes, or an array in big-endian order.
+    """
     if isinstance(data, np.ndarray):
         # Its memory as it is: large tables are copied once only.
         payload = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
@@ -285,7 +351,13 @@ def image_bytes(data: npt.NDArray[Any], header: Iterable[Card] = (), extension: 
 
 
 def hdu_bytes(hdu: Any) -> bytes:
-    """A block as it stands in a file, from an astropy HDU."""
+    """A block as it stands in a file, from an astropy HDU.
+
+    Parameters
+    ----------
+    hdu
+        Of any kind.
+    """
     from astropy.io import fits
 
     stream = io.BytesIO()
@@ -297,7 +369,20 @@ def hdu_bytes(hdu: Any) -> bytes:
 
 
 def copy_bytes(source: BinaryIO, target: BinaryIO, start: int, length: int) -> None:
-    """Copy part of a file."""
+    """Copy part of a file.
+
+    Parameters
+    ----------
+    source, target
+        Opened files.
+    start, length
+        First byte and number of bytes.
+
+    Raises
+    ------
+    TaskError
+        ``truncatedFile``: the source is shorter.
+    """
     source.seek(start)
     while length:
         # Pieces that stay in the cache of a core: twice as quick as pieces of some MB.

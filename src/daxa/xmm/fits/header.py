@@ -77,6 +77,12 @@ class Header(MutableMapping[str, Any]):
     ----------
     cards
         :class:`Card` objects, or tuples of keyword, value and comment.
+
+    Examples
+    --------
+    >>> header = Header([("TSTART", 100.5, "[s] start"), ("INSTRUME", "EMOS1")])
+    >>> header["TSTART"], header.comments["TSTART"], "FILTER" in header
+    (100.5, '[s] start', False)
     """
 
     def __init__(self, cards: Iterable[Card | tuple[Any, ...]] = ()) -> None:
@@ -87,7 +93,13 @@ class Header(MutableMapping[str, Any]):
 
     @classmethod
     def fromstring(cls, text: str | bytes) -> Header:
-        """Split the header of a file into its cards, up to END."""
+        """Split the header of a file into its cards, up to END.
+
+        Parameters
+        ----------
+        text
+            Cards of 80 characters each.
+        """
         text = text.decode("latin-1") if isinstance(text, bytes) else text
         header = cls()
         header._places = None
@@ -114,6 +126,11 @@ class Header(MutableMapping[str, Any]):
 
     def card(self, key: str) -> Card:
         """The card of a keyword.
+
+        Parameters
+        ----------
+        key
+            The keyword, in any case.
 
         Raises
         ------
@@ -142,7 +159,15 @@ class Header(MutableMapping[str, Any]):
         self.set(key, value, comment)
 
     def set(self, key: str, value: Any, comment: str | None = None, after: str | None = None) -> None:
-        """Set a keyword; a comment that is not given stays. New ones go to the end, or behind another."""
+        """Set a keyword; a comment that is not given stays. New ones go to the end, or behind another.
+
+        Parameters
+        ----------
+        key, value, comment
+            The keyword, its new value and comment.
+        after
+            The keyword behind which a new one goes.
+        """
         place = self._place(key)
         if place is not None:
             old = self._cards[place]
@@ -157,7 +182,13 @@ class Header(MutableMapping[str, Any]):
             self._places = None
 
     def append(self, card: Card | tuple[Any, ...]) -> None:
-        """Add a card at the end, taking up a blank one if there is room reserved."""
+        """Add a card at the end, taking up a blank one if there is room reserved.
+
+        Parameters
+        ----------
+        card
+            A card, or keyword, value and perhaps a comment.
+        """
         card = card if isinstance(card, Card) else Card(*card)
         cards = self._cards
         end = len(cards)
@@ -168,7 +199,13 @@ class Header(MutableMapping[str, Any]):
         cards[end : end + 1] = [card]
 
     def discard(self, *keys: str) -> None:
-        """Delete all cards of some keywords, if there are any."""
+        """Delete all cards of some keywords, if there are any.
+
+        Parameters
+        ----------
+        keys
+            The keywords.
+        """
         wanted = {key.upper() for key in keys if key in self}
         if wanted:
             self._cards = [c for c in self._cards if c.keyword not in wanted]
@@ -189,7 +226,13 @@ class Header(MutableMapping[str, Any]):
         return _Comments(self)
 
     def copy(self, strip: bool = False) -> Header:
-        """A copy; ``strip`` leaves out what describes the structure of the data."""
+        """A copy; ``strip`` leaves out what describes the structure of the data.
+
+        Parameters
+        ----------
+        strip
+            Leave out SIMPLE, BITPIX, NAXISn, TFORMn and the like.
+        """
         cards = (c for c in self._cards if not (strip and _STRUCTURE.fullmatch(c.keyword)))
         new = Header()
         new._cards, new._places = list(cards), None
@@ -223,7 +266,20 @@ def other_cards(header: Any) -> dict[str, tuple[Any, str]]:
 
 
 def find_card(raw: bytes, key: str) -> Card | None:
-    """The first card of a keyword in a header as it stands in a file, the others left unread."""
+    """The first card of a keyword in a header as it stands in a file, the others left unread.
+
+    Parameters
+    ----------
+    raw
+        The header.
+    key
+        The keyword, in capitals.
+
+    Examples
+    --------
+    >>> find_card(b"NAXIS   =                    2".ljust(80), "NAXIS").value
+    2
+    """
     wanted = key.ljust(8).encode()
     start = raw.find(wanted)
     while start % _WIDTH and start > 0:

@@ -77,6 +77,11 @@ class RawTable:
         """Yield the number of rows before a chunk, and its rows as bytes (rows, row_bytes).
 
         The array is reused for the next chunk.
+
+        Parameters
+        ----------
+        chunk_bytes
+            Size of a chunk, in whole rows.
         """
         if not self.count or not self.row_bytes:
             return
@@ -98,11 +103,22 @@ class RawTable:
                 yield row0, part
 
     def columns(self, part: npt.NDArray[Any]) -> Mapping[str, npt.NDArray[Any]]:
-        """Columns of a chunk by name, converted when asked for."""
+        """Columns of a chunk by name, converted when asked for.
+
+        Parameters
+        ----------
+        part
+            A chunk of :meth:`chunks`.
+        """
         return _Columns(self, part)
 
     def number(self, column: str) -> int:
         """1-based number of a column.
+
+        Parameters
+        ----------
+        column
+            Name of the column.
 
         Raises
         ------
@@ -114,7 +130,15 @@ class RawTable:
         return self._numbers[column]
 
     def keyword(self, key: str, column: str) -> Any:
-        """Value of a keyword of a column (``TLMIN`` ...), None if absent."""
+        """Value of a keyword of a column (``TLMIN`` ...), None if absent.
+
+        Parameters
+        ----------
+        key
+            The keyword without its number.
+        column
+            Name of the column.
+        """
         return self.header.get(f"{key}{self.number(column)}")
 
     @property
@@ -146,7 +170,15 @@ class _Columns(Mapping[str, npt.NDArray[Any]]):
 
 
 def plain_file(path: Path, scratch: ExitStack) -> Path:
-    """The file itself, or its decompressed copy, deleted with ``scratch``, if it is gzipped."""
+    """The file itself, or its decompressed copy, deleted with ``scratch``, if it is gzipped.
+
+    Parameters
+    ----------
+    path
+        The file.
+    scratch
+        Exit stack whose end deletes the copy.
+    """
     try:
         if not is_gzipped(path):
             return path
@@ -175,7 +207,13 @@ class RowWriter:
         file.write(header.tostring().encode("latin-1"))
 
     def write(self, rows: npt.NDArray[Any]) -> None:
-        """Append rows (count, row_bytes)."""
+        """Append rows (count, row_bytes).
+
+        Parameters
+        ----------
+        rows
+            Rows as bytes, shape (n, row_bytes).
+        """
         if not len(rows):
             return
         self._file.write(memoryview(np.ascontiguousarray(rows).data).cast("B"))
