@@ -207,6 +207,7 @@ class Archive(ProcessViews):
 
     @property
     def archive_name(self) -> str:
+        """Name of the archive, that of its folder."""
         return self._name
 
     @property
@@ -228,10 +229,12 @@ class Archive(ProcessViews):
 
     @property
     def mission_names(self) -> list[str]:
+        """Names of its missions."""
         return list(self._missions)
 
     @property
     def missions(self) -> list[BaseMission]:
+        """Its missions, in the order in which they were given."""
         return list(self._missions.values())
 
     @property
@@ -306,7 +309,20 @@ class Archive(ProcessViews):
         return name
 
     def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path:
-        """Folder of an observation, wherever it is now."""
+        """Folder of an observation, wherever it is now.
+
+        Parameters
+        ----------
+        mission
+            The mission or its name.
+        obs_id
+            ObsID.
+
+        Raises
+        ------
+        MissionNotAssociatedError
+            The archive does not have the mission.
+        """
         name = self._mission_name(mission)
         failed = self.layout.failed(name, obs_id)
         return failed if failed.is_dir() else self.layout.processed(name, obs_id)
@@ -319,13 +335,44 @@ class Archive(ProcessViews):
                 (folder / name).mkdir(parents=True, exist_ok=True)
 
     def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
-        """Folder of an observation's data: among the processed, or among the failed ones."""
+        """Folder of an observation's data: among the processed, or among the failed ones.
+
+        Parameters
+        ----------
+        mission : BaseMission or str
+            The mission or its name.
+        obs_id : str
+            ObsID.
+
+        Returns
+        -------
+        str
+            Absolute, with a trailing slash.
+
+        Raises
+        ------
+        MissionNotAssociatedError
+            The archive does not have the mission.
+        """
         return os.path.join(str(self.obs_folder(mission, obs_id)), "")
 
     def construct_processed_data_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
-        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given."""
+        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given.
+
+        Parameters
+        ----------
+        mission : BaseMission or str, optional
+            The mission or its name.
+        obs_id : str, optional
+            ObsID.
+
+        Raises
+        ------
+        MissionNotAssociatedError, ObsNotAssociatedError
+            The archive does not have the mission, or the mission not the observation.
+        """
         name = "{mn}" if mission is None else self._mission_name(mission)
         if obs_id is not None and mission is not None:
             self._checked(mission, obs_id)
@@ -335,6 +382,13 @@ class Archive(ProcessViews):
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
         """Path of data of failed observations, with ``{mn}`` and ``{oi}`` for what is not given.
+
+        Parameters
+        ----------
+        mission : BaseMission or str, optional
+            The mission or its name.
+        obs_id : str, optional
+            ObsID.
 
         Raises
         ------
@@ -351,7 +405,20 @@ class Archive(ProcessViews):
     def get_region_file_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
-        """Path of an observation's region file, with ``{mn}`` and ``{oi}`` for what is not given."""
+        """Path of an observation's region file, with ``{mn}`` and ``{oi}`` for what is not given.
+
+        Parameters
+        ----------
+        mission : BaseMission or str, optional
+            The mission or its name.
+        obs_id : str, optional
+            ObsID.
+
+        Raises
+        ------
+        NoRegionsAssociatedError
+            The observation has none.
+        """
         name = "{mn}" if mission is None else self._mission_name(mission)
         path = self.layout.regions(name, obs_id or "{oi}")
         if mission is not None and obs_id is not None:

@@ -31,10 +31,12 @@ class Layout:
 
     @property
     def save_info(self) -> Path:
+        """Folder of the archive's own files."""
         return self.root / ".save_info"
 
     @property
     def ledger(self) -> Path:
+        """The database of what was done."""
         return self.save_info / "ledger.sqlite"
 
     @property
@@ -44,6 +46,7 @@ class Layout:
 
     @property
     def process_info(self) -> Path:
+        """The archive's state: its version and missions."""
         return self.save_info / "process_info.json"
 
     @property
@@ -73,30 +76,38 @@ class Layout:
 
     @property
     def previous_versions(self) -> Path:
+        """Folder of earlier versions."""
         return self.save_info / "previous_versions"
 
     @property
     def lock(self) -> Path:
+        """Held by the process that changes the archive."""
         return self.save_info / "processing.lock"
 
     @property
     def scratch(self) -> Path:
+        """Where jobs work."""
         return self.root / ".scratch"
 
     def mission_state(self, mission: str) -> Path:
+        """The saved selection of a mission."""
         return self.save_info / f"{mission}_state.json"
 
     def processed(self, mission: str, obs_id: str) -> Path:
+        """Folder of an observation's products."""
         return self.root / "processed_data" / mission / obs_id
 
     def failed(self, mission: str, obs_id: str) -> Path:
+        """Folder of an observation of which nothing is left."""
         return self.root / "failed_data" / mission / obs_id
 
     @property
     def mosaics(self) -> Path:
+        """Folder of the images of fields."""
         return self.root / "mosaics"
 
     def regions(self, mission: str, obs_id: str) -> Path:
+        """File of an observation's source regions."""
         return self.root / "regions" / mission / obs_id / "source_regions_radec.reg"
 
 
@@ -106,6 +117,7 @@ def log_name(process: str, ident: str, stream: str) -> str:
 
 
 def cif() -> str:
+    """Index of the calibration files of an observation."""
     return "ccf.cif"
 
 
@@ -116,6 +128,7 @@ def sas_summary(revolution: int | str, obs_id: str) -> str:
 
 
 def attitude(obs_id: str) -> str:
+    """The observation's attitude file, by the name that the pipeline gives it."""
     return f"P{obs_id}OBX000ATTTSR0000.FIT"
 
 
@@ -134,10 +147,12 @@ def events(obs_id: str, inst: str, exp_id: str, oot: bool = False) -> str:
 
 
 def flare_gti(obs_id: str, inst: str, exp_id: str, lo_ev: int, hi_ev: int) -> str:
+    """Good times outside flares, found between two energies [eV]."""
     return f"cleaning/{_stem(obs_id, inst, exp_id)}-en{lo_ev}_{hi_ev}keV-gti.fits"
 
 
 def flare_histogram(obs_id: str, inst: str, exp_id: str, lo_ev: int, hi_ev: int, kind: str = "qdp") -> str:
+    """Histogram of the count rate between two energies [eV], as numbers (``qdp``) or a picture (``png``)."""
     return f"cleaning/{_stem(obs_id, inst, exp_id)}-en{lo_ev}_{hi_ev}keV-hist.{kind}"
 
 
@@ -147,14 +162,17 @@ def all_good_events(obs_id: str, inst: str, exp_id: str, oot: bool = False) -> s
 
 
 def clean_events(obs_id: str, inst: str, exp_id: str, energy: str = "", oot: bool = False) -> str:
+    """Event list of a sub-exposure without flares; ``energy`` as :func:`energy_text` gives it."""
     return f"events/{_stem(obs_id, inst, exp_id)}-en{energy}-clean{'oot' if oot else ''}events.fits"
 
 
 def final_events(obs_id: str, inst: str, energy: str = "", oot: bool = False) -> str:
+    """Event list of an instrument, its sub-exposures together."""
     return f"events/{_stem(obs_id, inst, ALL)}-en{energy}-final{'oot' if oot else ''}events.fits"
 
 
 def final_all_good_events(obs_id: str, inst: str, energy: str = "", oot: bool = False) -> str:
+    """The same of the whole chip, corners included."""
     return f"background/{_stem(obs_id, inst, ALL)}-en{energy}-finalallgood{'oot' if oot else ''}events.fits"
 
 

@@ -292,7 +292,15 @@ class ProcessViews:
         inst: str | list[str] | None = None,
         full_ident: str | list[str] | None = None,
     ) -> dict[str, dict[str, str]]:
-        """Standard error of a process, mission -> identifier -> text; see `get_process_logs`."""
+        """Standard error of a process, mission -> identifier -> text; see `get_process_logs`.
+
+        Parameters
+        ----------
+        process_name : str
+            The process.
+        mission_name, obs_id, inst, full_ident : str or list of str, optional
+            Only of these.
+        """
         return self._logs("stderr", process_name, mission_name, obs_id, inst, full_ident)
 
     def _logs(
@@ -324,7 +332,13 @@ class ProcessViews:
         return found
 
     def get_failed_processes(self, process_name: str) -> dict[str, list[str]]:
-        """Mission -> identifiers for which a process failed; empty if it has not been run."""
+        """Mission -> identifiers for which a process failed; empty if it has not been run.
+
+        Parameters
+        ----------
+        process_name : str
+            The process.
+        """
         return {
             mission: [ident for ident, ok in processes[process_name].items() if not ok]
             for mission, processes in self.process_success.items()
@@ -334,7 +348,18 @@ class ProcessViews:
     def get_failed_logs(
         self, process_name: str
     ) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-        """Standard output and standard error of the runs of a process that failed."""
+        """Standard output and standard error of the runs of a process that failed.
+
+        Parameters
+        ----------
+        process_name : str
+            The process.
+
+        Returns
+        -------
+        outputs, errors : dict
+            Mission -> identifier -> text.
+        """
         failed = self.get_failed_processes(process_name)
         outputs: dict[str, dict[str, str]] = {}
         errors: dict[str, dict[str, str]] = {}

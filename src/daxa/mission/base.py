@@ -96,6 +96,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     @property
     def all_mission_instruments(self) -> list[str]:
+        """Instruments that there are, in the mission's order."""
         return list(self.instruments)
 
     @property
@@ -113,6 +114,15 @@ class BaseMission(ArchiveProducts, Selection):
         self, insts: str | Iterable[str], error_on_bad_inst: bool = True, show_warn: bool = True
     ) -> list[str]:
         """Instrument names in the mission's spelling, in its order.
+
+        Parameters
+        ----------
+        insts : str or iterable of str
+            Names or aliases, in any case.
+        error_on_bad_inst : bool
+            Raise for unknown names.
+        show_warn : bool
+            Warn of aliases that were translated.
 
         Raises
         ------
@@ -205,10 +215,16 @@ class BaseMission(ArchiveProducts, Selection):
 
     @property
     def store(self) -> RawStore:
+        """The raw-data folder of this mission."""
         return RawStore(self.raw_data_path)
 
     def get_obs_path(self, obs_id: str) -> Path:
         """Folder with the raw files of an observation.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
 
         Raises
         ------
@@ -294,7 +310,22 @@ class BaseMission(ArchiveProducts, Selection):
         return self._download(obs_ids, num_cores, credentials, download_products, disable_progress)
 
     def retry_failed(self, num_cores: int | None = None, credentials: Any = None, **options: Any) -> Report:
-        """Try the observations again that the last `download` did not get."""
+        """Try the observations again that the last `download` did not get.
+
+        Parameters
+        ----------
+        num_cores : int, optional
+            Observations at once.
+        credentials
+            As for `download`.
+        options
+            Further arguments of `download`.
+
+        Returns
+        -------
+        Report
+            What became of them.
+        """
         if not self.failed_downloads:
             return Report()
         products = options.pop("download_products", self._downloaded is None or self._downloaded["products"])
@@ -361,7 +392,15 @@ class BaseMission(ArchiveProducts, Selection):
         return "+".join(n for k, n in (("raw", "raw"), ("products", "preprocessed")) if self._downloaded[k])
 
     def delete_raw_data(self, force_del: bool = False, all_raw_data: bool = False) -> None:
-        """Delete the downloaded data of the selected observations, or of all; asks unless forced."""
+        """Delete the downloaded data of the selected observations, or of all; asks unless forced.
+
+        Parameters
+        ----------
+        force_del : bool
+            Do not ask.
+        all_raw_data : bool
+            Delete everything of this mission that is on disk, whether selected or not.
+        """
         root = Path(self.raw_data_path)
         folders = [p.name for p in root.iterdir() if p.is_dir()] if root.is_dir() else []
         gone = [o for o in folders if o != ".partial"] if all_raw_data else list(self.filtered_obs_ids)
@@ -376,11 +415,38 @@ class BaseMission(ArchiveProducts, Selection):
     # -- processing -------------------------------------------------------------------------
 
     def assess_process_obs(self, obs_info: dict) -> dict:
-        """Which exposures of an observation are worth processing."""
+        """Which exposures of an observation are worth processing.
+
+        Parameters
+        ----------
+        obs_info : dict
+            Instrument -> what is known of its exposures.
+
+        Returns
+        -------
+        dict
+            Instrument -> exposure -> bool.
+
+        Raises
+        ------
+        NotImplementedError
+            Data of this mission are not processed.
+        """
         raise NotImplementedError(f"{self.pretty_name} data are not processed by this package")
 
     def ident_to_obsid(self, ident: str) -> str:
-        """The ObsID at the beginning of an identifier such as ``0204310101PNS003``."""
+        """The ObsID at the beginning of an identifier such as ``0204310101PNS003``.
+
+        Parameters
+        ----------
+        ident : str
+            ObsID, and perhaps instrument and sub-exposure.
+
+        Raises
+        ------
+        ValueError
+            It does not begin with an ObsID of the mission.
+        """
         match = re.match(self.id_regex.rstrip("$"), ident)
         if match is None:
             raise ValueError(f"ident: {ident!r} does not begin with a {self.pretty_name} ObsID")
@@ -388,6 +454,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     @property
     def locked(self) -> bool:
+        """Whether the selection belongs to an archive and cannot change any more."""
         return self._locked
 
     @locked.setter
@@ -400,6 +467,7 @@ class BaseMission(ArchiveProducts, Selection):
 
     @property
     def processed(self) -> bool:
+        """Whether an archive has processed the data."""
         return self._processed
 
     @processed.setter

@@ -58,6 +58,13 @@ class TapTable:
 def query(table: TapTable, timeout_s: float = 300.0) -> pd.DataFrame:
     """All rows of a table.
 
+    Parameters
+    ----------
+    table
+        The table and its columns.
+    timeout_s
+        How long the service may take to answer [s].
+
     Raises
     ------
     DAXADownloadError
@@ -192,12 +199,28 @@ def _text(values: np.ndarray) -> np.ndarray:
 
 
 def cache_file(name: str) -> Path:
-    """Where a catalogue is kept."""
+    """Where a catalogue is kept.
+
+    Parameters
+    ----------
+    name
+        The catalogue's name.
+    """
     return config.cache_path() / "catalogues" / f"{name}.npz"
 
 
 def write_cache(name: str, frame: pd.DataFrame, date: datetime) -> None:
-    """Keep a catalogue; a cache that cannot be written is only warned about."""
+    """Keep a catalogue; a cache that cannot be written is only warned about.
+
+    Parameters
+    ----------
+    name
+        The catalogue's name.
+    frame
+        Its rows.
+    date
+        When it was fetched (UTC).
+    """
     path = cache_file(name)
     arrays = {"date": np.array(date.isoformat(timespec="seconds"))}
     for column in frame.columns:
@@ -221,7 +244,13 @@ def write_cache(name: str, frame: pd.DataFrame, date: datetime) -> None:
 
 
 def read_cache(name: str) -> tuple[pd.DataFrame, datetime] | None:
-    """A kept catalogue and its date; None if there is none or it cannot be read."""
+    """A kept catalogue and its date; None if there is none or it cannot be read.
+
+    Parameters
+    ----------
+    name
+        The catalogue's name.
+    """
     import zipfile
 
     try:

@@ -16,6 +16,20 @@ def to_times(values: Any) -> np.ndarray:
     """Times as datetime64[us]; ISO text, datetimes or MJD numbers (UTC); what cannot be one becomes NaT.
 
     Microseconds reach the year 294,247: proprietary periods that end in the year 9999 are no problem.
+
+    Parameters
+    ----------
+    values
+        Shape (n,).
+
+    Returns
+    -------
+    times : array of datetime64[us], shape (n,)
+
+    Examples
+    --------
+    >>> to_times(["1998-01-01", None]).astype(str).tolist()
+    ['1998-01-01T00:00:00.000000', 'NaT']
     """
     series = pd.Series(values)
     if series.dtype.kind == "M":
@@ -50,7 +64,22 @@ def _one_time(value: Any) -> np.datetime64:
 
 
 def to_bools(values: Any) -> np.ndarray:
-    """Truth values from booleans, numbers and the spellings that archives use."""
+    """Truth values from booleans, numbers and the spellings that archives use.
+
+    Parameters
+    ----------
+    values
+        Shape (n,); what is not understood is False.
+
+    Returns
+    -------
+    truth : bool array of shape (n,)
+
+    Examples
+    --------
+    >>> to_bools(["Y", "no", "1"]).tolist()
+    [True, False, True]
+    """
     series = pd.Series(values)
     if series.dtype.kind == "b":
         return series.to_numpy(bool)

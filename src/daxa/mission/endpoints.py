@@ -23,9 +23,19 @@ ADDRESSES = {
 def address(key: str) -> str:
     """An archive's address without a trailing slash.
 
+    Parameters
+    ----------
+    key
+        One of :data:`ADDRESSES`.
+
     Raises
     ------
     KeyError
         There is no such archive.
+
+    Examples
+    --------
+    >>> address("heasarc_ftp")
+    'https://heasarc.gsfc.nasa.gov/FTP'
     """
     return os.environ.get(f"DAXA_URL_{key.upper()}", ADDRESSES[key]).rstrip("/")

@@ -109,9 +109,21 @@ def in_rectangle(
 
     The box runs eastward from `ra_from` to `ra_to`, through right ascension 0 if `ra_from` is the larger.
 
+    Parameters
+    ----------
+    ra_deg, dec_deg : array of shape (n,)
+        Pointings of the observations.
+    ra_from, ra_to, dec_from, dec_to : float
+        Limits in degrees.
+
     Returns
     -------
     bool array
+
+    Examples
+    --------
+    >>> in_rectangle(np.array([359.0, 1.0, 90.0]), np.zeros(3), 350.0, 10.0, -1.0, 1.0).tolist()
+    [True, True, False]
     """
     ra, dec = np.mod(ra_deg, 360), np.asarray(dec_deg)
     if ra_to - ra_from >= 360:
@@ -135,6 +147,15 @@ def in_time(
     """Which observations overlap a window (`over_run`) or lie wholly inside it.
 
     Unknown times (NaT) are never selected.
+
+    Parameters
+    ----------
+    start, end : array of datetime64, shape (n,)
+        When observations begin and end.
+    window_start, window_end : datetime64 or array of shape (n,)
+        The window, or one for each observation.
+    over_run : bool
+        Whether an overlap is enough.
 
     Returns
     -------

@@ -47,7 +47,25 @@ class Product:
 
 
 def bands_of(products: Iterable[Product], instruments: Iterable[str]) -> dict[str, list[tuple[float, float]]]:
-    """Energy bands of the images, by instrument."""
+    r"""Energy bands of the images, by instrument.
+
+    Parameters
+    ----------
+    products
+        Products of the archive.
+    instruments
+        All instruments, for products of no particular one.
+
+    Returns
+    -------
+    dict
+        Instrument -> pairs of energies [keV].
+
+    Examples
+    --------
+    >>> bands_of([Product("image", r"\.img$", ("XIS0",), (0.2, 12.0))], ("XIS0", "XIS1"))
+    {'XIS0': [(0.2, 12.0)]}
+    """
     bands: dict[str, list[tuple[float, float]]] = {}
     for product in products:
         for inst in product.insts or instruments:
@@ -84,6 +102,7 @@ class ArchiveMission(BaseMission):
 
     @property
     def has_products(self) -> bool:
+        """Whether the archive has products that can be asked for."""
         return bool(self.products)
 
     def _listings(self, row: Any) -> list[RemoteFile]:
@@ -190,12 +209,31 @@ class HeasarcMission(ArchiveMission):
 
 
 def text(column: pd.Series) -> pd.Series:
-    """A column as upper-case text without blanks around it."""
+    """A column as upper-case text without blanks around it.
+
+    Parameters
+    ----------
+    column
+        Shape (n,).
+    """
     return column.astype(str).str.strip().str.upper()
 
 
 def positive(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:
-    """Where any of the columns that exist is above zero (true if none exists)."""
+    """Where any of the columns that exist is above zero (true if none exists).
+
+    Parameters
+    ----------
+    frame
+        Rows of the catalogue.
+    columns
+        Names; what is not a number is not above zero.
+
+    Examples
+    --------
+    >>> positive(pd.DataFrame({"duration": [0.0, 10.0]}), ["duration", "exposure"]).tolist()
+    [False, True]
+    """
     present = [c for c in columns if c in frame.columns]
     if not present:
         return pd.Series(True, index=frame.index)

@@ -46,7 +46,18 @@ class LocalObservation:
 
 
 def is_summary(name: str) -> bool:
-    """Whether a file name is that of an ODF's ASCII summary."""
+    """Whether a file name is that of an ODF's ASCII summary.
+
+    Parameters
+    ----------
+    name
+        The name without its folder.
+
+    Examples
+    --------
+    >>> is_summary("0099_0135730701_SCX00000SUM.ASC")
+    True
+    """
     parsed = OdfName.parse(name)
     return parsed is not None and parsed.file_type == "SUM" and parsed.extension == "ASC"
 
@@ -56,6 +67,11 @@ def sort_paths(paths: list[Path]) -> dict[str, LocalObservation]:
 
     Loose files win over packed ones; among several copies of an ODF the one with a summary and the
     most files wins.
+
+    Parameters
+    ----------
+    paths
+        Files, of whatever kind; those of no ODF are left out.
     """
     loose: dict[str, dict[Path, list[Path]]] = {}
     packed: dict[str, Path] = {}
@@ -84,6 +100,13 @@ def sort_paths(paths: list[Path]) -> dict[str, LocalObservation]:
 
 def scan(source: str | Path, max_depth: int = 5) -> dict[str, LocalObservation]:
     """Observations in a folder, or in one archive file, by ObsID.
+
+    Parameters
+    ----------
+    source
+        The folder, or an archive file.
+    max_depth
+        How many folders deep it is searched.
 
     Raises
     ------
@@ -117,6 +140,16 @@ def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict]
 
     Rows of packed observations, which take seconds to unpack, are remembered as long as the file stays
     the same.
+
+    Parameters
+    ----------
+    observations
+        Observations of :func:`scan`.
+
+    Returns
+    -------
+    rows, problems
+        What :func:`read_summary` gives, and a sentence for each observation that has no usable summary.
     """
     from daxa import config
 
@@ -152,6 +185,11 @@ def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict]
 
 def read_summary(observation: LocalObservation) -> dict:
     """The catalogue row of an observation, from its summary file.
+
+    Parameters
+    ----------
+    observation
+        One of :func:`scan`.
 
     Returns
     -------

@@ -35,7 +35,18 @@ class PpsName:
 
     @classmethod
     def parse(cls, name: str) -> PpsName | None:
-        """The fields of a file name, or None if it is not one of a product."""
+        """The fields of a file name, or None if it is not one of a product.
+
+        Parameters
+        ----------
+        name
+            The name without its folder.
+
+        Examples
+        --------
+        >>> PpsName.parse("P0723801501M1S001MIEVLI0000.FTZ").instrument
+        'M1'
+        """
         match = _NAME.match(name)
         if match is None:
             return None
@@ -51,13 +62,27 @@ class PpsName:
         )
 
     def is_kind(self, kind: str, band: int | None = None) -> bool:
-        """Whether this is an event list, image, exposure map or background map (in a band)."""
+        """Whether this is an event list, image, exposure map or background map (in a band).
+
+        Parameters
+        ----------
+        kind
+            ``event list``, ``image``, ``exposure map`` or ``background map``.
+        band
+            Number of the energy band; any by default.
+        """
         code = _KINDS[kind]
         matches = self.file_type.endswith(code) or self.file_type == code
         return matches and self.extension in ("FTZ", "FIT") and (band is None or self.band == band)
 
     def wanted_for(self, instruments: list[str]) -> bool:
-        """Whether it is one of the products worth having beside our own."""
+        """Whether it is one of the products worth having beside our own.
+
+        Parameters
+        ----------
+        instruments
+            Names as in the catalogue, e.g. ``M1``.
+        """
         if self.file_type in _COMMON:
             return True
         return self.instrument in instruments and any(self.is_kind(kind) for kind in _KINDS)

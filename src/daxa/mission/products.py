@@ -54,23 +54,77 @@ class ArchiveProducts:
         return str(path)
 
     def get_evt_list_path(self, obs_id: str, inst: str | None = None) -> str:
-        """Path of the archive's event list."""
+        """Path of the archive's event list.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        inst : str, optional
+            Instrument; the first with a list by default.
+
+        Raises
+        ------
+        PreProcessedNotAvailableError
+            There is none on disk.
+        PreProcessedNotSupportedError
+            The archive offers no products of this mission.
+        """
         return self._product_path("event list", obs_id, inst)
 
     def get_image_path(
         self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
     ) -> str:
-        """Path of the archive's image in an energy band."""
+        """Path of the archive's image in an energy band.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        lo_en, hi_en : Quantity, optional
+            Limits of the band; any band by default.
+        inst : str, optional
+            Instrument.
+
+        Raises
+        ------
+        PreProcessedNotAvailableError
+            There is none in that band, or it is not on disk; the message names the bands there are.
+        PreProcessedNotSupportedError
+            The archive offers no products of this mission.
+        """
         return self._product_path("image", obs_id, inst, lo_en, hi_en)
 
     def get_expmap_path(
         self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
     ) -> str:
-        """Path of the archive's exposure map in an energy band."""
+        """Path of the archive's exposure map in an energy band.
+
+        Parameters
+        ----------
+        obs_id, lo_en, hi_en, inst
+            As for `get_image_path`.
+
+        Raises
+        ------
+        PreProcessedNotAvailableError, PreProcessedNotSupportedError
+            As for `get_image_path`.
+        """
         return self._product_path("exposure map", obs_id, inst, lo_en, hi_en)
 
     def get_background_path(
         self, obs_id: str, lo_en: Any = None, hi_en: Any = None, inst: str | None = None
     ) -> str:
-        """Path of the archive's background map in an energy band."""
+        """Path of the archive's background map in an energy band.
+
+        Parameters
+        ----------
+        obs_id, lo_en, hi_en, inst
+            As for `get_image_path`.
+
+        Raises
+        ------
+        PreProcessedNotAvailableError, PreProcessedNotSupportedError
+            As for `get_image_path`.
+        """
         return self._product_path("background map", obs_id, inst, lo_en, hi_en)

@@ -121,10 +121,12 @@ class Selection:
 
     @property
     def obs_ids(self) -> np.ndarray:
+        """ObsIDs of all observations, shape (n,)."""
         return self._catalogue()["ObsID"].to_numpy()
 
     @property
     def filtered_obs_ids(self) -> np.ndarray:
+        """ObsIDs of the selected observations."""
         return self.filtered_obs_info["ObsID"].to_numpy()
 
     @property
@@ -139,10 +141,12 @@ class Selection:
 
     @property
     def num_obs(self) -> int:
+        """Number of observations in the catalogue."""
         return len(self._catalogue())
 
     @property
     def num_filtered_obs(self) -> int:
+        """Number of selected observations."""
         return int(self.filter_array.sum())
 
     def __len__(self) -> int:
@@ -158,6 +162,18 @@ class Selection:
 
     def filter_on_obs_ids(self, allowed_obs_ids: str | list[str], invert: bool = False) -> None:
         """Keep the observations with these ObsIDs, or with `invert` all others.
+
+        Parameters
+        ----------
+        allowed_obs_ids : str or list of str
+            The ObsIDs.
+        invert : bool
+            Keep all others.
+
+        Warns
+        -----
+        UserWarning
+            Some are not in the catalogue; similar ones are named.
 
         Raises
         ------
@@ -344,6 +360,11 @@ class Selection:
     def filter_on_target_type(self, target_type: str | list[str]) -> None:
         """Keep the observations of these kinds of target (see `show_allowed_target_types`).
 
+        Parameters
+        ----------
+        target_type : str or list of str
+            Keys of the taxonomy, in any case.
+
         Raises
         ------
         IllegalSourceType
@@ -365,13 +386,25 @@ class Selection:
 
     @staticmethod
     def show_allowed_target_types(table_format: str = "fancy_grid") -> None:
-        """Print the keys that `filter_on_target_type` takes."""
+        """Print the keys that `filter_on_target_type` takes.
+
+        Parameters
+        ----------
+        table_format : str
+            A format of the package tabulate.
+        """
         from tabulate import tabulate
 
         print(tabulate(TARGET_TYPES.items(), ["Target type", "Description"], tablefmt=table_format))
 
     def check_obsid_pattern(self, obs_id_to_check: str) -> bool:
-        """Whether a text has the form of an ObsID of this mission."""
+        """Whether a text has the form of an ObsID of this mission.
+
+        Parameters
+        ----------
+        obs_id_to_check : str
+            The text.
+        """
         return re.match(self.id_regex, str(obs_id_to_check)) is not None
 
     # -- inside -----------------------------------------------------------------------------

@@ -10,7 +10,18 @@ import numpy as np
 
 
 def encode(value: Any) -> Any:
-    """A value as JSON can hold it; what needs a type is a dict with one key, the type's name."""
+    """A value as JSON can hold it; what needs a type is a dict with one key, the type's name.
+
+    Parameters
+    ----------
+    value
+        Numbers, text, dates, quantities, coordinates, and lists and dictionaries of them.
+
+    Raises
+    ------
+    TypeError
+        There is no way to write it.
+    """
     from astropy.coordinates import SkyCoord
     from astropy.time import Time
     from astropy.units import Quantity
@@ -40,7 +51,13 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """The value that `encode` wrote."""
+    """The value that `encode` wrote.
+
+    Parameters
+    ----------
+    value
+        What JSON has read.
+    """
     if isinstance(value, list):
         # plain numbers and text, of which there may be very many, stand for themselves
         return [decode(v) for v in value] if any(isinstance(v, (list, dict)) for v in value) else value
@@ -68,12 +85,24 @@ def decode(value: Any) -> Any:
 
 
 def dump(content: dict[str, Any]) -> str:
-    """A JSON object with one key per line: quick to write and still readable."""
+    """A JSON object with one key per line: quick to write and still readable.
+
+    Parameters
+    ----------
+    content
+        What JSON can hold, by key.
+    """
     return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in content.items()) + "\n}\n"
 
 
 def rows_to_json(frame: Any) -> dict[str, list]:
-    """A catalogue as one list per column; times as ISO text, durations in seconds."""
+    """A catalogue as one list per column; times as ISO text, durations in seconds.
+
+    Parameters
+    ----------
+    frame
+        The catalogue.
+    """
     columns: dict[str, list] = {}
     for name in frame.columns:
         values = frame[name]

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
 
 def check_cores(num_cores: Any) -> int:
-    """Number of jobs at once; the configured one for None."""
+    """Number of jobs at once; the configured one for None.
+
+    Parameters
+    ----------
+    num_cores
+        What was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not an integer, or below 1.
+    """
     if num_cores is None:
         return config.num_cores()
     if isinstance(num_cores, bool) or not isinstance(num_cores, int):
@@ -22,6 +33,15 @@ def check_cores(num_cores: Any) -> int:
 
 
 def check_bool(name: str, value: Any) -> bool:
+    """True or False, or a `TypeError` that names the argument.
+
+    Parameters
+    ----------
+    name
+        Name of the argument.
+    value
+        What was given.
+    """
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
     return value
@@ -30,12 +50,27 @@ def check_bool(name: str, value: Any) -> bool:
 def check_quantity(name: str, value: Any, unit: str) -> float:
     """A scalar quantity in the unit.
 
+    Parameters
+    ----------
+    name
+        Name of the argument.
+    value
+        What was given.
+    unit
+        The unit.
+
     Raises
     ------
     TypeError
         No quantity, or no scalar.
     astropy.units.UnitConversionError
         A quantity of something else.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> check_quantity("timeout", Quantity(2, "min"), "s")
+    120.0
     """
     from astropy.units import Quantity, Unit, UnitConversionError
 
@@ -50,7 +85,18 @@ def check_quantity(name: str, value: Any, unit: str) -> float:
 
 
 def check_timeout(timeout: Quantity | None) -> float | None:
-    """Time limit of a job in seconds."""
+    """Time limit of a job in seconds.
+
+    Parameters
+    ----------
+    timeout
+        What was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not a time, or not positive.
+    """
     if timeout is None:
         return None
     seconds = check_quantity("timeout", timeout, "s")
@@ -60,7 +106,24 @@ def check_timeout(timeout: Quantity | None) -> float | None:
 
 
 def check_band(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[int, int] | None:
-    """An energy band in eV; None for no limits."""
+    """An energy band in eV; None for no limits.
+
+    Parameters
+    ----------
+    lo_en, hi_en
+        What was given: both, or none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        One of them is missing or not an energy, or they are in the wrong order.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> check_band(Quantity(0.5, "keV"), Quantity(2, "keV"))
+    (500, 2000)
+    """
     if lo_en is None and hi_en is None:
         return None
     if lo_en is None or hi_en is None:
@@ -72,7 +135,24 @@ def check_band(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[int, int
 
 
 def check_bands(lo_en: Quantity, hi_en: Quantity) -> list[tuple[float, float]]:
-    """Energy bands in keV, from two quantities of equal length (or scalars)."""
+    """Energy bands in keV, from two quantities of equal length (or scalars).
+
+    Parameters
+    ----------
+    lo_en, hi_en
+        What was given, shape (n,).
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are not energies, differ in number, or a band is empty.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> check_bands(Quantity([0.5, 2.0], "keV"), Quantity([2.0, 10.0], "keV"))
+    [(0.5, 2.0), (2.0, 10.0)]
+    """
     import numpy as np
     from astropy.units import Quantity, Unit, UnitConversionError
 

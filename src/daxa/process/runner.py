@@ -66,6 +66,11 @@ def use_executor(executor: Executor) -> Iterator[None]:
     """Run the jobs of the steps called inside on an executor, e.g. that of a Dask cluster.
 
     The archive and the raw data must be reachable under the same paths where the jobs run.
+
+    Parameters
+    ----------
+    executor
+        What runs jobs; the steps do not shut it down.
     """
     token = _executor.set(executor)
     try:

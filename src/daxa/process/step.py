@@ -50,6 +50,7 @@ class Piece:
 
     @property
     def ident(self) -> str:
+        """ObsID, instrument and sub-exposure in one, as far as the piece has them."""
         return f"{self.obs_id}{self.inst or ''}{self.exp_id or ''}"
 
     @property
@@ -90,12 +91,29 @@ class Piece:
         return summary[self.inst]["exposures"][self.exp_id]
 
     def run_of(self, process: str, *, ident: str | None = None) -> Run | None:
-        """The last run of a process on this piece (or another of the observation), if it succeeded."""
+        """The last run of a process on this piece (or another of the observation), if it succeeded.
+
+        Parameters
+        ----------
+        process
+            Name of the process.
+        ident
+            Identifier; that of the piece by default.
+        """
         run = self.records.latest(self.mission.name, process, ident or self.ident, self.obs_id)
         return run if run is not None and run.ok else None
 
     def made(self, process: str, key: str, *, ident: str | None = None) -> Path:
         """A file that a process has made.
+
+        Parameters
+        ----------
+        process
+            Name of the process.
+        key
+            Name of the file in the recipe's ``files``.
+        ident
+            Identifier; that of the piece by default.
 
         Raises
         ------
@@ -108,14 +126,26 @@ class Piece:
         return self._use(run, run.extra[key]["path"])
 
     def made_if_any(self, process: str, key: str, *, ident: str | None = None) -> Path | None:
-        """The same, None if there is no such file."""
+        """The same, None if there is no such file.
+
+        Parameters
+        ----------
+        process, key, ident
+            As for :meth:`made`.
+        """
         run = self.run_of(process, ident=ident)
         if run is None or key not in run.extra or run.extra[key]["path"] not in run.outputs:
             return None
         return self._use(run, run.extra[key]["path"])
 
     def attitude(self, by: str | None = None) -> Path | None:
-        """The observation's attitude file, which several steps make alike; of all or of one step."""
+        """The observation's attitude file, which several steps make alike; of all or of one step.
+
+        Parameters
+        ----------
+        by
+            Name of the step that has made it.
+        """
         name = layout.attitude(self.obs_id)
         runs = self.records.of(self.mission.name, self.obs_id)
         for (process, ident), (run, _) in sorted(runs.items()):
@@ -138,7 +168,20 @@ class Piece:
         return path
 
     def environment(self, *, cif: bool = True, summary: bool = True) -> dict[str, str]:
-        """Environment variables that tasks read."""
+        """Environment variables that tasks read.
+
+        Parameters
+        ----------
+        cif
+            Whether tasks need the index of calibration files.
+        summary
+            Whether tasks need the summary of the observation.
+
+        Raises
+        ------
+        NoDependencyProcessError
+            What is needed has not been made.
+        """
         env = {"SAS_CCFPATH": os.pathsep.join(self.calibration_folders())}
         if cif:
             env["SAS_CCF"] = str(self.made("cif_build", "cif", ident=self.obs_id))

@@ -437,6 +437,13 @@ def _unpack_local(
 def check_odf(files: list[Path], obs_id: str) -> None:
     """Refuse a set of files that is not a complete ODF.
 
+    Parameters
+    ----------
+    files
+        All files of the observation, not packed.
+    obs_id
+        The observation.
+
     Raises
     ------
     DAXADownloadError

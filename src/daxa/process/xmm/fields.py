@@ -11,6 +11,13 @@ LINK_DEG = 0.5
 def group(ra_deg: Sequence[float], dec_deg: Sequence[float], link_deg: float = LINK_DEG) -> list[list[int]]:
     """Indices of directions that hang together by steps of less than ``link_deg``.
 
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        The directions [deg], shape (n,).
+    link_deg
+        Greatest step [deg].
+
     Returns
     -------
     groups
@@ -43,6 +50,11 @@ def group(ra_deg: Sequence[float], dec_deg: Sequence[float], link_deg: float = L
 
 def field_name(ra_deg: float, dec_deg: float) -> str:
     """Name of a field by its position.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Its position [deg].
 
     Examples
     --------
