@@ -61,7 +61,12 @@ class Archive(ProcessViews):
 
     Examples
     --------
-    >>> archive = Archive("PHL1811", mission)  # doctest: +SKIP
+    A name alone opens an archive that exists:
+
+    >>> Archive("PHL1811")
+    Traceback (most recent call last):
+    ...
+    ValueError: missions: there is no archive PHL1811 yet; give the missions to make it of
     """
 
     def __init__(
