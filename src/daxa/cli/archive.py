@@ -45,10 +45,10 @@ def exists(name: str) -> bool:
 
     layout = Layout(Path(archives()) / name)
     try:
-        found = state(layout)
+        condition = state(layout)
     except FileNotFoundError as wrong:
         raise typer.BadParameter(str(wrong)) from None
-    return found in (State.WHOLE, State.UNTOLD) or layout.aside.is_dir()
+    return condition in (State.WHOLE, State.UNTOLD) or layout.aside.is_dir()
 
 
 def use_calibration(archive: Any, ccf: Path | None) -> None:
@@ -70,14 +70,14 @@ def failure_line(failure: dict[str, str]) -> str:
 
 def failures(archive: Any) -> list[dict[str, str]]:
     """What failed, and how: the runs, and what was entered by hand."""
-    found = [
+    runs = [
         (run.mission, run.process, run.ident, error_text(run.errors[0]) if run.errors else "")
         for run in archive.ledger.runs(status="failed", logs=False)
     ]
-    found += [(*entry[:3], "") for entry in archive.ledger.entries("process_success") if entry[3] is False]
+    runs += [(*entry[:3], "") for entry in archive.ledger.entries("process_success") if entry[3] is False]
     return [
         {"mission": mission, "process": process, "ident": ident, "error": error or "see the log"}
-        for mission, process, ident, error in found
+        for mission, process, ident, error in runs
     ]
 
 
@@ -132,14 +132,16 @@ def verify(archive: ArchiveName, as_json: Json = False) -> None:
     from daxa.archive.verify import verify as compare_with_record
     from daxa.backend.publish import checksum
 
-    found = compare_with_record(_open(archive), checksum)
-    faults = [f for f in found if f.fault]
+    findings = compare_with_record(_open(archive), checksum)
+    faults = [f for f in findings if f.fault]
     if as_json:
-        typer.echo(json.dumps([asdict(f) for f in found], indent=1))
+        typer.echo(json.dumps([asdict(f) for f in findings], indent=1))
     else:
-        for finding in found:
+        for finding in findings:
             typer.echo(plain_line(f"{finding.kind}: {finding.path}: {finding.text}"))
-        typer.echo(f"{archive}: {len(faults)} missing or altered, {len(found) - len(faults)} other findings")
+        typer.echo(
+            f"{archive}: {len(faults)} missing or altered, {len(findings) - len(faults)} other findings"
+        )
     if faults:
         raise typer.Exit(1)
 
@@ -178,11 +180,11 @@ def logs(
     if process_name not in names:
         raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
     read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
-    found = read(process_name, obs_id=obs_id, inst=inst)
+    texts = read(process_name, obs_id=obs_id, inst=inst)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(texts, indent=1))
         return
-    for idents in found.values():
+    for idents in texts.values():
         for ident, text in idents.items():
             typer.echo(f"===== {process_name} {ident}\n{plain_text(text)}")
 
@@ -213,10 +215,10 @@ def mosaic(
     lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
     opened = _open(archive)
     use_calibration(opened, ccf)
-    made = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
-    for path in made:
+    mosaics = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
+    for path in mosaics:
         typer.echo(str(path))
-    if not made:
+    if not mosaics:
         typer.echo(f"{archive}: no mosaic was made", err=True)
         raise typer.Exit(1)
 

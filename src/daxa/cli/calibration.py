@@ -119,9 +119,9 @@ def calibration_inspect(
             counts["no constituent"] = counts.get("no constituent", 0) + 1
             continue
         typer.echo(file.name)
-        for found in findings:
-            counts[found.how] = counts.get(found.how, 0) + 1
-            typer.echo(f"  {found.extension:26s} {found.how:11s} {found.detail}".rstrip())
+        for finding in findings:
+            counts[finding.how] = counts.get(finding.how, 0) + 1
+            typer.echo(f"  {finding.extension:26s} {finding.how:11s} {finding.detail}".rstrip())
     typer.echo(", ".join(f"{number} {how}" for how, number in counts.items()))
     if to is not None:
         to.write_text("\n".join(reports), encoding="utf-8")

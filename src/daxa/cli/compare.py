@@ -27,13 +27,13 @@ def compare(
     from daxa.compare import NotComparableError, compare_files
 
     try:
-        found = compare_files(a, b)
+        comparison = compare_files(a, b)
     except NotComparableError as wrong:
         typer.echo(f"daxa: {wrong}", err=True)
         raise typer.Exit(2) from None
-    show([found])
-    write([found], json_file, page, f"{a.name} and {b.name}")
-    if not found.same:
+    show([comparison])
+    write([comparison], json_file, page, f"{a.name} and {b.name}")
+    if not comparison.same:
         raise typer.Exit(1)
 
 
@@ -41,11 +41,13 @@ def show(comparisons: Sequence[Any]) -> None:
     """Print comparisons, the verdict in words last."""
     from daxa.compare.page import line_rows
 
-    for found in comparisons:
-        print_table(line_rows(found), f"{found.kind}: B minus A\nA {found.a}\nB {found.b}")
-        for words in found.findings:
+    for comparison in comparisons:
+        print_table(
+            line_rows(comparison), f"{comparison.kind}: B minus A\nA {comparison.a}\nB {comparison.b}"
+        )
+        for words in comparison.findings:
             typer.echo(f"differs: {words}")
-        if found.same:
+        if comparison.same:
             typer.echo("within all tolerances")
 
 
@@ -60,7 +62,7 @@ def write(
     from daxa.compare.page import write_page
 
     if json_file is not None:
-        rows = [found.to_dict() for found in comparisons]
+        rows = [comparison.to_dict() for comparison in comparisons]
         text = json.dumps(rows[0] if len(rows) == 1 else rows, indent=1)
         json_file.write_text(text + "\n", encoding="utf-8")
     if page is not None:
@@ -103,17 +105,17 @@ def validate(
         mission = XMMPointed(inst, local=local) if local else XMMPointed(inst)
         mission.filter_on_obs_ids(obs_id)
         fetch_calibration(mission)
-        found, left_out = run(obs_id, inst, local=local, products=products, num_cores=cores)
+        comparisons, left_out = run(obs_id, inst, local=local, products=products, num_cores=cores)
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from None
     except DAXADownloadError as wrong:
         typer.echo(f"daxa: {wrong}", err=True)
         raise typer.Exit(2) from None
-    show(found)
+    show(comparisons)
     for reason in left_out:
         typer.echo(f"not compared: {reason}")
     target = page or Path(f"validate_{obs_id}.html")
     title = f"{obs_id}: DAXA (A) and the pipeline (B)"
-    write(found, json_file, target, title, left_out)
-    if not all(one.same for one in found):
+    write(comparisons, json_file, target, title, left_out)
+    if not all(comparison.same for comparison in comparisons):
         raise typer.Exit(1)

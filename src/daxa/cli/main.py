@@ -96,21 +96,21 @@ def find(
 
     if mission not in MISS_INDEX:
         raise typer.BadParameter(f"--mission: expected one of {', '.join(MISS_INDEX)}, got {mission!r}")
-    found: Any
+    selected: Any
     if mission != "xmm_pointed":
-        found = MISS_INDEX[mission]()
+        selected = MISS_INDEX[mission]()
     elif file is None:
-        found = Request.of(name, local, obs_id, position, radius, None).mission()
+        selected = Request.of(name, local, obs_id, position, radius, None).mission()
     else:
-        found = XMMPointed(local=local) if local else XMMPointed()
+        selected = XMMPointed(local=local) if local else XMMPointed()
     distance = None if radius is None else Quantity(radius, "arcmin")
     if mission != "xmm_pointed":
         if obs_id:
-            found.filter_on_obs_ids(obs_id)
+            selected.filter_on_obs_ids(obs_id)
         if position:
-            found.filter_on_positions(parse_position(position), search_distance=distance)
+            selected.filter_on_positions(parse_position(position), search_distance=distance)
         if name:
-            found.filter_on_name(name, search_distance=distance)
+            selected.filter_on_name(name, search_distance=distance)
     if file is not None:
         import pandas as pd
         from astropy.coordinates import SkyCoord
@@ -119,10 +119,10 @@ def find(
         missing = {"ra", "dec"} - set(table.columns)
         if missing:
             raise typer.BadParameter(f"--file: {file} has no column {', '.join(sorted(missing))}")
-        found.filter_on_positions(
+        selected.filter_on_positions(
             SkyCoord(table["ra"].to_numpy(), table["dec"].to_numpy(), unit="deg"), search_distance=distance
         )
-    info = found.filtered_obs_info
+    info = selected.filtered_obs_info
     if output is not None:
         info.to_csv(output, index=False)
         typer.echo(f"{len(info)} observations written to {output}")
@@ -142,7 +142,7 @@ def find(
                 }
                 for r in shown.itertuples()
             ],
-            f"{found.pretty_name}: {len(info)} observations",
+            f"{selected.pretty_name}: {len(info)} observations",
         )
 
 
@@ -178,12 +178,12 @@ def simulate(
     from daxa.simulate import simulate_set
 
     try:
-        made = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
+        simulated = simulate_set(folder, size=size, duration_s=duration, seed=seed, sky=sky)
     except ValueError as wrong:
         raise typer.BadParameter(str(wrong)) from None
-    for obs in made.obs_ids:
-        typer.echo(f"{obs}  raw files {made.odf(obs)}")
-    typer.echo(f"calibration files {made.ccf}\ntruth {folder / 'truth'}")
+    for obs in simulated.obs_ids:
+        typer.echo(f"{obs}  raw files {simulated.odf(obs)}")
+    typer.echo(f"calibration files {simulated.ccf}\ntruth {folder / 'truth'}")
 
 
 def _process(archive: Any, cores: int | None, unscheduled: bool, redo: str = "changed") -> None:
@@ -302,15 +302,15 @@ def demo(
     started = time.perf_counter()
     marker = raw / f"complete_{size}"
     if marker.exists():
-        made = SimulatedSet(raw)
+        observations = SimulatedSet(raw)
     else:
         typer.echo(f"simulating three observations in {raw} ...", err=True)
-        made = simulate_set(raw, size=size)
+        observations = simulate_set(raw, size=size)
         marker.touch()
     simulated = time.perf_counter()
     os.environ["DAXA_OUTPUT"] = str(folder.resolve() / "daxa_output")
     os.environ["DAXA_BACKEND"] = "embedded"
-    os.environ["DAXA_CCFPATH"] = str(made.ccf)
+    os.environ["DAXA_CCFPATH"] = str(observations.ccf)
     # Nothing else is expected to happen meanwhile: every core may help.
     archive = Archive("demo", None if exists("demo") else XMMPointed(local=raw / "odf"))
     _process(archive, cores or config.available_cores(), True)

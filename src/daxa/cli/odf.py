@@ -44,21 +44,21 @@ def odf_inspect(
     for file in files:
         typer.echo(f"{file.path.name}  {title(file.name)}")
         findings = inspect(file)
-        for found in findings:
-            counts[found.how] = counts.get(found.how, 0) + 1
-        for found in together(findings):
-            typer.echo(f"  {found.extension:14s} {found.how:9s} {found.detail}".rstrip())
+        for finding in findings:
+            counts[finding.how] = counts.get(finding.how, 0) + 1
+        for finding in together(findings):
+            typer.echo(f"  {finding.extension:14s} {finding.how:9s} {finding.detail}".rstrip())
     many = "1 file" if len(files) == 1 else f"{len(files)} files"
     typer.echo(
         f"{many}; extensions: "
         + ", ".join(f"{number} {how}" for how, number in sorted(counts.items(), key=_order))
     )
-    made = exposures(path) if path.is_dir() else []
-    for line in made:
+    lines = exposures(path) if path.is_dir() else []
+    for line in lines:
         typer.echo(line)
     if to is not None:
         try:
-            to.write_text("\n".join([*map(report, files), *made, ""]), encoding="utf-8")
+            to.write_text("\n".join([*map(report, files), *lines, ""]), encoding="utf-8")
         except OSError as error:
             typer.echo(f"daxa: --report {to}: {error.strerror}", err=True)
             raise typer.Exit(2) from None

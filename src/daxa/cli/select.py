@@ -124,8 +124,8 @@ class Request:
             differing.append("local")
         wrong = [f"{_OPTIONS[key]} {_words(given[key])}" for key in differing]
         if wrong:
-            made = {k: v for k, v in (known or {}).items() if v is not None}
-            how = ", ".join(f"{_OPTIONS[k]} {_words(v)}" for k, v in made.items())
+            selection = {k: v for k, v in (known or {}).items() if v is not None}
+            how = ", ".join(f"{_OPTIONS[k]} {_words(v)}" for k, v in selection.items())
             obs_ids = [str(o) for m in archive.missions for o in m.filtered_obs_ids]
             shown = ", ".join(obs_ids[:3]) + (", ..." if len(obs_ids) > 3 else "")
             found = f", found by {how}" if how else ""

@@ -127,14 +127,14 @@ def content_shift(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[float, floa
     product = np.conj(np.fft.rfft2(one)) * np.fft.rfft2(two)
     likeness = np.fft.irfft2(product, s=one.shape)
     peak = np.unravel_index(int(np.argmax(likeness)), likeness.shape)
-    found = []
+    shift = []
     for axis, (place, size) in enumerate(zip(peak, likeness.shape, strict=True)):
         line = np.take(likeness, peak[1 - axis], axis=1 - axis)
         low, middle, high = (float(line[(place + d) % size]) for d in (-1, 0, 1))
         bend = low - 2 * middle + high
         part = 0.5 * (low - high) / bend if bend < 0 else 0.0
-        found.append((place + part + size / 2) % size - size / 2)
-    return float(found[1]), float(found[0])
+        shift.append((place + part + size / 2) % size - size / 2)
+    return float(shift[1]), float(shift[0])
 
 
 def _counts(result: Comparison, a: Any, b: Any) -> None:

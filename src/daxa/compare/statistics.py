@@ -83,16 +83,16 @@ def by_range(
     group = np.asarray(group)
     rows = []
     for low, high in pairwise(edges):
-        chosen = (group >= low) & (group < high)
-        if chosen.any():
-            rows.append(_row(f"{low:g} to {high:g} {unit}".rstrip(), chosen, values))
+        inside = (group >= low) & (group < high)
+        if inside.any():
+            rows.append(_row(f"{low:g} to {high:g} {unit}".rstrip(), inside, values))
     return rows
 
 
-def _row(label: str, chosen: npt.NDArray[Any], values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    row: dict[str, Any] = {"group": label, "n": int(chosen.sum())}
+def _row(label: str, members: npt.NDArray[Any], values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"group": label, "n": int(members.sum())}
     for name, data in values.items():
-        what = describe(data[chosen])
+        what = describe(data[members])
         row[f"{name} median"] = what["median"]
         row[f"{name} spread"] = what["spread"]
     return row

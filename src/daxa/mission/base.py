@@ -528,13 +528,13 @@ class BaseMission(ArchiveProducts, Selection):
     def _load(self, path: Path, insts_given: bool) -> None:
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            found = saved["name"]
+            name = saved["name"]
         except OSError as err:
             raise FileNotFoundError(f"save_file_path: {path} cannot be read ({err.strerror})") from err
         except (ValueError, KeyError, TypeError) as err:
             raise IncompatibleSaveError(f"save_file_path: {path} is not a saved mission ({err})") from err
-        if found != self.name:
-            raise IncompatibleSaveError(f"save_file_path: {path} is of {found}, not of {self.name}")
+        if name != self.name:
+            raise IncompatibleSaveError(f"save_file_path: {path} is of {name}, not of {self.name}")
         if saved.get("version", 1) > STATE_VERSION:
             raise IncompatibleSaveError(f"save_file_path: {path} was written by a newer version")
         if not insts_given:

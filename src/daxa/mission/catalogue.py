@@ -138,7 +138,7 @@ def _existing_columns(service: Any, table: TapTable) -> dict[str, str]:
     """Our column names with the one of the candidates that the service has."""
     import pyvo
 
-    wanted = {
+    candidates_of = {
         ours: (c,) if isinstance(c, str) else c for ours, c in {**table.columns, **table.optional}.items()
     }
     bare = table.table.rpartition(".")[2]
@@ -152,11 +152,14 @@ def _existing_columns(service: Any, table: TapTable) -> dict[str, str]:
     except pyvo.dal.DALQueryError:
         known = set()
     if not known:  # a service without a description of its tables: trust ours
-        return {ours: candidates[0] for ours, candidates in wanted.items() if ours in table.columns}
+        return {ours: candidates[0] for ours, candidates in candidates_of.items() if ours in table.columns}
     names = {
-        ours: next((c for c in candidates if c.lower() in known), None) for ours, candidates in wanted.items()
+        ours: next((c for c in candidates if c.lower() in known), None)
+        for ours, candidates in candidates_of.items()
     }
-    missing = [f"{ours} ({' or '.join(wanted[ours])})" for ours in table.columns if names[ours] is None]
+    missing = [
+        f"{ours} ({' or '.join(candidates_of[ours])})" for ours in table.columns if names[ours] is None
+    ]
     if missing:
         raise ValueError(f"its columns have changed: there is no {', '.join(missing)}")
     return {ours: theirs for ours, theirs in names.items() if theirs is not None}

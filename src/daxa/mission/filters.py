@@ -96,9 +96,9 @@ def match_pairs(
         return np.zeros(0, int), np.zeros(0, int)
     radii = _chord(np.broadcast_to(np.asarray(radius_deg, float), (len(positions),)))
     tree = cKDTree(unit_vectors(ra_deg, dec_deg))
-    found = tree.query_ball_point(positions, radii, return_sorted=True)
-    counts = np.fromiter((len(f) for f in found), int, len(found))
-    obs = np.fromiter((i for f in found for i in f), int, counts.sum())
+    neighbours = tree.query_ball_point(positions, radii, return_sorted=True)
+    counts = np.fromiter((len(f) for f in neighbours), int, len(neighbours))
+    obs = np.fromiter((i for f in neighbours for i in f), int, counts.sum())
     return obs, np.repeat(np.arange(len(positions)), counts)
 
 

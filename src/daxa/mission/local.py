@@ -84,7 +84,7 @@ def sort_paths(paths: list[Path]) -> dict[str, LocalObservation]:
                 loose.setdefault(name.obs_id, {}).setdefault(path.parent, []).append(path)
         elif match := _TAR.match(path.name):
             packed.setdefault(match["obs"], path)
-    found = {}
+    observations = {}
     for obs_id in sorted({*loose, *packed}):
         copies = [
             LocalObservation(obs_id, files, shared_folder=len(owners[folder]) > 1)
@@ -92,10 +92,10 @@ def sort_paths(paths: list[Path]) -> dict[str, LocalObservation]:
         ]
         copies.sort(key=lambda o: (o.summary is not None, o.folder is not None, len(o.files)))
         if copies and (copies[-1].summary is not None or obs_id not in packed):
-            found[obs_id] = copies[-1]
+            observations[obs_id] = copies[-1]
         else:
-            found[obs_id] = LocalObservation(obs_id, packed=packed[obs_id])
-    return found
+            observations[obs_id] = LocalObservation(obs_id, packed=packed[obs_id])
+    return observations
 
 
 def scan(source: str | Path, max_depth: int = 5) -> dict[str, LocalObservation]:
@@ -125,14 +125,14 @@ def scan(source: str | Path, max_depth: int = 5) -> dict[str, LocalObservation]:
             subfolders.clear()
         subfolders[:] = [s for s in subfolders if not s.startswith(".")]
         paths += [here / name for name in names if not name.startswith(".")]
-    found = sort_paths(paths)
-    if not found:
+    observations = sort_paths(paths)
+    if not observations:
         raise DAXADownloadError(
             f"local: {root} holds no Observation Data File; expected files such as "
             "0070_0123700101_SCX00000SUM.ASC, or 0123700101.tar.gz, in it or up to "
             f"{max_depth} folders below"
         )
-    return found
+    return observations
 
 
 def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict], list[str]]:

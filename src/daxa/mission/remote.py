@@ -82,7 +82,7 @@ def list_bucket(
     """
     prefix = prefix.strip("/") + "/"
     files: list[RemoteFile] = []
-    found, token = False, None
+    listed, token = False, None
     while True:
         params = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
         text = client.get_text(f"{url}/", params)
@@ -95,7 +95,7 @@ def list_bucket(
             key = item.findtext(f"{space}Key", "")
             if not key.startswith(prefix) or key.endswith("/"):
                 continue
-            found = True
+            listed = True
             path = key.removeprefix(prefix)
             unpack.safe_member_path(path, url)
             if not wanted(path):
@@ -109,7 +109,7 @@ def list_bucket(
         token = root.findtext(f"{space}NextContinuationToken")
         if root.findtext(f"{space}IsTruncated", "").lower() != "true" or not token:
             break
-    if not found:
+    if not listed:
         raise NotThere(f"{url}: nothing under {prefix}")
     return files
 

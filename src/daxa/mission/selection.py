@@ -180,24 +180,24 @@ class Selection:
         ValueError
             An ObsID is not of the mission's form, or the catalogue does not know it.
         """
-        wanted = [str(o) for o in np.atleast_1d(np.asarray(allowed_obs_ids, dtype=object))]
-        malformed = [o for o in wanted if not self.check_obsid_pattern(o)]
+        ids = [str(o) for o in np.atleast_1d(np.asarray(allowed_obs_ids, dtype=object))]
+        malformed = [o for o in ids if not self.check_obsid_pattern(o)]
         if malformed:
             raise ValueError(
                 f"allowed_obs_ids: {', '.join(map(repr, malformed[:5]))} cannot be {self.pretty_name} "
                 f"ObsIDs (expected {self.id_regex})"
             )
         known = self.obs_ids
-        missing = sorted(set(wanted) - set(known))
+        missing = sorted(set(ids) - set(known))
         if missing and not invert:
             hints = {o: difflib.get_close_matches(o, known, n=3, cutoff=0.8) for o in missing[:5]}
             text = "; ".join(f"{o} (near it: {', '.join(h)})" if h else o for o, h in hints.items())
             message = f"{self.pretty_name} has no ObsID {text}" + (", ..." if len(missing) > 5 else "")
-            if len(missing) == len(set(wanted)):
+            if len(missing) == len(set(ids)):
                 raise NoObsAfterFilterError(f"allowed_obs_ids: {message}")
             warnings.warn(message, stacklevel=2)
-        mask = np.isin(known.astype(str), wanted)
-        self._apply("filter_on_obs_ids", {"allowed_obs_ids": wanted, "invert": invert}, mask ^ invert)
+        mask = np.isin(known.astype(str), ids)
+        self._apply("filter_on_obs_ids", {"allowed_obs_ids": ids, "invert": invert}, mask ^ invert)
 
     def filter_on_rect_region(self, lower_left: Any, upper_right: Any) -> None:
         """Keep the observations that point into a box of right ascension and declination.
@@ -372,8 +372,8 @@ class Selection:
         NoTargetSourceTypeInfo
             The mission's catalogue has no target types.
         """
-        wanted = [str(t).upper() for t in np.atleast_1d(target_type)]
-        wrong = [t for t in wanted if t not in TARGET_TYPES]
+        types = [str(t).upper() for t in np.atleast_1d(target_type)]
+        wrong = [t for t in types if t not in TARGET_TYPES]
         if wrong:
             raise IllegalSourceType(
                 f"target_type: {', '.join(wrong)} unknown, expected some of {', '.join(TARGET_TYPES)}"
@@ -381,8 +381,8 @@ class Selection:
         info = self._catalogue()
         if "target_category" not in info.columns:
             raise NoTargetSourceTypeInfo(f"the {self.pretty_name} catalogue does not tell kinds of target")
-        mask = info["target_category"].isin(wanted).to_numpy()
-        self._apply("filter_on_target_type", {"target_type": wanted}, mask)
+        mask = info["target_category"].isin(types).to_numpy()
+        self._apply("filter_on_target_type", {"target_type": types}, mask)
 
     @staticmethod
     def show_allowed_target_types(table_format: str = "fancy_grid") -> None:
@@ -515,26 +515,26 @@ class Selection:
             groups = self._instrument_groups(info, radii)
         else:
             groups = [(np.arange(len(info)), radii)]
-        mask, found = np.zeros(len(info), bool), []
+        mask, pairs_of_groups = np.zeros(len(info), bool), []
         for rows, radius in groups:
             if pairs:
                 obs, pos = filters.match_pairs(obs_ra[rows], obs_dec[rows], ra, dec, radius)
-                found.append((rows[obs], pos))
+                pairs_of_groups.append((rows[obs], pos))
                 mask[rows[obs]] = True
             else:
                 mask[rows] = filters.near_positions(obs_ra[rows], obs_dec[rows], ra, dec, radius)
-        obs = np.concatenate([f[0] for f in found]) if found else np.zeros(0, int)
-        pos = np.concatenate([f[1] for f in found]) if found else np.zeros(0, int)
+        obs = np.concatenate([f[0] for f in pairs_of_groups]) if pairs_of_groups else np.zeros(0, int)
+        pos = np.concatenate([f[1] for f in pairs_of_groups]) if pairs_of_groups else np.zeros(0, int)
         return mask, (obs, pos), (ra, dec)
 
     def _instrument_groups(self, info: pd.DataFrame, radii: dict[str, float]) -> list[tuple]:
         if "instrument" in info.columns:
             instrument = info["instrument"].to_numpy()
             return [(np.flatnonzero(instrument == inst), radius) for inst, radius in radii.items()]
-        chosen = [radius for inst, radius in radii.items() if inst in self._chosen]
-        if not chosen:
+        widths = [radius for inst, radius in radii.items() if inst in self._chosen]
+        if not widths:
             raise ValueError(f"search_distance: has none of {', '.join(self._chosen)}")
-        return [(np.arange(len(info)), max(chosen))]
+        return [(np.arange(len(info)), max(widths))]
 
     def _pairs_frame(self, obs: np.ndarray, pos: np.ndarray, ra: np.ndarray, dec: np.ndarray) -> pd.DataFrame:
         keep = self.filter_array[obs]

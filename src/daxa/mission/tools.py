@@ -55,7 +55,7 @@ def multi_mission_filter_on_positions(
             raise ValueError(
                 f"{argument}: unknown mission(s) {', '.join(unknown)}, there are {', '.join(MISS_INDEX)}"
             )
-    found, without = [], []
+    selected, without = [], []
     for name in names:
         distance = distances.get(name) if isinstance(search_distance, dict) else search_distance
         try:
@@ -66,9 +66,9 @@ def multi_mission_filter_on_positions(
         except DAXADownloadError as err:
             without.append(f"{name} could not be searched ({err})")
         else:
-            found.append(mission)
-    if not found:
+            selected.append(mission)
+    if not selected:
         raise NoObsAfterFilterError(f"positions: {'; '.join(without)}")
     if without:
         warnings.warn("left out: " + "; ".join(without), stacklevel=2)
-    return found
+    return selected

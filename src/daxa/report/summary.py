@@ -30,13 +30,13 @@ def status_table(archive: Archive) -> list[dict[str, Any]]:
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     in_work = archive.in_work
-    for found in archive.ledger.totals():
-        row = rows[found["mission"], found["process"]] = _empty(found["mission"], found["process"])
-        row |= {k: found[k] for k in ("done", "failed", "interrupted", "warnings")}
+    for total in archive.ledger.totals():
+        row = rows[total["mission"], total["process"]] = _empty(total["mission"], total["process"])
+        row |= {k: total[k] for k in ("done", "failed", "interrupted", "warnings")}
         # What nobody works on any more did not end.
-        row["running" if in_work else "interrupted"] += found["running"]
-        row["seconds"] = round(found["wall_s"], 1)
-        row["memory_mb"] = round(found["memory_bytes"] / 1e6)
+        row["running" if in_work else "interrupted"] += total["running"]
+        row["seconds"] = round(total["wall_s"], 1)
+        row["memory_mb"] = round(total["memory_bytes"] / 1e6)
     for mission, processes in archive.stale.items():
         for process, idents in processes.items():
             rows[mission, process]["stale"] += len(idents)
@@ -152,5 +152,5 @@ def combined_images(archive: Archive, band: str | None = None) -> tuple[list[str
         return [], []
     # Mosaics of the cameras hold the same photons once more.
     mosaic = f"-inst{layout.ALL}-"
-    chosen = [(str(i), str(e)) for _, b, i, e in pairs if b == (band or bands[0]) and mosaic not in i.name]
-    return [i for i, _ in chosen], [e for _, e in chosen]
+    of_band = [(str(i), str(e)) for _, b, i, e in pairs if b == (band or bands[0]) and mosaic not in i.name]
+    return [i for i, _ in of_band], [e for _, e in of_band]

@@ -90,8 +90,8 @@ class Chandra(HeasarcMission):
         info = self._catalogue()
         gratings: list[str] = [g for g in ("HETG", "LETG") if g in self._chosen]
         detectors = [d for d in ("ACIS", "HRC") if d in self._chosen] or ["ACIS", "HRC"]
-        wanted = info["grating"].isin(gratings or ["NONE"]) & info["instrument"].isin(detectors)
-        return (info["science_usable"] & wanted).to_numpy(bool)
+        suitable = info["grating"].isin(gratings or ["NONE"]) & info["instrument"].isin(detectors)
+        return (info["science_usable"] & suitable).to_numpy(bool)
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:
         return [(f"chandra/data/byobsid/{row.ObsID[-1]}/{row.ObsID}", "")]

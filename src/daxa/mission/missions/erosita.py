@@ -239,14 +239,14 @@ class eROSITACalPV(_ErositaMission):
         by_key = {_key(n): [n] for n in info["Field_Name"]}
         for kind, names in info.groupby("Field_Type")["Field_Name"]:
             by_key.setdefault(_key(str(kind)), sorted(set(names)))
-        chosen: list[str] = []
+        fields_of_keys: list[str] = []
         for field in [fields] if isinstance(fields, str) else fields:
             if _key(field) not in by_key:
                 near = difflib.get_close_matches(_key(field), by_key, n=3)
                 hint = f"; near it: {', '.join(n for k in near for n in by_key[k][:1])}" if near else ""
                 raise ValueError(f"fields: {field!r} is not an eROSITA CalPV field or field type{hint}")
-            chosen += by_key[_key(field)]
-        return sorted(set(chosen))
+            fields_of_keys += by_key[_key(field)]
+        return sorted(set(fields_of_keys))
 
     def filter_on_fields(self, fields: str | list[str]) -> None:
         """Keep the observations of these fields, or types of field."""

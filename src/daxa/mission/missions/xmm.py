@@ -181,9 +181,9 @@ class XMMPointed(BaseMission):
         """Folder with the ODF's unpacked files: the local one if it is unpacked, else our copy."""
         if self._local is not None:
             self._known(obs_id)
-            found = self._local_observations().get(obs_id) if self._local.exists() else None
-            if found is not None and found.folder is not None:
-                return found.folder
+            observation = self._local_observations().get(obs_id) if self._local.exists() else None
+            if observation is not None and observation.folder is not None:
+                return observation.folder
         try:
             return super().get_obs_path(obs_id)
         except DAXANotDownloadedError as err:
@@ -195,11 +195,11 @@ class XMMPointed(BaseMission):
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:
         if self._local is not None:
-            found = self._local_observations() if any(not self.store.has(o) for o in obs_ids) else {}
+            observations = self._local_observations() if any(not self.store.has(o) for o in obs_ids) else {}
             return [
-                Request(o, "raw", None, partial(_unpack_local, found.get(o), o))
+                Request(o, "raw", None, partial(_unpack_local, observations.get(o), o))
                 for o in obs_ids
-                if o not in found or found[o].folder is None
+                if o not in observations or observations[o].folder is None
             ]
         requests = []
         for obs_id in obs_ids:
