@@ -72,7 +72,7 @@ def test_pixels_in_units_of_the_event_list(tmp_path: Path) -> None:
     # 41 x 31 pixels of 81 units around the reference, unit 25921.
     assert grid_of(theirs, events(tmp_path / "events.fits")) == Grid(25921 - 1660, 25921 - 1255, 81, 41, 31)
     odd = image(tmp_path / "odd.fits", CDELT1=-80.3 * UNIT, CDELT2=80.3 * UNIT)
-    with pytest.raises(NotComparableError, match="no whole number of 0.05 arcsec"):
+    with pytest.raises(NotComparableError, match="not a whole number of 0.05 arcsec"):
         grid_of(odd, tmp_path / "events.fits")
     turned = image(tmp_path / "turned.fits", CROTA2=5.0)
     with pytest.raises(NotComparableError, match=r"turned\.fits: its pixels are turned"):

@@ -286,8 +286,8 @@ def test_positions_at_time(survey: Survey) -> None:
     [
         (lambda m: m.filter_on_positions("here"), "positions: expected a SkyCoord"),
         (lambda m: m.filter_on_positions([1, 2, 3]), "positions: expected .* pairs"),
-        (lambda m: m.filter_on_positions([10, 95]), "no place in the sky"),
-        (lambda m: m.filter_on_positions([np.nan, 5]), "no place in the sky"),
+        (lambda m: m.filter_on_positions([10, 95]), "not a place in the sky"),
+        (lambda m: m.filter_on_positions([np.nan, 5]), "not a place in the sky"),
         (
             lambda m: m.filter_on_positions([[1, 2], [3, 4]], [1, 2, 3] * u.deg),
             "search_distance: expected one",

@@ -122,7 +122,7 @@ def test_an_unreadable_image_does_not_end_the_report(one, sas):
     assert OBS in Path(page).read_text(encoding="utf-8")
     image = next((one.obs_folder(X, OBS) / "images").glob("*0.5_2.0keV-image.fits"))
     fits.PrimaryHDU().writeto(image, overwrite=True)
-    with pytest.warns(UserWarning, match="no 2-D image"):
+    with pytest.warns(UserWarning, match="not a 2-D image"):
         build_report(one)
 
 
