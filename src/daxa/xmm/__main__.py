@@ -80,7 +80,10 @@ def _listed(parameters: Iterable[Parameter]) -> list[str]:
     for p in parameters:
         about = [] if p.kind == "bool" else [p.form]
         about += ["must be given"] if p.required else []
-        lines += [f"  {p.usage}" + (f"  ({'; '.join(about)})" if about else ""), *_wrapped(p.text, 6)]
+        form = f"({'; '.join(about)})" if about else ""
+        first = f"  {p.usage}  {form}".rstrip()
+        lines += [first] if len(first) <= _WIDTH else [f"  {p.usage}", *_wrapped(form, 6)]
+        lines += _wrapped(p.text, 6)
     return lines
 
 
@@ -131,7 +134,7 @@ def _tasks() -> str:
         "tasks:",
     ]
     for name in task_names():
-        about = inspect.getdoc(find_task(name).function) or ""
+        about = (inspect.getdoc(find_task(name).function) or "").replace("``", "")
         lines.append(f"  {name:<13} {about.partition(chr(10))[0]}")
     return "\n".join(lines)
 

@@ -147,7 +147,7 @@ class Parameter:
     def usage(self) -> str:
         """How it is written on a command line, with its default."""
         value = "..." if self.required else "" if self.default is None else format_value(self.default)
-        return f"{self.name}={shlex.quote(value) if ' ' in value else value}"
+        return f"{self.name}={shlex.quote(value) if value and not self.required else value}"
 
     def accept(self, task_name: str, value: Any) -> None:
         """Refuse a parsed value that the engine cannot take.

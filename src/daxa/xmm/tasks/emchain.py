@@ -125,7 +125,7 @@ IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists b
             text="frames, good times and found bad pixels of each CCD are kept",
         ),
         Parameter("clobber", "bool", True, text="exposures are processed whose lists are there already"),
-        Parameter("stoponerror", "bool", False, text="the first exposure that fails ends the chain"),
+        Parameter("stoponerror", "bool", False, text="a CCD or an exposure that fails ends the chain"),
         Parameter("withbadpix", "bool", Options.use_bad_pixels, text="bad pixels, known or found, are used"),
         Parameter("withemevents", "bool", True, text="emevents is run", only=IN_ONE),
         Parameter("withattcalc", "bool", True, text="sky coordinates are worked out", only=IN_ONE),

@@ -108,8 +108,8 @@ def _not_ours(
             "flagfilteredevents",
             "bool",
             False,
-            text="events are flagged, not left out",
-            only="no flag is known for it",
+            text="events that are not selected are flagged, not left out",
+            only="they are left out",
         ),
         Parameter(
             "rungtimerge", "bool", False, text="good times are merged", without_effect="they are, in memory"
@@ -163,8 +163,8 @@ def _not_ours(
             "ontimepha",
             "bool",
             False,
-            text="PHA of the time of observation",
-            only="its meaning is not public",
+            text="PHA in a way of which no public text tells",
+            only="PHA is worked out in the documented way",
         ),
         *parameters_of(
             Emevents, "keepsifluor", "randomizeposition", "rejectrows", "maxeventsperrow", "randomizetime"
@@ -189,14 +189,17 @@ def _not_ours(
             "withoverrideparameters", "bool", False, text="hkgtigen takes the limits of overrideparameters"
         ),
         Parameter(
-            "overrideparameters", "list", (), text="conditions on housekeeping, instead of the calibration's"
+            "overrideparameters",
+            "list",
+            (),
+            text="housekeeping parameters with limits of their own (which only hkgtigen itself takes)",
         ),
         Parameter(
             "analyzingSciSimdata",
             "bool",
             False,
-            text="data are of SciSim",
-            only="simulated data of SciSim were never seen",
+            text="data come from the simulator SciSim",
+            only="how such data differ is not known",
         ),
         Parameter(
             "findlowener",
