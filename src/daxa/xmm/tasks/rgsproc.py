@@ -10,13 +10,13 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.instruments.rgs.files import OTHER_TABLES
 from daxa.xmm.instruments.rgs.options import (
+    Attfilter,
     Rgsangles,
     Rgsbadpix,
     Rgsenergy,
     Rgsevents,
     Rgsfilter,
     Rgssources,
-    parameters_named,
     passed_on,
 )
 from daxa.xmm.odf.odf import Odf
@@ -118,9 +118,17 @@ def _chosen(odf: Odf, p: Parameters) -> list[tuple[str, str]]:
     return sorted(set(wanted))
 
 
-_ATTITUDE = {
-    p.name: p for p in parameters_of(Rgssources, attra=-999.0, attdec=-999.0, attapos=-999.0)
-}  # fmt: skip
+#: Parameters of sub-tasks, in the order in which the real task lists them.
+_OF_SUBTASKS = (
+    (Rgsenergy, "withdiagoffset withgain withcti"),
+    (Rgsbadpix, "withadvisory badpixalgo embadpixalgo withfoundhot keepcool"),
+    (Rgsbadpix, "pixnoiselimit colnoiselimit pixsharpness colsharpness"),
+    (Rgsevents, "detcoord withdetcoord reconstruct"),
+    (Rgsangles, "betabinning betabinref betabinwidth nbetabins betamin betamax"),
+    (Rgsangles, "xdispbinning xdispbinref xdispbinwidth nxdispbins xdispmin xdispmax"),
+    (Rgsangles, "withpointingcolumn withmlambdacolumn withheliocentriccorr withsunanglecorr"),
+    (Rgsfilter, "rejflags driftbinsize withcombmap auxgtitables"),
+)
 
 
 @task(
@@ -140,7 +148,7 @@ _ATTITUDE = {
             ("events",),
             text="intermediate files to remove: events (lists of CCDs), merged (their common list)",
         ),
-        *parameters_named("spectrumbinning"),
+        *parameters_of(Rgsfilter, "spectrumbinning"),
         Parameter("withprefix", "bool", False, text="whether prefix counts"),
         Parameter("prefix", "string", "", text="beginning of the names of files, P and the ObsID by default"),
         Parameter("timestep", "real", 1.0, text="interval of the attitude file", unit="s"),
@@ -152,7 +160,7 @@ _ATTITUDE = {
             unit="arcmin",
             text="times when the pointing is further from its median are left out",
         ),
-        *parameters_named("onlylastatt"),
+        *parameters_of(Attfilter, "onlylastatt"),
         *parameters_of(Rgssources, "withepicset", "epicset"),
         Parameter("withsrc", "bool", False, text="add a source, and make it the prime one"),
         Parameter("srclabel", "string", "USER", text="label of the added source, at most 20 letters"),
@@ -180,20 +188,15 @@ _ATTITUDE = {
             unit="arcmin",
             text="distance of the added source from the axis across the dispersion, with srcstyle=wrtatt",
         ),
-        *(_ATTITUDE[name] for name in ("attstyle", "attra", "attdec", "attapos")),
+        *parameters_of(
+            Rgssources, "attstyle", "attra", "attdec", "attapos", attra=-999.0, attdec=-999.0, attapos=-999.0
+        ),
         Parameter("includeinputfifofull", "bool", True, text="keep times when the input buffer was full"),
         Parameter("calcoffsets", "bool", False, text="work out offsets (rgsoffsetcalc)", only=_NO_IMAGES),
         Parameter("withoffsethistogram", "bool", False, text="histograms of offsets", only=_NO_IMAGES),
-        *parameters_named(
-            "withdiagoffset withgain withcti withadvisory badpixalgo embadpixalgo withfoundhot keepcool "
-            "pixnoiselimit colnoiselimit pixsharpness colsharpness detcoord withdetcoord reconstruct "
-            "betabinning betabinref betabinwidth nbetabins betamin betamax "
-            "xdispbinning xdispbinref xdispbinwidth nxdispbins xdispmin xdispmax "
-            "withpointingcolumn withmlambdacolumn withheliocentriccorr withsunanglecorr "
-            "rejflags driftbinsize withcombmap auxgtitables"
-        ),
+        *(p for options, names in _OF_SUBTASKS for p in parameters_of(options, *names.split())),
         *_LATER,
-        *parameters_named("lambdabinref lambdabinwidth nlambdabins"),
+        *parameters_of(Rgsangles, "lambdabinref", "lambdabinwidth", "nlambdabins"),
         Parameter(
             "withheliocorr",
             "bool",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from daxa.xmm.formats.rgs import REJECTION_FLAGS
-from daxa.xmm.parameters import Parameter, option, parameters_of
+from daxa.xmm.parameters import option, parameters_of
 
 _CLOSED = "its rules are not public"
 _LISTS = "the engine adds no sources of EPIC lists"
@@ -252,13 +252,6 @@ class Rgssources:
     withboresightfudge: bool = option(
         True, "correct positions of EPIC sources for the boresights", only="without such sources it is moot"
     )
-
-
-def parameters_named(names: str) -> list[Parameter]:
-    """Parameters of the sub-tasks, in the order of the blank-separated names: for the table of a chain."""
-    classes = Attfilter, Rgsframes, Rgsenergy, Rgsbadpix, Rgsevents, Rgsangles, Rgsfilter
-    known = {p.name: p for cls in classes for p in parameters_of(cls)}
-    return [known[name] for name in names.split()]
 
 
 def passed_on(options: type) -> list[str]:
