@@ -67,11 +67,11 @@ def test_a_call_with_nothing_to_do_is_linear(sas, monkeypatch):
 def test_runs_are_not_kept(sas, monkeypatch):
     seen = []
 
-    def summarise(self, original=runner._Runner._summarise):
-        seen.extend(self.planner.everything())
-        original(self)
+    def summarise(planner, kept, original=runner.summarise):
+        seen.extend(planner.everything())
+        original(planner, kept)
 
-    monkeypatch.setattr(runner._Runner, "_summarise", summarise)
+    monkeypatch.setattr(runner, "summarise", summarise)
     archive_of(3, monkeypatch, "three")
     assert len(seen) == 3 * 7
     assert all(n.run is None and n.recipe is None and not n.piece.used for n in seen)

@@ -12,9 +12,9 @@ __all__ = ["PROC_LOOKUP", "redoing", "use_executor"]
 
 def __getattr__(name: str) -> Any:
     if name in ("redoing", "use_executor"):
-        from daxa.process import runner
+        from daxa.process import settings
 
-        return getattr(runner, name)
+        return getattr(settings, name)
     if name == "PROC_LOOKUP":
         from daxa.process.xmm import FUNCTIONS
 

@@ -1,4 +1,4 @@
-"""Planning: which steps run on which pieces, in which order, and what of it is there already."""
+"""Planning: which steps run on which pieces, and in which order."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import Archive
-from daxa.archive.ledger import Run
-from daxa.archive.legacy import RELEASE
-from daxa.archive.staleness import REBUILT
 from daxa.exceptions import NoDependencyProcessError
+from daxa.process.done import done_before, satisfied
 from daxa.process.graph import Node, related
 from daxa.process.options import StepOptions
-from daxa.process.recording import flaw
 from daxa.process.records import Records
 from daxa.process.step import Piece, Planned, Step
 from daxa.process.tell import tell
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
-
-#: What is made again although it has been made; see `daxa.process.runner.redoing`.
-REDO = ("changed", "stale", "all", "never")
 
 
 class Planner:
@@ -95,24 +89,11 @@ class Planner:
             inside = [n for n in nodes if n.step.name == name and related(n.piece, piece)]
             node.needs += inside
             # What was left out on purpose, e.g. an unscheduled exposure, is left out of later steps too.
-            if not inside and not self._earlier(name, piece):
+            if not inside and not done_before(name, piece):
                 return
         nodes.append(node)
         for need in node.needs:
             need.dependents.append(node)
-
-    def _earlier(self, process: str, piece: Piece) -> list[bool]:
-        """Successes of a process in earlier calls, on the data that a piece belongs to or consists of."""
-        return self.records.success(piece.mission.name, process, piece.obs_id, piece.inst, piece.exp_id)
-
-    def satisfied(self, node: Node) -> bool:
-        """Whether what a node needs is there, from this call or an earlier one."""
-        results: list[bool] = []
-        for need in node.step.needs(node.piece.inst, node.options):
-            inside = [n.good for n in node.needs if n.step.name == need]
-            results += inside or self._earlier(need, node.piece) or [False]
-        # What is made of several parts is made of those that there are.
-        return all(results) if node.step.scope == "exposure" else any(results) or not results
 
     def check_something_to_do(self, missions: list[BaseMission]) -> None:
         """Tell a caller whose step can do nothing, or only a part, why.
@@ -139,7 +120,7 @@ class Planner:
             # If nothing is left because of what the exposures are, the notes say so.
             if self.notes and not nodes:
                 continue
-            if wanted and not any(n.piece.mission is mission and self.satisfied(n) for n in nodes):
+            if wanted and not any(n.piece.mission is mission and satisfied(n) for n in nodes):
                 raise NoDependencyProcessError(
                     f"{step.name}: {' and '.join(wanted)} succeeded for none of the {mission.name} data"
                 )
@@ -167,32 +148,3 @@ class Planner:
             tell(
                 f"{step.name}: {', '.join(map(str, unrun))} left out: {' and '.join(names)} has not been run",
             )
-
-
-def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
-    """Why a job is to be run although it may have been; empty if it is done.
-
-    Parameters
-    ----------
-    run
-        What would be run now, with its fingerprint.
-    last
-        The last finished run on the same data.
-    """
-    if last is None:
-        return "never made"
-    if not last.ok:
-        return "failed before"
-    if redo == "all":
-        return "asked for"
-    if piece.records.interrupted(last):
-        return "a later run did not end"
-    fault = flaw(last, piece)
-    if fault or redo == "never":
-        return fault
-    if not last.fingerprint and last.versions.get("daxa") in (RELEASE, REBUILT):
-        return "asked for" if redo == "stale" else ""
-    if last.fingerprint != run.fingerprint:
-        return "made of something else, or otherwise"
-    place = run.extra.get("odf_path")
-    return "" if place is None or place == last.extra.get("odf_path") else "the raw files are elsewhere now"

@@ -16,6 +16,7 @@ from daxa.archive.staleness import REBUILT
 from daxa.backend.datasum import sums
 from daxa.backend.output import excerpt
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoDependencyProcessError
+from daxa.process.done import satisfied
 from daxa.process.graph import Node
 from daxa.process.planning import Planner
 from daxa.process.recording import new_run
@@ -140,7 +141,7 @@ def _take(node: Node, planner: _Planner) -> int:
         node.state = "done" if known else "failed"
         return 0
     node.state = "blocked"
-    if not planner.satisfied(node):
+    if not satisfied(node):
         return 0
     try:
         recipe = _recipe(node)

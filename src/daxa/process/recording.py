@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from daxa._version import __version__
 from daxa.archive.ledger import SHARED, Input, Output, Run
 from daxa.archive.staleness import generation
+from daxa.backend.calibration import CalibrationError, named
 from daxa.backend.contract import Outcome, Task
 from daxa.backend.job import RAW
 from daxa.backend.select import sas_version
@@ -47,6 +49,40 @@ def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
         run.outputs[os.path.relpath(path, folder)] = Output(
             sha, status.st_size, status.st_mtime_ns, outcome.data.get(path, sha)
         )
+
+
+def take_made(run: Run, recipe: Recipe, piece: Piece) -> None:
+    """Take into a run that succeeded what later steps use: its files by name, and its settings."""
+    made = {}
+    for name, path in recipe.files.items():
+        found = path if path in run.outputs else _match(path, run.outputs)
+        if found:
+            made[name] = {"path": found}
+    run.extra = {**made, **recipe.settings}
+    if run.process == "cif_build":
+        _take_calibration(run, piece)
+
+
+def _match(pattern: str, names: Iterable[str]) -> str | None:
+    return next((n for n in names if fnmatchcase(n, pattern)), None)
+
+
+def _take_calibration(run: Run, piece: Piece) -> None:
+    """Note which calibration files an index names, and what is in them."""
+    try:
+        names = named(piece.folder / run.extra["cif"]["path"])
+    except CalibrationError as failure:
+        # The run is good, but that these files change will not be noticed.
+        run.warnings.append({"originator": "daxa", "name": "calibrationUnknown", "message": str(failure)})
+        return
+    if names:
+        digest = piece.archive.ledger.set_named("calibration", names)
+        run.inputs.append(Input("calibration", "", "", "", digest))
+
+
+def error_of(originator: str, failure: Exception) -> dict[str, str]:
+    """An error as it is recorded."""
+    return {"originator": originator, "name": type(failure).__name__, "message": str(failure)}
 
 
 def new_run(process: str, piece: Piece, *, ident: str | None = None, **values: Any) -> Run:
@@ -124,28 +160,3 @@ def _raw_state(piece: Piece, raw: Path) -> str:
                     digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         notes[key] = digest.hexdigest()
     return notes[key]
-
-
-def flaw(run: Run, piece: Piece) -> str:
-    """What is wrong with the products of a run; empty if all are there as they were recorded.
-
-    A file of the recorded size and time passes for unchanged; one of another time is read.
-    """
-    from daxa.backend.publish import checksum
-
-    folder = piece.folder
-    for name, output in run.outputs.items():
-        path = folder / name
-        try:
-            status = path.stat()
-        except OSError:
-            return f"{name} is missing"
-        if status.st_size != output.size:
-            return f"{name} has been altered"
-        if status.st_mtime_ns == output.mtime_ns or not output.sha256:
-            continue
-        if checksum(path) != output.sha256:
-            return f"{name} has been altered"
-        if run.id is not None:
-            piece.archive.ledger.touch_output(run.id, name, status.st_mtime_ns)
-    return ""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from daxa.process.arguments import check_bool
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
-from daxa.process.runner import redoing, run_steps
+from daxa.process.runner import run_steps
+from daxa.process.settings import redoing
 from daxa.process.step import RGS, Planned
 from daxa.process.xmm.assemble import (
     CLEANED_EVT_LISTS,

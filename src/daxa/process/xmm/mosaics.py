@@ -18,12 +18,13 @@ from daxa.backend.contract import Job, Task
 from daxa.backend.runner import run_job
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bool
+from daxa.process.done import why_again
 from daxa.process.naming import plain
 from daxa.process.options import Running, argument
-from daxa.process.planning import why_again
 from daxa.process.public import public
 from daxa.process.recording import new_run, now, take_outcome, versions
-from daxa.process.runner import redo_mode, run_steps
+from daxa.process.runner import run_steps
+from daxa.process.settings import redo_mode
 from daxa.process.step import EPIC, Piece, Recipe, Step
 from daxa.process.tell import tell
 from daxa.process.xmm.fields import field_name, group

@@ -1,0 +1,78 @@
+"""After the jobs: which observations went through, and what users are told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from daxa.archive import Archive
+from daxa.archive.staleness import stale
+from daxa.process.graph import Node
+from daxa.process.planning import Planner
+from daxa.process.tell import tell
+
+#: The step after which an observation is judged, by the instruments' family.
+LAST_STEPS = ("merge_subexposures", "cleaned_rgs_event_lists")
+_TOLD = 20
+
+
+def judge(planner: Planner, mission: str, obs_id: str) -> None:
+    """Decide whether anything is left of an observation."""
+    names, records = planner.names, planner.records
+    if not any(name in names for name in LAST_STEPS):
+        return
+    found = [good for p in LAST_STEPS for good in records.success(mission, p, obs_id, None, None)]
+    success = any(found)
+    if "merge_subexposures" not in names and not found:
+        return
+    if records.observation(mission, obs_id)["final_success"] is not success:
+        planner.archive.judge(mission, obs_id, success)
+
+
+def note_plan(archive: Archive, nodes: Sequence[Node]) -> None:
+    """Tell other processes how many pieces each step has, as far as it is known."""
+    planned = archive.ledger.meta("planned", {})
+    found = Counter((n.piece.mission.name, n.step.name) for n in nodes)
+    for (mission, step), number in found.items():
+        planned.setdefault(mission, {})[step] = number
+    archive.ledger.set_meta("planned", planned)
+
+
+def summarise(planner: Planner, kept: Sequence[str]) -> None:
+    """Warn of what users should know of a call, and of what failed.
+
+    Parameters
+    ----------
+    kept
+        What was left as it is because its raw data are away.
+    """
+    if notes := [*planner.notes, *kept, *_outdated(planner)]:
+        tell("\n".join(notes))
+    nodes = planner.everything()
+    failed = [n for n in nodes if n.state == "failed"]
+    if not failed:
+        return
+    blocked = Counter(n.why for n in nodes if n.state == "blocked")
+    lines = [f"{len(failed)} of {len(nodes)} jobs failed; everything else was processed:"]
+    for node in failed[:_TOLD]:
+        stopped = blocked[node.why]
+        lines.append(f"  {node.why}" + (f" (and {stopped} that build on it)" if stopped else ""))
+    if len(failed) > _TOLD:
+        lines.append(f"  and {len(failed) - _TOLD} more; see process_errors of the archive")
+    tell("\n".join(lines))
+
+
+def _outdated(planner: Planner) -> list[str]:
+    """What of a single step builds on products that are out of date; whole reductions make all anew."""
+    if len(planner.steps) > 1:
+        return []
+    found = stale(planner.archive.ledger)
+    nodes = [n for n in planner.everything() if n.good]
+    reasons = [found.get((n.piece.mission.name, n.step.name, n.piece.ident)) for n in nodes]
+    reasons = [r for r in reasons if r]
+    if not reasons:
+        return []
+    return [
+        f"{nodes[0].step.name}: {len(reasons)} of {len(nodes)} build on what is out of date "
+        f"({reasons[0]}); run the steps before it again"
+    ]
