@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import runpy
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -249,6 +250,65 @@ def test_no_default_is_written_twice(name):
         assert twice, f"{name} states no default twice: take it off the list"
     else:
         assert not twice
+
+
+def another(p: Parameter) -> object:
+    """A value of a parameter's kind that is not its default."""
+    if p.kind == "bool":
+        return not p.default
+    if p.kind == "choice":
+        return next(c for c in p.choices if c != p.default)
+    if p.kind in ("int", "real"):
+        return p.default + 1 if p.maximum is None or p.default + 1 <= p.maximum else p.default - 1
+    return "1" if p.kind in ("ints", "reals") else "other"
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_what_is_fixed_is_refused_by_name(name):
+    spec = find_task(name)
+    required = {p.name: "file" for p in spec.parameters if p.required}
+    for p in (*spec.parameters, *spec.of_steps):
+        if p.only:
+            with pytest.raises(NotImplementedError, match=f"{name}: {p.name}="):
+                spec.parse({**required, p.name: another(p)})
+
+
+def used(name: str) -> set[str]:
+    """What the code of a task names outside its table: words, and names put together in f-strings."""
+    texts = [path.read_text(encoding="utf-8") for path in (ENGINE / "tasks").glob("support*.py")]
+    trees = [
+        ast.parse(text) for text in [*texts, (ENGINE / "tasks" / f"{name}.py").read_text(encoding="utf-8")]
+    ]
+    for node in ast.walk(trees[-1]):
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+    found = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.update(re.findall(r"\w+", node.value) if "\n" not in node.value else [])
+        elif isinstance(node, ast.JoinedStr):
+            parts = [v.value if isinstance(v, ast.Constant) else r"\w+" for v in node.values]
+            if any(p.isalpha() for p in parts):
+                found.add("".join(parts))
+    return found
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_what_changes_nothing_says_so(name):
+    """A parameter is named in the task's code, or is one of its options classes, or says that it is idle."""
+    module = importlib.import_module(f"daxa.xmm.tasks.{name}")
+    classes = [c for c in vars(module).values() if isinstance(c, type) and is_dataclass(c)]
+    known = {item.name for cls in classes for item in fields(cls) if item.metadata}
+    patterns = used(name)
+    idle = [
+        p.name
+        for p in find_task(name).parameters
+        if not (p.only or p.without_effect or p.name in known)
+        and not any(re.fullmatch(pattern, p.name) for pattern in patterns)
+    ]
+    assert not idle or name in WITHOUT_TEXT
 
 
 def test_the_help_is_a_manual_page(monkeypatch, capsys):
