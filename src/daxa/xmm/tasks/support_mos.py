@@ -10,11 +10,12 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
+from daxa.xmm.instruments.mos.calibration import layout_of
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, open_camera
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.options import Options
-from daxa.xmm.instruments.mos.raw import Layout
+from daxa.xmm.instruments.mos.raw import RawHeader
 from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
 from daxa.xmm.task import TaskContext
@@ -71,6 +72,7 @@ def empty_column(camera: Camera, table: OdfTable, number: int, node: int) -> Ccd
     """A CCD without events."""
     none = np.zeros(0, np.int64)
     frames = Frames(none, none.astype(float), 1.0, none, {})
-    layout = Layout.of(camera, table, number, node)
+    header = RawHeader.of(table)
+    layout = layout_of(camera, header, number, node)
     raw = Events(*(none for _ in range(10)))
-    return make_ccd(camera, table, "IME", (number, node), layout, raw, frames, False)
+    return make_ccd(camera, header, "IME", (number, node), layout, raw, frames, False)

@@ -10,9 +10,10 @@ from astropy.io import fits
 
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import events
+from daxa.xmm.instruments.mos.calibration import energy_limits, event_threshold
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.exposure import Camera
 from daxa.xmm.instruments.mos.patterns import N_PATTERNS, PatternLibrary
+from daxa.xmm.instruments.mos.raw import RawHeader
 from daxa.xmm.odf.odf import OdfTable
 
 
@@ -86,6 +87,11 @@ def test_window_cosmic_and_thresholds():
     ]
 
 
+def _header(sent):
+    window = {"WINDOWX0": 0, "WINDOWY0": 0, "WINDOWDX": 600, "WINDOWDY": 600}
+    return RawHeader.of(OdfTable("raw", fits.Header(sent | window), fits.Header(), {}))
+
+
 @pytest.mark.parametrize(
     ("sent", "limits"),
     [
@@ -97,17 +103,13 @@ def test_window_cosmic_and_thresholds():
 )
 def test_limits_of_the_raw_header_come_before_those_of_the_calibration(sent, limits):
     calibration = SimpleNamespace(misc={"EMDHLOW": 7.0, "EMDHHIGH": 3000.0}.__getitem__)
-    table = OdfTable("raw", fits.Header(sent), fits.Header(), {})
-    assert Camera.energy_limits(calibration, table) == limits
+    assert energy_limits(calibration, _header(sent)) == limits
 
 
 @pytest.mark.parametrize(("sent", "threshold"), [({"EDUTHR": 100}, 100), ({}, 21)])
 def test_threshold_of_the_raw_header_comes_before_that_of_the_calibration(sent, threshold):
     calibration = SimpleNamespace(library=SimpleNamespace(thresholds_adu=(21.0, 22.0)))
-    assert (
-        Camera.event_threshold(calibration, OdfTable("raw", fits.Header(sent), fits.Header(), {}), 1)
-        == threshold
-    )
+    assert event_threshold(calibration, _header(sent), 1) == threshold
 
 
 def test_truncation_follows_scale_and_offsets():

@@ -204,8 +204,7 @@ def test_dead_time():
         np.array([10, 10, 30, 5]),
         window_pixels=1000,
         open_fraction=0.5,
-        cosmic_size=3.0,
-        cosmic_out_over_in=2.0,
+        tracks=frames.CosmicTracks(3.0, 2.0),
     )
     assert made.dead_fraction == pytest.approx(np.array([0.1, 0.0, 0.04, 0.0]) * 2.0)
 

@@ -2,16 +2,135 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.ccf.mos_losses import transfer_laws
+from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import MOS_OFFSETS
 from daxa.xmm.instruments.badpixels import HOT, ONBOARD, calibrated_kinds
 from daxa.xmm.instruments.mos import badpixels as bp
-from daxa.xmm.instruments.mos.energy import Ellipse
+from daxa.xmm.instruments.mos.energy import (
+    Ellipse,
+    TransferLoss,
+    column_offsets,
+    combine_weights,
+    gain_coefficients,
+)
 from daxa.xmm.instruments.mos.exposure import Camera
+from daxa.xmm.instruments.mos.frames import CosmicTracks
 from daxa.xmm.instruments.mos.offsets import OnBoard, whole_line
-from daxa.xmm.instruments.mos.raw import Layout
+from daxa.xmm.instruments.mos.raw import Layout, Overscan, RawHeader
+
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """Times of the frames of a CCD in the exposure's mode [s].
+
+    Attributes
+    ----------
+    nominal_s
+        Frame time; None if nothing is known of the mode.
+    delay_s
+        What has to be added to the stamps to get the ends of the integrations.
+    transfer_s
+        Part of a frame that is not integrated.
+    """
+
+    nominal_s: float | None
+    delay_s: float
+    transfer_s: float
+
+
+def frame_timing(camera: Camera, ccd: int, *, imaging: bool) -> FrameTiming:
+    """Times of the frames by TIMECORR and MODEPARAM."""
+    constituent = camera.cal.constituent(camera.scope, "TIMECORR")
+    table = constituent.table("FRAMETIME")
+    row = np.flatnonzero(camera.of_mode(table))
+    nominal, delay = None, 0.0
+    if len(row):
+        element = 0 if ccd == 1 else 1
+        nominal, delay = (float(table[n][row[0]][element]) for n in ("FRAME_TIME", "DELAY"))
+    elif table.n_rows:
+        constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {camera.submode}")
+    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
+    return FrameTiming(nominal, delay, transfer_s(modeparam, camera.mode_id, ccd, imaging=imaging))
+
+
+def overscan(camera: Camera) -> Overscan:
+    """Pixels that are read beside the image (MODEPARAM)."""
+    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
+    under_x, under_y, over_x, over_y = (
+        int(modeparam.number(k, "MODEPARAM")) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
+    )
+    return Overscan((under_x, under_y), (over_x, over_y))
+
+
+def layout_of(camera: Camera, header: RawHeader, number: int, node: int) -> Layout:
+    """Which pixels of a CCD are read through a node, and which of them see the sky."""
+    files = camera.odf.science_files(camera.instrument, camera.exp_id)
+    half = any(f.name.ccd == number and f.name.node != node for f in files)
+    return Layout.of(camera.geometry, header.window, overscan(camera), number, node, half=half)
+
+
+def event_threshold(camera: Camera, header: RawHeader, ccd: int) -> float:
+    """Least amplitude [adu] of a pixel of an event: by the raw header, else by the calibration."""
+    told = header.threshold_adu
+    return camera.library.thresholds_adu[0 if ccd == 1 else 1] if told is None else told
+
+
+def energy_limits(camera: Camera, header: RawHeader) -> tuple[float, float]:
+    """Least and greatest sum of E1 and E2 [adu] that was sent: by the raw header, else the calibration.
+
+    In real raw files headers of test exposures say 100 to 4095 or 200 to 1000 adu, and no event lies
+    outside.
+    """
+    low, high = header.limits_adu
+    return camera.misc("EMDHLOW") if low is None else low, camera.misc("EMDHHIGH") if high is None else high
+
+
+def gain(camera: Camera, number: int, node: int) -> npt.NDArray[np.float64]:
+    """Gain of a node, see :func:`~daxa.xmm.instruments.mos.energy.gain_coefficients`."""
+    return gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node)
+
+
+def energy_weights(camera: Camera) -> npt.NDArray[np.float64]:
+    """Weights of the four parts of an event, per pattern (ADUCONV)."""
+    return combine_weights(camera.table("ADUCONV", "ENERGY_COMBINE"))
+
+
+def transfer_loss(
+    camera: Camera, number: int, node: int, shape: tuple[int, int], time_s: float
+) -> TransferLoss:
+    """Charge lost in the transfers of a CCD at a mission time (CTI).
+
+    Raises
+    ------
+    TaskError
+        ``noCtiData``: the calibration has no row of the CCD.
+    """
+    constituent = camera.cal.constituent(camera.scope, "CTI")
+    where = f"{constituent.path.name}[CTI_EXTENDED]"
+    table = constituent.table("CTI_EXTENDED")
+    mine = (table["CCD_ID"] == number) & (table["NODE_ID"] == node)
+    row = np.flatnonzero(mine & camera.of_mode(table))
+    row = row if len(row) else np.flatnonzero(mine)
+    if not len(row):
+        raise TaskError("noCtiData", f"{where}: no row for CCD {number} node {node}")
+    days = (time_s - constituent.date("REF_DATE", "CTI_EXTENDED")) / _DAY_S
+    serial, parallel = transfer_laws(table, int(row[0]), days, where)
+    columns = column_offsets(constituent.table("CTI_COLUMN"), number, node, shape)
+    return TransferLoss(serial, parallel, days, columns)
+
+
+def cosmic_tracks(camera: Camera) -> CosmicTracks:
+    """Sizes of the tracks of cosmic rays."""
+    return CosmicTracks(camera.misc("COSMICSI"), camera.misc("COSMICOU"))
 
 
 def known_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[int, int]) -> bp.BadPixels:

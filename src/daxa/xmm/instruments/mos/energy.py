@@ -271,6 +271,39 @@ def correct_transfer(
     return corrected
 
 
+@dataclass(frozen=True)
+class TransferLoss:
+    """Charge lost in the transfers of one CCD and node.
+
+    Attributes
+    ----------
+    serial, parallel
+        c0 [adu], c1 [adu/day], c2 of the two directions, see :func:`correct_transfer`.
+    days
+        Since the reference date of the table.
+    columns
+        Offsets of columns [adu], indices RAWY - 1, RAWX - 1; None if there are none.
+    """
+
+    serial: tuple[float, float, float]
+    parallel: tuple[float, float, float]
+    days: float
+    columns: FloatArray | None = None
+
+
+def energies(
+    events: Events, pha: FloatArray, loss: TransferLoss | None, gain: FloatArray | None
+) -> FloatArray:
+    """Energies [eV] of amplitudes [adu]: the loss put back, and the gain; None leaves a step out."""
+    if loss is not None:
+        x, y = events.rawx, events.rawy
+        pha = correct_transfer(
+            pha, x, y, serial=loss.serial, parallel=loss.parallel, days=loss.days,
+            column_offset=0.0 if loss.columns is None else at_pixels(loss.columns, x, y),
+        )  # fmt: skip
+    return pha if gain is None else apply_gain(pha, events.pattern, gain)
+
+
 def column_offsets(
     table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int, shape: tuple[int, int]
 ) -> FloatArray | None:

@@ -26,19 +26,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.mos_times import transfer_s
 from daxa.xmm.formats.instruments import MOS_MODE_IDS
 from daxa.xmm.instruments.mos.badpixels import BadPixels
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets, OnBoard
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
-from daxa.xmm.odf.modes import ReadoutWindow
-from daxa.xmm.odf.odf import OdfTable
 from daxa.xmm.odf.times import TimeCorrelation
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.instruments.mos.raw import RawHeader
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
 
@@ -89,46 +87,11 @@ class Camera:
         """Number of XMM_MISCDATA for this camera."""
         return self.cal.misc(self.scope, name)
 
-    def event_threshold(self, table: OdfTable, ccd: int) -> float:
-        """Least amplitude [adu] of a pixel of an event: by the raw header, else by the calibration."""
-        if table.keyword("EDUTHR", None) is None:
-            return self.library.thresholds_adu[0 if ccd == 1 else 1]
-        return float(table.keyword("EDUTHR", 0.0))
-
-    def energy_limits(self, table: OdfTable) -> tuple[float, float]:
-        """Least and greatest sum of E1 and E2 [adu] that was sent: by the raw header, else the calibration.
-
-        In real raw files headers of test exposures say 100 to 4095 or 200 to 1000 adu, and no event lies
-        outside.
-        """
-        pairs = (("EMDHLOW", "EMDHLOW"), ("EMDHUPP", "EMDHHIGH"))
-        low, high = (
-            self.misc(name) if table.keyword(key, None) is None else float(table.keyword(key, 0.0))
-            for key, name in pairs
-        )
-        return low, high
-
     def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
         """Generator that gives the same numbers for the same CCD of the same exposure."""
         exposure = (ord(self.exp_id[0]), int(self.exp_id[1:]))
         camera = sum(self.instrument.encode())
         return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
-
-    def transfer_s(self, ccd: int, *, imaging: bool = True) -> float:
-        """Part of a frame of a CCD in this mode that is not integrated [s]."""
-        return transfer_s(self.cal.constituent(self.scope, "MODEPARAM"), self.mode_id, ccd, imaging=imaging)
-
-    def frame_times(self, ccd: int) -> tuple[float | None, float]:
-        """Nominal frame time and delay of the time stamps [s] of a CCD in this mode."""
-        constituent = self.cal.constituent(self.scope, "TIMECORR")
-        table = constituent.table("FRAMETIME")
-        row = np.flatnonzero(self.of_mode(table))
-        if not len(row):
-            if table.n_rows:
-                constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {self.submode}")
-            return None, 0.0
-        element = 0 if ccd == 1 else 1
-        return tuple(float(table[n][row[0]][element]) for n in ("FRAME_TIME", "DELAY"))  # type: ignore[return-value]
 
 
 @dataclass
@@ -166,7 +129,7 @@ class Ccd:
     Attributes
     ----------
     file_type, header
-        IME, RIE or TIE; the event table as it was sent.
+        IME, RIE or TIE; what the header of the event table says.
     limits
         First and last RAWX, first and last RAWY that are read.
     raw, frames
@@ -177,6 +140,8 @@ class Ccd:
         Offsets used on board.
     coefficients
         Gain, see :func:`~daxa.xmm.instruments.mos.energy.gain_coefficients`.
+    threshold_adu, limits_adu
+        Least amplitude of a pixel of an event; least and greatest sum of E1 and E2 that was sent.
     known, found
         Bad pixels of the calibration and the on-board table; those that embadpixfind found.
     first
@@ -186,8 +151,7 @@ class Ccd:
     number: int
     node: int
     file_type: str
-    header: OdfTable
-    window: ReadoutWindow
+    header: RawHeader
     shape: tuple[int, int]
     limits: tuple[int, int, int, int]
     raw: Events
@@ -196,10 +160,14 @@ class Ccd:
     offsets: OnBoard
     gatti_on: bool
     coefficients: npt.NDArray[np.float64]
+    threshold_adu: float
+    limits_adu: tuple[float, float]
     known: BadPixels
     found: BadPixels
     first: Calibrated | None = None
-    #: Number of the frame of each row of ``header``, -1 if it is not listed.
+    #: Columns of the event table as they were sent, and the number of the frame of each row, -1 if it is not
+    #: listed: for the file of emframes.
+    rows: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     row_frame: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     #: Last column that this node reads, if the other one reads the rest of the CCD.
     node_limit: int | None = None

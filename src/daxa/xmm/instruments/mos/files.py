@@ -28,12 +28,13 @@ from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
 from daxa.xmm.instruments.mos import badpixels as bp
+from daxa.xmm.instruments.mos.calibration import layout_of
 from daxa.xmm.instruments.mos.energy import to_channel
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets
-from daxa.xmm.instruments.mos.raw import Layout, raw_events
+from daxa.xmm.instruments.mos.raw import RawHeader, raw_events
 from daxa.xmm.instruments.mos.reduce import ccd_keywords
 from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.notes import note_product
@@ -151,11 +152,10 @@ def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
     """Events as they were sent, with renumbered frames; those of no listed frame are left out."""
     schema = MOS_REDUCED_IMAGING if ccd.file_type == "RIE" else MOS_IMAGING
     kept = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS")
-    sent = {k: ccd.header.keyword(k, None) for k in kept}
+    sent = {k: ccd.header.kept[k] for k in kept if k in ccd.header.kept}
     listed = ccd.row_frame >= 0
-    data = {c.name: ccd.header[c.name][listed] for c in schema} | {"FRAME": ccd.row_frame[listed]}
-    header = {**cards, **{k: v for k, v in sent.items() if v is not None}}
-    return make_table(schema, data, "EVENTS", header)
+    data = {c.name: ccd.rows[c.name][listed] for c in schema} | {"FRAME": ccd.row_frame[listed]}
+    return make_table(schema, data, "EVENTS", {**cards, **sent})
 
 
 def event_hdus(
@@ -169,7 +169,7 @@ def event_hdus(
 ) -> list[BinTableHDU]:
     """EVENTS, EXPOSURE, OFFSETS and BADPIX of one CCD after emevents."""
     macros = {key: (text, comment) for key, text, comment in flag_keywords(scope)}
-    window = {f"WINDOW{k}": ccd.header.keyword(f"WINDOW{k}") for k in ("X0", "Y0", "DX", "DY")}
+    window = {f"WINDOW{k}": ccd.header.kept[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")}
     # The window as it was sent: what reads this file works it out again.
     plain = {**cards, **window, "EMEVENTS": (True, "went through emevents")}
     result = [
@@ -282,9 +282,10 @@ def ccd_of_frames(
     known = (index >= 0) & (index < len(frames))
     if not known.all():
         raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
-    layout = Layout.of(camera, table, *name)
-    raw, _ = raw_events(camera, table, known, index, layout)
-    return make_ccd(camera, table, kind_of(table), name, layout, raw, frames, gatti_on)
+    header = RawHeader.of(table)
+    layout = layout_of(camera, header, *name)
+    raw, _ = raw_events(camera, table, known, index, layout, name[0])
+    return make_ccd(camera, header, kind_of(table), name, layout, raw, frames, gatti_on)
 
 
 def kind_of(table: OdfTable) -> str:
@@ -301,13 +302,14 @@ def ccd_of_events(
     names = ("RAWX", "RAWY", *(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX", "FLAG")
     values = [table[k].astype(np.int64) for k in names]
     list_ = Events(np.zeros(n, np.int64), *values)
-    layout = Layout.of(camera, table, number, node)
+    header = RawHeader.of(table)
+    layout = layout_of(camera, header, number, node)
     times = np.asarray(frame_time_s, float)
     # Only its mean time is needed: the frames themselves have done their work.
     length = float(table.keyword("FRMTIME")) / 1000.0
     frames = Frames(np.arange(len(times)), times, length, np.zeros(len(times), np.int64), {})
     gatti_on = bool(table.keyword("GATTI_ON", True))
-    ccd = make_ccd(camera, table, kind_of(table), (number, node), layout, list_, frames, gatti_on)
+    ccd = make_ccd(camera, header, kind_of(table), (number, node), layout, list_, frames, gatti_on)
     wrong = LineOffsets.none(ccd.shape)
     for line in str(table.header.get("HISTORY", "")).splitlines():
         if line.startswith("WRONG "):

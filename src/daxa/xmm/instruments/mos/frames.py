@@ -325,6 +325,15 @@ def flag_invalid(frames: Frames, event_frame: npt.ArrayLike) -> int:
     return int(bad.sum())
 
 
+@dataclass(frozen=True)
+class CosmicTracks:
+    """Size of a track of a cosmic ray over its telemetered part (COSMICSI), and of those outside the field of
+    view over those inside (COSMICOU)."""
+
+    size: float
+    out_over_in: float
+
+
 def set_dead_time(
     frames: Frames,
     event_frame: npt.ArrayLike,
@@ -332,13 +341,12 @@ def set_dead_time(
     *,
     window_pixels: int,
     open_fraction: float,
-    cosmic_size: float,
-    cosmic_out_over_in: float,
+    tracks: CosmicTracks,
 ) -> None:
     """Fraction of the area that cosmic rays make useless in each frame (CR_DEAD).
 
     ``(NPIXEL - pixels of events - NBELOW) / window``, at least ``NABOVE / window``, enlarged to the whole
-    track: times ``cosmic_size / (open + (1 - open) cosmic_out_over_in)``.
+    track: times ``size / (open + (1 - open) out_over_in)``.
 
     Parameters
     ----------
@@ -348,16 +356,15 @@ def set_dead_time(
         Area of the read-out window.
     open_fraction
         Part of the window in the field of view.
-    cosmic_size, cosmic_out_over_in
-        COSMICSI: size of a track over its telemetered part; COSMICOU: ratio of the tracks outside the
-        field of view to those inside.
+    tracks
+        Sizes of tracks.
     """
     pixels = np.bincount(
         np.asarray(event_frame, np.int64), weights=np.asarray(event_pixels, float), minlength=len(frames)
     )
     c = frames.counters
     ratio = np.maximum(c["NPIXEL"] - pixels - c["NBELOW"], c["NABOVE"]) / window_pixels
-    ratio *= cosmic_size / (open_fraction + (1 - open_fraction) * cosmic_out_over_in)
+    ratio *= tracks.size / (open_fraction + (1 - open_fraction) * tracks.out_over_in)
     frames.dead_fraction = np.clip(ratio, 0.0, 1.0)
 
 

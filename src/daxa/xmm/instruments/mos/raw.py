@@ -2,20 +2,182 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError
+from daxa.xmm.errors import TaskError, named
 from daxa.xmm.formats.eventlist import UNIT_ARCSEC
 from daxa.xmm.instruments.mos import events, frames
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera
+from daxa.xmm.instruments.mos.frame_numbers import valid_rows
 from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.instruments.mos.recognition import recognise
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.times import utc_to_tt
+
+if TYPE_CHECKING:
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+
+@dataclass(frozen=True)
+class Overscan:
+    """Columns and rows that are read before the image, and behind it."""
+
+    under: tuple[int, int]
+    over: tuple[int, int]
+
+
+#: Keywords of a raw event table that files of the chain repeat.
+_KEPT = (
+    "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS", "EDUID",
+    "EMDHLOW", "EMDHUPP",
+)  # fmt: skip
+_COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+
+
+@dataclass(frozen=True)
+class RawHeader:
+    """What the header of an event table says.
+
+    Attributes
+    ----------
+    where
+        File and extension, for messages.
+    kept
+        Keywords that files of the chain repeat, as far as they are there.
+    window
+        Telemetry window.
+    threshold_adu
+        Least amplitude of a pixel of an event (EDUTHR); None if it is not there.
+    limits_adu
+        Least and greatest sum of E1 and E2 that was sent (EMDHLOW, EMDHUPP); None if not there.
+    """
+
+    where: str
+    kept: Mapping[str, Any]
+    window: ReadoutWindow
+    threshold_adu: float | None
+    limits_adu: tuple[float | None, float | None]
+
+    @classmethod
+    def of(cls, table: OdfTable) -> RawHeader:
+        """From an event table.
+
+        Raises
+        ------
+        TaskError
+            ``readEvents01``: the keywords of the window are missing; ``badKeyword``: one is not a number.
+        """
+        window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
+        if window is None:
+            raise TaskError(
+                "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
+            )
+        kept = {key: table.keyword(key, None) for key in _KEPT}
+
+        def number(key: str) -> float | None:
+            return None if kept[key] is None else float(table.keyword(key, 0.0))
+
+        return cls(
+            table.where,
+            {key: value for key, value in kept.items() if value is not None},
+            window,
+            number("EDUTHR"),
+            (number("EMDHLOW"), number("EMDHUPP")),
+        )
+
+
+@dataclass(frozen=True)
+class RawTimes:
+    """Start and end of an event table, mission time (None: not told), and FRMTIME, 0 if it is not there."""
+
+    where: str
+    start_tt_s: float
+    end_tt_s: float | None
+    frame_time: float
+
+    @classmethod
+    def of(cls, table: OdfTable) -> RawTimes:
+        """From the keywords DATE-OBS, DATE-END and FRMTIME."""
+        end = table.keyword("DATE-END", None)
+        return cls(
+            table.where,
+            float(utc_to_tt(str(table.keyword("DATE-OBS")))),
+            None if end is None else float(utc_to_tt(str(end))),
+            float(table.keyword("FRMTIME", 0.0)),
+        )
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Rows of the auxiliary file of one CCD and node whose numbers rise; arrays of one length.
+
+    Attributes
+    ----------
+    number
+        Frame numbers.
+    coarse, fine
+        The two parts of the stamps.
+    counters
+        NPIXEL, NVALID, NBELOW, NABOVE, GATTIFLG, FIFOOVF.
+    """
+
+    where: str
+    number: npt.NDArray[np.int64]
+    coarse: npt.NDArray[Any]
+    fine: npt.NDArray[Any]
+    counters: Mapping[str, npt.NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, auxiliary: OdfTable, number: int, node: int) -> FrameRows:
+        """From an auxiliary file.
+
+        Raises
+        ------
+        TaskError
+            ``frames03``: it has nothing of the CCD; ``frames05``: the numbers do not rise anywhere.
+        """
+        rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
+        if not len(rows):
+            raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
+        where = f"{auxiliary.where}, CCD {number}"
+        with named(where):
+            rows = rows[valid_rows(auxiliary["FRAME"][rows])]
+        counters = {}
+        for name in _COUNTERS:
+            values = auxiliary[name][rows].astype(np.int64)
+            # Counts of 16 bits without sign.
+            counters[name] = np.where(values < 0, values + 65536, values)
+        return cls(
+            where,
+            auxiliary["FRAME"][rows].astype(np.int64),
+            auxiliary["FTCOARSE"][rows],
+            auxiliary["FTFINE"][rows],
+            counters,
+        )
+
+
+def check_same_exposure(table: OdfTable, auxiliary: OdfTable) -> None:
+    """See that two files are of one camera, observation and exposure, as far as they say.
+
+    Raises
+    ------
+    TaskError
+        ``frames04``: they are not.
+    """
+    for key in ("INSTRUME", "OBS_ID", "EXP_ID"):
+        pair = [str(t.keyword(key, "")).strip() for t in (table, auxiliary)]
+        if all(pair) and pair[0] != pair[1]:
+            raise TaskError(
+                "frames04",
+                f"{table.where} and {auxiliary.where} are incompatible: {key} {' and '.join(pair)}",
+            )
 
 
 @dataclass(frozen=True)
@@ -50,28 +212,29 @@ class Layout:
         return max(last_x - first_x + 1, 0) * max(last_y - first_y + 1, 0)
 
     @classmethod
-    def of(cls, camera: Camera, table: OdfTable, number: int, node: int) -> Layout:
-        """From the keywords of an event table and the calibration.
+    def of(
+        cls,
+        geometry: CameraGeometry,
+        window: ReadoutWindow,
+        scans: Overscan,
+        number: int,
+        node: int,
+        *,
+        half: bool = False,
+    ) -> Layout:
+        """From the place of a CCD in the camera and its telemetry window.
 
-        Raises
-        ------
-        TaskError
-            ``readEvents01``: the keywords of the window are missing.
+        Parameters
+        ----------
+        scans
+            Pixels that are read beside the image.
+        half
+            Whether the other node reads the other half of the CCD.
         """
-        window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
-        if window is None:
-            raise TaskError(
-                "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
-            )
-        shape = camera.geometry.shape(number)
-        modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-        under_x, under_y, over_x, over_y = (
-            int(modeparam.number(k, "MODEPARAM")) for k in ("UNDER_X", "UNDER_Y", "OVER_X", "OVER_Y")
-        )
+        shape = geometry.shape(number)
+        (under_x, under_y), (over_x, over_y) = scans.under, scans.over
         # Columns of the window include those before and behind the image (110 for the 100 of small windows);
         # a half of a CCD has none behind it (assumed).
-        files = camera.odf.science_files(camera.instrument, camera.exp_id)
-        half = any(f.name.ccd == number and f.name.node != node for f in files)
         limits = (
             max(window.x0 + 1, 1),
             min(window.x0 - under_x + window.dx - (0 if half else over_x), shape[0]),
@@ -79,11 +242,11 @@ class Layout:
             min(window.y0 - under_y + window.dy, shape[1]),
         )
         x, y = np.arange(1, shape[0] + 1), np.arange(1, shape[1] + 1)
-        detx, dety = camera.geometry.raw_to_det(number, x[None, :], y[:, None], node)
-        fov = camera.geometry.in_fov(detx, dety)
+        detx, dety = geometry.raw_to_det(number, x[None, :], y[:, None], node)
+        fov = geometry.in_fov(detx, dety)
         inside = np.zeros(fov.shape, bool)
         inside[limits[2] - 1 : limits[3], limits[0] - 1 : limits[1]] = True
-        mask = camera.geometry.fov_mask(number)
+        mask = geometry.fov_mask(number)
         seen = (mask[:, ::-1] if node else mask) & inside
         step = np.hypot(detx[0, 1] - detx[0, 0], dety[0, 1] - dety[0, 0]) * UNIT_ARCSEC / 60.0
         area = max(int(inside.sum()), 1)
@@ -176,6 +339,7 @@ def raw_events(
     known: npt.NDArray[np.bool_],
     index: npt.NDArray[np.int64],
     layout: Layout,
+    ccd: int,
 ) -> tuple[Events, npt.NDArray[np.int64]]:
     """Events in the CCD's coordinates.
 
@@ -192,9 +356,8 @@ def raw_events(
     sound = known & sound_rows(table, layout)
     lost = int((~sound).sum())
     if lost:
-        number = table.keyword("CCDID", 0)
         camera.messages.warn(
-            "emevents", "invalidRows", f"CCD {number}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
+            "emevents", "invalidRows", f"CCD {ccd}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
         )
     place = (
         index[sound],

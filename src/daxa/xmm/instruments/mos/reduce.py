@@ -195,11 +195,7 @@ def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
 
 def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
     """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done."""
-    sent = {
-        key: (ccd.header.keyword(key), comment)
-        for key, comment in _SENT.items()
-        if ccd.header.keyword(key, None) is not None
-    }
+    sent = {key: (ccd.header.kept[key], comment) for key, comment in _SENT.items() if key in ccd.header.kept}
     frames, events, energies = (getattr(camera.options, f"em{n}") for n in ("frames", "events", "energy"))
     done = {
         "CHECKFRA": True, "CHECKNVA": frames.checknvalid, "FLAGFIFO": frames.flagfifooverflow,
@@ -222,7 +218,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
         # Assumed: lists of science exposures have it, and no text names the housekeeping of low gain, whose
         # exposures are diagnostic ones.
         "GAIN_CCD": ("NORMAL", "gain of the CCD"),
-        "EDUTHR": (round(camera.event_threshold(ccd.header, ccd.number)), "[adu] event threshold"),
+        "EDUTHR": (round(ccd.threshold_adu), "[adu] event threshold"),
         "GATTI_ON": (ccd.gatti_on, "sliding scale moves"),
         "IN_FOV": (ccd.arcmin2, "[arcmin2] area in the field of view"),
         "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),

@@ -19,15 +19,20 @@ from daxa.xmm.formats.odf import MOS_COMPRESSED_TIMING, MOS_TIMING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, HOT
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
-from daxa.xmm.instruments.mos.calibration import calibrated_bad_pixels
+from daxa.xmm.instruments.mos.calibration import (
+    calibrated_bad_pixels,
+    energy_limits,
+    event_threshold,
+    gain,
+    overscan,
+)
 from daxa.xmm.instruments.mos.events import Events, flag_thresholds, raw_to_ccd
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
 from daxa.xmm.instruments.mos.offsets import OnBoard
-from daxa.xmm.instruments.mos.raw import check_mode
+from daxa.xmm.instruments.mos.raw import RawHeader, check_mode
 from daxa.xmm.instruments.mos.reduce import ccd_keywords, select
-from daxa.xmm.instruments.mos.steps.emenergy import correct
+from daxa.xmm.instruments.mos.steps.emenergy import energies
 from daxa.xmm.instruments.mos.steps.emframes import finish_frames, frame_table
-from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.odf import OdfFile, OdfTable
 
 _ENERGY = 4
@@ -136,13 +141,9 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
     compressed = file.name.file_type == "CTE"
     table = file.read(1, MOS_COMPRESSED_TIMING if compressed else MOS_TIMING)
     check_mode(table, file.name.file_type)
-    window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
-    if window is None:
-        raise TaskError(
-            "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"
-        )
-    modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-    under, over = (int(modeparam.number(k, "MODEPARAM")) for k in ("UNDER_X", "OVER_X"))
+    header = RawHeader.of(table)
+    window, scans = header.window, overscan(camera)
+    under, over = scans.under[0], scans.over[0]
     shape = camera.geometry.shape(number)
     clock = LineClock.from_calibration(camera)
     source = source_pixel(camera)
@@ -187,7 +188,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         open_fraction=1.0,
     )
 
-    flag_thresholds(list_, *camera.energy_limits(table))
+    flag_thresholds(list_, *energy_limits(camera, header))
     if opts.emevents.flagbadtimes:
         list_.flag[~made.good[list_.frame]] |= MosFlag.IN_BAD_FRAME
         # As in imaging modes (assumed), though no charge waits for the next read-out.
@@ -198,17 +199,17 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         say.info("emevents", " Compressed timing mode: columns and patterns are unknown, no bad columns")
     elif opts.use_bad_pixels:
         kind = _flag_columns(camera, list_, shape, (x_first, x_last), node, number)
-    gains = energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node)
     limits = x_first, x_last, 1, shape[1]
     ccd = Ccd(
-        number, node, file.name.file_type, table, window, shape, limits, list_, made,
-        0.0, OnBoard(), gatti_on, gains, bp.BadPixels(shape), bp.BadPixels(shape),
+        number, node, file.name.file_type, header, shape, limits, list_, made, 0.0, OnBoard(), gatti_on,
+        gain(camera, number, node), event_threshold(camera, header, number), energy_limits(camera, header),
+        bp.BadPixels(shape), bp.BadPixels(shape),
     )  # fmt: skip
     pha = list_.e1.astype(float)
     if opts.emenergy.randomizeenergy:
         pha = pha + camera.random(number, node, _ENERGY).uniform(-0.5, 0.5, n)
     list_.pattern = _SAME_SIZE[pattern]
-    pi = correct(camera, ccd, list_, pha, opts.emenergy)
+    pi = energies(camera, ccd, list_, pha, opts.emenergy)
 
     start = made.end_s[list_.frame] - made.length_s
     time = start + clock.since_start_s(line)
@@ -244,7 +245,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
         "YEXTENT": np.full(len(bad), clock.n_lines),
         "BADFLAG": np.full(len(bad), CALIBRATION),
     }
-    header = ccd_keywords(camera, ccd)
+    cards = ccd_keywords(camera, ccd)
     sent = made.received
     return TimingResult(
         columns,
@@ -254,7 +255,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
             made.fraction[sent],
             gti,
             badpix,
-            header,
+            cards,
             transfer_s=made.transfer_s,
             limits=(x_first, x_last, 1, clock.n_lines),
         ),

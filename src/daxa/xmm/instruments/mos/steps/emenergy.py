@@ -8,20 +8,16 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.mos_losses import transfer_laws
-from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy, events
-from daxa.xmm.instruments.mos.calibration import coherence_ellipse
+from daxa.xmm.instruments.mos.calibration import coherence_ellipse, energy_weights, transfer_loss
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
 from daxa.xmm.instruments.mos.offsets import corrected
 from daxa.xmm.instruments.mos.options import Emenergy
 from daxa.xmm.instruments.mos.steps.emevents import log_line
 from daxa.xmm.instruments.seeds import MOS_ENERGY
-
-_DAY_S = 86400.0
 
 
 def emenergy(
@@ -73,13 +69,12 @@ def emenergy(
     if params.randomizeenergy:
         dither = camera.random(ccd.number, ccd.node, MOS_ENERGY).uniform(-0.5, 0.5, len(list_))
     if surroundings:
-        weights = energy.combine_weights(camera.table("ADUCONV", "ENERGY_COMBINE"))
-        made.pha = energy.amplitude(seen, camera.library, level, weights, dither)
+        made.pha = energy.amplitude(seen, camera.library, level, energy_weights(camera), dither)
     else:
         made.pha = np.asarray(list_.e1 + list_.e2 + dither, float)
-    low = camera.event_threshold(ccd.header, ccd.number)
+    low = ccd.threshold_adu
     _count_outside(say, "PHA", made.pha, low, float(events.ADC_MAXIMUM))
-    made.pi = correct(camera, ccd, list_, made.pha, params)
+    made.pi = energies(camera, ccd, list_, made.pha, params)
     if params.correctgain:
         ends = energy.apply_gain([low, events.ADC_MAXIMUM], [0, 0], ccd.coefficients)
         _count_outside(say, "PI", made.pi, *np.rint(ends))
@@ -93,36 +88,13 @@ def _count_outside(
     say(f" {number:12d}  events with {name} out of range {low:11.0f}  - {high:11.0f}")
 
 
-def correct(
+def energies(
     camera: Camera, ccd: Ccd, list_: Events, pha: npt.NDArray[np.float64], params: Emenergy
 ) -> npt.NDArray[np.float64]:
     """Energies [eV] of amplitudes: charge transfer and gain (CTI_CORR, ENERGY)."""
+    loss = None
     if params.correctcti:
-        constituent = camera.cal.constituent(camera.scope, "CTI")
-        table = constituent.table("CTI_EXTENDED")
-        mine = (table["CCD_ID"] == ccd.number) & (table["NODE_ID"] == ccd.node)
-        row = np.flatnonzero(mine & camera.of_mode(table))
-        row = row if len(row) else np.flatnonzero(mine)
-        if not len(row):
-            raise TaskError(
-                "noCtiData",
-                f"{constituent.path.name}[CTI_EXTENDED]: no row for CCD {ccd.number} node {ccd.node}",
-            )
-        reference = constituent.date("REF_DATE", "CTI_EXTENDED")
         # Of the frames that came: a file of events knows no others.
-        days = (float(ccd.frames.time_s[ccd.frames.received].mean()) - reference) / _DAY_S
-        where = f"{constituent.path.name}[CTI_EXTENDED]"
-        serial, parallel = transfer_laws(table, int(row[0]), days, where)
-        columns = energy.column_offsets(constituent.table("CTI_COLUMN"), ccd.number, ccd.node, ccd.shape)
-        pha = energy.correct_transfer(
-            pha,
-            list_.rawx,
-            list_.rawy,
-            serial=serial,
-            parallel=parallel,
-            days=days,
-            column_offset=0.0 if columns is None else energy.at_pixels(columns, list_.rawx, list_.rawy),
-        )
-    if not params.correctgain:
-        return pha
-    return energy.apply_gain(pha, list_.pattern, ccd.coefficients)
+        mean = float(ccd.frames.time_s[ccd.frames.received].mean())
+        loss = transfer_loss(camera, ccd.number, ccd.node, ccd.shape, mean)
+    return energy.energies(list_, pha, loss, ccd.coefficients if params.correctgain else None)

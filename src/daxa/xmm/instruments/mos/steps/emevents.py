@@ -92,7 +92,7 @@ def _flag_events(
 ) -> LineOffsets:
     """The tests of emevents, in SAS's order; returns the wrong offsets found."""
     made, warn = ccd.frames, camera.messages.warn
-    below, above = events.flag_thresholds(list_, *camera.energy_limits(ccd.header))
+    below, above = events.flag_thresholds(list_, *ccd.limits_adu)
     say(f" {below:12d}  events below the EMDH lower threshold")
     say(f" {above:12d}  events above the EMDH upper threshold")
     say(f" {len(list_):12d}  events in output")

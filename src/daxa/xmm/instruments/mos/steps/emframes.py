@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError, named
 from daxa.xmm.formats.odf import MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.mos import badpixels as bp
-from daxa.xmm.instruments.mos import energy, frame_numbers, frames
-from daxa.xmm.instruments.mos.calibration import known_bad_pixels, on_board_offsets
+from daxa.xmm.instruments.mos import frames
+from daxa.xmm.instruments.mos.calibration import (
+    FrameTiming,
+    cosmic_tracks,
+    energy_limits,
+    event_threshold,
+    frame_timing,
+    gain,
+    known_bad_pixels,
+    layout_of,
+    on_board_offsets,
+)
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
 from daxa.xmm.instruments.mos.raw import (
+    FrameRows,
     Layout,
+    RawHeader,
+    RawTimes,
     check_mode,
+    check_same_exposure,
     raw_events,
     report_announced,
     sound_rows,
@@ -22,9 +38,7 @@ from daxa.xmm.instruments.mos.raw import (
 )
 from daxa.xmm.odf.mos_clock import header_frame_time, unwrap_stamps
 from daxa.xmm.odf.odf import OdfFile, OdfTable
-from daxa.xmm.odf.times import check_frames, utc_to_tt
-
-_COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+from daxa.xmm.odf.times import TimeCorrelation, check_frames
 
 
 def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
@@ -50,10 +64,11 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
     if int(table.keyword("CCDID", number)) != number:
         raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
     check_mode(table, file.name.file_type)
+    header = RawHeader.of(table)
     table = without_repetition(camera, table)
-    layout = Layout.of(camera, table, number, node)
+    layout = layout_of(camera, header, number, node)
     made, index, known = frame_table(camera, table, auxiliary, file)
-    raw, pixels = raw_events(camera, table, known, index, layout)
+    raw, pixels = raw_events(camera, table, known, index, layout, number)
     gatti_on = finish_frames(
         camera,
         made,
@@ -62,7 +77,8 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
         window_pixels=layout.image_pixels,
         open_fraction=layout.open_fraction,
     )
-    ccd = make_ccd(camera, table, file.name.file_type, (number, node), layout, raw, made, gatti_on)
+    ccd = make_ccd(camera, header, file.name.file_type, (number, node), layout, raw, made, gatti_on)
+    ccd.rows = table.columns
     ccd.row_frame = np.where(known, made.number[0] + index, -1)
     say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
     say.info("emframes", f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
@@ -73,7 +89,7 @@ def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
 
 def make_ccd(
     camera: Camera,
-    table: OdfTable,
+    header: RawHeader,
     file_type: str,
     name: tuple[int, int],
     layout: Layout,
@@ -84,9 +100,9 @@ def make_ccd(
     """A CCD (``name``: number and node) with its calibration."""
     number, node = name
     return Ccd(
-        number, node, file_type, table, layout.window, layout.shape, layout.limits, raw, made,
-        layout.arcmin2, on_board_offsets(camera, name, layout), gatti_on,
-        energy.gain_coefficients(camera.table("ADUCONV", "OFFSET_GAIN"), number, node),
+        number, node, file_type, header, layout.shape, layout.limits, raw, made, layout.arcmin2,
+        on_board_offsets(camera, name, layout), gatti_on, gain(camera, number, node),
+        event_threshold(camera, header, number), energy_limits(camera, header),
         known_bad_pixels(camera, number, node, layout.shape), bp.BadPixels(layout.shape),
     )  # fmt: skip
 
@@ -115,8 +131,7 @@ def finish_frames(
             event_pixels,
             window_pixels=window_pixels,
             open_fraction=open_fraction,
-            cosmic_size=camera.misc("COSMICSI"),
-            cosmic_out_over_in=camera.misc("COSMICOU"),
+            tracks=cosmic_tracks(camera),
         )
     gatti_on = opts.setgatti and frames.set_gatti(made)
     outside = 0
@@ -136,67 +151,81 @@ def frame_table(
     frames, index, known
         The table; per event, the index of its frame, and whether it is one of the table.
     """
-    say = camera.messages
-    number, node = file.name.ccd, file.name.node
-    for key in ("INSTRUME", "OBS_ID", "EXP_ID"):
-        pair = [str(t.keyword(key, "")).strip() for t in (table, auxiliary)]
-        if all(pair) and pair[0] != pair[1]:
-            raise TaskError(
-                "frames04",
-                f"{table.where} and {auxiliary.where} are incompatible: {key} {' and '.join(pair)}",
-            )
-    rows = np.flatnonzero((auxiliary["CCDID"] == number) & (auxiliary["CCDNODE"] == node))
-    if not len(rows):
-        raise TaskError("frames03", f"{auxiliary.where}: no data for CCD {number} node {node}")
-    where = f"{auxiliary.where}, CCD {number}"
-    with named(where):
-        rows = rows[frame_numbers.valid_rows(auxiliary["FRAME"][rows])]
-    nominal, delay = camera.frame_times(number)
+    say, number = camera.messages, file.name.ccd
+    check_same_exposure(table, auxiliary)
+    rows = FrameRows.of(auxiliary, number, file.name.node)
     imaging = file.name.file_type in ("IME", "RIE")
-    start_tt = utc_to_tt(str(table.keyword("DATE-OBS")))
-    numbers = auxiliary["FRAME"][rows].astype(np.int64)
-    start_obt = camera.correlation.tt_to_obt(start_tt)
-    reset = camera.clock_reset_s
-    obt = unwrap_stamps(auxiliary["FTCOARSE"][rows], auxiliary["FTFINE"][rows], reset, start_obt)
-    told = float(table.keyword("FRMTIME", 0.0))
-    header_s = header_frame_time(told, numbers, obt, table.where) or nominal or 0.0
-    counters = {}
-    for name in _COUNTERS:
-        values = auxiliary[name][rows].astype(np.int64)
-        counters[name] = np.where(values < 0, values + 65536, values)
-    with named(where):
-        made, shift = frames.build_frames(
-            numbers,
-            camera.correlation.obt_to_tt(obt),
-            counters,
-            header_frame_s=header_s,
-            transfer_s=camera.transfer_s(number, imaging=imaging),
-            # In fast modes nothing waits for the next read-out.
-            joined=frames.JOINED_FRAMES if imaging else 0,
-            delay_s=delay,
-            clock_s=obt - reset,
-            warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
-        )
-    end = table.keyword("DATE-END", None)
-    if end is not None:
-        span = start_tt, float(utc_to_tt(str(end)))
-        check_frames(made.time_s, span, where, camera.correlation.source)
+    timing = frame_timing(camera, number, imaging=imaging)
+    times = RawTimes.of(table)
+    made, shift = make_frames(
+        rows, times, timing, camera.correlation, camera.clock_reset_s,
+        # In fast modes nothing waits for the next read-out.
+        joined=frames.JOINED_FRAMES if imaging else 0,
+        warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
+    )  # fmt: skip
     received = int(made.received.sum())
     say.info("emframes", f" Create frame table with {received:12d}  rows")
     say.info("emframes", f" {len(made) - received:12d}  frames are missing between them")
     say.info("emframes", f" Observing mode was {camera.submode}")
     say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
     say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
-    # Events of a frame whose row is missing belong to the frame that was inserted for it.
-    event_frame = table["FRAME"].astype(np.int64)
-    before = np.maximum(np.searchsorted(numbers, event_frame, side="right") - 1, 0)
-    known = (event_frame >= numbers[0]) & (event_frame <= numbers[-1])
-    index = np.where(known, event_frame + shift[before] - made.number[0], 0)
-    opts = camera.options.emframes
+    index, known = frames.frame_of_events(table["FRAME"], rows.number, shift, int(made.number[0]))
     report_announced(camera, made, index[known], number)
-    invalid = frames.flag_invalid(made, index[known]) if opts.checknvalid else 0
+    _flag_incomplete(camera, made, index[known])
+    return made, index, known
+
+
+def make_frames(
+    rows: FrameRows,
+    times: RawTimes,
+    timing: FrameTiming,
+    correlation: TimeCorrelation,
+    reset_s: float,
+    *,
+    joined: int = frames.JOINED_FRAMES,
+    warn: Callable[[str, str], None] = lambda code, text: None,
+) -> tuple[frames.Frames, npt.NDArray[np.int64]]:
+    """Frame table of a CCD from its stamps.
+
+    Parameters
+    ----------
+    rows, times, timing
+        Rows of the auxiliary file; what the event table says of times; what the calibration does.
+    correlation, reset_s
+        Relation of the clocks; on-board time of the reset that the stamps count from.
+    joined
+        See :class:`~daxa.xmm.instruments.mos.frames.Frames`.
+    warn
+        Receives code and text.
+
+    Returns
+    -------
+    frames, shift
+        See :func:`~daxa.xmm.instruments.mos.frames.build_frames`.
+
+    Raises
+    ------
+    TaskError
+        The frames do not make a table.
+    """
+    obt = unwrap_stamps(rows.coarse, rows.fine, reset_s, correlation.tt_to_obt(times.start_tt_s))
+    header_s = header_frame_time(times.frame_time, rows.number, obt, times.where) or timing.nominal_s or 0.0
+    with named(rows.where):
+        made, shift = frames.build_frames(
+            rows.number, correlation.obt_to_tt(obt), rows.counters, header_frame_s=header_s,
+            transfer_s=timing.transfer_s, joined=joined, delay_s=timing.delay_s, clock_s=obt - reset_s,
+            warn=warn,
+        )  # fmt: skip
+    if times.end_tt_s is not None:
+        check_frames(made.time_s, (times.start_tt_s, times.end_tt_s), rows.where, correlation.source)
+    return made, shift
+
+
+def _flag_incomplete(camera: Camera, made: frames.Frames, event_frame: npt.NDArray[np.int64]) -> None:
+    """Flag frames of which events are missing, and those at the ends."""
+    opts, say = camera.options.emframes, camera.messages
+    invalid = frames.flag_invalid(made, event_frame) if opts.checknvalid else 0
     say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
     overflow = frames.flag_overflow(made) if opts.flagfifooverflow else 0
     say.info("emframes", f" {overflow:12d}  frames rejected by FIFO")
     frames.flag_edges(made)
-    return made, index, known
