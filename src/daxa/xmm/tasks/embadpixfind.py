@@ -27,7 +27,7 @@ from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_he
         Parameter("evimageset", "dataset", required=True, text="image that emeventsproj has written"),
         Parameter("badpixset", "dataset", "badpix.out", text="list of bad pixels to write"),
         Parameter(
-            "incremental", "bool", False, text="pixels that badpixset lists are left out, and kept in it"
+            "incremental", "bool", False, text="leave out pixels that badpixset lists, and keep them in it"
         ),
         *parameters_of(Embadpixfind, includedeadpixels=False),
     ],

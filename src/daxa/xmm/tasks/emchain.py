@@ -50,8 +50,8 @@ IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists b
         Parameter(
             "ingtiset", "string", "", text="good times; frames outside are flagged, their events left out"
         ),
-        Parameter("filteratt", "bool", False, text="frames off the median pointing (atttol) are flagged"),
-        Parameter("filterhk", "bool", False, text="frames outside good times of housekeeping are flagged"),
+        Parameter("filteratt", "bool", False, text="flag frames off the median pointing (atttol)"),
+        Parameter("filterhk", "bool", False, text="flag frames outside the good times of housekeeping"),
         Parameter(
             "badpixfindalgo",
             "choice",
@@ -64,51 +64,49 @@ IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists b
             "applyflaregti",
             "bool",
             Options.apply_flare_gti,
-            text="events in flares are left out, of CCDs that keep a tenth of their time",
+            text="leave out events in flares, of CCDs that keep a tenth of their time",
         ),
-        Parameter("runccdloop", "bool", True, text="the CCDs are processed", only=IN_ONE),
-        Parameter("startfromodf", "bool", True, text="the chain starts with raw files", only=IN_ONE),
-        Parameter("stopafterbadpixfind", "bool", False, text="only the lists of bad pixels are made"),
-        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=IN_ONE),
-        Parameter(
-            "makeflaregti", "bool", True, text="a light curve of flares and its good times are written"
-        ),
+        Parameter("runccdloop", "bool", True, text="process the CCDs", only=IN_ONE),
+        Parameter("startfromodf", "bool", True, text="start with raw files", only=IN_ONE),
+        Parameter("stopafterbadpixfind", "bool", False, text="make only the lists of bad pixels"),
+        Parameter("runevlistcomb", "bool", True, text="merge the lists of the CCDs", only=IN_ONE),
+        Parameter("makeflaregti", "bool", True, text="write a light curve of flares and its good times"),
         Parameter(
             "rejectbadevents",
             "bool",
             Options.reject_bad_events,
-            text="events with a flag of rejectionflag are left out",
+            text="leave out events with a flag of rejectionflag",
         ),
         Parameter(
             "rejectionflag", "string", f"{REJECTION_FLAG:x}", text="bits of FLAG that reject, hexadecimal"
         ),
         Parameter(
-            "writeccdbackground", "bool", False, text="the map of the local background of each CCD is written"
+            "writeccdbackground", "bool", False, text="write the map of the local background of each CCD"
         ),
         Parameter(
             "processlowgain",
             "bool",
             False,
-            text="CCDs with low gain are processed",
+            text="process CCDs with low gain",
             without_effect="the gain of a CCD is not read",
         ),
         Parameter(
             "fulloutput",
             "bool",
             Options.full_output,
-            text="the list keeps the charges as they were sent (ENERGYE1 ...)",
+            text="keep the charges as they were sent (ENERGYE1 ...)",
         ),
         Parameter(
             "applyccdgti",
             "bool",
             Options.apply_ccd_gti,
-            text="events outside the good times of their CCD are left out",
+            text="leave out events outside the good times of their CCD",
         ),
         Parameter(
             "withatthkgen",
             "bool",
             False,
-            text="the attitude file is made anew; otherwise only where there is none",
+            text="make the attitude file anew, not only where there is none",
         ),
         Parameter(
             "atttol",
@@ -122,23 +120,21 @@ IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists b
             "keepintermediate",
             "bool",
             False,
-            text="frames, good times and found bad pixels of each CCD are kept",
+            text="keep frames, good times and found bad pixels of each CCD",
         ),
-        Parameter("clobber", "bool", True, text="exposures are processed whose lists are there already"),
-        Parameter("stoponerror", "bool", False, text="a CCD or an exposure that fails ends the chain"),
-        Parameter("withbadpix", "bool", Options.use_bad_pixels, text="bad pixels, known or found, are used"),
-        Parameter("withemevents", "bool", True, text="emevents is run", only=IN_ONE),
-        Parameter("withattcalc", "bool", True, text="sky coordinates are worked out", only=IN_ONE),
-        Parameter("withemenergy", "bool", True, text="emenergy is run", only=IN_ONE),
+        Parameter("clobber", "bool", True, text="also process exposures whose lists are there already"),
+        Parameter("stoponerror", "bool", False, text="end with the first CCD or exposure that fails"),
+        Parameter("withbadpix", "bool", Options.use_bad_pixels, text="use bad pixels, known or found"),
+        Parameter("withemevents", "bool", True, text="run emevents", only=IN_ONE),
+        Parameter("withattcalc", "bool", True, text="work out sky coordinates", only=IN_ONE),
+        Parameter("withemenergy", "bool", True, text="run emenergy", only=IN_ONE),
         Parameter(
             "lowenerbadpix",
             "bool",
             Options.low_energy_search,
-            text=f"bad pixels are searched once more below {Options.low_energy_ev:g} eV",
+            text=f"search once more for bad pixels below {Options.low_energy_ev:g} eV",
         ),
-        Parameter(
-            "globalflare", "bool", True, text="a light curve of flares of all exposures is written too"
-        ),
+        Parameter("globalflare", "bool", True, text="also write a light curve of flares of all exposures"),
         Parameter(
             "flaretimebin",
             "real",
@@ -159,14 +155,14 @@ IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists b
             "addvigweight",
             "bool",
             False,
-            text="a column with the weight of vignetting is added",
+            text="add a column with the weight of vignetting",
             only="evigweight is not there",
         ),
         Parameter(
             "addtaglenoise",
             "bool",
             True,
-            text="CCDs with excess of events of low energy are told in the header",
+            text="name CCDs with an excess of events of low energy in the header",
         ),
     ],
     steps=STEPS,

@@ -22,7 +22,7 @@ LOCAL = "the background is measured beside the events"
     [
         Parameter("ineventset", "dataset", required=True, text="events that emevents has written"),
         Parameter("outeventset", "dataset", "events.out", text="events to write, with newoutput"),
-        Parameter("newoutput", "bool", False, text="a new file is written; otherwise ineventset is changed"),
+        Parameter("newoutput", "bool", False, text="write a new file; else ineventset is changed"),
         Parameter("backgroundset", "dataset", "bkgccd.map", text="map of the local background to write"),
         Parameter(
             "timebin",
@@ -32,13 +32,11 @@ LOCAL = "the background is measured beside the events"
             unit="s",
             without_effect="only the map is written",
         ),
-        Parameter("writebackgroundset", "bool", False, text="backgroundset is written"),
-        Parameter(
-            "useccfdarkframe", "bool", False, text="dark frames of the calibration are used", only=LOCAL
-        ),
+        Parameter("writebackgroundset", "bool", False, text="write backgroundset"),
+        Parameter("useccfdarkframe", "bool", False, text="use dark frames of the calibration", only=LOCAL),
         Parameter("maskedccdset", "dataset", "", text="diagnostic image of the CCD", without_effect=LOCAL),
-        Parameter("withmaskedccdset", "bool", False, text="maskedccdset is used", only=LOCAL),
-        Parameter("makepha", "bool", True, text="PHA is worked out", only="energies come from it"),
+        Parameter("withmaskedccdset", "bool", False, text="use maskedccdset", only=LOCAL),
+        Parameter("makepha", "bool", True, text="work out PHA", only="energies come from it"),
         Parameter(
             "ontimepha",
             "bool",

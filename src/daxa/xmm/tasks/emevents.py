@@ -26,7 +26,7 @@ ALWAYS = "lists without are of no use to what follows"
     [
         Parameter("odfeventset", "dataset", required=True, text="events that emframes or badpix has written"),
         Parameter("eventset", "dataset", "event.out", text="events to write"),
-        Parameter("newoutput", "bool", True, text="eventset is a new file", only=NEW_FILE),
+        Parameter("newoutput", "bool", True, text="write eventset as a new file", only=NEW_FILE),
         Parameter("frameset", "dataset", "frame.out", text="table of frames that emframes has written"),
         Parameter(
             "gattispecset",
@@ -35,13 +35,11 @@ ALWAYS = "lists without are of no use to what follows"
             text="spectra of the sliding scale",
             without_effect=NO_SPECTRA,
         ),
-        Parameter("writegattispecset", "bool", False, text="gattispecset is written", only=NO_SPECTRA),
+        Parameter("writegattispecset", "bool", False, text="write gattispecset", only=NO_SPECTRA),
         Parameter("othereventset", "dataset", "", text="events of the other node", without_effect=NO_OTHER),
         Parameter("otherframeset", "dataset", "", text="frames of the other node", without_effect=NO_OTHER),
-        Parameter(
-            "withothernode", "bool", False, text="events cut between the nodes are joined", only=NO_OTHER
-        ),
-        Parameter("withframeset", "bool", True, text="frameset is read", only="times come from the frames"),
+        Parameter("withothernode", "bool", False, text="join events cut between the nodes", only=NO_OTHER),
+        Parameter("withframeset", "bool", True, text="read frameset", only="times come from the frames"),
         Parameter(
             "offvarsets",
             "list",
@@ -49,8 +47,8 @@ ALWAYS = "lists without are of no use to what follows"
             text="offset/variance files",
             only="withoffvarsets finds those of the ODF",
         ),
-        Parameter("setcoordinates", "bool", True, text="DETX and DETY are worked out", only=ALWAYS),
-        Parameter("settimes", "bool", True, text="TIME is worked out", only=ALWAYS),
+        Parameter("setcoordinates", "bool", True, text="work out DETX and DETY", only=ALWAYS),
+        Parameter("settimes", "bool", True, text="work out TIME", only=ALWAYS),
         Parameter(
             "blocksize", "int", 10000, text="events read at a time", without_effect="all are read at once"
         ),

@@ -29,7 +29,7 @@ from daxa.xmm.task import TaskContext, task
             minimum=0,
             text="CCD to take of a merged list, or of one that does not tell its CCD",
         ),
-        Parameter("mergedeventlist", "bool", False, text="eventset is a merged list, with CCDNR"),
+        Parameter("mergedeventlist", "bool", False, text="take eventset as a merged list, with CCDNR"),
         *parameters_of(Emeventsproj),
     ],
 )

@@ -25,20 +25,20 @@ NO_SOURCE = "the task is for imaging data; the chains take the source of timing 
             "auxiliaryset", "dataset", required=True, text="auxiliary file of the exposure: its frames"
         ),
         Parameter("frameset", "dataset", "frame.out", text="table of frames to write"),
-        Parameter("newframeset", "bool", True, text="frameset is written anew", only=ONLY_ODF),
+        Parameter("newframeset", "bool", True, text="write frameset anew", only=ONLY_ODF),
         Parameter("countingset", "dataset", "", text="counting file", without_effect=NO_COUNTING),
-        Parameter("withcountingset", "bool", False, text="a counting file is read", only=NO_COUNTING),
+        Parameter("withcountingset", "bool", False, text="read a counting file", only=NO_COUNTING),
         Parameter(
             "srcra", "real", 0.0, text="right ascension of the source", unit="deg", without_effect=NO_SOURCE
         ),
         Parameter(
             "srcdec", "real", 0.0, text="declination of the source", unit="deg", without_effect=NO_SOURCE
         ),
-        Parameter("withsrccoords", "bool", False, text="the source of timing mode is given", only=NO_SOURCE),
-        Parameter("checkframes", "bool", True, text="frames are counted and numbered anew", only=ONLY_ODF),
+        Parameter("withsrccoords", "bool", False, text="take a given source of timing mode", only=NO_SOURCE),
+        Parameter("checkframes", "bool", True, text="count and number frames anew", only=ONLY_ODF),
         Parameter("ingtiset", "dataset", "", text="good times; frames outside are flagged (flagbadtimes)"),
         Parameter("outgtiset", "dataset", "ccdgti.out", text="good times of the frames to write"),
-        Parameter("writegtiset", "bool", True, text="outgtiset is written"),
+        Parameter("writegtiset", "bool", True, text="write outgtiset"),
         Parameter(
             "odfeventset", "dataset", "", text="raw event file of the CCD, of imaging mode; must be given"
         ),
@@ -47,12 +47,10 @@ NO_SOURCE = "the task is for imaging data; the chains take the source of timing 
             "neweventset",
             "bool",
             False,
-            text="events are written",
+            text="write events",
             without_effect="outeventset alone decides",
         ),
-        Parameter(
-            "withodfeventset", "bool", False, text="odfeventset is read", without_effect="it always is"
-        ),
+        Parameter("withodfeventset", "bool", False, text="read odfeventset", without_effect="it always is"),
         *parameters_of(Emframes),
     ],
 )

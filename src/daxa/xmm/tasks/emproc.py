@@ -37,52 +37,47 @@ MERGED = "only merged lists are written"
 OTHER_SEARCH = "embadpixfind has its own parameters, given as embadpixfind:name=value"
 
 
-def _not_ours(
-    name: str, kind: str, default: Any, text: str, choices: tuple[str, ...] = (), unit: str = ""
-) -> Parameter:
+def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> Parameter:
     """A parameter of badpixfind, which does not search here."""
-    return Parameter(name, kind, default, choices, text=text, unit=unit, without_effect=OTHER_SEARCH)
+    return Parameter(name, kind, default, text=text, unit=unit, without_effect=OTHER_SEARCH)
 
 
 @task(
     "emproc",
     "2.25.4",
     [
-        Parameter("selectinstruments", "bool", False, text="only cameras that are switched on are processed"),
-        Parameter("emos1", "bool", False, text="EMOS1 is processed (selectinstruments)"),
-        Parameter("emos2", "bool", False, text="EMOS2 is processed (selectinstruments)"),
+        Parameter("selectinstruments", "bool", False, text="process only cameras that are switched on"),
+        Parameter("emos1", "bool", False, text="process EMOS1, with selectinstruments"),
+        Parameter("emos2", "bool", False, text="process EMOS2, with selectinstruments"),
         Parameter(
-            "removetemporaries", "bool", True, text="frames and found bad pixels of each CCD are not kept"
+            "removetemporaries", "bool", True, text="do not keep frames and found bad pixels of each CCD"
         ),
         Parameter(
             "removeintermediategtis",
             "bool",
             True,
-            text="good times of frames and of housekeeping are not kept",
+            text="do not keep good times of frames and of housekeeping",
         ),
         Parameter(
             "removeintermediateeventlists",
             "bool",
             True,
-            text="event lists of single CCDs are not kept",
+            text="do not keep event lists of single CCDs",
             only=MERGED,
         ),
-        Parameter("withinstexpids", "bool", False, text="only the exposures of instexpids are processed"),
+        Parameter("withinstexpids", "bool", False, text="process only the exposures of instexpids"),
         Parameter("instexpids", "list", ["M1S001", "M2S001"], text="exposures to process, as M1S001"),
-        Parameter("selectccds", "bool", False, text="only CCDs that are switched on are processed"),
-        *(
-            Parameter(f"ccd{n}", "bool", False, text=f"CCD {n} is processed (selectccds)")
-            for n in range(1, 8)
-        ),
-        Parameter("selectmodes", "bool", True, text="only modes that are switched on are processed"),
-        Parameter("imaging", "bool", True, text="CCDs in imaging mode are processed"),
-        Parameter("rimaging", "bool", True, text="CCDs in reduced imaging mode are processed"),
-        Parameter("timing", "bool", True, text="CCDs in timing mode are processed"),
-        Parameter("ctiming", "bool", False, text="CCDs in compressed timing mode are processed"),
-        Parameter("withgtiset", "bool", False, text="frames outside the times of gtiset are flagged"),
+        Parameter("selectccds", "bool", False, text="process only CCDs that are switched on"),
+        *(Parameter(f"ccd{n}", "bool", False, text=f"process CCD {n}, with selectccds") for n in range(1, 8)),
+        Parameter("selectmodes", "bool", True, text="process only modes that are switched on"),
+        Parameter("imaging", "bool", True, text="process CCDs in imaging mode"),
+        Parameter("rimaging", "bool", True, text="process CCDs in reduced imaging mode"),
+        Parameter("timing", "bool", True, text="process CCDs in timing mode"),
+        Parameter("ctiming", "bool", False, text="process CCDs in compressed timing mode"),
+        Parameter("withgtiset", "bool", False, text="flag frames outside the times of gtiset"),
         Parameter("gtiset", "dataset", "gti.ds", text="good times"),
-        Parameter("runhkgtigen", "bool", True, text="frames outside good times of housekeeping are flagged"),
-        Parameter("runatthkgen", "bool", True, text="the attitude file is made where there is none"),
+        Parameter("runhkgtigen", "bool", True, text="flag frames outside the good times of housekeeping"),
+        Parameter("runatthkgen", "bool", True, text="make the attitude file where there is none"),
         Parameter(
             "referencepointing",
             "choice",
@@ -96,7 +91,7 @@ def _not_ours(
         ),
         Parameter("posangle", "real", 0.0, unit="deg", text="position angle of the user's pointing"),
         Parameter(
-            "filterevents", "bool", True, text="events that filterexpression does not select are left out"
+            "filterevents", "bool", True, text="leave out events that filterexpression does not select"
         ),
         Parameter(
             "filterexpression",
@@ -108,20 +103,20 @@ def _not_ours(
             "flagfilteredevents",
             "bool",
             False,
-            text="events that are not selected are flagged, not left out",
+            text="flag events that are not selected, and keep them",
             only="they are left out",
         ),
         Parameter(
-            "rungtimerge", "bool", False, text="good times are merged", without_effect="they are, in memory"
+            "rungtimerge", "bool", False, text="merge good times", without_effect="they are, in memory"
         ),
         Parameter(
             "applygti",
             "bool",
             Options.apply_ccd_gti,
-            text="events outside the good times of their CCD are left out",
+            text="leave out events outside the good times of their CCD",
         ),
-        Parameter("runevlistcomb", "bool", True, text="the lists of the CCDs are merged", only=MERGED),
-        Parameter("searchforbadpixels", "bool", Options.find_bad_pixels, text="bad pixels are searched for"),
+        Parameter("runevlistcomb", "bool", True, text="merge the lists of the CCDs", only=MERGED),
+        Parameter("searchforbadpixels", "bool", Options.find_bad_pixels, text="search for bad pixels"),
         Parameter(
             "badpixfindalgo",
             "choice",
@@ -130,9 +125,9 @@ def _not_ours(
             text="task that searches for bad pixels",
             only="badpixfind is for the pn",
         ),
-        _not_ours("searchforbadcolumns", "bool", True, "bad columns are searched for"),
+        _not_ours("searchforbadcolumns", "bool", True, "search for bad columns"),
         Parameter(
-            "withbadpixgti", "bool", False, text="bad pixels are searched in the times of badpixgti only"
+            "withbadpixgti", "bool", False, text="search for bad pixels in the times of badpixgti only"
         ),
         Parameter("badpixgti", "dataset", "bapixgti.ds", text="times in which bad pixels are searched"),
         _not_ours("thresholdlabel", "string", "rate", "what the thresholds are"),
@@ -148,14 +143,14 @@ def _not_ours(
         _not_ours(
             "narrowerthanpsf", "real", 3.0, "how much sharper than the point-spread function a hot pixel is"
         ),
-        _not_ours("threshabovebackground", "bool", False, "thresholds count from the background"),
+        _not_ours("threshabovebackground", "bool", False, "count thresholds from the background"),
         _not_ours("loenergythresh", "real", 0.0, "lowest energy of the search", unit="keV"),
         _not_ours("hienergythresh", "real", 30.0, "highest energy of the search", unit="keV"),
         Parameter(
             "useccfdarkframe",
             "bool",
             False,
-            text="dark frames of the calibration are used",
+            text="use dark frames of the calibration",
             only="the background is measured beside the events",
         ),
         *parameters_of(Emenergy, "randomizeenergy", "correctgain", "correctcti"),
@@ -169,7 +164,12 @@ def _not_ours(
         *parameters_of(
             Emevents, "keepsifluor", "randomizeposition", "rejectrows", "maxeventsperrow", "randomizetime"
         ),
-        Parameter("withsrccoords", "bool", False, text="the source of timing mode is at srcra, srcdec"),
+        Parameter(
+            "withsrccoords",
+            "bool",
+            False,
+            text="take srcra, srcdec as the place of the source of timing mode",
+        ),
         Parameter("srcra", "real", 0.0, unit="deg", text="right ascension of the source of timing mode"),
         Parameter(
             "srcdec",
@@ -181,12 +181,12 @@ def _not_ours(
             text="declination of the source of timing mode",
         ),
         Parameter(
-            "withparameters", "bool", False, text="hkgtigen looks at the housekeeping of parameters only"
+            "withparameters", "bool", False, text="let hkgtigen look at the housekeeping of parameters only"
         ),
         Parameter("parameters", "list", (), text="housekeeping parameters that hkgtigen looks at"),
-        Parameter("except", "bool", False, text="hkgtigen looks at all but parameters"),
+        Parameter("except", "bool", False, text="let hkgtigen look at all but parameters"),
         Parameter(
-            "withoverrideparameters", "bool", False, text="hkgtigen takes the limits of overrideparameters"
+            "withoverrideparameters", "bool", False, text="let hkgtigen take the limits of overrideparameters"
         ),
         Parameter(
             "overrideparameters",
@@ -198,14 +198,14 @@ def _not_ours(
             "analyzingSciSimdata",
             "bool",
             False,
-            text="data come from the simulator SciSim",
+            text="process data of the simulator SciSim",
             only="how such data differ is not known",
         ),
         Parameter(
             "findlowener",
             "bool",
             Options.low_energy_search,
-            text=f"bad pixels are searched once more below {Options.low_energy_ev:g} eV",
+            text=f"search once more for bad pixels below {Options.low_energy_ev:g} eV",
         ),
         Parameter(
             "timebin",

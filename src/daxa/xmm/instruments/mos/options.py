@@ -21,43 +21,41 @@ REJECTION_FLAG = 0x762AA000
 class Emframes:
     """emframes: which tests flag frames, and whether dead time and sliding scale are worked out."""
 
-    flagbadtimes: bool = option(True, "frames outside the good times of ingtiset are flagged")
-    flagfifooverflow: bool = option(True, "frames whose queue of events overflowed on board are flagged")
-    setgatti: bool = option(True, "the offset of the sliding scale is worked out for each frame")
+    flagbadtimes: bool = option(True, "flag frames outside the good times of ingtiset")
+    flagfifooverflow: bool = option(True, "flag frames whose queue of events overflowed on board")
+    setgatti: bool = option(True, "work out the offset of the sliding scale for each frame")
     checknvalid: bool = option(
-        True, "frames are flagged of which another number of events came than their counter announces"
+        True, "flag frames of which not as many events came as their counter announces"
     )
-    setdeadtime: bool = option(
-        True, "the part of each frame that cosmic rays cover is taken from its exposure"
-    )
+    setdeadtime: bool = option(True, "take the part that cosmic rays cover off the exposure of each frame")
 
 
 @dataclass(frozen=True)
 class Emevents:
     """emevents: which tests flag events, which events are analysed again, what is randomised."""
 
-    flagbadtimes: bool = option(True, "events in flagged frames are flagged IN_BAD_FRAME")
+    flagbadtimes: bool = option(True, "flag events of flagged frames (IN_BAD_FRAME)")
     flagtruncatede1: bool = option(
-        True, "events whose brightest pixel is at the end of the converter are flagged REJECTED_BY_GATTI"
+        True, "flag events whose main pixel is at the end of the converter (REJECTED_BY_GATTI)"
     )
     withothernode: bool = option(
-        True, "events that the line between two nodes has cut are joined where both nodes are read"
+        True, "join events that the line between two nodes has cut, where both nodes are read"
     )
     withoffvarsets: bool = option(
-        False, "offsets used on board come from the ODF (offset/variance files), not from the calibration"
+        False, "take the offsets used on board from the ODF (offset/variance files), not from the calibration"
     )
     analysepatterns: bool = option(
-        True, "events with a bright bad pixel are taken apart, and the rest gets its pattern anew"
+        True, "take events with a bright bad pixel apart, and find the pattern of the rest anew"
     )
     flagbadpixels: bool = option(
-        True, "events on bad pixels of the list are flagged ON_BADPIX or taken apart"
+        True, "flag events on bad pixels of the list (ON_BADPIX), or take them apart"
     )
     keepsifluor: bool = option(
-        False, "diagonal doubles with a pixel of the energy of silicon fluorescence are not split"
+        False, "do not split diagonal doubles with a pixel of the energy of silicon fluorescence"
     )
-    splitdiagonals: bool = option(True, "diagonal doubles become two single events flagged DIAGONAL")
+    splitdiagonals: bool = option(True, "make two single events of a diagonal double, with the flag DIAGONAL")
     randomizeposition: bool = option(
-        True, "DETX and DETY are random within the pixel, otherwise those of its centre"
+        True, "make DETX and DETY random within the pixel; else they are those of its centre"
     )
     maxeventsperrow: float = option(
         4.0, "a row of one frame with so many more events than it has on average is noisy", minimum=0
@@ -65,18 +63,18 @@ class Emevents:
     widthnexttorow: int = option(
         10, "how far along a row neighbours of a noisy row's events are flagged too", unit="pixel", minimum=0
     )
-    rejectrows: bool = option(True, "events on and beside noisy rows are flagged ON_BADROW")
+    rejectrows: bool = option(True, "flag events on and beside noisy rows (ON_BADROW)")
     detectbadoffsets: bool = option(
         True,
-        "rows and columns with a wrong offset on board are looked for, their events flagged ON_BADOFFSET",
+        "look for rows and columns with a wrong offset on board, and flag their events (ON_BADOFFSET)",
     )
-    rejectbade3: bool = option(True, "events with very low charge around them (E3) are flagged UNDERSHOOT")
+    rejectbade3: bool = option(True, "flag events with very low charge around them (E3, UNDERSHOOT)")
     tolfxy: tuple[int, int, int] = option(
         (5, 2, 2), "frames, columns and rows of a bin in the test for flickering pixels", minimum=1
     )
-    rejectflickering: bool = option(True, "events of pixels that fire in bursts are flagged FLICKERING")
+    rejectflickering: bool = option(True, "flag events of pixels that fire in bursts (FLICKERING)")
     randomizetime: bool = option(
-        True, "times are random within the frame's integration, otherwise those of its centre"
+        True, "make times random within the frame's integration; else they are those of its centre"
     )
 
     def first_pass(self) -> Emevents:
@@ -91,10 +89,8 @@ class Emevents:
 class Emenergy:
     """emenergy: tests of the surroundings, the local background, corrections of the amplitude."""
 
-    flagevents: bool = option(
-        True, "events beside borders, bad pixels and bad lines are flagged (CLOSE_TO_...)"
-    )
-    correctcti: bool = option(True, "charge lost in transfer is added to the amplitude")
+    flagevents: bool = option(True, "flag events beside borders, bad pixels and bad lines (CLOSE_TO_...)")
+    correctcti: bool = option(True, "add the charge lost in transfer")
     minenergy: float = option(
         100.0, "events with a brighter main pixel measure the local background", unit="adu", minimum=0
     )
@@ -106,15 +102,15 @@ class Emenergy:
         10, "cells of the background map with fewer events are filled (fillccdbkg)", minimum=0
     )
     fillccdbkg: bool = option(
-        True, "cells of the background map with few events get the value of their rows and columns"
+        True, "fill cells of the background map with few events from their rows and columns"
     )
-    getccdbkg: bool = option(True, "the local background is measured and taken off the amplitudes")
+    getccdbkg: bool = option(True, "measure the local background and take it off the amplitudes")
     rejectbade3e4: bool = option(
         True,
-        "events whose surroundings (E3, E4) lie outside an ellipse of the calibration are flagged BAD_E3E4",
+        "flag events whose surroundings (E3, E4) lie outside the calibration's ellipse (BAD_E3E4)",
     )
-    randomizeenergy: bool = option(True, "amplitudes get a random part between -0.5 and 0.5 adu")
-    correctgain: bool = option(True, "PI is the energy in eV; otherwise it equals the amplitude")
+    randomizeenergy: bool = option(True, "add a random number between -0.5 and 0.5 adu to the amplitudes")
+    correctgain: bool = option(True, "turn amplitudes into energies [eV] for PI; else it is the amplitude")
 
     def first_pass(self) -> Emenergy:
         """As for the bad-pixel search: amplitudes as they are."""
@@ -126,10 +122,10 @@ class Emeventsproj:
     """emeventsproj: what goes into the image that is searched for bad pixels."""
 
     rejectbadevents: bool = option(
-        True, "flagged events stay out, but not those outside the field of view or truncated"
+        True, "leave out flagged events, but not those outside the field of view or truncated"
     )
     projectenergy: bool = option(
-        False, "pixels hold charge [adu], E1 in the main pixel and E2 shared by the others; otherwise counts"
+        False, "sum charge [adu] (E1 in the main pixel, E2 shared by the others); else counts"
     )
 
 
@@ -147,24 +143,24 @@ class Embadpixfind:
     minratio: float = option(1.5, "bright pixels hold at least so many times their surroundings", minimum=0)
     maxratio: float = option(0.5, "dark pixels hold at most so many times their surroundings", minimum=0)
     niter: int = option(10, "greatest number of passes; the search ends when one finds nothing", minimum=0)
-    findbright: bool = option(True, "bright pixels, rows and columns are listed")
-    finddead: bool = option(True, "dark pixels, rows and columns are listed")
-    findbadsegments: bool = option(True, "rows and columns, and parts of them, are searched too")
-    usecal: bool = option(True, "pixels that the calibration calls bad are left out of the search")
+    findbright: bool = option(True, "list bright pixels, rows and columns")
+    finddead: bool = option(True, "list dark pixels, rows and columns")
+    findbadsegments: bool = option(True, "also search rows and columns, and parts of them")
+    usecal: bool = option(True, "leave pixels that the calibration calls bad out of the search")
     ignoreccfbright: bool = option(
-        False, "pixels that the calibration calls bright are searched all the same (usecal)"
+        False, "search pixels that the calibration calls bright all the same (usecal)"
     )
-    includedeadpixels: bool = option(True, "dead pixels of the calibration are added to the list")
+    includedeadpixels: bool = option(True, "add dead pixels of the calibration to the list")
 
 
 @dataclass(frozen=True)
 class Badpix:
     """badpix: which lists of bad pixels are taken, and whether only those inside the window."""
 
-    getuplnkbadpix: bool = option(True, "pixels that are masked on board are taken")
-    getotherbadpix: bool = option(True, "other bad pixels of the calibration are taken")
-    getnewbadpix: bool = option(True, "pixels found in the observation are taken")
-    windowfilter: bool = option(True, "only pixels inside the window are taken")
+    getuplnkbadpix: bool = option(True, "take pixels that are masked on board")
+    getotherbadpix: bool = option(True, "take other bad pixels of the calibration")
+    getnewbadpix: bool = option(True, "take pixels found in the observation")
+    windowfilter: bool = option(True, "take only pixels inside the window")
 
 
 @dataclass
