@@ -24,10 +24,6 @@ from daxa.xmm.ccf import documented
 from daxa.xmm.errors import TaskError
 from daxa.xmm.parameters import Parameter
 from daxa.xmm.task import find_task
-from daxa.xmm.tasks import epframes as subtasks
-from daxa.xmm.tasks import support_pn as fixed
-from daxa.xmm.tasks.badpixfind import BADPIXFIND_ONLY
-from daxa.xmm.tasks.epevents import EPEVENTS_ONLY, EPEVENTS_WITHOUT_EFFECT
 from daxa.xmm.tasks.evlistcomb import EVLISTCOMB
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,17 +40,9 @@ FILES = {
     "rateset", "histogramset",
 }  # fmt: skip
 #: Values that a parameter takes here, by task: any other is refused by name.
-ONLY = {
-    "epframes": subtasks.EPFRAMES_ONLY,
-    "badpixfind": BADPIXFIND_ONLY,
-    "epevents": EPEVENTS_ONLY,
-    "evlistcomb": EVLISTCOMB,
-}
-#: Parameters that are taken and change nothing, with the reason.
-WITHOUT_EFFECT = {"epevents": EPEVENTS_WITHOUT_EFFECT}
+ONLY = {"evlistcomb": EVLISTCOMB}
 #: Why something is not as in the logs: task, parameter -> reason.
 REASONS = {
-    ("epexposure", "spatialexposure"): "SAS 22.1 says of it that it is not yet enabled",
     ("evlistcomb", "othertables"): "all extensions of a CCD are joined, whatever their names",
 }
 #: Calls of one CCD, in order, by name and what tells them apart.
@@ -148,12 +136,12 @@ def verdict(task: str, name: str, text: str) -> Verdict:
         return Verdict("unknown", "no such parameter", why)
     parameter = known[name]
     default = "" if parameter.default is None else plain(parameter.default)
-    if name in WITHOUT_EFFECT.get(task, {}):
-        return Verdict("no effect", default, WITHOUT_EFFECT[task][name][1])
+    if parameter.without_effect:
+        return Verdict("no effect", default, parameter.without_effect)
     if same(task, parameter, text, parameter.default):
         return Verdict("equal", default, why)
-    if name in ONLY.get(task, {}):
-        return Verdict("refused", default, why or fixed.DEFAULTS.get(name, ""))
+    if parameter.only or name in ONLY.get(task, {}):
+        return Verdict("refused", default, why or parameter.only)
     return Verdict("given", default, why)
 
 

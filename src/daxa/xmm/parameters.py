@@ -297,6 +297,9 @@ def parameters_of(options: type | object, *names: str, **defaults: Any) -> list[
 def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> Options:
     """An options class filled from parsed parameters of the same names; ``others`` win over them.
 
+    Options that take no other value, or change nothing, keep their defaults: a chain may have a parameter of
+    the same name that means something else.
+
     Parameters
     ----------
     cls
@@ -309,7 +312,9 @@ def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> 
     found = {
         item.name: tuple(value) if isinstance(value := values[item.name], list) else value
         for item in fields(cls)  # type: ignore[arg-type]
-        if item.name in values and item.name not in others
+        if item.name in values
+        and item.name not in others
+        and not (item.metadata.get("only") or item.metadata.get("without_effect"))
     }
     return cls(**found, **others)
 

@@ -13,30 +13,27 @@ from daxa.xmm.instruments.badpixels import FOUND
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Badpix, Options
 from daxa.xmm.instruments.mos.steps.badpix import badpix as mark
+from daxa.xmm.instruments.pn import options as pn
 from daxa.xmm.instruments.pn.badpixels import BadPixel, bad_columns, merge_bad_pixels
 from daxa.xmm.instruments.pn.calibration import known_bad_pixels
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.notes import note_product
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_header
-from daxa.xmm.tasks.support_pn import line_clock_of, open_calibration, replace_table
+from daxa.xmm.tasks.support_pn import line_clock_of, replace_table
 
 
 @task(
     "badpix",
     "2.34",
     [
-        Parameter("eventset", "dataset", required=True),
-        Parameter("withoutset", "bool", False),
-        Parameter("outset", "dataset", "out.fits"),
-        Parameter("getuplnkbadpix", "bool", True),
-        Parameter("getotherbadpix", "bool", True),
-        Parameter("getnewbadpix", "bool", False),
-        Parameter("badpixset", "dataset", "badpix.fits"),
-        Parameter("emptyextension", "bool", False),
-        Parameter("windowfilter", "bool", False),
+        Parameter("eventset", "dataset", required=True, text="raw event list of a CCD"),
+        Parameter("withoutset", "bool", False, text="write a new file; else eventset is changed"),
+        Parameter("outset", "dataset", "out.fits", text="that new file"),
+        *parameters_of(pn.Badpix, getnewbadpix=False),
     ],
 )
 def badpix(ctx: TaskContext, p: Parameters) -> None:

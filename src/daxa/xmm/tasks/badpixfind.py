@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,71 +18,35 @@ from daxa.xmm.instruments.pn.calibration import known_bad_pixels
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.files import read_raw_list
-from daxa.xmm.instruments.pn.options import SearchLimits
+from daxa.xmm.instruments.pn.options import Badpix, Badpixfind
 from daxa.xmm.instruments.pn.steps.badpix import found_bad_pixels
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_pn import open_calibration, parameters, refuse, start_of
+from daxa.xmm.tasks.support import open_calibration
+from daxa.xmm.tasks.support_pn import start_of
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
-
-
-BADPIXFIND_ONLY: dict[str, Any] = {
-    "columnsearchlabel": "median",
-    "flickertimesteps": 1,
-    "mappixcellsize": 1,
-    "ccd": -1,
-}
-_LIMITS = (
-    "hithresh", "lothresh", "hicolthresh", "locolthresh", "withsearchbadcolumn", "thresholdlabel",
-    "threshabovebackground", "narrowerthanpsf", "backgroundrate", "cellsize", "flickerksthresh",
-    "flickerchisqthresh", "loenergythresh", "hienergythresh",
-)  # fmt: skip
 
 
 @task(
     "badpixfind",
     "1.41",
     [
-        Parameter("eventset", "dataset", required=True),
-        Parameter("badpixset", "dataset", "badpix.fits"),
-        Parameter("searchbadpix", "bool", True),
-        Parameter("thresholdlabel", "choice", "rate", ("rate", "counts")),
-        Parameter("lothresh", "real", 0.0, minimum=0),
-        Parameter("hithresh", "real", 0.0045, minimum=0),
-        Parameter("withsearchbadcolumn", "bool", True),
-        Parameter("locolthresh", "real", 0.0, minimum=0),
-        Parameter("hicolthresh", "real", 0.00105, minimum=0),
-        Parameter("flickerksthresh", "real", 0.55, minimum=0),
-        Parameter("flickerchisqthresh", "real", 15.0, minimum=0),
-        Parameter("cellsize", "int", 2, minimum=1),
-        Parameter("backgroundrate", "real", 0.00011, minimum=-1),
-        Parameter("narrowerthanpsf", "real", 1.5, minimum=0),
-        Parameter("threshabovebackground", "bool", False),
-        Parameter("loenergythresh", "real", 0.14, minimum=0),
-        Parameter("hienergythresh", "real", 12.0, minimum=0),
-        Parameter("userflagbadpix", "bool", False),
-        Parameter("rawxlist", "list", ()),
-        Parameter("rawylist", "list", ()),
-        Parameter("typelist", "list", ()),
-        Parameter("yextentlist", "list", ()),
-        Parameter("withbadpixmap", "bool", False),
-        Parameter("withfovmask", "bool", False),
-        Parameter("badpixmap", "dataset", "badpixmap.fits"),
-        *parameters(BADPIXFIND_ONLY),
+        Parameter("eventset", "dataset", required=True, text="raw event list of a CCD"),
+        *parameters_of(Badpix, "badpixset"),
+        *parameters_of(Badpixfind),
     ],
 )
 def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     """Find the bad pixels that the events of a raw list of the pn give away."""
-    refuse(p, "badpixfind", BADPIXFIND_ONLY)
     file = read_raw_list(ctx, p.eventset)
     if file.submode in FAST_MODES:
         raise TaskError("badMode", f"{p.eventset}: {file.submode} has no pixels to search")
     cal = open_calibration(ctx)
     scale = EnergyScale.from_calibration(cal, file.raw.ccd, PN_MODE_IDS[file.submode], start_of(file))
     known = known_bad_pixels(cal, file.raw.ccd, uplinked=True, other=False)
-    limits = SearchLimits(**{name: p[name] for name in _LIMITS})
+    limits = options_of(Badpixfind, p)
     found: list[BadPixel] = []
     if p.searchbadpix:
         found = found_bad_pixels(file.raw, cal, known, limits, scale.adu_ev, ctx.info)

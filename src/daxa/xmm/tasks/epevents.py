@@ -20,34 +20,20 @@ from daxa.xmm.formats.instruments import PN_MODE_IDS
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.files import RawFile, read_raw_list
-from daxa.xmm.instruments.pn.options import EventOptions
+from daxa.xmm.instruments.pn.options import Epevents, Epframes
 from daxa.xmm.instruments.pn.steps.epevents import detector_events, recognise
 from daxa.xmm.instruments.pn.timing import fast_events
 from daxa.xmm.instruments.seeds import random_source
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_pn import LOWEST_PI, line_clock_of, open_calibration, parameters, refuse, start_of
+from daxa.xmm.tasks.support import open_calibration
+from daxa.xmm.tasks.support_pn import line_clock_of, start_of
 
-EPEVENTS_ONLY: dict[str, Any] = {
-    "reemissionthresh": 0, "withgainff": False, "withphagaincolumn": False, "lowgainenergyscale": False,
-    "withctilongterm": True,
-    "ctilongtermsoft": True, "ctilongtermy": True, "withccdoffsets": False, "withframecti": False,
-    "checksasmip": False, "withphotonmap": False, "withrdpha": False,
-}  # fmt: skip
-#: What is taken and changes nothing, and why.
-EPEVENTS_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
-    "withtempcorrection": (True, "no public text gives the law of EPN_CTI QBOXTEMP_GAIN"),
-    "withbackgroundgain": (True, "no public text gives the law of EPN_CTI NDSCLIN_GAIN"),
-    "withgaintiming": (True, "no public text gives the function of EPN_CTI TIMING_GAIN"),
-    "withgainburst": (True, "no public text gives the function of EPN_CTI BURST_GAIN"),
-    "withgaineff": (True, "no public text gives the function of EPN_CTI EFF_GAIN"),
-    "backgroundtres": (True, "belongs to withbackgroundgain"),
-    "backgroundtbin": (100, "belongs to withbackgroundgain"),
-    "rdphatimebinsize": (100, "belongs to withrdpha"),
-    "photonmapset": ("photonmap.dat", "belongs to withphotonmap"),
-    "mappatterntype": ("sssd", "belongs to withphotonmap"),
-    "lothresh": ("0 200 500 0", "belongs to withphotonmap"),
-    "hithresh": ("200 500 2000 32000", "belongs to withphotonmap"),
+#: Corrections that a list lacks, and why; said in the log if they are asked for.
+_NOT_DONE = {
+    p.name: p.without_effect
+    for p in parameters_of(Epevents)
+    if p.name in ("withtempcorrection", "withbackgroundgain")
 }
 
 
@@ -55,31 +41,21 @@ EPEVENTS_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
     "epevents",
     "6.55",
     [
-        Parameter("eventset", "dataset", required=True),
-        Parameter("outset", "dataset", "events.dat"),
-        Parameter("randomizeposition", "bool", True),
-        Parameter("randomizeenergy", "bool", True),
-        Parameter("testenergywidth", "bool", True),
-        Parameter("gainctiaccuracy", "int", 2, minimum=0, maximum=2),
-        Parameter("withoutoftime", "bool", False),
-        Parameter("withctisrcpos", "bool", False),
-        Parameter("withpatternoffset", "bool", True),
-        Parameter("patternanalysis", "bool", True),
-        *parameters(EPEVENTS_ONLY),
-        *parameters({name: value for name, (value, _) in EPEVENTS_WITHOUT_EFFECT.items()}),
+        Parameter("eventset", "dataset", required=True, text="raw event list of a CCD"),
+        Parameter("outset", "dataset", "events.dat", text="event list to write"),
+        *parameters_of(Epevents),
     ],
 )
 def epevents(ctx: TaskContext, p: Parameters) -> None:
     """Recognise the patterns of a raw event list of the pn and calibrate them, one row per pattern."""
     from daxa.xmm.sky.geometry import CameraGeometry
 
-    refuse(p, "epevents", EPEVENTS_ONLY)
     file = read_raw_list(ctx, p.eventset)
     if not len(file.raw.pha):
         raise TaskError("noEvents", f"{p.eventset}: no events")
-    for name in ("withtempcorrection", "withbackgroundgain"):
+    for name, reason in _NOT_DONE.items():
         if p[name]:
-            ctx.info(f"{name}: not done, {EPEVENTS_WITHOUT_EFFECT[name][1]}")
+            ctx.info(f"{name}: not done, {reason}")
     if file.badpix is None:
         ctx.warn("noBadpix", f"{p.eventset}: no BADPIX; run badpix first")
     fast = file.submode in FAST_MODES
@@ -87,15 +63,9 @@ def epevents(ctx: TaskContext, p: Parameters) -> None:
         ctx.warn("notUsefulModeOOTE", f"{file.submode} has no out-of-time list")
     cal, mode_id, start_s = open_calibration(ctx), PN_MODE_IDS[file.submode], start_of(file)
     scale = EnergyScale.from_calibration(cal, file.raw.ccd, mode_id, start_s, accuracy=p.gainctiaccuracy)
-    names = ("randomizeposition", "randomizeenergy", "testenergywidth", "withpatternoffset")
-    row = int(file.primary.get("SRCPOS", 190))
-    options = EventOptions(
-        withoutoftime=p.withoutoftime and not fast,
-        screenlowthresh=LOWEST_PI,
-        mask=0,
-        ctisrcpos=row if p.withctisrcpos else None,
-        **{name: p[name] for name in names},
-    )
+    row = int(file.primary.get("SRCPOS", Epframes.srcposition))
+    out_of_time = p.withoutoftime and not fast
+    options = options_of(Epevents, p, withoutoftime=out_of_time, charge_row=row if p.withctisrcpos else None)
     raw = recognise(file.raw, file.badpix or [], scale, 0.0, ctx.info)
     random = random_source(*file.seed())
     if fast:

@@ -11,9 +11,10 @@ import numpy as np
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.options import Epexposure
 from daxa.xmm.instruments.seeds import PN_TIME, random_source
 from daxa.xmm.notes import note_product
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
 _TIMES_DRAWN = "TIMERAND"
@@ -23,10 +24,8 @@ _TIMES_DRAWN = "TIMERAND"
     "epexposure",
     "0.16",
     [
-        Parameter("eventsets", "list", required=True),
-        Parameter("randomizetime", "bool", True),
-        Parameter("screenexposure", "bool", True),
-        Parameter("spatialexposure", "bool", True),
+        Parameter("eventsets", "list", required=True, text="event lists to change, in place"),
+        *parameters_of(Epexposure),
     ],
 )
 def epexposure(ctx: TaskContext, p: Parameters) -> None:
@@ -35,8 +34,6 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
     Live fractions are in the EXPOSURE tables since epframes; a correction per column (``spatialexposure``) is
     not enabled in SAS either.
     """
-    if not p.screenexposure:
-        raise NotImplementedError("epexposure: screenexposure=no is not implemented")
     for name in p.eventsets:
         path = ctx.path(name)
         try:

@@ -12,26 +12,24 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.options import Epfast
 from daxa.xmm.instruments.pn.rate import APPLIED, RateLaw, corrected_energies, mark, report, seed_of
 from daxa.xmm.notes import note_product
-from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 
 
 @task(
     "epfast",
     "0.7",
     [
-        Parameter("evfile", "string", required=True),
-        Parameter("timebinwidth", "real", 10.0, minimum=0.001),
-        Parameter("pimin", "int", 100, minimum=0),
-        Parameter("pimax", "int", 12000, minimum=1),
-        Parameter("withrandomisation", "bool", True),
+        Parameter("evfile", "string", required=True, text="event list to correct, in place"),
+        *parameters_of(Epfast),
     ],
 )
 def epfast(ctx: TaskContext, p: Parameters) -> None:
     """Correct the energies of an event list of a fast mode for the rate of the source, in place."""
-    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.select.blocks import split_block
 
     name = split_block(p.evfile)[0]
@@ -46,16 +44,19 @@ def epfast(ctx: TaskContext, p: Parameters) -> None:
         note_product(hdus[0].header, path, is_list=True)
         table = hdus["EVENTS"]
         check_fast(table.header, f"{path.name}[EVENTS]")
-        law = RateLaw.from_calibration(
-            Calibration.from_environment(ctx.env, ctx.cwd), str(table.header["SUBMODE"]).strip()
-        )
+        law = RateLaw.from_calibration(open_calibration(ctx), str(table.header["SUBMODE"]).strip())
         gti = GTI.union(GTI.from_hdu(h) for h in hdus if h.name.startswith("STDGTI"))
         rng = np.random.default_rng(seed_of(table.header)) if p.withrandomisation else None
         old = np.asarray(table.data["PI"]).astype(np.int16)
         new = corrected_energies(
-            np.asarray(table.data["TIME"], float), table.data["RAWX"], old, gti, law, rng,
-            bin_s=p.timebinwidth, pi_range=(p.pimin, p.pimax),
-        )  # fmt: skip
+            np.asarray(table.data["TIME"], float),
+            table.data["RAWX"],
+            old,
+            gti,
+            law,
+            rng,
+            options_of(Epfast, p),
+        )
         table.data["PI"] = new
         mark(table.header)
         report(ctx, old, new)

@@ -16,7 +16,7 @@ from daxa.xmm.instruments.pn.badpixels import (
     merge_bad_pixels,
     psf_core_share,
 )
-from daxa.xmm.instruments.pn.options import SearchLimits
+from daxa.xmm.instruments.pn.options import Badpixfind
 
 SHARE = psf_core_share(6.0, 1.5, 4.13, 2)
 EXPOSURE = 20_000.0
@@ -164,11 +164,11 @@ def test_dead_pixels_and_columns():
     counts[50, 10] = 40
     x, y = (np.repeat(a.ravel(), counts.ravel()) for a in np.mgrid[1:65, 1:201])
     time = rng.uniform(0, 10_000, len(x))
-    limits = SearchLimits(lothresh=5e-4, locolthresh=5e-4)
+    limits = Badpixfind(lothresh=5e-4, locolthresh=5e-4)
     found = find_bad_pixels(x, y, time, 10_000.0, 0.4, limits=limits)
     assert [(p.rawx, p.rawy, p.kind, p.yextent) for p in found] == [(21, 78, DEAD, 1), (46, 1, DEAD, 200)]
     assert find_bad_pixels(x, y, time, 10_000.0, 0.4) == []
-    counted = SearchLimits(
+    counted = Badpixfind(
         lothresh=5.0, locolthresh=5.0, hithresh=45.0, hicolthresh=10.5, thresholdlabel="counts"
     )
     assert find_bad_pixels(x, y, time, 10_000.0, 0.4, limits=counted) == found

@@ -8,6 +8,7 @@ from astropy.io import fits
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.pn.options import Epfast
 from daxa.xmm.instruments.pn.rate import RateLaw, corrected_energies, electron_rates
 from daxa.xmm.task import run_task
 
@@ -34,11 +35,13 @@ def test_the_loss_is_undone(per_second):
     for _ in range(50):
         factor = 1 - 4.0e-4 * ((true * factor).sum() / 3.65 / 200) ** 0.4
     seen = np.rint(true * factor).astype(np.int16)
-    found = corrected_energies(time, np.full(n, 37), seen, GTI([0.0], [200.0]), LAW, rng, bin_s=100.0)
+    found = corrected_energies(
+        time, np.full(n, 37), seen, GTI([0.0], [200.0]), LAW, rng, Epfast(timebinwidth=100.0)
+    )
     assert np.mean(found / true) == pytest.approx(1.0, abs=2e-4)
     assert abs(1 - factor) > 0.02
     quiet = corrected_energies(
-        time[:3], [1, 2, 3], np.array([0, 50, 90], np.int16), GTI([0.0], [200.0]), LAW, None
+        time[:3], [1, 2, 3], np.array([0, 50, 90], np.int16), GTI([0.0], [200.0]), LAW, None, Epfast()
     )
     assert quiet.tolist() == [0, 50, 90]
 

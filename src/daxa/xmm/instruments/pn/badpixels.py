@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT, ONBOARD
-from daxa.xmm.instruments.pn.options import SearchLimits
+from daxa.xmm.instruments.pn.options import Badpixfind
 from daxa.xmm.statistics import poisson_at_least, poisson_at_most
 
 #: Chance of a false alarm per pixel; a camera has 150,000.
@@ -67,7 +67,7 @@ def find_bad_pixels(
     core_share: float,
     *,
     known: npt.NDArray[np.bool_] | None = None,
-    limits: SearchLimits | None = None,
+    limits: Badpixfind | None = None,
 ) -> list[BadPixel]:
     """Search one CCD for hot and flickering pixels and hot columns.
 
@@ -93,7 +93,7 @@ def find_bad_pixels(
     column is dead if its rate is below ``lothresh`` or ``locolthresh`` and too low for its neighbours' level
     beyond chance; both are off by default.
     """
-    limits = (limits or SearchLimits()).as_rates(exposure_s)
+    limits = (limits or Badpixfind()).as_rates(exposure_s)
     x, y = np.asarray(rawx, np.int64) - 1, np.asarray(rawy, np.int64) - 1
     time = np.asarray(time_s, float)
     if exposure_s <= 0 or not len(x):
@@ -128,7 +128,7 @@ def _hot_pixels(
     good: npt.NDArray[np.bool_],
     exposure_s: float,
     core_share: float,
-    limits: SearchLimits,
+    limits: Badpixfind,
 ) -> Iterable[tuple[int, int]]:
     from scipy.ndimage import uniform_filter
 
@@ -182,7 +182,7 @@ def _dead_pixels(
 
 
 def _dead_columns(
-    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
+    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: Badpixfind
 ) -> list[int]:
     if not limits.locolthresh > 0:
         return []
@@ -213,7 +213,7 @@ def _clip_level(values: npt.NDArray[Any]) -> float:
 
 
 def _hot_columns(
-    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: SearchLimits
+    counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: Badpixfind
 ) -> list[tuple[int, int]]:
     rows = np.flatnonzero(good.any(axis=0))
     if not len(rows):
@@ -246,7 +246,7 @@ def _hot_columns(
     return [(int(c), HOT) for c in np.flatnonzero(is_hot)]
 
 
-def _kind(events: npt.NDArray[np.float64], everything: npt.NDArray[np.float64], limits: SearchLimits) -> int:
+def _kind(events: npt.NDArray[np.float64], everything: npt.NDArray[np.float64], limits: Badpixfind) -> int:
     """Whether a pixel's events bunch in time, compared with those of the whole CCD."""
     everything = np.sort(everything)
     # In this measure the CCD's own events are uniform, so that flares and gaps do not count.

@@ -14,7 +14,7 @@ from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.instruments.pn.badpixels import badpix_columns
 from daxa.xmm.instruments.pn.exposure import PnExposure
-from daxa.xmm.instruments.pn.options import PRIME_CCD, Request
+from daxa.xmm.instruments.pn.options import PRIME_CCD, Epfast, Epframes, Request
 from daxa.xmm.instruments.pn.rate import RateLaw, corrected_energies, mark, report, seed_of
 from daxa.xmm.instruments.pn.rawlist import RawCcd
 from daxa.xmm.instruments.pn.steps.epevents import Columns, Sky
@@ -37,7 +37,7 @@ def write_products(
         ccd: CcdExposure(
             raw.time_s,
             np.full(len(raw.time_s), length),
-            raw.fraction.astype(np.float64) if request.epexposure else np.ones(len(raw.time_s)),
+            raw.fraction.astype(np.float64) if request.options.runepexposure else np.ones(len(raw.time_s)),
             raw.gti,
             badpix_columns(raw.badpix),
             dict(raw.header),
@@ -55,11 +55,11 @@ def write_products(
     primary["AVRG_PNT"] = (sky.average, "Meaning of the pointing values")
     primary.update(_source_position(primary, sky))
     if fast:
-        primary["SRCPOS"] = (request.raw.frames.source_row, "[pixel] RAWY of the source")
-        if request.epfast[0]:
-            _correct_for_rate(ctx, exposure, request, columns, raws[PRIME_CCD].gti, primary)
-    elif request.events.ctisrcpos is not None:
-        primary["SRCPOS"] = (request.events.ctisrcpos, "[pixel] RAWY of the source, of all charge")
+        primary["SRCPOS"] = (request.options.epframes.source_row, "[pixel] RAWY of the source")
+        if request.options.epfast is not None:
+            _correct_for_rate(ctx, exposure, request.options.epfast, columns, raws[PRIME_CCD].gti, primary)
+    elif (row := request.options.epevents.charge_row) is not None:
+        primary["SRCPOS"] = (row, "[pixel] RAWY of the source, of all charge")
     primary.update(_discarded_lines(raws))
     ctx.provenance(primary)
     offsets = {
@@ -87,7 +87,7 @@ def write_products(
 def _correct_for_rate(
     ctx: TaskContext,
     exposure: PnExposure,
-    request: Request,
+    options: Epfast,
     columns: dict[str, Any],
     gti: GTI,
     primary: dict[str, Any],
@@ -97,14 +97,14 @@ def _correct_for_rate(
     try:
         law = RateLaw.from_calibration(exposure.cal, exposure.submode)
     except TaskError as error:
-        if request.epfast[1]:
+        if options.needed:
             raise
         sub.warn("notCalibrated", f"energies are not corrected for the rate of the source: {error.message}")
         return
     old = columns["PI"]
     identity = {"OBS_ID": exposure.odf.obs_id, "EXPIDSTR": exposure.exp_id}
-    rng = np.random.default_rng(seed_of(identity))
-    columns["PI"] = corrected_energies(columns["TIME"], columns["RAWX"], old, gti, law, rng)
+    rng = np.random.default_rng(seed_of(identity)) if options.withrandomisation else None
+    columns["PI"] = corrected_energies(columns["TIME"], columns["RAWX"], old, gti, law, rng, options)
     mark(primary)
     report(sub, old, columns["PI"])
 
@@ -122,7 +122,7 @@ def _discarded_lines(raws: Mapping[int, RawCcd]) -> dict[str, Any]:
 
 def _source_position(primary: Mapping[str, Any], sky: Sky) -> dict[str, Any]:
     """Pixel of the proposal's target, as the fast modes need it."""
-    cards: dict[str, Any] = {"SRCPOS": (190, "[pixel] RAWY of the source in fast modes")}
+    cards: dict[str, Any] = {"SRCPOS": (Epframes.srcposition, "[pixel] RAWY of the source in fast modes")}
     if "RA_OBJ" not in primary:
         return cards
     ra, dec = primary["RA_OBJ"][0], primary["DEC_OBJ"][0]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.pn.options import Epfast
 from daxa.xmm.instruments.seeds import PN_RATE
 from daxa.xmm.task import TaskContext
 
@@ -108,9 +109,7 @@ def corrected_energies(
     gti: GTI,
     law: RateLaw,
     rng: np.random.Generator | None,
-    *,
-    bin_s: float = 10.0,
-    pi_range: tuple[int, int] = (100, 12000),
+    options: Epfast,
 ) -> npt.NDArray[np.int16]:
     """PI without the losses by rate.
 
@@ -120,11 +119,11 @@ def corrected_energies(
         Energies [eV].
     rng
         Source of a random part of 1 eV, which keeps steps of the scale out of spectra; None for none.
-    pi_range
-        Energies that make the rate.
+    options
+        Energies that make the rate, and its bins.
     """
-    chosen = (pi >= pi_range[0]) & (pi <= pi_range[1])
-    rate = electron_rates(time_s, rawx, np.where(chosen, pi, 0), gti, bin_s)
+    chosen = (pi >= options.pimin) & (pi <= options.pimax)
+    rate = electron_rates(time_s, rawx, np.where(chosen, pi, 0), gti, options.timebinwidth)
     energy = pi.astype(np.float64)
     if rng is not None:
         energy += rng.random(len(pi)) - 0.5

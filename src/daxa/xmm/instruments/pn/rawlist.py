@@ -65,6 +65,12 @@ class RawList:
     n_mips: int = 0
     off_cor: npt.NDArray[np.float32] | None = None
 
+    @property
+    def window(self) -> tuple[int, int, int, int]:
+        """RAWX and RAWY of the first pixel that is read out, and size of the window."""
+        x0, y0, dx, dy = (int(self.header[f"WINDOW{k}"][0]) for k in ("X0", "Y0", "DX", "DY"))
+        return x0, y0, dx, dy
+
 
 @dataclass(kw_only=True)
 class RawCcd(RawList):

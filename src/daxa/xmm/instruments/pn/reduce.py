@@ -19,7 +19,7 @@ from daxa.xmm.instruments.pn.badpixels import BadPixel
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.exposure import PnExposure
 from daxa.xmm.instruments.pn.files import load_raw, save_raw, write_raw_list
-from daxa.xmm.instruments.pn.options import PRIME_CCD, RawOptions, RejectOptions, Request
+from daxa.xmm.instruments.pn.options import PRIME_CCD, Epreject, Options, Request
 from daxa.xmm.instruments.pn.products import write_products
 from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
 from daxa.xmm.instruments.pn.steps.badpix import bad_pixels
@@ -39,12 +39,12 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     TaskError
         No CCD could be processed, or the exposure lacks something that all CCDs need.
     """
-    fast = request.data_mode != "IMAGING"
-    if fast and request.events.withoutoftime:
+    options, fast = request.options, request.data_mode != "IMAGING"
+    if fast and options.epevents.withoutoftime:
         ctx.warn(
             "notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list"
         )
-        request = replace(request, events=replace(request.events, withoutoftime=False))
+        options = replace(options, epevents=replace(options.epevents, withoutoftime=False))
     exposure = PnExposure.open(
         odf, request.exp_id, request.data_mode, request.ccds, cal, child_of(ctx, "epframes").warn
     )
@@ -54,23 +54,19 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     if missing:
         ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
     sky = _sky(ctx, exposure, request)
-    if fast or request.events.ctisrcpos is not None:
-        row = source_row(
-            request.source, request.default_row, request.data_mode, sky.camera_pixel, exposure.proposal, ctx
-        )
-        if fast:
-            frames = replace(request.raw.frames, source_row=row)
-            request = replace(request, raw=replace(request.raw, frames=frames))
-        else:
-            request = replace(request, events=replace(request.events, ctisrcpos=row))
+    if fast or options.epevents.withctisrcpos:
+        source, default = options.epframes.source, options.epframes.srcposition
+        row = source_row(source, default, request.data_mode, sky.camera_pixel, exposure.proposal, ctx)
+        options = options.with_source(row, fast)
+    request = replace(request, options=options)
     stage = ctx.path(request.stage)
     identity = {
         "obs_id": odf.obs_id,
         "exp_id": request.exp_id,
         "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
         "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
-        "lowest_ev": request.raw.lowest_ev,
-        "source_row": request.raw.frames.source_row,
+        "lowest_ev": options.lowest_ev,
+        "source_row": options.epframes.source_row,
     }
     if request.reuse:
         raws = load_raw(stage, identity)
@@ -89,7 +85,7 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     log = child_of(ctx, "epevents").info
     log(
         "out-of-time event list: every event gets a random row"
-        if request.events.withoutoftime
+        if options.epevents.withoutoftime
         else "event list"
     )
     law = temperature_law(cal, exposure.mode_id)
@@ -108,16 +104,17 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
     lists: list[Columns] = []
     for ccd, raw in raws.items():
         scale = EnergyScale.from_calibration(
-            cal, ccd, exposure.mode_id, exposure.start_s, accuracy=request.accuracy
+            cal, ccd, exposure.mode_id, exposure.start_s, accuracy=options.epevents.gainctiaccuracy
         )
         lines = exposure.line_clock(ccd)
         if lines is not None:
-            row = request.raw.frames.source_row
-            columns = fast_events(raw, scale, lines, row, random_of[ccd], request.events)
+            row = options.epframes.source_row
+            columns = fast_events(raw, scale, lines, row, random_of[ccd], options.epevents)
         else:
-            window = tuple(int(raw.header[k][0]) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY"))
-            columns = ccd_events(raw, scale, sky, window, random_of[ccd], request.events)  # type: ignore[arg-type]
-        columns = filtered(columns, request.events.filterexpression)
+            columns = ccd_events(
+                raw, scale, sky, raw.window, random_of[ccd], options.epevents, options.epexposure
+            )
+        columns = filtered(columns, options.epevents.screening.expression)
         lists.append(columns)
         log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
     write_products(ctx, exposure, request, raws, lists, sky)
@@ -161,7 +158,11 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
     for ccd in exposure.files:
         try:
             raws[ccd] = raw_ccd(
-                exposure, ccd, request.raw, lambda name: child_of(ctx, name), keep if request.pileup else None
+                exposure,
+                ccd,
+                request.options,
+                lambda name: child_of(ctx, name),
+                keep if request.pileup else None,
             )
         except TaskError as error:
             ctx.warn(error.code, f"CCD {ccd} is left out: {error.message}")
@@ -202,7 +203,7 @@ def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
 def raw_ccd(
     exposure: PnExposure,
     ccd: int,
-    options: RawOptions,
+    options: Options,
     sub: Callable[[str], TaskContext],
     keep: Callable[[RawList, list[BadPixel]], None] | None = None,
 ) -> RawCcd:
@@ -215,7 +216,7 @@ def raw_ccd(
     ccd
         CCD number.
     options
-        Thresholds and switches.
+        Options of the steps.
     sub
         Gives the context of a sub-task by name, for messages.
     keep
@@ -226,15 +227,16 @@ def raw_ccd(
     TaskError
         As :func:`daxa.xmm.instruments.pn.steps.epframes.frames_of_ccd`.
     """
-    raw = frames_of_ccd(exposure, ccd, options.frames, sub("epframes").info)
-    if options.reject is not None:
-        raw = _reject(exposure, raw, options.reject, sub("epreject"))
+    raw = frames_of_ccd(exposure, ccd, options.epframes, sub("epframes").info)
+    if options.epreject is not None:
+        raw = _reject(exposure, raw, options.epreject, sub("epreject"))
     scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
     lines = exposure.line_clock(ccd)
     badpix = bad_pixels(
         raw,
         exposure.cal,
         options.badpix,
+        options.badpixfind,
         scale.adu_ev,
         None if lines is None else lines.n_lines,
         sub("badpixfind").info,
@@ -245,7 +247,7 @@ def raw_ccd(
     return recognise(raw, badpix, scale, options.lowest_ev, sub("epevents").info)
 
 
-def _reject(exposure: PnExposure, raw: RawList, options: RejectOptions, ctx: TaskContext) -> RawList:
+def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskContext) -> RawList:
     seed = [
         int(exposure.odf.obs_id),
         ord(exposure.exp_id[0]),

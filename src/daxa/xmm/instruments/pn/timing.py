@@ -22,7 +22,7 @@ from daxa.xmm.instruments.pn.steps.epevents import pattern_energies
 if TYPE_CHECKING:
     from daxa.xmm.formats.summary import AsciiSummary
     from daxa.xmm.instruments.pn.energy import EnergyScale
-    from daxa.xmm.instruments.pn.options import EventOptions
+    from daxa.xmm.instruments.pn.options import Epevents
     from daxa.xmm.instruments.pn.rawlist import RawCcd
     from daxa.xmm.task import TaskContext
 
@@ -89,7 +89,7 @@ def fast_events(
     clock: LineClock,
     source_row: int,
     random: Callable[[int], np.random.Generator],
-    options: EventOptions,
+    options: Epevents,
 ) -> dict[str, npt.NDArray[Any]]:
     """Events that pass the screening, one row per pattern, in order of time.
 
@@ -114,7 +114,7 @@ def fast_events(
     rows = np.full(len(raw.pha), source_row, np.int64)
     pi = pattern_energies(raw, scale, rows, random, options)
     chosen = np.flatnonzero(
-        (pi > options.screenlowthresh) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
+        (pi > options.screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
     )
     main = raw.main[chosen]
     x = raw.rawx[main].astype(np.int64)
@@ -142,7 +142,7 @@ def fast_events(
     everywhere[chosen] = at_edge
     identity = pattern_id(raw.patterns, everywhere)[chosen]
     # Telemetry comes in this order, the raw stage goes by columns.
-    keep = np.flatnonzero((flag & options.mask) == 0)
+    keep = np.flatnonzero((flag & options.screening.mask) == 0)
     keep = keep[np.lexsort((x[keep], raw.rawy[main[keep]], raw.frame[main[keep]]))]
     main = main[keep]
     stamp = raw.stamp_s[raw.frame[main]]

@@ -18,7 +18,7 @@ from daxa.xmm.instruments.pn.badpixels import (
     merge_bad_pixels,
 )
 from daxa.xmm.instruments.pn.calibration import core_share, known_bad_pixels
-from daxa.xmm.instruments.pn.options import BadpixOptions, SearchLimits
+from daxa.xmm.instruments.pn.options import Badpix, Badpixfind
 from daxa.xmm.instruments.pn.rawlist import RawList
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Info = Callable[[str], None]
 
 
 def found_bad_pixels(
-    raw: RawList, cal: Calibration, known: list[BadPixel], limits: SearchLimits, adu_ev: float, info: Info
+    raw: RawList, cal: Calibration, known: list[BadPixel], limits: Badpixfind, adu_ev: float, info: Info
 ) -> list[BadPixel]:
     """Bad pixels that the events of an imaging exposure give away (badpixfind).
 
@@ -65,7 +65,8 @@ def found_bad_pixels(
 def bad_pixels(
     raw: RawList,
     cal: Calibration,
-    options: BadpixOptions,
+    options: Badpix | None,
+    search: Badpixfind | None,
     adu_ev: float,
     n_lines: int | None,
     find_info: Info,
@@ -75,6 +76,10 @@ def bad_pixels(
 
     Parameters
     ----------
+    options
+        Which bad pixels count; None for none at all.
+    search
+        Limits of the search; None for no search.
     adu_ev
         Energy of one adu [eV].
     n_lines
@@ -82,7 +87,7 @@ def bad_pixels(
     find_info, info
         Where the lines of badpixfind and badpix go.
     """
-    if not options.runbadpix:
+    if options is None:
         return []
     known = known_bad_pixels(cal, raw.ccd, uplinked=options.getuplnkbadpix, other=options.getotherbadpix)
     if n_lines is not None:
@@ -93,8 +98,8 @@ def bad_pixels(
         )
         return columns
     found: list[BadPixel] = []
-    if options.runbadpixfind and options.getnewbadpix:
-        found = found_bad_pixels(raw, cal, known, options.search, adu_ev, find_info)
+    if search is not None and options.getnewbadpix:
+        found = found_bad_pixels(raw, cal, known, search, adu_ev, find_info)
     merged = merge_bad_pixels(known, found)
     info(f" CCD {raw.ccd}: {len(merged)} final bad pixel sets, {len(found)} of them new")
     return merged

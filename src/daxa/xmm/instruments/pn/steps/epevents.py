@@ -14,7 +14,7 @@ from daxa.xmm.formats.flags import MACROS, PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap
 from daxa.xmm.instruments.pn.energy import EnergyScale, out_of_time_rows
-from daxa.xmm.instruments.pn.options import REJECTED, EventOptions
+from daxa.xmm.instruments.pn.options import REJECTED, Epevents, Epexposure
 from daxa.xmm.instruments.pn.patterns import UNRESOLVED, Patterns, code_at_edge, find_patterns, pattern_id
 from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
 from daxa.xmm.instruments.seeds import PN_ENERGY, PN_OUT_OF_TIME, PN_POSITION, PN_TIME
@@ -64,7 +64,7 @@ def pattern_energies(
     scale: EnergyScale,
     rawy: npt.NDArray[np.int64],
     random: Callable[[int], np.random.Generator],
-    options: EventOptions,
+    options: Epevents,
 ) -> npt.NDArray[np.float64]:
     """PI of each pattern, whole numbers of eV.
 
@@ -115,7 +115,7 @@ def detector_events(
     geometry: CameraGeometry,
     window: tuple[int, int, int, int],
     random: Callable[[int], np.random.Generator],
-    options: EventOptions,
+    options: Epevents,
 ) -> tuple[Columns, npt.NDArray[np.int64]]:
     """Events of one CCD that pass the screening, one row per pattern, without sky coordinates (epevents).
 
@@ -144,10 +144,10 @@ def detector_events(
     rawy = raw.rawy.astype(np.int64)
     if options.withoutoftime:
         rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(PN_OUT_OF_TIME))
-    charge_row = rawy if options.ctisrcpos is None else np.full(len(rawy), options.ctisrcpos, np.int64)
+    charge_row = rawy if options.charge_row is None else np.full(len(rawy), options.charge_row, np.int64)
     pi = pattern_energies(raw, scale, charge_row, random, options)
     chosen = np.flatnonzero(
-        (pi > options.screenlowthresh) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
+        (pi > options.screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
     )
     main = raw.main[chosen]
     x, y = raw.rawx[main].astype(np.int64), rawy[main]
@@ -183,7 +183,7 @@ def detector_events(
     flag[~geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
     flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
 
-    keep = (flag & options.mask) == 0
+    keep = (flag & options.screening.mask) == 0
     chosen, main, at_edge = chosen[keep], main[keep], at_edge[keep]
     everywhere = np.zeros(n_patterns, bool)
     everywhere[chosen] = at_edge
@@ -212,7 +212,8 @@ def ccd_events(
     sky: Sky,
     window: tuple[int, int, int, int],
     random: Callable[[int], np.random.Generator],
-    options: EventOptions,
+    options: Epevents,
+    exposure: Epexposure,
 ) -> Columns:
     """Events of one CCD that pass the screening, with sky coordinates (epevents, attcalc, epexposure).
 
@@ -222,6 +223,8 @@ def ccd_events(
         For DETX, DETY, X, Y.
     raw, scale, window, random, options
         As for :func:`detector_events`.
+    exposure
+        Whether times are random within the frame.
 
     Returns
     -------
@@ -235,7 +238,7 @@ def ccd_events(
     columns["X"], columns["Y"] = sky_coordinates(
         time, columns["DETX"], columns["DETY"], sky.geometry, sky.attitude, sky.ra_deg, sky.dec_deg
     )
-    if options.randomizetime:
+    if exposure.randomizetime:
         # Anywhere in the integration of the frame; drawn for every pattern, as positions are.
         part = random(PN_TIME).random(len(raw.main))[patterns] - 0.5
         columns["TIME"] = time + float(raw.header["TIMEDEL"][0]) * part

@@ -35,7 +35,7 @@ from daxa.xmm.instruments.pn.frames import (
     silent_gaps,
     sorted_unique,
 )
-from daxa.xmm.instruments.pn.options import FrameOptions
+from daxa.xmm.instruments.pn.options import Epframes
 from daxa.xmm.instruments.pn.patterns import pixel_key
 from daxa.xmm.instruments.pn.raw import check_header, read_window
 from daxa.xmm.instruments.pn.rawlist import RawList
@@ -44,12 +44,10 @@ from daxa.xmm.odf.times import check_frames
 _ROWS = PN_SHAPE[1]
 _LARGEST_PHA = 4095
 #: SRCPOS of imaging modes, which do not use it.
-_DEFAULT_ROW = 190
+_DEFAULT_ROW = Epframes.srcposition
 
 
-def frames_of_ccd(
-    exposure: PnExposure, ccd: int, options: FrameOptions, info: Callable[[str], None]
-) -> RawList:
+def frames_of_ccd(exposure: PnExposure, ccd: int, options: Epframes, info: Callable[[str], None]) -> RawList:
     """Time and screen the telemetry of one CCD.
 
     Parameters
@@ -346,7 +344,7 @@ def _discarded_on_board(
     listed: Mapping[str, npt.NDArray[Any]],
     clock: FrameClock,
     table: FrameTable,
-    options: FrameOptions,
+    options: Epframes,
 ) -> npt.NDArray[np.float64]:
     """Per frame, the share of columns left by the rejection of particles on board (FC1)."""
     record, discarded = exposure.records(quadrant)

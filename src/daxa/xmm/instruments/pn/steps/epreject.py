@@ -20,7 +20,7 @@ from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.clock import FAST_MODES
-from daxa.xmm.instruments.pn.options import RejectOptions
+from daxa.xmm.instruments.pn.options import Epreject
 from daxa.xmm.instruments.pn.rawlist import RawList
 from daxa.xmm.instruments.pn.reject import (
     band_image,
@@ -108,18 +108,16 @@ def as_map(image: npt.ArrayLike, where: str) -> Map:
     raise TaskError("illegalODF", f"{where}: an image of {values.shape[::-1]} pixels, expected 64 x 200")
 
 
-def _offset_map(
-    raw: RawList, odf: Odf | None, start_s: float, options: RejectOptions
-) -> tuple[Map, str] | None:
-    if raw.ccd in options.odilist:
-        path = options.odilist[raw.ccd]
+def _offset_map(raw: RawList, odf: Odf | None, start_s: float, options: Epreject) -> tuple[Map, str] | None:
+    if raw.ccd in options.maps:
+        path = options.maps[raw.ccd]
         try:
             with open_hdus(path) as hdus:
                 image = next(h.data for h in hdus if h.is_image and h.data is not None)
         except (OSError, StopIteration) as error:
             raise TaskError("odilist", f"{path}: no offset map can be read: {error}") from error
         return as_map(image, path.name), path.name
-    file = offset_map_file(odf, raw.ccd, start_s) if odf is not None and not options.odilist else None
+    file = offset_map_file(odf, raw.ccd, start_s) if odf is not None and not options.maps else None
     return None if file is None else (as_map(file.image(), file.path.name), file.path.name)
 
 
@@ -140,7 +138,7 @@ def reject(
     odf: Odf | None,
     submode: str,
     start_s: float,
-    options: RejectOptions,
+    options: Epreject,
     random: Callable[[], np.random.Generator],
     warn: Callable[[str, str], None],
     info: Callable[[str], None],
@@ -184,11 +182,11 @@ def _dark_levels(
     odf: Odf | None,
     submode: str,
     start_s: float,
-    options: RejectOptions,
+    options: Epreject,
     warn: Callable[[str, str], None],
     info: Callable[[str], None],
 ) -> RawList:
-    found = _offset_map(raw, odf, start_s, options) if options.withoffsetmap or options.odilist else None
+    found = _offset_map(raw, odf, start_s, options) if options.withoffsetmap or options.maps else None
     area = correction_area(band_image(raw.rawx, raw.rawy, raw.pha, *_SOFT), list(raw.offsets))
     if found is None:
         return _by_brightness(raw, constituent, submode, area, options.sigma, warn, info)
@@ -236,7 +234,7 @@ def _noise(
     raw: RawList,
     constituent: Constituent,
     submode: str,
-    options: RejectOptions,
+    options: Epreject,
     random: Callable[[], np.random.Generator],
     warn: Callable[[str, str], None],
     info: Callable[[str], None],
@@ -277,7 +275,7 @@ def _loading(
     odf: Odf | None,
     submode: str,
     start_s: float,
-    options: RejectOptions,
+    options: Epreject,
     warn: Callable[[str, str], None],
     info: Callable[[str], None],
 ) -> RawList:
