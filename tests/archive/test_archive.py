@@ -7,7 +7,7 @@ import pytest
 from small_mission import MISSIONS, OBS, OtherMission, SmallMission, X, record
 
 from daxa.archive import Archive
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.exceptions import (
     DAXAError,
     DuplicateMissionError,

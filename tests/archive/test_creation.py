@@ -15,8 +15,8 @@ import pytest
 from small_mission import MISSIONS, OBS, SmallMission, X, record
 
 from daxa.archive import Archive, creation
-from daxa.archive.ledger import Run
 from daxa.archive.lock import hold
+from daxa.archive.run import Run
 from daxa.exceptions import DAXAError, NoProcessingError, PreProcessedNotSupportedError
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from daxa.archive import database
 from daxa.archive.database import Database
-from daxa.archive.ledger import Input, Ledger, Output, Run
+from daxa.archive.ledger import Ledger
+from daxa.archive.run import Input, Output, Run
 from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
 

@@ -13,8 +13,9 @@ import pytest
 from small_mission import MISSIONS, OBS, SmallMission, X, record
 
 from daxa.archive import Archive, database
-from daxa.archive.ledger import Ledger, Output, Run
+from daxa.archive.ledger import Ledger
 from daxa.archive.rescue import begin_anew
+from daxa.archive.run import Output, Run
 from daxa.archive.schema import MIGRATIONS
 from daxa.archive.verify import verify
 from daxa.backend.publish import checksum

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.mission.base import BaseMission
 
 X = "xmm_pointed"

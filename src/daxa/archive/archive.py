@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,25 +11,24 @@ from typing import Any
 
 from daxa import config
 from daxa._version import __version__
-from daxa.archive import creation, files, legacy, regions, rescue
+from daxa.archive import creation, files, legacy, rescue
 from daxa.archive.arguments import check_missions, check_products
 from daxa.archive.creation import State
-from daxa.archive.layout import SUBFOLDERS, Layout, log_name
-from daxa.archive.ledger import Ledger, Run
-from daxa.archive.lock import hold, is_held
+from daxa.archive.layout import Layout
+from daxa.archive.ledger import Ledger
+from daxa.archive.lock import hold
 from daxa.archive.update import update
 from daxa.archive.views import ProcessViews
+from daxa.archive.work import Work
 from daxa.exceptions import (
     DAXAError,
-    MissionNotAssociatedError,
-    NoRegionsAssociatedError,
     PreProcessedNotAvailableError,
     PreProcessedNotSupportedError,
 )
 from daxa.mission import BaseMission
 
 
-class Archive(ProcessViews):
+class Archive(ProcessViews, Work):
     """An archive of X-ray data under ``OUTPUT/archives/``.
 
     Parameters
@@ -233,11 +230,6 @@ class Archive(ProcessViews):
         return Version(self._version)
 
     @property
-    def mission_names(self) -> list[str]:
-        """Names of its missions."""
-        return list(self._missions)
-
-    @property
     def missions(self) -> list[BaseMission]:
         """Its missions, in the order in which they were given."""
         return list(self._missions.values())
@@ -261,7 +253,7 @@ class Archive(ProcessViews):
     def __getitem__(self, key: str | int) -> BaseMission:
         if isinstance(key, int):
             return self.missions[key]
-        self._check_mission(key)
+        self._mission_name(key)
         return self._missions[key]
 
     def __delitem__(self, key: str | int) -> None:
@@ -298,178 +290,6 @@ class Archive(ProcessViews):
             ]
         return "\n".join(lines)
 
-    # -- places -----------------------------------------------------------------------------
-
-    def _mission_name(self, mission: BaseMission | str) -> str:
-        name = mission if isinstance(mission, str) else getattr(mission, "name", None)
-        if name not in self._missions:
-            raise MissionNotAssociatedError(
-                f"mission: {name or mission!r} is not in this archive; it has {', '.join(self.mission_names)}"
-            )
-        return str(name)
-
-    def _checked(self, mission: BaseMission | str, obs_id: str) -> str:
-        name = self._mission_name(mission)
-        self._check_obs(name, obs_id, [str(o) for o in self._missions[name].filtered_obs_ids])
-        return name
-
-    def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path:
-        """Folder of an observation, wherever it is now.
-
-        Parameters
-        ----------
-        mission
-            The mission or its name.
-        obs_id
-            ObsID.
-
-        Raises
-        ------
-        MissionNotAssociatedError
-            The archive does not have the mission.
-        """
-        name = self._mission_name(mission)
-        failed = self.layout.failed(name, obs_id)
-        return failed if failed.is_dir() else self.layout.processed(name, obs_id)
-
-    def make_folders(self, mission: BaseMission) -> None:
-        """Make the folders of a mission's observations that are not there yet."""
-        for obs_id in mission.filtered_obs_ids:
-            folder = self.obs_folder(mission, str(obs_id))
-            for name in SUBFOLDERS:
-                (folder / name).mkdir(parents=True, exist_ok=True)
-
-    def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
-        """Folder of an observation's data: among the processed, or among the failed ones.
-
-        Parameters
-        ----------
-        mission : BaseMission or str
-            The mission or its name.
-        obs_id : str
-            ObsID.
-
-        Returns
-        -------
-        str
-            Absolute, with a trailing slash.
-
-        Raises
-        ------
-        MissionNotAssociatedError
-            The archive does not have the mission.
-        """
-        return os.path.join(str(self.obs_folder(mission, obs_id)), "")
-
-    def construct_processed_data_path(
-        self, mission: BaseMission | str | None = None, obs_id: str | None = None
-    ) -> str:
-        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given.
-
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
-        Raises
-        ------
-        MissionNotAssociatedError, ObsNotAssociatedError
-            The archive does not have the mission, or the mission not the observation.
-        """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        if obs_id is not None and mission is not None:
-            self._checked(mission, obs_id)
-        return os.path.join(str(self.layout.processed(name, obs_id or "{oi}")), "")
-
-    def construct_failed_data_path(
-        self, mission: BaseMission | str | None = None, obs_id: str | None = None
-    ) -> str:
-        """Path of data of failed observations, with ``{mn}`` and ``{oi}`` for what is not given.
-
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
-        Raises
-        ------
-        ValueError
-            The observation has not failed.
-        """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        if obs_id is not None and mission is not None:
-            self._checked(mission, obs_id)
-            if self.final_process_success.get(name, {}).get(obs_id, True):
-                raise ValueError(f"obs_id: {obs_id} of {name} has not failed")
-        return os.path.join(str(self.layout.failed(name, obs_id or "{oi}")), "")
-
-    def get_region_file_path(
-        self, mission: BaseMission | str | None = None, obs_id: str | None = None
-    ) -> str:
-        """Path of an observation's region file, with ``{mn}`` and ``{oi}`` for what is not given.
-
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
-        Raises
-        ------
-        NoRegionsAssociatedError
-            The observation has none.
-        """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        path = self.layout.regions(name, obs_id or "{oi}")
-        if mission is not None and obs_id is not None:
-            self._checked(mission, obs_id)
-            if not path.exists():
-                raise NoRegionsAssociatedError(f"obs_id: there are no regions for {obs_id} of {name}")
-        return str(path)
-
-    # -- regions ----------------------------------------------------------------------------
-
-    @property
-    def source_regions(self) -> dict[str, dict[str, list[Any]]]:
-        """Mission -> ObsID -> list of sky regions.
-
-        To be set with a path of a region file, a list of ``regions`` objects, or a dictionary with
-        ``regions`` (one of these) and ``wcs_src`` (a WCS or an image) for each observation.
-        """
-        found: dict[str, dict[str, list[Any]]] = {name: {} for name in self._missions}
-        for name, mission in self._missions.items():
-            for obs_id in map(str, mission.filtered_obs_ids):
-                path = self.layout.regions(name, obs_id)
-                if path.exists():
-                    found[name][obs_id] = regions.sky_regions(path)
-        return found
-
-    @source_regions.setter
-    def source_regions(self, new: dict[str, dict[str, Any]]) -> None:
-        if not isinstance(new, dict) or not all(isinstance(v, dict) for v in new.values()):
-            raise TypeError("source_regions: expected a dictionary mission -> ObsID -> regions")
-        ready = []
-        for mission, observations in new.items():
-            for obs_id, value in observations.items():
-                name = self._checked(mission, obs_id)
-                if isinstance(value, dict):
-                    if "regions" not in value:
-                        raise KeyError(f"source_regions: {obs_id}: the dictionary has no 'regions'")
-                    found = regions.sky_regions(value["regions"], value.get("wcs_src"))
-                else:
-                    found = regions.sky_regions(value)
-                ready.append((name, obs_id, found))
-        for name, obs_id, found in ready:
-            path = self.layout.regions(name, obs_id)
-            if path.exists():
-                warnings.warn(f"source_regions: those of {obs_id} of {name} are replaced", stacklevel=2)
-            regions.write_regions(found, path)
-
     # -- observations -----------------------------------------------------------------------
 
     @property
@@ -487,7 +307,7 @@ class Archive(ProcessViews):
                 "observation_summaries: expected a dictionary mission -> ObsID -> instrument -> info"
             )
         for mission_name, observations in new.items():
-            self._check_mission(mission_name)
+            self._mission_name(mission_name)
             mission = self._missions[mission_name]
             for obs_id, instruments in observations.items():
                 self._checked(mission_name, obs_id)
@@ -507,7 +327,7 @@ class Archive(ProcessViews):
     @final_process_success.setter
     def final_process_success(self, new: dict[str, dict[str, bool]]) -> None:
         for mission_name, observations in new.items():
-            self._check_mission(mission_name)
+            self._mission_name(mission_name)
             for obs_id, success in observations.items():
                 if not isinstance(success, bool):
                     raise TypeError(
@@ -528,104 +348,6 @@ class Archive(ProcessViews):
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(source, target)
         self.ledger.set_observation(mission, obs_id, final_success=success)
-
-    # -- recording --------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def processing(self) -> Iterator[None]:
-        """Keep other processes from processing this archive at the same time.
-
-        Raises
-        ------
-        DAXAError
-            One does.
-        """
-        self.check_there()
-        with hold(self.layout.lock, f"the archive {self._name} is being processed"):
-            self.check_there()
-            self.interrupt()
-            shutil.rmtree(self.layout.scratch, ignore_errors=True)
-            if os.path.lexists(self.layout.scratch):
-                raise DAXAError(
-                    f"{self.layout.scratch}: is in the way of the scratch folder of jobs; please remove it"
-                )
-            try:
-                yield
-            finally:
-                self._leave()
-
-    def _leave(self) -> None:
-        """Clean up, and keep a copy of the ledger once something has been recorded."""
-        try:
-            self.check_there()
-        except DAXAError:  # moved, or another in its place: nothing there is of this call
-            return
-        shutil.rmtree(self.layout.scratch, ignore_errors=True)
-        if self.ledger.changed:
-            try:
-                self.ledger.back_up(self.layout.backup)
-            except DAXAError as failure:
-                warnings.warn(str(failure), stacklevel=5)
-
-    def interrupt(self) -> None:
-        """Note that runs have not ended, and remove what was being published; only for who may run jobs."""
-        unfinished = self.ledger.unfinished()
-        folders = [self.obs_folder(*place) for place in unfinished if place[0] in self._missions]
-        for folder in [*folders, self.layout.mosaics] if unfinished else []:
-            for path in folder.rglob(".*.part"):
-                path.unlink(missing_ok=True)
-        # Of copies of the ledger and of states, which are written in transactions or by who may run jobs.
-        with self.ledger.at_once():
-            for path in self.layout.save_info.glob(".*.part*"):
-                path.unlink(missing_ok=True)
-        # Last: as long as they are not noted, a call that is killed here is followed by one that does it.
-        self.ledger.interrupt_all()
-
-    def check_there(self) -> None:
-        """Make sure that the archive is where it was opened, and the one that was opened.
-
-        Raises
-        ------
-        DAXAError
-            It is not.
-        """
-        if not self.layout.save_info.is_dir():
-            raise DAXAError(
-                f"the archive {self._name} is no longer in {self.layout.root.parent}; has it been renamed or "
-                "removed? Nothing more is done; open it by its new name to go on"
-            )
-        self.ledger.check_same()
-
-    @property
-    def in_work(self) -> bool:
-        """Whether a process works on this archive."""
-        return is_held(self.layout.lock)
-
-    @property
-    def read_only(self) -> bool:
-        """Whether the archive can be looked at only: that of a colleague, or one on a read-only disk."""
-        return self.ledger.read_only
-
-    def logs(self, run: Run) -> dict[str, Path]:
-        """Where the output of a run is kept: ``stdout`` and ``stderr`` -> file."""
-        folder = self.obs_folder(run.mission, run.obs_id)
-        return {s: folder / log_name(run.process, run.ident, s) for s in ("stdout", "stderr")}
-
-    def record(self, run: Run, write_logs: bool = True) -> None:
-        """Record a finished run, and write its logs beside the data unless they are there."""
-        self.ledger.finish(run)
-        if not write_logs:
-            return
-        for stream, path in self.logs(run).items():
-            text = getattr(run, stream)
-            try:
-                if text or stream == "stdout":
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(text, encoding="utf-8")
-                else:
-                    path.unlink(missing_ok=True)
-            except OSError as failure:  # e.g. a full disk; the ledger has the text
-                warnings.warn(f"cannot write the log {path}: {failure}", stacklevel=2)
 
     # -- calibration ------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What has been done to an archive: the only place that knows the tables and how they are asked.
+"""What has been done to an archive: only this and `tallies` know the tables and how they are asked.
 
 Paths of outputs are relative to the observation's folder. The schema's version is SQLite's ``user_version``;
 older files are migrated when opened, and kept beside.
@@ -10,106 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from daxa.archive.database import Database
-
-#: Kind of a product that several runs of an observation make alike, e.g. its attitude file.
-SHARED = "shared"
-
-
-class Output(NamedTuple):
-    """A file that a run has made.
-
-    Attributes
-    ----------
-    sha256, size
-        Of the file; the checksum is empty where none was recorded.
-    mtime_ns
-        Its time when it was last known to have that checksum.
-    data
-        Checksum of what it holds, without the times and places in its headers.
-    """
-
-    sha256: str
-    size: int
-    mtime_ns: int = 0
-    data: str = ""
-
-
-class Input(NamedTuple):
-    """What a run was made of.
-
-    Attributes
-    ----------
-    kind
-        ``product``, ``shared``, ``raw`` or ``calibration``.
-    process, ident
-        The run that made a product; empty for others.
-    path
-        Relative to the observation's folder; for calibration files the name.
-    data
-        Checksum of what it holds; of raw files that of their names, sizes and times.
-    """
-
-    kind: str
-    process: str
-    ident: str
-    path: str
-    data: str
-
-
-@dataclass
-class Run:
-    """One run of a process on one piece of data.
-
-    Attributes
-    ----------
-    tasks
-        (name, parameters) of every task, parameters as text.
-    fingerprint
-        Of tasks, parameters and inputs: a run with the same fingerprint need not be repeated.
-    extra
-        Named paths (relative to the observation's folder) and settings that later steps use.
-    outputs
-        Relative path -> checksum, size, time.
-    inputs
-        What it was made of.
-    """
-
-    process: str
-    ident: str
-    mission: str
-    obs_id: str
-    inst: str | None = None
-    exp_id: str | None = None
-    backend: str = "embedded"
-    tasks: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    config: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    fingerprint: str = ""
-    status: str = "running"
-    started: str = ""
-    ended: str | None = None
-    wall_s: float | None = None
-    cpu_s: float | None = None
-    memory_bytes: int | None = None
-    timed_out: bool = False
-    stdout: str = ""
-    stderr: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    errors: list[dict[str, str]] = field(default_factory=list)
-    outputs: dict[str, Output] = field(default_factory=dict)
-    inputs: list[Input] = field(default_factory=list)
-    id: int | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.status == "done"
-
+from daxa.archive.run import Input, Output, Run
+from daxa.archive.tallies import FINISHED, Tallies
 
 _COLUMNS = (
     "process",
@@ -139,10 +45,9 @@ _ESSENTIAL = tuple(
     if c not in ("tasks", "config", "ended", "wall_s", "cpu_s", "memory_bytes", "timed_out")
 )
 _JSON = {"tasks", "config", "versions", "extra"}
-_FINISHED = "status IN ('done', 'failed')"
 
 
-class Ledger:
+class Ledger(Tallies):
     """The record of an archive.
 
     Parameters
@@ -270,7 +175,7 @@ class Ledger:
     def latest(self, mission: str, process: str, ident: str) -> Run | None:
         """The last finished run of a process on a piece of data."""
         row = self._db.execute(
-            f"SELECT * FROM run WHERE mission=? AND process=? AND ident=? AND {_FINISHED} "
+            f"SELECT * FROM run WHERE mission=? AND process=? AND ident=? AND {FINISHED} "
             "ORDER BY id DESC LIMIT 1",
             [mission, process, ident],
         ).fetchone()
@@ -278,7 +183,7 @@ class Ledger:
 
     def has_run(self, mission: str, process: str) -> bool:
         """Whether a process has been run on anything, successfully or not."""
-        query = f"SELECT 1 FROM run WHERE mission=? AND process=? AND {_FINISHED} LIMIT 1"
+        query = f"SELECT 1 FROM run WHERE mission=? AND process=? AND {FINISHED} LIMIT 1"
         return self._db.execute(query, [mission, process]).fetchone() is not None
 
     def runs(self, *, everything: bool = False, logs: bool = True, **conditions: str | None) -> Iterator[Run]:
@@ -297,9 +202,7 @@ class Ledger:
         wanted = {k: v for k, v in conditions.items() if v is not None}
         where = [f"{k}=?" for k in wanted]
         if not everything:
-            where.append(
-                f"id IN (SELECT MAX(id) FROM run WHERE {_FINISHED} GROUP BY mission, process, ident)"
-            )
+            where.append(f"id IN (SELECT MAX(id) FROM run WHERE {FINISHED} GROUP BY mission, process, ident)")
         query = f"SELECT id, {', '.join(_COLUMNS)} FROM run"
         if where:
             query += f" WHERE {' AND '.join(where)}"
@@ -324,7 +227,7 @@ class Ledger:
         logs, tasks and options.
         """
         rows = self._db.execute(
-            f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {_FINISHED} THEN id END) AS last "
+            f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {FINISHED} THEN id END) AS last "
             "FROM run WHERE mission=? AND obs_id=? GROUP BY process, ident",
             [mission, obs_id],
         ).fetchall()
@@ -349,97 +252,6 @@ class Ledger:
             for row in self._db.execute(query, ids):
                 _take(kind, row, runs[row["run_id"]])
         return list(runs.values())
-
-    def endings(self) -> Iterator[tuple[str, str, str, str, str | None, bool]]:
-        """Mission, process, identifier, ObsID, instrument and success of each piece's last finished run."""
-        query = (
-            f"SELECT mission, process, ident, obs_id, inst, status, MAX(id) FROM run WHERE {_FINISHED} "
-            "GROUP BY mission, process, ident"
-        )
-        for row in self._db.execute(query):
-            yield (*tuple(row)[:5], row["status"] == "done")
-
-    def overview(
-        self,
-    ) -> tuple[
-        dict[tuple[str, str, str], tuple[int, dict[str, str]]],
-        dict[tuple[str, str, str], int],
-        dict[tuple[int, str], str],
-    ]:
-        """The last successful runs, the newest runs of any kind, and what the outputs of the former hold.
-
-        Returns
-        -------
-        good
-            (mission, process, identifier) -> number and versions, where the last finished run succeeded.
-        newest
-            The same -> number of the newest run.
-        outputs
-            (number, path) -> checksum of what it holds.
-        """
-        query = (
-            f"SELECT mission, process, ident, status, versions, MAX(id) AS id FROM run WHERE {_FINISHED} "
-            "GROUP BY mission, process, ident"
-        )
-        decoded: dict[str, dict[str, str]] = {}
-        good = {}
-        for row in self._db.execute(query):
-            if row["status"] == "done":
-                text = row["versions"]
-                good[row["mission"], row["process"], row["ident"]] = (
-                    row["id"],
-                    decoded.setdefault(text, json.loads(text)),
-                )
-        query = "SELECT mission, process, ident, MAX(id) AS id FROM run GROUP BY mission, process, ident"
-        newest = {tuple(row)[:3]: row["id"] for row in self._db.execute(query)}
-        rows = self._db.execute("SELECT run_id, path, data, sha256 FROM output")
-        outputs = {(r["run_id"], r["path"]): r["data"] or r["sha256"] for r in rows}
-        return good, newest, outputs
-
-    def totals(self) -> list[dict[str, Any]]:
-        """One row per mission and process, in the order they were first run.
-
-        Returns
-        -------
-        rows
-            ``mission``, ``process``; pieces by their last finished run: ``done`` and ``failed``, the sum of
-            ``wall_s``, the largest ``memory_bytes``, the number of ``warnings``; pieces that never finished:
-            ``running`` and ``interrupted``.
-        """
-        last = f"SELECT MAX(id) FROM run WHERE {_FINISHED} GROUP BY mission, process, ident"
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
-        query = "SELECT mission, process FROM run GROUP BY mission, process ORDER BY MIN(id)"
-        for found in self._db.execute(query):
-            empty = dict.fromkeys(("done", "failed", "wall_s", "memory_bytes", "running", "interrupted"), 0)
-            rows[tuple(found)] = {"mission": found[0], "process": found[1], "warnings": 0, **empty}
-        query = (
-            "SELECT mission, process, SUM(status='done') AS done, SUM(status='failed') AS failed, "
-            "SUM(wall_s) AS wall_s, MAX(memory_bytes) AS memory_bytes "
-            f"FROM run WHERE id IN ({last}) GROUP BY mission, process"
-        )
-        for found in self._db.execute(query):
-            rows[found["mission"], found["process"]] |= {k: found[k] or 0 for k in found.keys()[2:]}
-        query = (
-            "SELECT run.mission, run.process, COUNT(*) FROM message JOIN run ON run.id=message.run_id "
-            f"WHERE message.kind='warning' AND run.id IN ({last}) GROUP BY run.mission, run.process"
-        )
-        for mission, process, count in self._db.execute(query):
-            rows[mission, process]["warnings"] = count
-        query = (
-            "SELECT mission, process, MAX(status='running') AS running FROM run "
-            f"GROUP BY mission, process, ident HAVING SUM({_FINISHED})=0"
-        )
-        for mission, process, running in self._db.execute(query):
-            rows[mission, process]["running" if running else "interrupted"] += 1
-        return list(rows.values())
-
-    def product_inputs(self) -> dict[int, list[Input]]:
-        """Number of a run -> the products that it was made of."""
-        found: dict[int, list[Input]] = {}
-        query = f"SELECT run_id, {', '.join(Input._fields)} FROM input WHERE kind IN ('product', '{SHARED}')"
-        for row in self._db.execute(query):
-            found.setdefault(row["run_id"], []).append(Input(*tuple(row)[1:]))
-        return found
 
     def touch_output(self, run_id: int, path: str, mtime_ns: int) -> None:
         """Note that an output is as recorded, whatever its time is now."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from daxa.archive.layout import Layout, log_name
-from daxa.archive.ledger import Ledger, Output, Run
+from daxa.archive.ledger import Ledger
+from daxa.archive.run import Output, Run
 from daxa.mission import BaseMission
 
 #: The release whose archives these are, as it stands in the versions of a run.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from daxa._version import __version__
-from daxa.archive.ledger import SHARED
+from daxa.archive.run import SHARED
 
 if TYPE_CHECKING:
     from daxa.archive.ledger import Ledger

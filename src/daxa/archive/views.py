@@ -7,18 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.legacy import NAMES
+from daxa.archive.places import Places
 from daxa.archive.staleness import stale
 from daxa.exceptions import (
-    MissionNotAssociatedError,
     NoDependencyProcessError,
     NoProcessingError,
-    ObsNotAssociatedError,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from daxa.archive.ledger import Ledger, Run
+    from daxa.archive.run import Run
 
 Nested = dict[str, dict[str, dict[str, Any]]]
 
@@ -38,14 +37,12 @@ def _property(kind: str, doc: str) -> property:
     return property(read, write, doc=doc)
 
 
-class ProcessViews:
+class ProcessViews(Places):
     """Properties and methods of an archive that tell how processing went.
 
     The nested dictionaries are mission -> process -> identifier -> value. They are copies: setting a
     property takes a tuple of process name and dictionary, and never replaces a value that is there.
     """
-
-    ledger: Ledger
 
     _kinds: dict[str, Callable[[Any], Any]] = {
         "process_success": lambda run: run.ok,
@@ -54,13 +51,6 @@ class ProcessViews:
         "raw_process_errors": lambda run: run.stderr,
         "process_logs": lambda run: run.stdout,
     }
-
-    @property
-    def mission_names(self) -> list[str]:
-        raise NotImplementedError(f"{type(self).__name__} does not define mission_names")
-
-    def get_current_data_path(self, mission: Any, obs_id: str) -> str:
-        raise NotImplementedError(f"{type(self).__name__} does not define get_current_data_path")
 
     # -- per identifier ---------------------------------------------------------------------
 
@@ -105,7 +95,7 @@ class ProcessViews:
         except NoProcessingError:
             present = {}
         for mission, idents in missions.items():
-            self._check_mission(mission)
+            self._mission_name(mission)
             for ident, entry in idents.items():
                 if kind == "process_success" and not isinstance(entry, bool):
                     raise TypeError(f"{kind}: expected True or False for {ident}, got {entry!r}")
@@ -203,7 +193,7 @@ class ProcessViews:
         search_ident : str, optional
             Only of this ObsID, or of this instrument.
         """
-        self._check_mission(mission_name)
+        self._mission_name(mission_name)
         found: list[list[str]] = []
         for obs_id, instruments in self.process_observation.get(mission_name, {}).items():
             for inst, use in instruments.items():
@@ -247,7 +237,7 @@ class ProcessViews:
         """
         import numpy as np
 
-        self._check_mission(mission_name)
+        self._mission_name(mission_name)
         idents: list[Any] = [obs_ident] if isinstance(obs_ident, str) else list(obs_ident)
         if idents and all(isinstance(i, str) for i in idents) and len(idents) > 1 and len(idents[1]) < 5:
             idents = [idents]  # one identifier given in parts
@@ -308,7 +298,7 @@ class ProcessViews:
     ) -> dict[str, dict[str, str]]:
         chosen, insts = _as_set(missions), _as_set(inst)
         for mission in chosen or ():
-            self._check_mission(mission)
+            self._mission_name(mission)
         obs_ids, idents = _as_set(obs_id), _as_set(full_ident)
         found: dict[str, dict[str, str]] = {}
         for run in self.ledger.runs(process=process):
@@ -368,16 +358,6 @@ class ProcessViews:
                 outputs |= self.get_process_logs(process_name, mission, full_ident=idents)
                 errors |= self.get_process_raw_error_logs(process_name, mission, full_ident=idents)
         return outputs, errors
-
-    def _check_mission(self, mission_name: str) -> None:
-        if mission_name not in self.mission_names:
-            raise MissionNotAssociatedError(
-                f"mission: {mission_name!r} is not in this archive; it has {', '.join(self.mission_names)}"
-            )
-
-    def _check_obs(self, mission_name: str, obs_id: str, known: list[str]) -> None:
-        if obs_id not in known:
-            raise ObsNotAssociatedError(f"obs_id: {obs_id!r} is not among the {mission_name} observations")
 
 
 def _as_set(value: str | list[str] | None) -> set[str] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daxa.archive.ledger import Run
 from daxa.archive.legacy import RELEASE
+from daxa.archive.run import Run
 from daxa.archive.staleness import REBUILT
 from daxa.backend.calibration import changed
 from daxa.process.graph import Node

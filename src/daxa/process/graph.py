@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.process.options import StepOptions
 from daxa.process.step import Piece, Recipe, Step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.backend.contract import Job
 from daxa.process.graph import Node
 from daxa.process.naming import Plain, plain

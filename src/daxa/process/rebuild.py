@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import Archive, layout
-from daxa.archive.ledger import Output, Run
+from daxa.archive.run import Output, Run
 from daxa.archive.staleness import REBUILT
 from daxa.backend.datasum import sums
 from daxa.backend.output import excerpt

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa._version import __version__
-from daxa.archive.ledger import SHARED, Input, Output, Run
+from daxa.archive.run import SHARED, Input, Output, Run
 from daxa.archive.staleness import generation
 from daxa.backend.calibration import CalibrationError, named
 from daxa.backend.contract import Outcome, Task

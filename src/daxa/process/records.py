@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 
 if TYPE_CHECKING:
     from daxa.archive import Archive

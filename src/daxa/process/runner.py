@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from daxa.archive.archive import Archive
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.archive.views import error_text
 from daxa.backend import launch
 from daxa.backend.contract import Outcome

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from daxa import config
 from daxa.archive import layout
 from daxa.archive.archive import Archive
-from daxa.archive.ledger import SHARED, Input, Run
+from daxa.archive.run import SHARED, Input, Run
 from daxa.backend.contract import Task
 from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
 from daxa.process.options import StepOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from daxa.archive import layout
-from daxa.archive.ledger import Run
+from daxa.archive.run import Run
 from daxa.archive.staleness import generation
 from daxa.archive.views import error_text
 from daxa.backend.contract import Job, Task
