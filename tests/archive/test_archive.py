@@ -72,7 +72,7 @@ def test_arguments(archive):
     with pytest.raises(PreProcessedNotAvailableError):
         _ = archive.preprocessed_missions
     archive.layout.root.with_name("folder").mkdir()
-    with pytest.raises(FileNotFoundError, match="no archive"):
+    with pytest.raises(FileNotFoundError, match="not an archive"):
         Archive("folder", SmallMission())
 
 

@@ -308,7 +308,7 @@ def test_clobber_respects_a_run(archive):
 def test_clobber_leaves_other_folders_alone(archive):
     folder = archive.layout.root.with_name("thesis")
     (folder / "text").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="no archive"):
+    with pytest.raises(FileNotFoundError, match="not an archive"):
         Archive("thesis", SmallMission(), clobber=True)
     assert (folder / "text").is_dir()
 
