@@ -336,6 +336,8 @@ class TestParametersOfSteps:
         ("name", "value", "message"),
         [
             ("search:celsize", 1, "unknown parameter 'search:celsize'; did you mean 'search:cellsize'?"),
+            ("cellsize", 1, "unknown parameter 'cellsize'; did you mean 'search:cellsize'?"),
+            ("find:cellsize", 1, "unknown parameter 'find:cellsize'; known are search:..."),
             ("search:cellsize", "x", "parameter search:cellsize: expected an integer, got 'x'"),
             ("search:bins", "1 2", "parameter search:bins: expected 3 numbers, got '1 2'"),
         ],

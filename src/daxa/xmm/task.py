@@ -81,11 +81,8 @@ class TaskSpec:
         known = {p.name: p for p in (*self.parameters, *self.of_steps)}
         unknown = [a for a in arguments if a not in known]
         if unknown:
-            step = unknown[0].partition(":")[0]
-            like = [n for n in known if n.partition(":")[0] == step] or [p.name for p in self.parameters]
             raise TaskError(
-                "unknownParameter",
-                f"{self.name}: unknown parameter {unknown[0]!r}; {nearest(unknown[0], like)}",
+                "unknownParameter", f"{self.name}: unknown parameter {unknown[0]!r}; {self._hint(unknown[0])}"
             )
         values = {p.name: p.parse(self.name, p.default) for p in self.parameters}
         for name, value in arguments.items():
@@ -98,6 +95,18 @@ class TaskSpec:
                 raise TaskError("missingParameter", f"{self.name}: parameter {name} must be given")
             known[name].accept(self.name, value)
         return Parameters(values, frozenset(arguments))
+
+    def _hint(self, name: str) -> str:
+        """What to say of an unknown parameter: the nearest of the task, or of the step that is named."""
+        of_steps = [p.name for p in self.of_steps]
+        if ":" in name and of_steps:
+            steps = list(dict.fromkeys(n.partition(":")[0] for n in of_steps))
+            step = name.partition(":")[0]
+            return nearest(
+                name, [n for n in of_steps if n.startswith(f"{step}:")] or [f"{s}:..." for s in steps]
+            )
+        ours = [n for n in of_steps if n.endswith(f":{name}")]
+        return f"did you mean {ours[0]!r}?" if ours else nearest(name, [p.name for p in self.parameters])
 
 
 _REGISTRY: dict[str, TaskSpec] = {}
