@@ -16,7 +16,15 @@ from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, HOT, ONBOARD
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.options import Options
-from daxa.xmm.instruments.mos.timing import LineClock, bad_columns, source_pixel
+from daxa.xmm.instruments.mos.reduce_timing import source_pixel
+from daxa.xmm.instruments.mos.timing import (
+    LineClock,
+    bad_column_table,
+    bad_columns,
+    flag_columns,
+    line_events,
+    sound_rows,
+)
 from daxa.xmm.task import run_task
 
 OBS_ID = "0800020301"
@@ -36,6 +44,49 @@ def test_bright_pixels_and_whole_columns_are_bad():
     kind = bad_columns(pixels)
     assert np.flatnonzero(kind).tolist() == [1, 5]
     assert kind[[1, 5]].tolist() == [HOT, DEAD]
+
+
+def test_rows_with_telemetry_errors():
+    columns = {"RAWX": np.array([-1, 0, 99, 100, 5, 5]), "RAWY": np.array([0, 0, 599, 0, 600, 3]),
+               "PATTERN": np.array([0, 3, 0, 0, 0, 4])}  # fmt: skip
+    assert sound_rows(columns, 100, 600).tolist() == [False, True, True, False, False, False]
+    assert sound_rows({"RAWY": columns["RAWY"]}, 100, 600).tolist() == [True] * 4 + [False, True]
+
+
+def test_events_lie_in_the_row_of_the_source():
+    columns = {"RAWX": np.array([5, 7]), "PATTERN": np.array([0, 2]), "PERIPIX": np.array([0, 1]),
+               "ENGYE1E2": np.array([100, 200])}  # fmt: skip
+    events = line_events(columns, np.array([3, 4]), (300.4, 290.6), 250, 5)
+    assert events.rawy.tolist() == [291, 291]
+    assert np.diff(events.rawx).tolist() == [2]
+    assert (events.e1.tolist(), events.pattern.tolist(), events.peripix.tolist()) == (
+        [100, 200], [0, 2], [0, 1],
+    )  # fmt: skip
+    compressed = line_events({"ENGYE1E2": columns["ENGYE1E2"]}, np.array([3, 4]), (300.4, 290.6), 250, 5)
+    assert compressed.rawx.tolist() == [300, 300]
+    assert not compressed.pattern.any()
+
+
+def test_events_are_flagged_by_their_columns():
+    """Column 4 is hot, column 7 dead, the window goes from 2 to 9."""
+    kind = np.array([0, 0, 0, HOT, 0, 0, DEAD, 0, 0, 0])
+    rawx = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    zero = np.zeros(10, np.int64)
+    columns = {"RAWX": rawx, "PATTERN": zero, "PERIPIX": zero, "ENGYE1E2": zero}
+    events = line_events(columns, zero, (5.0, 5.0), 0, 0)
+    events.rawx = rawx
+    flag_columns(events, kind, (2, 9))
+    out, edge, bad, bright, dead = (
+        int(MosFlag[name])
+        for name in (
+            "OUT_OF_CCD_WINDOW", "CLOSE_TO_CCD_WINDOW", "ON_BADPIX", "CLOSE_TO_BRIGHTPIX", "CLOSE_TO_DEADPIX",
+        )
+    )  # fmt: skip
+    assert events.flag.tolist() == [out, edge, bright, bad, bright, dead, bad, dead, edge, out]
+    table = bad_column_table(kind, (5, 9), 600)
+    assert {name: values.tolist() for name, values in table.items()} == {
+        "RAWX": [7], "RAWY": [1], "TYPE": [DEAD], "YEXTENT": [600], "BADFLAG": [CALIBRATION],
+    }  # fmt: skip
 
 
 def test_place_of_the_source(monkeypatch):

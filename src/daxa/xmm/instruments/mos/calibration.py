@@ -24,6 +24,7 @@ from daxa.xmm.instruments.mos.exposure import Camera
 from daxa.xmm.instruments.mos.frames import CosmicTracks
 from daxa.xmm.instruments.mos.offsets import OnBoard, whole_line
 from daxa.xmm.instruments.mos.raw import Layout, Overscan, RawHeader
+from daxa.xmm.instruments.mos.timing import LineClock
 
 _DAY_S = 86400.0
 
@@ -60,6 +61,28 @@ def frame_timing(camera: Camera, ccd: int, *, imaging: bool) -> FrameTiming:
         constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {camera.submode}")
     modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
     return FrameTiming(nominal, delay, transfer_s(modeparam, camera.mode_id, ccd, imaging=imaging))
+
+
+def line_clock(camera: Camera) -> LineClock:
+    """The clock of timing mode that MODEPARAM gives for the exposure's mode.
+
+    Raises
+    ------
+    TaskError
+        ``wrongMode``: no such mode, or times that make no lines.
+    """
+    constituent = camera.cal.constituent(camera.scope, "MODEPARAM")
+    table = constituent.table("MODEPARAM")
+    row = np.flatnonzero(camera.of_mode(table))
+    where = f"{constituent.path.name}[MODEPARAM]"
+    if not len(row):
+        raise TaskError("wrongMode", f"{where}: no row for {camera.submode}")
+    line, shift, lines = (
+        float(np.ravel(table[name][row[0]])[0]) for name in ("TIME_RES", "SHIFT_T", "WINDOWDY")
+    )
+    if not (line > 0 and shift >= 0 and lines >= 1):
+        raise TaskError("wrongMode", f"{where}: TIME_RES {line:g} and WINDOWDY {lines:g} make no lines")
+    return LineClock(line / 1000.0, shift / 1000.0, int(lines))
 
 
 def overscan(camera: Camera) -> Overscan:

@@ -19,7 +19,7 @@ from daxa.xmm.instruments.mos.exposure import Camera, Ccd, exposure_keywords, op
 from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.reduce import ExposureResult, StopAfterSearch, process
-from daxa.xmm.instruments.mos.timing import TimingResult, process_timing
+from daxa.xmm.instruments.mos.reduce_timing import TimingResult, process_timing
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext
 
