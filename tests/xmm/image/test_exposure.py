@@ -5,7 +5,6 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.image import exposure, mosaic
-from daxa.xmm.tasks.eexpmap import selects_flag_zero
 
 
 class FlatCamera:
@@ -108,19 +107,6 @@ def test_attitude_is_binned_by_direction():
     assert sorted(found.ra_deg) == pytest.approx([0.0011, 359.9999])
     live = exposure.live_times(time, np.ones(100), np.ones(100, bool), found)
     assert live.sum() == 99
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ({"SLCTEXPR": "#XMMEA_EM && (FLAG .eq. 0)"}, True),
-        ({"SLCTEXPR": "(FLAG & 0x766ba000) == 0"}, False),
-        ({"DSTYP3": "FLAG", "DSVAL3": "0"}, True),
-        ({"DSTYP3": "FLAG", "DSVAL3": "b0xx"}, False),
-    ],
-)
-def test_flag_zero_selection(header, expected):
-    assert selects_flag_zero(fits.Header(header)) is expected
 
 
 def image_header(ra, dec, n=60):

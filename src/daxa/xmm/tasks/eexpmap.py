@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.file import FitsFile, image_bytes
 from daxa.xmm.image import exposure
+from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd, selects_flag_zero
+from daxa.xmm.image.wcs import FloatArray, detector_grid
 from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.response.area import vignetting
 from daxa.xmm.task import TaskContext, task
 
-_FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.sky.geometry import CameraGeometry
+
 _OF_COUNTS = re.compile(r"\d*DS(TYP|VAL|REF|UNI|FORM)\d+|SLCTEXPR|XPROC\d+")
-_CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
 
 _PARAMETERS = [
     Parameter("imageset", "dataset", "image.fits", text="image whose grid the maps have"),
@@ -67,25 +71,10 @@ def _bands(p: Parameters) -> list[tuple[str, float, float]]:
     return bands
 
 
-def selects_flag_zero(*headers: Any) -> bool:
-    """Whether the selection behind an image admits only events with FLAG 0."""
-    for header in headers:
-        if _FLAG_ZERO.search(str(header.get("SLCTEXPR", ""))):
-            return True
-        for key, value in header.items():
-            is_flag = re.fullmatch(r"DSTYP\d+", key) and str(value).strip() == "FLAG"
-            if is_flag and str(header.get(f"DSVAL{key[5:]}", "")).strip() == "0":
-                return True
-    return False
-
-
 @task("eexpmap", "1.0", _PARAMETERS)
 def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     """Write one exposure map per energy band, on the grid of the image."""
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.errors import MissingConstituent, UnknownLayout
-    from daxa.xmm.response.area import grating_transmission, vignetting
-    from daxa.xmm.sky.attitude import AttHk
     from daxa.xmm.sky.geometry import CameraGeometry
 
     bands = _bands(p)
@@ -95,8 +84,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
             raise TaskError("noFile", f"{path}: no such file")
     image_header = FitsFile(ctx.path(p.imageset))[0].header
     if image_header.get("NAXIS") != 2:
-        raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is not a 2-D image")
-    shape = (image_header["NAXIS2"], image_header["NAXIS1"])
+        raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is no 2-D image")
 
     hdus = FitsFile(event_path)
     events = hdus["EVENTS"].header
@@ -104,105 +92,107 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     cal = Calibration.from_environment(ctx.env, ctx.cwd)
     middle = 0.5 * (float(events.get("TSTART", 0.0)) + float(events.get("TSTOP", 0.0)))
     geometry = CameraGeometry.from_calibration(cal, instrument, middle)
-    by_azimuth = p.withvignetting
-    if by_azimuth:
-        try:
-            grating_transmission(cal, instrument, 1000.0)
-        except (MissingConstituent, UnknownLayout) as error:
-            # Without the shade of the gratings a map is off by up to a seventh at the edge; with no map
-            # nothing can be done at all.
-            ctx.warn("noGratings", f"{instrument}: vignetting is averaged over azimuth: {error.message}")
-            by_azimuth = False
-    strict = selects_flag_zero(events, image_header)
-    offsets = hdus["OFFSETS"].data if "OFFSETS" in hdus else None
-    names = {h.name for h in hdus}
-    ccds = sorted(int(m[1]) for n in names if (m := _CCD_TABLE.match(n)))
-    if not ccds:
+    by_azimuth = p.withvignetting and _knows_gratings(ctx, cal, instrument)
+    numbers = numbers_of_ccds(hdus)
+    if not numbers:
         raise TaskError("noExposure", f"{event_path}: no EXPOSUnn extension")
+    pointings = _pointings(ctx, p)
+    strict = selects_flag_zero(events, image_header)
 
-    if p.withdetcoords:
-        still = np.array([0.0])
-        pointings = exposure.PointingBins(still, still, still, still, np.array([0]))
-    else:
-        atthk = AttHk.read(ctx.path(p.attitudeset))
-        time_s, ra, dec, pa = (
-            np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA")
-        )
-        pointings = exposure.bin_attitude(time_s, ra, dec, pa, p.attrebin)
-        if not len(pointings.ra_deg):
-            raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
-
-    plain = []
-    for ccd in ccds:
-        table = hdus[f"EXPOSU{ccd:02d}"]
-        frames = np.asarray(table.data["TIME"], float)
-        if "TIMEDEL" in table.columns:
-            length = np.asarray(table.data["TIMEDEL"], float)
-        else:
-            length = np.full(len(frames), float(table.header["TIMEDEL"]))
-        gti_name = f"STDGTI{ccd:02d}"
-        if gti_name not in names:
-            ctx.warn("noGTI", f"{event_path}: no {gti_name}; CCD {ccd} is left out")
-            continue
-        good = GTI.from_hdu(hdus[gti_name]).contains(frames)
-        live = exposure.live_times(frames, length * np.asarray(table.data["FRACEXP"], float), good, pointings)
-        columns: Any = ()
-        # The redundant node of a MOS CCD has the number plus 10, and counts columns from the other side.
-        redundant, number = (0, ccd) if instrument == "EPN" else divmod(ccd, 10)
-        # Events on such columns carry a flag in pn lists only.
-        flagged = strict and instrument == "EPN"
-        if flagged and offsets is not None and "OFFSETX" in offsets.dtype.names:
-            columns = offsets["RAWX"][(offsets["CCDNR"] == ccd) & (offsets["OFFSETX"] != 0)]
-        bad_name = f"BADPIX{ccd:02d}"
-        bad = hdus[bad_name].data if bad_name in names else None
-        pixels = exposure.good_pixel_map(
-            geometry.shape(number),
-            {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
-            window=exposure.read_window(table.header),
-            with_neighbours=strict,
-            offset_columns=columns,
-        )
-        if redundant:
-            pixels = pixels[:, ::-1]
-        if live.sum() > 0:
-            plain.append((number, exposure.telescope_angles(geometry, number, pixels), live))
-
-    if not plain:
-        ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
-
-    def efficiency(angles: tuple[np.ndarray, np.ndarray], low: float, high: float) -> np.ndarray:
-        def factor(theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    def efficiency(angles: tuple[FloatArray, FloatArray], low: float, high: float) -> FloatArray:
+        def factor(theta: FloatArray, phi: FloatArray) -> FloatArray:
             return vignetting(cal, instrument, 0.5 * (low + high), theta, phi if by_azimuth else None)
 
         return exposure.efficiency(angles, factor if p.withvignetting else None)
 
-    chips = [
-        exposure.ChipMap(ccd, np.stack([efficiency(angles, *band) for _, *band in bands]), live)
-        for ccd, angles, live in plain
-    ]
+    chips = []
+    for number in numbers:
+        frames = read_ccd(hdus, number, instrument)
+        if frames is None:
+            ctx.warn("noGTI", f"{event_path}: no STDGTI{number:02d}; CCD {number} is left out")
+            continue
+        live = frames.live(pointings)
+        if live.sum() > 0:
+            pixels = frames.good_pixels(geometry, strict=strict)
+            angles = exposure.telescope_angles(geometry, frames.ccd, pixels)
+            of_bands = np.stack([efficiency(angles, *band) for _, *band in bands])
+            chips.append(exposure.ChipMap(frames.ccd, of_bands, live))
     if not chips:
-        maps = np.zeros((len(bands), *shape))
-    elif p.withdetcoords:
-        maps = exposure.detector_exposure_map(
-            chips, geometry, _detector_grid(image_header, str(ctx.path(p.imageset))), shape
-        )
-    else:
-        maps = exposure.sky_exposure_map(
-            chips, geometry, pointings, exposure.wcs_functions(image_header.to_astropy()), shape
-        )
+        ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
+    maps = _maps(ctx, p, chips, geometry, pointings, image_header, len(bands))
     for (name, low, high), result in zip(bands, maps, strict=True):
-        header = _map_header(image_header)
-        header["BUNIT"] = ("s", "exposure")
-        header["PIMIN"] = (low, "[eV] lower end of the band")
-        header["PIMAX"] = (high, "[eV] upper end of the band")
-        header["EXPOSURE"] = (float(result.max()) if result.size else 0.0, "[s] largest value of the map")
-        header["VIGNETT"] = (p.withvignetting, "vignetting included")
-        ctx.provenance(header)
-        with ctx.output(name) as temporary:
-            temporary.write_bytes(image_bytes(result.astype(np.float32), header.cards))
-        ctx.info(
-            f"{name}: {len(pointings.ra_deg)} attitude bins, largest exposure {header['EXPOSURE']:.1f} s"
-        )
+        _write(ctx, p, name, (low, high), result, image_header, len(pointings.ra_deg))
+
+
+def _knows_gratings(ctx: TaskContext, cal: Calibration, instrument: str) -> bool:
+    """Whether the calibration has the shade of the gratings, without which vignetting has no azimuth."""
+    from daxa.xmm.errors import MissingConstituent, UnknownLayout
+    from daxa.xmm.response.area import grating_transmission
+
+    try:
+        grating_transmission(cal, instrument, 1000.0)
+    except (MissingConstituent, UnknownLayout) as error:
+        # Without the shade of the gratings a map is off by up to a seventh at the edge; with no map
+        # nothing can be done at all.
+        ctx.warn("noGratings", f"{instrument}: vignetting is averaged over azimuth: {error.message}")
+        return False
+    return True
+
+
+def _pointings(ctx: TaskContext, p: Parameters) -> exposure.PointingBins:
+    """Attitude bins; a map of the detector has one, for all times."""
+    from daxa.xmm.sky.attitude import AttHk
+
+    if p.withdetcoords:
+        still = np.array([0.0])
+        return exposure.PointingBins(still, still, still, still, np.array([0]))
+    atthk = AttHk.read(ctx.path(p.attitudeset))
+    time_s, ra, dec, pa = (np.asarray(atthk.columns[c], float) for c in ("TIME", "AHFRA", "AHFDEC", "AHFPA"))
+    pointings = exposure.bin_attitude(time_s, ra, dec, pa, p.attrebin)
+    if not len(pointings.ra_deg):
+        raise TaskError("noAttitude", f"{ctx.path(p.attitudeset)}: no valid attitude")
+    return pointings
+
+
+def _maps(
+    ctx: TaskContext,
+    p: Parameters,
+    chips: list[exposure.ChipMap],
+    geometry: CameraGeometry,
+    pointings: exposure.PointingBins,
+    header: Any,
+    bands: int,
+) -> FloatArray:
+    """The maps of all bands, shape (bands, ny, nx)."""
+    shape = (header["NAXIS2"], header["NAXIS1"])
+    if not chips:
+        return np.zeros((bands, *shape))
+    if p.withdetcoords:
+        grid = detector_grid(header, str(ctx.path(p.imageset)))
+        return exposure.detector_exposure_map(chips, geometry, grid, shape)
+    sky = exposure.wcs_functions(header.to_astropy())
+    return exposure.sky_exposure_map(chips, geometry, pointings, sky, shape)
+
+
+def _write(
+    ctx: TaskContext,
+    p: Parameters,
+    name: str,
+    band: tuple[float, float],
+    result: FloatArray,
+    image_header: Any,
+    attitudes: int,
+) -> None:
+    header = _map_header(image_header)
+    header["BUNIT"] = ("s", "exposure")
+    header["PIMIN"] = (band[0], "[eV] lower end of the band")
+    header["PIMAX"] = (band[1], "[eV] upper end of the band")
+    header["EXPOSURE"] = (float(result.max()) if result.size else 0.0, "[s] largest value of the map")
+    header["VIGNETT"] = (p.withvignetting, "vignetting included")
+    ctx.provenance(header)
+    with ctx.output(name) as temporary:
+        temporary.write_bytes(image_bytes(result.astype(np.float32), header.cards))
+    ctx.info(f"{name}: {attitudes} attitude bins, largest exposure {header['EXPOSURE']:.1f} s")
 
 
 def _map_header(image_header: Any) -> Any:
@@ -210,21 +200,3 @@ def _map_header(image_header: Any) -> Any:
     header = image_header.copy(strip=True)
     header.discard(*(k for k in header if _OF_COUNTS.fullmatch(k)))
     return header
-
-
-def _detector_grid(header: Any, where: str) -> Any:
-    """DETX, DETY of 0-based pixel coordinates."""
-    for alternate in ("", "L"):
-        if str(header.get(f"CTYPE1{alternate}", "")).strip() == "DETX":
-            break
-    else:
-        raise TaskError("badImage", f"{where}: withdetcoords=yes needs an image in DETX, DETY")
-    values = [
-        [float(header[f"{key}{axis}{alternate}"]) for key in ("CRVAL", "CDELT", "CRPIX")] for axis in (1, 2)
-    ]
-
-    def grid(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        (vx, dx, rx), (vy, dy, ry) = values
-        return vx + dx * (x + 1 - rx), vy + dy * (y + 1 - ry)
-
-    return grid

@@ -1,0 +1,129 @@
+"""What an event list says of each CCD, for its exposure map: frames, good times, bad pixels, window.
+
+Tables are turned into values once (:func:`read_ccd`); what follows needs no file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.image.exposure import PointingBins, good_pixel_map, live_times, read_window
+
+if TYPE_CHECKING:
+    from daxa.xmm.fits.file import FitsFile
+    from daxa.xmm.sky.geometry import CameraGeometry
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+_FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
+_CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
+
+
+@dataclass(frozen=True)
+class CcdFrames:
+    """Frames and pixels of one CCD.
+
+    Attributes
+    ----------
+    ccd
+        Number of the chip.
+    time_s, live_s
+        Time of each frame, mission time, and its live time.
+    good_times
+        Its good times.
+    badpix
+        Columns RAWX, RAWY, YEXTENT of the bad pixels.
+    window
+        ``(x0, y0, dx, dy)`` of the read-out window, 1-based; None: all of the chip.
+    offset_columns
+        Columns whose offset differs from that of the CCD (pn).
+    reversed_columns
+        Columns count from the other side.
+    """
+
+    ccd: int
+    time_s: FloatArray
+    live_s: FloatArray
+    good_times: GTI
+    badpix: Mapping[str, npt.ArrayLike]
+    window: tuple[int, int, int, int] | None = None
+    offset_columns: npt.ArrayLike = ()
+    reversed_columns: bool = False
+
+    def live(self, pointings: PointingBins) -> FloatArray:
+        """Live time of the good frames in each attitude bin, in seconds."""
+        return live_times(self.time_s, self.live_s, self.good_times.contains(self.time_s), pointings)
+
+    def good_pixels(self, geometry: CameraGeometry, *, strict: bool) -> BoolArray:
+        """Pixels whose events are counted, shape (rows, columns).
+
+        ``strict`` also leaves out neighbours of bad pixels and columns with an offset, as a selection on
+        FLAG == 0 does.
+        """
+        good = good_pixel_map(
+            geometry.shape(self.ccd),
+            self.badpix,
+            window=self.window,
+            with_neighbours=strict,
+            offset_columns=self.offset_columns if strict else (),
+        )
+        return good[:, ::-1] if self.reversed_columns else good
+
+
+def numbers_of_ccds(hdus: FitsFile) -> list[int]:
+    """Numbers of the EXPOSUnn tables of an event list."""
+    return sorted(int(m[1]) for h in hdus if (m := _CCD_TABLE.match(h.name)))
+
+
+def read_ccd(hdus: FitsFile, number: int, instrument: str) -> CcdFrames | None:
+    """Frames and pixels from the tables of one number, or None without good times."""
+    if f"STDGTI{number:02d}" not in hdus:
+        return None
+    table = hdus[f"EXPOSU{number:02d}"]
+    time = np.asarray(table.data["TIME"], float)
+    if "TIMEDEL" in table.columns:
+        length = np.asarray(table.data["TIMEDEL"], float)
+    else:
+        length = np.full(len(time), float(table.header["TIMEDEL"]))
+    name = f"BADPIX{number:02d}"
+    bad = hdus[name].data if name in hdus else None
+    # The redundant node of a MOS CCD has the number plus 10, and counts columns from the other side.
+    redundant, ccd = (0, number) if instrument == "EPN" else divmod(number, 10)
+    return CcdFrames(
+        ccd,
+        time,
+        length * np.asarray(table.data["FRACEXP"], float),
+        GTI.from_hdu(hdus[f"STDGTI{number:02d}"]),
+        {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
+        read_window(table.header),
+        # Events on such columns carry a flag in pn lists only.
+        _offset_columns(hdus, number) if instrument == "EPN" else (),
+        bool(redundant),
+    )
+
+
+def _offset_columns(hdus: FitsFile, number: int) -> npt.ArrayLike:
+    offsets = hdus["OFFSETS"].data if "OFFSETS" in hdus else None
+    if offsets is None or "OFFSETX" not in offsets.dtype.names:
+        return ()
+    columns: npt.ArrayLike = offsets["RAWX"][(offsets["CCDNR"] == number) & (offsets["OFFSETX"] != 0)]
+    return columns
+
+
+def selects_flag_zero(*headers: Any) -> bool:
+    """Whether the selection behind an image admits only events with FLAG 0."""
+    for header in headers:
+        if _FLAG_ZERO.search(str(header.get("SLCTEXPR", ""))):
+            return True
+        for key, value in header.items():
+            is_flag = re.fullmatch(r"DSTYP\d+", key) and str(value).strip() == "FLAG"
+            if is_flag and str(header.get(f"DSVAL{key[5:]}", "")).strip() == "0":
+                return True
+    return False
