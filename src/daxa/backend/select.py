@@ -14,7 +14,18 @@ from daxa.exceptions import SASNotFoundError
 
 def sas_ready() -> bool:
     """Whether ESA's SAS is installed and initialised in this environment."""
-    return bool(os.environ.get("SAS_DIR")) and shutil.which("evselect") is not None
+    return not why_no_sas()
+
+
+def why_no_sas() -> str:
+    """What keeps SAS from being used, in a few words; empty if it can be."""
+    folder = os.environ.get("SAS_DIR", "")
+    if not folder:
+        return "SAS_DIR is not set"
+    if shutil.which("evselect") is None:
+        there = "is there" if os.path.isdir(folder) else "is not a folder"
+        return f"evselect is not on PATH (SAS_DIR is {folder}, which {there})"
+    return ""
 
 
 def sas_version() -> str:
@@ -60,7 +71,7 @@ def select_backend(name: str | None = None) -> str:
         return "sas"
     if wanted == "sas":
         raise SASNotFoundError(
-            "backend: 'sas' needs SAS initialised (SAS_DIR set and evselect on PATH); "
+            f"backend: 'sas' needs SAS initialised (SAS_DIR set and evselect on PATH), but {why_no_sas()}; "
             "choose 'embedded' to work without SAS"
         )
     return "embedded"

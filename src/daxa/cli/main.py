@@ -29,6 +29,7 @@ from daxa.cli.archive import (
 )
 from daxa.cli.calibration import calibration, fetch_calibration
 from daxa.cli.compare import compare, validate
+from daxa.cli.doctor import doctor, sas_shims
 from daxa.cli.odf import odf
 from daxa.cli.output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
 from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
@@ -44,6 +45,8 @@ app.add_typer(calibration, name="calibration")
 app.add_typer(odf, name="odf")
 app.command()(compare)
 app.command()(validate)
+app.command()(doctor)
+app.command()(sas_shims)
 for command in (status, verify, rebuild, logs, mosaic, report):
     app.command()(command)
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from daxa import config
 from daxa.archive.archive import Archive
 from daxa.archive.run import Run
 from daxa.archive.views import error_text
 from daxa.backend import launch
 from daxa.backend.contract import Outcome
 from daxa.backend.runner import run_job
+from daxa.backend.select import why_no_sas
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
 from daxa.process.done import satisfied, still_good, why_again
 from daxa.process.graph import Node
@@ -301,7 +304,10 @@ class _Runner:
         backend = self.settings.backend
         text = "DAXA: tasks are run by SAS"
         if backend != "sas":
-            text = f"DAXA: tasks are run by the embedded engine\n{TRUST}"
+            # Somebody who has begun to set SAS up wants to know why it is not taken.
+            broken = config.backend() == "auto" and os.environ.get("SAS_DIR")
+            why = f", not by SAS: {why_no_sas()}" if broken else ""
+            text = f"DAXA: tasks are run by the embedded engine{why}\n{TRUST}"
         if backend not in _announced:
             _announced.add(backend)
             log.info(text)

@@ -1,0 +1,143 @@
+"""``daxa doctor`` and ``daxa sas-shims``: what this installation can do, and SAS's names for the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from daxa._version import __version__
+from daxa.cli.output import Json, plain_line
+
+
+class Check(NamedTuple):
+    """One line of what ``daxa doctor`` says.
+
+    Attributes
+    ----------
+    state
+        ``ok``; ``note``: something works only in part; ``fault``: nothing can be reduced like this.
+    """
+
+    about: str
+    state: str
+    text: str
+
+
+def checks() -> Iterator[Check]:
+    """Look at the installation and its surroundings; nothing is changed."""
+    yield Check("version", "ok", f"daxa {__version__}, Python {platform.python_version()}, {sys.platform}")
+    yield from _processes()
+    yield from _backends()
+    yield from _folders()
+    yield from _calibration()
+    yield _machine()
+
+
+def _processes() -> Iterator[Check]:
+    from daxa.archive.update import GROUP
+
+    names = sorted({point.name for point in entry_points(group=GROUP)})
+    if names:
+        yield Check("missions", "ok", f"{', '.join(names)} can be processed")
+    else:
+        text = f"the installation names no processes (entry points {GROUP!r}): archives cannot be updated"
+        yield Check("missions", "note", text)
+
+
+def _backends() -> Iterator[Check]:
+    from daxa import config
+    from daxa.backend.select import sas_version, select_backend, why_no_sas
+    from daxa.exceptions import DAXAError
+
+    try:
+        yield Check("back-end", "ok", f"{config.backend()} is configured, {select_backend()} is used")
+    except DAXAError as failure:
+        yield Check("back-end", "fault", str(failure))
+    why = why_no_sas()
+    if why:
+        yield Check("SAS", "note" if os.environ.get("SAS_DIR") else "ok", f"not used: {why}")
+        return
+    yield Check("SAS", "ok", f"{sas_version()}, {os.environ['SAS_DIR']}")
+    if shutil.which("lcurve") is None:
+        yield Check("HEASOFT", "note", "lcurve, which some tasks of SAS call, is not on PATH")
+
+
+def _folders() -> Iterator[Check]:
+    from daxa import config
+
+    yield _writable("archives", Path(config.output_path()))
+    yield _writable("cache", config.cache_path())
+    yield _writable("temporary files", Path(tempfile.gettempdir()))
+
+
+def _writable(about: str, folder: Path) -> Check:
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        return Check(about, "fault", f"{folder}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Check(about, "fault", f"{folder}: {there} cannot be written")
+    free = shutil.disk_usage(there).free / 1e9
+    return Check(about, "ok" if free > 1 else "note", f"{folder}, {free:.1f} GB free")
+
+
+def _calibration() -> Iterator[Check]:
+    from daxa import config
+    from daxa.calibration import store
+
+    for folder in config.calibration_path().split(os.pathsep):
+        if not os.path.isdir(folder):
+            yield Check("calibration", "note", f"{folder} does not exist")
+    found = store.available(config.calibration_path())
+    lacking = store.lacking((row["name"] for row in found), ("EMOS1", "EMOS2", "EPN"))
+    if lacking:
+        text = f"{len(found)} files; the cameras lack {len(lacking)} types, e.g. {lacking[0]}"
+        yield Check("calibration", "note", f"{text}; `daxa calibration fetch` brings them")
+    else:
+        yield Check("calibration", "ok", f"{len(found)} files; every type that the cameras need")
+
+
+def _machine() -> Check:
+    from daxa import config
+    from daxa.exceptions import DAXAError
+
+    try:
+        jobs = config.num_cores()
+    except DAXAError as failure:
+        return Check("machine", "fault", str(failure))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return Check("machine", "ok", f"{config.available_cores()} cores, {memory:.1f} GB; {jobs} jobs at once")
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what works here: back-ends, folders, calibration files, the machine; exit status 1 at a fault."""
+    found = list(checks())
+    if as_json:
+        typer.echo(json.dumps([check._asdict() for check in found], indent=1))
+    else:
+        for check in found:
+            typer.echo(plain_line(f"{check.state:<6}{check.about:<17}{check.text}"))
+    if any(check.state == "fault" for check in found):
+        raise typer.Exit(1)
+
+
+def sas_shims(
+    folder: Annotated[Path, typer.Argument(help="Where to; made if it does not exist.")],
+) -> None:
+    """Write programs with SAS's names that run the embedded engine, for scripts that were written for SAS."""
+    from daxa.backend.shims import write_shims
+
+    written = write_shims(folder).resolve()
+    typer.echo(f"{len(list(written.iterdir()))} programs in {written}; to use them:")
+    typer.echo(f'export PATH="{written}:$PATH" SAS_DIR="{written}"')
