@@ -259,8 +259,8 @@ def used(name: str) -> set[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.update(re.findall(r"\w+", node.value) if "\n" not in node.value else [])
         elif isinstance(node, ast.JoinedStr):
-            parts = [v.value if isinstance(v, ast.Constant) else r"\w+" for v in node.values]
-            if any(p.isalpha() for p in parts):
+            parts = [re.escape(v.value) if isinstance(v, ast.Constant) else r"\w+" for v in node.values]
+            if any(part.isalpha() for part in parts):
                 found.add("".join(parts))
     return found
 
