@@ -8,7 +8,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_frames
 from daxa.xmm.instruments.mos.options import Emevents, Options
-from daxa.xmm.instruments.mos.reduce import ccd_exposure
+from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_exposure
 from daxa.xmm.instruments.mos.steps.emevents import emevents as analyse
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
@@ -81,7 +81,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
     hdus = files.event_hdus(
         ccd,
         camera.scope,
-        files.ccd_columns(made, ccd),
+        ccd_columns(made, ccd),
         cards,
         {"TIME": exposure.frame_time_s, "TIMEDEL": exposure.frame_length_s, "FRACEXP": exposure.fraction},
         lines,

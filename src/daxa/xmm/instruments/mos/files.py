@@ -29,7 +29,6 @@ from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.calibration import layout_of
-from daxa.xmm.instruments.mos.energy import to_channel
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
 from daxa.xmm.instruments.mos.frames import Frames
@@ -209,29 +208,6 @@ def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str)
                 rawx, rawy, length = (table[k][mine] for k in ("RAWX", "RAWY", "YEXTENT"))
                 result.add_stretches(rawx, rawy, length, kind, flag)
     return result
-
-
-def ccd_columns(made: Calibrated, ccd: Ccd) -> dict[str, npt.NDArray[Any]]:
-    """Columns of a CCD's event file; PHA and PI are null before emenergy, X and Y before attcalc."""
-    list_, n = made.events, len(made.events)
-    null = np.full(n, np.nan)
-    nowhere = np.full(n, -99999999)
-    return {
-        "TIME": made.time_s,
-        "RAWX": list_.rawx,
-        "RAWY": list_.rawy,
-        "DETX": made.detx.astype(np.int16),
-        "DETY": made.dety.astype(np.int16),
-        "X": nowhere,
-        "Y": nowhere,
-        "PHA": to_channel(made.pha if len(made.pha) == n else null),
-        "PI": to_channel(made.pi if len(made.pi) == n else null),
-        "FLAG": list_.flag.astype(np.int32),
-        "PATTERN": list_.pattern.astype(np.uint8),
-        "FRAME": ccd.frames.number[list_.frame],
-        **{f"ENERGYE{k}": getattr(list_, f"e{k}") for k in (1, 2, 3, 4)},
-        "PERIPIX": list_.peripix,
-    }
 
 
 def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -> None:

@@ -49,6 +49,7 @@ _SENT = {
 }
 #: Flare-free times are applied if they are at least this share of the exposure.
 _LEAST_QUIET = 0.1
+_ALL_ROWS = slice(None)
 
 
 @dataclass
@@ -144,34 +145,47 @@ def _selected(camera: Camera, ccd: Ccd, made: Calibrated, gti: GTI) -> dict[str,
     return columns
 
 
+def ccd_columns(
+    made: Calibrated, ccd: Ccd, rows: npt.NDArray[np.int64] | slice = _ALL_ROWS
+) -> dict[str, npt.NDArray[Any]]:
+    """Columns of the list for events of a CCD, all or some, in the files between the steps as well.
+
+    PHA and PI are null before emenergy, X and Y before attcalc.
+    """
+    events, frame = made.events, made.events.frame[rows]
+    null, nowhere = np.full(len(frame), np.nan), np.full(len(frame), -99999999)
+    known = len(made.pha) == len(events), len(made.pi) == len(events)
+    return {
+        "TIME": made.time_s[rows],
+        "RAWX": events.rawx[rows],
+        "RAWY": events.rawy[rows],
+        "DETX": made.detx[rows].astype(np.int16),
+        "DETY": made.dety[rows].astype(np.int16),
+        "X": nowhere,
+        "Y": nowhere,
+        "PHA": energy.to_channel(made.pha[rows] if known[0] else null),
+        "PI": energy.to_channel(made.pi[rows] if known[1] else null),
+        "FLAG": events.flag[rows].astype(np.int32),
+        "PATTERN": events.pattern[rows].astype(np.uint8),
+        "CCDNR": np.full(len(frame), ccd.name, np.uint8),
+        "FRAME": ccd.frames.number[frame],
+        **{f"ENERGYE{k}": getattr(events, f"e{k}")[rows] for k in (1, 2, 3, 4)},
+        "PERIPIX": events.peripix[rows],
+    }
+
+
 def event_columns(
     camera: Camera, ccd: Ccd, made: Calibrated, order: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Columns of an event list for some events (attcalc gives X, Y)."""
+    """Columns of the list for some events of a CCD (attcalc gives X, Y)."""
     from daxa.xmm.sky.attcalc import sky_coordinates
 
-    list_ = made.events
-    detx, dety = (v[order].astype(np.int16) for v in (made.detx, made.dety))
-    x, y = sky_coordinates(
-        made.time_s[order], detx, dety, camera.geometry, camera.attitude, *camera.pointing[:2]
-    )
-    return {
-        "TIME": made.time_s[order],
-        "RAWX": list_.rawx[order],
-        "RAWY": list_.rawy[order],
-        "DETX": detx,
-        "DETY": dety,
-        "X": x,
-        "Y": y,
-        "PHA": energy.to_channel(made.pha[order]),
-        "PI": energy.to_channel(made.pi[order]),
-        "FLAG": list_.flag[order].astype(np.int32),
-        "PATTERN": list_.pattern[order].astype(np.uint8),
-        "CCDNR": np.full(len(order), ccd.name, np.uint8),
-        "FRAME": ccd.frames.number[list_.frame[order]],
-        **{f"ENERGYE{k}": getattr(list_, f"e{k}")[order] for k in (1, 2, 3, 4)},
-        "PERIPIX": list_.peripix[order],
-    }
+    columns = ccd_columns(made, ccd, order)
+    columns["X"], columns["Y"] = sky_coordinates(
+        columns["TIME"], columns["DETX"], columns["DETY"], camera.geometry, camera.attitude,
+        *camera.pointing[:2],
+    )  # fmt: skip
+    return columns
 
 
 def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
