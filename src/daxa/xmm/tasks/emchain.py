@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
-from daxa.xmm.instruments.mos.products import Run, run_all
+from daxa.xmm.instruments.mos.products import Extras, FileNames, GoodTimes, Run, Selection, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
@@ -204,49 +204,50 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         flare_max_rate=p.flaremaxrate,
         full_output=p.fulloutput,
     )
+    stem = f"P{odf.obs_id}{{instrument}}{{exp_id}}"
+    housekeeping: dict[str, GTI] = {}
+    if p.filterhk:
+        housekeeping = housekeeping_times(
+            ctx, wanted, lambda camera: f"P{odf.obs_id}{camera}X000HK_GTI0000.FIT", {}, needed=True
+        )
     run = Run(
         ctx,
         odf,
         open_calibration(ctx),
         with_steps(options, p),
         attitude_file(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
-        sorted(set(p.ccds)),
-        lambda instrument, exp_id, kind: (
-            f"P{odf.obs_id}{instrument}{exp_id}{'TI' if kind == 'Timing' else 'MI'}EVLI0000.FIT"
+        FileNames(
+            {"Imaging": f"{stem}MIEVLI0000.FIT", "Timing": f"{stem}TIEVLI0000.FIT"},
+            _kept_files(p, stem, len(wanted) > 1),
         ),
-        gti_file(ctx, p.ingtiset) if p.ingtiset else None,
-        housekeeping_times(
-            ctx, wanted, lambda camera: f"P{odf.obs_id}{camera}X000HK_GTI0000.FIT", {}, needed=True
-        )
-        if p.filterhk
-        else {},
-        p.stoponerror,
-        p.addtaglenoise,
-        p.makeflaregti,
-        p.globalflare,
-        p.stopafterbadpixfind,
-        _kept_files(p, odf.obs_id, len(wanted) > 1),
-        attitude_tolerance_deg=p.atttol if p.filteratt else None,
+        Selection(tuple(sorted(set(p.ccds)))),
+        GoodTimes(
+            gti_file(ctx, p.ingtiset) if p.ingtiset else None,
+            housekeeping,
+            p.atttol if p.filteratt else None,
+        ),
+        extras=Extras(
+            stop_on_error=p.stoponerror,
+            stop_after_search=p.stopafterbadpixfind,
+            tag_low_energy_noise=p.addtaglenoise,
+            flare_gti=p.makeflaregti,
+            global_flare=p.globalflare,
+        ),
     )
     if not p.clobber:
-        wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.names(*w))]
+        wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.event_lists(*w))]
     run_all(run, wanted)
 
 
-def _kept_files(p: Parameters, obs_id: str, several: bool) -> dict[str, Callable[[str, str, int], str]]:
+def _kept_files(p: Parameters, stem: str, several: bool) -> dict[str, str]:
     """Names of emchain's files between the steps, for those that are wanted."""
-
-    def intermediate(stem: str, ending: str) -> Callable[[str, str, int], str]:
-        # Files of one exposure must not overwrite those of the next.
-        return lambda camera, exp_id, ccd: f"{stem}{ccd:02d}.{ending}.{camera + exp_id if several else 'mos'}"
-
-    found: dict[str, Callable[[str, str, int], str]] = {}
+    # Files of one exposure must not overwrite those of the next.
+    end = "{instrument}{exp_id}" if several else "mos"
+    names: dict[str, str] = {}
     if p.keepintermediate:
-        found |= {"frames": intermediate("frame", "out"), "gti": intermediate("ccdgti", "in")}
+        names |= {"frames": f"frame{{ccd:02d}}.out.{end}", "gti": f"ccdgti{{ccd:02d}}.in.{end}"}
     if p.keepintermediate or p.stopafterbadpixfind:
-        found["badpix"] = intermediate("badpix", "out")
+        names["badpix"] = f"badpix{{ccd:02d}}.out.{end}"
     if p.writeccdbackground:
-        found["background"] = lambda camera, exp_id, ccd: (
-            f"P{obs_id}{camera}{exp_id}CCDBKG{ccd % 10}{ccd // 10}00.FIT"
-        )
-    return found
+        names["background"] = f"{stem}CCDBKG{{number}}{{node}}00.FIT"
+    return names

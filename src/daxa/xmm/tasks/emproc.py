@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
-from daxa.xmm.instruments.mos.products import Run, run_all
+from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Run, Selection, run_all
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
@@ -251,40 +251,43 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         flare_bin_s=p.timebin,
         source=(p.srcra, p.srcdec) if p.withsrccoords else None,
     )
-    run = Run(
-        ctx,
-        odf,
-        open_calibration(ctx),
-        with_steps(options, p),
-        attitude_file(ctx, odf, f"{stem}_AttHk.ds", False, p.runatthkgen),
-        [n for n in range(1, 8) if p[f"ccd{n}"]] if p.selectccds else [],
-        lambda instrument, exp_id, kind: f"{stem}_{INSTRUMENTS[instrument]}_{exp_id}_{kind}Evts.ds",
-        gti_file(ctx, p.gtiset) if p.withgtiset else None,
-        housekeeping_times(
+    housekeeping: dict[str, GTI] = {}
+    if p.runhkgtigen:
+        housekeeping = housekeeping_times(
             ctx,
             wanted,
             lambda camera: f"{stem}_{INSTRUMENTS[camera]}_HkGti.ds",
             {n: p[n] for n in _HOUSEKEEPING},
             keep=not p.removeintermediategtis,
         )
-        if p.runhkgtigen
-        else {},
-        keep={
-            kind: _between_steps(stem, end)
-            for kind, end, wanted_ in (
-                ("frames", "FramesTemp", not p.removetemporaries),
-                ("badpix", "Badpixels", not p.removetemporaries),
-                ("gti", "FrmGti", not p.removeintermediategtis),
-            )
-            if wanted_
-        },
-        average_pointing=p.referencepointing == "mean",
-        pointing=(p.ra, p.dec, p.posangle) if p.referencepointing == "user" else None,
-        types=tuple(t for t, name in _MODES.items() if p[name] or not p.selectmodes),
+    run = Run(
+        ctx,
+        odf,
+        open_calibration(ctx),
+        with_steps(options, p),
+        attitude_file(ctx, odf, f"{stem}_AttHk.ds", False, p.runatthkgen),
+        FileNames(
+            {kind: f"{stem}_{{scope}}_{{exp_id}}_{kind}Evts.ds" for kind in ("Imaging", "Timing")},
+            _kept_files(p, f"{stem}_{{scope}}_{{exp_id}}_{{ccd:02d}}"),
+        ),
+        Selection(
+            tuple(n for n in range(1, 8) if p[f"ccd{n}"]) if p.selectccds else (),
+            tuple(t for t, name in _MODES.items() if p[name] or not p.selectmodes),
+        ),
+        GoodTimes(gti_file(ctx, p.gtiset) if p.withgtiset else None, housekeeping),
+        Reference(
+            (p.ra, p.dec, p.posangle) if p.referencepointing == "user" else None,
+            p.referencepointing == "mean",
+        ),
     )
     run_all(run, wanted)
 
 
-def _between_steps(stem: str, end: str) -> Callable[[str, str, int], str]:
-    """Name of a file between the steps, by camera, exposure and CCD."""
-    return lambda camera, exp_id, ccd: f"{stem}_{INSTRUMENTS[camera]}_{exp_id}_{ccd:02d}_{end}.ds"
+def _kept_files(p: Parameters, stem: str) -> dict[str, str]:
+    """Names of the files between the steps, for those that are wanted."""
+    names: dict[str, str] = {}
+    if not p.removetemporaries:
+        names |= {"frames": f"{stem}_FramesTemp.ds", "badpix": f"{stem}_Badpixels.ds"}
+    if not p.removeintermediategtis:
+        names["gti"] = f"{stem}_FrmGti.ds"
+    return names

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
 from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.formats.eventlist import MOS_RAW
+from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.keywords import merge_headers
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, exposure_keywords, open_camera
@@ -20,13 +22,15 @@ from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.reduce import ExposureResult, StopAfterSearch, process
 from daxa.xmm.instruments.mos.reduce_timing import TimingResult, process_timing
-from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.event.parts import CcdExposure
+    from daxa.xmm.sky.attitude import AttHk
 
+FloatArray = npt.NDArray[np.float64]
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
 #: Pixels beyond those of RAWX and RAWY that the ranges of DETX and DETY hold.
@@ -35,7 +39,133 @@ _BEYOND = 1
 _KINDS = {"IME": "Imaging", "RIE": "Imaging", "TIE": "Timing", "CTE": "Timing"}
 
 
-@dataclass
+@dataclass(frozen=True)
+class FileNames:
+    """Names of files, as patterns.
+
+    Their fields are ``instrument`` (M1), ``scope`` (EMOS1), ``exp_id`` (S001), and of CCDs ``ccd`` (as in
+    merged lists), ``number`` and ``node``.
+
+    Attributes
+    ----------
+    lists
+        Of event lists, by kind: Imaging, Timing.
+    between
+        Of the files of the steps in between, by kind (frames, gti, badpix, background); none are written of
+        kinds that are absent.
+    """
+
+    lists: Mapping[str, str]
+    between: Mapping[str, str] = field(default_factory=dict)
+
+    def event_list(self, instrument: str, exp_id: str, kind: str) -> str:
+        """Name of an event list."""
+        return self._filled(self.lists[kind], instrument, exp_id)
+
+    def of_ccd(self, instrument: str, exp_id: str, ccd: int) -> dict[str, str]:
+        """Names of the files of a CCD that are written, by kind."""
+        return {kind: self._filled(text, instrument, exp_id, ccd) for kind, text in self.between.items()}
+
+    @staticmethod
+    def _filled(text: str, instrument: str, exp_id: str, ccd: int = 0) -> str:
+        number, node = ccd % 10, ccd // 10
+        scope = INSTRUMENTS[instrument]
+        return text.format(
+            instrument=instrument, scope=scope, exp_id=exp_id, ccd=ccd, number=number, node=node
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of an exposure are processed: their CCDs (none: all) and types."""
+
+    ccds: tuple[int, ...] = ()
+    types: tuple[str, ...] = tuple(_KINDS)
+
+    def files(self, odf: Odf, instrument: str, exp_id: str) -> tuple[list[OdfFile], list[OdfFile]]:
+        """Event files in imaging modes, and those in timing modes.
+
+        Raises
+        ------
+        TaskError
+            ``MissingData``: there are none.
+        """
+        wanted = [
+            f
+            for f in odf.science_files(instrument, exp_id)
+            if f.name.file_type in self.types and (not self.ccds or f.name.ccd in self.ccds)
+        ]
+        if not wanted:
+            raise TaskError(
+                "MissingData",
+                f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs and modes",
+            )
+        imaging, timing = (
+            [f for f in wanted if _KINDS[f.name.file_type] == kind] for kind in ("Imaging", "Timing")
+        )
+        return imaging, timing
+
+
+@dataclass(frozen=True)
+class GoodTimes:
+    """Good times besides those of the frames.
+
+    Attributes
+    ----------
+    external, housekeeping
+        From the user; from housekeeping, per camera.
+    attitude_tolerance_deg
+        Greatest distance from the median pointing; None: any.
+    """
+
+    external: GTI | None = None
+    housekeeping: Mapping[str, GTI] = field(default_factory=dict)
+    attitude_tolerance_deg: float | None = None
+
+    def of(self, instrument: str, time_s: FloatArray, off_deg: FloatArray) -> GTI | None:
+        """Good times of a camera; None: all.
+
+        Parameters
+        ----------
+        time_s, off_deg
+            Times of the attitude, and its distances from the median pointing.
+        """
+        parts = [self.external, self.housekeeping.get(instrument)]
+        if self.attitude_tolerance_deg is not None:
+            step = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
+            good = np.nan_to_num(off_deg, nan=np.inf) < self.attitude_tolerance_deg
+            parts.append(GTI(time_s[good] - 0.5 * step, time_s[good] + 0.5 * step * (1 + 1e-9)))
+        gti: GTI | None = None
+        for part in parts:
+            if part is not None:
+                gti = part if gti is None else gti & part
+        return gti
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where the exposures point: RA, Dec and position angle [deg] from the user, else of the attitude."""
+
+    fixed: tuple[float, float, float] | None = None
+    mean: bool = False
+
+    def pointing(self, atthk: AttHk) -> tuple[float, float, float]:
+        """Right ascension, declination, position angle [deg]."""
+        return self.fixed or (atthk.mean if self.mean else atthk.median)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What else a chain does, and when it ends."""
+
+    stop_on_error: bool = False
+    stop_after_search: bool = False
+    tag_low_energy_noise: bool = False
+    flare_gti: bool = False
+    global_flare: bool = False
+
+
+@dataclass(frozen=True)
 class Run:
     """One call of emchain or emproc."""
 
@@ -44,31 +174,23 @@ class Run:
     cal: Calibration
     options: Options
     atthk: Path
-    ccds: list[int]
-    event_name: Callable[[str, str, str], str]
-    external_gti: GTI | None = None
-    #: Good times of housekeeping, per camera.
-    housekeeping: Mapping[str, GTI] = field(default_factory=dict)
-    stop_on_error: bool = False
-    tag_low_energy_noise: bool = False
-    make_flare_gti: bool = False
-    global_flare: bool = False
-    stop_after_search: bool = False
-    #: Names of the files of the steps in between, by kind (frames, gti, badpix, background); none are written
-    #: of kinds that are absent.
-    keep: Mapping[str, Callable[[str, str, int], str]] = field(default_factory=dict)
-    average_pointing: bool = False
-    #: RA, Dec and position angle [deg] instead of those of the attitude.
-    pointing: tuple[float, float, float] | None = None
-    attitude_tolerance_deg: float | None = None
-    #: File types to process.
-    types: tuple[str, ...] = tuple(_KINDS)
+    names: FileNames
+    selection: Selection = Selection()
+    good_times: GoodTimes = GoodTimes()
+    reference: Reference = Reference()
+    extras: Extras = Extras()
 
-    def names(self, instrument: str, exp_id: str) -> list[str]:
+    def event_lists(self, instrument: str, exp_id: str) -> list[str]:
         """Names of the event lists that an exposure makes."""
         types = {f.name.file_type for f in self.odf.science_files(instrument, exp_id)}
-        kinds = dict.fromkeys(k for t, k in _KINDS.items() if t in types and t in self.types)
-        return [self.event_name(instrument, exp_id, kind) for kind in kinds]
+        kinds = dict.fromkeys(k for t, k in _KINDS.items() if t in types and t in self.selection.types)
+        return [self.names.event_list(instrument, exp_id, kind) for kind in kinds]
+
+    def header(self, camera: Camera, data_mode: str, made: ExposureResult | TimingResult) -> dict[str, Any]:
+        """Keywords of an event list."""
+        span = made.start_s, made.stop_s
+        cards = exposure_keywords(camera, data_mode, span, self.reference.mean)
+        return merge_headers(cards, made.headers)
 
 
 def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult | None:
@@ -88,67 +210,67 @@ def process_exposure(run: Run, instrument: str, exp_id: str) -> ExposureResult |
 
     ctx, odf = run.ctx, run.odf
     ctx.info(f"Processing {exp_id}")
-    science = odf.science_files(instrument, exp_id)
-    if run.ccds:
-        science = [f for f in science if f.name.ccd in run.ccds]
-    wanted = [f for f in science if f.name.file_type in run.types]
-    files = [f for f in wanted if _KINDS[f.name.file_type] == "Imaging"]
-    timing = [f for f in wanted if _KINDS[f.name.file_type] == "Timing"]
-    if not wanted:
-        raise TaskError(
-            "MissingData",
-            f"{odf.folder}: {instrument} {exp_id} has no event file of the chosen CCDs and modes",
-        )
+    imaging, timing = run.selection.files(odf, instrument, exp_id)
     atthk = AttHk.read(run.atthk)
-    pointing = run.pointing or (atthk.mean if run.average_pointing else atthk.median)
-    camera = open_camera(
-        ctx, odf, run.cal, instrument, exp_id, run.options, pointing, _external_gti(run, atthk, instrument)
-    )
+    gti = run.good_times.of(instrument, atthk.columns["TIME"], atthk.columns["DAHFPNT"])
+    pointing = run.reference.pointing(atthk)
+    camera = open_camera(ctx, odf, run.cal, instrument, exp_id, run.options, pointing, gti)
     auxiliary = odf.one(instrument, "AUX", exp_id=exp_id).read(1, MOS_AUXILIARY)
-
-    def header(data_mode: str, made: ExposureResult | TimingResult) -> dict[str, Any]:
-        span = made.start_s, made.stop_s
-        return merge_headers(exposure_keywords(camera, data_mode, span, run.average_pointing), made.headers)
-
-    failure: TaskError | None = None
-    for file in timing:
-        ctx.info(f"Processing data set: {file.path}")
-        try:
-            lines = process_timing(camera, file, auxiliary)
-        except TaskError as error:
-            # The imaging CCDs do not need this one.
-            if run.stop_on_error or not files:
-                raise
-            ctx.warn(error.code, f"{error.message}; CCD {file.name.ccd} is left out")
-            failure = error
-            continue
-        name = run.event_name(instrument, exp_id, "Timing")
-        ccds = {lines.exposure.header["CCDID"][0]: lines.exposure}
-        _write(run, name, instrument, header("TIMING", lines), lines.columns, ccds, None, lines.n_raw)
-    if not files:
+    failed = [not _timing_list(run, camera, file, auxiliary, alone=not imaging) for file in timing]
+    if not imaging:
         return None
+    return _imaging_list(run, camera, imaging, auxiliary, alone=not timing or any(failed))
+
+
+def _timing_list(run: Run, camera: Camera, file: OdfFile, auxiliary: OdfTable, *, alone: bool) -> bool:
+    """Write the list of the CCD in timing mode; False if it fails, unless the exposure has nothing else."""
+    run.ctx.info(f"Processing data set: {file.path}")
+    try:
+        lines = process_timing(camera, file, auxiliary)
+    except TaskError as error:
+        # The imaging CCDs do not need this one.
+        if run.extras.stop_on_error or alone:
+            raise
+        run.ctx.warn(error.code, f"{error.message}; CCD {file.name.ccd} is left out")
+        return False
+    name = run.names.event_list(camera.instrument, camera.exp_id, "Timing")
+    ccds = {lines.exposure.header["CCDID"][0]: lines.exposure}
+    header = run.header(camera, "TIMING", lines)
+    _write(run, name, camera.instrument, header, lines.columns, ccds, None, lines.n_raw)
+    return True
+
+
+def _imaging_list(
+    run: Run, camera: Camera, files: list[OdfFile], auxiliary: OdfTable, *, alone: bool
+) -> ExposureResult | None:
+    """Write the list of the imaging CCDs and what goes with it; None if they fail beside another list."""
+    instrument, exp_id, extras = camera.instrument, camera.exp_id, run.extras
     try:
         result = process(
-            camera, files, auxiliary, stop_on_error=run.stop_on_error, stop_after_search=run.stop_after_search
+            camera,
+            files,
+            auxiliary,
+            stop_on_error=extras.stop_on_error,
+            stop_after_search=extras.stop_after_search,
         )
     except StopAfterSearch as stopped:
         _keep(run, camera, stopped.ccds, {})
         return None
     except TaskError as error:
-        if run.stop_on_error or not timing or failure is not None:
+        if extras.stop_on_error or alone:
             raise
-        ctx.warn(error.code, f"{instrument} {exp_id}: {error.message}; there is no imaging list")
+        run.ctx.warn(error.code, f"{instrument} {exp_id}: {error.message}; there is no imaging list")
         return None
-    primary = header("IMAGING", result)
-    if run.tag_low_energy_noise:
+    primary = run.header(camera, "IMAGING", result)
+    if extras.tag_low_energy_noise:
         primary = merge_headers(primary, _noise_tags(camera, result))
-    name = run.event_name(instrument, exp_id, "Imaging")
+    name = run.names.event_list(instrument, exp_id, "Imaging")
     _write(
-        run, name, instrument, primary, result.columns, result.ccds, pointing, result.n_raw, result.offsets,
-        detector_limits(camera, result.parts),
+        run, name, instrument, primary, result.columns, result.ccds, camera.pointing, result.n_raw,
+        result.offsets, detector_limits(camera, result.parts),
     )  # fmt: skip
-    if run.make_flare_gti:
-        _write_flares(run, f"P{odf.obs_id}{instrument}{exp_id}FBK", primary, result.flares)
+    if extras.flare_gti:
+        _write_flares(run, f"P{run.odf.obs_id}{instrument}{exp_id}FBK", primary, result.flares)
     _keep(run, camera, result.parts, result.backgrounds)
     return result
 
@@ -173,7 +295,7 @@ def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, A
 
     for ccd in ccds:
         cards = files.plain_keywords(camera, ccd)
-        names = {k: name(camera.instrument, camera.exp_id, ccd.name) for k, name in run.keep.items()}
+        names = run.names.of_ccd(camera.instrument, camera.exp_id, ccd.name)
         if "frames" in names:
             files.write(run.ctx, names["frames"], cards, files.frame_hdu(ccd, cards))
         if "gti" in names:
@@ -183,21 +305,6 @@ def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, A
         if "background" in names and ccd.name in backgrounds:
             image = files.background_image(backgrounds[ccd.name], ccd.shape)
             files.write(run.ctx, names["background"], {}, files.image_hdu(image, cards))
-
-
-def _external_gti(run: Run, atthk: Any, instrument: str) -> GTI | None:
-    """Good times from the user, from housekeeping and from the attitude."""
-    gti = run.external_gti
-    if instrument in run.housekeeping:
-        good = run.housekeeping[instrument]
-        gti = good if gti is None else gti & good
-    if run.attitude_tolerance_deg is not None:
-        time, off = atthk.columns["TIME"], atthk.columns["DAHFPNT"]
-        step = float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-        good = np.nan_to_num(off, nan=np.inf) < run.attitude_tolerance_deg
-        attitude = GTI(time[good] - 0.5 * step, time[good] + 0.5 * step * (1 + 1e-9))
-        gti = attitude if gti is None else gti & attitude
-    return gti
 
 
 def _write(
@@ -285,13 +392,13 @@ def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
             if result is not None:
                 inputs.append(result.flare_input)
         except TaskError as error:
-            if run.stop_on_error or len(wanted) == 1:
+            if run.extras.stop_on_error or len(wanted) == 1:
                 raise
             run.ctx.warn(error.code, f"{instrument} {exp_id}: {error}")
             failures.append(error)
     if failures and len(failures) == len(wanted):
         raise failures[0]
-    if run.make_flare_gti and run.global_flare and inputs:
+    if run.extras.flare_gti and run.extras.global_flare and inputs:
         from daxa.xmm.instruments.mos.flares import mean_curve
 
         cards = {"TELESCOP": "XMM", "INSTRUME": "EMOS", "OBS_ID": run.odf.obs_id}

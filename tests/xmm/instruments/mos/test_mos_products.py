@@ -1,0 +1,60 @@
+"""What a call of the MOS chains is put together of: names, selection of files, good times, pointing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Selection
+
+
+def test_names_are_patterns():
+    names = FileNames(
+        {"Imaging": "{scope}_{exp_id}_Imaging.ds", "Timing": "P1{instrument}{exp_id}TI.FIT"},
+        {"frames": "frame{ccd:02d}.{instrument}", "background": "BKG{number}{node}"},
+    )
+    assert names.event_list("M2", "S003", "Imaging") == "EMOS2_S003_Imaging.ds"
+    assert names.event_list("M1", "U002", "Timing") == "P1M1U002TI.FIT"
+    # The second node of CCD 4.
+    assert names.of_ccd("M1", "S001", 14) == {"frames": "frame14.M1", "background": "BKG41"}
+
+
+def test_files_by_ccd_and_mode():
+    sent = [(1, "TIE"), (2, "IME"), (3, "RIE"), (4, "CTE"), (5, "AUX")]
+    files = [SimpleNamespace(name=SimpleNamespace(ccd=c, file_type=t)) for c, t in sent]
+    odf = SimpleNamespace(folder=Path("odf"), science_files=lambda *exposure: files)
+
+    def chosen(selection: Selection) -> list[list[int]]:
+        return [[f.name.ccd for f in part] for part in selection.files(odf, "M1", "S001")]
+
+    assert chosen(Selection()) == [[2, 3], [1, 4]]
+    assert chosen(Selection((1, 2))) == [[2], [1]]
+    assert chosen(Selection(types=("IME", "TIE"))) == [[2], [1]]
+    with pytest.raises(TaskError, match="odf: M1 S001 has no event file of the chosen CCDs and modes"):
+        Selection((7,)).files(odf, "M1", "S001")
+
+
+def test_good_times_of_all_kinds_together():
+    time = np.arange(0.0, 100.0, 10.0)
+    off = np.where(time < 50, 0.01, 1.0)
+    off[1] = np.nan
+    assert GoodTimes().of("M1", time, off) is None
+    user, camera = GTI(np.array([2.0]), np.array([80.0])), GTI(np.array([0.0]), np.array([42.0]))
+    assert GoodTimes(user).of("M1", time, off) is user
+    good = GoodTimes(user, {"M1": camera}, 0.05).of("M1", time, off)
+    assert good is not None
+    assert good.start == pytest.approx([2.0, 15.0])
+    assert good.stop == pytest.approx([5.0, 42.0])
+    assert GoodTimes(None, {"M2": camera}).of("M1", time, off) is None
+
+
+def test_pointing_of_the_user_comes_first():
+    atthk = SimpleNamespace(mean=(1.0, 2.0, 3.0), median=(4.0, 5.0, 6.0))
+    assert Reference().pointing(atthk) == atthk.median
+    assert Reference(mean=True).pointing(atthk) == atthk.mean
+    assert Reference((7.0, 8.0, 9.0), True).pointing(atthk) == (7.0, 8.0, 9.0)
