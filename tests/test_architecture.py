@@ -55,7 +55,7 @@ KNOW_A_TASK = {
 }  # fmt: skip
 
 #: Modules of the engine outside ``fits`` that use astropy.io themselves. The number may only become smaller.
-USE_ASTROPY_IO = 1
+USE_ASTROPY_IO = 0
 
 
 @cache

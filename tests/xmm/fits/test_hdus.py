@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from daxa.xmm.fits import hdus
+from daxa.xmm.fits.header import read_header
 
 
 def write(path: Path) -> None:
@@ -37,7 +38,13 @@ def test_there_and_back(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert hdus.first_header(path) == hdus.first_header(packed)
     with path.open("rb") as stream:
-        assert hdus.read_header(stream)["TELESCOP"] == "XMM"
+        first = read_header(stream)
+        assert first is not None
+        assert first["TELESCOP"] == hdus.first_header(path)["TELESCOP"] == "XMM"
+        stream.seek(0, 2)
+        assert read_header(stream) is None
+    with pytest.raises(OSError, match="ends within a header"):
+        read_header(io.BytesIO(path.read_bytes()[:1000]))
     with pytest.raises(OSError, match="Empty or corrupt"):
         hdus.open_hdus(io.BytesIO(b""))
 

@@ -16,8 +16,9 @@ from daxa.xmm.instruments.mos.exposure import clock_reset
 from daxa.xmm.notes import listening, warn_once
 from daxa.xmm.odf import mos_clock, resets
 from daxa.xmm.odf.modes import diagnostic_mode
-from daxa.xmm.odf.odf import Odf, OdfTable
+from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.summary_writer import write_sas_summary
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import TimeCorrelation, read_pairs, utc_to_tt
 from daxa.xmm.task import TaskContext
 

@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.fits.header import BLOCK, Card, Header, find_card
+from daxa.xmm.fits.header import BLOCK, Card, Header, find_card, read_raw_header
 from daxa.xmm.notes import note_product
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-_END = re.compile(rb"END {77}")
 _FORM = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 _PIECE = 256 << 10
 _TYPES = {
@@ -242,11 +241,10 @@ class FitsFile(list[Hdu]):
                 raw = file.read(BLOCK)
                 if not raw.startswith(b"XTENSION" if self else b"SIMPLE  "):
                     break
-                while not any(m.start() % 80 == 0 for m in _END.finditer(raw, len(raw) - BLOCK)):
-                    more = file.read(BLOCK)
-                    if len(more) < BLOCK:
-                        raise OSError(f"{self.path}: the file ends within the header of block {len(self)}")
-                    raw += more
+                try:
+                    raw = read_raw_header(file, raw)
+                except OSError as error:
+                    raise OSError(f"{self.path}, block {len(self)}: {error}") from error
                 self.append(Hdu(self.path, len(self), start, raw))
                 start = self[-1].end
         if not self:

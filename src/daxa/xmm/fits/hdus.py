@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BinTableHDU", "HDUList", "Header", "ImageHDU", "PrimaryHDU", "empty_header", "first_header", "hdu_list",
-    "image_hdu", "is_primary", "is_table", "make_column", "open_hdus", "primary_hdu", "read_header",
+    "image_hdu", "is_image", "is_primary", "is_table", "make_column", "open_hdus", "primary_hdu",
     "table_hdu", "table_of", "verify_error", "write_hdus",
 ]  # fmt: skip
 
@@ -40,19 +40,6 @@ def write_hdus(target: str | os.PathLike[str], hdus: Iterable[Any], **options: A
     from astropy.io import fits
 
     fits.HDUList(list(hdus)).writeto(target, **options)
-
-
-def read_header(source: Any) -> Header:
-    """The first header of a path, or the next one of an opened file.
-
-    Raises
-    ------
-    OSError, EOFError
-        There is none.
-    """
-    from astropy.io import fits
-
-    return fits.Header.fromfile(source)
 
 
 def first_header(path: str | os.PathLike[str]) -> Header:
@@ -123,6 +110,13 @@ def is_table(hdu: Any) -> bool:
     from astropy.io import fits
 
     return isinstance(hdu, fits.BinTableHDU)
+
+
+def is_image(hdu: Any) -> bool:
+    """Whether a block is an image that is stored as such, or empty."""
+    from astropy.io import fits
+
+    return isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU))
 
 
 def is_primary(hdu: Any) -> bool:

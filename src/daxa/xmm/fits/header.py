@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -19,6 +19,7 @@ BLOCK = 2880
 _WIDTH = 80
 #: Longest string that fits a card with its quotes.
 _LONGEST = 68
+_END = re.compile(rb"END {77}")
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'\s*(?:/ ?(.*))?")
 _OTHER = re.compile(r"\s*([^/]*?)\s*(?:/ ?(.*))?")
 _INTEGER = re.compile(r"[-+]?\d+")
@@ -263,6 +264,44 @@ def other_cards(header: Any) -> dict[str, tuple[Any, str]]:
         for card in header.cards
         if card.keyword and card.keyword != "EXTNAME" and not _STRUCTURE.fullmatch(card.keyword)
     }
+
+
+def read_raw_header(stream: BinaryIO, first: bytes | None = None) -> bytes:
+    """The next header of an opened file as it stands there; empty at the end of the file.
+
+    Parameters
+    ----------
+    stream
+        The file, behind the first block of the header if that is given.
+    first
+        This block, if it has been read.
+
+    Raises
+    ------
+    OSError
+        The file ends within the header.
+    """
+    raw = bytearray(stream.read(BLOCK) if first is None else first)
+    while raw and not any(m.start() % _WIDTH == 0 for m in _END.finditer(raw, max(0, len(raw) - BLOCK))):
+        more = stream.read(BLOCK)
+        if len(more) < BLOCK:
+            raise OSError("the file ends within a header")
+        raw += more
+    if len(raw) % BLOCK:
+        raise OSError("the file ends within a header")
+    return bytes(raw)
+
+
+def read_header(stream: BinaryIO) -> Header | None:
+    """The next header of an opened file; None at its end.
+
+    Raises
+    ------
+    OSError
+        The file ends within the header.
+    """
+    raw = read_raw_header(stream)
+    return Header.fromstring(raw) if raw else None
 
 
 def find_card(raw: bytes, key: str) -> Card | None:

@@ -22,8 +22,10 @@ from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.notes import listening
+from daxa.xmm.odf.damage import DAMAGE, check_fields, damage_text
+from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.mos_clock import unwrap_stamps
-from daxa.xmm.odf.odf import DAMAGE, OdfFile, check_fields, damage_text, scan
+from daxa.xmm.odf.odf import scan
 
 #: File type -> what it holds.
 _KINDS = {

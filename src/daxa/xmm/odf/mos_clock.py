@@ -13,7 +13,8 @@ from daxa.xmm.formats.odf import MOS_FRMTIME_UNIT_S, MOS_FTFINE_UNIT_S, unsigned
 from daxa.xmm.notes import warn_once
 
 if TYPE_CHECKING:
-    from daxa.xmm.odf.odf import Odf, OdfTable
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.table import OdfTable
 
 FloatArray = npt.NDArray[np.float64]
 #: The coarse frame time counts seconds from the reset of the camera's clock, from 0 to 32767 (real SUM.SAS).

@@ -5,27 +5,20 @@ Files may be plain or gzipped, in upper or lower case, in the folder itself or i
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
-import warnings
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from daxa.xmm.errors import TaskError
-from daxa.xmm.fits.schema import Column
-from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
 from daxa.xmm.notes import note_raw_files
-from daxa.xmm.odf.times import is_date, utc_to_tt
+from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.origin import SIMULATOR
 
 #: File types that hold events (or images, for OM) of an exposure, per instrument.
@@ -37,285 +30,8 @@ SCIENCE_TYPES = {
     "R2": ("SPE", "HTE"),
     "OM": ("IMI", "FAE"),
 }
-#: What astropy raises on damaged files (an AssertionError for the name of a column; it takes a keyword with a
-#: star for a pattern).
-DAMAGE = (
-    OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    AssertionError, ArithmeticError, MemoryError, re.error,
-)  # fmt: skip
 #: Environment variables that choose among spacecraft files.
 _PREFERENCES = ("SAS_ATTITUDE", "SAS_TIMECORR", "SAS_TIMECORR_TCX")
-_BLOCK = 2880
-_OBS_ID = re.compile(r"\d{10}")
-#: What numpy and Python say of their own objects.
-_RAW_PYTHON = re.compile(
-    r"zero-size|could not convert|np\.|invalid literal|broadcast|reshape|dtype|buffer|codec|NaN|ndarray|"
-    r"out of bounds|argument"
-)
-_ORIGIN = re.compile(rb"ORIGIN  = '([^']*)'")
-_NO_DEFAULT = object()
-
-
-@dataclass(frozen=True)
-class OdfTable:
-    """A binary table of an ODF file: its columns as native-endian arrays, and both headers.
-
-    ``where`` names file and extension in messages.
-    """
-
-    where: str
-    header: Any
-    primary: Any
-    columns: Mapping[str, np.ndarray]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.columns:
-            raise TaskError(
-                "missingColumn", f"{self.where}: no column {name}; it has {', '.join(self.columns)}"
-            )
-        return self.columns[name]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()))) if self.columns else 0
-
-    def keyword(self, name: str, default: Any = _NO_DEFAULT) -> Any:
-        """A keyword of the extension, else of the primary header.
-
-        Raises
-        ------
-        TaskError
-            ``missingKeyword``: there is none and no default was given. ``badKeyword``: the default is a
-            number and the value is not, or a date that is none.
-        """
-        for header in (self.header, self.primary):
-            if name in header:
-                value = header[name]
-                number = isinstance(default, (int, float)) and not isinstance(default, bool)
-                if number and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                    raise TaskError(
-                        "badKeyword", f"{self.where}: keyword {name}: expected a number, got {value!r}"
-                    )
-                if name.startswith("DATE-") and not is_date(value):
-                    raise TaskError("badKeyword", f"{self.where}: keyword {name}: {value!r} is not a date")
-                return value
-        if default is _NO_DEFAULT:
-            raise TaskError("missingKeyword", f"{self.where}: no keyword {name}")
-        return default
-
-
-@dataclass(frozen=True)
-class OdfFile:
-    """One component: the fields of its name, and where it is."""
-
-    name: OdfName
-    path: Path
-
-    def bytes(self) -> bytes:
-        """The uncompressed content.
-
-        Raises
-        ------
-        TaskError
-            ``damagedFile``: it cannot be read or unpacked.
-        """
-        try:
-            data = self.path.read_bytes()
-            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        except (OSError, EOFError, zlib.error) as error:
-            raise TaskError("damagedFile", f"{self.path.name}: cannot be read: {error}") from error
-
-    def _stream(self) -> Any:
-        with self.path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        return gzip.open(self.path) if packed else self.path.open("rb")
-
-    def origin(self) -> str | None:
-        """ORIGIN of the primary header, found without reading all of it; None if the file is unreadable."""
-        try:
-            with self._stream() as stream:
-                start = stream.read(2 * _BLOCK)
-        except DAMAGE:
-            return None
-        match = _ORIGIN.search(start)
-        if match:
-            return match[1].decode("latin-1").strip()
-        return "" if start.startswith(b"SIMPLE") else None
-
-    def headers(self) -> tuple[Any, Any]:
-        """Primary header and header of the first extension (the primary one again if there is none).
-
-        Raises
-        ------
-        TaskError
-            ``damagedFile``: it does not start with FITS headers.
-        """
-        from astropy.io import fits
-
-        try:
-            with self._stream() as stream, warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                primary = fits.Header.fromfile(stream)
-                if primary.get("SIMPLE") is not True:
-                    raise ValueError("no SIMPLE card at the start")
-                try:
-                    extension = fits.Header.fromfile(stream)
-                except EOFError:
-                    extension = primary
-                # Cards are read when they are used; a damaged one has to be found here.
-                dict(primary), dict(extension)
-        except (*DAMAGE, fits.VerifyError) as error:
-            text = damage_text(error)
-            raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {text}") from error
-        self._check_identity(primary, extension)
-        return primary, extension
-
-    def _check_identity(self, *headers: Any) -> None:
-        """Refuse a file of an instrument whose headers name another observation or instrument than its name.
-
-        The files of the spacecraft may serve more than one observation.
-
-        Raises
-        ------
-        TaskError
-            ``wrongFile``.
-        """
-        own = INSTRUMENTS.get(self.name.instrument)
-        if own is None or self.name.instrument == "SC":
-            return
-        others = {*INSTRUMENTS, *INSTRUMENTS.values()} - {self.name.instrument, own}
-        for header in headers:
-            camera, observation = (str(header.get(key, "")).strip() for key in ("INSTRUME", "OBS_ID"))
-            if camera in others:
-                raise TaskError(
-                    "wrongFile", f"{self.path.name}: its header says INSTRUME {camera}, not {own}"
-                )
-            if _OBS_ID.fullmatch(observation) and observation != self.name.obs_id:
-                raise TaskError(
-                    "wrongFile",
-                    f"{self.path.name}: its header says OBS_ID {observation}, not {self.name.obs_id}",
-                )
-
-    def excess(self) -> str | None:
-        """What lies behind the end of an extension though the headers know nothing of it; None if nothing.
-
-        A table whose header counts too few rows reads well: only this tells.
-
-        Raises
-        ------
-        TaskError
-            ``damagedFile``: it does not start with FITS headers.
-        """
-        from astropy.io import fits
-
-        self.headers()
-        with self._stream() as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            number = -1
-            try:
-                while True:
-                    start = stream.tell()
-                    if not stream.read(1):
-                        return None
-                    stream.seek(start)
-                    header = fits.Header.fromfile(stream)
-                    number += 1
-                    axes = [int(header[f"NAXIS{i}"]) for i in range(1, int(header["NAXIS"]) + 1)]
-                    size = int(np.prod(axes, dtype=object)) if axes else 0
-                    size = (size + int(header.get("PCOUNT", 0))) * abs(int(header["BITPIX"])) // 8
-                    stream.seek(stream.tell() + size)
-                    rest = stream.read(-size % _BLOCK)
-                    # Some software fills the last block with blanks.
-                    if len(set(rest)) > 1:
-                        return f"extension {number}: its last block is not empty behind the end of the data"
-            except (*DAMAGE, fits.VerifyError):
-                return f"extension {number}: other data than an extension behind the end of the data"
-
-    def read(
-        self, hdu: int | str = 1, schema: Sequence[Column] | None = None, *, identity: bool = True
-    ) -> OdfTable:
-        """Read a binary table.
-
-        Parameters
-        ----------
-        hdu
-            Position (1 is the first extension) or name of the extension.
-        schema
-            Columns to read; all of them must be there. Without it every column is read.
-        identity
-            Whether the headers must name the observation and the instrument of the file's name.
-
-        Raises
-        ------
-        TaskError
-            ``damagedFile``: not FITS, truncated, or without that extension. ``missingColumn``. ``wrongFile``.
-        """
-        from astropy.io import fits
-
-        data = self.bytes()
-        try:
-            with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
-                warnings.simplefilter("ignore")
-                try:
-                    table, primary = hdus[hdu], hdus[0].header.copy()
-                except (IndexError, KeyError):
-                    raise Unreadable("there is no such extension") from None
-                if not isinstance(table, fits.BinTableHDU):
-                    raise Unreadable("not a binary table")
-                header = table.header.copy()
-                dict(primary), dict(header)
-                if header["BITPIX"] != 8:
-                    raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
-                check_fields(header)
-                end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
-                if end > len(data):
-                    raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
-                width = table.columns.dtype.itemsize
-                if width != header["NAXIS1"]:
-                    raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
-                where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
-                wanted = table.columns.names if schema is None else [c.name for c in schema]
-                missing = [n for n in wanted if n not in table.columns.names]
-                if missing:
-                    have = ", ".join(table.columns.names)
-                    raise TaskError("missingColumn", f"{where}: no column {missing[0]}; it has {have}")
-                arrays = {}
-                for name in wanted:
-                    values = np.asarray(table.data[name])
-                    if schema is not None and values.ndim != 1:
-                        raise Unreadable(f"column {name} has no single values")
-                    arrays[name] = _ascii(values.astype(values.dtype.newbyteorder("=")))
-        except TaskError:
-            raise
-        except (*DAMAGE, fits.VerifyError) as error:
-            raise TaskError(
-                "damagedFile", f"{self.path.name}, extension {hdu}: {damage_text(error)}"
-            ) from error
-        if identity:
-            self._check_identity(header, primary)
-        return OdfTable(where, header, primary, arrays)
-
-    def image(self) -> np.ndarray:
-        """The first image of the file, axes as FITS counts them reversed.
-
-        Raises
-        ------
-        TaskError
-            ``damagedFile``: not FITS, or without an image.
-        """
-        from astropy.io import fits
-
-        data = self.bytes()
-        try:
-            with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
-                warnings.simplefilter("ignore")
-                for hdu in hdus:
-                    if isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU)) and hdu.data is not None:
-                        self._check_identity(hdus[0].header, hdu.header)
-                        values = np.asarray(hdu.data)
-                        return values.astype(values.dtype.newbyteorder("="))
-        except (*DAMAGE, fits.VerifyError) as error:
-            raise TaskError("damagedFile", f"{self.path.name}: {damage_text(error)}") from error
-        raise TaskError("damagedFile", f"{self.path.name}: no image in it")
 
 
 @dataclass(frozen=True)
@@ -536,48 +252,6 @@ class Odf:
         """The ``SUM.ASC`` file, if there is one."""
         found = [f for f in self.find("SC", "SUM") if f.name.extension == "ASC"]
         return found[0] if found else None
-
-
-class Unreadable(ValueError):
-    """A file cannot be read, for a reason in words."""
-
-
-def _ascii(values: np.ndarray) -> np.ndarray:
-    """Texts with a question mark for each byte that ASCII does not know; other values as they are."""
-    if values.dtype.kind != "S" or not values.dtype.itemsize:
-        return values
-    codes = np.ascontiguousarray(values).view(np.uint8)
-    if codes.max(initial=0) < 128:
-        return values
-    return np.where(codes < 128, codes, ord("?")).astype(np.uint8).view(values.dtype).reshape(values.shape)
-
-
-def check_fields(header: Mapping[str, Any]) -> None:
-    """Refuse a table with more columns than FITS allows, which astropy would look for one by one.
-
-    Raises
-    ------
-    Unreadable
-        TFIELDS is not between 0 and 999.
-    """
-    if not 0 <= int(header["TFIELDS"]) <= 999:
-        raise Unreadable(f"TFIELDS is {header['TFIELDS']}: a table has 999 columns at most")
-
-
-def damage_text(error: Exception) -> str:
-    """What is wrong with a file, in one line: what was found by looking, or astropy's text.
-
-    Errors in which Python speaks of its arrays and objects are told in words.
-    """
-    text = " ".join(str(error).split())
-    if isinstance(error, UnicodeDecodeError):
-        return "a text with bytes that stand for no character"
-    if text == "'recformat'":
-        return "a column without format (TFORM)"
-    said = isinstance(error, (Unreadable, OSError, EOFError, zlib.error)) or "Verify" in type(error).__name__
-    if said or (isinstance(error, ValueError) and not _RAW_PYTHON.search(text)):
-        return text
-    return "its header does not describe the data behind it"
 
 
 def scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:

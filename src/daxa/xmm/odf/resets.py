@@ -19,7 +19,8 @@ from daxa.xmm.odf.mos_clock import central_stamps, check_whole
 from daxa.xmm.odf.times import housekeeping_times
 
 if TYPE_CHECKING:
-    from daxa.xmm.odf.odf import Odf, OdfTable
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.table import OdfTable
     from daxa.xmm.odf.times import TimeCorrelation
 
 #: Seconds from the reset to DATE-OBS where nothing tells it, as measured in 2001 (1.9 to 2.1 s).

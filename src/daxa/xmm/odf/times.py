@@ -390,7 +390,7 @@ def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
     ------
     TaskError
         ``badTimeCorrelation``: fewer than two rows, its UTC in numbers and as text differ, or it is of
-        another time; else as :meth:`~daxa.xmm.odf.odf.OdfFile.read`.
+        another time; else as :meth:`~daxa.xmm.odf.file.OdfFile.read`.
     """
     table = file.read()
     name = file.path.name

@@ -19,7 +19,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.fits.schema import Column, column
 from daxa.xmm.formats.odf import ATTITUDE_FILES
-from daxa.xmm.odf.odf import damage_text
+from daxa.xmm.odf.damage import damage_text
 from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.sky.tangent import direction, position
 

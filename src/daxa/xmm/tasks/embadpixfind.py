@@ -14,7 +14,7 @@ from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Embadpixfind, Options
 from daxa.xmm.instruments.mos.steps.embadpixfind import embadpixfind as search
 from daxa.xmm.notes import note_product
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_header

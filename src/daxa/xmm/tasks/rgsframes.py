@@ -31,7 +31,9 @@ from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+    from daxa.xmm.odf.file import OdfFile
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.table import OdfTable
 
 
 #: Columns that make a frame the same as another.
@@ -64,7 +66,8 @@ def _uplinked(cal: Calibration, scope: str, ccd: int) -> list[int]:
 def rgsframes(ctx: TaskContext, p: Parameters) -> None:
     """Make the tables of frames and pixels of one CCD."""
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.odf.odf import Odf, OdfFile
+    from daxa.xmm.odf.file import OdfFile
+    from daxa.xmm.odf.odf import Odf
 
     path = ctx.path(p.set)
     name = OdfName.parse(path.name)

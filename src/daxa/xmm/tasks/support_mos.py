@@ -17,7 +17,9 @@ from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.raw import RawHeader
 from daxa.xmm.instruments.mos.steps.emframes import make_ccd
-from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:

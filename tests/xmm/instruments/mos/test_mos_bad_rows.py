@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from daxa.xmm.instruments.mos import frames
 from daxa.xmm.instruments.mos import raw as reading
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 
 
 @pytest.fixture

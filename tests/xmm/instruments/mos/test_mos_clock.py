@@ -12,8 +12,9 @@ from daxa.xmm.formats.odf import MOS_FTFINE_UNIT_S
 from daxa.xmm.formats.summary import ExposureSummary
 from daxa.xmm.instruments.mos.exposure import clock_reset
 from daxa.xmm.odf.mos_clock import header_frame_time
-from daxa.xmm.odf.odf import Odf, OdfTable
+from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.resets import leads_between_cycles, mos_clock_reset, resets_in_housekeeping
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import TimeCorrelation, tt_to_utc, utc_to_tt
 from daxa.xmm.task import TaskContext
 

@@ -22,7 +22,7 @@ from daxa.xmm.instruments.mos.raw import (
 )
 from daxa.xmm.instruments.mos.steps.emframes import make_frames
 from daxa.xmm.odf.modes import ReadoutWindow
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import TimeCorrelation
 
 WINDOW = {"WINDOWX0": 0, "WINDOWY0": 0, "WINDOWDX": 610, "WINDOWDY": 602}

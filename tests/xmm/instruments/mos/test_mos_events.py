@@ -14,7 +14,7 @@ from daxa.xmm.instruments.mos.calibration import energy_limits, event_threshold
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.patterns import N_PATTERNS, PatternLibrary
 from daxa.xmm.instruments.mos.raw import RawHeader
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 
 
 @pytest.fixture

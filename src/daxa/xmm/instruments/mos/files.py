@@ -37,7 +37,7 @@ from daxa.xmm.instruments.mos.raw import RawHeader, raw_events
 from daxa.xmm.instruments.mos.reduce import ccd_keywords
 from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.notes import note_product
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:

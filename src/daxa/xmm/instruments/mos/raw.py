@@ -18,7 +18,7 @@ from daxa.xmm.instruments.mos.frame_numbers import valid_rows
 from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
 from daxa.xmm.instruments.mos.recognition import recognise
 from daxa.xmm.odf.modes import ReadoutWindow
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import utc_to_tt
 
 if TYPE_CHECKING:

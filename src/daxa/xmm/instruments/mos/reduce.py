@@ -32,7 +32,8 @@ from daxa.xmm.instruments.mos.steps.emenergy import emenergy
 from daxa.xmm.instruments.mos.steps.emevents import emevents
 from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj
 from daxa.xmm.instruments.mos.steps.emframes import emframes
-from daxa.xmm.odf.odf import OdfFile, OdfTable
+from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.table import OdfTable
 
 P = ParamSpec("P")
 Made = TypeVar("Made")

@@ -40,7 +40,8 @@ from daxa.xmm.instruments.mos.timing import (
     line_events,
     sound_rows,
 )
-from daxa.xmm.odf.odf import OdfFile, OdfTable
+from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.table import OdfTable
 
 _ENERGY = 4
 #: The CCD that timing mode clocks.

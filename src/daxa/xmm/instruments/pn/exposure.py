@@ -30,7 +30,9 @@ from daxa.xmm.sky.attitude import attitude_source
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.summary import AsciiSummary, SasSummary
-    from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+    from daxa.xmm.odf.file import OdfFile
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.odf.table import OdfTable
     from daxa.xmm.odf.times import TimeCorrelation
 
 #: DATAMODE -> type of the event files.

@@ -36,8 +36,9 @@ from daxa.xmm.instruments.mos.raw import (
     sound_rows,
     without_repetition,
 )
+from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.mos_clock import header_frame_time, unwrap_stamps
-from daxa.xmm.odf.odf import OdfFile, OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import TimeCorrelation, check_frames
 
 

@@ -34,7 +34,8 @@ from daxa.xmm.instruments.pn.reject import (
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.ccf.constituent import Constituent
-    from daxa.xmm.odf.odf import Odf, OdfFile
+    from daxa.xmm.odf.file import OdfFile
+    from daxa.xmm.odf.odf import Odf
 
 _CLOSED_MAPS = {"FastTiming": "TICLOSEDODI", "FastBurst": "BUCLOSEDODI"}
 _SOFT = (30, 40)
