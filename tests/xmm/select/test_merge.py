@@ -14,7 +14,19 @@ from event_lists import make_list
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select import dss
-from daxa.xmm.select.merge import mean_direction, move, separation, statistics
+from daxa.xmm.select.merge import (
+    common_plane,
+    mean_direction,
+    merge_span,
+    move,
+    overlap,
+    place,
+    rows_of_columns,
+    separation,
+    stack,
+    statistics,
+    tables_of_times,
+)
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.task import run_task
 
@@ -189,3 +201,60 @@ def test_directions():
     assert (x[0], y[0]) == pytest.approx((35921.0, 25921.0), abs=1e-3)
     x, y = move(sky, [25921.0], [25921.0], sky, (0.0, 0.01, 0.0))
     assert (x[0], y[0]) == pytest.approx((25921.0, 25921.0 + 720), abs=1e-3)
+
+
+PLANE = ColumnSky(("X", "Y"), (500, 500), (150.0, 2.0), (-1 / 3600, 1 / 3600))
+
+
+class TestValues:
+    """The parts of a merger on arrays and headers, without files."""
+
+    def test_rows_of_fewer_columns_in_another_order(self):
+        old, new = np.dtype([("A", ">i2"), ("B", ">f4"), ("C", "u1")]), np.dtype([("C", "u1"), ("A", ">i2")])
+        rows = np.zeros(3, old)
+        rows["A"], rows["B"], rows["C"] = [1, -2, 3], 0.5, [7, 8, 9]
+        data = rows.view(np.uint8).reshape(3, -1)
+        found = rows_of_columns(data, old, new, ["C", "A"]).reshape(-1).view(new)
+        assert found["A"].tolist() == [1, -2, 3]
+        assert found["C"].tolist() == [7, 8, 9]
+        same = rows_of_columns(data, old, old, ["A", "B", "C"])
+        assert np.array_equal(same, data)
+        assert same is not data
+
+    def test_common_plane(self):
+        other = ColumnSky(("X", "Y"), (500, 500), (150.2, 2.0), PLANE.step)
+        assert common_plane([PLANE, PLANE], 1000).value == (150.0, 2.0)
+        assert common_plane([PLANE, other], 1000).value == pytest.approx((150.1, 2.0), abs=1e-5)
+        given = common_plane([PLANE, other], 1001, (149.0, 1.0))
+        assert (given.value, given.pixel) == ((149.0, 1.0), (501, 501))
+
+    def test_places_that_are_undefined_or_off_the_plane(self):
+        x, y = np.array([500.0, -99.0, 500.0, 990.0]), np.array([510.0, 500.0, -99.0, 500.0])
+        north = place(x, y, (-99, -99), PLANE, PLANE, (0.0, 20 / 3600, 0.0), 980)
+        assert north[:, 0] == pytest.approx([500, 530])
+        assert np.isnan(north[:, 1:]).all()
+
+    def test_columns_that_the_second_table_lacks_are_zero(self):
+        one = np.array([(1, 2.0)], dtype=[("A", "i2"), ("B", "f4")])
+        two = np.array([(5, 6)], dtype=[("A", "i4"), ("Z", "i2")])
+        rows, missing = stack(one, two)
+        assert rows.tolist() == [(1, 2.0), (5, 0.0)]
+        assert (rows.dtype, missing) == (one.dtype, ["B"])
+
+    def test_span(self):
+        header = {"TSTART": 10.0, "TSTOP": 20.0, "TELAPSE": 10.0, "DATE-END": "early"}
+        second = {"TSTART": 5.0, "TSTOP": 40.0}
+        merge_span(header, dict(header), second, {"DATE-END": "late", "EXPSTOP": "late"})
+        assert header == {"TSTART": 5.0, "TSTOP": 40.0, "TELAPSE": 35.0, "DATE-END": "late"}
+
+    def test_good_times(self):
+        def of(ccd, start, stop):
+            filters = [dss.Filter(str(ccd)), dss.Filter("TABLE", "", ":GTI00001")]
+            axes = [dss.Axis("CCDNR"), dss.Axis("TIME", "s")]
+            return dss.DataSubspace(axes, [filters], {"GTI00001": GTI([start], [stop])})
+
+        assert overlap(of(1, 0.0, 10.0), of(2, 9.0, 20.0))
+        assert not overlap(of(1, 0.0, 10.0), of(1, 10.0, 20.0))
+        tables = tables_of_times(of(3, 0.0, 10.0))
+        assert sorted(tables) == ["GTI00001", "STDGTI03"]
+        assert tables["STDGTI03"] == GTI([0.0], [10.0])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +19,10 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.dss import Axis, DataSubspace, Filter
 from daxa.xmm.select.regions import ColumnSky
 
+if TYPE_CHECKING:
+    from daxa.xmm.fits.rows import RawTable
 
-# algorithms
+
 def mean_direction(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[float, float]:
     """Direction of the sum of unit vectors [deg].
 
@@ -177,3 +181,161 @@ def statistics(values: npt.NDArray[np.float64], name: str) -> tuple[float, float
         values = values - 360 * np.rint((values - values[0]) / 360)
         return _turn(values.mean()), _turn(np.median(values))
     return float(values.mean()), float(np.median(values))
+
+
+def header_of_columns(table: RawTable, names: list[str]) -> tuple[Any, np.dtype, dict[str, int]]:
+    """Header and row layout of a table reduced to some columns, and their new numbers."""
+    header = table.header.copy()
+    numbers = {n: i for i, n in enumerate(names, start=1)}
+    if names == list(table.fields):
+        return header, table.dtype, numbers
+    per_column: dict[str, list[Any]] = {n: [] for n in names}
+    pattern = re.compile(
+        r"(T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|LMIN|LMAX|DMIN|DMAX|CTYP|CRPX|CRVL|CDLT|CUNI))(\d+)$"
+    )
+    old = {table.number(n): n for n in table.fields}
+    for card in header.cards:
+        match = pattern.match(card.keyword)
+        if match:
+            name = old.get(int(match.group(2)))
+            if name in per_column:
+                per_column[name].append((match.group(1), card.value, card.comment))
+            del header[card.keyword]
+    position = "TFIELDS"
+    for name in names:
+        for key, value, comment in per_column[name]:
+            new = f"{key}{numbers[name]}"
+            header.set(new, value, comment, after=position)
+            position = new
+    dtype = np.dtype([(n, table.fields[n].dtype) for n in names])
+    header["TFIELDS"] = len(names)
+    header["NAXIS1"] = dtype.itemsize
+    return header, dtype, numbers
+
+
+def rows_of_columns(
+    rows: npt.NDArray[np.uint8], old: np.dtype, new: np.dtype, names: list[str]
+) -> npt.NDArray[np.uint8]:
+    """Rows of one layout, as bytes of shape (rows, length), in another one; the named columns are copied."""
+    if old == new:
+        return rows.copy()
+    before = rows.reshape(-1).view(old)
+    result = np.zeros((len(rows), new.itemsize), np.uint8)
+    after = result.reshape(-1).view(new)
+    for name in names:
+        after[name] = before[name]
+    return result
+
+
+def common_plane(skies: list[ColumnSky], size: int, centre: tuple[float, float] | None = None) -> ColumnSky:
+    """Tangent plane of ``size`` steps a side for coordinates of several planes.
+
+    Its centre [deg] is that of all planes, or between theirs, unless it is given.
+    """
+    first = skies[0]
+    if centre is None:
+        centre = first.value
+        if any(s.value != centre for s in skies):
+            centre = mean_direction([s.value[0] for s in skies], [s.value[1] for s in skies])
+    middle = size // 2 + 1
+    return ColumnSky(first.names, (middle, middle), centre, first.step)
+
+
+def place(
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    nulls: tuple[float | None, float | None],
+    sky: ColumnSky,
+    plane: ColumnSky,
+    shift: tuple[float, float, float],
+    size: int,
+) -> npt.NDArray[np.float64]:
+    """Whole coordinates on another plane, shape (2, n); NaN for undefined ones and those that fall off it.
+
+    Parameters
+    ----------
+    x, y, nulls
+        Coordinates, and their values that stand for undefined ones.
+    sky, plane, shift
+        As for :func:`move`.
+    size
+        Largest coordinate; the least is 1.
+    """
+    undefined = np.zeros(len(x), bool)
+    for values, null in zip((x, y), nulls, strict=True):
+        if null is not None:
+            undefined |= values == null
+    new = np.rint(np.stack(move(sky, x, y, plane, shift)))
+    undefined |= ~np.all((new >= 1) & (new <= size), axis=0)
+    new[:, undefined] = np.nan
+    return new
+
+
+def write_plane(header: Any, primary: Any, plane: ColumnSky, size: int, numbers: Mapping[str, int]) -> None:
+    """Write plane and limits of the coordinates into the headers of a table and of its file."""
+    for axis, name in enumerate(plane.names):
+        n, letter = numbers[name], "XY"[axis]
+        header[f"TCRVL{n}"], header[f"TCRPX{n}"] = plane.value[axis], int(plane.pixel[axis])
+        header[f"TLMIN{n}"], header[f"TLMAX{n}"] = 1, size
+        for head in (header, primary):
+            if f"REF{letter}CRVL" in head:
+                head[f"REF{letter}CRVL"] = plane.value[axis]
+                head[f"REF{letter}CRPX"] = int(plane.pixel[axis])
+                head[f"REF{letter}LMAX"] = size
+            head.discard(f"REF{letter}DMIN", f"REF{letter}DMAX")
+
+
+def overlap(a: DataSubspace, b: DataSubspace) -> bool:
+    """Whether the good times of two lists have a part in common."""
+    one, two = (GTI.union(s.ccd_gti().values()) for s in (a, b))
+    return (one & two).total > 0
+
+
+def merge_span(
+    header: Any, first: Mapping[str, Any], second: Mapping[str, Any], primary: Mapping[str, Any]
+) -> None:
+    """Write start and end of two lists into a header.
+
+    Parameters
+    ----------
+    header
+        A header of the first file, which is changed.
+    first, second
+        Headers of both tables.
+    primary
+        Primary header of the second file, for dates that its table lacks.
+    """
+    for key, choose in (("TSTART", min), ("TSTOP", max)):
+        if key in first and key in second:
+            header[key] = choose(first[key], second[key])
+    if {"TSTART", "TSTOP", "TELAPSE"} <= set(header):
+        header["TELAPSE"] = header["TSTOP"] - header["TSTART"]
+    for key in ("DATE-END", "DATE_END", "EXPSTOP", "OBSSTOP"):
+        value = second.get(key, primary.get(key))
+        if key in header and value is not None:
+            header[key] = value
+
+
+def stack(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
+    """Rows of two small tables with the columns of the first, and the columns that the second lacks.
+
+    Those are zero in its rows.
+    """
+    rows = np.zeros(len(one) + len(two), dtype=one.dtype)
+    rows[: len(one)] = one
+    missing = []
+    for name in one.dtype.names or ():
+        if name in (two.dtype.names or ()):
+            rows[name][len(one) :] = two[name]
+        else:
+            missing.append(name)
+    return rows, missing
+
+
+def tables_of_times(subspace: DataSubspace) -> dict[str, GTI]:
+    """Tables of good times that a list with this data subspace needs, by name."""
+    used = subspace.table_names()
+    tables = {n: t for n, t in subspace.tables.items() if isinstance(t, GTI) and n in used}
+    for ccd, gti in subspace.ccd_gti().items():
+        tables.setdefault(f"STDGTI{ccd:02d}", gti)
+    return tables

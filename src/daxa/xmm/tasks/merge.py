@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO
 
@@ -19,7 +17,20 @@ from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import split_block
 from daxa.xmm.select.dss import DataSubspace
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords, read_frames
-from daxa.xmm.select.merge import mean_direction, merge_subspaces, move, separation, statistics
+from daxa.xmm.select.merge import (
+    common_plane,
+    header_of_columns,
+    merge_span,
+    merge_subspaces,
+    overlap,
+    place,
+    rows_of_columns,
+    separation,
+    stack,
+    statistics,
+    tables_of_times,
+    write_plane,
+)
 from daxa.xmm.select.regions import ColumnSky
 from daxa.xmm.select.source import Source
 from daxa.xmm.task import TaskContext, task
@@ -181,61 +192,13 @@ def _common_columns(ctx: TaskContext, p: Parameters, sources: list[Source]) -> l
     return names
 
 
-def _target_header(first: RawTable, names: list[str]) -> tuple[Any, np.dtype, dict[str, int]]:
-    """Header and row layout of the first table's columns that stay; and their new numbers."""
-    header = first.header.copy()
-    numbers = {n: i for i, n in enumerate(names, start=1)}
-    if names == list(first.fields):
-        return header, first.dtype, numbers
-    per_column: dict[str, list[Any]] = {n: [] for n in names}
-    pattern = re.compile(
-        r"(T(?:TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|LMIN|LMAX|DMIN|DMAX|CTYP|CRPX|CRVL|CDLT|CUNI))(\d+)$"
-    )
-    old = {first.number(n): n for n in first.fields}
-    for card in header.cards:
-        match = pattern.match(card.keyword)
-        if match:
-            name = old.get(int(match.group(2)))
-            if name in per_column:
-                per_column[name].append((match.group(1), card.value, card.comment))
-            del header[card.keyword]
-    position = "TFIELDS"
-    for name in names:
-        for key, value, comment in per_column[name]:
-            new = f"{key}{numbers[name]}"
-            header.set(new, value, comment, after=position)
-            position = new
-    dtype = np.dtype([(n, first.fields[n].dtype) for n in names])
-    header["TFIELDS"] = len(names)
-    header["NAXIS1"] = dtype.itemsize
-    return header, dtype, numbers
-
-
-def _rows(source: Source, part: npt.NDArray[Any], dtype: np.dtype, fields: list[str]) -> npt.NDArray[Any]:
-    """A chunk in the layout of the output."""
-    if source.table.dtype == dtype:
-        return part.copy()
-    old = part.reshape(-1).view(source.table.dtype)
-    rows = np.zeros((len(part), dtype.itemsize), np.uint8)
-    new = rows.reshape(-1).view(dtype)
-    for name in fields:
-        new[name] = old[name]
-    return rows
-
-
-def _target_plane(p: Parameters, sources: list[Source], skies: list[ColumnSky]) -> tuple[ColumnSky, int]:
+def _plane(p: Parameters, table: RawTable, skies: list[ColumnSky]) -> tuple[ColumnSky, int]:
     """The common tangent plane and the largest coordinate on it."""
     first = skies[0]
-    if p.withradec or {"ra", "dec"} <= p.given:
-        centre = (p.ra, p.dec)
-    elif all(s.value == first.value for s in skies):
-        centre = first.value
-    else:
-        centre = mean_direction([s.value[0] for s in skies], [s.value[1] for s in skies])
-    legal = sources[0].table.keyword("TLMAX", first.names[0])
+    legal = table.keyword("TLMAX", first.names[0])
     size = int(legal) if legal and "imagesize" not in p.given else round(2 * p.imagesize / abs(first.step[0]))
-    middle = size // 2 + 1
-    return ColumnSky(first.names, (middle, middle), centre, first.step), size
+    centre = (p.ra, p.dec) if p.withradec or {"ra", "dec"} <= p.given else None
+    return common_plane(skies, size, centre), size
 
 
 def _merge_events(
@@ -243,12 +206,12 @@ def _merge_events(
 ) -> None:
     first, second = sources
     names = _common_columns(ctx, p, sources)
-    header, dtype, numbers = _target_header(first.table, names)
+    header, dtype, numbers = header_of_columns(first.table, names)
     header.discard("CHECKSUM", "DATASUM")
     skies = [ColumnSky.from_header(s.header) for s in sources]
     plane = None
     if all(s is not None and set(s.names) <= set(names) for s in skies):
-        plane, size = _target_plane(p, sources, skies)  # type: ignore[arg-type]
+        plane, size = _plane(p, first.table, skies)  # type: ignore[arg-type]
     else:
         ctx.warn("noSkyCoordinates", "not both files have X, Y with celestial coordinates: none are computed")
     same_camera = _keyword(first, "INSTRUME") == _keyword(second, "INSTRUME")
@@ -260,7 +223,7 @@ def _merge_events(
             ctx.warn("incompleteDSS", "the filters of the two files differ: only CCDs and times are kept")
         gti, live = _unite_ccds(ctx, sources, subspace, changed, appended)
         subspace.write(header)
-        if _overlap(sources):
+        if overlap(first.subspace, second.subspace):
             ctx.warn("overlap", "the exposures overlap in time: ONTIME and LIVETIME are those of the first")
         else:
             for key, card in exposure_keywords(header, {c: g.total for c, g in gti.items()}, live).items():
@@ -270,9 +233,9 @@ def _merge_events(
     primary = first.primary.copy()
     primary.discard("CHECKSUM", "DATASUM")
     for head in (header, primary):
-        _merge_keywords(head, sources)
+        merge_span(head, first.header, second.header, second.primary)
     if plane is not None:
-        _write_plane(header, primary, plane, size, numbers)
+        write_plane(header, primary, plane, size, numbers)
     number = sum(f"XPROC{i}" in primary for i in range(100))
     ctx.provenance(primary, number)
     primary["LONGSTRN"] = "OGIP 1.0"
@@ -282,9 +245,9 @@ def _merge_events(
         writer = RowWriter(file, header)
         for source, sky, shift in zip(sources, skies, shifts, strict=True):
             for _, part in source.table.chunks():
-                rows = _rows(source, part, dtype, names)
+                rows = rows_of_columns(part, source.table.dtype, dtype, names)
                 if plane is not None and (sky != plane or any(shift)):
-                    _reproject(rows, dtype, sky, plane, shift, size, source.table, first.table)  # type: ignore[arg-type]
+                    _place(rows, dtype, source.table, first.table, sky, plane, shift, size)  # type: ignore[arg-type]
                 writer.write(rows)
         writer.close()
 
@@ -294,61 +257,23 @@ def _merge_events(
         rewrite(first.hdus, path, changed, appended)
 
 
-def _reproject(
+def _place(
     rows: npt.NDArray[Any],
     dtype: np.dtype,
+    table: RawTable,
+    target: RawTable,
     sky: ColumnSky,
     plane: ColumnSky,
     shift: tuple[float, float, float],
     size: int,
-    table: RawTable,
-    target: RawTable,
 ) -> None:
     """Put X, Y of rows onto another plane; undefined ones and those that fall off it become null."""
     view = rows.reshape(-1).view(dtype)
     x, y = (view[n].astype(np.float64) for n in plane.names)
-    nulls = [table.keyword("TNULL", n) for n in sky.names]
-    undefined = np.zeros(len(x), bool)
-    for values, null in zip((x, y), nulls, strict=True):
-        if null is not None:
-            undefined |= values == null
-    new = np.rint(np.stack(move(sky, x, y, plane, shift)))
-    undefined |= ~np.all((new >= 1) & (new <= size), axis=0)
-    for name, values in zip(plane.names, new, strict=True):
+    nulls = table.keyword("TNULL", sky.names[0]), table.keyword("TNULL", sky.names[1])
+    for name, values in zip(plane.names, place(x, y, nulls, sky, plane, shift, size), strict=True):
         null = target.keyword("TNULL", name)
-        view[name] = np.where(undefined, -99999999 if null is None else null, np.nan_to_num(values))
-
-
-def _write_plane(header: Any, primary: Any, plane: ColumnSky, size: int, numbers: Mapping[str, int]) -> None:
-    for axis, name in enumerate(plane.names):
-        n, letter = numbers[name], "XY"[axis]
-        header[f"TCRVL{n}"], header[f"TCRPX{n}"] = plane.value[axis], int(plane.pixel[axis])
-        header[f"TLMIN{n}"], header[f"TLMAX{n}"] = 1, size
-        for head in (header, primary):
-            if f"REF{letter}CRVL" in head:
-                head[f"REF{letter}CRVL"] = plane.value[axis]
-                head[f"REF{letter}CRPX"] = int(plane.pixel[axis])
-                head[f"REF{letter}LMAX"] = size
-            head.discard(f"REF{letter}DMIN", f"REF{letter}DMAX")
-
-
-def _overlap(sources: list[Source]) -> bool:
-    totals = [GTI.union(s.subspace.ccd_gti().values()) for s in sources]
-    return (totals[0] & totals[1]).total > 0
-
-
-def _merge_keywords(header: Any, sources: list[Source]) -> None:
-    """Start and end of the merged data."""
-    second = sources[1]
-    for key, choose in (("TSTART", min), ("TSTOP", max)):
-        if all(key in s.header for s in sources):
-            header[key] = choose(s.header[key] for s in sources)
-    if {"TSTART", "TSTOP", "TELAPSE"} <= set(header):
-        header["TELAPSE"] = header["TSTOP"] - header["TSTART"]
-    for key in ("DATE-END", "DATE_END", "EXPSTOP", "OBSSTOP"):
-        value = _keyword(second, key)
-        if key in header and value is not None:
-            header[key] = value
+        view[name] = np.where(np.isnan(values), -99999999 if null is None else null, values)
 
 
 def _unite_ccds(
@@ -372,7 +297,9 @@ def _unite_ccds(
             if ccd not in one:
                 appended.append(found[0][1].read())
             elif len(found) == 2 and stem != "DLIMAP":
-                joined = _stack(ctx, found[0][1], found[1][1])
+                joined, missing = stack(*(np.asarray(h.data) for _, h in found))
+                for name in missing:
+                    ctx.warn("missingColumn", f"{found[1][1].name}: no column {name} in the second file")
                 if stem == "BADPIX" and len(joined):
                     joined = np.unique(joined)
                 header = found[0][1].header.copy()
@@ -380,10 +307,7 @@ def _unite_ccds(
                 header["NAXIS2"] = len(joined)
                 changed[one[ccd]] = block_bytes(header, joined)
     written = {h.name for h in first.hdus}
-    tables = {n: t for n, t in subspace.tables.items() if isinstance(t, GTI) and n in subspace.table_names()}
-    for ccd, united in gti.items():
-        tables.setdefault(f"STDGTI{ccd:02d}", united)
-    for name, intervals in tables.items():
+    for name, intervals in tables_of_times(subspace).items():
         if name in written:
             index = first.hdus.index_of(name)
             more = first.hdus[index].header.copy(strip=True).cards
@@ -397,29 +321,16 @@ def _unite_ccds(
     return gti, live
 
 
-def _stack(ctx: TaskContext, a: Any, b: Any) -> npt.NDArray[Any]:
-    """Rows of two small tables, columns of the first; missing ones of the second are zero."""
-    one = np.asarray(a.data)
-    rows = np.zeros(len(one) + len(b.data), dtype=one.dtype)
-    rows[: len(one)] = one
-    for name in one.dtype.names or ():
-        if name in (b.data.dtype.names or ()):
-            rows[name][len(one) :] = np.asarray(b.data)[name]
-        else:
-            ctx.warn("missingColumn", f"{b.name}: no column {name} in the second file")
-    return rows
-
-
 def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
     """Attitude and orbit files: rows in time order, and the statistics in the header renewed."""
     first = sources[0]
     names = _common_columns(ctx, p, sources)
-    header, dtype, _ = _target_header(first.table, names)
+    header, dtype, _ = header_of_columns(first.table, names)
     header.discard("CHECKSUM", "DATASUM")
     parts = []
     for source in sources:
         for _, part in source.table.chunks():
-            parts.append(_rows(source, part, dtype, names))
+            parts.append(rows_of_columns(part, source.table.dtype, dtype, names))
     rows = np.concatenate(parts) if parts else np.zeros((0, dtype.itemsize), np.uint8)
     view = rows.reshape(-1).view(dtype)
     if "TIME" in names:
@@ -428,7 +339,7 @@ def _merge_rows(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
     primary = first.primary.copy()
     primary.discard("CHECKSUM", "DATASUM")
     for head in (header, primary):
-        _merge_keywords(head, sources)
+        merge_span(head, first.header, sources[1].header, sources[1].primary)
         for name in names:
             mean, median = statistics(view[name].astype(np.float64), name)
             for key, value in ((f"A{name}"[:8], mean), (f"M{name}"[:8], median)):
