@@ -6,7 +6,12 @@ each outer CCD (2.5-5.0 keV over 0.4-0.8 keV) drops when the CCD shows the enhan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 SOFT_EV = (400, 800)
 HARD_EV = (2500, 5000)
@@ -54,6 +59,43 @@ def ccd_state(
     else:
         state = "B" if hardness < bad else "I"
     return CcdState(ccd, hardness, error, state)
+
+
+def ccd_states(
+    pi: npt.NDArray[Any],
+    ccdnr: npt.NDArray[Any],
+    live_s: Mapping[int, float],
+    limits: Mapping[int, tuple[float, float]],
+) -> list[CcdState]:
+    """States of the CCDs 1 to 7.
+
+    Parameters
+    ----------
+    pi, ccdnr
+        Energy [eV] and CCD of the events in the corners.
+    live_s
+        Live time of each CCD [s].
+    limits
+        Hardness below which a CCD is bad and above which it is good, where that is known.
+    """
+    soft = (pi >= SOFT_EV[0]) & (pi < SOFT_EV[1])
+    hard = (pi >= HARD_EV[0]) & (pi < HARD_EV[1])
+    # CCD 1 has no corner; it is listed as good so that consumers of the log keep it.
+    states = [CcdState(1, 0.0, 0.0, "G")] if live_s.get(1, 0.0) > 0 else []
+    for ccd in range(2, 8):
+        low, high = (int(np.sum(band & (ccdnr == ccd))) for band in (soft, hard))
+        states.append(ccd_state(ccd, low, high, live_s.get(ccd, 0.0), *limits.get(ccd, (None, None))))
+    return states
+
+
+def keywords(states: list[CcdState]) -> dict[str, tuple[float | str, str]]:
+    """Keywords that say the states in an event list."""
+    cards: dict[str, tuple[float | str, str]] = {}
+    for s in states:
+        cards[f"ANOMHR{s.ccd}"] = (s.hardness, "corner hardness ratio")
+        cards[f"ANOMHE{s.ccd}"] = (s.error, "error of the hardness ratio")
+        cards[f"ANOMFL{s.ccd}"] = (s.state, STATES[s.state])
+    return cards
 
 
 def format_log(instrument: str, exposure: str, states: list[CcdState]) -> str:

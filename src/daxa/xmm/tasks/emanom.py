@@ -10,7 +10,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.screen.anomalies import HARD_EV, SOFT_EV, STATES, CcdState, ccd_state, format_log
+from daxa.xmm.screen.anomalies import ccd_states, format_log, keywords
 from daxa.xmm.screen.regions import WHOLE_CHIP, corner_expression
 from daxa.xmm.task import TaskContext, task
 
@@ -56,23 +56,8 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
     table = cal.constituent(instrument, "SCREENTHRESH").table("SCREEN_THRESH")
     rows = zip(table["CCD_ID"], table["BAD"], table["GOOD"], strict=True)
     limits = {int(ccd): (float(bad), float(good)) for ccd, bad, good in rows}
-    soft = (pi >= SOFT_EV[0]) & (pi < SOFT_EV[1])
-    hard = (pi >= HARD_EV[0]) & (pi < HARD_EV[1])
-    states = []
-    # CCD 1 has no corner; it is listed as good so that consumers of the log keep it.
-    if header.get("LIVETI01", 0.0) > 0:
-        states.append(CcdState(1, 0.0, 0.0, "G"))
-    for ccd in range(2, 8):
-        on_ccd = ccdnr == ccd
-        states.append(
-            ccd_state(
-                ccd,
-                int(np.sum(soft & on_ccd)),
-                int(np.sum(hard & on_ccd)),
-                float(header.get(f"LIVETI{ccd:02d}", 0.0)),
-                *limits.get(ccd, (None, None)),
-            )
-        )
+    live = {ccd: float(header.get(f"LIVETI{ccd:02d}", 0.0)) for ccd in range(1, 8)}
+    states = ccd_states(pi, ccdnr, live, limits)
     name = f"mos{instrument[-1]}{str(header.get('EXPIDSTR', '')).strip()}-anom.log"
     text = format_log(instrument, str(header.get("EXPIDSTR", "")), states)
     for line in text.splitlines():
@@ -82,9 +67,7 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
             Path(temporary).write_text(text, encoding="ascii")
     if p.writekeys:
         with open_hdus(path, mode="update") as hdus:
-            for s in states:
-                hdus[0].header[f"ANOMHR{s.ccd}"] = (s.hardness, "corner hardness ratio")
-                hdus[0].header[f"ANOMHE{s.ccd}"] = (s.error, "error of the hardness ratio")
-                hdus[0].header[f"ANOMFL{s.ccd}"] = (s.state, STATES[s.state])
+            for key, card in keywords(states).items():
+                hdus[0].header[key] = card
     if not p.keepcorner:
         corner.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ rate.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,6 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
     the camera's effective area over that of the reference camera (pn, if it is among them, else the first):
     the rate is that which the reference camera would see, the same on both sides of an edge.
     """
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.image.area import area_weights
-
-    cards: dict[str, tuple[Any, str]] = {}
     if p.withexposure and len(p.exposuremaps) != len(p.imagesets):
         raise TaskError(
             "badParameter",
@@ -69,36 +66,49 @@ def emosaic(ctx: TaskContext, p: Parameters) -> None:
     images, headers = zip(*(_read(ctx.path(name)) for name in p.imagesets), strict=True)
     target = mosaic.covering_header(headers)
     counts = mosaic.add_images(images, headers, target)
+    cards: dict[str, Any] = {}
     products: list[tuple[str, np.ndarray, str]] = [(p.mosaicedset, counts, "count")]
     if p.withexposure:
-        maps, map_headers = zip(*(_read(ctx.path(name)) for name in p.exposuremaps), strict=True)
-        weights = [1.0] * len(maps)
-        if p.weighting == "area":
-            weights, reference = area_weights(Calibration.from_environment(ctx.env, ctx.cwd), map_headers)
-            cards["EMSREF"] = (reference, "camera whose rate is given")
-            for k, weight in enumerate(weights, start=1):
-                cards[f"EMSWT{k:03d}"] = (
-                    round(weight, 6),
-                    "area over that of the reference",
-                )
-        weighted = [w * m for w, m in zip(weights, maps, strict=True)]
-        exposure = mosaic.add_images(weighted, map_headers, target, mean=True)
+        exposure, cards = _exposure(ctx, p, target)
         if p.expmosaicset:
             products.append((p.expmosaicset, exposure, "s"))
         if p.ratemosaicset:
             products.append((p.ratemosaicset, mosaic.rate_image(counts, exposure), "count / s"))
     for name, data, unit in products:
-        header = empty_header([c for c in target.cards if not c.keyword.startswith(_OF_ONE_IMAGE)])
-        if len({str(h.get("INSTRUME", "")).strip() for h in headers}) > 1:
-            header["INSTRUME"] = ("EPIC", "several cameras, see EMSCInnn")
-        for key, (value, comment) in cards.items():
-            header[key] = (value, comment)
-        header["BUNIT"] = unit
-        for k, source in enumerate(headers, start=1):
-            header[f"EMSCI{k:03d}"] = str(source.get("INSTRUME", "")).strip()
-            header[f"EMSCA{k:03d}"] = str(source.get("OBS_ID", "")).strip()
+        header = _header(target, headers, {**cards, "BUNIT": unit})
         ctx.provenance(header)
         header["CREATOR"] = f"emosaic ({header['CREATOR']})"
         with ctx.output(name) as temporary:
             primary_hdu(data.astype(np.float32), header).writeto(temporary)
         ctx.info(f"{name}: {data.shape[1]} x {data.shape[0]} pixels")
+
+
+def _exposure(ctx: TaskContext, p: Parameters, target: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """Sum of the exposure maps, and keywords that say how each was weighed."""
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.image.area import area_weights
+
+    maps, headers = zip(*(_read(ctx.path(name)) for name in p.exposuremaps), strict=True)
+    weights = [1.0] * len(maps)
+    cards: dict[str, Any] = {}
+    if p.weighting == "area":
+        weights, reference = area_weights(Calibration.from_environment(ctx.env, ctx.cwd), headers)
+        cards = {"EMSREF": (reference, "camera whose rate is given")}
+        for k, weight in enumerate(weights, start=1):
+            cards[f"EMSWT{k:03d}"] = (round(weight, 6), "area over that of the reference")
+    weighted = [w * m for w, m in zip(weights, maps, strict=True)]
+    return mosaic.add_images(weighted, headers, target, mean=True), cards
+
+
+def _header(target: Any, sources: Sequence[Any], cards: Mapping[str, Any]) -> Any:
+    """Header of a mosaic: its grid, further keywords, and camera and observation of each image."""
+    header = empty_header([c for c in target.cards if not c.keyword.startswith(_OF_ONE_IMAGE)])
+    cameras = [str(source.get("INSTRUME", "")).strip() for source in sources]
+    if len(set(cameras)) > 1:
+        header["INSTRUME"] = ("EPIC", "several cameras, see EMSCInnn")
+    for key, card in cards.items():
+        header[key] = card
+    for k, (camera, source) in enumerate(zip(cameras, sources, strict=True), start=1):
+        header[f"EMSCI{k:03d}"] = camera
+        header[f"EMSCA{k:03d}"] = str(source.get("OBS_ID", "")).strip()
+    return header
