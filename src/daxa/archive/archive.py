@@ -341,7 +341,17 @@ class Archive(ProcessViews, Work):
                     self.judge(mission_name, obs_id, success)
 
     def judge(self, mission: str, obs_id: str, success: bool | None) -> None:
-        """Record the final judgement on an observation (None: open again) and move its folder to match."""
+        """Record the final judgement on an observation (None: open again) and move its folder to match.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            ObsID.
+        success
+            Whether it has come through.
+        """
         processed, failed = self.layout.processed(mission, obs_id), self.layout.failed(mission, obs_id)
         source, target = (processed, failed) if success is False else (failed, processed)
         if source.is_dir() and not target.exists():
@@ -363,7 +373,15 @@ class Archive(ProcessViews, Work):
     # -- raw data, updates ------------------------------------------------------------------
 
     def delete_raw_data(self, force_del: bool = False, all_raw_data: bool = False) -> None:
-        """Delete the raw data of every mission of this archive; asks unless forced."""
+        """Delete the raw data of every mission of this archive; asks unless forced.
+
+        Parameters
+        ----------
+        force_del : bool
+            Do not ask.
+        all_raw_data : bool
+            Delete everything of its missions that is on disk, whether selected or not.
+        """
         for mission in self.missions:
             mission.delete_raw_data(force_del=force_del, all_raw_data=all_raw_data)
 
@@ -376,6 +394,12 @@ class Archive(ProcessViews, Work):
         update(self)
 
     def replace_version(self, version: str) -> None:
-        """Give the archive another version, once its missions have changed."""
+        """Give the archive another version, once its missions have changed.
+
+        Parameters
+        ----------
+        version
+            The new version, e.g. ``1.1.0``.
+        """
         self._version = version
         self.save()

@@ -12,6 +12,11 @@ from daxa.archive.files import write_text
 def read_wcs(source: Any) -> Any:
     """The celestial WCS of an image file, a WCS object, or anything with a ``radec_wcs``.
 
+    Parameters
+    ----------
+    source
+        A WCS, or an image.
+
     Raises
     ------
     TypeError
@@ -68,7 +73,15 @@ def sky_regions(regions: Any, wcs_src: Any = None) -> list[Any]:
 
 
 def write_regions(regions: list[Any], path: Path) -> None:
-    """Write a DS9 file, whole or not at all."""
+    """Write a DS9 file, whole or not at all.
+
+    Parameters
+    ----------
+    regions
+        Sky regions.
+    path
+        The file.
+    """
     from regions import Regions
 
     path.parent.mkdir(parents=True, exist_ok=True)

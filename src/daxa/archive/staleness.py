@@ -21,6 +21,11 @@ def generation(versions: Mapping[str, str]) -> str:
 
     Releases of the engine that differ in the last number only give the same results. Of SAS every release
     counts.
+
+    Parameters
+    ----------
+    versions
+        Versions that a run was made with.
     """
     if versions.get("backend") == "sas":
         return f"sas {versions.get('sas', 'unknown')}"
@@ -32,6 +37,11 @@ def stale(ledger: Ledger) -> dict[Key, str]:
 
     A product is out of date if one that it is made of is, was made anew with another result, or has failed
     since; if a later run on the same data did not end; or if an older generation of the engine made it.
+
+    Parameters
+    ----------
+    ledger
+        The archive's record.
     """
     good, newest, outputs = ledger.overview()
     inputs = ledger.product_inputs()

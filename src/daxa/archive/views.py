@@ -271,6 +271,18 @@ class ProcessViews(Places):
         """Standard output of a process, mission -> identifier -> text.
 
         Empty if the process has not been run. `full_ident` overrides `obs_id` and `inst`.
+
+        Parameters
+        ----------
+        process_name : str
+            The process.
+        mission_name, obs_id, inst, full_ident : str or list of str, optional
+            Only of these.
+
+        Raises
+        ------
+        MissionNotAssociatedError
+            The archive does not have a mission.
         """
         return self._logs("stdout", process_name, mission_name, obs_id, inst, full_ident)
 

@@ -52,6 +52,7 @@ class TapTable:
 
     @property
     def cache_name(self) -> str:
+        """Name under which the table is kept."""
         return f"{self.service}-{self.table}"
 
 

@@ -30,20 +30,29 @@ class Progress:
         )
 
     def expect(self, size: int) -> None:
-        """More bytes are going to come (or fewer, if negative)."""
+        """More bytes are going to come (or fewer, if negative).
+
+        Parameters
+        ----------
+        size
+            Number of bytes.
+        """
         with self._lock:
             self._bar.total = max(0, (self._bar.total or 0) + size)
             self._bar.refresh()
 
     def add(self, size: int) -> None:
+        """Count bytes that have come."""
         with self._lock:
             self._bar.update(size)
 
     def note(self, text: str) -> None:
+        """Show a few words behind the bar."""
         with self._lock:
             self._bar.set_postfix_str(text)
 
     def close(self) -> None:
+        """Finish the bar."""
         self._bar.close()
 
 
@@ -100,6 +109,26 @@ def fetch_all(
 
     A failure concerns its own observation only. An interrupt sets `stop`, which ends what is under way;
     what has been fetched is used by the next call.
+
+    Parameters
+    ----------
+    requested
+        Parts of observations.
+    store
+        Where they go.
+    threads
+        Parts at once.
+    description
+        Words before the bar.
+    disable_progress
+        No progress bar.
+    stop
+        Set by an interrupt; a new event by default.
+
+    Returns
+    -------
+    Report
+        What came, what was there, and what failed.
     """
     report = Report()
     waiting = []
@@ -153,5 +182,13 @@ def _fetch_one(request: Request, store: RawStore, progress: Progress, stop: thre
 
 
 def sizes_of(files: Iterable[Path], folder: Path) -> dict[str, int]:
-    """Files as the manifest lists them: path below the folder -> size in bytes."""
+    """Files as the manifest lists them: path below the folder -> size in bytes.
+
+    Parameters
+    ----------
+    files
+        The files.
+    folder
+        The folder they are in.
+    """
     return {file.relative_to(folder).as_posix(): file.stat().st_size for file in sorted(files)}

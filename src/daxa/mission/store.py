@@ -36,7 +36,13 @@ class Part:
     date: str = ""
 
     def covers(self, instruments: Iterable[str] | None) -> bool:
-        """Whether the part holds the files of all these instruments (None: of every instrument)."""
+        """Whether the part holds the files of all these instruments (None: of every instrument).
+
+        Parameters
+        ----------
+        instruments
+            Names, or None.
+        """
         if self.instruments is None:
             return True
         return instruments is not None and set(instruments) <= set(self.instruments)
@@ -49,6 +55,7 @@ class RawStore:
         self.root = Path(root)
 
     def folder(self, obs_id: str) -> Path:
+        """Where the files of an observation are, or go."""
         return self.root / obs_id
 
     def staging(self, obs_id: str) -> Path:
@@ -66,14 +73,32 @@ class RawStore:
             return {}
 
     def has(self, obs_id: str, part: str = "raw", instruments: Iterable[str] | None = None) -> bool:
-        """Whether a part is complete for these instruments, checked against the files' sizes."""
+        """Whether a part is complete for these instruments, checked against the files' sizes.
+
+        Parameters
+        ----------
+        obs_id
+            ObsID.
+        part
+            ``raw`` or ``products``.
+        instruments
+            Names; None for all that there are.
+        """
         held = self.parts(obs_id).get(part)
         if held is None or not held.files or not held.covers(instruments):
             return False
         return self.intact(obs_id, part) == set(held.files)
 
     def intact(self, obs_id: str, part: str = "raw") -> set[str]:
-        """Files of a part that are there at their recorded sizes, as paths below the folder."""
+        """Files of a part that are there at their recorded sizes, as paths below the folder.
+
+        Parameters
+        ----------
+        obs_id
+            ObsID.
+        part
+            ``raw`` or ``products``.
+        """
         held = self.parts(obs_id).get(part)
         folder, names = self.folder(obs_id), set()
         for name, size in ({} if held is None else held.files).items():
@@ -92,6 +117,22 @@ class RawStore:
         """Move a part's files from the staging folder to their place and record them.
 
         The manifest is written last: until then the part does not count.
+
+        Parameters
+        ----------
+        obs_id
+            ObsID.
+        part
+            ``raw`` or ``products``.
+        staged
+            The staging folder.
+        description
+            What is to be recorded of the part.
+
+        Returns
+        -------
+        Path
+            The observation's folder.
         """
         folder = self.folder(obs_id)
         folder.mkdir(parents=True, exist_ok=True)

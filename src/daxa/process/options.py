@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 
 def argument(default: Any, text: str) -> Any:
-    """A field that is an argument of a public function, with what its docstring says of it."""
+    """A field that is an argument of a public function, with what its docstring says of it.
+
+    Parameters
+    ----------
+    default
+        Its default.
+    text
+        One or two sentences.
+    """
     return field(default=default, metadata={"text": text})
 
 

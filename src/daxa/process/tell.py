@@ -7,7 +7,13 @@ import warnings
 
 
 def tell(text: str) -> None:
-    """Warn users of something."""
+    """Warn users of something.
+
+    Parameters
+    ----------
+    text
+        The warning.
+    """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("daxa.process."):
         level, frame = level + 1, frame.f_back

@@ -152,6 +152,13 @@ class Parameter:
     def accept(self, task_name: str, value: Any) -> None:
         """Refuse a parsed value that the engine cannot take.
 
+        Parameters
+        ----------
+        task_name
+            Name of the task, for the message.
+        value
+            What :meth:`parse` has given.
+
         Raises
         ------
         NotImplementedError

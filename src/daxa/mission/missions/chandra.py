@@ -97,7 +97,18 @@ class Chandra(HeasarcMission):
         return [(f"chandra/data/byobsid/{row.ObsID[-1]}/{row.ObsID}", "")]
 
     def assess_process_obs(self, obs_info: dict) -> dict:
-        """Which instruments' data are worth processing: active, not alternating, one interval."""
+        """Which instruments' data are worth processing: active, not alternating, one interval.
+
+        Parameters
+        ----------
+        obs_info : dict
+            Instrument -> what is known of its exposures.
+
+        Returns
+        -------
+        dict
+            Instrument -> bool.
+        """
         use = {}
         for inst, info in obs_info.items():
             if info.get("multi_obi"):

@@ -139,7 +139,15 @@ class eRASS1DE(_ErositaMission):
         pipeline_version: int | None = None,
         disable_progress: bool = False,
     ) -> Any:
-        """As `BaseMission.download`, of the newest processing or of `pipeline_version` (such as 10)."""
+        """As `BaseMission.download`, of the newest processing or of `pipeline_version` (such as 10).
+
+        Parameters
+        ----------
+        num_cores, credentials, download_products, disable_progress
+            As for `BaseMission.download`.
+        pipeline_version : int, optional
+            The processing.
+        """
         self._pipeline_version = None if pipeline_version is None else f"{int(pipeline_version):03d}"
         return super().download(num_cores, credentials, download_products, disable_progress=disable_progress)
 
@@ -234,7 +242,18 @@ class eROSITACalPV(_ErositaMission):
         return self.all_mission_fields if self._fields is None else list(self._fields)
 
     def check_fields(self, fields: str | list[str]) -> list[str]:
-        """Field names for names or types in any spelling."""
+        """Field names for names or types in any spelling.
+
+        Parameters
+        ----------
+        fields : str or list of str
+            Names or types, in any spelling.
+
+        Raises
+        ------
+        ValueError
+            There is no such field or type; similar ones are named.
+        """
         info = self._catalogue()
         by_key = {_key(n): [n] for n in info["Field_Name"]}
         for kind, names in info.groupby("Field_Type")["Field_Name"]:
@@ -249,7 +268,18 @@ class eROSITACalPV(_ErositaMission):
         return sorted(set(fields_of_keys))
 
     def filter_on_fields(self, fields: str | list[str]) -> None:
-        """Keep the observations of these fields, or types of field."""
+        """Keep the observations of these fields, or types of field.
+
+        Parameters
+        ----------
+        fields : str or list of str
+            Names or types, in any spelling.
+
+        Raises
+        ------
+        ValueError
+            There is no such field or type.
+        """
         names = self.check_fields(fields)
         mask = self._catalogue()["Field_Name"].isin(names).to_numpy()
         self._apply("filter_on_fields", {"fields": names}, mask)

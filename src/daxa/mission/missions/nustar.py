@@ -73,5 +73,11 @@ class NuSTARPointed(HeasarcMission):
         return [(f"{base}/{sub}", f"{sub}/") for sub in ("auxil", "event_uf", "hk", "event_cl")]
 
     def assess_process_obs(self, obs_info: dict) -> dict:
-        """Which instruments' data are worth processing: the active ones."""
+        """Which instruments' data are worth processing: the active ones.
+
+        Parameters
+        ----------
+        obs_info : dict
+            Instrument -> what is known of its exposures.
+        """
         return {inst: bool(info.get("active")) for inst, info in obs_info.items() if inst in self._chosen}

@@ -131,6 +131,7 @@ class XMMPointed(BaseMission):
 
     @property
     def source(self) -> str:
+        """Where the data come from: ``local``, or the archive that was chosen."""
         return "local" if self._local is not None else self._source
 
     # -- catalogue --------------------------------------------------------------------------
@@ -178,7 +179,18 @@ class XMMPointed(BaseMission):
     # -- raw data ---------------------------------------------------------------------------
 
     def get_obs_path(self, obs_id: str) -> Path:
-        """Folder with the ODF's unpacked files: the local one if it is unpacked, else our copy."""
+        """Folder with the ODF's unpacked files: the local one if it is unpacked, else our copy.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+
+        Raises
+        ------
+        DAXANotDownloadedError
+            It is not on disk.
+        """
         if self._local is not None:
             self._known(obs_id)
             observation = self._local_observations().get(obs_id) if self._local.exists() else None
@@ -300,7 +312,18 @@ class XMMPointed(BaseMission):
         return files
 
     def list_products(self, obs_id: str) -> list[str]:
-        """Names of the processed (PPS) files that HEASARC holds of an observation, of every kind."""
+        """Names of the processed (PPS) files that HEASARC holds of an observation, of every kind.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+
+        Raises
+        ------
+        DAXADownloadError
+            The archive does not answer.
+        """
         self._known(obs_id)
         source = "s3" if self._source == "s3" else "heasarc"
         return sorted(f.path for f in self._listing(source, obs_id, "PPS", lambda path: True))

@@ -27,6 +27,13 @@ _LINE = re.compile(r"CCD:\s*(?P<ccd>\d+)\s.*Status:\s*(?P<state>[A-Z])\s*$")
 def check_states(name: str, states: Sequence[str]) -> tuple[str, ...]:
     """States of MOS CCDs as a tuple.
 
+    Parameters
+    ----------
+    name
+        Name of the argument.
+    states
+        What was given.
+
     Raises
     ------
     ValueError

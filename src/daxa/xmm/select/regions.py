@@ -235,6 +235,18 @@ class Region:
 
         Rows of one COMPONENT are intersected, components united; a SHAPE starting with ``!`` excludes.
         Without a COMPONENT column each row is a component, except that excluding rows apply to all.
+
+        Parameters
+        ----------
+        hdu
+            The table.
+        where
+            Name of the file, for messages.
+
+        Raises
+        ------
+        ValueError
+            A column or a shape is not as it should be.
         """
         names = {n.upper(): n for n in hdu.columns.names}
         missing = {"SHAPE", "X", "Y"} - set(names)
