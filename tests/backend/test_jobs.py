@@ -171,6 +171,67 @@ def test_what_a_job_leaves_running_ends_with_it(tmp_path, program):
     assert wait_until(lambda: not alive(pid))
 
 
+def read_when_there(path: Path) -> list[int]:
+    """Process numbers that a program writes into a file, one line when they are complete."""
+    assert wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return [int(word) for word in path.read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what is left of a job")
+@pytest.mark.parametrize("way", ["success", "time limit", "crash"])
+def test_sessions_of_their_own_end_with_the_job(tmp_path, program, way):
+    after = {"success": "echo a > a", "time limit": "sleep 1000", "crash": "kill -9 $PPID; sleep 1000"}[way]
+    script = f"setsid sh -c 'sleep 1000 & echo $! $$ > {tmp_path}/pids; wait' &\n"
+    program("daemon", f"{script}while [ ! -s {tmp_path}/pids ]; do sleep 0.01; done; {after}")
+    helper = ForkLauncher()
+    limit_s = 5.0 if way == "time limit" else None
+    outcome = run_job(sas_job(tmp_path, Task("daemon"), outputs={"a": "a"}, timeout_s=limit_s), helper)
+    assert outcome.ok == (way == "success"), outcome.errors
+    pids = read_when_there(tmp_path / "pids")
+    assert wait_until(lambda: not any(alive(pid) for pid in pids))
+    helper.close()
+
+
+def test_jobs_end_when_parent_and_helper_are_killed_together(tmp_path, program):
+    program("slow", f"setsid sleep 1000 & echo $! $$ > {tmp_path}/pids; wait")
+    script = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from daxa.backend import Job, Task, run_job
+        run_job(Job("job", [Task("slow")], {{}}, backend="sas", scratch=Path({str(tmp_path)!r}) / "scratch"))
+        """
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    pids = read_when_there(tmp_path / "pids")
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True, check=False
+    )
+    (helper,) = map(int, listed.stdout.split())
+    for pid in (helper, parent.pid):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (helper, parent.pid):
+        os.kill(pid, signal.SIGKILL)
+    parent.wait()
+    assert wait_until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_a_time_limit_holds_for_a_helper_that_is_stopped(tmp_path, program, monkeypatch):
+    monkeypatch.setattr(launch, "_OBEYS_S", 0.2)
+    program("slow", f"echo $$ > {tmp_path}/pids; sleep 1000")
+    helper = ForkLauncher()
+    outcomes = []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(run_job(sas_job(tmp_path, Task("slow"), timeout_s=5.0), helper))
+    )
+    thread.start()
+    pids = read_when_there(tmp_path / "pids")
+    os.kill(helper._process.pid, signal.SIGSTOP)
+    thread.join(60)
+    assert outcomes[0].timed_out
+    assert wait_until(lambda: not any(alive(pid) for pid in pids))
+    helper.close()
+
+
 def test_a_lost_helper_fails_its_jobs_and_the_next_job_works(tmp_path, program):
     program("slow", f"echo $$ > {tmp_path}/pid; sleep 1000")
     program("quick", "echo a > a")

@@ -23,6 +23,9 @@ _SINGLE_THREADED = {
 #: large array, which took a tenth of the time of jobs. Jobs end soon: it may stay with them until then.
 _MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 
+#: How long a helper may take to end a job whose time is over [s].
+_OBEYS_S = 5.0
+
 
 @dataclass
 class Ended:
@@ -124,7 +127,10 @@ class ForkLauncher:
         if timed_out:
             with self._lock, contextlib.suppress(OSError):
                 self._send(process, kill=ident)
-            waiting.done.wait()
+            if not waiting.done.wait(_OBEYS_S):
+                # A helper that is stopped or stuck cannot kill; its jobs end with it.
+                process.kill()
+                waiting.done.wait()
         if waiting.end is None:
             return Ended(-int(signal.SIGKILL), timed_out=timed_out, lost=not timed_out)
         end = waiting.end

@@ -6,6 +6,9 @@ Orders come as lines of JSON on standard input, ``{"run": id, "folder": path, "b
 group of its own. When standard input closes, which it also does when the starter is killed, all groups are
 killed and the helper ends.
 
+Jobs end with this process, too, however it ends: they hold the reading end of a pipe to it. What a job leaves
+running is killed once the job has ended, on Linux even if it has a session of its own.
+
 Only this process ever forks: it has one thread, so a forked job cannot inherit a lock that nobody will
 release.
 """
@@ -20,8 +23,11 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+
+from daxa.backend.orphans import become_reaper, children, end_descendants
 
 #: What every task imports; loaded before the first job.
 FIRST = ("numpy", "astropy.io.fits", "daxa.xmm.ccf.scan", "daxa.xmm.odf.ingest")
@@ -64,6 +70,8 @@ class Zygote:
         self.since: dict[int, float] = {}
         self.unloaded: list[str] = []
         self.warm = False
+        #: Closed by nobody but the system, when this process is gone.
+        self.lifeline = os.pipe()
 
     def tell(self, **event: object) -> None:
         os.write(self.events, (json.dumps(event) + "\n").encode())
@@ -86,6 +94,8 @@ class Zygote:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.close(self.events)
+            become_reaper()
+            self._end_with_the_helper()
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             os.close(null)
@@ -101,6 +111,18 @@ class Zygote:
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(status)
+
+    def _end_with_the_helper(self) -> None:
+        """In a job: end everything that it has started, and itself, when the helper is gone."""
+        reading, writing = self.lifeline
+        os.close(writing)
+
+        def watch() -> None:
+            os.read(reading, 1)
+            end_descendants(os.getpid())
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def warm_up(self) -> None:
         """Load what embedded tasks import; programs need none of it."""
@@ -124,13 +146,19 @@ class Zygote:
             os.killpg(pid, signal.SIGKILL)
 
     def reap(self) -> None:
-        while self.jobs:
+        while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
+            # Whatever is a child and no job was left by a job that has ended.
+            for left in children(os.getpid()):
+                if left != pid and left not in self.jobs:
+                    end_descendants(left)
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(left, signal.SIGKILL)
             ident = self.jobs.pop(pid, None)
             if ident is None:
                 continue
@@ -194,6 +222,7 @@ def main() -> int:
     # Standard output is the channel of events: nothing that an import prints may get into it.
     events = os.dup(1)
     os.dup2(2, 1)
+    become_reaper()
     zygote = Zygote(0, events)
     zygote.serve()
     return 0
