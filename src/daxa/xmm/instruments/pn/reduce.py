@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from daxa.xmm.ccf.pn_energy import temperature_law
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
@@ -34,61 +32,97 @@ from daxa.xmm.task import TaskContext, child_of
 def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None:
     """Make the event list of one exposure.
 
+    Parameters
+    ----------
+    ctx
+        The chain's context.
+    odf, cal
+        The ODF and its calibration.
+    request
+        What is to be done with which exposure.
+
     Raises
     ------
     TaskError
         No CCD could be processed, or the exposure lacks something that all CCDs need.
     """
-    options, fast = request.options, request.data_mode != "IMAGING"
-    if fast and options.epevents.withoutoftime:
-        ctx.warn(
-            "notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list"
-        )
-        options = replace(options, epevents=replace(options.epevents, withoutoftime=False))
+    request = _possible(ctx, request)
     exposure = PnExposure.open(
         odf, request.exp_id, request.data_mode, request.ccds, cal, child_of(ctx, "epframes").warn
     )
-    # Small window and the fast modes read one CCD.
-    read = {PRIME_CCD} if fast or exposure.submode == "PrimeSmallWindow" else set(request.ccds)
-    missing = sorted(set(request.ccds) & read - set(exposure.files))
-    if missing:
-        ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
+    _tell_missing_ccds(ctx, exposure, request)
     sky = _sky(ctx, exposure, request)
-    if fast or options.epevents.withctisrcpos:
-        source, default = options.epframes.source, options.epframes.srcposition
-        row = source_row(source, default, request.data_mode, sky.camera_pixel, exposure.proposal, ctx)
-        options = options.with_source(row, fast)
-    request = replace(request, options=options)
-    stage = ctx.path(request.stage)
-    identity = {
-        "obs_id": odf.obs_id,
-        "exp_id": request.exp_id,
-        "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
-        "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
-        "lowest_ev": options.lowest_ev,
-        "source_row": options.epframes.source_row,
-    }
-    if request.reuse:
-        raws = load_raw(stage, identity)
-        ctx.info(f"frames, bad pixels and patterns are those of {stage.name}")
-    else:
-        raws = _raw_stage(ctx, exposure, request)
-    if request.keep and not request.reuse:
-        with ctx.output(stage) as path:
-            save_raw(path, raws, identity)
-
+    request = _with_source(ctx, exposure, request, sky)
+    raws = _kept_or_made(ctx, exposure, request)
     if request.gti is not None:
         raws = {ccd: _within(raw, request.gti) for ccd, raw in raws.items()}
         if not any(len(raw.gti) for raw in raws.values()):
             ctx.warn("noGoodTime", f"PN{request.exp_id}: no frame lies in the good times that were given")
-    random_of = {ccd: random_source(odf.obs_id, request.exp_id, ccd) for ccd in raws}
     log = child_of(ctx, "epevents").info
-    log(
-        "out-of-time event list: every event gets a random row"
-        if options.epevents.withoutoftime
-        else "event list"
-    )
-    law = temperature_law(cal, exposure.mode_id)
+    _tell_of_gain(exposure, request, raws, log)
+    lists = [_events(exposure, request.options, raw, sky, log) for raw in raws.values()]
+    write_products(ctx, exposure, request, raws, lists, sky)
+    if not request.keep:
+        ctx.path(request.stage).unlink(missing_ok=True)
+
+
+def _possible(ctx: TaskContext, request: Request) -> Request:
+    """The request without what its kind of data does not have."""
+    events = request.options.epevents
+    if request.data_mode == "IMAGING" or not events.withoutoftime:
+        return request
+    ctx.warn("notUsefulModeOOTE", f"PN{request.exp_id}: {request.data_mode} data have no out-of-time list")
+    return replace(request, options=replace(request.options, epevents=replace(events, withoutoftime=False)))
+
+
+def _tell_missing_ccds(ctx: TaskContext, exposure: PnExposure, request: Request) -> None:
+    # Small window and the fast modes read one CCD.
+    one = request.data_mode != "IMAGING" or exposure.submode == "PrimeSmallWindow"
+    read = {PRIME_CCD} if one else set(request.ccds)
+    missing = sorted(set(request.ccds) & read - set(exposure.files))
+    if missing:
+        ctx.warn("notInODF", f"PN{request.exp_id}: no event file of CCD(s) {', '.join(map(str, missing))}")
+
+
+def _with_source(ctx: TaskContext, exposure: PnExposure, request: Request, sky: Sky) -> Request:
+    """The request with the row of the source, where times or energies are made for it."""
+    options, fast = request.options, request.data_mode != "IMAGING"
+    if not (fast or options.epevents.withctisrcpos):
+        return request
+    source, default = options.epframes.source, options.epframes.srcposition
+    row = source_row(source, default, request.data_mode, sky.camera_pixel, exposure.proposal, ctx)
+    return replace(request, options=options.with_source(row, fast))
+
+
+def _kept_or_made(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict[int, RawCcd]:
+    """The raw stage: that of an earlier run in the folder, or a new one, which may be kept."""
+    stage, cal = ctx.path(request.stage), exposure.cal
+    identity = {
+        "obs_id": exposure.odf.obs_id,
+        "exp_id": request.exp_id,
+        "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
+        "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
+        "lowest_ev": request.options.lowest_ev,
+        "source_row": request.options.epframes.source_row,
+    }
+    if request.reuse:
+        raws = load_raw(stage, identity)
+        ctx.info(f"frames, bad pixels and patterns are those of {stage.name}")
+        return raws
+    raws = _raw_stage(ctx, exposure, request)
+    if request.keep:
+        with ctx.output(stage) as path:
+            save_raw(path, raws, identity)
+    return raws
+
+
+def _tell_of_gain(
+    exposure: PnExposure, request: Request, raws: dict[int, RawCcd], log: Callable[[str], None]
+) -> None:
+    """Say what kind of list is made, and the temperatures that the gain is not corrected for."""
+    out_of_time = request.options.epevents.withoutoftime
+    log("out-of-time event list: every event gets a random row" if out_of_time else "event list")
+    law = temperature_law(exposure.cal, exposure.mode_id)
     numbers = (
         ""
         if law is None
@@ -101,25 +135,25 @@ def run_exposure(ctx: TaskContext, odf: Any, cal: Any, request: Request) -> None
                 f" quadrant {quadrant}: temperature for gain [deg C] = {temperature:.4f}, no correction "
                 f"made{numbers}"
             )
-    lists: list[Columns] = []
-    for ccd, raw in raws.items():
-        scale = EnergyScale.from_calibration(
-            cal, ccd, exposure.mode_id, exposure.start_s, accuracy=options.epevents.gainctiaccuracy
-        )
-        lines = exposure.line_clock(ccd)
-        if lines is not None:
-            row = options.epframes.source_row
-            columns = fast_events(raw, scale, lines, row, random_of[ccd], options.epevents)
-        else:
-            columns = ccd_events(
-                raw, scale, sky, raw.window, random_of[ccd], options.epevents, options.epexposure
-            )
-        columns = filtered(columns, options.epevents.screening.expression)
-        lists.append(columns)
-        log(f" CCD {ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
-    write_products(ctx, exposure, request, raws, lists, sky)
-    if not request.keep:
-        stage.unlink(missing_ok=True)
+
+
+def _events(
+    exposure: PnExposure, options: Options, raw: RawCcd, sky: Sky, log: Callable[[str], None]
+) -> Columns:
+    """The finished events of one CCD."""
+    scale = EnergyScale.from_calibration(
+        exposure.cal, raw.ccd, exposure.mode_id, exposure.start_s, accuracy=options.epevents.gainctiaccuracy
+    )
+    random = random_source(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
+    lines = exposure.line_clock(raw.ccd)
+    if lines is not None:
+        row = options.epframes.source_row
+        columns = fast_events(raw, scale, lines, row, random, options.epevents)
+    else:
+        columns = ccd_events(raw, scale, sky, raw.window, random, options.epevents, options.epexposure)
+    columns = filtered(columns, options.epevents.screening.expression)
+    log(f" CCD {raw.ccd}: selected {len(columns['TIME'])} of {len(raw.main)} patterns")
+    return columns
 
 
 #: Constituents that the raw stage depends on.
@@ -248,13 +282,7 @@ def raw_ccd(
 
 
 def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskContext) -> RawList:
-    seed = [
-        int(exposure.odf.obs_id),
-        ord(exposure.exp_id[0]),
-        int(exposure.exp_id[1:]),
-        raw.ccd,
-        PN_NOISE,
-    ]
+    random = random_source(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
     try:
         return reject(
             raw,
@@ -263,7 +291,7 @@ def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskCont
             exposure.submode,
             exposure.start_s,
             options,
-            lambda: np.random.default_rng(seed),
+            lambda: random(PN_NOISE),
             ctx.warn,
             ctx.info,
         )
