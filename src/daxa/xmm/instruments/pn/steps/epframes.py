@@ -40,7 +40,7 @@ from daxa.xmm.instruments.pn.readout import (
     times_of_records,
 )
 from daxa.xmm.instruments.pn.screening import Screened, Telemetry, frame_rows, screen
-from daxa.xmm.odf.odf import OdfTable
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.odf.times import check_frames
 
 Info = Callable[[str], None]
