@@ -22,7 +22,9 @@ from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.reduce import ExposureResult, StopAfterSearch, process
 from daxa.xmm.instruments.mos.reduce_timing import TimingResult, process_timing
-from daxa.xmm.odf.odf import Odf, OdfFile, OdfTable
+from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
