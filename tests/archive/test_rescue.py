@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from daxa.archive.schema import MIGRATIONS
 from daxa.archive.verify import verify
 from daxa.backend.publish import checksum
 from daxa.exceptions import DAXAError, IncompatibleSaveError
+from daxa.report import build_report
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,20 @@ def test_an_archive_that_cannot_be_written_can_be_read(archive, read_only, with_
     assert before == {p: p.stat().st_mtime_ns for p in archive.layout.save_info.glob("ledger.sqlite")}
     if other:
         other.ledger.close()
+
+
+def test_a_report_of_an_archive_that_cannot_be_written(archive, read_only, tmp_path):
+    archive.ledger.close()
+    read_only()
+    opened = Archive("field")
+    with pytest.raises(DAXAError, match="read-only; the report needs another folder"):
+        build_report(opened)
+    assert not (opened.layout.root / "report").exists()
+    page = build_report(opened, tmp_path / "elsewhere" / "report")
+    (link,) = re.findall(r'href="([^"]*events/a.fits)"', page.read_text())
+    assert (page.parent / link).read_text() == "photons"
+    assert not (opened.layout.root / "report").exists()
+    opened.ledger.close()
 
 
 def test_an_old_archive_that_cannot_be_written(archive, read_only):

@@ -223,8 +223,13 @@ def mosaic(
         raise typer.Exit(1)
 
 
-def report(archive: ArchiveName) -> None:
+def report(
+    archive: ArchiveName,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder for it; by default report, in the archive.")
+    ] = None,
+) -> None:
     """Write the HTML report of an archive and print where it is."""
     from daxa.report import build_report
 
-    typer.echo(str(build_report(_open(archive))))
+    typer.echo(str(build_report(_open(archive), output)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daxa._version import __version__
+from daxa.exceptions import DAXAError
 from daxa.report import pictures, summary
 from daxa.trust import TRUST
 
@@ -17,22 +18,41 @@ if TYPE_CHECKING:
     from daxa.archive import Archive
 
 
-def build_report(archive: Archive) -> Path:
+def build_report(archive: Archive, output: str | os.PathLike[str] | None = None) -> Path:
     """Write ``report/index.html`` into the archive, with a picture of every image.
 
     Pictures are only drawn again when their image is newer. The page refers to everything by relative
     paths, so that it moves with the archive.
 
+    Parameters
+    ----------
+    archive
+        The archive; it is not changed if the report is written elsewhere.
+    output
+        Folder for the page and its pictures, made if it does not exist; ``report`` in the archive by default.
+
     Returns
     -------
     page
         Path of the page.
+
+    Raises
+    ------
+    DAXAError
+        The folder cannot be made, or is in an archive that can only be read.
     """
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     root = Path(archive.archive_path)
-    folder = root / "report"
-    folder.mkdir(exist_ok=True)
+    if output is None and archive.read_only:
+        raise DAXAError(
+            f"{root}: the archive is read-only; the report needs another folder (--output FOLDER)"
+        )
+    folder = root / "report" if output is None else Path(output).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise DAXAError(f"{folder}: no folder for the report ({failure.strerror or failure})") from failure
     environment = Environment(
         loader=PackageLoader("daxa.report"),
         autoescape=select_autoescape(),
