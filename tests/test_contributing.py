@@ -159,3 +159,18 @@ def test_modules_in_the_pages_exist():
                     missing.append(f"{page.name}: {name}")
                 break
     assert not missing, "\n".join(missing)
+
+
+def test_the_guide_shows_the_house_as_it_is():
+    """Every room of the package, and the floors of the engine as another test holds them."""
+    from test_architecture import ALLOWED, FLOORS
+
+    text = GUIDE.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^| )\b(\w+)/ ", text[text.index("src/daxa/\n") :][:1500])) >= set(ALLOWED)
+    table = text[text.index("### The floors") : text.index("### The floor plan")]
+    rows = [
+        re.findall(r"`(\w+)(?:/|\.py)`", row.split("|")[1]) for row in re.findall(r"^\| `.*", table, re.M)
+    ]
+    lowest = FLOORS[0]
+    assert set(rows.pop()) <= lowest
+    assert [set(row) for row in reversed(rows)] == [floor for floor in FLOORS[1:] if floor != {"__main__"}]

@@ -2,7 +2,7 @@
 
 Source: espfilt task manual, ESAS cookbook, and the log of a real espfilt 4.3 run for the sequence of calls,
 the selections and the histogram. The quiet level is found in the light curve of the field of view. What it
-accepts is compared with the corners, and refused if it is no quiet time.
+accepts is compared with the corners, and refused if it is not a quiet time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Screening:
     check: Contamination | None = None
 
     def objection(self, curves: Curves) -> str:
-        """Why the accepted time is no quiet time; empty if it is one."""
+        """Why the accepted time is not a quiet time; empty if it is one."""
         if self.check is None:
             return ""
         share = self.good.sum() / curves.exposed.sum()

@@ -84,7 +84,7 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
             raise TaskError("noFile", f"{path}: no such file")
     image_header = FitsFile(ctx.path(p.imageset))[0].header
     if image_header.get("NAXIS") != 2:
-        raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is no 2-D image")
+        raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is not a 2-D image")
 
     hdus = FitsFile(event_path)
     events = hdus["EVENTS"].header
