@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.times import TimeCorrelation
 
+#: Keywords of a header: value and comment of each, the comment empty where there is none.
+Cards = dict[str, tuple[Any, str]]
+
 
 def exposure_summary(
     odf: Odf,
@@ -81,7 +84,7 @@ def observation_keywords(
     pointing: tuple[float, float, float],
     correlation: TimeCorrelation | None = None,
     average: bool = False,
-) -> dict[str, Any]:
+) -> Cards:
     """Keywords of the observation and the exposure.
 
     Parameters
@@ -104,24 +107,24 @@ def observation_keywords(
 
     target = proposal(odf)
     ra, dec, pa = pointing
-    cards: dict[str, Any] = {
+    cards: Cards = {
         "TELESCOP": ("XMM", "XMM-Newton"),
-        "INSTRUME": INSTRUMENTS[instrument],
+        "INSTRUME": (INSTRUMENTS[instrument], ""),
         "REVOLUT": (odf.revolution, "revolution"),
         "OBS_MODE": ("SLEW" if odf.obs_id.startswith("9") else "POINTING", "observing mode"),
         "OBS_ID": (odf.obs_id, "observation"),
         "EXP_ID": (f"{odf.obs_id}{exp_id[1:]}", "exposure"),
         "EXPIDSTR": (exp_id, "exposure as in file names"),
-        "DATAMODE": data_mode,
+        "DATAMODE": (data_mode, ""),
         "SUBMODE": (submode, "mode of the camera"),
         "FILTER": (filter_name or "UNKNOWN", "filter"),
         "DATE-OBS": (tt_to_utc(start_tt_s), "start of the exposure, UTC"),
         "DATE-END": (tt_to_utc(stop_tt_s), "end of the exposure, UTC"),
     }
     if target is not None:
-        cards["OBJECT"] = target.target or "UNKNOWN"
+        cards["OBJECT"] = (target.target or "UNKNOWN", "")
         if target.observer:
-            cards["OBSERVER"] = target.observer
+            cards["OBSERVER"] = (target.observer, "")
         if target.ra_deg is not None and target.dec_deg is not None:
             cards["RA_OBJ"] = (target.ra_deg, "[deg] target")
             cards["DEC_OBJ"] = (target.dec_deg, "[deg] target")
@@ -140,11 +143,6 @@ def observation_keywords(
     return cards
 
 
-def merge_headers(*parts: Mapping[str, Any]) -> dict[str, Any]:
+def merge_headers(*parts: Mapping[str, tuple[Any, str]]) -> Cards:
     """Later cards win; values that are None are left out."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            if (value[0] if isinstance(value, tuple) else value) is not None:
-                merged[key] = value
-    return merged
+    return {key: card for part in parts for key, card in part.items() if card[0] is not None}

@@ -252,7 +252,7 @@ def _write(
         filter_name=None, start_tt_s=start, stop_tt_s=stop, pointing=pointing,  # type: ignore[arg-type]
     )  # fmt: skip
     cards["FILTER"] = ("UNKNOWN", "RGS has only one fixed filter")
-    cards |= {"CCDID": (name.ccd, "CCD"), "CCDOCB": window["CCDOCB"], "ORIGIN": "DAXA"}
+    cards |= {"CCDID": (name.ccd, "CCD"), "CCDOCB": window["CCDOCB"], "ORIGIN": ("DAXA", "")}
     cards |= {"TSTART": (start, "[s] start"), "TSTOP": (stop, "[s] end"), "TELAPSE": (stop - start, "[s]")}
     primary = primary_hdu()
     for key, value in cards.items():

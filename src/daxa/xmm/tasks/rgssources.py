@@ -161,4 +161,4 @@ def _keywords(
         odf, instrument, exp_id, data_mode="SPECTROSCOPY", submode=summary.mode or "UNDEFINED",
         filter_name=None, start_tt_s=span[0], stop_tt_s=span[1], pointing=pointing,  # type: ignore[arg-type]
     )  # fmt: skip
-    return cards | {"ORIGIN": "DAXA"}
+    return cards | {"ORIGIN": ("DAXA", "")}

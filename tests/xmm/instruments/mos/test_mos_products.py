@@ -10,7 +10,10 @@ import pytest
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Selection
+from daxa.xmm.instruments.keywords import merge_headers
+from daxa.xmm.instruments.mos.exposure import Messages
+from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Selection, corner_hardness
+from daxa.xmm.instruments.mos.reduce import Attempts
 
 
 def test_names_are_patterns():
@@ -58,3 +61,33 @@ def test_pointing_of_the_user_comes_first():
     assert Reference().pointing(atthk) == atthk.median
     assert Reference(mean=True).pointing(atthk) == atthk.mean
     assert Reference((7.0, 8.0, 9.0), True).pointing(atthk) == (7.0, 8.0, 9.0)
+
+
+def test_hardness_of_corners():
+    pi = np.array([399, 400, 800, 801, 2499, 2500, 5000, 5001], np.int16)
+    assert corner_hardness(pi) == 1.0
+    assert corner_hardness(np.append(pi, 3000)) == 1.5
+    assert corner_hardness(np.array([3000])) is None
+
+
+def test_one_ccd_that_fails_does_not_stop_the_others():
+    said: list[tuple[str, ...]] = []
+    messages = Messages(warn=lambda *text: said.append(text))
+
+    def step(value: int) -> int:
+        if value < 0:
+            raise TaskError("tooSmall", f"{value} is too small")
+        return 2 * value
+
+    attempt = Attempts(messages)
+    assert [attempt(ccd, step, value) for ccd, value in ((1, 3), (2, -1), (3, 5))] == [6, None, 10]
+    assert said == [("emchain", "tooSmall", "-1 is too small; CCD 2 is left out")]
+    with pytest.raises(TaskError, match="-1 is too small"):
+        attempt.raise_first()
+    with pytest.raises(TaskError, match="-2 is too small"):
+        Attempts(messages, stop_on_error=True)(4, step, -2)
+
+
+def test_later_cards_win_and_empty_ones_are_left_out():
+    first, second = {"A": (1, "one"), "B": (2, "")}, {"A": (3, "three"), "C": (None, "nothing")}
+    assert merge_headers(first, second) == {"A": (3, "three"), "B": (2, "")}

@@ -184,6 +184,14 @@ def calibrated_bad_pixels(camera: Camera, number: int, node: int, shape: tuple[i
     return pixels
 
 
+def noise_limits(camera: Camera) -> dict[int, float]:
+    """Hardness of the corners of each CCD below which there is noise at low energies (SCREENTHRESH)."""
+    table = camera.table("SCREENTHRESH", "SCREEN_THRESH")
+    ccds, limits = np.asarray(table["CCD_ID"]).tolist(), np.asarray(table["BAD"], float).tolist()
+    # The first row of a CCD counts.
+    return dict(zip(reversed(ccds), reversed(limits), strict=True))
+
+
 def coherence_ellipse(camera: Camera) -> Ellipse:
     """Where (E3, E4) of the camera's true events lie."""
     centre = camera.misc("E3CEN"), camera.misc("E4CEN")

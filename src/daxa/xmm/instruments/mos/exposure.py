@@ -9,7 +9,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf import OBTFINE_UNIT_S
-from daxa.xmm.instruments.keywords import exposure_summary, observation_keywords
+from daxa.xmm.instruments.keywords import Cards, exposure_summary, observation_keywords
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.task import TaskContext
@@ -274,7 +274,7 @@ def clock_reset(
 
 def exposure_keywords(
     camera: Camera, data_mode: str, span: tuple[float, float], average: bool = False
-) -> dict[str, Any]:
+) -> Cards:
     """Keywords of an exposure's products; ``span``: start and stop of the data, mission time."""
     return observation_keywords(
         camera.odf,

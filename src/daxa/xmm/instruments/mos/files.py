@@ -27,6 +27,7 @@ from daxa.xmm.formats.eventlist import (
 from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
+from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.calibration import layout_of
 from daxa.xmm.instruments.mos.events import Events
@@ -242,7 +243,7 @@ def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> 
     return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
 
 
-def plain_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+def plain_keywords(camera: Camera, ccd: Ccd) -> Cards:
     """Keywords of the exposure and the CCD for a file that knows nothing of the sky."""
     time = ccd.frames.time_s
     primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))

@@ -16,7 +16,8 @@ from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.formats.eventlist import MOS_RAW
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf import MOS_AUXILIARY
-from daxa.xmm.instruments.keywords import merge_headers
+from daxa.xmm.instruments.keywords import Cards, merge_headers
+from daxa.xmm.instruments.mos.calibration import noise_limits
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, exposure_keywords, open_camera
 from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 #: Constituents listed in the product's CALINDEX.
 _SCOPES = {"M1": ("EMOS1", "XRT1", "XMM"), "M2": ("EMOS2", "XRT2", "XMM")}
+#: Energies [eV] that tell noise at low energies from the usual background.
+_SOFT_EV, _HARD_EV = (400, 800), (2500, 5000)
 #: Pixels beyond those of RAWX and RAWY that the ranges of DETX and DETY hold.
 _BEYOND = 1
 #: File types that are reduced, and how the products are called. CCDs in reduced imaging join the others.
@@ -188,7 +191,7 @@ class Run:
         kinds = dict.fromkeys(k for t, k in _KINDS.items() if t in types and t in self.selection.types)
         return [self.names.event_list(instrument, exp_id, kind) for kind in kinds]
 
-    def header(self, camera: Camera, data_mode: str, made: ExposureResult | TimingResult) -> dict[str, Any]:
+    def header(self, camera: Camera, data_mode: str, made: ExposureResult | TimingResult) -> Cards:
         """Keywords of an event list."""
         span = made.start_s, made.stop_s
         cards = exposure_keywords(camera, data_mode, span, self.reference.mean)
@@ -236,7 +239,7 @@ def _timing_list(run: Run, camera: Camera, file: OdfFile, auxiliary: OdfTable, *
         run.ctx.warn(error.code, f"{error.message}; CCD {file.name.ccd} is left out")
         return False
     name = run.names.event_list(camera.instrument, camera.exp_id, "Timing")
-    ccds = {lines.exposure.header["CCDID"][0]: lines.exposure}
+    ccds = {lines.ccd: lines.exposure}
     header = run.header(camera, "TIMING", lines)
     _write(run, name, camera.instrument, header, lines.columns, ccds, None, lines.n_raw)
     return True
@@ -344,25 +347,30 @@ def _write(
     run.ctx.info(f"{name}: {len(columns['TIME'])} of {n_raw} events, {len(ccds)} CCDs")
 
 
-def _noise_tags(camera: Camera, result: ExposureResult) -> dict[str, tuple[bool, str]]:
+def _noise_tags(camera: Camera, result: ExposureResult) -> Cards:
     """LENOISnn of CCDs with strong noise at low energies (emtaglenoise)."""
     try:
-        table = camera.table("SCREENTHRESH", "SCREEN_THRESH")
+        limits = noise_limits(camera)
     except TaskError as error:
         camera.messages.warn("emtaglenoise", error.code, error.message)
         return {}
     c = result.columns
     corner = camera.geometry.in_corner(c["DETX"], c["DETY"])
-    tags = {}
-    for ccd in sorted(n for n in result.ccds if n != 1 and n < 10):
-        pi = c["PI"][corner & (c["CCDNR"] == ccd)]
-        hard = int(((pi >= 2500) & (pi <= 5000)).sum())
-        soft = int(((pi >= 400) & (pi <= 800)).sum())
-        row = np.flatnonzero(table["CCD_ID"] == ccd)
-        if soft and len(row):
-            noisy = bool(hard / soft < float(table["BAD"][row[0]]))
-            tags[f"LENOIS{ccd:02d}"] = (noisy, f"hardness of the corners {hard / soft:.3f}")
-    return tags
+    # CCD 1 has no corner, and second nodes none of their own.
+    ccds = sorted(n for n in result.ccds if n != 1 and n < 10)
+    hardness = {n: corner_hardness(c["PI"][corner & (c["CCDNR"] == n)]) for n in ccds}
+    return {
+        f"LENOIS{ccd:02d}": (ratio < limits[ccd], f"hardness of the corners {ratio:.3f}")
+        for ccd, ratio in hardness.items()
+        if ratio is not None and ccd in limits
+    }
+
+
+def corner_hardness(pi_ev: npt.NDArray[np.integer]) -> float | None:
+    """Events of 2.5 to 5 keV over those of 0.4 to 0.8 keV; None if there are none of the latter."""
+    hard = int(((pi_ev >= _HARD_EV[0]) & (pi_ev <= _HARD_EV[1])).sum())
+    soft = int(((pi_ev >= _SOFT_EV[0]) & (pi_ev <= _SOFT_EV[1])).sum())
+    return hard / soft if soft else None
 
 
 def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareCurve) -> None:

@@ -19,6 +19,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.formats.flags import MosFlag, flag_keywords
 from daxa.xmm.formats.odf import DATATYPES
+from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, Messages
@@ -83,7 +84,7 @@ class ExposureResult:
     flares: FlareCurve
     flare_input: tuple[npt.NDArray[np.float64], GTI, float]
     n_raw: int
-    headers: dict[str, Any]
+    headers: Cards
     offsets: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     parts: list[Ccd] = field(default_factory=list)
     backgrounds: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
@@ -99,8 +100,9 @@ class StopAfterSearch(Exception):
 
 @dataclass
 class _Finished:
-    """What the second pass makes of a CCD."""
+    """What the second pass makes of a CCD; ``name`` as in merged lists."""
 
+    name: int
     columns: dict[str, npt.NDArray[Any]]
     exposure: CcdExposure
     offsets: dict[str, npt.NDArray[Any]]
@@ -126,7 +128,9 @@ def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
     columns = _selected(camera, ccd, made, gti)
     say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
     lines = ccd.lines + made.wrong
-    return _Finished(columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
+    return _Finished(
+        ccd.name, columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background
+    )
 
 
 def _selected(camera: Camera, ccd: Ccd, made: Calibrated, gti: GTI) -> dict[str, npt.NDArray[Any]]:
@@ -208,7 +212,7 @@ def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
         raise TaskError("badExpression", f"filterexpression {text!r}: {error}") from error
 
 
-def ccd_keywords(camera: Camera, ccd: Ccd) -> dict[str, Any]:
+def ccd_keywords(camera: Camera, ccd: Ccd) -> Cards:
     """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done."""
     sent = {key: (ccd.header.kept[key], comment) for key, comment in _SENT.items() if key in ccd.header.kept}
     frames, events, energies = (getattr(camera.options, f"em{n}") for n in ("frames", "events", "energy"))
@@ -310,55 +314,72 @@ def process(
         With ``stop_after_search``, when bad pixels have been searched for.
     """
     attempt = Attempts(camera.messages, stop_on_error)
-    ccds: list[Ccd] = []
-    for file in files:
-        camera.messages.info("", f"Processing data set: {file.path}")
-        made = attempt(file.name.ccd, emframes, camera, file, auxiliary)
-        if made is not None:
-            ccds.append(made)
+    ccds = _read(camera, files, auxiliary, attempt)
     if not ccds:
         attempt.raise_first()
         raise TaskError("MissingData", f"{camera.instrument} {camera.exp_id}: no imaging event file")
     if camera.options.emevents.withothernode:
         _join_nodes(camera, ccds)
-    searching: list[Ccd] = []
     for ccd in ccds:
         ccd.first = attempt(ccd.number, first_pass, camera, ccd)
-        if ccd.first is not None:
-            searching.append(ccd)
+    searching = [ccd for ccd in ccds if ccd.first is not None]
     if not searching:
         attempt.raise_first()
     curve, flare_input = _search(camera, searching)
     if stop_after_search:
         raise StopAfterSearch(searching)
-    quiet = curve.gti(camera.options.flare_max_rate)
-    done: list[_Finished] = []
-    for ccd in searching:
-        gti = _good_times(camera, ccd, quiet)
-        finished = attempt(ccd.number, finish_ccd, camera, ccd, gti)
-        if finished is not None:
-            done.append(finished)
+    done = _finish(camera, searching, curve, attempt)
     if not done:
         attempt.raise_first()
-    columns = evlistcomb([d.columns for d in done])
-    exposures = {
-        int(d.exposure.header["CCDID"][0]) + 10 * int(d.exposure.header["CCDNODE"][0]): d for d in done
-    }
+    return _result(ccds, done, curve, flare_input)
+
+
+def _read(camera: Camera, files: list[OdfFile], auxiliary: OdfTable, attempt: Attempts) -> list[Ccd]:
+    """The CCDs with their frames."""
+    ccds = []
+    for file in files:
+        camera.messages.info("", f"Processing data set: {file.path}")
+        ccd = attempt(file.name.ccd, emframes, camera, file, auxiliary)
+        if ccd is not None:
+            ccds.append(ccd)
+    return ccds
+
+
+def _finish(camera: Camera, ccds: list[Ccd], curve: FlareCurve, attempt: Attempts) -> list[_Finished]:
+    """The second pass over all CCDs."""
+    quiet = curve.gti(camera.options.flare_max_rate)
+    done = []
+    for ccd in ccds:
+        finished = attempt(ccd.number, finish_ccd, camera, ccd, _good_times(camera, ccd, quiet))
+        if finished is not None:
+            done.append(finished)
+    return done
+
+
+def _result(
+    ccds: list[Ccd],
+    done: list[_Finished],
+    curve: FlareCurve,
+    flare_input: tuple[npt.NDArray[np.float64], GTI, float],
+) -> ExposureResult:
+    """What the CCDs make together."""
     prime = next((c for c in ccds if c.number == 1), ccds[0])
+    headers: Cards = {"DET_SYST": (2, "system of DETX, DETY: CAMCOORD2")}
+    if any(c.node for c in ccds):
+        headers["BINODAL"] = (True, "read out through two nodes")
     return ExposureResult(
-        columns,
-        {name: d.exposure for name, d in exposures.items()},
-        min(float(c.frames.start_s[0]) for c in ccds),
-        max(float(c.frames.end_s[-1]) + c.frames.transfer_s for c in ccds),
-        prime.frames.length_s,
-        curve,
-        flare_input,
-        sum(len(c.raw) for c in ccds),
-        {"DET_SYST": (2, "system of DETX, DETY: CAMCOORD2")}
-        | ({"BINODAL": (True, "read out through two nodes")} if any(c.node for c in ccds) else {}),
-        evlistcomb([d.offsets for d in done]),
-        ccds,
-        {name: d.background for name, d in exposures.items()},
+        columns=evlistcomb([d.columns for d in done]),
+        ccds={d.name: d.exposure for d in done},
+        start_s=min(float(c.frames.start_s[0]) for c in ccds),
+        stop_s=max(float(c.frames.end_s[-1]) + c.frames.transfer_s for c in ccds),
+        frame_time_s=prime.frames.length_s,
+        flares=curve,
+        flare_input=flare_input,
+        n_raw=sum(len(c.raw) for c in ccds),
+        headers=headers,
+        offsets=evlistcomb([d.offsets for d in done]),
+        parts=ccds,
+        backgrounds={d.name: d.background for d in done},
     )
 
 

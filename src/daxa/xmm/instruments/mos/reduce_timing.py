@@ -13,6 +13,7 @@ from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.formats.odf import MOS_COMPRESSED_TIMING, MOS_TIMING
+from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
 from daxa.xmm.instruments.mos.calibration import (
@@ -57,7 +58,8 @@ class TimingResult:
     start_s: float
     stop_s: float
     n_raw: int
-    headers: dict[str, Any]
+    headers: Cards
+    ccd: int
 
 
 def source_pixel(camera: Camera) -> tuple[float, float]:
@@ -143,6 +145,7 @@ def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Timing
             "SRC_RAWY": (source[1], "[pixel] RAWY of the source"),
             "TIME_RES": (clock.line_s, "[s] from line to line"),
         },
+        ccd.name,
     )
 
 
