@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import Column
-from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EXPOSURE_DRIFT
-from daxa.xmm.instruments.rgs.angles import Grid, correct_events, drifts, earth_velocity
+from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EXPOSURE_DRIFT, Arrays
+from daxa.xmm.instruments.rgs.angles import Grid, channel_grids, correct_events, drifts, earth_velocity
 from daxa.xmm.instruments.rgs.dispersion import drift_factor
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
 from daxa.xmm.instruments.rgs.options import Rgsangles
 from daxa.xmm.instruments.rgs.sources import SourceList
-from daxa.xmm.parameters import Parameter, Parameters, parameters_of
+from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
+
+if TYPE_CHECKING:
+    from daxa.xmm.fits.hdus import HDUList
+    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 _ARCMIN = np.deg2rad(1 / 60)
 _LIGHT_KM_S = 299792.458
@@ -41,8 +43,6 @@ def rgsangles(ctx: TaskContext, p: Parameters) -> None:
     """Correct the dispersion angles of an event list for the drift of the pointing."""
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry, sun_angle
-    from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.sky.attitude import Attitude
 
     if p.withsunanglecorr and "withsunanglecorr" in p.given:
         raise NotImplementedError(
@@ -65,34 +65,12 @@ def rgsangles(ctx: TaskContext, p: Parameters) -> None:
         ctx.info(
             " The wavelengths are not corrected for the angle to the Sun (some mA, see the documentation)"
         )
-    stretch = 0.0
-    if p.withheliocentriccorr:
-        velocity = earth_velocity(ra, dec, middle)
-        stretch = velocity / _LIGHT_KM_S
-        ctx.info(f" Heliocentric velocity of the Earth {velocity:.4f} km/s, correction factor {stretch:.6e}")
-    history = Attitude.from_odf(Odf.from_environment(ctx.env, ctx.cwd))
-    frames: dict[int, dict[str, npt.NDArray[Any]]] = {}
-    for ccd in range(1, 10):
-        name = f"EXPOSU{ccd:02d}"
-        if name not in hdus:
-            continue
-        rows = table(hdus, name, EXPOSURE, p.mergedset)
-        along, across = drifts(geometry, history, reference, rows["TIME"])
-        frames[ccd] = {**rows, "ASPCDSP": along, "ASPCXDSP": across}
-        replace_table(hdus, (*EXPOSURE, *EXPOSURE_DRIFT), frames[ccd], name)
+    stretch = _heliocentric(ctx, ra, dec, middle) if p.withheliocentriccorr else 0.0
+    frames = _drifting_frames(ctx, p, hdus, geometry, reference)
     corrected = correct_events(events, frames, geometry, source.along_arcmin * _ARCMIN, stretch)
-    grids = {
-        "MLAMBDA_CHANNEL": ("M_LAMBDA", "Angstrom", Grid(p.lambdabinref, p.lambdabinwidth, p.nlambdabins)),
-        "BETA_CHANNEL": ("BETA_CORR", "rad", _grid(p, "beta")),
-        "XDSP_CHANNEL": ("XDSP_CORR", "rad", _grid(p, "xdisp")),
-    }
-    schema: list[Column] = [*EVENTS, *EVENTS_CCD, *EVENTS_ANGLES]
-    data: dict[str, Any] = {**events, **corrected}
-    for name, (of, _, grid) in grids.items():
-        data[name] = grid.channel(corrected[of])
-        schema.append(Column(name, "1I", "chan", 1, grid.n, 0))
-    outside = int(sum((data[name] == 0).any() for name in grids))
-    if outside:
+    grids = channel_grids(options_of(Rgsangles, p))
+    channels = {name: grid.channel(corrected[of]) for name, (of, _, grid) in grids.items()}
+    if any((channel == 0).any() for channel in channels.values()):
         ctx.warn("outside range", "_CORR is outside the range specified by the binning parameters")
     gratings = geometry.gratings
     alpha = float(gratings.incidence_angle(source.along_arcmin * _ARCMIN))
@@ -106,21 +84,50 @@ def rgsangles(ctx: TaskContext, p: Parameters) -> None:
         "HELIOFAC": (stretch, "heliocentric correction (Earth only)"),
         "SUNANGLE": (angle, "[rad] angle to the Sun (no correction made)"),
     }
-    replace_table(hdus, schema, data, "EVENTS", header)
-    events_header = hdus["EVENTS"].header
-    for name, (_, unit, grid) in grids.items():
-        i = 1 + [c.name for c in schema].index(name)
-        for key, value in (
-            ("TCUNI", unit), ("TCRPX", 1), ("TCRVL", grid.first), ("TCDLT", grid.width)
-        ):  # fmt: skip
-            events_header[f"{key}{i}"] = value
+    schema = [*EVENTS, *EVENTS_CCD, *EVENTS_ANGLES]
+    schema += [Column(name, "1I", "chan", 1, grid.n, 0) for name, (_, _, grid) in grids.items()]
+    replace_table(hdus, schema, {**events, **corrected, **channels}, "EVENTS", header)
+    _write_grids(hdus["EVENTS"].header, schema, grids)
     write_set(ctx, p.mergedset, hdus)
 
 
-def _grid(p: Parameters, name: str) -> Grid:
-    if p[f"{name}binning"] == "binSize":
-        return Grid(p[f"{name}binref"], p[f"{name}binwidth"], p[f"n{name}bins"])
-    low, high, n = p[f"{name}min"], p[f"{name}max"], p[f"n{name}bins"]
-    if not high > low:
-        raise TaskError("badParameter", f"rgsangles: {name}max={high} is not above {name}min={low}")
-    return Grid(low + 0.5 * (high - low) / n, (high - low) / n, n)
+def _heliocentric(ctx: TaskContext, ra_deg: float, dec_deg: float, time_s: float) -> float:
+    """Relative stretch of wavelengths by the motion of the Earth."""
+    velocity = earth_velocity(ra_deg, dec_deg, time_s)
+    stretch = velocity / _LIGHT_KM_S
+    ctx.info(f" Heliocentric velocity of the Earth {velocity:.4f} km/s, correction factor {stretch:.6e}")
+    return stretch
+
+
+def _drifting_frames(
+    ctx: TaskContext,
+    p: Parameters,
+    hdus: HDUList,
+    geometry: RgsGeometry,
+    reference: tuple[float, float, float],
+) -> dict[int, Arrays]:
+    """Frames of every CCD with the drift of the pointing, which is also written into their tables."""
+    from daxa.xmm.odf.odf import Odf
+    from daxa.xmm.sky.attitude import Attitude
+
+    history = Attitude.from_odf(Odf.from_environment(ctx.env, ctx.cwd))
+    frames: dict[int, Arrays] = {}
+    for ccd in range(1, 10):
+        name = f"EXPOSU{ccd:02d}"
+        if name not in hdus:
+            continue
+        rows = table(hdus, name, EXPOSURE, p.mergedset)
+        along, across = drifts(geometry, history, reference, rows["TIME"])
+        frames[ccd] = {**rows, "ASPCDSP": along, "ASPCXDSP": across}
+        replace_table(hdus, (*EXPOSURE, *EXPOSURE_DRIFT), frames[ccd], name)
+    return frames
+
+
+def _write_grids(header: Any, schema: list[Column], grids: dict[str, tuple[str, str, Grid]]) -> None:
+    """Values of the channels, as keywords of their columns."""
+    names = [c.name for c in schema]
+    for name, (_, unit, grid) in grids.items():
+        i = 1 + names.index(name)
+        cards = {"TCUNI": unit, "TCRPX": 1, "TCRVL": grid.first, "TCDLT": grid.width}
+        for key, value in cards.items():
+            header[f"{key}{i}"] = value

@@ -10,10 +10,11 @@ from astropy.io import fits
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.rgs import RgsFlag
-from daxa.xmm.instruments.rgs.angles import Grid
+from daxa.xmm.instruments.rgs.angles import Grid, channel_grids
 from daxa.xmm.instruments.rgs.attfilter import circular_median, filter_attitude
 from daxa.xmm.instruments.rgs.expmap import drift_groups
 from daxa.xmm.instruments.rgs.filter import keep_frames, rejection_mask
+from daxa.xmm.instruments.rgs.options import Rgsangles
 from daxa.xmm.task import run_task
 
 LATE = "0800030101"
@@ -175,3 +176,17 @@ def test_damaged_inputs_are_named(grated, simulated_gratings, tmp_path):
     with fits.open(next(tmp_path.glob("P*R2S005merged*"))) as hdus:
         assert set(np.unique(hdus["EVENTS"].data["CCDNR"]).tolist()) == {1, 2, 3, 5, 7, 8, 9}
     assert "missingCCDinAUX2" in (tmp_path / "log").read_text()
+
+
+def test_channels_by_first_and_width_or_by_the_ends_of_their_range():
+    grids = channel_grids(Rgsangles())
+    assert [(of, unit) for of, unit, _ in grids.values()] == [
+        ("M_LAMBDA", "Angstrom"), ("BETA_CORR", "rad"), ("XDSP_CORR", "rad"),
+    ]  # fmt: skip
+    assert grids["BETA_CHANNEL"][2] == Grid(0.03578524, 1.208e-05, 3400)
+    by_count = Rgsangles(betabinning="binCount", betamin=0.03, betamax=0.08, nbetabins=5)
+    grid = channel_grids(by_count)["BETA_CHANNEL"][2]
+    assert (grid.first, grid.width, grid.n) == pytest.approx((0.035, 0.01, 5))
+    assert channel_grids(by_count)["XDSP_CHANNEL"][2].width == 1.08e-05
+    with pytest.raises(TaskError, match="xdispmax=-1 is not above xdispmin=0"):
+        channel_grids(Rgsangles(xdispbinning="binCount", xdispmin=0, xdispmax=-1))

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.rgs.dispersion import corrected_beta, drift_factor, m_lambda
 
 if TYPE_CHECKING:
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
+    from daxa.xmm.instruments.rgs.options import Rgsangles
     from daxa.xmm.sky.attitude import Attitude
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,6 +50,35 @@ class Grid:
     def centre(self, channel: npt.ArrayLike) -> FloatArray:
         """Value in the middle of channels."""
         return self.first + (np.asarray(channel, float) - 1) * self.width
+
+
+def channel_grids(options: Rgsangles) -> dict[str, tuple[str, str, Grid]]:
+    """Column of channels -> column that they divide, its unit, and the grid.
+
+    Raises
+    ------
+    TaskError
+        ``badParameter``: the ends of a range are in the wrong order.
+    """
+    o = options
+    wavelength = Grid(o.lambdabinref, o.lambdabinwidth, o.nlambdabins)
+    beta = Grid(o.betabinref, o.betabinwidth, o.nbetabins)
+    across = Grid(o.xdispbinref, o.xdispbinwidth, o.nxdispbins)
+    if o.betabinning == "binCount":
+        beta = _between("beta", o.betamin, o.betamax, o.nbetabins)
+    if o.xdispbinning == "binCount":
+        across = _between("xdisp", o.xdispmin, o.xdispmax, o.nxdispbins)
+    return {
+        "MLAMBDA_CHANNEL": ("M_LAMBDA", "Angstrom", wavelength),
+        "BETA_CHANNEL": ("BETA_CORR", "rad", beta),
+        "XDSP_CHANNEL": ("XDSP_CORR", "rad", across),
+    }
+
+
+def _between(name: str, low: float, high: float, n: int) -> Grid:
+    if not high > low:
+        raise TaskError("badParameter", f"rgsangles: {name}max={high} is not above {name}min={low}")
+    return Grid(low + 0.5 * (high - low) / n, (high - low) / n, n)
 
 
 def drifts(
