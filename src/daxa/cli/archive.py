@@ -233,3 +233,19 @@ def report(
     from daxa.report import build_report
 
     typer.echo(str(build_report(_open(archive), output)))
+
+
+def provenance(
+    file: Annotated[Path, typer.Argument(help="A product, where it is in its archive.")],
+    as_json: Json = False,
+) -> None:
+    """Follow a product back to raw and calibration files: runs, versions, commands."""
+    from daxa.archive.provenance import as_dict, as_lines
+    from daxa.archive.provenance import provenance as follow
+
+    origin = follow(file)
+    if as_json:
+        typer.echo(json.dumps(as_dict(origin), indent=1))
+        return
+    for line in as_lines(origin):
+        typer.echo(plain_text(line))

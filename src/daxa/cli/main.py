@@ -21,6 +21,7 @@ from daxa.cli.archive import (
     failures,
     logs,
     mosaic,
+    provenance,
     rebuild,
     report,
     status,
@@ -47,7 +48,7 @@ app.command()(compare)
 app.command()(validate)
 app.command()(doctor)
 app.command()(sas_shims)
-for command in (status, verify, rebuild, logs, mosaic, report):
+for command in (status, verify, rebuild, logs, provenance, mosaic, report):
     app.command()(command)
 
 BackendOption = Annotated[
