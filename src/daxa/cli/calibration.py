@@ -11,11 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from daxa.cli.output import Json, print_table, word
+from daxa.xmm.formats.instruments import EPIC, INSTRUMENTS, code_of
 
 calibration = typer.Typer(no_args_is_help=True, help="Calibration files of the embedded engine.")
-#: Instruments under the names of the archive and of the calibration files; cameras first.
-_CAMERAS = ("M1", "M2", "PN")
-_INSTRUMENTS = {"M1": "EMOS1", "M2": "EMOS2", "PN": "EPN", "R1": "RGS1", "R2": "RGS2"}
 CameraOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -25,10 +23,12 @@ CameraOption = Annotated[
 
 
 def _instruments(inst: list[str] | None) -> list[str]:
-    names = [_INSTRUMENTS.get(name.upper(), name.upper()) for name in inst or _CAMERAS]
-    for given, name in zip(inst or (), names, strict=False):
-        if name not in _INSTRUMENTS.values():
-            raise typer.BadParameter(f"--inst: expected M1, M2, PN, R1 or R2, got {given!r}")
+    names = []
+    for name in inst or EPIC:
+        code = code_of(name)
+        if code is None:
+            raise typer.BadParameter(f"--inst: expected M1, M2, PN, R1 or R2, got {name!r}")
+        names.append(INSTRUMENTS[code])
     return names
 
 
@@ -203,7 +203,6 @@ def fetch_calibration(mission: Any) -> None:
     """Fetch what the embedded engine needs for these observations and has no file of."""
     from daxa.backend.select import select_backend
     from daxa.calibration import store
-    from daxa.xmm.formats.instruments import INSTRUMENTS
 
     if select_backend() != "embedded":
         return

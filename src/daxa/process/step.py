@@ -17,6 +17,7 @@ from daxa.backend.contract import Task
 from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
 from daxa.process.options import StepOptions
 from daxa.process.records import Records
+from daxa.xmm.formats.instruments import EPIC, MOS, RGS, SHORT_NAMES
 
 if TYPE_CHECKING:
     from daxa.mission import BaseMission
@@ -280,10 +281,5 @@ class Step(Generic[Options]):
 
 #: A step with its options.
 Planned = tuple[Step[Any], StepOptions]
-#: Names that the tasks write for instruments.
-SAS_NAMES = {"M1": "mos1", "M2": "mos2", "PN": "pn"}
-EPIC = ("M1", "M2", "PN")
-MOS = ("M1", "M2")
-RGS = ("R1", "R2")
 
-__all__ = ["EPIC", "MOS", "RGS", "SAS_NAMES", "Piece", "Planned", "Recipe", "Step", "layout"]
+__all__ = ["EPIC", "MOS", "RGS", "SHORT_NAMES", "Piece", "Planned", "Recipe", "Step", "layout"]

@@ -23,6 +23,7 @@ from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
 from daxa.mission.pps import PPS, PPS_BANDS, PpsName
 from daxa.mission.store import Part
+from daxa.xmm.formats.instruments import MOS, RGS, SHORT_NAMES
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import BLIND_FILTERS, NON_SCIENCE_MODES
 
@@ -85,7 +86,7 @@ class XMMPointed(BaseMission):
     default_instruments = ("M1", "M2", "PN")
     energy_bands = {inst: list(PPS_BANDS.values()) for inst in ("M1", "M2", "PN")}
     products_by_default = False
-    aliases = {"MOS1": "M1", "MOS2": "M2", "RGS1": "R1", "RGS2": "R2"}
+    aliases = {SHORT_NAMES[code].upper(): code for code in (*MOS, *RGS)}
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from daxa.process.arguments import check_quantity
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
-from daxa.process.step import EPIC, SAS_NAMES, Piece, Recipe, Step
+from daxa.process.step import EPIC, SHORT_NAMES, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def chain_of(inst: str | None) -> str:
 def _espfilt(piece: Piece, options: EspfiltOptions) -> Recipe:
     where = piece.where
     chain = chain_of(piece.inst)
-    name = f"{SAS_NAMES[where[1]]}{where[2]}"
+    name = f"{SHORT_NAMES[where[1]]}{where[2]}"
     parameters = options.task_parameters("pn" if piece.inst == "PN" else "mos")
     lo, hi = parameters["elow"], parameters["ehigh"]
     oot = piece.made_if_any(chain, "oot_evt_list") if piece.inst == "PN" else None

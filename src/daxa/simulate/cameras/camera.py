@@ -22,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from daxa.simulate.cameras import mos_energies
 from daxa.simulate.numbers import cameras as numbers
 from daxa.simulate.numbers import response as response
+from daxa.xmm.formats.instruments import INSTRUMENTS, TELESCOPES
 
 DET_RAD = np.deg2rad(0.05 / 3600)
 EPOCH = datetime(1998, 1, 1)
@@ -142,8 +143,8 @@ class Camera:
         self.code = code
         self.is_pn = code == "PN"
         self._heights = heights
-        self.name = {"M1": "EMOS1", "M2": "EMOS2", "PN": "EPN"}[code]
-        self.telescope = {"M1": "XRT1", "M2": "XRT2", "PN": "XRT3"}[code]
+        self.name = INSTRUMENTS[code]
+        self.telescope = TELESCOPES[self.name]
         self.layout = numbers.LAYOUTS[code]
         self.ccds = tuple(self.layout)
         self.nx, self.ny = (64, 200) if self.is_pn else (600, 600)

@@ -17,6 +17,28 @@ INSTRUMENTS = {
     "SC": "XMM",
 }
 
+#: INSTRUME keyword -> two-letter code.
+CODES = {name: code for code, name in INSTRUMENTS.items()}
+#: Codes of the cameras and of the spectrometers.
+MOS, EPIC, RGS = ("M1", "M2"), ("M1", "M2", "PN"), ("R1", "R2")
+#: Names that the tasks write into file names and take as parameters: mos1, mos2, pn, rgs1, rgs2.
+SHORT_NAMES = {code: INSTRUMENTS[code].removeprefix("E").lower() for code in (*EPIC, *RGS)}
+#: Instruments that have a record in the summary, in the order they are written.
+SUMMARY_INSTRUMENTS = (*MOS, *RGS, "PN", "OM")
+
+
+def code_of(name: str) -> str | None:
+    """Two-letter code of a camera or spectrometer, from any of its names in any case; None for other names.
+
+    Examples
+    --------
+    >>> code_of("EMOS1"), code_of("mos1"), code_of("M1"), code_of("OM")
+    ('M1', 'M1', 'M1', None)
+    """
+    upper = name.upper()
+    return next((c for c, short in SHORT_NAMES.items() if upper in (c, INSTRUMENTS[c], short.upper())), None)
+
+
 #: CCDMODE keyword of pn event files -> SUBMODE.
 PN_MODES = {
     0: "PrimeFullWindowExtended",

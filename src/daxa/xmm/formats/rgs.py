@@ -13,8 +13,6 @@ from daxa.xmm.fits.schema import Column, columns
 Arrays = dict[str, npt.NDArray[Any]]
 IntArray = npt.NDArray[np.int64]
 
-RGS_CODES = {"RGS1": "R1", "RGS2": "R2"}
-
 
 class RgsFlag(IntFlag):
     """FLAG bits of RGS events and frames.

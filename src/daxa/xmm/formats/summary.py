@@ -15,8 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-#: Instruments that have a record in the summary, in the order they are written.
-SUMMARY_INSTRUMENTS = ("M1", "M2", "R1", "R2", "PN", "OM")
+from daxa.xmm.formats.instruments import SUMMARY_INSTRUMENTS
 
 #: Value of a configuration parameter that the raw files do not tell, as real summaries have it.
 UNKNOWN = "Unknown"

@@ -12,11 +12,11 @@ from typing import Any
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.schema import columns
+from daxa.xmm.formats.instruments import INSTRUMENTS, SUMMARY_INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import (
     CLOCK_RESET,
     LONGEST_S,
-    SUMMARY_INSTRUMENTS,
     AsciiSummary,
     ExposureSummary,
     SasSummary,
@@ -140,7 +140,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
 def _modeparam(calibration: Any, instrument: str, warn: Warn) -> Any:
     if calibration is None:
         return None
-    scope = {"M1": "EMOS1", "M2": "EMOS2"}[instrument]
+    scope = INSTRUMENTS[instrument]
     try:
         return calibration.constituent(scope, "MODEPARAM").table("MODEPARAM")
     except TaskError as error:

@@ -6,7 +6,8 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from daxa.xmm.formats.summary import SUMMARY_INSTRUMENTS, UNKNOWN, ExposureSummary, SasSummary, assumed_line
+from daxa.xmm.formats.instruments import SUMMARY_INSTRUMENTS
+from daxa.xmm.formats.summary import UNKNOWN, ExposureSummary, SasSummary, assumed_line
 
 _CONFIGURATION_TITLES = {
     **dict.fromkeys(("M1", "M2"), "EPIC MOS"),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.select.expression import compile
 from daxa.xmm.select.goodtimes import intervals_of_rows
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent
 
 #: Name of the task's parameter -> scope of the calibration, code of files, types of periodic housekeeping.
-INSTRUMENTS = {
-    "xmm": ("XMM", "SC", ()),
-    "emos1": ("EMOS1", "M1", ("PEH",)),
-    "emos2": ("EMOS2", "M2", ("PEH",)),
-    "epn": ("EPN", "PN", ("PMH", "PAH")),
-    "rgs1": ("RGS1", "R1", ("PFH",)),
-    "rgs2": ("RGS2", "R2", ("PFH",)),
-    "om": ("OM", "OM", ("PEH",)),
+PERIODIC = {
+    INSTRUMENTS[code].lower(): (INSTRUMENTS[code], code, types)
+    for code, types in {
+        "SC": (),
+        "M1": ("PEH",),
+        "M2": ("PEH",),
+        "PN": ("PMH", "PAH"),
+        "R1": ("PFH",),
+        "R2": ("PFH",),
+        "OM": ("PEH",),
+    }.items()
 }
 _PAIR = re.compile(r"(\bin\s*[\[(][^\[\](),:]+),\s*([^\[\](),:]+[\])])", re.IGNORECASE)
 

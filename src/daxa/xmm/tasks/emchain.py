@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.formats.instruments import MOS, code_of
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
 from daxa.xmm.instruments.mos.products import Extras, FileNames, GoodTimes, Run, Selection, run_all
 from daxa.xmm.odf.odf import Odf
@@ -22,11 +23,11 @@ from daxa.xmm.tasks.support import (
 
 def _cameras(names: list[str], task_name: str) -> list[str]:
     """Instrument codes of ``M1``, ``EMOS2``, ...; both if none are named."""
-    aliases = {"M1": "M1", "EMOS1": "M1", "MOS1": "M1", "M2": "M2", "EMOS2": "M2", "MOS2": "M2"}
-    unknown = [n for n in names if n.upper() not in aliases]
+    codes = [code_of(name) for name in names]
+    unknown = [name for name, code in zip(names, codes, strict=True) if code not in MOS]
     if unknown:
         raise TaskError("badParameter", f"{task_name}: parameter instruments: {unknown[0]!r} is not M1 or M2")
-    return sorted({aliases[n.upper()] for n in names}) or ["M1", "M2"]
+    return sorted({code for code in codes if code}) or list(MOS)
 
 
 def _flag_mask(text: str, where: str) -> int:

@@ -15,6 +15,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.file import FitsFile, set_keywords
 from daxa.xmm.fits.header import Header
+from daxa.xmm.formats.instruments import CODES, SHORT_NAMES
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.screen import flares
 from daxa.xmm.screen.contamination import ANNULUS_RADIUS, BAND, Contamination, seen_areas
@@ -99,8 +100,7 @@ class _Names:
     """File names of one run: ``mos1S001-gti.fits``, with the energies in them when asked."""
 
     def __init__(self, instrument: str, exposure: str, energies: str) -> None:
-        camera = {"EMOS1": "mos1", "EMOS2": "mos2", "EPN": "pn"}[instrument]
-        self.prefix, self.energies = f"{camera}{exposure}", energies
+        self.prefix, self.energies = f"{SHORT_NAMES[CODES[instrument]]}{exposure}", energies
 
     def __call__(self, kind: str, extension: str = "fits") -> str:
         return f"{self.prefix}-{kind}{self.energies}.{extension}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from daxa.xmm.errors import TaskError
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.select.goodtimes import RowTimes, gti_hdu, write_gti
-from daxa.xmm.select.housekeeping import INSTRUMENTS, HousekeepingGti, Limits, housekeeping_gti
+from daxa.xmm.select.housekeeping import PERIODIC, HousekeepingGti, Limits, housekeeping_gti
 from daxa.xmm.task import TaskContext, task
 
 
@@ -13,7 +13,7 @@ from daxa.xmm.task import TaskContext, task
     "hkgtigen",
     "1.15.1",
     [
-        Parameter("instrument", "choice", "emos1", tuple(INSTRUMENTS), text="instrument"),
+        Parameter("instrument", "choice", "emos1", tuple(PERIODIC), text="instrument"),
         Parameter("gtiset", "dataset", "gti.ds", text="good times to write"),
         Parameter("withgtiset", "bool", True, text="whether gtiset is written"),
         Parameter("diagfile", "string", "STDOUT", text="text file for diagnosticmode; STDOUT prints it"),
@@ -43,7 +43,7 @@ def hkgtigen(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
 
-    scope, code, types = INSTRUMENTS[p.instrument]
+    scope, code, types = PERIODIC[p.instrument]
     limits = Limits.from_constituent(
         Calibration.from_environment(ctx.env, ctx.cwd).constituent(scope, "HKPARMINT")
     )

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import open_hdus
+from daxa.xmm.formats.instruments import CODES
 from daxa.xmm.formats.odf import rgs_offset_image
-from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, RGS_CODES, Arrays
+from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, Arrays
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
 from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
@@ -60,7 +61,7 @@ def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
     scale = EnergyScale.from_calibration(cal, scope, ccd, float(keyword(hdus, "TSTART", p.ccdset)))
     images: dict[int, FloatArray] = {}
     if p.withdiagoffset:
-        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), RGS_CODES[scope], ccd)
+        images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), CODES[scope], ccd)
         if not images:
             ctx.info(f"CCD {ccd}: no averaged diagnostic images (OFX); one offset per node is used")
     offset = None

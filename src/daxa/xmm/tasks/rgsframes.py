@@ -11,9 +11,9 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import primary_hdu
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats import odf as layout
-from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.instruments import INSTRUMENTS, RGS
 from daxa.xmm.formats.odf_names import OdfName
-from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, RGS_CODES, Arrays, IntArray, RgsFlag
+from daxa.xmm.formats.rgs import EXPOSURE, PIXELS, Arrays, IntArray, RgsFlag
 from daxa.xmm.instruments.keywords import exposure_summary, observation_keywords
 from daxa.xmm.instruments.rgs import shapes
 from daxa.xmm.instruments.rgs.files import write_set
@@ -71,7 +71,7 @@ def rgsframes(ctx: TaskContext, p: Parameters) -> None:
 
     path = ctx.path(p.set)
     name = OdfName.parse(path.name)
-    if name is None or name.instrument not in RGS_CODES.values():
+    if name is None or name.instrument not in RGS:
         raise TaskError("instIdNotFoundPixels", f"{path.name} is not the name of an event file of the RGS")
     if name.file_type != "SPE":
         raise NotImplementedError(

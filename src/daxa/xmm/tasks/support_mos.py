@@ -8,7 +8,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.instruments import CODES
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.instruments.mos.calibration import layout_of
 from daxa.xmm.instruments.mos.events import Events
@@ -58,8 +58,7 @@ def odf_file(ctx: TaskContext, name: str) -> OdfFile:
 def of_header(table: OdfTable, code: str) -> tuple[str, str, int, int]:
     """Camera, exposure, CCD and node of a file of the chain."""
     try:
-        codes = {scope: code for code, scope in INSTRUMENTS.items()}
-        camera = codes[str(table.keyword("INSTRUME")).strip()]
+        camera = CODES[str(table.keyword("INSTRUME")).strip()]
         return (
             camera,
             str(table.keyword("EXPIDSTR")),
