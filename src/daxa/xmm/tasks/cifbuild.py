@@ -131,8 +131,6 @@ def _folders(ctx: TaskContext, p: Parameters) -> list[Path]:
 )
 def cifbuild(ctx: TaskContext, p: Parameters) -> None:
     """Select the constituents of an observation and write the calibration index."""
-    from daxa.config import cache_path
-
     cameras: list[str] = []
     canonical = ""
     analysis = _date("analysisdate", p.analysisdate)
@@ -148,9 +146,41 @@ def cifbuild(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f"Analysis date: {analysis}.000")
     if analysis < observation and not p.masterindex:
         ctx.warn("analysisBeforeObservation", f"analysis date {analysis} is before {observation}")
+    category = None if p.ignorecategory else p.category
+    chosen, count = _constituents(ctx, p, observation, analysis, category)
+    name = f"{canonical}.cif" if p.usecanonicalname and canonical else p.calindexset
+    if p.usecanonicalname and not canonical:
+        ctx.warn("noCanonicalName", f"without an ODF there is no canonical name; writing {name}")
+    header = {"CATEGORY": category or p.category, "OBSVDATE": observation, "ANALDATE": analysis}
+    if p.append and ctx.path(name).is_file():
+        before = read_index(ctx.path(name))
+        present = {e.key for e in before.entries}
+        chosen = sorted([*before.entries, *(e for e in chosen if e.key not in present)], key=lambda e: e.key)
+        header = {**header, **before.header}
+    lacking = missing_types(chosen, cameras)
+    if lacking:
+        ctx.warn(
+            "missingConstituents",
+            f"no valid constituent for {', '.join(lacking)}: tasks that need them will fail",
+        )
+    index = CalibrationIndex(chosen, header)
+    if not p.masterindex:
+        # Also where the date is given: the index is for the observation of SAS_ODF.
+        Calibration(index).check_origin(ctx.env, ctx.cwd)
+    primary: dict[str, Any] = {}
+    ctx.provenance(primary)
+    with ctx.output(name) as path:
+        write_index(path, index, primary)
+    ctx.info(f"{len(chosen)} constituents of {count} written to {name}")
+
+
+def _constituents(
+    ctx: TaskContext, p: Parameters, observation: str, analysis: str, category: str | None
+) -> tuple[list[Entry], int]:
+    """The constituents that go into the index, with checksums, and how many there were to choose from."""
+    from daxa.config import cache_path
 
     cache = EntryCache(cache_path() / "constituents.json")
-    category = None if p.ignorecategory else p.category
     if p.withmasterindexset:
         source = str(ctx.path(p.masterindexset))
         entries, looked_at = read_index(source).entries, 0
@@ -184,32 +214,7 @@ def cifbuild(ctx: TaskContext, p: Parameters) -> None:
         for e in chosen
     ]
     cache.save()
-
-    name = f"{canonical}.cif" if p.usecanonicalname and canonical else p.calindexset
-    if p.usecanonicalname and not canonical:
-        ctx.warn("noCanonicalName", f"without an ODF there is no canonical name; writing {name}")
-    header = {"CATEGORY": category or p.category, "OBSVDATE": observation, "ANALDATE": analysis}
-    if p.append and ctx.path(name).is_file():
-        before = read_index(ctx.path(name))
-        present = {e.key for e in before.entries}
-        chosen = sorted([*before.entries, *(e for e in chosen if e.key not in present)], key=lambda e: e.key)
-        header = {**header, **before.header}
-    if cameras:
-        lacking = missing_types(chosen, cameras)
-        if lacking:
-            ctx.warn(
-                "missingConstituents",
-                f"no valid constituent for {', '.join(lacking)}: tasks that need them will fail",
-            )
-    index = CalibrationIndex(chosen, header)
-    if not p.masterindex:
-        # Also where the date is given: the index is for the observation of SAS_ODF.
-        Calibration(index).check_origin(ctx.env, ctx.cwd)
-    primary: dict[str, Any] = {}
-    ctx.provenance(primary)
-    with ctx.output(name) as path:
-        write_index(path, index, primary)
-    ctx.info(f"{len(chosen)} constituents of {len(entries)} written to {name}")
+    return chosen, len(entries)
 
 
 def _full(p: Parameters) -> bool:
