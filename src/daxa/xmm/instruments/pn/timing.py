@@ -17,7 +17,7 @@ from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.badpixels import BadPixelMap
 from daxa.xmm.instruments.pn.clock import LineClock
 from daxa.xmm.instruments.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
-from daxa.xmm.instruments.pn.steps.epevents import pattern_energies
+from daxa.xmm.instruments.pn.steps.epevents import above, bad_pixel_flags, offset_flags, pattern_energies
 
 if TYPE_CHECKING:
     from daxa.xmm.formats.summary import AsciiSummary
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 FAST_CCD = 4
 #: Rows next to the far edge in which burst mode expects its source (epframes manual).
 _BURST_ROWS = 20
-_LARGEST_PI = 32767
 
 
 def source_row(
@@ -113,9 +112,7 @@ def fast_events(
     """
     rows = np.full(len(raw.pha), source_row, np.int64)
     pi = pattern_energies(raw, scale, rows, random, options)
-    chosen = np.flatnonzero(
-        (pi > options.screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
-    )
+    chosen = above(pi, raw, options.screening)
     main = raw.main[chosen]
     x = raw.rawx[main].astype(np.int64)
     badpix = BadPixelMap.of(raw.badpix)
@@ -124,19 +121,9 @@ def fast_events(
     near = [m[pixel] for m in (badpix.near_on_board, badpix.near_bright, badpix.near_dead)]
     at_edge = np.logical_or.reduce([border, *near])
     code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])
-    offset_column = np.zeros(len(badpix.bad) + 2, bool)
-    offset_column[list(raw.offsets)] = True
     flag = raw.flag[main].copy()
-    for mask, bit in (
-        (border, PnFlag.CLOSE_TO_CCD_BORDER),
-        (offset_column[x], PnFlag.ON_OFFSET_COLUMN),
-        (offset_column[x - 1] | offset_column[x + 1], PnFlag.NEXT_TO_OFFSET_COLUMN),
-        (near[0], PnFlag.CLOSE_TO_ONBOARD_BADPIX),
-        (near[1], PnFlag.CLOSE_TO_BRIGHTPIX),
-        (near[2], PnFlag.CLOSE_TO_DEADPIX),
-        (badpix.bad[pixel], PnFlag.ON_BADPIX),
-    ):
-        flag[mask] |= int(bit)
+    flag[border] |= int(PnFlag.CLOSE_TO_CCD_BORDER)
+    flag |= offset_flags(raw.offsets, x) | bad_pixel_flags(badpix, pixel)
     flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
     everywhere = np.zeros(len(raw.main), bool)
     everywhere[chosen] = at_edge

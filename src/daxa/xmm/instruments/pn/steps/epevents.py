@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from daxa.xmm.formats.flags import MACROS, PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap
 from daxa.xmm.instruments.pn.energy import EnergyScale, out_of_time_rows
-from daxa.xmm.instruments.pn.options import REJECTED, Epevents, Epexposure
+from daxa.xmm.instruments.pn.options import REJECTED, Epevents, Epexposure, Screening
 from daxa.xmm.instruments.pn.patterns import UNRESOLVED, Patterns, code_at_edge, find_patterns, pattern_id
 from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
 from daxa.xmm.instruments.seeds import PN_ENERGY, PN_OUT_OF_TIME, PN_POSITION, PN_TIME
@@ -140,52 +140,32 @@ def detector_events(
         The columns of an imaging event list but X and Y (TIME is that of the frame, FRAME its row); the
         pattern of each row.
     """
-    n_patterns = len(raw.main)
     rawy = raw.rawy.astype(np.int64)
     if options.withoutoftime:
         rawy = out_of_time_rows(rawy, raw.label, raw.main, *raw.rows, random(PN_OUT_OF_TIME))
     charge_row = rawy if options.charge_row is None else np.full(len(rawy), options.charge_row, np.int64)
     pi = pattern_energies(raw, scale, charge_row, random, options)
-    chosen = np.flatnonzero(
-        (pi > options.screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]]
-    )
+    chosen = above(pi, raw, options.screening)
     main = raw.main[chosen]
     x, y = raw.rawx[main].astype(np.int64), rawy[main]
     badpix = BadPixelMap.of(raw.badpix)
     border, inner = edge_map(window)
-    beside = border | inner | badpix.near_on_board | badpix.near_bright | badpix.near_dead
     # The pattern is judged where it was measured, out-of-time or not.
+    beside = border | inner | badpix.near_on_board | badpix.near_bright | badpix.near_dead
     at_edge = beside[x - 1, raw.rawy[main].astype(np.int64) - 1]
     code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])
-
-    flag = raw.flag[main].copy()
-    offset_column = np.zeros(PN_SHAPE[0] + 2, bool)
-    offset_column[list(raw.offsets)] = True
     pixel = x - 1, y - 1
-    for mask, bit in (
-        (border[pixel], PnFlag.CLOSE_TO_CCD_BORDER),
-        (inner[pixel], PnFlag.CLOSE_TO_CCD_WINDOW),
-        (offset_column[x], PnFlag.ON_OFFSET_COLUMN),
-        (offset_column[x - 1] | offset_column[x + 1], PnFlag.NEXT_TO_OFFSET_COLUMN),
-        (badpix.near_on_board[pixel], PnFlag.CLOSE_TO_ONBOARD_BADPIX),
-        (badpix.near_bright[pixel], PnFlag.CLOSE_TO_BRIGHTPIX),
-        (badpix.near_dead[pixel], PnFlag.CLOSE_TO_DEADPIX),
-        (badpix.bad[pixel], PnFlag.ON_BADPIX),
-    ):
-        flag[mask] |= int(bit)
-
-    shift: npt.NDArray[Any] = np.zeros((2, len(x)))
-    if options.randomizeposition:
-        # Drawn for every pattern, so that a selection does not change the others' positions.
-        shift = random(PN_POSITION).random((2, n_patterns), dtype=np.float32)[:, chosen] - 0.5
-    detx, dety = geometry.raw_to_det(raw.ccd, x + shift[0], y + shift[1])
-    detx, dety = np.rint(detx).astype(np.int16), np.rint(dety).astype(np.int16)
+    flag = raw.flag[main].copy()
+    flag[border[pixel]] |= int(PnFlag.CLOSE_TO_CCD_BORDER)
+    flag[inner[pixel]] |= int(PnFlag.CLOSE_TO_CCD_WINDOW)
+    flag |= offset_flags(raw.offsets, x) | bad_pixel_flags(badpix, pixel)
+    detx, dety = _on_detector(raw, x, y, chosen, geometry, random, options)
     flag[~geometry.in_fov(detx, dety)] |= int(PnFlag.OUT_OF_FOV)
     flag[(code >= UNRESOLVED) & (flag == 0)] |= int(PnFlag.INVALID_PATTERN)
 
     keep = (flag & options.screening.mask) == 0
     chosen, main, at_edge = chosen[keep], main[keep], at_edge[keep]
-    everywhere = np.zeros(n_patterns, bool)
+    everywhere = np.zeros(len(raw.main), bool)
     everywhere[chosen] = at_edge
     frame = raw.frame[main]
     return {
@@ -204,6 +184,68 @@ def detector_events(
         "TIME_RAW": raw.stamp_s[frame],
         "FRAME": frame,
     }, chosen
+
+
+def above(pi: npt.NDArray[np.float64], raw: RawCcd, screening: Screening) -> npt.NDArray[np.int64]:
+    """Patterns of frames that may be used, with an energy [eV] above the screening's and within the scale."""
+    return np.flatnonzero((pi > screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]])
+
+
+def offset_flags(offsets: Iterable[int], column: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """FLAG bits of events on columns with an extra offset and beside them.
+
+    Parameters
+    ----------
+    offsets
+        These columns, 1..64.
+    column
+        Column of each event, 1..64.
+    """
+    has_offset = np.zeros(PN_SHAPE[0] + 2, bool)
+    has_offset[list(offsets)] = True
+    flag = np.zeros(len(column), np.int32)
+    flag[has_offset[column]] |= int(PnFlag.ON_OFFSET_COLUMN)
+    flag[has_offset[column - 1] | has_offset[column + 1]] |= int(PnFlag.NEXT_TO_OFFSET_COLUMN)
+    return flag
+
+
+def bad_pixel_flags(
+    badpix: BadPixelMap, pixel: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int32]:
+    """FLAG bits of events on bad pixels and beside them.
+
+    Parameters
+    ----------
+    pixel
+        Column and row of each event, from 0.
+    """
+    flag = np.zeros(len(pixel[0]), np.int32)
+    for mask, bit in (
+        (badpix.near_on_board, PnFlag.CLOSE_TO_ONBOARD_BADPIX),
+        (badpix.near_bright, PnFlag.CLOSE_TO_BRIGHTPIX),
+        (badpix.near_dead, PnFlag.CLOSE_TO_DEADPIX),
+        (badpix.bad, PnFlag.ON_BADPIX),
+    ):
+        flag[mask[pixel]] |= int(bit)
+    return flag
+
+
+def _on_detector(
+    raw: RawCcd,
+    x: npt.NDArray[np.int64],
+    y: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.int64],
+    geometry: CameraGeometry,
+    random: Callable[[int], np.random.Generator],
+    options: Epevents,
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """DETX and DETY of the chosen patterns, somewhere in their pixel or at its centre."""
+    shift: npt.NDArray[Any] = np.zeros((2, len(x)))
+    if options.randomizeposition:
+        # Drawn for every pattern, so that a selection does not change the others' positions.
+        shift = random(PN_POSITION).random((2, len(raw.main)), dtype=np.float32)[:, chosen] - 0.5
+    detx, dety = geometry.raw_to_det(raw.ccd, x + shift[0], y + shift[1])
+    return np.rint(detx).astype(np.int16), np.rint(dety).astype(np.int16)
 
 
 def ccd_events(
