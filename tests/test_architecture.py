@@ -179,6 +179,10 @@ def test_wings_do_not_know_each_other():
                 other = target.split(".")[3:]
                 if target.startswith("daxa.xmm.instruments.") and len(other) > 1:
                     assert other[0] == words[1], f"{name}:{line} imports {target}"
+        elif words[0] == "instruments":
+            # What the wings share knows none of them.
+            shared = [t for t, _ in imports(path, ast.walk) if t.startswith("daxa.xmm.instruments.")]
+            assert not {t.split(".")[3] for t in shared} & {"mos", "pn", "rgs"}, f"{name} imports {shared}"
 
 
 def test_only_tasks_know_running_tasks():

@@ -1,42 +1,42 @@
-"""Random numbers of the products: sources seeded by observation, exposure and CCD."""
+"""Random numbers of the products: the same data give the same numbers, and each purpose has its own.
+
+A seed is made of observation, exposure, CCD and purpose. Each wing has its own order of them, and its own
+numbers of the purposes: another order would change every product.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daxa.xmm.instruments.rgs.files import keyword
-
-if TYPE_CHECKING:
-    from daxa.xmm.fits.hdus import HDUList
-
-
-#: What the random numbers of epreject are for; part of their seed (others: see events).
-PN_NOISE = 3
-
-#: What the random numbers are for; part of their seed (others: see events and raw).
-PN_RATE = 4
-
-PN_TIME = 5
+#: Purposes of MOS: places within a pixel, times within a frame, energies within a channel, and in timing.
+MOS_POSITION, MOS_TIME, MOS_ENERGY, MOS_TIMING_ENERGY = 1, 2, 3, 4
+#: Purposes of the pn: energies within a channel, places within a pixel, rows of out-of-time events, noise
+#: that epreject flags, energies that epfast corrects, times within a frame.
+PN_ENERGY, PN_POSITION, PN_OUT_OF_TIME, PN_NOISE, PN_RATE, PN_TIME = range(6)
+#: Purposes of the RGS: what rgsenergy and what rgsevents draws.
+RGS_ENERGY, RGS_EVENTS = 1, 2
 
 
-def random_source(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.random.Generator]:
-    """Random numbers of a CCD: a generator for each purpose, the same for the same data."""
-    seed = [int(obs_id), ord(exp_id[0]), int(exp_id[1:]), ccd]
+def _exposure(exp_id: str) -> tuple[int, int]:
+    """Letter and number of an exposure such as ``S001``."""
+    return ord(exp_id[0]), int(exp_id[1:])
+
+
+def mos(obs_id: str, instrument: str, exp_id: str, ccd: int, node: int, purpose: int) -> np.random.Generator:
+    """Random numbers of one node of a MOS CCD; ``instrument`` is M1 or M2."""
+    return np.random.default_rng(
+        [int(obs_id), sum(instrument.encode()), *_exposure(exp_id), ccd, node, purpose]
+    )
+
+
+def pn(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.random.Generator]:
+    """Random numbers of a pn CCD: a generator for each purpose."""
+    seed = [int(obs_id), *_exposure(exp_id), ccd]
     return lambda purpose: np.random.default_rng([*seed, purpose])
 
 
-def generator(hdus: HDUList, where: str, purpose: int) -> np.random.Generator:
-    """Random numbers that belong to the CCD of a data set."""
-    names = ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
-    obs_id, instrument, exp_id, ccd = (str(keyword(hdus, n, where)) for n in names)
-    seed = [int(obs_id), int(instrument[-1]), ord(exp_id[0]), int(exp_id[1:]), int(ccd), purpose]
-    return np.random.default_rng(seed)
-
-
-#: What the random numbers are for; part of their seed.
-PN_ENERGY, PN_POSITION, PN_OUT_OF_TIME = range(3)
-
-MOS_POSITION, MOS_TIME, MOS_ENERGY = 1, 2, 3
+def rgs(obs_id: str, instrument: str, exp_id: str, ccd: str, purpose: int) -> np.random.Generator:
+    """Random numbers of an RGS CCD; ``instrument`` is RGS1 or RGS2."""
+    return np.random.default_rng([int(obs_id), int(instrument[-1]), *_exposure(exp_id), int(ccd), purpose])

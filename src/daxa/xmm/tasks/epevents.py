@@ -17,13 +17,13 @@ from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.files import RawFile, read_raw_list
 from daxa.xmm.instruments.pn.options import Epevents, Epframes
 from daxa.xmm.instruments.pn.steps.epevents import detector_events, recognise
 from daxa.xmm.instruments.pn.timing import fast_events
-from daxa.xmm.instruments.seeds import random_source
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import open_calibration
@@ -67,7 +67,7 @@ def epevents(ctx: TaskContext, p: Parameters) -> None:
     out_of_time = p.withoutoftime and not fast
     options = options_of(Epevents, p, withoutoftime=out_of_time, charge_row=row if p.withctisrcpos else None)
     raw = recognise(file.raw, file.badpix or [], scale, 0.0, ctx.info)
-    random = random_source(*file.seed())
+    random = seeds.pn(*file.seed())
     if fast:
         columns = fast_events(raw, scale, line_clock_of(cal, file), row, random, options)
         schema = EVENT_COLUMNS["EPN", "TIMING"]

@@ -10,9 +10,10 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import open_hdus
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.options import Epexposure
-from daxa.xmm.instruments.seeds import PN_TIME, random_source
+from daxa.xmm.instruments.seeds import PN_TIME
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
@@ -58,7 +59,7 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
 
 def _draw_times(hdus: Any) -> None:
     events = hdus["EVENTS"]
-    random = random_source(str(events.header["OBS_ID"]), str(events.header["EXPIDSTR"]), 0)
+    random = seeds.pn(str(events.header["OBS_ID"]), str(events.header["EXPIDSTR"]), 0)
     part = random(PN_TIME).random(len(events.data)) - 0.5
     length = np.zeros(len(part))
     ccds = np.asarray(events.data["CCDNR"])

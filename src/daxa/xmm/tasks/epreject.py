@@ -7,10 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.instruments.pn.options import Epreject
 from daxa.xmm.instruments.pn.steps.epreject import reject
-from daxa.xmm.instruments.seeds import PN_NOISE, random_source
+from daxa.xmm.instruments.seeds import PN_NOISE
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import open_calibration
@@ -34,7 +35,7 @@ def epreject(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("wrongEventSet", f"{p.set}: has been through epreject before")
     options = reject_options(ctx, p)
     odf = Odf.from_environment(ctx.env, ctx.cwd) if options.withoffsetmap and not options.maps else None
-    random = random_source(*file.seed())
+    random = seeds.pn(*file.seed())
     raw = reject(
         file.raw,
         open_calibration(ctx),

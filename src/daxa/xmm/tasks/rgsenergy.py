@@ -12,11 +12,11 @@ from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.formats.instruments import CODES
 from daxa.xmm.formats.odf import rgs_offset_image
 from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, Arrays
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
 from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
-from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.rgs.files import identity, keyword, read_set, replace_table, table, write_set
 from daxa.xmm.instruments.rgs.options import Rgsenergy
-from daxa.xmm.instruments.seeds import generator
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
@@ -69,7 +69,7 @@ def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
         names = ("CCDNODE", "RAWX", "RAWY", "SHAPE", "GRADE")
         node, rawx, rawy, shape, grade = (pixels[n] for n in names)
         offset = pixel_offsets(node, rawx, rawy, shape, grade, images)
-    rng = generator(hdus, p.ccdset, 1)
+    rng = seeds.rgs(*identity(hdus, p.ccdset), seeds.RGS_ENERGY)
     pi = calibrate(pixels, scale, rng, offset=offset, with_gain=p.withgain, with_cti=p.withcti)
     replace_table(hdus, (*PIXELS, *PIXELS_PI), {**pixels, "PI": pi}, "PIXELS")
     hdus["EXPOSURE"].header["OFFSCORR"] = ("PIX2PIX" if images else "CCDNODE", "kind of offsets")

@@ -13,12 +13,20 @@ from daxa.xmm.formats.rgs import (
     RgsFlag,
     flag_keywords,
 )
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.rgs.badpixels import Window
 from daxa.xmm.instruments.rgs.calibration import split_ratios, thresholds_of
 from daxa.xmm.instruments.rgs.events import bad_map, make_events
-from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, time_header, write_set
+from daxa.xmm.instruments.rgs.files import (
+    identity,
+    keyword,
+    read_set,
+    replace_table,
+    table,
+    time_header,
+    write_set,
+)
 from daxa.xmm.instruments.rgs.options import Rgsevents
-from daxa.xmm.instruments.seeds import generator
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
 
@@ -53,7 +61,7 @@ def rgsevents(ctx: TaskContext, p: Parameters) -> None:
     events = make_events(
         pixels, exposure, window, bad_map(hdus, window, p.ccdset), thresholds_of(cal, scope, ccd),
         split_ratios(cal, scope), RgsGeometry.from_calibration(cal, scope, 0.5 * sum(span)), ccd,
-        generator(hdus, p.ccdset, 2),
+        seeds.rgs(*identity(hdus, p.ccdset), seeds.RGS_EVENTS),
         reconstruct=p.reconstruct, ocb=int(keyword(hdus, "CCDOCB", p.ccdset)), warn=ctx.warn,
     )  # fmt: skip
     for flag in RgsFlag:

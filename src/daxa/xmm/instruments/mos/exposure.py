@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.formats.instruments import INSTRUMENTS
+from daxa.xmm.formats.instruments import INSTRUMENTS, MOS_MODE_IDS
 from daxa.xmm.formats.odf import OBTFINE_UNIT_S
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.keywords import Cards, exposure_summary, observation_keywords
+from daxa.xmm.instruments.mos.badpixels import BadPixels
+from daxa.xmm.instruments.mos.events import Events
+from daxa.xmm.instruments.mos.frames import Frames
+from daxa.xmm.instruments.mos.offsets import LineOffsets, OnBoard
 from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.odf.odf import Odf
+from daxa.xmm.odf.times import TimeCorrelation
 from daxa.xmm.task import TaskContext
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.summary import ExposureSummary
-    from daxa.xmm.odf.times import TimeCorrelation
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
-
-from daxa.xmm.formats.instruments import MOS_MODE_IDS
-from daxa.xmm.instruments.mos.badpixels import BadPixels
-from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.frames import Frames
-from daxa.xmm.instruments.mos.offsets import LineOffsets, OnBoard
-from daxa.xmm.instruments.mos.patterns import PatternLibrary
-from daxa.xmm.odf.times import TimeCorrelation
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.instruments.mos.raw import RawHeader
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
@@ -89,9 +81,7 @@ class Camera:
 
     def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
         """Generator that gives the same numbers for the same CCD of the same exposure."""
-        exposure = (ord(self.exp_id[0]), int(self.exp_id[1:]))
-        camera = sum(self.instrument.encode())
-        return np.random.default_rng([int(self.odf.obs_id), camera, *exposure, ccd, node, purpose])
+        return seeds.mos(self.odf.obs_id, self.instrument, self.exp_id, ccd, node, purpose)
 
 
 @dataclass

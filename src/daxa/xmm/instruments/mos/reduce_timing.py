@@ -41,10 +41,10 @@ from daxa.xmm.instruments.mos.timing import (
     line_events,
     sound_rows,
 )
+from daxa.xmm.instruments.seeds import MOS_TIMING_ENERGY
 from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.table import OdfTable
 
-_ENERGY = 4
 #: The CCD that timing mode clocks.
 TIMING_CCD = 1
 
@@ -212,7 +212,7 @@ def _selected(
     opts, list_ = camera.options, lines.events
     pha = list_.e1.astype(float)
     if opts.emenergy.randomizeenergy:
-        pha = pha + camera.random(ccd.number, ccd.node, _ENERGY).uniform(-0.5, 0.5, len(pha))
+        pha = pha + camera.random(ccd.number, ccd.node, MOS_TIMING_ENERGY).uniform(-0.5, 0.5, len(pha))
     pi = energies(camera, ccd, replace(list_, pattern=SAME_SIZE[list_.pattern]), pha, opts.emenergy)
     keep = np.ones(len(list_), bool)
     if opts.reject_bad_events:

@@ -13,6 +13,7 @@ from typing import Any
 from daxa.xmm.ccf.pn_energy import temperature_law
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.badpixels import BadPixel
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.exposure import PnExposure
@@ -25,7 +26,7 @@ from daxa.xmm.instruments.pn.steps.epevents import Columns, Sky, ccd_events, fil
 from daxa.xmm.instruments.pn.steps.epframes import frames_of_ccd
 from daxa.xmm.instruments.pn.steps.epreject import reject
 from daxa.xmm.instruments.pn.timing import fast_events, source_row
-from daxa.xmm.instruments.seeds import PN_NOISE, random_source
+from daxa.xmm.instruments.seeds import PN_NOISE
 from daxa.xmm.task import TaskContext, child_of
 
 
@@ -144,7 +145,7 @@ def _events(
     scale = EnergyScale.from_calibration(
         exposure.cal, raw.ccd, exposure.mode_id, exposure.start_s, accuracy=options.epevents.gainctiaccuracy
     )
-    random = random_source(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
+    random = seeds.pn(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
     lines = exposure.line_clock(raw.ccd)
     if lines is not None:
         row = options.epframes.source_row
@@ -282,7 +283,7 @@ def raw_ccd(
 
 
 def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskContext) -> RawList:
-    random = random_source(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
+    random = seeds.pn(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
     try:
         return reject(
             raw,

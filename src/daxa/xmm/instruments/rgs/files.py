@@ -122,3 +122,11 @@ def time_header(hdus: HDUList) -> dict[str, Any]:
 
 #: Tables that are copied, in the order of a real run, and what they are called behind it.
 OTHER_TABLES = ("STDGTI", "BADPIX0", "BADPIX1", "REJPIX0", "REJPIX1", "EXPOSURE")
+
+
+def identity(hdus: HDUList, where: str) -> tuple[str, str, str, str]:
+    """Observation, instrument, exposure and CCD of a data set, as its primary header has them."""
+    obs_id, instrument, exp_id, ccd = (
+        str(keyword(hdus, name, where)) for name in ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
+    )
+    return obs_id, instrument, exp_id, ccd
