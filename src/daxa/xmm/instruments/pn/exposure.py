@@ -120,6 +120,18 @@ class PnExposure:
             raise TaskError("noEvents", f"exposure PN{self.exp_id}: none of its event files can be read")
         return headers
 
+    def header(self, ccd: int) -> Any:
+        """Header of the event table of a CCD.
+
+        Raises
+        ------
+        TaskError
+            ``notInODF``: it was refused; a warning has said why.
+        """
+        if ccd not in self._headers:
+            raise TaskError("notInODF", f"{self.files[ccd].path.name}: its header is refused, as said above")
+        return self._headers[ccd][1]
+
     def keyword(self, name: str, default: Any = None) -> Any:
         """A keyword of the first readable event file, of its extension or primary header."""
         for primary, header in self._headers.values():
@@ -488,7 +500,7 @@ class PnExposure:
 
     def ccd_keywords(self, ccd: int) -> dict[str, Any]:
         """Keywords of the extensions of one CCD."""
-        timing, header = self.timing, self._headers[ccd][1]
+        timing, header = self.timing, self.header(ccd)
         window = read_window(header)
         quadrant = (ccd - 1) // _CCDS_PER_QUADRANT
         chopped = int(self.hk(f"A{quadrant}_CHOP", 0))
