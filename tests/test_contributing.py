@@ -134,7 +134,7 @@ def test_names_in_the_guide_are_where_it_says():
     assert len(pairs) >= 5
     for name, file in pairs:
         source = next(p for r in ("src/daxa/xmm", "src/daxa") if (p := ROOT / r / file).exists())
-        pattern = rf"^(def |class )?{name}\b"
+        pattern = rf"^(def |class |    def )?{name}\b"
         assert re.search(pattern, source.read_text(encoding="utf-8"), re.MULTILINE), f"{name} in {file}"
 
 
