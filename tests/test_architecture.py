@@ -1,13 +1,16 @@
 """The rules between the rooms, read from the imports themselves."""
 
 import ast
+import importlib
+import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "daxa"
 
 #: Room -> rooms it may import (besides itself, what is common to all, and the formats of files).
 ALLOWED = {
@@ -80,20 +83,21 @@ def executed(tree):
         yield from executed(node)
 
 
+@cache
 def imports(path, nodes=executed):
     """Modules that a module imports, those inside functions too, with the line."""
+    found = []
     for node in nodes(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: imports are written in full"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 place = SOURCE.parent / full.replace(".", "/")
-                yield (
-                    (full if place.with_suffix(".py").exists() or place.is_dir() else node.module),
-                    node.lineno,
-                )
+                is_module = place.with_suffix(".py").exists() or place.is_dir()
+                found.append((full if is_module else node.module, node.lineno))
+    return found
 
 
 def engine():
@@ -101,6 +105,69 @@ def engine():
     for path, relative, room in modules():
         if room == "xmm" and relative.name != "__init__.py":
             yield ".".join(relative.with_suffix("").parts[1:]), path
+
+
+def every_module():
+    """Names of all modules of the package, whether or not another one imports them."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        yield ".".join(parts).removesuffix(".__init__")
+
+
+@cache
+def missing(module):
+    """Why a module cannot be imported; empty if it can."""
+    try:
+        importlib.import_module(module)
+    except Exception as failure:
+        return f"{type(failure).__name__}: {failure}"
+    return ""
+
+
+@cache
+def lacking(module, name):
+    """Why a name cannot be imported from a module; empty if it can."""
+    if missing(module) or not name or hasattr(sys.modules[module], name):
+        return missing(module)
+    # It may be there for type checkers only, or be a module that nothing has imported so far.
+    for_types = {n for _, n, _ in asked_for(Path(sys.modules[module].__file__))}
+    return "" if name in for_types or not missing(f"{module}.{name}") else f"has no {name}"
+
+
+def test_every_module_can_be_imported():
+    assert "daxa.xmm.select.evselect" in set(every_module())
+    assert [f"{name}: {why}" for name in every_module() if (why := missing(name))] == []
+
+
+def statements(node):
+    """Statements below a node, those inside others too; expressions, where no import stands, are left out."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            yield child
+            yield from statements(child)
+
+
+@cache
+def asked_for(path):
+    """Module, name and line of each import, wherever in the file it stands."""
+    found = []
+    for node in statements(parsed(path)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "", node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found += [(node.module, alias.name, node.lineno) for alias in node.names]
+    return found
+
+
+def test_every_imported_name_exists():
+    """In functions and for type checkers too, also in tests, benchmarks and what makes the docs."""
+    wrong = []
+    for folder in ("src", "tests", "benchmarks", "docs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for module, name, line in asked_for(path):
+                if module.split(".")[0] == "daxa" and (why := lacking(module, name)):
+                    wrong.append(f"{path.relative_to(ROOT)}:{line}: {module} {why}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_room_is_known():
