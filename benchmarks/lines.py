@@ -2,9 +2,10 @@
 
 Usage: ``python benchmarks/lines.py [--camera M1 M2] [--gratings] [--photons 70000]``
 
-For a MOS camera photons of four energies fall evenly on all CCDs of an exposure of 21 ks in full frame, go through
-the simulator and ``emchain``, and the peak of each class of patterns is fitted: found minus true [eV]. With
-``--gratings`` the simulated set of gratings goes through ``rgsproc``, and every line that no gap hides is measured.
+For a MOS camera photons of four energies fall evenly on all CCDs of an exposure of 21 ks in full frame, go
+through the simulator and ``emchain``, and the peak of each class of patterns is fitted: found minus true
+[eV]. With ``--gratings`` the simulated set of gratings goes through ``rgsproc``, and every line that no gap
+hides is measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(_TESTS / "xmm" / "instruments" / "rgs"))
 
 LINES_EV = (1487.0, 1740.0, 3200.0, 6700.0)
+#: Counts/s of the simulated continuum in the 0.2 Angstrom about a line in the first order.
+CONTINUUM = 0.3 / 33 * 0.2
 CLASSES = {"singles": (0, 0), "doubles": (1, 4), "triples": (5, 8), "quadruples": (9, 12)}
 
 
@@ -107,7 +110,9 @@ def grating_lines(folder: Path) -> None:
     from daxa.simulate import simulate_set
 
     simulated = simulate_set(folder / "set", size="gratings")
-    rows = []
+    table: list[list[float]] = []
+    titles = ("mA", "error", "width", "eV", "error", "counts", "kept")
+    print(f"{'observation':12}{'':4}{'line':>8} order" + "".join(f"{t:>9}" for t in titles))
     for obs_id in OBSERVATIONS:
         run = reduce(simulated.odf(obs_id), simulated.ccf, folder / obs_id)
         for instrument, truth in exposures_of(simulated, obs_id).items():
@@ -118,20 +123,18 @@ def grating_lines(folder: Path) -> None:
                         continue
                     shift = (events["M_LAMBDA"] / order - wavelength) * 1e3
                     energy = events["PI"] - HC / wavelength
-                    root = np.sqrt(len(shift))
+                    n = len(shift)
                     ontime = truth["ccds"][str(np.bincount(events["CCDNR"]).argmax())]["ontime_s"]
-                    background = 0.3 / 33 * 0.2 * ontime if order == 1 else 0.0
-                    kept = (len(shift) - background) / (rate * ontime)
-                    rows.append((shift.mean(), shift.std() / root, shift.std() * order, energy.mean(),
-                                 energy.std() / root, len(shift), kept, rate))  # fmt: skip
-                    print(f"{obs_id} {instrument} {wavelength:7.3f} order {order}: {rows[-1][0]:6.2f} ± "
-                          f"{rows[-1][1]:.2f} mA, width {rows[-1][2]:.1f}, energy {rows[-1][3]:6.2f} ± "
-                          f"{rows[-1][4]:.2f} eV, {len(shift)} counts, {kept:.3f} of the truth at {rate} /s")  # fmt: skip
-    shift, error, width, energy, e_error, counts, kept, rate = np.array(rows).T
-    print(f"{len(rows)} lines of {counts.min():.0f} to {counts.max():.0f} counts: largest shift {abs(shift).max():.2f} mA, "
-          f"errors {error.min():.2f} to {error.max():.2f} mA, shifts {np.std(shift / error):.2f} times the errors; mean width "
-          f"{width.mean():.1f} mA; largest energy shift {abs(energy).max():.1f} eV, errors {e_error.min():.1f} to "
-          f"{e_error.max():.1f}, shifts {np.std(energy / e_error):.2f} times the errors; kept {kept.min():.3f} to {kept.max():.3f}")  # fmt: skip
+                    continuum = CONTINUUM * ontime if order == 1 else 0.0
+                    row = [shift.mean(), shift.std() / n**0.5, shift.std() * order]
+                    row += [energy.mean(), energy.std() / n**0.5, n, (n - continuum) / (rate * ontime)]
+                    cells = "".join(f"{value:9.2f}" for value in row)
+                    print(f"{obs_id:12}{instrument:4}{wavelength:8.3f}{order:6}{cells}")
+                    table.append(row)
+    shift, error, width, energy, energy_error, _, kept = np.array(table).T
+    print(f"{len(table)} lines: largest shift {abs(shift).max():.2f} mA, largest {abs(energy).max():.1f} eV")
+    print(f"scatter over errors: {np.std(shift / error):.2f} (mA), {np.std(energy / energy_error):.2f} (eV)")
+    print(f"mean width {width.mean():.1f} mA; share of counts kept {kept.min():.3f} to {kept.max():.3f}")
 
 
 def main() -> None:
