@@ -240,3 +240,28 @@ def test_numbers_as_text(mirror: Path) -> None:
     before = Calibration.for_observation([mirror], "2017-11-01").misc("EPN", "OPTICS_Y")
     _rewrite(mirror / "XMM_MISCDATA_0022.CCF", change)
     assert Calibration.for_observation([mirror], "2017-11-01").misc("EPN", "OPTICS_Y") == before
+
+
+def _same_row_twice(hdus) -> None:
+    rows = hdus["LINCOORD"].data
+    hdus["LINCOORD"] = fits.BinTableHDU(np.concatenate([rows, rows[:1]]), hdus["LINCOORD"].header)
+
+
+def _other_row_of_a_chip(hdus) -> None:
+    _same_row_twice(hdus)
+    hdus["LINCOORD"].data["X0"][-1] += 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "codes"), [(_same_row_twice, []), (_other_row_of_a_chip, ["doubleChipPlace"])]
+)
+def test_of_two_rows_of_a_chip_the_first_counts_and_it_is_told(mirror, change, codes, said) -> None:
+    before = Calibration.for_observation([mirror], "2017-11-01")
+    expected = before.constituent("EPN", "LINCOORD").table("LINCOORD")
+    _rewrite(mirror / "EPN_LINCOORD_0009.CCF", change)
+    table = (
+        Calibration.for_observation([mirror], "2017-11-01").constituent("EPN", "LINCOORD").table("LINCOORD")
+    )
+    for name in ("CCD_ID", "X0", "PHI0"):
+        assert np.array_equal(table[name], expected[name])
+    assert [text.split(": ")[1] for text in said.fallbacks] == codes

@@ -134,11 +134,23 @@ def test_the_number_of_the_law_tells_which_offsets_hold(variant, said):
 
     assert numbers(variant("ADUCONV", line_in_time(untold))).offset == pytest.approx(plain, abs=1e-3)
 
-    def holes(columns, header):
-        columns["OFFSET_CONST"][3, 10] = np.nan
-
-    assert numbers(variant("ADUCONV", line_in_time(holes))).offset == pytest.approx(plain)
     assert said.fallbacks == {}
+
+
+def with_holes(columns, header):
+    columns["OFFSET_CONST"][3, 10] = np.nan
+
+
+def absent(columns, header):
+    del columns["OFFSET_CONST"], columns["OFFSET_SLOPE"]
+
+
+@pytest.mark.parametrize("change", [with_holes, absent])
+def test_a_line_in_time_with_holes_is_told(change, variant, said):
+    """ALGOID 1 asks for the line: OFFSET in its place must be known to the user."""
+    found, plain = numbers(variant("ADUCONV", line_in_time(change))), numbers(variant.original)
+    assert found.offset == pytest.approx(plain.offset)
+    assert [text.split("[")[1] for text in said.fallbacks] == ["OFFSET_GAIN]: noOffsetLine"]
 
 
 def test_offsets_that_are_no_numbers_are_refused(variant):

@@ -144,7 +144,11 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
     has_fixed, has_line = np.all(np.isfinite(fixed)), np.all(np.isfinite(constant))
     if not (has_fixed or has_line):
         raise UnknownLayout(f"{table.where}: neither OFFSET nor OFFSET_CONST of CCD {ccd} are 64 numbers")
-    if has_fixed and (not has_line or aduconv.keyword("ALGOID", "OFFSET_GAIN") != 1):
+    by_time = aduconv.keyword("ALGOID", "OFFSET_GAIN") == 1
+    if has_fixed and not (by_time and has_line):
+        if by_time:
+            what = f"ALGOID is 1, and OFFSET_CONST of CCD {ccd} is not 64 numbers"
+            aduconv.lacks("OFFSET_GAIN", "OFFSET_CONST", what)
         return fixed
     if not np.all(np.isfinite(slope)):
         aduconv.lacks("OFFSET_GAIN", "OFFSET_SLOPE", f"no OFFSET_SLOPE of CCD {ccd}")

@@ -23,6 +23,7 @@ from daxa.xmm.ccf.roles import (
 )
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.ccf import REGION_SHAPES
+from daxa.xmm.notes import fall_back
 
 _NOT_USED = Fallback(0)
 PLANE = "the chips' scale is that of the focal plane: positions on outer MOS CCDs off by up to 0.4 arcsec"
@@ -94,8 +95,25 @@ def _alignment(n_ccds: int) -> Callable[[str, dict[str, npt.NDArray[Any]]], None
                 raise UnknownLayout(
                     f"{where}, column {name}: {np.abs(columns[name]).max():g} is not a place in mm"
                 )
+        _one_row_each(where, columns)
 
     return convert
+
+
+def _one_row_each(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """Leave one row of each CCD and node, the first, as with every other table; tell where others differ."""
+    places = np.stack([columns["CCD_ID"], columns["NODE_ID"]])
+    _, first, which = np.unique(places, axis=1, return_index=True, return_inverse=True)
+    counts = first[which.ravel()]
+    differ = np.zeros(len(counts), bool)
+    for values in columns.values():
+        differ |= (values != values[counts]).reshape(len(counts), -1).any(axis=1)
+    if differ.any():
+        double = ", ".join(f"CCD {ccd}, node {node}" for ccd, node in places[:, differ].T.tolist())
+        text = f"{where}: different rows of {double}: the first counts"
+        fall_back("doubleChipPlace", text, f"{where}: doubleChipPlace")
+    for name, values in columns.items():
+        columns[name] = values[np.sort(first)]
 
 
 _SHADE = Fallback(None, cost="no shade between CCDs in the area of the field of view")
@@ -120,6 +138,7 @@ def _lincoord(scope: str, **absent: Fallback) -> Reading:
         keywords=dict.fromkeys(("SHADE_C", "SHADE_O"), _SHADE) if scope != "RGS" else {},
         lacking={"Z0": Fallback(None, "oddChipHeights", PLANE)} if scope == "EMOS" else {},
         convert=_alignment(_CCDS[scope]),
+        remark="of different rows of one CCD and node the first counts (`doubleChipPlace`)",
     )
 
 

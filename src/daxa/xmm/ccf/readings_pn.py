@@ -272,9 +272,12 @@ _OFFSET_GAIN = Reading(
         "REFTIME": Fallback(None, cost="without effect without OFFSET_SLOPE"),
     },
     lacking={
+        "OFFSET_CONST": Fallback(
+            None, "noOffsetLine", "offsets of columns are OFFSET, whatever the time, though ALGOID is 1"
+        ),
         "OFFSET_SLOPE": Fallback(
             None, "noOffsetSlope", "offsets of columns are those of REFTIME (OFFSET_CONST), whatever the time"
-        )
+        ),
     },
     algorithms=(0, 1),
     gaps=True,
