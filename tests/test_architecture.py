@@ -36,7 +36,8 @@ COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust
 FLOORS = [
     {"errors", "statistics", "findings", "origin"},
     {"parameters", "notes"},
-    {"fits", "task"},
+    {"fits"},
+    {"task"},
     {"formats"},
     {"odf"},
     {"ccf"},

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from daxa.xmm.__main__ import main
@@ -15,7 +19,9 @@ def times(tmp_path, monkeypatch):
     return ["gtibuild", "file=t.txt", "table=gti.ds"]
 
 
-@pytest.mark.parametrize("options", [[], ["-w", "1", "-V", "4"], ["--verbosity=4"], ["-w=10"]])
+@pytest.mark.parametrize(
+    "options", [[], ["-w", "1", "-V", "4"], ["--verbosity=4"], ["-w=10"], ["-V5", "-w0", "-t"]]
+)
 def test_options_of_sas_are_understood(times, options, tmp_path):
     assert main([*times, *options]) == 0
     assert (tmp_path / "gti.ds").exists()
@@ -45,12 +51,55 @@ def test_files_are_not_replaced_if_that_is_forbidden(times, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("words", "what"),
-    [(["nonsense"], "name=value"), (["-V"], "needs a value"), (["--dialog"], "--dialog is not known")],
+    [
+        (["nonsense"], "name=value"),
+        (["-V"], "needs a value"),
+        (["--dialog"], "no dialogue"),
+        (["-d"], "no dialogue"),
+        (["--nonsense"], "given as nonsense=value"),
+        (["-table=gti.ds"], "given as table=value"),
+        (["--tabel=gti.ds"], "did you mean 'table'"),
+    ],
 )
 def test_mistakes_are_named(times, words, what, capsys, tmp_path):
     assert main([*times, *words]) == 2
     assert what in capsys.readouterr().err
     assert not (tmp_path / "gti.ds").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--file=t.txt", "--table=gti.ds"],
+        ["--file=t.txt", "table=gti.ds"],
+        ["file=t.txt", "--table=a=b.ds"],
+    ],
+)
+def test_parameters_in_both_forms(times, words, tmp_path):
+    assert main(["gtibuild", *words]) == 0
+    assert (tmp_path / words[1].partition("table=")[2]).exists()
+
+
+def test_a_list_may_hold_names_with_blanks(tmp_path, monkeypatch):
+    from daxa.xmm.parameters import Parameter, format_value
+
+    names = Parameter("table", "list")
+    values = ["my data/a.fits", "b.fits"]
+    assert names.parse("tabgtigen", '"my data/a.fits" b.fits') == values
+    assert names.parse("tabgtigen", format_value(values)) == values
+    assert names.parse("tabgtigen", """it's a"b.fits""") == ["it's", 'a"b.fits']
+
+
+def test_names_that_the_terminal_cannot_print(tmp_path):
+    # Bytes that are no text in the terminal's encoding reach Python as lone surrogates.
+    name = os.fsdecode(b"d\xe9but.txt")
+    (tmp_path / name).write_text("1 2 +\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "daxa.xmm", "gtibuild", f"file={name}", "table=gti.ds"],
+        cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"d\\udce9but.txt" in done.stdout
 
 
 @pytest.mark.parametrize("name", task_names())

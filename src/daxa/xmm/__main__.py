@@ -1,9 +1,14 @@
-"""``python -m daxa.xmm TASK name=value ...``: run a task with SAS's command-line syntax."""
+"""``python -m daxa.xmm TASK name=value ...``: run a task with SAS's command-line syntax.
+
+Source: manuals of param (``name=value`` and ``--name=value``) and taskmain (options).
+"""
 
 from __future__ import annotations
 
 import inspect
+import io
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -20,9 +25,11 @@ _ENVIRONMENT = {
     "-a": "SAS_CCF", "--ccf": "SAS_CCF", "-i": "SAS_CCFPATH", "--ccfpath": "SAS_CCFPATH", "-o": "SAS_ODF",
     "--odf": "SAS_ODF", "-f": "SAS_CCFFILES", "--ccffiles": "SAS_CCFFILES",
 }  # fmt: skip
-_PRINTING = ("-w", "--warning", "-V", "--verbosity", "-t", "--trace")
+_PRINTING = ("-w", "--warning", "-V", "--verbosity")
 _NO_CLOBBER = ("-c", "--noclobber")
-_HELP = ("-h", "--help", "-p", "--param")
+_HELP = ("-h", "--help", "-p", "--param", "-m", "--manpage")
+_TRACE = ("-t", "--trace")
+_DIALOG = ("-d", "--dialog")
 _VERSION = ("-v", "--version")
 _WIDTH = 92
 _OPTIONS = """\
@@ -49,6 +56,8 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
     while rest:
         word = rest.pop(0)
         option, equals, value = word.partition("=")
+        if re.fullmatch(r"-[Vw]\d+", word):  # the value may follow without a blank
+            continue
         if not word.startswith("-"):
             if not equals:
                 raise _Usage(f"expected name=value, got {word!r}")
@@ -57,6 +66,10 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
             asked = "help" if option in _HELP else "version"
         elif word in _NO_CLOBBER:
             env["SAS_CLOBBER"] = "0"
+        elif word in _TRACE:
+            continue
+        elif word in _DIALOG:
+            raise _Usage(f"option {word}: there is no dialogue here; -h lists the parameters")
         elif word == "--allow-synthetic":
             env[SWITCH] = ALLOW
         elif option in _ENVIRONMENT or option in _PRINTING:
@@ -65,8 +78,16 @@ def _read(words: Sequence[str]) -> tuple[dict[str, str], dict[str, str], str]:
             value = value if equals else rest.pop(0)
             if option in _ENVIRONMENT:
                 env[_ENVIRONMENT[option]] = value
+        elif equals and option.startswith("--"):
+            # SAS takes parameters in both forms.
+            arguments[option.removeprefix("--")] = value
         else:
-            raise _Usage(f"option {option} is not known")
+            hint = (
+                f"; a parameter is given as {option.lstrip('-')}=value"
+                if equals or option[:2] == "--"
+                else ""
+            )
+            raise _Usage(f"option {option} is not known{hint}")
     return arguments, env, asked
 
 
@@ -146,6 +167,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_tasks())
         return 0 if words else 2
     name, *rest = words
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal's encoding does not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # A task works on one core; starting threads that it does not use takes longer than many a selection.
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(variable, "1")

@@ -15,6 +15,7 @@ their defaults. Tasks take their tables from it::
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -103,7 +104,7 @@ class Parameter:
                 return text in _TRUE
             raise bad("yes or no")
         if self.kind in ("list", "ints", "reals"):
-            words = list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split()
+            words = list(map(str, value)) if isinstance(value, (list, tuple)) else _words(str(value))
             if self.kind == "list":
                 return words
             if self.count and len(words) != self.count:
@@ -171,6 +172,11 @@ class Parameter:
             )
 
 
+def _words(text: str) -> list[str]:
+    """Words of a list; double quotes keep together one that holds blanks, as the manual of param says."""
+    return [quoted or word for quoted, word in re.findall(r'"([^"]+)"(?=\s|$)|(\S+)', text)]
+
+
 def format_value(value: Any) -> str:
     """A parameter value as it stands on a command line (unquoted).
 
@@ -187,7 +193,8 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return " ".join(format_value(v) for v in value)
+        words = map(format_value, value)
+        return " ".join(f'"{w}"' if re.search(r"\s", w) else w for w in words)
     if isinstance(value, float):
         return f"{value:.15g}"
     return str(value)

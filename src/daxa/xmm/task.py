@@ -35,6 +35,7 @@ from daxa._version import __version__
 from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.header import plain_text
 from daxa.xmm.notes import RUNNING, add_fallbacks
 from daxa.xmm.parameters import Parameter, Parameters, format_value, nearest, parameters_of
 
@@ -342,8 +343,7 @@ class TaskContext:
             header[origin.KEYWORD] = origin.CARD
         header["DATE"] = (datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"), "creation date")
         # Headers hold ASCII only; folders need not.
-        line = self.command or self.name
-        header[f"XPROC{number}"] = line.encode("ascii", "backslashreplace").decode()
+        header[f"XPROC{number}"] = plain_text(self.command or self.name)
         add_fallbacks(header, self.fallbacks)
 
 

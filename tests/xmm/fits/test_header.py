@@ -104,7 +104,35 @@ def test_a_card_that_is_no_value_is_named_when_it_is_read():
         header["BAD"]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "é", "a\nb", 1j, [1]])
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("a\nb", "a b"),
+        ("PI>1\t&&\u00a0x", "PI>1 && x"),
+        ("josé", "jos\\xe9"),
+        ("/data/\udce9.fits", "/data/\\udce9.fits"),
+        ("bell\a", "bell\\x07"),
+        ("東京 " + "x" * 80, "\\u6771\\u4eac " + "x" * 80),
+    ],
+)
+def test_characters_that_no_header_can_hold_are_escaped(value, written):
+    text = Header([("A", value, value[:4]), ("HISTORY", value)]).tostring()
+    assert text.isascii()
+    assert Header.fromstring(text)["A"] == fits.Header.fromstring(text)["A"] == written
+    assert "".join(fits.Header.fromstring(text)["HISTORY"]) == written
+
+
+@pytest.mark.parametrize(
+    "value", ["0:12", "x" * 56, "'" * 40, "1:2,4:5," * 30, "y" * 200 + "'", 5, 2.5, True]
+)
+def test_keywords_of_more_than_eight_characters(value):
+    text = Header([("100DSVAL12", value, "data subspace"), ("AFTER", 1)]).tostring()
+    assert text.startswith("HIERARCH 100DSVAL12 = ")
+    for found in (Header.fromstring(text), fits.Header.fromstring(text)):
+        assert (found["100DSVAL12"], found["AFTER"]) == (value, 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1j, [1]])
 def test_values_that_no_header_can_hold_are_refused(value):
     with pytest.raises(ValueError, match="keyword A"):
         Header([("A", value)]).tostring()

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 BLOCK = 2880
 _WIDTH = 80
-#: Longest string that fits a card with its quotes.
+#: Longest string that fits a card with its quotes, and longest keyword.
 _LONGEST = 68
+_KEYWORD = 8
 _END = re.compile(rb"END {77}")
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'\s*(?:/ ?(.*))?")
 _OTHER = re.compile(r"\s*([^/]*?)\s*(?:/ ?(.*))?")
@@ -110,7 +111,7 @@ class Header(MutableMapping[str, Any]):
             keyword = line[:8].rstrip()
             if keyword == "END":
                 break
-            if keyword == "CONTINUE" and cards and cards[-1]._text[8:10] == "= ":
+            if keyword == "CONTINUE" and cards and _has_value(cards[-1]._text):
                 cards[-1] = Card(cards[-1].keyword, text=cards[-1]._text + line)
                 continue
             if keyword == "HIERARCH" and "=" in line:
@@ -342,6 +343,10 @@ class _Comments:
         self._header.set(key, self._header[key], comment)
 
 
+def _has_value(text: str) -> bool:
+    return text[8:10] == "= " or (text.startswith("HIERARCH ") and "=" in text[:_WIDTH])
+
+
 def _parse(keyword: str, text: str) -> tuple[Any, str]:
     if keyword in _COMMENTARY or "=" not in text[:_WIDTH] or (text[8] != "=" and text[:8] != "HIERARCH"):
         return text[8:].rstrip(), ""
@@ -369,19 +374,45 @@ def _parse(keyword: str, text: str) -> tuple[Any, str]:
         raise ValueError(f"keyword {keyword}: {word!r} is not a value") from None
 
 
+def plain_text(text: str) -> str:
+    """Text as a FITS header can hold it: blanks of any kind as spaces, what is not ASCII escaped.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Examples
+    --------
+    >>> plain_text("PI > 500\\n&& gti(josé.fits, TIME)")
+    'PI > 500 && gti(jos\\\\xe9.fits, TIME)'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_plain_character(c) for c in text)
+
+
+def _plain_character(character: str) -> str:
+    if character.isspace():
+        return " "
+    if character.isascii() and character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()
+
+
 def _format(keyword: str, value: Any, comment: str) -> str:
     if keyword in _COMMENTARY:
-        pieces = [str(value)[i : i + 72] for i in range(0, len(str(value)), 72)] or [""]
+        text = plain_text(str(value))
+        pieces = [text[i : i + 72] for i in range(0, len(text), 72)] or [""]
         return "".join(f"{keyword:8}{piece:72}" for piece in pieces)
-    if len(keyword) > 8 or not re.fullmatch(r"[A-Z0-9_-]+", keyword):
+    if not re.fullmatch(r"[A-Z0-9_-]+", keyword):
         raise ValueError(f"{keyword!r} is not a keyword of a FITS header")
-    start = f"{keyword:8}= "
-    tail = f" / {comment}" if comment else ""
+    # Longer keywords than the standard has by the HIERARCH convention, as CFITSIO writes them.
+    start = f"{keyword:8}= " if len(keyword) <= _KEYWORD else f"HIERARCH {keyword} = "
+    tail = f" / {plain_text(comment)}" if comment else ""
     if isinstance(value, str):
-        quoted = value.replace("'", "''")
-        if not value.isascii() or not value.isprintable():
-            raise ValueError(f"keyword {keyword}: {value!r} holds characters that FITS headers cannot")
-        if len(quoted) > _LONGEST:
+        quoted = plain_text(value).replace("'", "''")
+        if len(start) + len(quoted) + 2 > _WIDTH:
             return _long(start, quoted, tail)
         word = f"'{quoted:8}'".ljust(20)
     else:
@@ -392,14 +423,14 @@ def _format(keyword: str, value: Any, comment: str) -> str:
 
 def _long(start: str, quoted: str, tail: str) -> str:
     """A string over several cards by the CONTINUE convention."""
-    lines = []
-    while len(quoted) > _LONGEST:
-        cut = _LONGEST - 1
+    lines: list[str] = []
+    while len(quoted) > (room := _LONGEST if lines else _WIDTH - len(start) - 2):
+        cut = room - 1
         # Two quotes that stand for one stay together.
         cut -= (len(quoted[:cut]) - len(quoted[:cut].rstrip("'"))) % 2
         lines.append(f"'{quoted[:cut]}&'")
         quoted = quoted[cut:]
-    lines.append((f"'{quoted}'" + tail)[: _WIDTH - len(start)])
+    lines.append((f"'{quoted}'" + tail)[: _LONGEST + 2])
     starts = [start, *["CONTINUE  "] * (len(lines) - 1)]
     return "".join((s + line).ljust(_WIDTH) for s, line in zip(starts, lines, strict=True))
 

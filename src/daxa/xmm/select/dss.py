@@ -6,6 +6,9 @@ unit, ``DSVALn`` is the value for the first component, ``kDSVALn`` that for comp
 A value is a list of intervals (``500:2000``, ``(12:``, ``:`` for unrestricted), a bit pattern with
 ``DSFORMn`` X (``b00xx0``), or ``TABLE`` with the extension in ``DSREFn``.
 
+From component 100 on the keywords have more than the eight letters of the standard and are written by the
+HIERARCH convention: assumed of SAS, whose manual names no limit, as CFITSIO writes long keywords so.
+
 Source: dsslib manual; details (order of keywords, names of tables) as in files made by SAS 17 to 19.
 """
 

@@ -45,6 +45,8 @@ _LENGTHS = {
     "box": (2, 3),
     "rhombus": (2, 3),
 }
+#: Form of the column COMPONENT -> how many components it numbers from 0; the narrowest one is taken.
+_COMPONENTS = {"B": 1 << 8, "I": 1 << 15, "J": 1 << 31}
 
 
 @dataclass(frozen=True)
@@ -304,7 +306,8 @@ class Region:
         ]
         if size_a:
             columns.append(make_column("ROTANG", form(size_a), array=padded(3, size_a)))
-        columns.append(make_column("COMPONENT", "B", array=np.array([k for k, *_ in rows], "u1")))
+        width = next(w for w, most in _COMPONENTS.items() if len(self.components) <= most)
+        columns.append(make_column("COMPONENT", width, array=np.array([k for k, *_ in rows])))
         hdu = table_of(columns, name)
         comments = {"SHAPE": "shape of element", "COMPONENT": "component number that shape belongs to"}
         comments |= {"X": "x-coordinate vector", "Y": "y-coordinate vector", "R": "radius vector"}
