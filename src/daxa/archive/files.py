@@ -1,7 +1,8 @@
-"""Small files that are there whole or not at all, whoever else writes them at the same moment."""
+"""Small files that are there whole or not at all, whoever else writes them at the same moment; raw files."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -39,6 +40,34 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file's content."""
     with replacing_file(target) as part:
         shutil.copyfile(source, part)
+
+
+def raw_files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time [ns] of the raw files of an observation, in the order of their names.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    """
+    with os.scandir(folder) as entries:
+        states = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    states.sort(key=lambda state: state[0])
+    return [(name, status.st_size, status.st_mtime_ns) for name, status in states]
+
+
+def raw_state(folder: Path) -> str:
+    """One checksum of names, sizes and times of raw files.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    """
+    digest = hashlib.sha256()
+    for name, size, time_ns in raw_files(folder):
+        digest.update(f"{name}\0{size}\0{time_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _to_disk(path: Path) -> None:

@@ -37,14 +37,15 @@ _COLUMNS = (
     "memory_bytes",
     "timed_out",
     "extra",
+    "job",
 )
 #: What is read of very many runs at once.
 _ESSENTIAL = tuple(
     c
     for c in _COLUMNS
-    if c not in ("tasks", "config", "ended", "wall_s", "cpu_s", "memory_bytes", "timed_out")
+    if c not in ("tasks", "config", "ended", "wall_s", "cpu_s", "memory_bytes", "timed_out", "job")
 )
-_JSON = {"tasks", "config", "versions", "extra"}
+_JSON = {"tasks", "config", "versions", "extra", "job"}
 
 
 class Ledger(Tallies):
@@ -224,7 +225,7 @@ class Ledger(Tallies):
         """What has been done to an observation: (process, identifier) -> last finished run, newest number.
 
         The number is that of the newest run, which may be one that has not ended. Runs come without
-        logs, tasks and options.
+        logs, tasks, options and jobs.
         """
         rows = self._db.execute(
             f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {FINISHED} THEN id END) AS last "
@@ -235,7 +236,7 @@ class Ledger(Tallies):
         return {(r["process"], r["ident"]): (runs.get(r["last"]), r["newest"]) for r in rows}
 
     def _many(self, ids: list[int]) -> list[Run]:
-        """Runs by their numbers: how they ended and what they are of, without logs, tasks and options."""
+        """Runs by their numbers: how they ended and what they are of, with what is essential only."""
         if not ids:
             return []
         marks = ", ".join("?" * len(ids))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from daxa.archive.files import raw_files, raw_state
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
-from daxa.archive.run import Run
+from daxa.archive.run import Input, Run
 from daxa.exceptions import DAXAError
 
 
@@ -28,18 +30,33 @@ class Origin:
         Process and identifier of the run that made it; empty for files that were not made.
     note
         What is to be said of it, e.g. that it has been made anew since.
-    versions, commands
-        Of that run.
+    obs_id
+        The observation that it is of.
+    sha256
+        Of a product: checksum of the file as it was made; empty where none was recorded.
+    data
+        Checksum of what a product holds, without times and places, or of the names, sizes and times of raw
+        files, or of the list of calibration files.
+    number, backend, started, ended, versions, commands
+        Of the run that made it.
     files
-        Calibration files that were chosen: name -> SHA-256.
+        Files that are meant together: calibration files that were chosen, name -> MD5; raw files, where they
+        are at hand as they were, name -> size.
     made_of
-        Its inputs.
+        Its inputs. Several products may share one.
     """
 
     kind: str
     name: str
     by: str = ""
     note: str = ""
+    obs_id: str = ""
+    sha256: str = ""
+    data: str = ""
+    number: int = 0
+    backend: str = ""
+    started: str = ""
+    ended: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -48,6 +65,8 @@ class Origin:
 
 def provenance(path: Path) -> Origin:
     """Follow a product of an archive back to what it was made of; nothing of the archive is changed.
+
+    Each input leads to the run that made it as it was then, also where a later run has made another since.
 
     Parameters
     ----------
@@ -59,55 +78,161 @@ def provenance(path: Path) -> Origin:
     DAXAError
         It is in no archive, or no run of the archive has made it.
     """
-    path = path.resolve()
-    root = next((folder for folder in path.parents if Layout(folder).ledger.is_file()), None)
-    if root is None:
-        raise DAXAError(f"{path}: is not in an archive")
-    layout = Layout(root)
+    layout = archive_of(path)
     ledger = Ledger(layout.ledger, read_only=True)
     try:
-        for run in _candidates(ledger, path.relative_to(root).parts):
-            folders = (layout.processed(run.mission, run.obs_id), layout.failed(run.mission, run.obs_id))
-            for name in run.outputs:
-                if any((folder / name).resolve() == path for folder in folders):
-                    return _origin(ledger, run, name)
+        run, name = maker_of(path, layout, ledger)
+        found = _Chain(ledger).product(run, name)
+        found.note = "; ".join(filter(None, (_on_disk(path, found.sha256), found.note)))
     finally:
         ledger.close()
-    raise DAXAError(f"{path}: no successful run of the archive {root.name} has made it")
-
-
-def _candidates(ledger: Ledger, parts: tuple[str, ...]) -> Iterator[Run]:
-    """Runs that may have made a file of this path in the archive: those of its observation if it has one."""
-    if len(parts) > 3:
-        return ledger.runs(logs=False, mission=parts[1], obs_id=parts[2], status="done")
-    return ledger.runs(logs=False, status="done")
-
-
-def _origin(ledger: Ledger, run: Run, name: str, data: str = "") -> Origin:
-    output = run.outputs.get(name)
-    known = "" if output is None else output.data or output.sha256
-    found = Origin(
-        "product",
-        name,
-        f"{run.process} {run.ident}",
-        "has been made anew since, with another result" if data and data != known else "",
-        dict(run.versions),
-        [shlex.join([task, *(f"{k}={v}" for k, v in given.items())]) for task, given in run.tasks],
-    )
-    for given in run.inputs:
-        if given.kind == "raw":
-            found.made_of.append(Origin("raw", "files of the ODF", note=f"names, sizes, times: {given.data}"))
-        elif given.kind == "calibration":
-            files = ledger.meta(f"calibration {given.data}", {})
-            found.made_of.append(Origin("calibration", f"{len(files)} files", files=dict(files)))
-        else:
-            maker = ledger.latest(run.mission, given.process, given.ident)
-            found.made_of.append(
-                Origin("product", given.path, f"{given.process} {given.ident}", "its record is lost")
-                if maker is None
-                else _origin(ledger, maker, given.path, given.data)
-            )
     return found
+
+
+def archive_of(path: Path) -> Layout:
+    """The archive that a file is in.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    DAXAError
+        It is in none.
+    """
+    root = next((folder for folder in path.resolve().parents if Layout(folder).ledger.is_file()), None)
+    if root is None:
+        raise DAXAError(f"{path}: is not in an archive")
+    return Layout(root)
+
+
+def maker_of(path: Path, layout: Layout, ledger: Ledger) -> tuple[Run, str]:
+    """The last successful run that has made a file, and the name by which the run knows it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layout, ledger
+        Of its archive.
+
+    Raises
+    ------
+    DAXAError
+        There is none.
+    """
+    whole = path.resolve()
+    parts = whole.relative_to(layout.root.resolve()).parts
+    # A file of an observation was made for it; those of mosaics may be of any.
+    where = {"mission": parts[1], "obs_id": parts[2]} if len(parts) > 3 else {}
+    runs = list(ledger.runs(everything=True, logs=False, status="done", **where))
+    for run in reversed(runs):
+        for folder in (layout.processed(run.mission, run.obs_id), layout.failed(run.mission, run.obs_id)):
+            for name in run.outputs:
+                if (folder / name).resolve() == whole:
+                    return run, name
+    raise DAXAError(f"{path}: no successful run of the archive {layout.root.name} has made it")
+
+
+def _on_disk(path: Path, sha256: str) -> str:
+    """What is to be said of a file; empty if it is as it was made."""
+    if not path.is_file():
+        return "is not there any more"
+    return "has been altered since it was made" if sha256 and _sha256(path) != sha256 else ""
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Chain:
+    """What products were made of; every one is followed once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._known: dict[tuple[int | None, str], Origin] = {}
+        self._runs: dict[tuple[str, str, str], list[Run]] = {}
+
+    def product(self, run: Run, name: str) -> Origin:
+        key = (run.id, name)
+        if key not in self._known:
+            output = run.outputs[name]
+            found = self._known[key] = Origin(
+                "product",
+                name,
+                f"{run.process} {run.ident}",
+                obs_id=run.obs_id,
+                sha256=output.sha256,
+                data=output.data or output.sha256,
+                number=run.id or 0,
+                backend=run.backend,
+                started=run.started,
+                ended=run.ended or "",
+                versions=dict(run.versions),
+                commands=[
+                    shlex.join([task, *(f"{k}={v}" for k, v in given.items())]) for task, given in run.tasks
+                ],
+            )
+            found.note = self._since(run, name, found.data)
+            found.made_of = [self._input(run, given) for given in run.inputs]
+        return self._known[key]
+
+    def _since(self, run: Run, name: str, data: str) -> str:
+        """What has become of a product since it was made."""
+        last = self.ledger.latest(run.mission, run.process, run.ident)
+        if last is None or last.id == run.id:
+            return ""
+        if not last.ok:
+            return "a later run failed"
+        now = last.outputs.get(name)
+        if now is None:
+            return "a later run has made something else"
+        return "" if (now.data or now.sha256) == data else "has been made anew since, with another result"
+
+    def _input(self, run: Run, given: Input) -> Origin:
+        if given.kind == "raw":
+            found, files = self._raw(run, given.data)
+            note = "" if found else "not at hand as they were"
+            return Origin(
+                "raw", "files of the ODF", note=note, obs_id=run.obs_id, data=given.data, files=files
+            )
+        if given.kind == "calibration":
+            chosen = dict(self.ledger.meta(f"calibration {given.data}", {}))
+            return Origin("calibration", f"{len(chosen)} files", data=given.data, files=chosen)
+        maker = self._maker(run, given)
+        if maker is None:
+            by = f"{given.process} {given.ident}"
+            return Origin("product", given.path, by, "its record is lost", run.obs_id, data=given.data)
+        return self.product(maker, given.path)
+
+    def _maker(self, run: Run, given: Input) -> Run | None:
+        """The run that has made an input as it was when it was used: the last before it with that content."""
+        key = (run.mission, given.process, given.ident)
+        if key not in self._runs:
+            self._runs[key] = list(
+                self.ledger.runs(
+                    everything=True, logs=False, status="done", mission=key[0], process=key[1], ident=key[2]
+                )
+            )
+        for maker in reversed(self._runs[key]):
+            output = maker.outputs.get(given.path)
+            if output is not None and given.data in ("", output.data or output.sha256):
+                return maker
+        return None
+
+    def _raw(self, run: Run, state: str) -> tuple[bool, dict[str, str]]:
+        """Whether the raw files are where they were last seen, as they were; their names and sizes."""
+        ingested = self.ledger.latest(run.mission, "odf_ingest", run.obs_id)
+        folder = Path(str((ingested or run).extra.get("odf_path", "")) or "no folder")
+        if not folder.is_dir() or raw_state(folder) != state:
+            return False, {}
+        return True, {name: str(size) for name, size, _ in raw_files(folder)}
 
 
 def as_lines(origin: Origin, depth: int = 0, told: set[tuple[str, str]] | None = None) -> Iterator[str]:
@@ -148,8 +273,6 @@ def as_dict(origin: Origin) -> dict[str, Any]:
     origin
         What to tell.
     """
-    from dataclasses import fields
-
     found = {f.name: getattr(origin, f.name) for f in fields(origin)}
     found["made_of"] = [as_dict(part) for part in origin.made_of]
     return {name: value for name, value in found.items() if value}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 #: Kind of a product that several runs of an observation make alike, e.g. its attitude file.
 SHARED = "shared"
@@ -50,6 +50,35 @@ class Input(NamedTuple):
     data: str
 
 
+class Seen(TypedDict, total=False):
+    """What tasks saw: names in their scratch folder -> paths relative to the observation's folder.
+
+    Attributes
+    ----------
+    links, copies
+        What they read; copies may be changed in place.
+    summary
+        The observation's summary, which was put beside them with the place of the raw files.
+    raw
+        Whether the raw files were there, as ``odf``.
+    env
+        Environment variables but the folders of calibration files; ``{work}`` is the scratch folder.
+    outputs
+        What was kept; names may be patterns.
+    optional, shared
+        Names among ``outputs`` that need not be there, or that other runs make alike.
+    """
+
+    links: dict[str, str]
+    copies: dict[str, str]
+    summary: str | None
+    raw: bool
+    env: dict[str, str]
+    outputs: dict[str, str]
+    optional: list[str]
+    shared: list[str]
+
+
 @dataclass
 class Run:
     """One run of a process on one piece of data.
@@ -66,6 +95,9 @@ class Run:
         Relative path -> checksum, size, time.
     inputs
         What it was made of.
+    job
+        What the tasks found in their scratch folder and what became of what they left there; see `Seen`.
+        Empty for runs of versions that did not keep it.
     """
 
     process: str
@@ -93,6 +125,7 @@ class Run:
     errors: list[dict[str, str]] = field(default_factory=list)
     outputs: dict[str, Output] = field(default_factory=dict)
     inputs: list[Input] = field(default_factory=list)
+    job: Seen = field(default_factory=lambda: Seen())
     id: int | None = None
 
     @property

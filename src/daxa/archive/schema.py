@@ -96,4 +96,8 @@ MIGRATIONS = (
         sha256 TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    # What the tasks of a run saw under which name: enough to run them again.
+    """
+    ALTER TABLE run ADD COLUMN job TEXT NOT NULL DEFAULT '{}';
+    """,
 )

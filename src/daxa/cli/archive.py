@@ -238,12 +238,23 @@ def report(
 def provenance(
     file: Annotated[Path, typer.Argument(help="A product, where it is in its archive.")],
     as_json: Json = False,
+    prov: Annotated[
+        str | None, typer.Option("--prov", help="Print W3C PROV: json (PROV-JSON) or n (PROV-N).")
+    ] = None,
 ) -> None:
     """Follow a product back to raw and calibration files: runs, versions, commands."""
+    from daxa.archive.prov import FORMATS, as_prov
     from daxa.archive.provenance import as_dict, as_lines
     from daxa.archive.provenance import provenance as follow
 
+    if prov is not None and (prov not in FORMATS or as_json):
+        raise typer.BadParameter(
+            f"--prov: expected {' or '.join(FORMATS)}, and not with --json; got {prov!r}"
+        )
     origin = follow(file)
+    if prov is not None:
+        typer.echo(as_prov(origin, prov))
+        return
     if as_json:
         typer.echo(json.dumps(as_dict(origin), indent=1))
         return

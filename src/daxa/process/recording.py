@@ -6,17 +6,18 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from daxa._version import __version__
-from daxa.archive.run import SHARED, Input, Output, Run
+from daxa.archive.files import raw_state
+from daxa.archive.run import SHARED, Input, Output, Run, Seen
 from daxa.archive.staleness import generation
 from daxa.backend.calibration import CalibrationError, named
-from daxa.backend.contract import Outcome, Task
+from daxa.backend.contract import Job, Outcome, Task
 from daxa.backend.job import RAW
 from daxa.backend.select import sas_version
 from daxa.exceptions import DAXANotDownloadedError
@@ -96,6 +97,32 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
+def seen_by(job: Job, folder: Path) -> Seen:
+    """What the tasks of a job see, so that they can be run again.
+
+    Parameters
+    ----------
+    job
+        The job.
+    folder
+        The observation's folder.
+    """
+
+    def inside(paths: Mapping[str, Path]) -> dict[str, str]:
+        return {name: os.path.relpath(path, folder) for name, path in paths.items()}
+
+    return {
+        "links": inside({name: path for name, path in job.links.items() if name != RAW}),
+        "copies": inside(job.inputs),
+        "summary": None if job.summary is None else os.path.relpath(job.summary, folder),
+        "raw": RAW in job.links,
+        "env": {name: value for name, value in job.env.items() if name != "SAS_CCFPATH"},
+        "outputs": inside(job.outputs),
+        "optional": sorted(job.optional),
+        "shared": sorted(job.shared),
+    }
+
+
 def reads_raw(recipe: Recipe, piece: Piece) -> bool:
     """Whether a job reads the raw files."""
     raw = raw_folder(piece)
@@ -152,11 +179,5 @@ def _raw_state(piece: Piece, raw: Path) -> str:
     key = ("raw files", piece.mission.name, piece.obs_id)
     notes = piece.records.notes
     if key not in notes:
-        digest = hashlib.sha256()
-        with os.scandir(raw) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.is_file():
-                    status = entry.stat()
-                    digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-        notes[key] = digest.hexdigest()
+        notes[key] = raw_state(raw)
     return notes[key]

@@ -30,7 +30,7 @@ from daxa.process.options import Running
 from daxa.process.planning import Planner
 from daxa.process.preparing import job_of, prepare, run_of
 from daxa.process.progress import Progress
-from daxa.process.recording import error_of, now, take_made, take_outcome
+from daxa.process.recording import error_of, now, seen_by, take_made, take_outcome
 from daxa.process.records import Records
 from daxa.process.settings import Settings, settings_of
 from daxa.process.step import Planned
@@ -201,6 +201,7 @@ class _Runner:
             return
         log.debug("%s %s: %s", run.process, run.ident, why)
         job = job_of(node, run, named, self.settings)
+        run.job = seen_by(job, node.piece.folder)
         self._announce()
         self.progress.begin(node.bar)
         self.archive.ledger.start(run)

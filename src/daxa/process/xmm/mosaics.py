@@ -22,7 +22,7 @@ from daxa.process.done import why_again
 from daxa.process.naming import plain
 from daxa.process.options import Running, argument
 from daxa.process.public import public
-from daxa.process.recording import new_run, now, take_outcome, versions
+from daxa.process.recording import new_run, now, seen_by, take_outcome, versions
 from daxa.process.runner import run_steps
 from daxa.process.settings import redo_mode
 from daxa.process.step import EPIC, Piece, Recipe, Step
@@ -273,6 +273,7 @@ def _field_mosaic(
         timeout_s=limit_s,
         scratch=archive.layout.scratch,
     )
+    run.job = seen_by(job, first.folder)
     ledger.start(run)
     try:
         outcome = run_job(job)
