@@ -10,6 +10,24 @@ from daxa.mission import BaseMission
 
 
 def check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
+    """Missions of a new archive as a list, whichever way they were given.
+
+    Parameters
+    ----------
+    archive_name
+        Name of the archive, for the message.
+    missions
+        A mission, or a list or tuple of missions; None is refused.
+
+    Raises
+    ------
+    ValueError
+        No missions were given.
+    TypeError
+        Something given is not a mission.
+    DuplicateMissionError
+        A mission was given more than once.
+    """
     if missions is None:
         raise ValueError(f"missions: there is no archive {archive_name} yet; give the missions to make it of")
     found = list(missions) if isinstance(missions, (list, tuple)) else [missions]
@@ -24,7 +42,13 @@ def check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
 
 
 def recordable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a step in the form that the ledger keeps."""
+    """Options of a step in the form that the ledger keeps.
+
+    Parameters
+    ----------
+    options
+        Argument of the step -> value as the user gave it, quantities and times too.
+    """
     from daxa.mission.state import encode
 
     return {k: encode(v) for k, v in options.items()}
@@ -46,6 +70,35 @@ def _per_mission(argument: str, missions: list[BaseMission], value: Any) -> dict
 def check_products(
     missions: list[BaseMission], download_products: Any, use_preprocessed: Any
 ) -> tuple[dict[str, bool | None], dict[str, bool]]:
+    """What of ready-made products is to be fetched, and what of it used, for each mission.
+
+    Parameters
+    ----------
+    missions
+        Missions of the archive.
+    download_products
+        True or False for all of them, or a dictionary mission -> bool; None leaves it to each mission.
+    use_preprocessed
+        The same; None is refused.
+
+    Returns
+    -------
+    products
+        Mission -> whether to fetch its products; None where the mission decides.
+    ready
+        Mission -> whether its products are used as they are.
+
+    Raises
+    ------
+    TypeError
+        Neither a truth value nor a dictionary of such.
+    KeyError
+        A dictionary does not have exactly the given missions.
+    ValueError
+        Products are to be used and not fetched.
+    PreProcessedNotSupportedError
+        A mission offers no ready-made products.
+    """
     if download_products is None:
         products: dict[str, Any] = {m.name: None for m in missions}
     else:

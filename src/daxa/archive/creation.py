@@ -42,10 +42,18 @@ class State(Enum):
 def check_name(name: object) -> str:
     """A name that a folder can have everywhere, and a terminal can show.
 
+    Parameters
+    ----------
+    name
+        What was given as the name of an archive.
+
     Raises
     ------
-    TypeError, ValueError
-        It is none.
+    TypeError
+        It is not text.
+    ValueError
+        It is empty, begins with a dot or a space, has a separator or a control character, or is longer than
+        200 bytes.
     """
     if not isinstance(name, str):
         raise TypeError(f"archive_name: expected text, got {name!r}")
@@ -61,6 +69,11 @@ def check_name(name: object) -> str:
 def check_place(folder: Path) -> None:
     """Refuse a folder that cannot be written in one line.
 
+    Parameters
+    ----------
+    folder
+        Folder of the archives, DAXA_OUTPUT.
+
     Raises
     ------
     ValueError
@@ -72,6 +85,11 @@ def check_place(folder: Path) -> None:
 
 def state(layout: Layout) -> State:
     """What there is of an archive.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is, or would be.
 
     Raises
     ------
@@ -93,13 +111,30 @@ def state(layout: Layout) -> State:
 
 
 def saved_missions(layout: Layout) -> list[str]:
-    """Names of the missions whose states are there."""
+    """Names of the missions whose states are there.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is.
+    """
     return sorted(p.name.removesuffix("_state.json") for p in layout.save_info.glob("*_state.json"))
 
 
 @contextlib.contextmanager
 def alone(layout: Layout) -> Iterator[None]:
-    """Keep other processes from making an archive of this name."""
+    """Keep other processes from making an archive of this name.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is going to be.
+
+    Raises
+    ------
+    DAXAError
+        The folder of archives cannot be made, or another process is making an archive of this name.
+    """
     try:
         layout.root.parent.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
@@ -110,7 +145,15 @@ def alone(layout: Layout) -> Iterator[None]:
 
 
 def begin(layout: Layout, names: list[str]) -> None:
-    """Mark an archive's creation as begun; an archive never exists without the mark."""
+    """Mark an archive's creation as begun; an archive never exists without the mark.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is going to be.
+    names
+        Names of its missions.
+    """
     content = json.dumps(
         {
             "begun": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -129,7 +172,20 @@ def begin(layout: Layout, names: list[str]) -> None:
 
 
 def take_back(layout: Layout, clobber: bool) -> None:
-    """Undo a replacement that was interrupted, unless it is asked for again."""
+    """Undo a replacement that was interrupted, unless it is asked for again.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is.
+    clobber
+        Whether an existing archive is to be replaced.
+
+    Warns
+    -----
+    UserWarning
+        The archive is opened as it was before the replacement.
+    """
     _drop(layout.gone)
     if not layout.aside.is_dir():
         return
@@ -155,10 +211,22 @@ def replacing(layout: Layout, clobber: bool) -> Iterator[None]:
     What is aside is whole at any moment, and is there only while its successor is not: it is renamed before
     it is deleted, and that before the successor's mark is taken away.
 
+    Parameters
+    ----------
+    layout
+        Where the archive is.
+    clobber
+        Whether an existing archive is replaced; if not, nothing is put aside.
+
     Raises
     ------
     DAXAError
-        It is being processed.
+        The archive is being processed, or what an earlier call left cannot be deleted.
+
+    Warns
+    -----
+    UserWarning
+        The archive is deleted and made anew.
     """
     aside, moved = layout.aside, False
     found = state(layout)
@@ -199,7 +267,15 @@ def _drop(folder: Path) -> None:
 
 
 def differences(given: list[BaseMission], here: list[BaseMission]) -> str:
-    """How missions that were given differ from those of an existing archive; empty if they do not."""
+    """How missions that were given differ from those of an existing archive; empty if they do not.
+
+    Parameters
+    ----------
+    given
+        Missions as the user has set them up.
+    here
+        Missions of the archive.
+    """
     found = []
     present = {m.name: m for m in here}
     absent = [m.name for m in given if m.name not in present]

@@ -43,9 +43,11 @@ class Rows(list[sqlite3.Row]):
     lastrowid: int | None = None
 
     def fetchone(self) -> Any:
+        """The first row, or None."""
         return self[0] if self else None
 
     def fetchall(self) -> list[sqlite3.Row]:
+        """All rows."""
         return list(self)
 
 
@@ -137,6 +139,13 @@ class Database:
     def copy(self, target: Path, leave_out: Sequence[str] = ()) -> None:
         """Copy the ledger, whole or without some tables, so that the copy is always a whole one.
 
+        Parameters
+        ----------
+        target
+            File of the copy; replaced if it exists.
+        leave_out
+            Tables whose rows are not copied; the tables are there, empty.
+
         Raises
         ------
         DAXAError
@@ -157,6 +166,22 @@ class Database:
             raise DAXAError(f"{target}: no copy of the ledger can be written ({failure})") from failure
 
     def execute(self, query: str, values: Sequence[Any] = ()) -> Rows:
+        """Run one statement, and give the rows that it answers with.
+
+        Parameters
+        ----------
+        query
+            The statement, with ``?`` where values go.
+        values
+            The values.
+
+        Raises
+        ------
+        DAXAError
+            It fails, the file cannot be written, or another file has taken its place.
+        IncompatibleSaveError
+            The file is damaged.
+        """
         if not self._db.in_transaction and not query.startswith(("SELECT", "PRAGMA")):
             self.check_same()
         try:
@@ -168,6 +193,22 @@ class Database:
         return rows
 
     def executemany(self, query: str, values: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each of many sets of values.
+
+        Parameters
+        ----------
+        query
+            The statement, with ``?`` where values go.
+        values
+            A sequence of values for each time that it is run.
+
+        Raises
+        ------
+        DAXAError
+            It fails, or the file cannot be written.
+        IncompatibleSaveError
+            The file is damaged.
+        """
         try:
             self._db.executemany(query, values)
         except sqlite3.Error as failure:
@@ -295,7 +336,13 @@ def _in_memory(db: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def is_shared(path: Path) -> bool:
-    """Whether a file is on a file system that several machines may write to."""
+    """Whether a file is on a file system that several machines may write to.
+
+    Parameters
+    ----------
+    path
+        The file; it need not exist.
+    """
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -13,7 +13,18 @@ from pathlib import Path
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside a file; it takes that one's place once it is written and on the disk."""
+    """Give a temporary file beside a file; it takes that one's place once it is written and on the disk.
+
+    Parameters
+    ----------
+    path
+        The file that is to be written, or replaced.
+
+    Yields
+    ------
+    Path
+        The temporary file.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
@@ -31,13 +42,29 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file."""
+    """Write a text file.
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists.
+    text
+        Its content, written as UTF-8.
+    """
     with replacing_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file's content."""
+    """Copy a file's content.
+
+    Parameters
+    ----------
+    source
+        The file that is copied.
+    target
+        The copy; replaced if it exists.
+    """
     with replacing_file(target) as part:
         shutil.copyfile(source, part)
 

@@ -11,6 +11,40 @@
         mosaics/                          images of all observations that overlap or touch
 
 Names of products are relative to the observation's folder, so that archives and observations can be moved.
+What names are made of is the same in all functions.
+
+Parameters
+----------
+mission
+    Name of the mission.
+obs_id
+    The observation.
+inst
+    Instrument: M1, M2, PN, R1 or R2.
+exp_id
+    Sub-exposure: a letter and three digits, e.g. S001.
+oot
+    Whether the list is of out-of-time events.
+lo_ev, hi_ev
+    Energy band in which flares were looked for [eV].
+lo_kev, hi_kev
+    Energy band of an image [keV].
+energy
+    Energy band of an event list as :func:`energy_text` gives it; empty for all energies.
+lo, hi
+    Limits of an energy band [keV]; None for no band.
+kind
+    What the file holds, one of those that the function names.
+process
+    Name of the process.
+ident
+    Identifier of the piece of data: ObsID, instrument and sub-exposure in one, as far as it has them.
+stream
+    ``stdout`` or ``stderr``.
+revolution
+    Number of the orbit, or a pattern such as ``*``.
+field
+    Name of the field.
 """
 
 from __future__ import annotations
@@ -112,7 +146,7 @@ class Layout:
 
 
 def log_name(process: str, ident: str, stream: str) -> str:
-    """Log of a process: ``stream`` is ``stdout`` or ``stderr``."""
+    """Log of a process."""
     return f"logs/{process}_{ident}_{stream}.log"
 
 
@@ -122,7 +156,7 @@ def cif() -> str:
 
 
 def sas_summary(revolution: int | str, obs_id: str) -> str:
-    """The SUM.SAS file; ``revolution`` may be a pattern."""
+    """The SUM.SAS file."""
     text = revolution if isinstance(revolution, str) else f"{revolution:04d}"
     return f"{text}_{obs_id}_SCX00000SUM.SAS"
 
@@ -162,7 +196,7 @@ def all_good_events(obs_id: str, inst: str, exp_id: str, oot: bool = False) -> s
 
 
 def clean_events(obs_id: str, inst: str, exp_id: str, energy: str = "", oot: bool = False) -> str:
-    """Event list of a sub-exposure without flares; ``energy`` as :func:`energy_text` gives it."""
+    """Event list of a sub-exposure without flares."""
     return f"events/{_stem(obs_id, inst, exp_id)}-en{energy}-clean{'oot' if oot else ''}events.fits"
 
 
@@ -201,14 +235,17 @@ def _decimal(value: float) -> str:
 
 
 def image(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    """Counts image of an instrument."""
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-image.fits"
 
 
 def exposure_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    """Exposure map of an instrument."""
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-expmap.fits"
 
 
 def rate_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
+    """Image of the count rate of an instrument."""
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-rate.fits"
 
 

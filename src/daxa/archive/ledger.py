@@ -89,7 +89,18 @@ class Ledger(Tallies):
         self._db.check_same()
 
     def back_up(self, target: Path) -> None:
-        """Write a copy without logs, which are in files too."""
+        """Write a copy without logs, which are in files too.
+
+        Parameters
+        ----------
+        target
+            File of the copy; replaced if it exists.
+
+        Raises
+        ------
+        DAXAError
+            It cannot be written.
+        """
         self._db.copy(target, leave_out=("log",))
         self.changed = False
 
@@ -97,6 +108,16 @@ class Ledger(Tallies):
 
     def start(self, run: Run) -> int:
         """Record that a run has begun.
+
+        Parameters
+        ----------
+        run
+            The run; it gets its number.
+
+        Returns
+        -------
+        int
+            Number of the run.
 
         Raises
         ------
@@ -115,6 +136,12 @@ class Ledger(Tallies):
 
     def finish(self, run: Run) -> None:
         """Record how a run ended, with its messages and outputs, in one transaction.
+
+        Parameters
+        ----------
+        run
+            The run, with its status, messages, outputs and inputs. One that was not recorded as begun is
+            recorded now.
 
         Raises
         ------
@@ -151,7 +178,18 @@ class Ledger(Tallies):
         )
 
     def add_history(self, run: Run) -> bool:
-        """Record a run that was made before there was this ledger; whether it was not there yet."""
+        """Record a run that was made before there was this ledger; whether it was not there yet.
+
+        Parameters
+        ----------
+        run
+            The run as far as it is known.
+
+        Returns
+        -------
+        bool
+            Whether it was recorded: False if a finished run of the process on that piece of data is there.
+        """
         with self._transaction():
             if self.latest(run.mission, run.process, run.ident) is not None:
                 return False
@@ -174,7 +212,17 @@ class Ledger(Tallies):
         self._db.execute("UPDATE run SET status='interrupted' WHERE status='running'")
 
     def latest(self, mission: str, process: str, ident: str) -> Run | None:
-        """The last finished run of a process on a piece of data."""
+        """The last finished run of a process on a piece of data.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        ident
+            Identifier of the piece of data: ObsID, instrument and sub-exposure in one, as far as it has them.
+        """
         row = self._db.execute(
             f"SELECT * FROM run WHERE mission=? AND process=? AND ident=? AND {FINISHED} "
             "ORDER BY id DESC LIMIT 1",
@@ -183,7 +231,15 @@ class Ledger(Tallies):
         return None if row is None else self._run(row)
 
     def has_run(self, mission: str, process: str) -> bool:
-        """Whether a process has been run on anything, successfully or not."""
+        """Whether a process has been run on anything, successfully or not.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        """
         query = f"SELECT 1 FROM run WHERE mission=? AND process=? AND {FINISHED} LIMIT 1"
         return self._db.execute(query, [mission, process]).fetchone() is not None
 
@@ -226,6 +282,13 @@ class Ledger(Tallies):
 
         The number is that of the newest run, which may be one that has not ended. Runs come without
         logs, tasks, options and jobs.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
         """
         rows = self._db.execute(
             f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {FINISHED} THEN id END) AS last "
@@ -255,17 +318,55 @@ class Ledger(Tallies):
         return list(runs.values())
 
     def touch_output(self, run_id: int, path: str, mtime_ns: int) -> None:
-        """Note that an output is as recorded, whatever its time is now."""
+        """Note that an output is as recorded, whatever its time is now.
+
+        Parameters
+        ----------
+        run_id
+            Number of the run that made it.
+        path
+            The output, relative to the observation's folder.
+        mtime_ns
+            Its time of modification now [ns].
+        """
         self._db.execute("UPDATE output SET mtime_ns=? WHERE run_id=? AND path=?", [mtime_ns, run_id, path])
 
     def checksum(self, path: str, size: int, mtime_ns: int) -> str | None:
-        """The checksum that a file had when it had this size and time."""
+        """The checksum that a file had when it had this size and time.
+
+        Parameters
+        ----------
+        path
+            The file.
+        size
+            Its size [bytes].
+        mtime_ns
+            Its time of modification [ns].
+
+        Returns
+        -------
+        str or None
+            SHA-256; None if none was kept for this size and time.
+        """
         row = self._db.execute(
             "SELECT sha256 FROM checksum WHERE path=? AND size=? AND mtime_ns=?", [path, size, mtime_ns]
         ).fetchone()
         return None if row is None else str(row["sha256"])
 
     def set_checksum(self, path: str, size: int, mtime_ns: int, sha256: str) -> None:
+        """Keep the checksum that a file has at this size and time.
+
+        Parameters
+        ----------
+        path
+            The file.
+        size
+            Its size [bytes].
+        mtime_ns
+            Its time of modification [ns].
+        sha256
+            The checksum.
+        """
         self._db.execute(
             "INSERT OR REPLACE INTO checksum VALUES (?, ?, ?, ?)", [path, size, mtime_ns, sha256]
         )
@@ -273,19 +374,50 @@ class Ledger(Tallies):
     # -- entries made by hand ---------------------------------------------------------------
 
     def add_entry(self, mission: str, process: str, ident: str, kind: str, value: Any) -> None:
-        """Record something about a process that was not run by this package."""
+        """Record something about a process that was not run by this package.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        ident
+            Identifier of the piece of data.
+        kind
+            What is recorded, e.g. ``process_logs``.
+        value
+            Anything that JSON can hold.
+        """
         self._db.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?)", [mission, process, ident, kind, json.dumps(value)]
         )
 
     def entries(self, kind: str) -> list[tuple[str, str, str, Any]]:
-        """(mission, process, identifier, value) of the entries of one kind."""
+        """(mission, process, identifier, value) of the entries of one kind.
+
+        Parameters
+        ----------
+        kind
+            What was recorded, e.g. ``process_logs``.
+        """
         rows = self._db.execute("SELECT * FROM entry WHERE kind=? ORDER BY rowid", [kind]).fetchall()
         return [(r["mission"], r["process"], r["ident"], json.loads(r["value"])) for r in rows]
 
     # -- configurations, observations, the archive ------------------------------------------
 
     def set_configuration(self, mission: str, process: str, arguments: dict[str, Any]) -> None:
+        """Record the arguments that a process was last run with.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        arguments
+            Argument -> value that JSON can hold; see `recordable` in ``arguments.py``.
+        """
         self._db.execute(
             "INSERT INTO configuration (mission, process, arguments) VALUES (?, ?, ?) "
             "ON CONFLICT (mission, process) DO UPDATE SET arguments=excluded.arguments",
@@ -298,7 +430,22 @@ class Ledger(Tallies):
         return [(r["mission"], r["process"], json.loads(r["arguments"])) for r in rows]
 
     def set_observation(self, mission: str, obs_id: str, **values: Any) -> None:
-        """Set ``summary``, ``to_process`` (dictionaries) or ``final_success`` (bool or None)."""
+        """Set ``summary``, ``to_process`` (dictionaries) or ``final_success`` (bool or None).
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
+        **values
+            The properties; others stay as they are.
+
+        Raises
+        ------
+        ValueError
+            There is no such property.
+        """
         with self._transaction():
             self._db.execute(
                 "INSERT INTO observation (mission, obs_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -313,7 +460,15 @@ class Ledger(Tallies):
                 )
 
     def observation(self, mission: str, obs_id: str) -> dict[str, Any]:
-        """``summary``, ``to_process`` and ``final_success`` of an observation, None where not set."""
+        """``summary``, ``to_process`` and ``final_success`` of an observation, None where not set.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
+        """
         row = self._db.execute(
             "SELECT * FROM observation WHERE mission=? AND obs_id=?", [mission, obs_id]
         ).fetchone()
@@ -325,12 +480,30 @@ class Ledger(Tallies):
             yield row["mission"], row["obs_id"], _values(row)
 
     def set_meta(self, key: str, value: Any) -> None:
+        """Keep a value of the archive under a name; it replaces an earlier one.
+
+        Parameters
+        ----------
+        key
+            The name.
+        value
+            Anything that JSON can hold.
+        """
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value=excluded.value",
             [key, json.dumps(value)],
         )
 
     def meta(self, key: str, default: Any = None) -> Any:
+        """A value of the archive that was kept under a name.
+
+        Parameters
+        ----------
+        key
+            The name.
+        default
+            What to give where none is kept.
+        """
         row = self._db.execute("SELECT value FROM meta WHERE key=?", [key]).fetchone()
         return default if row is None else json.loads(row["value"])
 
@@ -338,6 +511,13 @@ class Ledger(Tallies):
         """Keep something once, however many runs refer to it; returns its checksum.
 
         It is read again as the meta value ``"KIND CHECKSUM"``.
+
+        Parameters
+        ----------
+        kind
+            What it is, e.g. ``calibration``.
+        content
+            What is kept, by name.
         """
         text = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()

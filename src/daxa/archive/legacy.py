@@ -52,7 +52,13 @@ class Opened(Protocol):
 
 
 def is_legacy(saved: dict[str, Any]) -> bool:
-    """Whether an archive's state was written by DAXA 0.3.7 or before."""
+    """Whether an archive's state was written by DAXA 0.3.7 or before.
+
+    Parameters
+    ----------
+    saved
+        The archive's state as it was read from its file.
+    """
     return "process_success" in saved and "daxa_version" not in saved
 
 
@@ -60,6 +66,18 @@ def migrate(archive: Opened, saved: dict[str, Any]) -> None:
     """Take the history of an old archive into its ledger; nothing of the archive is changed or removed.
 
     Runs have no fingerprint: nothing is known of what they were made of.
+
+    Parameters
+    ----------
+    archive
+        The archive, opened.
+    saved
+        Its state as DAXA 0.3.7 wrote it.
+
+    Warns
+    -----
+    UserWarning
+        Says what was taken over.
     """
     layout = archive.layout
     kept = layout.previous_versions / f"process_info_{RELEASE}.json"

@@ -55,7 +55,13 @@ def hold(path: Path, what: str, *, remove: bool = False) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds a lock on a file; nothing is written."""
+    """Whether a process holds a lock on a file; nothing is written.
+
+    Parameters
+    ----------
+    path
+        The file of the lock.
+    """
     try:
         import fcntl
 

@@ -60,7 +60,13 @@ class Places:
         return failed if failed.is_dir() else self.layout.processed(name, obs_id)
 
     def make_folders(self, mission: BaseMission) -> None:
-        """Make the folders of a mission's observations that are not there yet."""
+        """Make the folders of a mission's observations that are not there yet.
+
+        Parameters
+        ----------
+        mission
+            A mission of the archive.
+        """
         for obs_id in mission.filtered_obs_ids:
             folder = self.obs_folder(mission, str(obs_id))
             for name in SUBFOLDERS:

@@ -19,10 +19,20 @@ _RESTS = ("-wal", "-shm", "-journal")
 def check_ledger(layout: Layout) -> None:
     """Make sure that an archive's ledger is there; a lost one is restored from its copy.
 
+    Parameters
+    ----------
+    layout
+        Where the archive is.
+
     Raises
     ------
     DAXAError
         It is lost, and there is no copy. Begun anew without a word, it would let everything be done again.
+
+    Warns
+    -----
+    UserWarning
+        The ledger was restored.
     """
     path = layout.ledger
     if path.exists() and path.stat().st_size:
@@ -48,7 +58,18 @@ def check_ledger(layout: Layout) -> None:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with the file of a ledger; it is not changed."""
+    """What is wrong with the file of a ledger; it is not changed.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    list of str
+        One sentence per fault; empty for a sound file.
+    """
     try:
         ledger = Ledger(path, read_only=True)
         try:
@@ -78,6 +99,11 @@ def begin_anew(layout: Layout) -> str:
     """Put a lost or damaged ledger aside and begin another, from the copy if that is sound.
 
     A sound ledger stays where it is.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is.
 
     Returns
     -------

@@ -46,6 +46,11 @@ def update(archive: Updatable) -> None:
     Every mission's filters are run on today's catalogue; the processes that have been run are run again
     with their recorded arguments, and skip what is done. New observations raise the archive's version.
 
+    Parameters
+    ----------
+    archive
+        The archive.
+
     Raises
     ------
     DAXAError
@@ -80,6 +85,11 @@ def update(archive: Updatable) -> None:
 
 def processes(mission_name: str) -> dict[str, Callable[..., Any]]:
     """What the installed packages can do with a mission's data: name of a process -> function.
+
+    Parameters
+    ----------
+    mission_name
+        Name of the mission.
 
     Raises
     ------

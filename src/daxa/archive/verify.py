@@ -36,6 +36,7 @@ class Finding:
 
     @property
     def fault(self) -> bool:
+        """Whether something is wrong, and not only worth knowing."""
         return self.kind in FAULTS
 
 

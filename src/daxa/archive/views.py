@@ -23,7 +23,13 @@ Nested = dict[str, dict[str, dict[str, Any]]]
 
 
 def error_text(error: dict[str, str]) -> str:
-    """An error as one line."""
+    """An error as one line.
+
+    Parameters
+    ----------
+    error
+        The error as the ledger keeps it: ``originator``, ``name`` and ``message``.
+    """
     return f"{error['name']} raised by {error['originator']} - {error['message']}"
 
 

@@ -100,12 +100,36 @@ class Work(Places):
         return self.ledger.read_only
 
     def logs(self, run: Run) -> dict[str, Path]:
-        """Where the output of a run is kept: ``stdout`` and ``stderr`` -> file."""
+        """Where the output of a run is kept: ``stdout`` and ``stderr`` -> file.
+
+        Parameters
+        ----------
+        run
+            A run of this archive.
+        """
         folder = self.obs_folder(run.mission, run.obs_id)
         return {s: folder / log_name(run.process, run.ident, s) for s in ("stdout", "stderr")}
 
     def record(self, run: Run, write_logs: bool = True) -> None:
-        """Record a finished run, and write its logs beside the data unless they are there."""
+        """Record a finished run, and write its logs beside the data unless they are there.
+
+        Parameters
+        ----------
+        run
+            The run, ended.
+        write_logs
+            Whether its output is still to be written to files.
+
+        Raises
+        ------
+        DAXAError
+            The ledger cannot be written.
+
+        Warns
+        -----
+        UserWarning
+            A log cannot be written; the ledger has its text.
+        """
         self.ledger.finish(run)
         if not write_logs:
             return

@@ -575,6 +575,8 @@ class BaseMission(ArchiveProducts, Selection):
         ----------
         download_new : bool
             Fetch the observations that are new.
+        **options
+            Further arguments of `download`.
 
         Returns
         -------

@@ -42,12 +42,24 @@ class Progress:
             self._bar.refresh()
 
     def add(self, size: int) -> None:
-        """Count bytes that have come."""
+        """Count bytes that have come.
+
+        Parameters
+        ----------
+        size
+            How many have come since the last call [bytes].
+        """
         with self._lock:
             self._bar.update(size)
 
     def note(self, text: str) -> None:
-        """Show a few words behind the bar."""
+        """Show a few words behind the bar.
+
+        Parameters
+        ----------
+        text
+            The words.
+        """
         with self._lock:
             self._bar.set_postfix_str(text)
 

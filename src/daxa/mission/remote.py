@@ -29,11 +29,16 @@ def list_directory(
 
     Parameters
     ----------
-    client : Client
-    url : str
-        The directory.
-    wanted : callable
+    client
+        What asks.
+    url
+        Address of the directory.
+    wanted
         Given a file's path below the directory, whether it is wanted.
+    below
+        Path of this directory below the first one, with a slash at its end.
+    depth
+        How many directories the first one is above; not more than six.
 
     Raises
     ------
@@ -72,6 +77,22 @@ def list_bucket(
     client: Client, url: str, prefix: str, wanted: Callable[[str], bool] = lambda path: True
 ) -> list[RemoteFile]:
     """Objects under a prefix of a public S3 bucket, with sizes and, where S3 has them, MD5 sums.
+
+    Parameters
+    ----------
+    client
+        What asks.
+    url
+        Address of the bucket, without a slash at its end.
+    prefix
+        Folder in the bucket, with or without slashes around it.
+    wanted
+        Whether an object is wanted, by its path below the prefix.
+
+    Returns
+    -------
+    list of RemoteFile
+        The wanted ones, with paths below the prefix.
 
     Raises
     ------
@@ -128,10 +149,34 @@ def fetch_files(
     A file that arrived damaged is fetched once more; those in `have` (paths as they are in the
     observation's folder) are not fetched.
 
+    Parameters
+    ----------
+    client
+        What fetches.
+    files
+        The files.
+    staging
+        Folder that they are put in, under their paths.
+    progress
+        Bar that counts the bytes.
+    below
+        Folder in the staging folder that they go to.
+    decompress
+        Whether files compressed with gzip or compress are decompressed.
+    have
+        Paths in the observation's folder of files that are there already.
+
     Returns
     -------
     list of Path
         The files, in the staging folder.
+
+    Raises
+    ------
+    NotThere
+        No files are given.
+    DAXADownloadError
+        One cannot be fetched, or arrives damaged twice.
     """
     if not files:
         raise NotThere("the archive holds none of the wanted files")
@@ -157,7 +202,28 @@ def fetch_checked(
     use: Callable[[Path], object] | None,
     params: dict | None = None,
 ) -> None:
-    """Fetch a file and use it; if it turns out to be damaged, fetch it afresh once."""
+    """Fetch a file and use it; if it turns out to be damaged, fetch it afresh once.
+
+    Parameters
+    ----------
+    client
+        What fetches.
+    file
+        The file.
+    target
+        Where it goes.
+    progress
+        Bar that counts the bytes.
+    use
+        What is done with it, and finds out whether it is damaged; None: nothing.
+    params
+        Parameters of the request.
+
+    Raises
+    ------
+    DAXADownloadError
+        It cannot be fetched, or arrives damaged twice.
+    """
     for last in (False, True):
         client.fetch(file, target, progress.add, progress.expect, params)
         if use is None:

@@ -55,17 +55,40 @@ class RawStore:
         self.root = Path(root)
 
     def folder(self, obs_id: str) -> Path:
-        """Where the files of an observation are, or go."""
+        """Where the files of an observation are, or go.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+        """
         return self.root / obs_id
 
     def staging(self, obs_id: str) -> Path:
-        """Where files of an observation are put until all are there; survives interruptions."""
+        """Where files of an observation are put until all are there; survives interruptions.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+
+        Returns
+        -------
+        Path
+            The folder, made if it was not there.
+        """
         path = self.root / ".partial" / obs_id
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def parts(self, obs_id: str) -> dict[str, Part]:
-        """What the manifest says is complete; empty if there is none or it cannot be read."""
+        """What the manifest says is complete; empty if there is none or it cannot be read.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+        """
         try:
             text = (self.folder(obs_id) / MANIFEST).read_text(encoding="utf-8")
             return {name: Part(**part) for name, part in json.loads(text)["parts"].items()}
@@ -109,7 +132,13 @@ class RawStore:
 
     @contextlib.contextmanager
     def lock(self, obs_id: str) -> Iterator[None]:
-        """Keep other processes from fetching the same observation at the same time."""
+        """Keep other processes from fetching the same observation at the same time.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+        """
         with hold(self.root / ".partial" / f"{obs_id}.lock"):
             yield
 
@@ -162,7 +191,13 @@ class RawStore:
         return folder
 
     def delete(self, obs_id: str) -> None:
-        """Remove everything of an observation."""
+        """Remove everything of an observation.
+
+        Parameters
+        ----------
+        obs_id
+            The observation.
+        """
         for folder in (self.folder(obs_id), self.root / ".partial" / obs_id):
             if folder.is_dir():
                 self._writable(folder)

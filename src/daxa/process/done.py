@@ -11,12 +11,26 @@ from daxa.process.step import Piece
 
 
 def done_before(process: str, piece: Piece) -> list[bool]:
-    """Successes of a process in earlier calls, on the data that a piece belongs to or consists of."""
+    """Successes of a process in earlier calls, on the data that a piece belongs to or consists of.
+
+    Parameters
+    ----------
+    process
+        Name of the process.
+    piece
+        The piece of data.
+    """
     return piece.records.success(piece.mission.name, process, piece.obs_id, piece.inst, piece.exp_id)
 
 
 def satisfied(node: Node) -> bool:
-    """Whether what a node needs is there, from this call or an earlier one."""
+    """Whether what a node needs is there, from this call or an earlier one.
+
+    Parameters
+    ----------
+    node
+        The node; its step says what it needs.
+    """
     results: list[bool] = []
     for need in node.step.needs(node.piece.inst, node.options):
         inside = [n.good for n in node.needs if n.step.name == need]
@@ -34,6 +48,8 @@ def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
         What would be run now, with its fingerprint.
     last
         The last finished run on the same data.
+    piece
+        The piece of data.
     redo
         What is made again; see `daxa.process.settings.redoing`.
     """
@@ -59,7 +75,17 @@ def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
 
 
 def still_good(last: Run | None, piece: Piece, redo: str) -> bool:
-    """Whether what was made of raw data that are not at hand is to be kept."""
+    """Whether what was made of raw data that are not at hand is to be kept.
+
+    Parameters
+    ----------
+    last
+        The last finished run; None if there is none.
+    piece
+        The piece of data.
+    redo
+        What is made again, as `redoing` takes it.
+    """
     return redo != "all" and last is not None and last.ok and not flaw(last, piece)
 
 
@@ -67,6 +93,13 @@ def flaw(run: Run, piece: Piece) -> str:
     """What is wrong with the products of a run; empty if all are there as they were recorded.
 
     A file of the recorded size and time passes for unchanged; one of another time is read.
+
+    Parameters
+    ----------
+    run
+        The run.
+    piece
+        The piece of data that it was of.
     """
     from daxa.backend.publish import checksum
 

@@ -32,19 +32,30 @@ class Node:
 
     @property
     def ended(self) -> bool:
+        """Whether nothing more happens to it."""
         return self.state in ("done", "skipped", "failed", "blocked")
 
     @property
     def good(self) -> bool:
+        """Whether its products are there, made now or before."""
         return self.state in ("done", "skipped")
 
     @property
     def bar(self) -> str:
+        """Text of its progress bar."""
         return f"{self.piece.mission.pretty_name} - {self.step.message}"
 
 
 def related(need: Piece, piece: Piece) -> bool:
-    """Whether a piece that is needed covers, or is part of, the one that needs it."""
+    """Whether a piece that is needed covers, or is part of, the one that needs it.
+
+    Parameters
+    ----------
+    need
+        What is needed.
+    piece
+        What needs it; both are of the same observation.
+    """
     if need.inst is None or piece.inst is None:
         return True
     return need.inst == piece.inst and (

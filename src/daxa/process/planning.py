@@ -39,10 +39,21 @@ class Planner:
         self._expanded: set[tuple[str, str]] = set()
 
     def everything(self) -> list[Node]:
+        """All nodes, observation by observation."""
         return [n for group in self.nodes.values() for n in group]
 
     def plan(self, mission: BaseMission, obs_id: str, number: int) -> list[Node]:
-        """Make an observation's nodes, as far as its content is known; returns the new ones."""
+        """Make an observation's nodes, as far as its content is known; returns the new ones.
+
+        Parameters
+        ----------
+        mission
+            The mission.
+        obs_id
+            The observation.
+        number
+            Its place among the observations; those with lower ones are processed first.
+        """
         key = (mission.name, obs_id)
         nodes = self.nodes.setdefault(key, [])
         before = len(nodes)
@@ -97,6 +108,11 @@ class Planner:
 
     def check_something_to_do(self, missions: list[BaseMission]) -> None:
         """Tell a caller whose step can do nothing, or only a part, why.
+
+        Parameters
+        ----------
+        missions
+            The missions that are to be processed.
 
         Raises
         ------

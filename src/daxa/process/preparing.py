@@ -11,7 +11,15 @@ from daxa.process.settings import Settings
 
 
 def run_of(node: Node, settings: Settings) -> Run:
-    """The run that a node is about to become."""
+    """The run that a node is about to become.
+
+    Parameters
+    ----------
+    node
+        The node.
+    settings
+        Settings of the call.
+    """
     backend = node.step.backend or settings.backend
     notes = node.piece.records.notes
     key = ("config", node.step.name)
@@ -29,6 +37,18 @@ def run_of(node: Node, settings: Settings) -> Run:
 
 def prepare(node: Node, run: Run) -> Plain:
     """Work out what runs, and take it into the run with what its result depends on.
+
+    Parameters
+    ----------
+    node
+        The node; it gets its recipe.
+    run
+        Its run; it gets tasks, inputs, fingerprint and settings.
+
+    Returns
+    -------
+    Plain
+        The tasks with names of files that are the same wherever the archive is.
 
     Raises
     ------
@@ -49,7 +69,19 @@ def prepare(node: Node, run: Run) -> Plain:
 
 
 def job_of(node: Node, run: Run, named: Plain, settings: Settings) -> Job:
-    """The job of a node that has been prepared."""
+    """The job of a node that has been prepared.
+
+    Parameters
+    ----------
+    node
+        The node.
+    run
+        Its run.
+    named
+        What `prepare` gave.
+    settings
+        Settings of the call.
+    """
     piece, recipe = node.piece, node.recipe
     assert recipe is not None
     folder = piece.folder

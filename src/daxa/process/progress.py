@@ -15,13 +15,28 @@ class Progress:
         self._totals: dict[str, int] = {}
 
     def expect(self, name: str, number: int) -> None:
-        """Change the number of jobs of a bar."""
+        """Change the number of jobs of a bar.
+
+        Parameters
+        ----------
+        name
+            Text of the bar.
+        number
+            How many jobs come to those known; negative if some do not run.
+        """
         self._totals[name] = self._totals.get(name, 0) + number
         if name in self._bars:
             self._bars[name].total = self._totals[name]
             self._bars[name].refresh()
 
     def begin(self, name: str) -> None:
+        """Show a bar, if it is not there yet.
+
+        Parameters
+        ----------
+        name
+            Text of the bar.
+        """
         if name not in self._bars:
             from tqdm.auto import tqdm
 
@@ -30,11 +45,24 @@ class Progress:
             )
 
     def advance(self, name: str) -> None:
+        """Count one more job as done.
+
+        Parameters
+        ----------
+        name
+            Text of the bar; shown now if it was not before.
+        """
         self.begin(name)
         self._bars[name].update(1)
 
     def say(self, text: str) -> None:
-        """Print a line without disturbing the bars, and as these do to standard error."""
+        """Print a line without disturbing the bars, and as these do to standard error.
+
+        Parameters
+        ----------
+        text
+            The line.
+        """
         if not self.disable:
             from tqdm.auto import tqdm
 

@@ -79,10 +79,25 @@ def rebuild(archive: Archive) -> int:
     What it was made of, with which options and by which version, is not known: such products are kept as they
     are and count as out of date, until ``redo="stale"`` makes them again.
 
+    Parameters
+    ----------
+    archive
+        The archive; its ledger is changed, its products are not.
+
     Returns
     -------
     int
         Number of runs recorded.
+
+    Raises
+    ------
+    DAXAError
+        The archive is being processed, or is read-only.
+
+    Warns
+    -----
+    UserWarning
+        Names files that look like products and could not be recorded.
     """
     with archive.processing():
         names = [p.name for m in archive.mission_names for p in _products(archive, m)]

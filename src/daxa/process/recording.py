@@ -25,13 +25,29 @@ from daxa.process.step import Piece, Recipe
 
 
 def versions(backend: str) -> dict[str, str]:
-    """What a run was made with."""
+    """What a run was made with.
+
+    Parameters
+    ----------
+    backend
+        ``embedded`` or ``sas``.
+    """
     found = {"daxa": __version__, "python": platform.python_version(), "backend": backend}
     return found | ({"sas": sas_version()} if backend == "sas" else {})
 
 
 def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
-    """Take into a run how its job ended; paths become relative to the observation's folder."""
+    """Take into a run how its job ended; paths become relative to the observation's folder.
+
+    Parameters
+    ----------
+    run
+        The run.
+    outcome
+        How its job ended.
+    folder
+        Folder of the observation.
+    """
     run.status = "done" if outcome.ok else "failed"
     run.ended = outcome.ended or now()
     run.wall_s, run.cpu_s, run.memory_bytes = outcome.seconds, outcome.cpu_seconds, outcome.peak_memory
@@ -53,7 +69,17 @@ def take_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
 
 
 def take_made(run: Run, recipe: Recipe, piece: Piece) -> None:
-    """Take into a run that succeeded what later steps use: its files by name, and its settings."""
+    """Take into a run that succeeded what later steps use: its files by name, and its settings.
+
+    Parameters
+    ----------
+    run
+        The run.
+    recipe
+        What was to be made.
+    piece
+        The piece of data.
+    """
     made = {}
     for name, path in recipe.files.items():
         found = path if path in run.outputs else _match(path, run.outputs)
@@ -82,12 +108,32 @@ def _take_calibration(run: Run, piece: Piece) -> None:
 
 
 def error_of(originator: str, failure: Exception) -> dict[str, str]:
-    """An error as it is recorded."""
+    """An error as it is recorded.
+
+    Parameters
+    ----------
+    originator
+        Name of the process or task.
+    failure
+        The exception.
+    """
     return {"originator": originator, "name": type(failure).__name__, "message": str(failure)}
 
 
 def new_run(process: str, piece: Piece, *, ident: str | None = None, **values: Any) -> Run:
-    """A run of a process on a piece of data, under the piece's identifier or another."""
+    """A run of a process on a piece of data, under the piece's identifier or another.
+
+    Parameters
+    ----------
+    process
+        Name of the process.
+    piece
+        The piece of data.
+    ident
+        Another identifier than the piece's.
+    **values
+        Further fields of the run.
+    """
     place = (piece.mission.name, piece.obs_id, piece.inst, piece.exp_id)
     return Run(process, ident or piece.ident, *place, **values)
 
@@ -124,7 +170,15 @@ def seen_by(job: Job, folder: Path) -> Seen:
 
 
 def reads_raw(recipe: Recipe, piece: Piece) -> bool:
-    """Whether a job reads the raw files."""
+    """Whether a job reads the raw files.
+
+    Parameters
+    ----------
+    recipe
+        The recipe of the job.
+    piece
+        The piece of data.
+    """
     raw = raw_folder(piece)
     named = raw is not None and any(str(raw) in v for t in recipe.tasks for v in t.parameters.values())
     return recipe.reads_raw or named
@@ -132,6 +186,13 @@ def reads_raw(recipe: Recipe, piece: Piece) -> bool:
 
 def inputs_of(recipe: Recipe, piece: Piece) -> list[Input]:
     """What a job is made of: products of earlier ones, and the raw files if it reads them.
+
+    Parameters
+    ----------
+    recipe
+        The recipe of the job.
+    piece
+        The piece of data; it knows which products the recipe has asked for.
 
     Raises
     ------
@@ -151,6 +212,20 @@ def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
     they hold, of raw files their names, sizes and times, of the version what
     :func:`~daxa.archive.staleness.generation` tells. A file that several runs make alike counts as that file,
     whichever of them has made it.
+
+    Parameters
+    ----------
+    tasks
+        The tasks, with plain names of files.
+    recipe
+        The recipe of the job.
+    run
+        The run, with its inputs, back-end and versions.
+
+    Returns
+    -------
+    str
+        SHA-256 of it all.
     """
     what = [[[t.name, t.parameters] for t in tasks], recipe.outputs, sorted(recipe.inputs)]
     made_of = [
@@ -163,7 +238,13 @@ def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
 
 
 def raw_folder(piece: Piece) -> Path | None:
-    """The observation's raw files, if they are there."""
+    """The observation's raw files, if they are there.
+
+    Parameters
+    ----------
+    piece
+        The piece of data.
+    """
     key = ("raw", piece.mission.name, piece.obs_id)
     notes = piece.records.notes
     if key not in notes:

@@ -51,13 +51,31 @@ class Records:
         self.processes.add((mission, process))
 
     def has_run(self, mission: str, process: str) -> bool:
-        """Whether a process has been run on anything, successfully or not."""
+        """Whether a process has been run on anything, successfully or not.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        """
         return bool(self.ends) and (mission, process) in self.processes
 
     def success(
         self, mission: str, process: str, obs_id: str, inst: str | None, exp_id: str | None
     ) -> list[bool]:
-        """Successes of a process on the data that a piece belongs to, or, if it has none, on its parts."""
+        """Successes of a process on the data that a piece belongs to, or, if it has none, on its parts.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        obs_id, inst, exp_id
+            The piece of data; None for a whole observation or instrument.
+        """
         for ident in (f"{obs_id}{inst or ''}{exp_id or ''}", f"{obs_id}{inst}", obs_id):
             good = self.ends.get((mission, process, ident))
             if good is not None:
@@ -72,7 +90,15 @@ class Records:
     # -- of one observation -----------------------------------------------------------------
 
     def of(self, mission: str, obs_id: str) -> dict[tuple[str, str], tuple[Run | None, int]]:
-        """(process, identifier) -> last finished run, number of the newest one."""
+        """(process, identifier) -> last finished run, number of the newest one.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
+        """
         key = (mission, obs_id)
         if key not in self._runs:
             self._runs[key] = self.archive.ledger.of_observation(mission, obs_id)
@@ -80,16 +106,42 @@ class Records:
         return self._runs[key]
 
     def latest(self, mission: str, process: str, ident: str, obs_id: str) -> Run | None:
-        """The last finished run of a process on a piece of data."""
+        """The last finished run of a process on a piece of data.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        process
+            Name of the process.
+        ident
+            Identifier of the piece of data.
+        obs_id
+            The observation that it is of.
+        """
         return self.of(mission, obs_id).get((process, ident), (None, 0))[0]
 
     def interrupted(self, run: Run) -> bool:
-        """Whether a later run on the same data was begun and did not end."""
+        """Whether a later run on the same data was begun and did not end.
+
+        Parameters
+        ----------
+        run
+            A finished run.
+        """
         newest = self.of(run.mission, run.obs_id).get((run.process, run.ident), (None, 0))[1]
         return run.id is not None and newest > run.id
 
     def observation(self, mission: str, obs_id: str) -> dict[str, Any]:
-        """Summary, what is to be processed, and final success."""
+        """Summary, what is to be processed, and final success.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
+        """
         key = (mission, obs_id)
         if key not in self._observations:
             self._observations[key] = self.archive.ledger.observation(mission, obs_id)
@@ -97,19 +149,46 @@ class Records:
         return self._observations[key]
 
     def start_of(self, mission: BaseMission, obs_id: str) -> Any:
-        """When an observation began."""
+        """When an observation began.
+
+        Parameters
+        ----------
+        mission
+            The mission.
+        obs_id
+            The observation.
+
+        Raises
+        ------
+        KeyError
+            The mission's selection does not have the observation.
+        """
         if mission.name not in self._starts:
             info = mission.filtered_obs_info
             self._starts[mission.name] = dict(zip(info["ObsID"].astype(str), info["start"], strict=True))
         return self._starts[mission.name][obs_id]
 
     def note(self, run: Run) -> None:
-        """Take in that a run has ended."""
+        """Take in that a run has ended.
+
+        Parameters
+        ----------
+        run
+            The run, recorded in the ledger.
+        """
         self._add(run.mission, run.process, run.ident, run.obs_id, run.inst, run.ok)
         self.forget(run.mission, run.obs_id)
 
     def forget(self, mission: str, obs_id: str) -> None:
-        """Read an observation's record again when it is next asked for."""
+        """Read an observation's record again when it is next asked for.
+
+        Parameters
+        ----------
+        mission
+            Name of the mission.
+        obs_id
+            The observation.
+        """
         self._runs.pop((mission, obs_id), None)
         self._observations.pop((mission, obs_id), None)
 

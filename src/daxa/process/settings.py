@@ -95,6 +95,11 @@ class Settings:
 def settings_of(running: Running) -> Settings:
     """The settings of a call in this context.
 
+    Parameters
+    ----------
+    running
+        How the user wants the step to run: cores, time limit, progress bars.
+
     Raises
     ------
     TypeError, ValueError

@@ -64,7 +64,23 @@ def steps_of_reduction(
     *,
     anomalies: bool,
 ) -> list[Planned]:
-    """The steps of a whole reduction with their options; those of RGS only where one is chosen."""
+    """The steps of a whole reduction with their options; those of RGS only where one is chosen.
+
+    Parameters
+    ----------
+    archive
+        The archive; its missions decide whether RGS takes part.
+    chain
+        Options of epchain, emchain and the chain of RGS.
+    flares
+        Options of espfilt.
+    cleaning
+        Options of the cleaned event lists.
+    images
+        Options of images and exposure maps.
+    anomalies
+        Whether to look for noisy CCDs of MOS.
+    """
     none = StepOptions()
     steps: list[Planned] = [(CIF_BUILD, CifBuildOptions()), (ODF_INGEST, none)]
     missions = getattr(archive, "missions", [])

@@ -17,7 +17,17 @@ _TOLD = 20
 
 
 def judge(planner: Planner, mission: str, obs_id: str) -> None:
-    """Decide whether anything is left of an observation."""
+    """Decide whether anything is left of an observation.
+
+    Parameters
+    ----------
+    planner
+        What this call has done.
+    mission
+        Name of the mission.
+    obs_id
+        The observation.
+    """
     names, records = planner.names, planner.records
     if not any(name in names for name in LAST_STEPS):
         return
@@ -30,7 +40,15 @@ def judge(planner: Planner, mission: str, obs_id: str) -> None:
 
 
 def note_plan(archive: Archive, nodes: Sequence[Node]) -> None:
-    """Tell other processes how many pieces each step has, as far as it is known."""
+    """Tell other processes how many pieces each step has, as far as it is known.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    nodes
+        New nodes.
+    """
     planned = archive.ledger.meta("planned", {})
     found = Counter((n.piece.mission.name, n.step.name) for n in nodes)
     for (mission, step), number in found.items():
@@ -43,6 +61,8 @@ def summarise(planner: Planner, kept: Sequence[str]) -> None:
 
     Parameters
     ----------
+    planner
+        What this call has done.
     kept
         What was left as it is because its raw data are away.
     """

@@ -313,6 +313,8 @@ class TaskContext:
 
         Parameters
         ----------
+        made_up
+            Whether it is made up.
         said
             The same as a sentence, for the message.
 
@@ -387,6 +389,10 @@ def run_task(
         Folder for relative paths.
     env
         Environment; this process's own by default.
+    out, err
+        Where messages go; this process's own standard output and error by default.
+    parent
+        Task that runs this one; it stands before the name in messages.
 
     Raises
     ------

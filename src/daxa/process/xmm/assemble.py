@@ -195,7 +195,24 @@ def _emchain(piece: Piece, options: ExposureOptions) -> Recipe:
 def clean_expression(
     filters: Sequence[str], gti: Path, ccds: Sequence[int] | None, band: tuple[int, int] | None
 ) -> str:
-    """The selection of a cleaned event list, in the language of evselect."""
+    """The selection of a cleaned event list, in the language of evselect.
+
+    Parameters
+    ----------
+    filters
+        Selections, joined by "and".
+    gti
+        File of good times.
+    ccds
+        CCDs to keep; none of them if empty, None: all.
+    band
+        Lowest and highest PI channel [eV]; None: all.
+
+    Examples
+    --------
+    >>> clean_expression(["(PATTERN <= 4)"], Path("gti.fits"), None, (500, 2000))
+    '(PATTERN <= 4) && (PI in [500:2000]) && GTI(gti.fits,TIME)'
+    """
     parts = list(filters)
     if ccds is not None:
         parts.append(f"(CCDNR in {','.join(map(str, ccds))})" if ccds else "false")

@@ -131,7 +131,13 @@ class EspfiltOptions(StepOptions):
         return low, high
 
     def task_parameters(self, camera: str) -> dict[str, Any]:
-        """Parameters of the task for a kind of camera, ``mos`` or ``pn``."""
+        """Parameters of the task for a kind of camera, ``mos`` or ``pn``.
+
+        Parameters
+        ----------
+        camera
+            ``mos`` or ``pn``.
+        """
         return {
             "method": self.method,
             "withsmoothing": self.smoothing[0],
@@ -148,7 +154,13 @@ class EspfiltOptions(StepOptions):
 
 
 def chain_of(inst: str | None) -> str:
-    """The chain that makes an instrument's event lists."""
+    """The chain that makes an instrument's event lists.
+
+    Parameters
+    ----------
+    inst
+        Name of the instrument in the archive: M1, M2 or PN.
+    """
     return "epchain" if inst == "PN" else "emchain"
 
 

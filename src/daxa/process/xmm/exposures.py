@@ -20,5 +20,13 @@ class ExposureOptions(StepOptions):
 
 
 def scheduling_wanted(piece: Piece, options: ExposureOptions) -> bool:
-    """Whether an exposure is scheduled, or unscheduled ones are wanted too."""
+    """Whether an exposure is scheduled, or unscheduled ones are wanted too.
+
+    Parameters
+    ----------
+    piece
+        The sub-exposure.
+    options
+        Options of the chain.
+    """
     return options.process_unscheduled or bool(piece.exposure["scheduled"])

@@ -137,7 +137,23 @@ GENERATE_IMAGES_EXPMAPS = Step(
 
 
 def bands_within(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[Quantity | None, Quantity | None]:
-    """What of the default bands is within the energies of the event lists; their whole band if nothing is."""
+    """What of the default bands is within the energies of the event lists; their whole band if nothing is.
+
+    Parameters
+    ----------
+    lo_en, hi_en
+        Energy limits of the event lists; None for both: no limits.
+
+    Returns
+    -------
+    lows, highs
+        Limits of the images' bands [keV]; None for both where there are no limits.
+
+    Raises
+    ------
+    ValueError
+        The limits are not a band.
+    """
     from astropy.units import Quantity
 
     band = check_band(lo_en, hi_en)

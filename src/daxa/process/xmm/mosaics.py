@@ -162,15 +162,26 @@ def field_mosaics(
     Each is a run of `generate_mosaics` in the ledger, among those of its first observation; one that would be
     made of the same again is left as it is.
 
-    Warns
-    -----
-    UserWarning
-        Names the mosaic that could not be made, and why.
+    Parameters
+    ----------
+    archive
+        The archive; the images of its observations are there.
+    options
+        Bands of the mosaics.
+    limit_s
+        How long one may take [s]; None: as long as it needs.
+    redo
+        What is made again, as `redoing` takes it.
 
     Returns
     -------
     paths
         Images, exposure maps and rates.
+
+    Warns
+    -----
+    UserWarning
+        Names the mosaic that could not be made, and why.
     """
     paths: list[Path] = []
     folder = archive.layout.mosaics
@@ -185,7 +196,15 @@ def field_mosaics(
 def fields(
     archive: Archive, bands: Sequence[tuple[float, float]]
 ) -> Iterator[tuple[str, list[_Seen], dict[str, Path]]]:
-    """Mosaics of fields: identifier, the observations that are combined, kind -> where its file is."""
+    """Mosaics of fields: identifier, the observations that are combined, kind -> where its file is.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    bands
+        Energy bands [keV].
+    """
     folder = archive.layout.mosaics
     for lo, hi in bands:
         band = layout.energy_text(lo, hi)
@@ -198,7 +217,19 @@ def fields(
 
 
 def field_run(ident: str, first: Piece, finals: dict[str, Path], **values: Any) -> Run:
-    """The run that makes the mosaic of a field, with the names of its products."""
+    """The run that makes the mosaic of a field, with the names of its products.
+
+    Parameters
+    ----------
+    ident
+        Identifier of the mosaic.
+    first
+        The first observation of the field.
+    finals
+        Kind of image -> where its file is.
+    **values
+        Further fields of the run.
+    """
     names = {kind: {"path": os.path.relpath(path, first.folder)} for kind, path in finals.items()}
     return new_run(GENERATE_MOSAICS.name, first, extra=names, **{"ident": ident, **values})
 

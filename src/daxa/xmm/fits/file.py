@@ -401,6 +401,10 @@ def rewrite(
 
     Parameters
     ----------
+    source
+        The file that is copied.
+    target
+        The copy; replaced if it exists.
     changed
         By block number: the block's new bytes, a function that writes it, or None to leave it out.
     appended
@@ -426,6 +430,8 @@ def set_keywords(path: Path, extension: str | int, cards: Mapping[str, Any]) -> 
     ----------
     path
         Uncompressed file, which nobody else reads meanwhile.
+    extension
+        Name or number of the block.
     cards
         Values, or pairs of value and comment.
     """

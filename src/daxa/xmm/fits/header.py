@@ -255,6 +255,11 @@ class Header(MutableMapping[str, Any]):
 def other_cards(header: Any) -> dict[str, tuple[Any, str]]:
     """Cards of a header, astropy's too, that neither describe the structure of its data nor name them.
 
+    Parameters
+    ----------
+    header
+        The header, ours or astropy's.
+
     Returns
     -------
     dict
@@ -295,6 +300,11 @@ def read_raw_header(stream: BinaryIO, first: bytes | None = None) -> bytes:
 
 def read_header(stream: BinaryIO) -> Header | None:
     """The next header of an opened file; None at its end.
+
+    Parameters
+    ----------
+    stream
+        The file, at the beginning of a header.
 
     Raises
     ------

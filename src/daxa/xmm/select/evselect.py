@@ -161,7 +161,7 @@ def run(ctx: TaskContext, p: Parameters) -> None:
                     ctx, p, source, selection, restriction, outputs, temporary, flag, chosen, counters
                 )
         ctx.info(f"{kept} of {source.table.count} rows selected")
-        outputs.write(kept)
+        outputs.write()
 
 
 def slctexpr(p: Parameters, source: Source, selection: Selection) -> str:

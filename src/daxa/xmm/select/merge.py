@@ -184,7 +184,24 @@ def statistics(values: npt.NDArray[np.float64], name: str) -> tuple[float, float
 
 
 def header_of_columns(table: RawTable, names: list[str]) -> tuple[Any, np.dtype, dict[str, int]]:
-    """Header and row layout of a table reduced to some columns, and their new numbers."""
+    """Header and row layout of a table reduced to some columns, and their new numbers.
+
+    Parameters
+    ----------
+    table
+        The table.
+    names
+        Columns that are kept, in their order.
+
+    Returns
+    -------
+    header
+        A copy of its header that describes these columns.
+    dtype
+        How a row is laid out.
+    numbers
+        Column -> its new number, from 1.
+    """
     header = table.header.copy()
     numbers = {n: i for i, n in enumerate(names, start=1)}
     if names == list(table.fields):
@@ -216,7 +233,19 @@ def header_of_columns(table: RawTable, names: list[str]) -> tuple[Any, np.dtype,
 def rows_of_columns(
     rows: npt.NDArray[np.uint8], old: np.dtype, new: np.dtype, names: list[str]
 ) -> npt.NDArray[np.uint8]:
-    """Rows of one layout, as bytes of shape (rows, length), in another one; the named columns are copied."""
+    """Rows of one layout, as bytes of shape (rows, length), in another one; the named columns are copied.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    old
+        Their layout.
+    new
+        Layout of the result; it has the named columns, and what else it has is zero.
+    names
+        Columns that are copied.
+    """
     if old == new:
         return rows.copy()
     before = rows.reshape(-1).view(old)
@@ -231,6 +260,15 @@ def common_plane(skies: list[ColumnSky], size: int, centre: tuple[float, float] 
     """Tangent plane of ``size`` steps a side for coordinates of several planes.
 
     Its centre [deg] is that of all planes, or between theirs, unless it is given.
+
+    Parameters
+    ----------
+    skies
+        The planes; names of the columns and size of a step are those of the first.
+    size
+        Length of a side [steps].
+    centre
+        Right ascension and declination of the point that the plane touches the sky in [deg].
     """
     first = skies[0]
     if centre is None:
@@ -272,7 +310,21 @@ def place(
 
 
 def write_plane(header: Any, primary: Any, plane: ColumnSky, size: int, numbers: Mapping[str, int]) -> None:
-    """Write plane and limits of the coordinates into the headers of a table and of its file."""
+    """Write plane and limits of the coordinates into the headers of a table and of its file.
+
+    Parameters
+    ----------
+    header
+        Header of the table; changed.
+    primary
+        Header of the file; changed.
+    plane
+        The plane; its names are those of the two columns.
+    size
+        Length of a side [steps].
+    numbers
+        Column -> its number in the table.
+    """
     for axis, name in enumerate(plane.names):
         n, letter = numbers[name], "XY"[axis]
         header[f"TCRVL{n}"], header[f"TCRPX{n}"] = plane.value[axis], int(plane.pixel[axis])
@@ -286,7 +338,13 @@ def write_plane(header: Any, primary: Any, plane: ColumnSky, size: int, numbers:
 
 
 def overlap(a: DataSubspace, b: DataSubspace) -> bool:
-    """Whether the good times of two lists have a part in common."""
+    """Whether the good times of two lists have a part in common.
+
+    Parameters
+    ----------
+    a, b
+        Data subspaces of the two lists.
+    """
     one, two = (GTI.union(s.ccd_gti().values()) for s in (a, b))
     return (one & two).total > 0
 
@@ -320,6 +378,20 @@ def stack(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> tuple[npt.NDArray[Any
     """Rows of two small tables with the columns of the first, and the columns that the second lacks.
 
     Those are zero in its rows.
+
+    Parameters
+    ----------
+    one
+        First table, a structured array of shape (n,).
+    two
+        Second table, shape (m,).
+
+    Returns
+    -------
+    rows
+        Structured array of shape (n + m,).
+    missing
+        Names of the columns that the second lacks.
     """
     rows = np.zeros(len(one) + len(two), dtype=one.dtype)
     rows[: len(one)] = one
@@ -333,7 +405,18 @@ def stack(one: npt.NDArray[Any], two: npt.NDArray[Any]) -> tuple[npt.NDArray[Any
 
 
 def tables_of_times(subspace: DataSubspace) -> dict[str, GTI]:
-    """Tables of good times that a list with this data subspace needs, by name."""
+    """Tables of good times that a list with this data subspace needs, by name.
+
+    Parameters
+    ----------
+    subspace
+        Data subspace of the list.
+
+    Returns
+    -------
+    dict
+        Tables that it names, and those of CCDs under ``STDGTInn``.
+    """
     used = subspace.table_names()
     tables = {n: t for n, t in subspace.tables.items() if isinstance(t, GTI) and n in used}
     for ccd, gti in subspace.ccd_gti().items():

@@ -293,7 +293,25 @@ _COMPARE: dict[str, Callable[[Value, Value], Value]] = {
 
 
 def compare(operator: str, a: Value, b: Value) -> Value:
-    """Compare arrays or numbers; an integer array with a real limit is compared with an integer instead."""
+    """Compare arrays or numbers; an integer array with a real limit is compared with an integer instead.
+
+    Parameters
+    ----------
+    operator
+        ``==``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+    a, b
+        Values, arrays of equal shape or single ones.
+
+    Raises
+    ------
+    TypeError
+        Text is compared with a number.
+
+    Examples
+    --------
+    >>> compare("<", np.array([1, 2, 3], np.int16), 2.5)
+    array([ True,  True, False])
+    """
     if isinstance(b, np.ndarray) and not isinstance(a, np.ndarray):
         return compare(_FLIP[operator], b, a)
     if isinstance(a, str) or isinstance(b, str) or getattr(a, "dtype", np.dtype(float)).kind in "SU":
@@ -333,6 +351,7 @@ class Compare(Node):
 
     @property
     def cost(self) -> int:  # type: ignore[override]
+        """What the two sides cost, and one more; a column by itself costs nothing."""
         return 1 + sum(c.cost for c in self.children() if not isinstance(c, (Column, Const)))
 
     def value(self, rows: Rows) -> Value:
@@ -350,6 +369,7 @@ class Not(Node):
 
     @property
     def cost(self) -> int:  # type: ignore[override]
+        """What the operand costs, and one more."""
         return self.operand.cost + 1
 
     def value(self, rows: Rows) -> Value:
@@ -416,7 +436,18 @@ class Interval:
     high_open: bool = False
 
     def test(self, values: Value) -> Value:
-        """Which values lie inside."""
+        """Which values lie inside.
+
+        Parameters
+        ----------
+        values
+            Values of any shape.
+
+        Returns
+        -------
+        Value
+            Booleans of the same shape.
+        """
         if self.low is None and self.high is None:
             return np.ones(np.shape(values), bool)
         if self.low is not None and self.low == self.high and not (self.low_open or self.high_open):
@@ -440,6 +471,7 @@ class InIntervals(Node):
 
     @property
     def cost(self) -> int:  # type: ignore[override]
+        """What the operand costs, and as much as up to three intervals."""
         return self.operand.cost + min(len(self.intervals), 3)
 
     def value(self, rows: Rows) -> Value:

@@ -122,7 +122,13 @@ class Outputs:
         return list(dict.fromkeys(names))
 
     def set_extremes(self, extremes: Extremes) -> None:
-        """Take the ranges found in the data."""
+        """Take the ranges found in the data.
+
+        Parameters
+        ----------
+        extremes
+            Lowest and highest value of each column whose range was asked for.
+        """
         self._extremes = extremes
 
     def _check(self, column: str) -> None:
@@ -248,7 +254,23 @@ class Outputs:
             header[key] = (self.source.header[key], self.source.header.comments[key])
 
     def table(self, name: str) -> bytes:
-        """An extension that the data subspace refers to: as it is in the input, or a new one."""
+        """An extension that the data subspace refers to: as it is in the input, or a new one.
+
+        Parameters
+        ----------
+        name
+            Name of the extension.
+
+        Returns
+        -------
+        bytes
+            The whole extension, header and data.
+
+        Raises
+        ------
+        TaskError
+            There is none of this name.
+        """
         subspace = self.restriction.subspace
         table = subspace.tables.get(name)
         if name in self.source.hdus and table is self.restriction.old.tables.get(name):
@@ -307,7 +329,7 @@ class Outputs:
             header[key] = tuple(value)
 
     # files
-    def write(self, kept: int) -> None:
+    def write(self) -> None:
         """Write every product file."""
         writers = {
             "image": self._write_image,
