@@ -23,6 +23,19 @@ def test_help_says_what_it_does(command):
     assert len(done.output) > 150
 
 
+def test_short_help_of_every_command():
+    for words in ([], ["find"], ["calibration"], ["calibration", "fetch"], ["odf", "inspect"]):
+        short, long = (run.invoke(app, [*words, flag]) for flag in ("-h", "--help"))
+        assert short.exit_code == 0
+        assert short.output == long.output
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "daxa", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("daxa ")
+
+
 def test_version():
     from daxa import __version__
 

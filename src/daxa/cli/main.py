@@ -38,6 +38,7 @@ from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, R
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Find, download and reduce X-ray observations into organised, science-ready archives.",
