@@ -206,3 +206,9 @@ def test_emanom_refuses_pn(list_maker, calibration_env, tmp_path):
     maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 500, START, START + 100), 100)
     with pytest.raises(TaskError, match="EMOS1 and EMOS2"):
         call("emanom", calibration_env, tmp_path, eventfile="ev.fits")
+
+
+def test_emanom_names_a_file_without_events(calibration_env, tmp_path):
+    fits.PrimaryHDU().writeto(tmp_path / "ev.fits")
+    with pytest.raises(TaskError, match="ev.fits: no extension EVENTS"):
+        call("emanom", calibration_env, tmp_path, eventfile="ev.fits")

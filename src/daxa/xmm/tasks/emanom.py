@@ -34,6 +34,8 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
 
     path = ctx.path(p.eventfile)
     with open_hdus(path) as hdus:
+        if "EVENTS" not in hdus:
+            raise TaskError("noEvents", f"{path}: no extension EVENTS")
         note_product(hdus[0].header, path, is_list=True)
         header = hdus["EVENTS"].header.copy()
     instrument = str(header.get("INSTRUME", "")).strip()

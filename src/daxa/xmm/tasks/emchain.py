@@ -19,6 +19,7 @@ from daxa.xmm.tasks.support import (
     open_calibration,
     select_exposures,
 )
+from daxa.xmm.tasks.support_mos import flag_mask
 
 
 def _cameras(names: list[str], task_name: str) -> list[str]:
@@ -28,13 +29,6 @@ def _cameras(names: list[str], task_name: str) -> list[str]:
     if unknown:
         raise TaskError("badParameter", f"{task_name}: parameter instruments: {unknown[0]!r} is not M1 or M2")
     return sorted({code for code in codes if code}) or list(MOS)
-
-
-def _flag_mask(text: str, where: str) -> int:
-    try:
-        return int(str(text), 16)
-    except ValueError:
-        raise TaskError("badParameter", f"{where}: expected a hexadecimal number, got {text!r}") from None
 
 
 IN_ONE = "no step can be left out or repeated alone; the chain keeps the lists between them in memory"
@@ -184,7 +178,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
             "badParameter", f"emchain: parameter randomize: expected letters of PET, got {p.randomize!r}"
         )
     instruments = _cameras(p.instruments, "emchain")
-    mask = _flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
+    mask = flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
     if p.odf:
         # The tasks inside read the same files.
         ctx = replace(ctx, env={**ctx.env, "SAS_ODF": p.odf})
@@ -236,8 +230,17 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         ),
     )
     if not p.clobber:
-        wanted = [w for w in wanted if not all(ctx.path(n).exists() for n in run.event_lists(*w))]
+        wanted = [w for w in wanted if not is_there(run, *w)]
     run_all(run, wanted)
+
+
+def is_there(run: Run, instrument: str, exp_id: str) -> bool:
+    """Whether all event lists of an exposure exist; one that makes none is not done."""
+    names = run.event_lists(instrument, exp_id)
+    there = bool(names) and all(run.ctx.path(name).exists() for name in names)
+    if there:
+        run.ctx.info(f"{' and '.join(names)} exist: {exp_id} is not processed again")
+    return there
 
 
 def _kept_files(p: Parameters, stem: str, several: bool) -> dict[str, str]:

@@ -60,7 +60,9 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     made, ccd = ccd_of_events(camera, table, number, node, exposure["TIME"])
     try:
         pixels = files.read_badpix(path, ccd.shape, "noBadPixels")
-    except TaskError:
+    except TaskError as error:
+        if error.code != "noBadPixels":
+            raise
         ctx.info(" no BADPIX extension in input event file. Assume no bad pixel in EVFLAG.")
         pixels = None
     image = measure(camera, ccd, made, pixels, options.emenergy)

@@ -73,6 +73,8 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
         try:
             pixels = files.read_badpix(ctx.path(p.odfeventset), ccd.shape, "getParamValues10")
         except TaskError as error:
+            if error.code != "getParamValues10":
+                raise
             ctx.warn(error.code, "flagbadpixels=yes but no bad-pixel extension in the events file: ignored")
     made = analyse(camera, ccd, pixels, options.emevents)
     exposure = ccd_exposure(camera, ccd, frames.gti(), {})
@@ -87,8 +89,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
         lines,
         pixels,
     )
-    wrong = {"RAWX": ("column", made.wrong.column), "RAWY": ("row", made.wrong.row)}
-    for key, (_, values) in wrong.items():
+    for key, values in (("RAWX", made.wrong.column), ("RAWY", made.wrong.row)):
         for line in np.flatnonzero(values):
             hdus[0].header.add_history(f"WRONG {key} {line + 1} {int(values[line])}")
     files.write(ctx, p.eventset, cards, *hdus)

@@ -9,7 +9,7 @@ import numpy as np
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.options import Emeventsproj
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emeventsproj
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.instruments.mos.steps.emeventsproj import emeventsproj as project
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
@@ -35,6 +35,9 @@ from daxa.xmm.task import TaskContext, task
 )
 def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
     """Make an image of the events of one MOS CCD on all their pixels."""
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.sky.geometry import CameraGeometry
+
     table = files.read_table(ctx.path(p.eventset), "EVENTS", "openEventsIn02")
     use = np.ones(len(table), bool)
     ccdnr = p.ccdnr
@@ -47,17 +50,20 @@ def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
     if p.rejectbadevents and "FLAG" not in table.columns:
         raise TaskError("badParameter", "rejectbadevents=yes: the list has no FLAG")
     scope = str(table.keyword("INSTRUME")).strip()
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.sky.geometry import CameraGeometry
-
+    if scope not in ("EMOS1", "EMOS2"):
+        raise TaskError("badParameter", f"{table.where}: INSTRUME is {scope!r}, expected EMOS1 or EMOS2")
     calibration = Calibration.from_environment(ctx.env, ctx.cwd)
     library = PatternLibrary.from_calibration(calibration, scope)
     zero = np.zeros(len(table), np.int64)
     names = ("RAWX", "RAWY", "ENERGYE1", "ENERGYE2", "ENERGYE3", "ENERGYE4", "PATTERN", "PERIPIX", "FLAG")
     values = [table[k].astype(np.int64) if k in table.columns else zero for k in names]
     params = options_of(Emeventsproj, p)
-    shape = CameraGeometry.from_calibration(calibration, scope, 0.0).shape(ccdnr % 10)
-    image, clumping = project(shape, Events(zero, *values), use, library, params)
+    geometry = CameraGeometry.from_calibration(calibration, scope, 0.0)
+    if ccdnr % 10 not in geometry.ccds or ccdnr // 10 not in (0, 1):
+        raise TaskError("badParameter", f"emeventsproj: parameter ccdnr: {scope} has no CCD {ccdnr}")
+    shape = geometry.shape(ccdnr % 10)
+    list_ = Events(zero, *values)
+    image, clumping = project(shape, list_, use, library, params)
     kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATE-OBS", "DATE-END")
     window = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
     cards: dict[str, Any] = {}
@@ -66,5 +72,6 @@ def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
         if value is not None:
             cards[key] = value
     cards |= {"CCDID": ccdnr % 10, "CCDNODE": ccdnr // 10, "CLUMPING": (clumping, "counts per event")}
-    ctx.info(f" Number of good events in input file: {int(use.sum())}")
+    good = use & (list_.flag & REJECTION_FLAG == 0)
+    ctx.info(f" Number of good events in input file: {int(good.sum()):12d}")
     files.write(ctx, p.evimageset, {}, files.image_hdu(image, cards))

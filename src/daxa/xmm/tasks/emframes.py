@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Emframes, Options
 from daxa.xmm.instruments.mos.steps.emframes import emframes as make_frames
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import gti_file
 from daxa.xmm.tasks.support_mos import camera_of, odf_file
 
 ONLY_ODF = "the task makes frames from an ODF and changes no table"
@@ -67,9 +67,9 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
     gti = None
     if p.ingtiset and p.flagbadtimes:
         try:
-            gti = GTI.read(ctx.path(p.ingtiset))
-        except (OSError, KeyError) as error:
-            ctx.warn("flagHk10", f"{p.ingtiset}: no good-time intervals, FLAG_HK skipped: {error}")
+            gti = gti_file(ctx, p.ingtiset)
+        except TaskError as error:
+            ctx.warn(error.code, f"{error.message}; FLAG_HK skipped")
     options = Options(emframes=options_of(Emframes, p))
     camera = camera_of(ctx, name.instrument, name.exp_id, options, gti)
     auxiliary = odf_file(ctx, p.auxiliaryset).read(1, MOS_AUXILIARY)

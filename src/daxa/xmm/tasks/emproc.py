@@ -20,6 +20,7 @@ from daxa.xmm.tasks.support import (
     open_calibration,
     select_exposures,
 )
+from daxa.xmm.tasks.support_mos import flag_mask
 
 #: Parameters of emproc that go to hkgtigen.
 _HOUSEKEEPING = ("withparameters", "parameters", "except", "withoverrideparameters", "overrideparameters")
@@ -30,7 +31,7 @@ _MODES = {"IME": "imaging", "RIE": "rimaging", "TIE": "timing", "CTE": "ctiming"
 def _filter(expression: str) -> tuple[int, str]:
     """Mask of the flags that reject, for the usual form of filterexpression, else the expression itself."""
     match = re.fullmatch(r"\(*\s*FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)*\s*==\s*0\s*\)*", expression.strip())
-    return (int(match[1], 16), "") if match else (0, expression)
+    return (flag_mask(match[1], "emproc: parameter filterexpression"), "") if match else (0, expression)
 
 
 MERGED = "only merged lists are written"

@@ -70,7 +70,7 @@ def housekeeping_times(
 def gti_file(ctx: TaskContext, name: str) -> GTI:
     try:
         return GTI.read(ctx.path(name))
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise TaskError("flagHk10", f"{name}: no good-time intervals: {error}") from error
 
 

@@ -33,6 +33,30 @@ CCD_CARDS = (
 )  # fmt: skip
 
 
+def flag_mask(text: str, where: str) -> int:
+    """The bits of a hexadecimal number; FLAG has 32.
+
+    Parameters
+    ----------
+    where
+        Task and parameter, for the message.
+
+    Raises
+    ------
+    TaskError
+        ``badParameter``: it is no such number.
+    """
+    try:
+        mask = int(text, 16)
+    except ValueError:
+        mask = -1
+    if not 0 <= mask < 1 << 32:
+        raise TaskError(
+            "badParameter", f"{where}: expected a hexadecimal number of at most 32 bits, got {text!r}"
+        )
+    return mask
+
+
 def camera_of(
     ctx: TaskContext, instrument: str, exp_id: str, options: Options, gti: GTI | None = None
 ) -> Camera:

@@ -8,6 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
+from daxa.xmm.fits.schema import make_table
+from daxa.xmm.formats.eventlist import BADPIX_COLUMNS
 from daxa.xmm.instruments.badpixels import (
     CALIBRATION,
     DEAD,
@@ -19,6 +23,7 @@ from daxa.xmm.instruments.badpixels import (
 )
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.badpixel_search import chance_above, chance_below, find, li_ma
+from daxa.xmm.instruments.mos.files import read_badpix
 from daxa.xmm.instruments.mos.options import Embadpixfind
 
 
@@ -196,3 +201,28 @@ def test_calibration_table():
     only = bp.BadPixels((10, 10))
     bp.add_calibration(only, table, kinds, 1, 0, uplinked=False)
     assert only.bad.sum() == 5
+
+
+def test_lines_may_be_compared_with_more_lines_than_there_are():
+    counts = _image(0.3, shape=(60, 80))
+    counts[:, 40] += 5
+    found = find(counts, np.ones(counts.shape, bool), Embadpixfind(halfwidth1d=400))
+    assert found.bright[:, 40].all()
+
+
+def test_types_and_flags_of_other_lists(tmp_path):
+    def read(types, flags):
+        n = len(types)
+        data = {"RAWX": range(1, n + 1), "RAWY": [5] * n, "TYPE": types, "YEXTENT": [1] * n, "BADFLAG": flags}
+        hdu = make_table(BADPIX_COLUMNS, {k: np.array(v) for k, v in data.items()}, "BADPIX")
+        (tmp_path / "bad.fits").unlink(missing_ok=True)
+        write_hdus(tmp_path / "bad.fits", [primary_hdu(), hdu])
+        return read_badpix(tmp_path / "bad.fits", (6, 6), "noBadPixels")
+
+    pixels = read([1, 2, 3, 4, 5], [1, 2, 3, 3, 2])
+    assert pixels.kind[4].tolist() == [HOT, FLICKERING, DEAD, HOT, HOT, 0]
+    assert pixels.origin[4].tolist() == [1, 2, 3, 3, 2, 0]
+    with pytest.raises(TaskError, match=r"bad.fits\[BADPIX\]: TYPE is 9, expected one of \(1, 3, 2, 4, 5\)"):
+        read([1, 9], [1, 1])
+    with pytest.raises(TaskError, match="BADFLAG is 4, expected"):
+        read([1, 1], [1, 4])

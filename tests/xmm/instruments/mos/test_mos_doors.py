@@ -19,6 +19,7 @@ from daxa.xmm.instruments.mos.raw import (
     RawHeader,
     RawTimes,
     check_same_exposure,
+    sound_rows,
 )
 from daxa.xmm.instruments.mos.steps.emframes import make_frames
 from daxa.xmm.odf.modes import ReadoutWindow
@@ -133,3 +134,11 @@ def test_energies_put_the_loss_back_and_apply_the_gain():
     assert energy.energies(events, pha, None, gain) == pytest.approx(5.0 + 3.0 * pha)
     # 10 transfers of 0.1 adu, 20 of 0.2 + 0.1 adu, a step of 7 adu.
     assert energy.energies(events, pha, loss, None) == pytest.approx(pha + 1.0 + 6.0 + 7.0)
+
+
+def test_places_that_overflow_with_the_window_are_not_sound():
+    """16 bits hold the place that was sent, but not its sum with the start of a small window."""
+    layout = SimpleNamespace(window=ReadoutWindow(250, 249, 110, 100), read_out=(610, 602))
+    x = np.array([0, 359, 360, 32_600, -1], np.int16)
+    y = np.array([0, 352, 352, 0, 0], np.int16)
+    assert sound_rows(_table({}, RAWX=x, RAWY=y), layout).tolist() == [True, True, False, False, False]

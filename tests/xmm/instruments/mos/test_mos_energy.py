@@ -180,3 +180,27 @@ def test_mean_of_flare_curves():
     assert curve.rate.mean() == pytest.approx(2.0, rel=0.1)
     assert curve.error[25:].mean() < curve.error[:20].mean()
     assert len(mean_curve([], 100.0).time_s) == 0
+
+
+@pytest.mark.parametrize("bin_s", [26.1, 52.3, 10.0])
+def test_rounding_does_not_part_quiet_bins(bin_s):
+    start = 100595076.79586643
+    curve = flare_curve([], GTI([start], [start + 1000 * bin_s]), 500.0, bin_s)
+    gti = curve.gti(2.0)
+    assert len(gti) == 1
+    assert gti.total == pytest.approx(1000 * bin_s, abs=1e-6)
+
+
+def test_stretches_of_a_single_quiet_bin_are_left_out():
+    curve = flare_curve(np.repeat([150.0, 350.0, 650.0], 1000), GTI([0.0], [800.0]), 1.0, 100.0)
+    gti = curve.gti(2.0)
+    # Of the bins 0, 2, 4, 5 and 7 only the pair is taken.
+    assert (gti.start.tolist(), gti.stop.tolist()) == ([400.0], [600.0])
+
+
+def test_a_node_without_gain_is_named():
+    names = [f"{n}{s}" for n in ("OFFSET", "GAIN", "POLY_TERM") for s in ("", "1", "2", "3")]
+    table = {"CCD_ID": np.array([4]), **{n: np.array([[1.0]]) for n in names}}
+    assert energy.gain_coefficients(table, 4, 0).tolist() == [[1.0, 1.0, 1.0]] * 4
+    with pytest.raises(UnknownLayout, match="OFFSET_GAIN: nothing of node 1 of CCD 4"):
+        energy.gain_coefficients(table, 4, 1)

@@ -8,6 +8,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos.options import STEPS, Emenergy, Emevents, Options, with_steps
 from daxa.xmm.parameters import options_of, parameters_of
 from daxa.xmm.task import find_task
+from daxa.xmm.tasks.support_mos import flag_mask
 
 
 def test_every_step_has_its_place_in_the_options():
@@ -62,3 +63,11 @@ def test_tasks_of_steps_have_the_defaults_of_the_chain_but_some():
 def test_ccds_are_numbers_from_1_to_7(ccds):
     with pytest.raises(TaskError, match="emchain: parameter ccds: expected"):
         find_task("emchain").parse({"ccds": ccds})
+
+
+@pytest.mark.parametrize("text", ["xyz", "-1", "1ffffffff", ""])
+def test_flags_are_hexadecimal_numbers_of_32_bits(text):
+    with pytest.raises(TaskError, match="emchain: parameter rejectionflag: expected a hexadecimal number of"):
+        flag_mask(text, "emchain: parameter rejectionflag")
+    assert flag_mask("0xFFFFFFFF", "") == 0xFFFFFFFF
+    assert flag_mask("762aa000", "") == 0x762AA000

@@ -12,8 +12,17 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments.keywords import merge_headers
 from daxa.xmm.instruments.mos.exposure import Messages
-from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Selection, corner_hardness
+from daxa.xmm.instruments.mos.options import Options
+from daxa.xmm.instruments.mos.products import (
+    FileNames,
+    GoodTimes,
+    Reference,
+    Run,
+    Selection,
+    corner_hardness,
+)
 from daxa.xmm.instruments.mos.reduce import Attempts
+from daxa.xmm.tasks.emchain import is_there
 
 
 def test_names_are_patterns():
@@ -91,3 +100,24 @@ def test_one_ccd_that_fails_does_not_stop_the_others():
 def test_later_cards_win_and_empty_ones_are_left_out():
     first, second = {"A": (1, "one"), "B": (2, "")}, {"A": (3, "three"), "C": (None, "nothing")}
     assert merge_headers(first, second) == {"A": (3, "three"), "B": (2, "")}
+
+
+def test_lists_are_those_of_the_chosen_files(tmp_path):
+    sent = [(1, "TIE"), (2, "IME"), (3, "IME")]
+    files = [SimpleNamespace(name=SimpleNamespace(ccd=c, file_type=t)) for c, t in sent]
+    odf = SimpleNamespace(folder=Path("odf"), science_files=lambda *exposure: files)
+    names = FileNames({"Imaging": "{instrument}{exp_id}MI", "Timing": "{instrument}{exp_id}TI"})
+    said: list[str] = []
+    ctx = SimpleNamespace(path=tmp_path.joinpath, info=said.append)
+
+    def run(*ccds: int) -> Run:
+        return Run(ctx, odf, None, Options(), Path("att"), names, Selection(ccds))
+
+    assert run().event_lists("M1", "S001") == ["M1S001MI", "M1S001TI"]
+    assert run(2, 3).event_lists("M1", "S001") == ["M1S001MI"]
+    (tmp_path / "M1S001MI").touch()
+    # Without clobber what is there is not made again; what makes no list is left to the chain to complain of.
+    assert is_there(run(2), "M1", "S001")
+    assert said == ["M1S001MI exist: S001 is not processed again"]
+    assert not is_there(run(), "M1", "S001")
+    assert not is_there(run(7), "M1", "S001")

@@ -12,6 +12,7 @@ from astropy.io import fits
 from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG
 from daxa.xmm.task import run_task
 
 pytestmark = pytest.mark.slow
@@ -105,6 +106,19 @@ def image(work):
     work("emenergy", ineventset="first.ds", correctcti="no", correctgain="no", randomizeenergy="no")
     work("emeventsproj", eventset="first.ds", evimageset="image.ds")
     return "image.ds"
+
+
+def test_an_image_is_of_a_ccd_that_there_is(work, final):
+    final.writeto(work.folder / "merged.ds", overwrite=True)
+    for number in (0, 8, 23):
+        with pytest.raises(TaskError, match=f"emeventsproj: parameter ccdnr: EMOS2 has no CCD {number}"):
+            work("emeventsproj", eventset="merged.ds", mergedeventlist="yes", ccdnr=number)
+    log, _ = work("emeventsproj", eventset="merged.ds", mergedeventlist="yes", ccdnr=3, evimageset="3.ds")
+    # The good ones, as in the chain's log.
+    flag = final["EVENTS"].data["FLAG"]
+    good = int((flag & REJECTION_FLAG == 0).sum())
+    assert 0 < good < len(flag)
+    assert f"Number of good events in input file: {good:12d}" in log
 
 
 def test_search_for_bad_pixels(work, simulated, image):

@@ -214,7 +214,8 @@ def _lines(
     mean = masked.sum() / max(good.sum(), 1)
     masked = np.minimum(masked, mean + _CLIP_SIGMA * np.sqrt(mean) + 1.0)
     on, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
-    half = search.halfwidth1d
+    # As far as there are lines on both sides.
+    half = min(search.halfwidth1d, (len(on) - 1) // 2)
     usable = area > 0
     dark, bright = np.zeros(good.shape, bool), np.zeros(good.shape, bool)
     n_dark = n_bright = 0

@@ -333,16 +333,16 @@ def gain_coefficients(table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int
     Raises
     ------
     UnknownLayout
-        The table has no such CCD.
+        The table has no such CCD, or nothing of the node.
     """
     rows = np.flatnonzero(np.asarray(table["CCD_ID"]) == ccd)
     if not len(rows):
-        where = getattr(table, "where", "OFFSET_GAIN")
-        raise UnknownLayout(f"{where}: no row of CCD {ccd}")
+        raise UnknownLayout(f"{getattr(table, 'where', 'OFFSET_GAIN')}: no row of CCD {ccd}")
     names = ("OFFSET", "GAIN", "POLY_TERM")
-    return np.array(
-        [[float(np.atleast_1d(table[f"{n}{s}"][rows[0]])[node]) for n in names] for s in ("", "1", "2", "3")]
-    )
+    terms = [[np.atleast_1d(table[f"{n}{s}"][rows[0]]) for n in names] for s in ("", "1", "2", "3")]
+    if any(len(values) <= node for row in terms for values in row):
+        raise UnknownLayout(f"{getattr(table, 'where', 'OFFSET_GAIN')}: nothing of node {node} of CCD {ccd}")
+    return np.array([[float(values[node]) for values in row] for row in terms])
 
 
 def apply_gain(pha: npt.ArrayLike, pattern: npt.ArrayLike, coefficients: FloatArray) -> FloatArray:

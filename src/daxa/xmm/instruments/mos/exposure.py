@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
 
+#: Calibration data of this mode stand in for those of a mode that is not known.
+DEFAULT_MODE = "PrimeFullWindow"
+
 
 @dataclass
 class Messages:
@@ -65,7 +68,7 @@ class Camera:
     def __post_init__(self) -> None:
         self.scope = INSTRUMENTS[self.instrument]
         self.library = PatternLibrary.from_calibration(self.cal, self.scope)
-        self.mode_id = MOS_MODE_IDS.get(self.submode, 0)
+        self.mode_id = MOS_MODE_IDS.get(self.submode, MOS_MODE_IDS[DEFAULT_MODE])
 
     def table(self, typeid: str, extname: str) -> Mapping[str, npt.NDArray[Any]]:
         """Table of one of the camera's constituents."""
@@ -216,6 +219,12 @@ def open_camera(
     submode = summary.mode or "UNDEFINED"
     if submode == "UNDEFINED":
         submode = _submode(ctx, odf, cal, instrument, exp_id)
+    if submode not in MOS_MODE_IDS:
+        what = "the windows belong to no known mode" if submode == "UNDEFINED" else f"no known mode {submode}"
+        ctx.warn(
+            "UnknownInstrumentMode",
+            f"{instrument} {exp_id}: {what}; calibration data of {DEFAULT_MODE} are used",
+        )
     start, stop = utc_to_tt(summary.start), utc_to_tt(summary.end)
     correlation = TimeCorrelation.from_odf(odf)
     geometry = CameraGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * (start + stop))
@@ -301,6 +310,4 @@ def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_
     table = cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
     frame_ms = None if frame_time is None else 1000 * frame_time
     mode = mos_mode(types, windows_by_ccd(windows), frame_ms, table)
-    if mode is None:
-        ctx.warn("UnknownInstrumentMode", f"{instrument} {exp_id}: the windows belong to no known mode")
     return mode or "UNDEFINED"

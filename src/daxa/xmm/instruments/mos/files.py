@@ -63,6 +63,9 @@ TIMEDEL 1D s
 #: What the frame file says of all frames.
 _FRAME_KEYWORDS = ("FRMTIM_S", "TRANSF_S", "STEADY", "JOINED", "COUNTING", "GATTI_ON")
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
+_ORIGINS, _KINDS = (ONBOARD, CALIBRATION, FOUND), (HOT, DEAD, FLICKERING)
+#: Types of bad pixels of SAS's lists that ours do not have: pinhole, unspecified.
+_AS_HOT = (4, 5)
 #: Columns of a CCD's events after emevents: those of the final list but CCDNR, and the raw ones.
 CCD_EVENT_COLUMNS = (*(c for c in EVENT_COLUMNS["EMOS", "IMAGING"] if c.name != "CCDNR"), *RAW_COLUMNS)
 
@@ -194,17 +197,25 @@ def badpix_hdu(pixels: bp.BadPixels, cards: Mapping[str, Any]) -> BinTableHDU:
 def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str) -> bp.BadPixels:
     """Bad pixels of a file; without BADFLAG they are ones that were found.
 
+    Pinholes and pixels that are bad for a reason that is not given, which our lists do not have, are hot:
+    they are masked and their neighbours are flagged (assumed).
+
     Raises
     ------
     TaskError
-        ``code``: there is no such table.
+        ``code``: there is no such table; ``badBadpix``: there are types or flags that no manual names.
     """
     table = read_table(path, "BADPIX", code)
     result = bp.BadPixels(shape)
     origin = table["BADFLAG"] if "BADFLAG" in table.columns else np.full(len(table), FOUND)
-    for flag in (ONBOARD, CALIBRATION, FOUND):
-        for kind in (HOT, DEAD, FLICKERING):
-            mine = (origin == flag) & (table["TYPE"] == kind)
+    for name, values, known in (("BADFLAG", origin, _ORIGINS), ("TYPE", table["TYPE"], (*_KINDS, *_AS_HOT))):
+        unknown = values[~np.isin(values, known)]
+        if len(unknown):
+            raise TaskError("badBadpix", f"{table.where}: {name} is {unknown[0]}, expected one of {known}")
+    kinds = np.where(np.isin(table["TYPE"], _AS_HOT), HOT, table["TYPE"])
+    for flag in _ORIGINS:
+        for kind in _KINDS:
+            mine = (origin == flag) & (kinds == kind)
             if mine.any():
                 rawx, rawy, length = (table[k][mine] for k in ("RAWX", "RAWY", "YEXTENT"))
                 result.add_stretches(rawx, rawy, length, kind, flag)

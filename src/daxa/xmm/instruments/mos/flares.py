@@ -51,10 +51,12 @@ class FlareCurve:
     def gti(self, max_rate: float) -> GTI:
         """Times with at most ``max_rate``; stretches of a single bin are left out."""
         quiet = (self.rate <= max_rate) & (self.exposure > _LEAST_EXPOSURE)
+        # Runs of bins, not of times: rounding must not part two bins that touch.
+        edge = np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8))
+        first, last = np.flatnonzero(edge > 0), np.flatnonzero(edge < 0) - 1
+        several = last > first
         half = 0.5 * self.bin_s
-        gti = GTI(self.time_s[quiet] - half, self.time_s[quiet] + half)
-        keep = gti.stop - gti.start > 1.5 * self.bin_s
-        return GTI(gti.start[keep], gti.stop[keep])
+        return GTI(self.time_s[first[several]] - half, self.time_s[last[several]] + half)
 
     def table(self) -> dict[str, FloatArray]:
         """Columns of a rate table."""

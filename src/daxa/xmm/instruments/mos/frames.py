@@ -259,7 +259,7 @@ def build_frames(
         counters={name: _spread(values, at, span) for name, values in counters.items()},
         dead_fraction=np.zeros(span),
         gatti=np.zeros(span, np.int64),
-        steady=time.length_s != header_frame_s,
+        steady=time.measured,
         transfer_s=transfer_s,
         # Frames that a CCD counted were read out, though not sent.
         joined=0 if time.counting else joined,

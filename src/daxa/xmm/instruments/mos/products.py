@@ -87,6 +87,14 @@ class Selection:
     ccds: tuple[int, ...] = ()
     types: tuple[str, ...] = tuple(_KINDS)
 
+    def wanted(self, odf: Odf, instrument: str, exp_id: str) -> list[OdfFile]:
+        """Event files of the chosen CCDs and types."""
+        return [
+            f
+            for f in odf.science_files(instrument, exp_id)
+            if f.name.file_type in self.types and (not self.ccds or f.name.ccd in self.ccds)
+        ]
+
     def files(self, odf: Odf, instrument: str, exp_id: str) -> tuple[list[OdfFile], list[OdfFile]]:
         """Event files in imaging modes, and those in timing modes.
 
@@ -95,11 +103,7 @@ class Selection:
         TaskError
             ``MissingData``: there are none.
         """
-        wanted = [
-            f
-            for f in odf.science_files(instrument, exp_id)
-            if f.name.file_type in self.types and (not self.ccds or f.name.ccd in self.ccds)
-        ]
+        wanted = self.wanted(odf, instrument, exp_id)
         if not wanted:
             raise TaskError(
                 "MissingData",
@@ -186,9 +190,9 @@ class Run:
     extras: Extras = Extras()
 
     def event_lists(self, instrument: str, exp_id: str) -> list[str]:
-        """Names of the event lists that an exposure makes."""
-        types = {f.name.file_type for f in self.odf.science_files(instrument, exp_id)}
-        kinds = dict.fromkeys(k for t, k in _KINDS.items() if t in types and t in self.selection.types)
+        """Names of the event lists that the chosen files of an exposure make."""
+        types = {f.name.file_type for f in self.selection.wanted(self.odf, instrument, exp_id)}
+        kinds = dict.fromkeys(kind for name, kind in _KINDS.items() if name in types)
         return [self.names.event_list(instrument, exp_id, kind) for kind in kinds]
 
     def header(self, camera: Camera, data_mode: str, made: ExposureResult | TimingResult) -> Cards:
@@ -393,7 +397,13 @@ def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareC
 
 
 def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
-    """Process exposures; one that fails does not stop the others, but the task fails in the end."""
+    """Process exposures; one that fails is left out with a warning.
+
+    Raises
+    ------
+    TaskError
+        All of them failed (or the first, with ``stop_on_error``).
+    """
     failures: list[Exception] = []
     inputs = []
     for instrument, exp_id in wanted:

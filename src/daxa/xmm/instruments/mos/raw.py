@@ -329,7 +329,8 @@ def sound_rows(table: OdfTable, layout: Layout) -> npt.NDArray[np.bool_]:
         sound &= table["PATTERN"] < N_PATTERNS
     starts = (layout.window.x0, layout.window.y0)
     for axis, start, size in zip(("RAWX", "RAWY"), starts, layout.read_out, strict=True):
-        sound &= (table[axis] >= 0) & (table[axis] + start < size)
+        # The sum of a damaged place and the window's start need not fit into the 16 bits that were sent.
+        sound &= (table[axis] >= 0) & (table[axis] < size - start)
     return sound
 
 

@@ -67,7 +67,7 @@ class ExposureResult:
     flares, flare_input
         Curve of saturated events, and what it is made of (:func:`flare_events`).
     n_raw
-        Number of events sent.
+        Number of events that these CCDs sent.
     headers
         Keywords.
     parts
@@ -100,9 +100,9 @@ class StopAfterSearch(Exception):
 
 @dataclass
 class _Finished:
-    """What the second pass makes of a CCD; ``name`` as in merged lists."""
+    """What the second pass makes of a CCD."""
 
-    name: int
+    ccd: Ccd
     columns: dict[str, npt.NDArray[Any]]
     exposure: CcdExposure
     offsets: dict[str, npt.NDArray[Any]]
@@ -128,9 +128,7 @@ def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
     columns = _selected(camera, ccd, made, gti)
     say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
     lines = ccd.lines + made.wrong
-    return _Finished(
-        ccd.name, columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background
-    )
+    return _Finished(ccd, columns, ccd_exposure(camera, ccd, gti, table), lines.table(ccd.name), background)
 
 
 def _selected(camera: Camera, ccd: Ccd, made: Calibrated, gti: GTI) -> dict[str, npt.NDArray[Any]]:
@@ -331,7 +329,7 @@ def process(
     done = _finish(camera, searching, curve, attempt)
     if not done:
         attempt.raise_first()
-    return _result(ccds, done, curve, flare_input)
+    return _result(done, curve, flare_input)
 
 
 def _read(camera: Camera, files: list[OdfFile], auxiliary: OdfTable, attempt: Attempts) -> list[Ccd]:
@@ -357,19 +355,17 @@ def _finish(camera: Camera, ccds: list[Ccd], curve: FlareCurve, attempt: Attempt
 
 
 def _result(
-    ccds: list[Ccd],
-    done: list[_Finished],
-    curve: FlareCurve,
-    flare_input: tuple[npt.NDArray[np.float64], GTI, float],
+    done: list[_Finished], curve: FlareCurve, flare_input: tuple[npt.NDArray[np.float64], GTI, float]
 ) -> ExposureResult:
-    """What the CCDs make together."""
+    """What the CCDs make together; those that were left out take no part."""
+    ccds = [d.ccd for d in done]
     prime = next((c for c in ccds if c.number == 1), ccds[0])
     headers: Cards = {"DET_SYST": (2, "system of DETX, DETY: CAMCOORD2")}
     if any(c.node for c in ccds):
         headers["BINODAL"] = (True, "read out through two nodes")
     return ExposureResult(
         columns=evlistcomb([d.columns for d in done]),
-        ccds={d.name: d.exposure for d in done},
+        ccds={d.ccd.name: d.exposure for d in done},
         start_s=min(float(c.frames.start_s[0]) for c in ccds),
         stop_s=max(float(c.frames.end_s[-1]) + c.frames.transfer_s for c in ccds),
         frame_time_s=prime.frames.length_s,
@@ -379,7 +375,7 @@ def _result(
         headers=headers,
         offsets=evlistcomb([d.offsets for d in done]),
         parts=ccds,
-        backgrounds={d.name: d.background for d in done},
+        backgrounds={d.ccd.name: d.background for d in done},
     )
 
 
