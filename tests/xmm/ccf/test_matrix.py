@@ -5,7 +5,9 @@ What must never happen is another number without a word.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from daxa.cli.main import app
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.readings import READINGS, reading_of
+from daxa.xmm.ccf.recognise import _by_names
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.ccf import LAYOUT, layout_of
 
@@ -166,6 +169,39 @@ def test_no_column_has_a_known_name(usual, said, scope, typeid, extname) -> None
     if (short, extname) == ("EPN", "FRAMETIME"):
         expected = None
     assert found == expected if expected else found in ("same", "filled")
+
+
+@pytest.mark.parametrize(("scope", "typeid", "extname"), TABLES)
+def test_a_name_with_a_star_takes_no_column_of_another_role(scope, typeid, extname) -> None:
+    """One column is missing; another has its plain name, or one that fits the stars of both."""
+    reading, roles = reading_of(scope, typeid, extname), [c.name for c in layout_of(scope, typeid)[extname]]
+    stars = {role: [n for n in reading.names.get(role, ()) if "*" in n] for role in roles}
+    for role, other in itertools.permutations(roles, 2):
+        names = {f"{a}_{b}".replace("*", "") for a in stars[role] for b in stars[other]}
+        shared = [n for n in names if all(any(fnmatch(n, s) for s in stars[one]) for one in (role, other))]
+        for name in (other, *shared):
+            columns = {n: np.zeros(1) for n in roles if n not in (role, other)} | {name: np.ones(1)}
+            told = _by_names(roles, reading, columns, {})
+            assert told.get(role) != name, f"{role} is read from {name}"
+            assert (other in told) == (name == other)
+
+
+def test_names_with_stars_leave_each_other_their_columns(usual) -> None:
+    """As the columns of raw files are named: *CCD* fits both, *NODE* only one."""
+    file = usual.constituent("EPN", "CTI")
+    names = {"CCD_ID": "CCDID", "NODE_ID": "CCDNODE", "MODE_ID": "CCDMODE"}
+    renamed = {names.get(n, n): v for n, v in file.contents("CTI_EXTENDED").items()}
+    made = changed(file, "CTI_EXTENDED", renamed)
+    found = made.table("CTI_EXTENDED")
+    for name in names:
+        assert np.array_equal(found[name], file.table("CTI_EXTENDED")[name])
+    assert made.recognised["CTI_EXTENDED"].how == "exact"
+
+
+def test_a_tolerance_of_fast_modes_alone_is_not_that_of_the_others(usual, said) -> None:
+    file = usual.constituent("EPN", "TIMEJUMPTOL")
+    columns = {"REVOLUTION": np.array([300, 900]), "TOLERANCE_FAST": np.array([20, 33])}
+    assert outcome(changed(file, "TIMEJUMPTOL", columns), "TIMEJUMPTOL", file, said) == "noJumpTolerance"
 
 
 # --- types and shapes ------------------------------------------------------------------------------

@@ -116,6 +116,26 @@ def test_a_column_of_no_known_type_is_named(path):
         FitsFile(path)["LIST"].columns  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("NAXIS", -1), ("NAXIS", 10**9), ("NAXIS2", -2880), ("PCOUNT", -5760), ("TFIELDS", 10**9)],
+)
+def test_numbers_that_count_nothing_are_refused(path, key, value):
+    """Such a size would lead back into the file, or into a loop without an end."""
+    start = FitsFile(path)["LIST"].start
+    data = path.read_bytes()
+    place = data.index(key.encode().ljust(8) + b"=", start)
+    path.write_bytes(data[: place + 10] + f"{value:20d}".encode() + data[place + 30 :])
+    with pytest.raises(TaskError, match=rf"a\.fits\[\d\]: {key} is {value}, expected 0 "):
+        FitsFile(path)["LIST"].columns  # noqa: B018
+
+
+def test_two_columns_of_one_name_are_refused(path):
+    path.write_bytes(path.read_bytes().replace(b"TTYPE3  = 'V       '", b"TTYPE3  = 'N       '"))
+    with pytest.raises(TaskError, match=r"a\.fits\[LIST\]: two columns have the name N"):
+        FitsFile(path)["LIST"].columns  # noqa: B018
+
+
 @given(st.sampled_from("LBIJKEDCMA"), st.integers(1, 40))
 def test_cells_have_the_size_that_astropy_gives_them(letter, repeat):
     found = fits.ColDefs([fits.Column("A", f"{repeat}{letter}")]).dtype[0]

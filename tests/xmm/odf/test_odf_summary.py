@@ -163,3 +163,12 @@ def test_exposure_count_must_agree(tmp_path):
     path.write_text(path.read_text().replace("1 / Number of exp", "2 / Number of exp"))
     with pytest.raises(ValueError, match="M1 announces 2"):
         read_sas_summary(path)
+
+
+def test_a_packed_summary_with_a_broken_end(tmp_path):
+    path = tmp_path / "x.ASC.gz"
+    packed = bytearray(gzip.compress(b"OBSERVATION\n" * 1000))
+    packed[12:16] = bytes(byte ^ 0xFF for byte in packed[12:16])
+    path.write_bytes(packed)
+    with pytest.raises(ValueError, match=r"x\.ASC\.gz: cannot be unpacked"):
+        read_ascii_summary(path)

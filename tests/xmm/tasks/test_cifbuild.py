@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import shutil
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,7 @@ from daxa.xmm.ccf.index import (
     select,
     write_index,
 )
+from daxa.xmm.ccf.scan import EntryCache
 from daxa.xmm.errors import TaskError
 from daxa.xmm.task import run_task
 
@@ -258,6 +260,40 @@ def test_unreadable_index(tmp_path: Path) -> None:
         read_index(tmp_path / "y.cif")
     with pytest.raises(TaskError, match="no such calibration index"):
         read_index(tmp_path / "z.cif")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"TFORM4  = 'I ", b"TFORM4  = 'Q "),
+        (b"TTYPE3  = 'TYPEID", b"TTYPE3  = =TYPEID"),
+        (b"XTENSION= 'BINTABLE'", b"XTENSION= 'IMAGE   '"),
+        (b"TFIELDS =                   14", b"TFIELDS =                   no"),
+    ],
+)
+def test_damaged_index(tmp_path: Path, old: bytes, new: bytes) -> None:
+    constituent(tmp_path, "EPN_CTI_0001.CCF")
+    cifbuild(tmp_path, tmp_path, **DATE)
+    path = tmp_path / "ccf.cif"
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    with pytest.raises(TaskError, match=r"ccf\.cif\[CALINDEX\]: "):
+        read_index(path)
+
+
+@pytest.mark.parametrize("row", [[1], {}, {"stamp": None}, {"entry": None}, "x"])
+def test_a_damaged_row_of_the_cache_is_read_anew(tmp_path: Path, row: object) -> None:
+    path = constituent(tmp_path, "EPN_CTI_0001.CCF")
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    known = {"stamp": stamp, "entry": {"scope": "EPN", "typeid": "CTI", "issue": "1"}}
+    for content in (row, {"stamp": stamp}, known):
+        cache = tmp_path / "cache.json"
+        cache.write_text(json.dumps({str(path): content}))
+        entry = EntryCache(cache).entry(path)
+        assert entry is not None
+        assert entry.issue == 1
 
 
 def test_foreign_fits_files_are_no_constituents(tmp_path: Path) -> None:

@@ -282,6 +282,7 @@ def test_modes():
     assert pn_mode({4: "IME"}, 2, 199, 3) == "PrimeLargeWindow"
     assert pn_mode({4: "BUE"}, None) == "FastBurst"
     assert pn_mode({4: "IME"}, None) is None
+    assert pn_mode({4: "IME"}, 17) is pn_mode({4: "IME"}, "one") is None
     assert rgs_mode({1: "SPE"}) == "Spectroscopy"
     assert rgs_mode({1: "SPE", 2: "SPE"}, {4}) == "HighEventRateWithSES"
     assert rgs_mode({1: "SPE", 2: "SPE"}, {3, 4}) == "Spectroscopy"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.errors import DamagedConstituent, TaskError
-from daxa.xmm.fits.hdus import open_hdus, primary_hdu, verify_error, write_hdus
+from daxa.xmm.fits.hdus import is_table, open_hdus, primary_hdu, verify_error, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.ccf import CALINDEX
 
@@ -287,32 +287,39 @@ def read_index(path: str | os.PathLike[str]) -> CalibrationIndex:
         raise TaskError("noCalindex", f"{path}: no such calibration index")
     try:
         hdus = open_hdus(path, memmap=False)
-    except OSError as err:
+    except unreadable() as err:
         raise TaskError("noCalindex", f"{path}: not a FITS file ({err})") from err
     with hdus:
-        if "CALINDEX" not in hdus:
-            raise TaskError("noCalindex", f"{path}: no extension CALINDEX")
-        table = hdus["CALINDEX"]
-        missing = [c.name for c in CALINDEX if c.name not in table.columns.names]
-        if missing:
-            raise TaskError("noCalindex", f"{path}[CALINDEX]: no column {', '.join(missing)}")
-        values = {}
-        for column in CALINDEX:
-            raw = table.data[column.name]
-            name = _FIELD_OF.get(column.name, column.name.lower())
-            values[name] = (
-                [str(v).strip() for v in raw]
-                if column.letter == "A"
-                else np.asarray(raw).astype(int).tolist()
-            )
-        header = {
-            k: str(table.header[k]).strip() for k in ("CATEGORY", "OBSVDATE", "ANALDATE") if k in table.header
-        }
-        names = [f.name for f in fields(Entry) if f.name in values]
-        category = header.get("CATEGORY", CATEGORY)
-        entries = [
-            Entry(**dict(zip(names, row, strict=True)), category=category)
-            for row in zip(*(values[n] for n in names), strict=True)
-        ]
-        entries = [replace(e, scope=e.scope.upper(), typeid=e.typeid.upper()) for e in entries]
-        return CalibrationIndex(entries, header)
+        try:
+            return _read_index(hdus, path)
+        except unreadable() as err:
+            raise TaskError("noCalindex", f"{path}[CALINDEX]: a table that cannot be read ({err})") from err
+
+
+def _read_index(hdus: HDUList, path: Path) -> CalibrationIndex:
+    if "CALINDEX" not in hdus:
+        raise TaskError("noCalindex", f"{path}: no extension CALINDEX")
+    table = hdus["CALINDEX"]
+    if not is_table(table):
+        raise TaskError("noCalindex", f"{path}[CALINDEX]: not a table")
+    missing = [c.name for c in CALINDEX if c.name not in table.columns.names]
+    if missing:
+        raise TaskError("noCalindex", f"{path}[CALINDEX]: no column {', '.join(missing)}")
+    values = {}
+    for column in CALINDEX:
+        raw = table.data[column.name]
+        name = _FIELD_OF.get(column.name, column.name.lower())
+        values[name] = (
+            [str(v).strip() for v in raw] if column.letter == "A" else np.asarray(raw).astype(int).tolist()
+        )
+    header = {
+        k: str(table.header[k]).strip() for k in ("CATEGORY", "OBSVDATE", "ANALDATE") if k in table.header
+    }
+    names = [f.name for f in fields(Entry) if f.name in values]
+    category = header.get("CATEGORY", CATEGORY)
+    entries = [
+        Entry(**dict(zip(names, row, strict=True)), category=category)
+        for row in zip(*(values[n] for n in names), strict=True)
+    ]
+    entries = [replace(e, scope=e.scope.upper(), typeid=e.typeid.upper()) for e in entries]
+    return CalibrationIndex(entries, header)

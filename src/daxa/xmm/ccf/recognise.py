@@ -56,11 +56,7 @@ def recognise(
     free = {name: even_rows(values) for name, values in columns.items()}
     schema = _summed(where, schema, reading, free)
     said = Recognition()
-    found: dict[str, str] = {}
-    for column in schema:
-        name = _by_name(column.name, reading, free, header)
-        if name is not None and name not in found.values():
-            found[column.name] = name
+    found = _by_names(_names(schema), reading, free, header)
     for rule in reading.content:
         wanted = [role for role in rule.roles if role in _names(schema)]
         missing = [role for role in wanted if role not in found]
@@ -140,19 +136,47 @@ def _names(schema: Sequence[Column]) -> list[str]:
     return [column.name for column in schema]
 
 
-def _by_name(role: str, reading: Reading, free: Columns, header: Mapping[str, Any]) -> str | None:
+def _by_names(
+    roles: Sequence[str], reading: Reading, free: Columns, header: Mapping[str, Any]
+) -> dict[str, str]:
+    """Columns that their names tell: plain names first, then those with ``*``.
+
+    The latter take no column with the plain name of another role, and none that two roles may mean.
+    """
     upper = {name.upper(): name for name in free}
-    wanted = [role, *reading.names.get(role, ())]
+    found: dict[str, str] = {}
+    for role in roles:
+        name = next((n for n in _plain_names(role, reading, header) if n in upper), None)
+        if name is not None and upper[name] not in found.values():
+            found[role] = upper[name]
+    while True:
+        left = [name for name in upper if upper[name] not in found.values() and name not in roles]
+        claims: dict[str, list[str]] = {}
+        for role in roles:
+            name = None if role in found else _by_pattern(role, reading, left)
+            if name is not None:
+                claims.setdefault(name, []).append(role)
+        sure = {claimed[0]: upper[name] for name, claimed in claims.items() if len(claimed) == 1}
+        if not sure:
+            return found
+        # What is taken makes the patterns of others plain: CCD_ID and NODE_ID of CCDID and CCDNODE.
+        found |= sure
+
+
+def _plain_names(role: str, reading: Reading, header: Mapping[str, Any]) -> list[str]:
+    wanted = [role, *(name for name in reading.names.get(role, ()) if "*" not in name)]
     if reading.positions and role in reading.positions:
         named = [part.strip() for part in str(header.get("MFORM1", "")).split(",")]
         if len(named) == 2:
             wanted.insert(0, named[reading.positions.index(role)])
-    for name in wanted:
-        matches = (
-            fnmatch.filter(upper, name.upper()) if "*" in name else [n for n in upper if n == name.upper()]
-        )
+    return [name.upper() for name in wanted]
+
+
+def _by_pattern(role: str, reading: Reading, names: Sequence[str]) -> str | None:
+    for pattern in reading.names.get(role, ()):
+        matches = fnmatch.filter(names, pattern.upper()) if "*" in pattern else []
         if len(matches) == 1:
-            return upper[matches[0]]
+            return matches[0]
     return None
 
 

@@ -1,11 +1,11 @@
-"""The task cifbuild: write the calibration index of an observation."""
+"""Looking through folders of calibration files, with what is known of them from earlier runs."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class EntryCache:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, Any] = {}
         self._changed = False
         if path is not None and path.is_file():
             try:
@@ -42,20 +42,17 @@ class EntryCache:
         status = path.stat()
         stamp = [status.st_size, status.st_mtime_ns]
         known = self._known.get(str(path))
-        entry: Entry | None = None
-        if isinstance(known, dict) and known.get("stamp") == stamp:
-            if known.get("entry") is None:
-                return None
-            try:
-                entry = Entry(**known["entry"], path=path)
-            except TypeError:
-                entry = None
+        if not isinstance(known, dict) or known.get("stamp") != stamp or "entry" not in known:
+            known = None
+        if known is not None and known["entry"] is None:
+            return None
+        entry = _entry_of(known["entry"], path) if known is not None else None
         if entry is None:
             entry = read_entry(path)
         if entry is not None and checksum and not entry.md5:
             entry = replace(entry, md5=md5sum(path))
         row = None if entry is None else {k: v for k, v in asdict(entry).items() if k != "path"}
-        if known is None or known.get("stamp") != stamp or known.get("entry") != row:
+        if known is None or known["entry"] != row:
             self._known[str(path)] = {"stamp": stamp, "entry": row}
             self._changed = True
         return entry
@@ -72,6 +69,17 @@ class EntryCache:
         except OSError:
             # Without the cache the next run is only slower.
             self._changed = False
+
+
+def _entry_of(row: Any, path: Path) -> Entry | None:
+    """The entry that a row of the cache stands for; None if it is damaged."""
+    kinds = {field.name: int if field.name in ("issue", "fsize") else str for field in fields(Entry)}
+    if not isinstance(row, dict) or not all(isinstance(v, kinds.get(k, ())) for k, v in row.items()):
+        return None
+    try:
+        return Entry(**row, path=path)
+    except TypeError:
+        return None
 
 
 def scan(

@@ -33,6 +33,8 @@ _TYPES = {
 }  # fmt: skip
 #: What a block is and where it ends: asked of every header, and of most nothing else.
 _OF_EVERY_BLOCK = ("XTENSION", "BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "EXTNAME")
+#: What FITS allows.
+_MOST_AXES, _MOST_COLUMNS = 999, 999
 
 
 def is_gzipped(path: Path) -> bool:
@@ -98,10 +100,10 @@ class Hdu:
 
     def __init__(self, path: Path, index: int, start: int, raw: bytes) -> None:
         self.path, self.index, self.start, self.raw = path, index, start, raw
-        axes = [self.number(f"NAXIS{i}") for i in range(1, self.number("NAXIS") + 1)]
+        axes = [self._count(f"NAXIS{i}") for i in range(1, self._count("NAXIS", most=_MOST_AXES) + 1)]
         self.row_bytes, self.rows = (axes[0], axes[1]) if len(axes) == 2 else (0, 0)
-        size = abs(self.number("BITPIX")) // 8 * self.number("GCOUNT", 1)
-        self.data_bytes = size * (self.number("PCOUNT") + (math.prod(axes) if axes else 0))
+        size = abs(self.number("BITPIX")) // 8 * self._count("GCOUNT", 1)
+        self.data_bytes = size * (self._count("PCOUNT") + (math.prod(axes) if axes else 0))
         self.data_start = start + len(raw)
         self.end = self.data_start + -(-self.data_bytes // BLOCK) * BLOCK
         self.name = (self.text("EXTNAME") or ("PRIMARY" if index == 0 else "")).upper()
@@ -147,6 +149,14 @@ class Hdu:
             raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is not an integer: {value}")
         return value
 
+    def _count(self, key: str, default: int = 0, most: int | None = None) -> int:
+        """Value of a keyword that counts something: a negative size would lead back into the file."""
+        value = self.number(key, default)
+        if value < 0 or (most is not None and value > most):
+            expected = "0 or more" if most is None else f"0 to {most}"
+            raise TaskError("badHeader", f"{self.path}[{self.index}]: {key} is {value}, expected {expected}")
+        return value
+
     def _value(self, key: str) -> Any:
         try:
             if key.startswith(_OF_EVERY_BLOCK):
@@ -160,7 +170,7 @@ class Hdu:
     def dtype(self) -> np.dtype:
         """Layout of a table's row as stored."""
         names, formats, offsets, offset = [], [], [], 0
-        for i in range(1, self.number("TFIELDS") + 1):
+        for i in range(1, self._count("TFIELDS", most=_MOST_COLUMNS) + 1):
             try:
                 dtype = column_dtype(self.text(f"TFORM{i}"))
             except ValueError as error:
@@ -169,6 +179,9 @@ class Hdu:
             formats.append(dtype)
             offsets.append(offset)
             offset += dtype.itemsize
+        twice = [name for number, name in enumerate(names) if name in names[:number]]
+        if twice:
+            raise TaskError("badColumn", f"{self.path}[{self.name}]: two columns have the name {twice[0]}")
         if offset > self.row_bytes:
             raise TaskError(
                 "badColumn",

@@ -1,9 +1,9 @@
 """Layout of the calibration constituents (CCF files) that the engine reads.
 
 Sources: XMM-Newton Calibration Access and Data Handbook, CCF release notes, and the EXTSEQID lists
-of a real calibration index. Column names that no public text gives are marked "assumed"; a
-real constituent that lays them out differently is refused by name (:class:`daxa.xmm.ccf.UnknownLayout`)
-rather than guessed at.
+of a real calibration index. Column names that no public text gives are marked "assumed"; how a real
+constituent that lays them out differently is read, and what is refused by name, is decided in
+:mod:`daxa.xmm.ccf.readings`.
 
 ``LAYOUT[(scope, typeid)][extname]`` is the tuple of columns of that table; an image has none. ``scope`` is
 ``EMOS`` for both MOS cameras, ``RGS`` for both spectrometers and ``XRT`` for the three telescopes. Vector

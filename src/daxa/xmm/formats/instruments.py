@@ -57,7 +57,7 @@ TELESCOPES = {"EMOS1": "XRT1", "EMOS2": "XRT2", "EPN": "XRT3"}
 #: Spectrometer whose gratings stand in the beam of a camera.
 GRATINGS = {"EMOS1": "RGS1", "EMOS2": "RGS2"}
 
-#: MODE_ID of the calibration tables -> SUBMODE.
+#: SUBMODE -> MODE_ID of the calibration tables.
 MOS_MODE_IDS = {
     "PrimeFullWindow": 0,
     "PrimePartialW2": 1,

@@ -11,9 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from daxa.xmm.fits.schema import Column, columns
-
-#: Times of housekeeping are texts, in UTC and whole seconds.
-_TIME = "TIME 19A yyyy-mm-ddThh:mm:ss"
+from daxa.xmm.formats.records import TIME
 
 #: PERIPIX, the number of pixels of the ring above the threshold, is sent with three bits: more count as 7
 #: (real files: nearly all cosmic-ray tracks have 7, and nothing has more).
@@ -81,8 +79,8 @@ YEXTENT 1I PIXEL
 """)
 #: Periodic housekeeping; the filter-wheel column is E1317 for MOS1, K1317 for MOS2.
 MOS_HOUSEKEEPING = {
-    "M1": columns(f"{_TIME}\nE1317 1J"),
-    "M2": columns(f"{_TIME}\nK1317 1J"),
+    "M1": columns(f"{TIME}\nE1317 1J"),
+    "M2": columns(f"{TIME}\nK1317 1J"),
 }
 #: Filter-wheel codes of MOS (documented for MOS1).
 MOS_FILTER_CODES = {
@@ -129,7 +127,7 @@ PN_DISCARDED_LINES_SHAPE = (64,)
 #: time (F1052), quadrant wait states (F1294), camera temperature (F1128), filter wheel (F1122),
 #: and per quadrant n: frame chopper, cycles per counter record, CCD switch states.
 PN_MAIN_HOUSEKEEPING = (
-    *columns(f"{_TIME}\nF1030 1J s\nF1052 1J s\nF1118 16A\nF1122 1J\nF1128 1E degC\nF1294 1J"),
+    *columns(f"{TIME}\nF1030 1J s\nF1052 1J s\nF1118 16A\nF1122 1J\nF1128 1E degC\nF1294 1J"),
     *(
         Column(f"A{q}_{name}", form)
         for q in range(4)
@@ -142,8 +140,8 @@ PN_MAIN_HOUSEKEEPING = (
         )
     ),
 )
-PN_ADDITIONAL_HOUSEKEEPING = columns("""
-TIME 19A yyyy-mm-ddThh:mm:ss
+PN_ADDITIONAL_HOUSEKEEPING = columns(f"""
+{TIME}
 F1576 1E degC
 F1628 12A
 F1629 1B
@@ -225,7 +223,7 @@ WINDOWDY 1I PIXEL
 #: Unit of FTFINE and EOSFINE, in seconds.
 RGS_FINE_UNIT_S = 2.0**-16
 #: Periodic housekeeping: whether the input buffer is full (``FULL``, ``NOT FULL``), of some 380 columns.
-RGS_HOUSEKEEPING = {"R1": columns(f"{_TIME}\nG5063 12A"), "R2": columns(f"{_TIME}\nL5063 12A")}
+RGS_HOUSEKEEPING = {"R1": columns(f"{TIME}\nG5063 12A"), "R2": columns(f"{TIME}\nL5063 12A")}
 
 
 def rgs_offset_image(ccd: int, node: int) -> str:

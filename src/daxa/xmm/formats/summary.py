@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -183,8 +184,12 @@ def is_time(text: str) -> bool:
 def _lines(path: str | os.PathLike[str]) -> list[str]:
     # Names and titles may hold any byte; Latin-1 reads them all.
     data = Path(path).read_bytes()
-    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("latin-1")
-    return [line.rstrip() for line in text.split("\n")]
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: cannot be unpacked: {error}") from error
+    return [line.rstrip() for line in data.decode("latin-1").split("\n")]
 
 
 def _value(line: str) -> str:

@@ -177,15 +177,16 @@ def _mode(
         known = [t for t in times if isinstance(t, (int, float))]
         span = float(utc_to_tt(min(exposure.starts))), float(utc_to_tt(max(exposure.ends)))
         wait = hk.records("PN", "PMH").steady("F1294", span)
-        mode = pn_mode(
-            types, codes.pop(), known[0] if known else None, float(wait) if wait.isdigit() else None
-        )
+        code = codes.pop()
+        mode = pn_mode(types, code, known[0] if known else None, float(wait) if wait.isdigit() else None)
     elif instrument in ("R1", "R2"):
         mode = rgs_mode(types, {h.get("SCITYPE") for h in exposure.headers.values()})
     else:
         mode = om_mode({t for kinds in exposure.types.values() for t in kinds})
     if mode is None:
         why = "the windows of its CCDs belong to no known mode"
+        if instrument == "PN":
+            why = f"CCDMODE {code!r} and files of the kinds {', '.join(sorted(set(types.values())))} tell no mode"
         if instrument in ("M1", "M2") and calibration is None:
             why = "the window of CCD 1, which no other CCD has, tells the mode only with a calibration set"
         warn("UnknownInstrumentMode", f"{label}: {why}")

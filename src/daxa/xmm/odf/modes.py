@@ -157,7 +157,7 @@ def _match_window(
 
 def pn_mode(
     file_types: Mapping[int, str],
-    ccd_mode: int | None,
+    ccd_mode: Any,
     frame_time_ms: float | None = None,
     wait_states: float | None = None,
 ) -> str | None:
@@ -168,13 +168,13 @@ def pn_mode(
     file_types
         Science file type (``IME``, ``TIE``, ``BUE``) per CCD.
     ccd_mode
-        CCDMODE of the science files; None if they carry none.
+        CCDMODE of the science files as the header has it; None if they carry none.
     frame_time_ms, wait_states
         FRMTIME of the science files, and F1294 of the housekeeping. Full frame and extended full frame may
         have the same CCDMODE (1 in real headers); they differ in the time that a frame waits.
     """
     if ccd_mode is not None:
-        known = PN_MODES.get(int(ccd_mode))
+        known = PN_MODES.get(ccd_mode)
         if known not in _FULL_FRAMES:
             return known
         if frame_time_ms:
