@@ -164,9 +164,9 @@ def test_time_limits_kill_the_whole_group(tmp_path, program, launcher):
         assert wait_until(lambda: not alive(pid))
 
 
-def test_what_a_job_leaves_running_ends_with_it(tmp_path, program):
+def test_what_a_job_leaves_running_ends_with_it(tmp_path, program, launcher):
     program("daemon", f"sleep 1000 & echo $! > {tmp_path}/pid; echo a > a")
-    assert run_job(sas_job(tmp_path, Task("daemon"), outputs={"a": "a"})).ok
+    assert run_job(sas_job(tmp_path, Task("daemon"), outputs={"a": "a"}), launcher).ok
     pid = int((tmp_path / "pid").read_text())
     assert wait_until(lambda: not alive(pid))
 
@@ -387,6 +387,28 @@ def test_publishing_replaces_whole_files_and_keeps_shared_ones(tmp_path):
     with pytest.raises(PublishError, match="none"):
         publish([(one, final), (tmp_path / "none", tmp_path / "x" / "none")])
     assert final.read_text() == "2"
+    (tmp_path / "x" / "folder").mkdir()
+    with pytest.raises(PublishError, match="folder: there is a folder of that name"):
+        publish([(one, final), (one, tmp_path / "x" / "folder")])
+    assert final.read_text() == "2"
+    assert not list((tmp_path / "x").glob(".*"))
+
+
+def test_an_input_that_is_gone_is_named(tmp_path, program):
+    program("quick", "echo a > a")
+    gone = tmp_path / "events.fits"
+    outcome = run_job(sas_job(tmp_path, Task("quick"), outputs={"a": "a"}, expected={gone: "0" * 64}))
+    assert outcome.errors[0]["name"] == "inputChanged"
+    assert outcome.errors[0]["message"].startswith(f"{gone}: cannot be read (No such file")
+    assert outcome.ended
+
+
+def test_the_task_that_failed_is_named_however_much_is_printed(tmp_path, program):
+    program("first", "yes chatter | head -c 100000")
+    program("second", "yes chatter | head -c 100000; kill -9 $PPID; sleep 10")
+    outcome = run_job(sas_job(tmp_path, Task("first"), Task("second")))
+    assert outcome.errors[0]["name"] == "crashed"
+    assert outcome.errors[0]["originator"] == "second"
 
 
 def test_the_back_end_is_chosen(monkeypatch, program):

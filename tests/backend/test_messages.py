@@ -55,3 +55,21 @@ def test_every_message_is_found(messages):
 @given(st.text(max_size=200))
 def test_any_text_is_accepted(text):
     parse_messages(text)
+
+
+def test_codes_with_blanks_and_what_scripts_print():
+    warnings, errors = parse_messages(
+        "** rgsproc: warning (SummaryOfWarnings),\n"
+        "warning outside range silently occurred 5072 times\n"
+        "warning binning  silently occurred 1 times\n"
+        "emchain: warning(badstring) !\n"
+        "Non-standard INSTRUME =  |\n"
+        "epchain: error(noFile) x.FIT\n"
+        "evselect: error (noEvents), in a sentence\n"
+    )
+    assert [(m["originator"], m["name"]) for m in warnings] == [
+        ("rgsproc", "outside range"),
+        ("rgsproc", "binning"),
+        ("emchain", "badstring"),
+    ]
+    assert errors == [{"originator": "epchain", "name": "noFile", "message": "x.FIT"}]

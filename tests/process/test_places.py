@@ -74,6 +74,19 @@ def test_names_that_meet_are_told_apart(tmp_path):
     assert found.env == {"SAS_CCF": "{work}/x.fits", "OTHER": str(two)}
 
 
+def test_a_path_that_begins_with_another_is_left_alone(tmp_path):
+    raw, events = tmp_path / "raw", tmp_path / "raw_out" / "e.fits"
+    region = tmp_path / "raw_regions" / "r.fits"
+    task = Task("evselect", table=f"{events}:EVENTS", expression=f"region({region}) && GTI({events},TIME)")
+    found = plain([task], {}, [events], raw)
+    assert found.tasks[0].parameters == {
+        "table": "e.fits:EVENTS",
+        "expression": f"region({region}) && GTI(e.fits,TIME)",
+    }
+    inside = plain([Task("epchain", odf=str(raw), more=f"{raw}/x.FIT")], {}, [], raw)
+    assert inside.tasks[0].parameters == {"odf": "odf", "more": "odf/x.FIT"}
+
+
 def test_only_the_place_of_a_summary_changes(tmp_path):
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_bytes(b"// \xe9\nPATH /old place/\nFILES\nPATHOLOGY\n")

@@ -95,7 +95,11 @@ class ForkLauncher:
             if waiting:
                 waiting.end = event
                 waiting.done.set()
+        process.stdout.close()
         with self._lock:
+            # Nobody listens any more: whatever comes next needs another helper.
+            if self._process is process:
+                self._process = None
             orphans = {k: w for k, w in self._waiting.items() if w.process is process}
             for ident in orphans:
                 del self._waiting[ident]
@@ -105,6 +109,7 @@ class ForkLauncher:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(waiting.pid, signal.SIGKILL)
             waiting.done.set()
+        process.wait()
 
     @staticmethod
     def _send(process: subprocess.Popen[bytes], **order: object) -> None:
@@ -178,6 +183,8 @@ class SpawnLauncher:
         finally:
             with self._lock:
                 self._processes.discard(process)
+            # Programs that the job started and left behind end with it.
+            self._kill(process)
             if process.stdin is not None:
                 process.stdin.close()
         status = process.wait()
@@ -189,7 +196,7 @@ class SpawnLauncher:
 
     @staticmethod
     def _kill(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg"):
                 os.killpg(process.pid, signal.SIGKILL)
             else:

@@ -1,7 +1,9 @@
 """Warnings and errors in the output of SAS tasks.
 
 SAS prints ``** task: warning (Code), text``; nested tasks are ``parent::child``. What was silenced is counted
-in a block headed by the code ``SummaryOfWarnings``.
+in a block headed by the code ``SummaryOfWarnings``. Codes may have blanks in them. Chains that are scripts
+print ``chain: warning(code) !`` themselves, and the text below. What programs of HEASOFT and Python print has
+neither task nor code, and is not taken.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ _MESSAGE = re.compile(
     r"\((?P<code>[^()]*)\)\s*,?\s*(?P<text>.*)$",
     re.IGNORECASE,
 )
-_SILENCED = re.compile(
-    r"^\s*warning\s+(?P<code>\S+)\s+silently occurred\s+(?P<count>\d+)\s+times?", re.IGNORECASE
+#: How the chains that are scripts print.
+_OF_SCRIPT = re.compile(
+    r"^(?P<task>[a-z]\w*): (?P<kind>warning|error)\((?P<code>[^()]+)\)\s*!?\s*(?P<text>.*)$", re.ASCII
 )
-
+_SILENCED = re.compile(
+    r"^\s*warning\s+(?P<code>\S.*?)\s+silently occurred\s+(?P<count>\d+)\s+times?", re.IGNORECASE
+)
 
 #: Most messages of a kind that are kept; the others are counted.
 LIMIT = 1000
@@ -44,7 +49,7 @@ class Messages:
     def feed(self, line: str) -> None:
         """Look at a line."""
         line = line[:_LONGEST]
-        if match := _MESSAGE.match(line):
+        if match := _MESSAGE.match(line) or _OF_SCRIPT.match(line):
             code = match["code"].strip()
             self._summary_of = match["task"] if code == "SummaryOfWarnings" else None
             if self._summary_of is None:

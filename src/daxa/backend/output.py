@@ -43,11 +43,14 @@ def excerpt(path: Path, log: Path | None = None) -> str:
 
 
 def lines(path: Path) -> Iterator[str]:
-    """Lines of a file of text, however long they are: what is longer than a megabyte comes in pieces."""
+    """Lines of a file of text, however long they are: what is longer than a megabyte comes in pieces.
+
+    What a program prints over the same line again and again, to show how far it is, is a line each time.
+    """
     try:
         with path.open("rb") as handle:
             while line := handle.readline(_CHUNK):
-                yield _text(line.rstrip(b"\r\n"))
+                yield from _text(line.rstrip(b"\r\n")).split("\r")
     except FileNotFoundError:
         return
 

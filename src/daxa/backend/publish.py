@@ -92,12 +92,15 @@ def publish(pairs: Iterable[tuple[Path, Path]], shared: Collection[Path] = ()) -
     Raises
     ------
     PublishError
-        A file could not be written (full disk, missing rights); no final name was touched.
+        A file could not be written (full disk, missing rights, a folder in its place); no final name was
+        touched.
     """
     staged: list[tuple[Path, Path]] = []
     found = {}
     try:
         for source, final in pairs:
+            if final.is_dir():
+                raise PublishError(f"cannot write {final}: there is a folder of that name")
             try:
                 part = stage(source, final)
                 staged.append((part, final))

@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -63,9 +64,9 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
         place = folder if _PLAIN.fullmatch(str(folder)) else _alias(folder)
         if changed := _changed(job):
             outcome.errors.append(_error("daxa", "inputChanged", changed))
-            return outcome
-        write_spec(job, folder)
-        _run_in(place, job, runner or launcher(), outcome)
+        else:
+            write_spec(job, folder)
+            _run_in(place, job, runner or launcher(), outcome)
     except OSError as failure:
         outcome.ok = False
         outcome.errors.append(_error("daxa", "scratchFolder", f"cannot use the scratch folder: {failure}"))
@@ -96,7 +97,11 @@ def _alias(folder: Path) -> Path:
 def _changed(job: Job) -> str:
     """Which input is not what was recorded of it; empty if all are."""
     for path, sha in job.expected.items():
-        if sha and checksum(path) != sha:
+        try:
+            altered = bool(sha) and checksum(path) != sha
+        except OSError as failure:
+            return f"{path}: cannot be read ({failure.strerror or failure}); run the step that makes it again"
+        if altered:
             return f"{path}: has been altered since it was made; run the step that makes it again"
     return ""
 
@@ -106,13 +111,14 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     outcome.cpu_seconds, outcome.peak_memory = end.cpu_seconds, end.peak_memory
     outcome.timed_out = end.timed_out
     outcome.stdout, outcome.stderr = (excerpt(folder / s, job.logs.get(s)) for s in STREAMS)
+    under_way = _UnderWay(job)
     for stream in STREAMS:
-        warnings, errors = parse_messages(lines(folder / stream))
+        warnings, errors = parse_messages(under_way.seen(lines(folder / stream)))
         outcome.warnings += warnings
         outcome.errors += errors
         if stream in job.logs and (problem := keep(folder / stream, job.logs[stream], stream == "stdout")):
             outcome.warnings.append(_error("daxa", "log", problem))
-    last = _last_task(outcome.stdout, job)
+    last = under_way.task
     if end.timed_out:
         outcome.errors.append(
             _error(last, "timeOut", f"ended because it ran longer than the time limit of {job.timeout_s:g} s")
@@ -167,8 +173,14 @@ def _result(folder: Path) -> dict:
         return {"ok": False, "task": "daxa", "message": "the process ended without saying how it went"}
 
 
-def _last_task(stdout: str, job: Job) -> str:
-    """The task that was under way: the last whose command line is in the output."""
-    commands = {str(task): task.name for task in job.tasks}
-    names = [commands[line] for line in stdout.splitlines() if line in commands]
-    return names[-1] if names else "daxa"
+class _UnderWay:
+    """The task of a job that is under way: the last whose command line has been printed."""
+
+    def __init__(self, job: Job) -> None:
+        self.task = "daxa"
+        self._commands = {str(task): task.name for task in job.tasks}
+
+    def seen(self, printed: Iterable[str]) -> Iterator[str]:
+        for line in printed:
+            self.task = self._commands.get(line, self.task)
+            yield line

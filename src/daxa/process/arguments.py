@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 from daxa import config
@@ -61,8 +63,8 @@ def check_quantity(name: str, value: Any, unit: str) -> float:
 
     Raises
     ------
-    TypeError
-        No quantity, or no scalar.
+    TypeError, ValueError
+        No quantity, no scalar, or no finite number.
     astropy.units.UnitConversionError
         A quantity of something else.
 
@@ -77,11 +79,14 @@ def check_quantity(name: str, value: Any, unit: str) -> float:
     if not isinstance(value, Quantity) or not value.isscalar:
         raise TypeError(f"{name}: expected a quantity such as Quantity(1, {unit!r}), got {value!r}")
     try:
-        return float(value.to_value(Unit(unit)))
+        found = float(value.to_value(Unit(unit)))
     except UnitConversionError:
         raise UnitConversionError(
             f"{name}: expected a unit that converts to {unit}, got {value.unit}"
         ) from None
+    if not math.isfinite(found):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    return found
 
 
 def check_timeout(timeout: Quantity | None) -> float | None:
@@ -102,7 +107,8 @@ def check_timeout(timeout: Quantity | None) -> float | None:
     seconds = check_quantity("timeout", timeout, "s")
     if not seconds > 0:
         raise ValueError(f"timeout: expected a positive time, got {timeout}")
-    return seconds
+    # Longer, the system cannot wait; it is some centuries.
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 def check_band(lo_en: Quantity | None, hi_en: Quantity | None) -> tuple[int, int] | None:
@@ -170,7 +176,7 @@ def check_bands(lo_en: Quantity, hi_en: Quantity) -> list[tuple[float, float]]:
         raise ValueError(f"lo_en, hi_en: expected the same number of energies, got {lo_en} and {hi_en}")
     bands = [(float(lo), float(hi)) for lo, hi in zip(*values, strict=True)]
     for lo, hi in bands:
-        if not 0 <= lo < hi:
+        if not 0 <= lo < hi < math.inf:
             raise ValueError(
                 f"lo_en, hi_en: expected 0 <= lo_en < hi_en in every band, got {lo} and {hi} keV"
             )

@@ -6,12 +6,16 @@ letters. Tasks therefore see everything that they read under a name of its own i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daxa.backend.contract import Task
 from daxa.backend.job import RAW
+
+#: What makes of a path a part of another one only.
+_NOT_BEFORE, _NOT_AFTER = r"(?<![\w.+-])", r"(?![\w.+-])"
 
 
 @dataclass
@@ -58,13 +62,12 @@ def plain(
     if raw is not None:
         names[str(raw)] = RAW
         links[RAW] = raw
-    # A path may begin with another: the longest first.
+    # A path may begin with another: the longest first; and the name of a file that is none of them with one.
     ordered = sorted(names, key=len, reverse=True)
+    known = re.compile(rf"{_NOT_BEFORE}({'|'.join(map(re.escape, ordered))}){_NOT_AFTER}")
 
     def renamed(text: str) -> str:
-        for path in ordered:
-            text = text.replace(path, names[path])
-        return text
+        return known.sub(lambda match: names[match[1]], text) if ordered else text
 
     named = [Task(t.name, **{k: renamed(v) for k, v in t.parameters.items()}) for t in tasks]
     found = Plain(named, links, dict(env))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -192,10 +193,26 @@ def _emchain(piece: Piece, options: ExposureOptions) -> Recipe:
     )
 
 
+def _is_whole(expression: str) -> bool:
+    """Whether an expression is a name, or wholly in brackets."""
+    text = expression.strip()
+    if re.fullmatch(r"#?\w+", text):
+        return True
+    depth, ends = 0, []
+    for place, letter in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            ends.append(place)
+    return text.startswith("(") and ends[:1] == [len(text) - 1]
+
+
 def clean_expression(
     filters: Sequence[str], gti: Path, ccds: Sequence[int] | None, band: tuple[int, int] | None
 ) -> str:
     """The selection of a cleaned event list, in the language of evselect.
+
+    Every filter counts as a whole: an "or" in one of them takes in nothing that another, or the good times,
+    leave out.
 
     Parameters
     ----------
@@ -213,7 +230,7 @@ def clean_expression(
     >>> clean_expression(["(PATTERN <= 4)"], Path("gti.fits"), None, (500, 2000))
     '(PATTERN <= 4) && (PI in [500:2000]) && GTI(gti.fits,TIME)'
     """
-    parts = list(filters)
+    parts = [f if _is_whole(f) else f"({f})" for f in filters]
     if ccds is not None:
         parts.append(f"(CCDNR in {','.join(map(str, ccds))})" if ccds else "false")
     if band is not None:
