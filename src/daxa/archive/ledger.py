@@ -267,6 +267,21 @@ class Ledger(Tallies):
         for row in rows:
             yield self._run(row, logs)
 
+    def makers(self, file_name: str) -> list[Run]:
+        """Successful runs, in the order they began, that have made a file of this name in any folder.
+
+        Parameters
+        ----------
+        file_name
+            The name, without a folder.
+        """
+        query = (
+            f"SELECT id, {', '.join(_COLUMNS)} FROM run WHERE status='done' AND id IN "
+            "(SELECT run_id FROM output WHERE path=? OR path LIKE ?) ORDER BY id"
+        )
+        rows = self._db.execute(query, [file_name, f"%/{file_name}"])
+        return [self._run(row, logs=False) for row in rows]
+
     def _run(self, row: Any, logs: bool = True) -> Run:
         run = Run(**{c: _decode(c, row[c]) for c in _COLUMNS}, id=row["id"])
         if logs:

@@ -83,7 +83,7 @@ def provenance(path: Path) -> Origin:
     try:
         run, name = maker_of(path, layout, ledger)
         found = _Chain(ledger).product(run, name)
-        found.note = "; ".join(filter(None, (_on_disk(path, found.sha256), found.note)))
+        found.note = "; ".join(filter(None, (on_disk(path, found.sha256), found.note)))
     finally:
         ledger.close()
     return found
@@ -124,11 +124,7 @@ def maker_of(path: Path, layout: Layout, ledger: Ledger) -> tuple[Run, str]:
         There is none.
     """
     whole = path.resolve()
-    parts = whole.relative_to(layout.root.resolve()).parts
-    # A file of an observation was made for it; those of mosaics may be of any.
-    where = {"mission": parts[1], "obs_id": parts[2]} if len(parts) > 3 else {}
-    runs = list(ledger.runs(everything=True, logs=False, status="done", **where))
-    for run in reversed(runs):
+    for run in reversed(ledger.makers(whole.name)):
         for folder in (layout.processed(run.mission, run.obs_id), layout.failed(run.mission, run.obs_id)):
             for name in run.outputs:
                 if (folder / name).resolve() == whole:
@@ -136,8 +132,16 @@ def maker_of(path: Path, layout: Layout, ledger: Ledger) -> tuple[Run, str]:
     raise DAXAError(f"{path}: no successful run of the archive {layout.root.name} has made it")
 
 
-def _on_disk(path: Path, sha256: str) -> str:
-    """What is to be said of a file; empty if it is as it was made."""
+def on_disk(path: Path, sha256: str) -> str:
+    """What is to be said of a file; empty if it is as it was made.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sha256
+        Its recorded checksum; empty for none.
+    """
     if not path.is_file():
         return "is not there any more"
     return "has been altered since it was made" if sha256 and _sha256(path) != sha256 else ""

@@ -260,3 +260,37 @@ def provenance(
         return
     for line in as_lines(origin):
         typer.echo(plain_text(line))
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A product, where it is in its archive.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Go on if inputs, calibration or versions are others now.")
+    ] = False,
+    raw: Annotated[
+        Path | None, typer.Option("--raw", help="Folder of the raw files, if elsewhere now.")
+    ] = None,
+    keep: Annotated[Path | None, typer.Option("--keep", help="Folder for the new files.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a product again from its record and compare: exit status 0 equal, 1 not, 2 refused."""
+    from daxa.process.replay import ReplayRefusedError
+    from daxa.process.replay import replay as make_again
+
+    try:
+        found = make_again(file, anyway=anyway, raw=raw, keep=keep)
+    except ReplayRefusedError as refused:
+        typer.echo(plain_line(f"refused: {refused}"), err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "path": str(file), "folder": keep and str(keep)}, indent=1))
+    else:
+        for name, verdict in found.outputs.items():
+            typer.echo(plain_line(f"{verdict}: {name}"))
+        for note in found.notes:
+            typer.echo(plain_line(f"note: {note}"))
+        for error in found.errors:
+            typer.echo(plain_line(f"error: {error}"))
+        typer.echo(plain_line(f"{file}: {found.verdict}; run again: {found.by}"))
+    if not found.equal:
+        raise typer.Exit(1)

@@ -23,6 +23,7 @@ from daxa.cli.archive import (
     mosaic,
     provenance,
     rebuild,
+    replay,
     report,
     status,
     use_calibration,
@@ -49,7 +50,7 @@ app.command()(compare)
 app.command()(validate)
 app.command()(doctor)
 app.command()(sas_shims)
-for command in (status, verify, rebuild, logs, provenance, mosaic, report):
+for command in (status, verify, rebuild, logs, provenance, replay, mosaic, report):
     app.command()(command)
 
 BackendOption = Annotated[
