@@ -21,7 +21,7 @@ ENGINE = Path(importlib.import_module("daxa.xmm").__file__).parent
 ROOT = Path(__file__).parents[2]
 
 #: Parameters of chains that share a name, not the meaning, with an option of a step.
-SAME_NAME = {("emchain", "rejectbadevents")}
+SAME_NAME = {("emchain", "rejectbadevents"), ("emproc", "runatthkgen")}
 
 
 @dataclass(frozen=True)

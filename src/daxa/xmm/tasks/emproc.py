@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import replace
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, STEPS, Emenergy, Emevents, Options, with_steps
 from daxa.xmm.instruments.mos.products import FileNames, GoodTimes, Reference, Run, Selection, run_all
+from daxa.xmm.instruments.pn.options import Badpixfind, Epframes
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import (
+    HOUSEKEEPING,
     attitude_file,
     gti_file,
     housekeeping_times,
@@ -21,9 +23,8 @@ from daxa.xmm.tasks.support import (
     select_exposures,
 )
 from daxa.xmm.tasks.support_mos import flag_mask
+from daxa.xmm.tasks.support_proc import proc_parameters
 
-#: Parameters of emproc that go to hkgtigen.
-_HOUSEKEEPING = ("withparameters", "parameters", "except", "withoverrideparameters", "overrideparameters")
 #: Switch of emproc for each type of event file.
 _MODES = {"IME": "imaging", "RIE": "rimaging", "TIE": "timing", "CTE": "ctiming"}
 
@@ -34,19 +35,29 @@ def _filter(expression: str) -> tuple[int, str]:
     return (flag_mask(match[1], "emproc: parameter filterexpression"), "") if match else (0, expression)
 
 
-MERGED = "only merged lists are written"
 OTHER_SEARCH = "embadpixfind has its own parameters, given as embadpixfind:name=value"
 
 
-def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> Parameter:
-    """A parameter of badpixfind, which does not search here."""
-    return Parameter(name, kind, default, text=text, unit=unit, without_effect=OTHER_SEARCH)
+#: Parameters of badpixfind, which does not search here, with emproc's defaults.
+_OF_BADPIXFIND = [
+    replace(p, without_effect=OTHER_SEARCH, only="", minimum=None)
+    for p in parameters_of(
+        Badpixfind, "thresholdlabel", "lothresh", "hithresh", "columnsearchlabel", "locolthresh",
+        "hicolthresh", "flickertimesteps", "flickerksthresh", "flickerchisqthresh", "backgroundrate",
+        "narrowerthanpsf", "threshabovebackground", "loenergythresh", "hienergythresh",
+        hithresh=0.005, hicolthresh=0.002, backgroundrate=-1.0, narrowerthanpsf=3.0, loenergythresh=0.0,
+        hienergythresh=30.0,
+    )
+]  # fmt: skip
 
 
 @task(
     "emproc",
     "2.25.4",
     [
+        *proc_parameters(
+            ccds=7, instexpids=("M1S001", "M2S001"), filterexpression=f"(FLAG & {REJECTION_FLAG:#x}) == 0"
+        ),
         Parameter("selectinstruments", "bool", False, text="process only cameras that are switched on"),
         Parameter("emos1", "bool", False, text="process EMOS1, with selectinstruments"),
         Parameter("emos2", "bool", False, text="process EMOS2, with selectinstruments"),
@@ -59,54 +70,9 @@ def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> 
             True,
             text="do not keep good times of frames and of housekeeping",
         ),
-        Parameter(
-            "removeintermediateeventlists",
-            "bool",
-            True,
-            text="do not keep event lists of single CCDs",
-            only=MERGED,
-        ),
-        Parameter("withinstexpids", "bool", False, text="process only the exposures of instexpids"),
-        Parameter("instexpids", "list", ["M1S001", "M2S001"], text="exposures to process, as M1S001"),
-        Parameter("selectccds", "bool", False, text="process only CCDs that are switched on"),
-        *(Parameter(f"ccd{n}", "bool", False, text=f"process CCD {n}, with selectccds") for n in range(1, 8)),
-        Parameter("selectmodes", "bool", True, text="process only modes that are switched on"),
-        Parameter("imaging", "bool", True, text="process CCDs in imaging mode"),
         Parameter("rimaging", "bool", True, text="process CCDs in reduced imaging mode"),
-        Parameter("timing", "bool", True, text="process CCDs in timing mode"),
         Parameter("ctiming", "bool", False, text="process CCDs in compressed timing mode"),
-        Parameter("withgtiset", "bool", False, text="flag frames outside the times of gtiset"),
-        Parameter("gtiset", "dataset", "gti.ds", text="good times"),
-        Parameter("runhkgtigen", "bool", True, text="flag frames outside the good times of housekeeping"),
         Parameter("runatthkgen", "bool", True, text="make the attitude file where there is none"),
-        Parameter(
-            "referencepointing",
-            "choice",
-            "median",
-            ("median", "mean", "user"),
-            text="pointing that X and Y refer to: of the attitude, or the user's (ra, dec, posangle)",
-        ),
-        Parameter("ra", "real", 0.0, unit="deg", text="right ascension of the user's pointing"),
-        Parameter(
-            "dec", "real", 0.0, unit="deg", minimum=-90, maximum=90, text="declination of the user's pointing"
-        ),
-        Parameter("posangle", "real", 0.0, unit="deg", text="position angle of the user's pointing"),
-        Parameter(
-            "filterevents", "bool", True, text="leave out events that filterexpression does not select"
-        ),
-        Parameter(
-            "filterexpression",
-            "string",
-            f"(FLAG & {REJECTION_FLAG:#x}) == 0",
-            text="selection of events, as for evselect",
-        ),
-        Parameter(
-            "flagfilteredevents",
-            "bool",
-            False,
-            text="flag events that are not selected, and keep them",
-            only="they are left out",
-        ),
         Parameter(
             "rungtimerge", "bool", False, text="merge good times", without_effect="they are, in memory"
         ),
@@ -116,8 +82,6 @@ def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> 
             Options.apply_ccd_gti,
             text="leave out events outside the good times of their CCD",
         ),
-        Parameter("runevlistcomb", "bool", True, text="merge the lists of the CCDs", only=MERGED),
-        Parameter("searchforbadpixels", "bool", Options.find_bad_pixels, text="search for bad pixels"),
         Parameter(
             "badpixfindalgo",
             "choice",
@@ -126,27 +90,14 @@ def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> 
             text="task that searches for bad pixels",
             only="badpixfind is for the pn",
         ),
-        _not_ours("searchforbadcolumns", "bool", True, "search for bad columns"),
+        Parameter(
+            "searchforbadcolumns", "bool", True, text="search for bad columns", without_effect=OTHER_SEARCH
+        ),
         Parameter(
             "withbadpixgti", "bool", False, text="search for bad pixels in the times of badpixgti only"
         ),
         Parameter("badpixgti", "dataset", "bapixgti.ds", text="times in which bad pixels are searched"),
-        _not_ours("thresholdlabel", "string", "rate", "what the thresholds are"),
-        _not_ours("lothresh", "real", 0.0, "a pixel with a lower rate is dead", unit="count/s"),
-        _not_ours("hithresh", "real", 0.005, "a pixel with a higher rate is hot", unit="count/s"),
-        _not_ours("columnsearchlabel", "string", "median", "how columns are searched"),
-        _not_ours("locolthresh", "real", 0.0, "a column with a lower rate is dead", unit="count/s"),
-        _not_ours("hicolthresh", "real", 0.002, "a column with a higher rate is hot", unit="count/s"),
-        _not_ours("flickertimesteps", "int", 1, "steps of time in the test for flickering"),
-        _not_ours("flickerksthresh", "real", 0.55, "limit of the Kolmogorov-Smirnov test for flickering"),
-        _not_ours("flickerchisqthresh", "real", 15.0, "limit of the chi-squared test for flickering"),
-        _not_ours("backgroundrate", "real", -1.0, "rate of the background per pixel", unit="count/s"),
-        _not_ours(
-            "narrowerthanpsf", "real", 3.0, "how much sharper than the point-spread function a hot pixel is"
-        ),
-        _not_ours("threshabovebackground", "bool", False, "count thresholds from the background"),
-        _not_ours("loenergythresh", "real", 0.0, "lowest energy of the search", unit="keV"),
-        _not_ours("hienergythresh", "real", 30.0, "highest energy of the search", unit="keV"),
+        *_OF_BADPIXFIND,
         Parameter(
             "useccfdarkframe",
             "bool",
@@ -165,43 +116,7 @@ def _not_ours(name: str, kind: str, default: Any, text: str, unit: str = "") -> 
         *parameters_of(
             Emevents, "keepsifluor", "randomizeposition", "rejectrows", "maxeventsperrow", "randomizetime"
         ),
-        Parameter(
-            "withsrccoords",
-            "bool",
-            False,
-            text="take srcra, srcdec as the place of the source of timing mode",
-        ),
-        Parameter("srcra", "real", 0.0, unit="deg", text="right ascension of the source of timing mode"),
-        Parameter(
-            "srcdec",
-            "real",
-            0.0,
-            unit="deg",
-            minimum=-90,
-            maximum=90,
-            text="declination of the source of timing mode",
-        ),
-        Parameter(
-            "withparameters", "bool", False, text="let hkgtigen look at the housekeeping of parameters only"
-        ),
-        Parameter("parameters", "list", (), text="housekeeping parameters that hkgtigen looks at"),
-        Parameter("except", "bool", False, text="let hkgtigen look at all but parameters"),
-        Parameter(
-            "withoverrideparameters", "bool", False, text="let hkgtigen take the limits of overrideparameters"
-        ),
-        Parameter(
-            "overrideparameters",
-            "list",
-            (),
-            text="housekeeping parameters with limits of their own (which only hkgtigen itself takes)",
-        ),
-        Parameter(
-            "analyzingSciSimdata",
-            "bool",
-            False,
-            text="process data of the simulator SciSim",
-            only="how such data differ is not known",
-        ),
+        *parameters_of(Epframes, "withsrccoords", "srcra", "srcdec"),
         Parameter(
             "findlowener",
             "bool",
@@ -258,7 +173,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
             ctx,
             wanted,
             lambda camera: f"{stem}_{INSTRUMENTS[camera]}_HkGti.ds",
-            {n: p[n] for n in _HOUSEKEEPING},
+            {q.name: p[q.name] for q in HOUSEKEEPING},
             keep=not p.removeintermediategtis,
         )
     run = Run(

@@ -10,8 +10,9 @@ from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import housekeeping_of_chain, open_calibration
+from daxa.xmm.tasks.support import HOUSEKEEPING, housekeeping_of_chain, open_calibration
 from daxa.xmm.tasks.support_pn import chain_options, common, exposures_of, open_odf, taken
+from daxa.xmm.tasks.support_proc import proc_parameters
 
 #: The selection of epproc, and what it means.
 _FILTER = "(PI > 150 && RAWY > 0)"
@@ -20,44 +21,22 @@ _TABLES = ("EXPOSURE", "BADPIX", "STDGTI", "DLIMAP", "HKAUX")
 #: Those that a list can do without.
 _NOT_NEEDED = {"DLIMAP", "HKAUX"}
 
-_NO_FILES = "there are no files between the steps"
 _NOISE = "belongs to runepnoise"
 _FLARES = "belongs to withsoftflarescreening"
 
 #: Good times besides those of the frames.
 _GTIS = [
-    Parameter("runhkgtigen", "bool", True, text="find good times by housekeeping"),
-    Parameter("withparameters", "bool", False, text="hkgtigen: only the housekeeping of parameters counts"),
-    Parameter("parameters", "list", (), text="hkgtigen: names of housekeeping"),
-    Parameter("except", "bool", False, text="hkgtigen: all but those count"),
-    Parameter("withoverrideparameters", "bool", False, text="hkgtigen: other limits for some"),
-    Parameter("overrideparameters", "list", (), text="hkgtigen: those limits"),
-    Parameter("withgtiset", "bool", False, text="use the good times of gtiset, too"),
-    Parameter("gtiset", "dataset", "gti.ds", text="file of good times"),
     Parameter("rungtimerge", "bool", False, text="use the good times by housekeeping, too"),
     Parameter("removeintermediategtis", "bool", True, text="remove the file of good times by housekeeping"),
 ]
 #: What has only one value, or changes nothing.
 _FIXED = [
     Parameter(
-        "removeintermediateeventlists", "bool", True, text="remove lists of single CCDs", only=_NO_FILES
-    ),
-    Parameter(
-        "flagfilteredevents",
-        "bool",
-        False,
-        text="flag what the filter rejects",
-        only="rejected events are left out",
-    ),
-    Parameter(
         "applygti",
         "bool",
         True,
         text="apply good times",
         only="events outside good times are always left out",
-    ),
-    Parameter(
-        "runevlistcomb", "bool", True, text="join the CCDs", only="the list is always that of all CCDs"
     ),
     Parameter(
         "deleteexposurecolumns",
@@ -69,13 +48,6 @@ _FIXED = [
     *taken(
         "columnsearchlabel flickertimesteps ctilongtermsoft withframecti checksasmip setupbpx guessdeltap "
         "mipdist mipdiscard"
-    ),
-    Parameter(
-        "analyzingSciSimdata",
-        "bool",
-        False,
-        text="data are those of the simulator SciSim",
-        only="such data are not told apart",
     ),
     Parameter(
         "runepnoise",
@@ -114,29 +86,9 @@ _FIXED = [
     "epproc",
     "2.26.1",
     [
-        Parameter("withinstexpids", "bool", False, text="only the exposures of instexpids"),
-        Parameter("instexpids", "list", (), text="exposures, as in PNS003"),
-        Parameter("selectccds", "bool", False, text="only the CCDs that are switched on below"),
-        *(Parameter(f"ccd{i}", "bool", False, text=f"process CCD {i}") for i in range(1, 13)),
-        Parameter("selectmodes", "bool", True, text="only the data modes that are switched on below"),
-        Parameter("imaging", "bool", True, text="process imaging exposures"),
-        Parameter("timing", "bool", True, text="process timing exposures"),
-        Parameter("burst", "bool", False, text="process burst exposures"),
+        *proc_parameters(ccds=12, instexpids=(), filterexpression=_FILTER),
+        Parameter("burst", "bool", False, text="process CCDs in burst mode"),
         *taken("runatthkgen timestep"),
-        Parameter(
-            "referencepointing",
-            "choice",
-            "median",
-            ("median", "mean", "user"),
-            text="pointing that sky coordinates refer to: of the attitude, or ra, dec and posangle (user)",
-        ),
-        Parameter(
-            "ra", "real", 0.0, minimum=0, maximum=360, text="right ascension of that pointing", unit="deg"
-        ),
-        Parameter(
-            "dec", "real", 0.0, minimum=-90, maximum=90, text="declination of that pointing", unit="deg"
-        ),
-        Parameter("posangle", "real", 0.0, minimum=0, maximum=360, text="its position angle", unit="deg"),
         Parameter(
             "timingsrcposition",
             "int",
@@ -147,10 +99,7 @@ _FIXED = [
             unit="pixel",
         ),
         Parameter("pileuptempfile", "bool", False, text="keep a raw list per CCD, for studies of pile-up"),
-        Parameter("filterevents", "bool", True, text="leave out events"),
-        Parameter("filterexpression", "string", _FILTER, text="which events stay"),
         Parameter("othertables", "list", _TABLES, text="extensions besides the events"),
-        Parameter("searchforbadpixels", "bool", True, text="search for bad pixels"),
         Parameter("searchforbadcolumns", "bool", True, text="search for bad columns, too"),
         *taken("withrdpha", withrdpha=True),
         *common(lowerthreshold=0),
@@ -223,8 +172,8 @@ def _good_times(ctx: TaskContext, p: Parameters, root: str) -> GTI | None:
     if p.runhkgtigen:
         name = f"{root}_EPN_HkGti.ds"
         own = not ctx.path(name).is_file()
-        names = ("withparameters", "parameters", "except", "withoverrideparameters", "overrideparameters")
-        found = housekeeping_of_chain(ctx, "epn", name, {n: p[n] for n in names}, needed=p.rungtimerge)
+        chosen = {q.name: p[q.name] for q in HOUSEKEEPING}
+        found = housekeeping_of_chain(ctx, "epn", name, chosen, needed=p.rungtimerge)
         if p.rungtimerge and found is not None:
             gti = found if gti is None else gti & found
         if own and p.removeintermediategtis:

@@ -7,6 +7,7 @@ from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.select.goodtimes import RowTimes, gti_hdu, write_gti
 from daxa.xmm.select.housekeeping import PERIODIC, HousekeepingGti, Limits, housekeeping_gti
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import HOUSEKEEPING
 
 
 @task(
@@ -24,16 +25,7 @@ from daxa.xmm.task import TaskContext, task
             False,
             text="also say how long each parameter is out of its limits, and write its good times",
         ),
-        Parameter("withparameters", "bool", False, text="whether parameters counts"),
-        Parameter("parameters", "list", (), text="housekeeping parameters that are looked at"),
-        Parameter("except", "bool", False, text="look at all but those of parameters"),
-        Parameter("withoverrideparameters", "bool", False, text="whether overrideparameters counts"),
-        Parameter(
-            "overrideparameters",
-            "list",
-            (),
-            text="parameters with limits of their own",
-        ),
+        *HOUSEKEEPING,
         Parameter("overrideparametervalues", "list", (), text="their limits, one for each"),
         *parameters_of(RowTimes),
     ],

@@ -11,12 +11,21 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.odf.odf import Odf
+from daxa.xmm.parameters import Parameter
 from daxa.xmm.task import TaskContext, find_task
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
 
 
+#: Which housekeeping counts: parameters of hkgtigen that emproc and epproc hand to it.
+HOUSEKEEPING = (
+    Parameter("withparameters", "bool", False, text="whether parameters counts"),
+    Parameter("parameters", "list", (), text="housekeeping parameters that are looked at"),
+    Parameter("except", "bool", False, text="look at all but those of parameters"),
+    Parameter("withoverrideparameters", "bool", False, text="whether overrideparameters counts"),
+    Parameter("overrideparameters", "list", (), text="housekeeping parameters with limits of their own"),
+)
 POINTING_CARDS = ("RA_PNT", "DEC_PNT", "PA_PNT")
 
 
