@@ -148,6 +148,48 @@ def test_times_are_joined_per_ccd():
     assert len(set(new.table_names())) == 3
 
 
+def restricted(subspace: DataSubspace, text: str) -> DataSubspace:
+    return subspace.restrict(alternatives(compile(text).tree)[0])
+
+
+def test_what_an_axis_has_is_joined_and_comes_last_but_bits_stay_apart():
+    """The order of axes in real images of lists that had been filtered with the same expression."""
+    once = restricted(start(), "(FLAG & 12) == 0 && X <= 12 && Y == 0 && TIME in [20:70]")
+    assert [a.name for a in once.axes] == ["CCDNR", "FLAG", "X", "Y", "TIME"]
+    assert once.table_names() == ["GTI00005", "GTI00105", "GTI00205"]
+    twice = restricted(once, "(FLAG & 12) == 0 && X <= 12 && Y == 0 && PI in [5:9]")
+    assert [a.name for a in twice.axes] == ["CCDNR", "FLAG", "TIME", "FLAG", "PI", "X", "Y"]
+    assert [f.value for f in twice.components[0]] == ["1", "b00xx", "TABLE", "b00xx", "5:9", ":12", "0"]
+    assert [f.reference for f in twice.components[1]][2] == ":GTI00105"
+    # A CCD that is asked for by its number is an axis that is there already.
+    assert [a.name for a in restricted(start(), "CCDNR == 2 && PI > 3").axes] == ["TIME", "PI", "CCDNR"]
+
+
+def test_joined_conditions_of_one_expression_come_last_too():
+    names = [a.name for a in restricted(DataSubspace(), "(X > 2 && X < 9) && (FLAG & 1) == 0 && Y > 3").axes]
+    assert names == ["FLAG", "Y", "X"]
+
+
+def test_regions_are_joined_per_pair_of_columns():
+    once = restricted(start(), "(X,Y) in circle(10,10,6)")
+    assert once.axes[-1].name == "POS(X,Y)"
+    # One table, as all components have the same region; named by its place, from one.
+    assert once.table_names() == ["STDGTI01", "REG00103", "STDGTI02", "STDGTI03"]
+    twice = restricted(once, "PI > 1 && (X,Y) in circle(10,10,6) && !((X,Y) in box(9,9,2,2,0))")
+    assert [a.name for a in twice.axes] == ["CCDNR", "TIME", "PI", "POS(X,Y)"]
+    region = twice.tables[twice.components[2][3].table]
+    assert [(s.name, s.exclude) for s in region.components[0]] == [("circle", False), ("box", True)]
+    expected = compile("PI > 1 && (X,Y) in circle(10,10,6) && !((X,Y) in box(9,9,2,2,0))").mask(COLUMNS)
+    assert np.array_equal(selected(twice), expected & selected(start()))
+    header = fits.Header()
+    twice.write(header)
+    assert (header["MTYPE1"], header["MFORM1"]) == ("POS", "X,Y")
+    detector = restricted(start(), "(DETX,DETY) in circle(0,0,5)").axes[-1]
+    assert (detector.name, detector.columns) == ("DET(DETX,DETY)", ("DETX", "DETY"))
+    # SAS repeats the pair where it has joined regions.
+    assert Axis("DET(DETX,DETY)(DETX,DETY)(DETX,DETY)").columns == ("DETX", "DETY")
+
+
 @pytest.mark.parametrize(
     ("text", "complete"),
     [

@@ -538,6 +538,42 @@ def test_region_tables_round_trip():
     assert Region.from_hdu(region.to_hdu("REG00101")) == region
 
 
+@pytest.mark.parametrize("columns", [("DETX", "DETY"), ("RAWX", "RAWY"), ("X", "Y")])
+def test_coordinates_of_a_region_are_in_the_columns_that_the_table_names(columns):
+    region = Region(((Shape("box", (1, 2, 3, 4, 0), True), Shape("circle", (0, 0, 9))),), columns)
+    hdu = region.to_hdu("REG00106")
+    # As in real tables: full widths, a rotation also where it is zero.
+    assert hdu.columns.names == ["SHAPE", *columns, "R", "ROTANG", "COMPONENT"]
+    assert [str(s).strip() for s in hdu.data["SHAPE"]] == ["!ROTBOX", "CIRCLE"]
+    assert hdu.data["R"].tolist() == [[6, 8], [9, 0]]
+    assert Region.from_hdu(hdu) == region
+
+
+@pytest.mark.parametrize("width", ["E", "1D", "4E", "2J", "I"])
+@pytest.mark.parametrize("shape", ["!ROTBOX", "BOX", "ellipse", "Circle"])
+def test_region_tables_have_numbers_of_any_width(width, shape):
+    """Elements of vectors beyond those that a shape needs are padding."""
+    size = int(width[:-1] or 1)
+    form = "4E" if size == 4 else f"2{width[-1]}"
+    cells = {"SHAPE": ("16A", [shape]), "X": (width, [[3] + [0] * (size - 1)]), "COMPONENT": ("J", [1])}
+    cells |= {"Y": (width, [[4] + [0] * (size - 1)]), "R": (form, [[6, 8] + [0] * (int(form[0]) - 2)])}
+    cells |= {"ROTANG": (width, [[30] + [0] * (size - 1)])}
+    columns = [fits.Column(n, f, array=np.array(v)) for n, (f, v) in cells.items()]
+    (made,) = Region.from_hdu(fits.BinTableHDU.from_columns(columns)).components[0]
+    sizes = {"circle": (6,), "ellipse": (6, 8, 30)}.get(made.name, (3, 4, 30))
+    assert (made.args, made.exclude) == ((3, 4, *sizes), shape.startswith("!"))
+
+
+def test_a_region_table_without_coordinates_says_what_it_needs():
+    columns = [fits.Column("SHAPE", "8A", array=["CIRCLE"]), fits.Column("DETX", "E", array=[0])]
+    hdu = fits.BinTableHDU.from_columns(columns, name="REG")
+    hdu.header["MFORM1"] = "DETX,DETY"
+    with pytest.raises(
+        ValueError, match=r"f.fits\[REG\]: .* needs column\(s\) X, Y, or .* that MFORM1 names"
+    ):
+        Region.from_hdu(hdu, "f.fits")
+
+
 def test_image_masks_follow_physical_coordinates():
     data = np.zeros((10, 10))
     data[2, 4] = 1

@@ -42,6 +42,17 @@ class BitCondition:
 
     key = property(lambda self: (self.axis, "X"))
 
+    def excludes(self, other: BitCondition) -> bool:
+        """Whether no value fulfils both.
+
+        Parameters
+        ----------
+        other
+            Condition, of any axis.
+        """
+        same = self.axis == other.axis
+        return same and bool((self.clear & other.set) | (self.set & other.clear))
+
 
 @dataclass(frozen=True, eq=False)
 class TimeCondition:
@@ -53,6 +64,10 @@ class TimeCondition:
     key = property(lambda self: (self.axis, ""))
 
 
+#: What the data subspace calls pairs of columns; SAS calls any other pair AXIS2D1.
+_PAIRS = {("X", "Y"): "POS", ("DETX", "DETY"): "DET", ("RAWX", "RAWY"): "RAW"}
+
+
 @dataclass(frozen=True)
 class RegionCondition:
     """A pair of columns inside a region."""
@@ -62,8 +77,9 @@ class RegionCondition:
 
     @property
     def axis(self) -> str:
-        """Name in the data subspace."""
-        return f"POS({self.axes[0]},{self.axes[1]})"
+        """Name in the data subspace, by what kind of coordinates the columns are."""
+        name = _PAIRS.get((self.axes[0].upper(), self.axes[1].upper()), "AXIS2D1")
+        return f"{name}({self.axes[0]},{self.axes[1]})"
 
     key = property(lambda self: (self.axis, ""))
 
@@ -100,7 +116,7 @@ def _convert(node: Node, negated: bool) -> tuple[Alternatives, bool]:
     if isinstance(node, nodes.Not):
         return _convert(node.operand, not negated)
     if isinstance(node, (nodes.And, nodes.Or)):
-        parts = [_convert(t, negated) for t in node.terms]
+        parts = [_convert(t, negated) for t in _flat(node)]
         return (_product if isinstance(node, nodes.And) != negated else _union)(parts)
     if node.constant:
         true = bool(np.all(node.truth(Rows({}, 1))))
@@ -109,52 +125,58 @@ def _convert(node: Node, negated: bool) -> tuple[Alternatives, bool]:
     return ([[]], False) if condition is None else ([[condition]], True)
 
 
+def _flat(node: nodes.And | nodes.Or) -> list[Node]:
+    """Terms of a conjunction or disjunction, with those of terms of the same kind in their place."""
+    return [t for term in node.terms for t in (_flat(term) if type(term) is type(node) else [term])]  # type: ignore[arg-type]
+
+
 def _product(parts: Sequence[tuple[Alternatives, bool]]) -> tuple[Alternatives, bool]:
-    result: list[tuple[list[Condition], bool]] = [([], False)]
+    result: Alternatives = [[]]
     complete = True
     for alternatives_, whole in parts:
         complete &= whole
         if len(result) * len(alternatives_) > _MOST:
             complete = False
             continue
-        pairs = [_both(a, b, merged) for a, merged in result for b in alternatives_]
-        result = [pair for pair in pairs if pair is not None]
-    # Joining filters of one axis puts axes into alphabetical order, as it does in SAS.
-    return [sorted(c, key=lambda c: c.axis) if merged else c for c, merged in result], complete
+        result = [a + b for a in result for b in alternatives_]
+    joined = [_join(conditions) for conditions in result]
+    return [conditions for conditions in joined if conditions is not None], complete
 
 
-def _both(a: list[Condition], b: list[Condition], merged: bool) -> tuple[list[Condition], bool] | None:
-    """All conditions of two alternatives; None if they exclude each other."""
-    out = list(a)
-    for condition in b:
-        same = [i for i, c in enumerate(out) if c.key == condition.key]
-        if same and isinstance(condition, BitCondition):
-            other = out[same[0]]
-            if isinstance(other, BitCondition) and (
-                (condition.clear & other.set) or (condition.set & other.clear)
-            ):
+def _join(conditions: list[Condition]) -> list[Condition] | None:
+    """The same with one condition per axis; None if they exclude each other.
+
+    What was joined comes last, as in SAS. Bits of one axis stay apart there, even equal ones.
+    """
+    alone: dict[object, Condition] = {}
+    joined: dict[object, Condition] = {}
+    for number, condition in enumerate(conditions):
+        key: object = condition.key
+        if isinstance(condition, BitCondition):
+            if any(condition.excludes(c) for c in alone.values() if isinstance(c, BitCondition)):
                 return None
-        joined = _intersect(out[same[0]], condition) if same else None
-        if joined is None:
-            out.append(condition)
-        else:
-            if isinstance(joined, RangeCondition) and not joined.intervals:
-                return None
-            out[same[0]] = joined
-            merged = True
-    return out, merged
+            key = (*condition.key, number)
+        old = joined.get(key) or alone.get(key)
+        if old is None:
+            alone[key] = condition
+            continue
+        both = _intersect(old, condition)
+        if both is None:
+            alone[condition.key, number] = condition
+            continue
+        if isinstance(both, RangeCondition) and not both.intervals:
+            return None
+        alone[key], joined[key] = old, both
+    return [c for k, c in alone.items() if k not in joined] + [joined[k] for k in alone if k in joined]
 
 
 def _intersect(a: Condition, b: Condition) -> Condition | None:
     if isinstance(a, RangeCondition) and isinstance(b, RangeCondition):
         return RangeCondition(a.axis, intersect_intervals(a.intervals, b.intervals))
-    if isinstance(a, BitCondition) and isinstance(b, BitCondition):
-        return BitCondition(a.axis, a.clear | b.clear, a.set | b.set)
     if isinstance(a, TimeCondition) and isinstance(b, TimeCondition):
         return TimeCondition(a.axis, a.gti & b.gti)
     if isinstance(a, RegionCondition) and isinstance(b, RegionCondition):
-        components = tuple((*x, *y) for x in a.region.components for y in b.region.components)
-        return RegionCondition(a.axes, Region(components, a.axes))
+        return RegionCondition(a.axes, a.region & b.region)
     times = [as_time(c) for c in (a, b)]
     if isinstance(a, (RangeCondition, TimeCondition)) and all(times):
         return TimeCondition(a.axis, times[0].gti & times[1].gti)  # type: ignore[union-attr]

@@ -1,15 +1,15 @@
 """The data subspace: what part of the data a file holds, as keywords of its header.
 
 A data subspace is a union of components (in an event list: one per CCD), each an intersection of filters on
-one axis: a column, or a pair ``POS(X,Y)``. Header keywords: ``DSTYPn`` and ``DSUNIn`` name axis n and its
-unit, ``DSVALn`` is the value for the first component, ``kDSVALn`` that for component k where it differs.
-A value is a list of intervals (``500:2000``, ``(12:``, ``:`` for unrestricted), a bit pattern with
-``DSFORMn`` X (``b00xx0``), or ``TABLE`` with the extension in ``DSREFn``.
+one axis: a column, or a pair of them as ``POS(X,Y)`` and ``DET(DETX,DETY)``. Header keywords: ``DSTYPn`` and
+``DSUNIn`` name axis n and its unit, ``DSVALn`` is the value for the first component, ``kDSVALn`` that for
+component k where it differs. A value is a list of intervals (``500:2000``, ``(12:``, ``:`` for unrestricted),
+a bit pattern with ``DSFORMn`` X (``b00xx0``), or ``TABLE`` with the extension in ``DSREFn``.
 
 From component 100 on the keywords have more than the eight letters of the standard and are written by the
 HIERARCH convention: assumed of SAS, whose manual names no limit, as CFITSIO writes long keywords so.
 
-Source: dsslib manual; details (order of keywords, names of tables) as in files made by SAS 17 to 19.
+Source: dsslib manual; details (order of keywords, names of tables) as in files made by SAS 13.5 to 20.
 """
 
 from __future__ import annotations
@@ -53,11 +53,16 @@ _COMMENT = {
     "DSREF": "reference",
 }
 Table = GTI | Region
+#: Axis, form of the value, and how many of them come before.
+Key = tuple[str, str, int]
+Plan = dict[Key, Condition]
+#: Value that no row fulfils.
+_NOTHING = "1:0"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A column or ``POS(X,Y)``, and its unit."""
+    """A column, or a pair of them as in ``POS(X,Y)``, and its unit."""
 
     name: str
     unit: str = ""
@@ -65,8 +70,14 @@ class Axis:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns it is made of."""
-        pair = re.fullmatch(r"POS\((\w+),(\w+)\)", self.name, re.IGNORECASE)
+        # SAS repeats the pair for every region that it has joined: DET(DETX,DETY)(DETX,DETY).
+        pair = re.match(r"\w+\((\w+),(\w+)\)", self.name)
         return pair.groups() if pair else (self.name,)
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Equal for axes whose filters can be joined."""
+        return self.columns
 
 
 @dataclass(frozen=True)
@@ -186,10 +197,18 @@ class DataSubspace:
             return
         for key, value, comment in self.cards():
             header[key] = (value, comment)
+        for key, value, comment in self.pair_cards():
+            header.setdefault(key, (value, comment))
+
+    def pair_cards(self) -> list[tuple[str, str, str]]:
+        """Keywords that name the columns of a region, for the last axis with one."""
         pairs = [a for a in self.axes if len(a.columns) == 2]
-        if pairs and "MFORM1" not in header:
-            header["MTYPE1"] = ("POS", "descriptor name")
-            header["MFORM1"] = (",".join(pairs[0].columns), "columns of the descriptor")
+        if not pairs:
+            return []
+        return [
+            ("MTYPE1", pairs[-1].name.partition("(")[0], "DM Keyword: Descriptor name"),
+            ("MFORM1", ",".join(pairs[-1].columns), ""),
+        ]
 
     def table_names(self) -> list[str]:
         """Extensions referred to, in the order they are written in."""
@@ -285,8 +304,9 @@ class DataSubspace:
     def restrict(self, alternatives: Alternatives, units: Mapping[str, str] | None = None) -> DataSubspace:
         """The intersection with the alternatives of an expression.
 
-        Conditions are appended as further axes, except that times are intersected with the good times of
-        each component (axes are then sorted by name), and components whose CCD is excluded are dropped.
+        Conditions become further axes. One on an axis that is there already, and has intervals, good times
+        or regions, is joined with what is there; joined axes come last, in their old order. Components whose
+        CCD is excluded are dropped. (So it is in products of SAS 13.5 to 20. Bits are not joined there.)
 
         Parameters
         ----------
@@ -296,89 +316,81 @@ class DataSubspace:
             Units of columns by name.
         """
         units = units or {}
-        columns: list[tuple[str, str]] = []
-        time = self.index("TIME")
-        known_ccds = self.index("CCDNR") is not None and None not in self.ccds()
-        merged_time = False
-        plans: list[
-            tuple[dict[tuple[str, str], Condition], TimeCondition | None, int, RangeCondition | None]
-        ] = []
-        for conditions in alternatives:
-            plan: dict[tuple[str, str], Condition] = {}
-            when, ccd = None, None
-            when_index = 0
-            for position, condition in enumerate(conditions):
-                as_gti = as_time(condition) if condition.axis == "TIME" else None
-                if as_gti and time is not None:
-                    when, when_index = as_gti, len(self.axes) + position
-                    merged_time = True
-                elif condition.axis == "CCDNR" and known_ccds and isinstance(condition, RangeCondition):
-                    ccd = condition
-                else:
-                    plan[condition.key] = condition
-                    if condition.key not in columns:
-                        columns.append(condition.key)
-            plans.append((plan, when, when_index, ccd))
-
-        axes = [*self.axes, *(Axis(name, units.get(name, "")) for name, _ in columns)]
-        result = DataSubspace(axes, [], dict(self.tables))
-        for k, (component, number) in enumerate(zip(self.components, self.ccds(), strict=True)):
-            for alternative, (plan, when, when_index, ccd) in enumerate(plans):
-                if ccd is not None and not any(bool(i.test(number)) for i in ccd.intervals):
-                    continue
-                row = list(component)
-                if when is not None and time is not None:
-                    row[time] = result._time_filter(row[time], when, k, when_index)
-                for position, key in enumerate(columns):
-                    row.append(
-                        result._filter(plan.get(key), alternative, len(self.axes) + position)
-                        if key in plan
-                        else Filter(form="X" if key[1] == "X" else "")
+        plans, keys = _plans(alternatives)
+        olds = {j: self._joins(key, plans) for j, key in enumerate(keys)}
+        joins = {j: i for j, i in olds.items() if i is not None}
+        axes = [*self.axes, *(Axis(name, units.get(name, "")) for name, *_ in keys)]
+        order = [i for i in range(len(axes)) if i not in joins.values() and i - len(self.axes) not in joins]
+        order += sorted(joins.values())
+        result = DataSubspace([axes[i] for i in order], [], dict(self.tables))
+        for component in self.components:
+            for plan in plans:
+                row: list[Filter | Table] = list(component)
+                row += [_new_filter(plan.get(key), key) for key in keys]
+                for j, i in joins.items():
+                    both = self._joined(component[i], plan[keys[j]]) if keys[j] in plan else None
+                    row[i] = both or component[i]
+                if Filter(_NOTHING) not in row:
+                    number = len(result.components)
+                    at = {i: len(self.axes) + j for j, i in joins.items()}
+                    result.components.append(
+                        [result._named(row[i], number, p, at.get(i, i)) for p, i in enumerate(order)]
                     )
-                result.components.append(row)
         if not result.components:
             # Nothing is left: keep the components, so that readers still find every CCD.
             return DataSubspace(list(self.axes), [list(c) for c in self.components], dict(self.tables))
-        if merged_time:
-            order = sorted(range(len(axes)), key=lambda i: axes[i].name)
-            result.axes = [axes[i] for i in order]
-            result.components = [[row[i] for i in order] for row in result.components]
         used = set(result.table_names())
         result.tables = {n: t for n, t in result.tables.items() if n in used}
         return result
 
-    def _name(self, table: Table, stem: str) -> str:
-        """An extension name that no other table has."""
-        name, number = stem, 0
-        while name in self.tables and self.tables[name] != table:
-            number += 1
-            name = f"{stem[:3]}{100 + number:03d}{stem[6:]}"
-        self.tables[name] = table
-        return name
+    def _joins(self, key: Key, plans: list[Plan]) -> int | None:
+        """Position of the axis that conditions of that key are joined with."""
+        conditions = [plan[key] for plan in plans if key in plan]
+        for i, axis in enumerate(self.axes):
+            if axis.kind != Axis(key[0]).kind:
+                continue
+            if all(self._joined(c[i], new) is not None for c in self.components for new in conditions):
+                return i
+        return None
 
-    def _time_filter(self, old: Filter, when: TimeCondition, component: int, axis: int) -> Filter:
+    def _joined(self, old: Filter, new: Condition) -> Filter | Table | None:
+        """A filter and a condition as one; None if that cannot be."""
         table = self.tables.get(old.table)
-        if isinstance(table, GTI):
-            gti = table & when.gti
-        elif old.value == ":":
-            gti = when.gti
-        else:
-            gti = as_time(RangeCondition("TIME", parse_intervals(old.value))).gti & when.gti  # type: ignore[union-attr]
-        if gti == table:
-            return old
-        return Filter("TABLE", "", ":" + self._name(gti, f"GTI{component:03d}{axis:02d}"))
+        if old.form == "X" or isinstance(new, BitCondition):
+            return None
+        if isinstance(new, RegionCondition):
+            return table & new.region if isinstance(table, Region) else None
+        if isinstance(table, GTI) or isinstance(new, TimeCondition):
+            when = as_time(new)
+            before = table or as_time(RangeCondition("TIME", parse_intervals(old.value)))
+            if when is None or not isinstance(before, (GTI, TimeCondition)):
+                return None
+            good = before if isinstance(before, GTI) else before.gti
+            both = good & when.gti
+            return old if both == table else both
+        if old.value == "TABLE":
+            return None
+        intervals = intersect_intervals(parse_intervals(old.value), new.intervals)
+        return Filter(format_intervals(intervals) if intervals else _NOTHING)
 
-    def _filter(self, condition: Condition | None, alternative: int, axis: int) -> Filter:
-        if isinstance(condition, RangeCondition):
-            return Filter(format_intervals(condition.intervals) if condition.intervals else "1:0")
-        if isinstance(condition, BitCondition):
-            return Filter(format_bits(condition), "X")
-        if isinstance(condition, TimeCondition):
-            return Filter("TABLE", "", ":" + self._name(condition.gti, f"GTI{alternative:03d}{axis:02d}"))
-        if isinstance(condition, RegionCondition):
-            name = self._name(condition.region, f"REG{alternative + 1:03d}{axis + 1:02d}")
-            return Filter("TABLE", "", ":" + name)
-        return Filter()
+    def _named(self, value: Filter | Table, component: int, position: int, unjoined: int) -> Filter:
+        """A filter, for a table one that refers to it by a name that it gives it.
+
+        Good times are numbered by component and by the axis that they would have been on, not joined;
+        regions by those that they are on, from one, and components that have that of the first one share it.
+        """
+        if isinstance(value, Filter):
+            return value
+        if isinstance(value, Region):
+            if self.components and self.tables.get(self.components[0][position].table) == value:
+                return self.components[0][position]
+            kind, number, axis = "REG", component + 1, position + 1
+        else:
+            kind, number, axis = "GTI", component, unjoined
+        names = (f"{kind}{number:03d}{k:02d}" for k in range(axis, axis + 1 + len(self.tables)))
+        name = next(n for n in names if n not in self.tables)
+        self.tables[name] = value
+        return Filter("TABLE", "", f":{name}")
 
     def clean(self) -> DataSubspace:
         """The same subspace with one filter per axis and kind where they can be joined."""
@@ -400,6 +412,32 @@ class DataSubspace:
             if new not in components:
                 components.append(new)
         return DataSubspace([self.axes[i] for i in keep], components, dict(self.tables))
+
+
+def _plans(alternatives: Alternatives) -> tuple[list[Plan], list[Key]]:
+    """Conditions of each alternative by key, and all keys in the order in which they are met."""
+    plans: list[Plan] = []
+    for conditions in alternatives:
+        plan: Plan = {}
+        for condition in conditions:
+            # Two masks of bits stay two axes.
+            axis, form = condition.key
+            plan[axis, form, sum(key[:2] == (axis, form) for key in plan)] = condition
+        plans.append(plan)
+    return plans, list(dict.fromkeys(key for plan in plans for key in plan))
+
+
+def _new_filter(condition: Condition | None, key: Key) -> Filter | Table:
+    """What a condition is on an axis of its own; a missing one restricts nothing."""
+    if isinstance(condition, RangeCondition):
+        return Filter(format_intervals(condition.intervals) if condition.intervals else _NOTHING)
+    if isinstance(condition, BitCondition):
+        return Filter(format_bits(condition), "X")
+    if isinstance(condition, TimeCondition):
+        return condition.gti
+    if isinstance(condition, RegionCondition):
+        return condition.region
+    return Filter(form="X" if key[1] == "X" else "")
 
 
 def _join(a: Filter, b: Filter, axis: str) -> Filter | None:

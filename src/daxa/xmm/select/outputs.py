@@ -315,6 +315,17 @@ class Outputs:
             exposure = max(live.values())
         header["EXPOSURE"] = (exposure, "Weighted live time of the CCDs with events")
 
+    def _frame_times(self) -> list[tuple[str, float, str]]:
+        """FRMTIMnn of an image of MOS: the length of a frame of each CCD [s]."""
+        tables = {c: self.source.hdus[i].header for c, i in self.restriction.exposures.items()}
+        if self.source.header.get("INSTRUME") not in ("EMOS1", "EMOS2"):
+            return []
+        return [
+            (f"FRMTIM{c:02d}", float(h["FRMTIME"]) / 1000, f"[s] Frame time for CCD {c}")
+            for c, h in sorted(tables.items())
+            if "FRMTIME" in h
+        ]
+
     def _describe(self, header: Header, cards: list[tuple[Any, ...]]) -> None:
         head = self.source.header
         for key in ("TELESCOP", "INSTRUME"):
@@ -360,7 +371,9 @@ class Outputs:
         numbers = tuple(self.source.table.number(g.column) for g in counter.grids)
         cards += image_keywords(self.source.header, counter.grids, numbers)  # type: ignore[arg-type]
         if p.writedss:
+            cards += self._frame_times()
             cards += self.restriction.subspace.cards()
+            cards += self.restriction.subspace.pair_cards()
             if p.updateexposure:
                 ontime = dict(sorted(self.restriction.ontime.items()))
                 cards += [

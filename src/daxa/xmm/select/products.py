@@ -210,7 +210,9 @@ class Counter:
 
 
 def image_dtype(values: Array, forced: str | None) -> np.dtype:
-    """Type of an image: 32-bit integers for counts, real numbers for weights, or the one asked for.
+    """Type of an image: the one asked for, else integers for counts, real numbers for weights.
+
+    Integers have 16 bits where even all counts in one pixel would fit, as in images of SAS 17 and 20.
 
     Parameters
     ----------
@@ -234,7 +236,8 @@ def image_dtype(values: Array, forced: str | None) -> np.dtype:
         return dtype
     if values.dtype.kind == "f":
         return np.dtype("f4")
-    return np.dtype("i4") if not values.size or values.max() < 2**31 else np.dtype("i8")
+    total = values.sum()
+    return np.dtype(next((t for t in ("i2", "i4") if total <= np.iinfo(t).max), "i8"))
 
 
 def image_keywords(

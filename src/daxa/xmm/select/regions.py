@@ -231,12 +231,19 @@ class Region:
             result |= inside
         return result
 
+    def __and__(self, other: Region) -> Region:
+        """What lies in both; a shape that both have is named once."""
+        components = (dict.fromkeys((*a, *b)) for a in self.components for b in other.components)
+        return Region(tuple(tuple(c) for c in components), self.columns)
+
     @classmethod
     def from_hdu(cls, hdu: BinTableHDU, where: str = "") -> Region:
         """Read an ASC region table (SHAPE, X, Y, R, ROTANG, COMPONENT).
 
-        Rows of one COMPONENT are intersected, components united; a SHAPE starting with ``!`` excludes.
-        Without a COMPONENT column each row is a component, except that excluding rows apply to all.
+        Coordinates are in the columns that MFORM1 names (``DETX,DETY``), which are also those of the events
+        that the region is meant for, else in X and Y. Rows of one COMPONENT are intersected, components
+        united; a SHAPE starting with ``!`` excludes. Without a COMPONENT column each row is a component,
+        except that excluding rows apply to all.
 
         Parameters
         ----------
@@ -251,17 +258,23 @@ class Region:
             A column or a shape is not as it should be.
         """
         names = {n.upper(): n for n in hdu.columns.names}
-        missing = {"SHAPE", "X", "Y"} - set(names)
+        pair = [c.strip() for c in str(hdu.header.get("MFORM1", "")).split(",")]
+        columns = (pair[0], pair[1]) if len(pair) == 2 else None
+        across, along = ("X", "Y")
+        if columns and {c.upper() for c in columns} <= set(names):
+            across, along = columns[0].upper(), columns[1].upper()
+        missing = {"SHAPE", across, along} - set(names)
         if missing:
             raise ValueError(
-                f"{where}[{hdu.name}]: a region table needs column(s) {', '.join(sorted(missing))}"
+                f"{where}[{hdu.name}]: a region table needs column(s) {', '.join(sorted(missing))}, or "
+                "coordinates in columns that MFORM1 names"
             )
         rows: list[tuple[int, Shape]] = []
         for number, row in enumerate(hdu.data):
             name = str(row[names["SHAPE"]]).strip().lower()
             exclude, name = name.startswith("!"), name.lstrip("!-+")
-            x = np.atleast_1d(row[names["X"]]).astype(float)
-            y = np.atleast_1d(row[names["Y"]]).astype(float)
+            x = np.atleast_1d(row[names[across]]).astype(float)
+            y = np.atleast_1d(row[names[along]]).astype(float)
             r = np.atleast_1d(row[names["R"]]).astype(float) if "R" in names else np.zeros(0)
             angle = np.atleast_1d(row[names["ROTANG"]]).astype(float) if "ROTANG" in names else np.zeros(1)
             component = int(row[names["COMPONENT"]]) if "COMPONENT" in names else (-1 if exclude else number)
@@ -272,8 +285,7 @@ class Region:
             if component != -1:
                 groups.setdefault(component, []).append(shape)
         components = tuple((*group, *common) for group in groups.values()) or ((common,) if common else ())
-        columns = str(hdu.header.get("MFORM1", "")).split(",")
-        return cls(components, (columns[0].strip(), columns[1].strip()) if len(columns) == 2 else None)
+        return cls(components, columns)
 
     def to_hdu(self, name: str) -> BinTableHDU:
         """The region as a table, with as many elements in X, Y, R as the largest shape needs.
@@ -297,11 +309,15 @@ class Region:
         def form(size: int) -> str:
             return "E" if size == 1 else f"{size}E"
 
-        names = [(("!" if s.exclude else "") + s.name.upper()).ljust(16) for _, s, _ in rows]
+        shapes = [_SHAPE_NAMES.get(s.name, s.name.upper()) for _, s, _ in rows]
+        names = [
+            (("!" if s.exclude else "") + n).ljust(16) for n, (_, s, _) in zip(shapes, rows, strict=True)
+        ]
+        across, along = self.columns or ("X", "Y")
         columns = [
             make_column("SHAPE", "16A", array=np.array(names, "S16")),
-            make_column("X", form(size_x), array=padded(0, size_x)),
-            make_column("Y", form(size_x), array=padded(1, size_x)),
+            make_column(across, form(size_x), array=padded(0, size_x)),
+            make_column(along, form(size_x), array=padded(1, size_x)),
             make_column("R", form(size_r), array=padded(2, size_r)),
         ]
         if size_a:
@@ -310,9 +326,9 @@ class Region:
         columns.append(make_column("COMPONENT", width, array=np.array([k for k, *_ in rows])))
         hdu = table_of(columns, name)
         comments = {"SHAPE": "shape of element", "COMPONENT": "component number that shape belongs to"}
-        comments |= {"X": "x-coordinate vector", "Y": "y-coordinate vector", "R": "radius vector"}
+        comments |= {across: "x-coordinate vector", along: "y-coordinate vector", "R": "radius vector"}
         for i, column in enumerate(columns, start=1):
-            hdu.header.comments[f"TTYPE{i}"] = comments.get(column.name, "rotation angle")
+            hdu.header.comments[f"TTYPE{i}"] = comments.get(column.name, "rotation angle vector")
         hdu.header["HDUCLASS"] = "ASC"
         hdu.header["HDUCLAS1"] = "REGION"
         hdu.header["HDUCLAS2"] = "STANDARD"
@@ -320,6 +336,10 @@ class Region:
             hdu.header["MTYPE1"] = "pos"
             hdu.header["MFORM1"] = ",".join(self.columns)
         return hdu
+
+
+#: Names in tables that are not those of the language.
+_SHAPE_NAMES = {"box": "ROTBOX"}
 
 
 def _shape_from_row(name: str, x: Array, y: Array, r: Array, angle: Array, exclude: bool) -> Shape:
@@ -356,7 +376,7 @@ def _shape_from_row(name: str, x: Array, y: Array, r: Array, angle: Array, exclu
 def _row_from_shape(shape: Shape) -> tuple[Sequence[float], ...]:
     a = shape.args
     if shape.name == "box":
-        return [a[0]], [a[1]], [2 * a[2], 2 * a[3]], [a[4]] if a[4] else []
+        return [a[0]], [a[1]], [2 * a[2], 2 * a[3]], [a[4]]
     if shape.name in ("ellipse", "rhombus"):
         return [a[0]], [a[1]], [a[2], a[3]], [a[4]]
     if shape.name == "elliptannulus":
