@@ -293,3 +293,87 @@ def test_one_module_opens_databases():
         if any(name.split(".")[0] == "sqlite3" for name, _ in imports(path))
     ]
     assert users == [str(Path("archive", "database.py"))]
+
+
+#: Folders of tests that are not rooms of the package: why they are there.
+NOT_ROOMS = {
+    "benchmarks": "what benchmarks/ compares and measures",
+    "fuzz": "files damaged at random, for all that reads them",
+    "integration": "whole reductions",
+    "readers": "other programs that read the products",
+}
+
+#: Rooms without tests of their own: what tests them.
+WITHOUT_TESTS = {
+    "xmm/formats": "no behaviour; what reads and writes the files",
+}
+
+#: Tests in the folder of a room that they do not import: how they use it.
+BY_OTHER_MEANS = {
+    "xmm/instruments/mos/test_mos_list_layout.py": "reads lists of the chain",
+}
+
+
+def files_with_tests():
+    """Folder of tests -> its files of tests."""
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        found.setdefault(path.parent.relative_to(ROOT / "tests").as_posix(), []).append(path)
+    return found
+
+
+def test_folders_of_tests_are_rooms():
+    places = {p.parent.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("__init__.py")}
+    assert set(files_with_tests()) - places == set(NOT_ROOMS)
+
+
+def test_rooms_have_tests():
+    rooms = {room for room in ALLOWED if room != "xmm"}
+    rooms |= {f"xmm/{p.parent.name}" for p in (SOURCE / "xmm").glob("*/__init__.py")}
+    rooms |= {f"xmm/instruments/{p.parent.name}" for p in (SOURCE / "xmm/instruments").glob("*/__init__.py")}
+    assert rooms - set(files_with_tests()) == set(WITHOUT_TESTS)
+
+
+def test_tests_import_their_room():
+    """Or something above it that runs it, in the same one of the large rooms."""
+    strangers = set()
+    for folder, paths in files_with_tests().items():
+        room = folder.split("/")[0]
+        if room in ALLOWED:
+            for path in paths:
+                if not any(f"{module}.".startswith(f"daxa.{room}.") for module, *_ in asked_for(path)):
+                    strangers.add(path.relative_to(ROOT / "tests").as_posix())
+    assert strangers == set(BY_OTHER_MEANS)
+
+
+#: Words that calls begin with which find a fault in something.
+FINDS_FAULT = ("raises", "warns", "assert_", "fail")
+
+
+def calls(node):
+    """Names of what is called below a node."""
+    for call in (n.func for n in ast.walk(node) if isinstance(n, ast.Call)):
+        yield call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "")
+
+
+def finds_fault(function):
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(function))
+    return asserts or any(name.startswith(FINDS_FAULT) for name in calls(function))
+
+
+def test_every_test_asserts_something():
+    """Itself, or in a function that it calls."""
+    paths = [p for p in sorted((ROOT / "tests").rglob("*.py"))]
+    functions = [
+        (path, node) for path in paths for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)
+    ]
+    found = {f.name for _, f in functions if finds_fault(f)}
+    left = {f.name: set(calls(f)) for _, f in functions if f.name not in found}
+    while more := {name for name, called in left.items() if name not in found and called & found}:
+        found |= more
+    idle = [
+        f"{path.relative_to(ROOT)}: {f.name}"
+        for path, f in functions
+        if f.name.startswith("test_") and f.name not in found
+    ]
+    assert not idle, "\n".join(idle)

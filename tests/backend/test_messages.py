@@ -54,7 +54,8 @@ def test_every_message_is_found(messages):
 
 @given(st.text(max_size=200))
 def test_any_text_is_accepted(text):
-    parse_messages(text)
+    for found in parse_messages(text):
+        assert all(set(m) == {"originator", "name", "message"} for m in found)
 
 
 def test_codes_with_blanks_and_what_scripts_print():

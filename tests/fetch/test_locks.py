@@ -37,8 +37,10 @@ def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise NotImplementedError
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    done = []
     with hold(tmp_path / "a.lock"):
-        pass
+        done.append("work")
+    assert done == ["work"]
 
 
 def test_a_failure_passes_through(tmp_path: Path) -> None:

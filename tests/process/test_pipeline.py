@@ -415,13 +415,16 @@ def test_lookup_has_every_function():
     assert len(PROC_LOOKUP[X]) == 13
 
 
-def test_recorded_configurations_can_be_replayed(archive):
+def test_recorded_configurations_can_be_replayed(archive, sas):
     full_process_xmm(archive, num_cores=2, disable_progress=True)
     configurations = {k: v for c in archive.process_configurations[X] for k, v in c.items()}
+    assert {"cif_build", "epchain", "emchain", "merge_subexposures"} <= set(configurations)
+    sas.forget()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, arguments in configurations.items():
             PROC_LOOKUP[X][name](archive, num_cores=2, disable_progress=True, **arguments)
+    assert sas.calls == []  # all of it is done
 
 
 def test_calibration_files_that_were_missed_and_have_come_give_a_new_index(

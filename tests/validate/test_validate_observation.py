@@ -11,7 +11,7 @@ import pytest
 from archive_server import ArchiveServer
 from astropy.io import fits
 from distortions import EVENT_FINDINGS, distort_events
-from test_simulated_archives import OBS, serve
+from served_observation import OBS, serve
 from typer.testing import CliRunner
 
 from daxa.archive import Archive

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "compare_log.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "compare_log.py"
 
 
 @pytest.fixture(scope="module")

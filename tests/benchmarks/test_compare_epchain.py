@@ -10,7 +10,7 @@ import pytest
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.tasks.evlistcomb import EVLISTCOMB
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FORMS = {"double": "1D", "int32": "1J", "int16": "1I", "int8": "1B"}
 
 
