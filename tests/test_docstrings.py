@@ -13,7 +13,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
 
 #: What users call: rooms and modules of the engine.
 PUBLIC = [
-    "archive", "process", "mission", "compare", "xmm/select", "xmm/fits", "xmm/task.py", "xmm/parameters.py",
+    "archive", "process", "mission", "compare", "backend", "calibration", "fetch", "report", "validate",
+    "config.py", "exceptions.py", "xmm/select", "xmm/fits", "xmm/task.py", "xmm/parameters.py",
     "xmm/event/gti.py",
 ]  # fmt: skip
 

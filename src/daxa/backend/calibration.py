@@ -18,6 +18,11 @@ class CalibrationError(DAXAError):
 def named(index: Path) -> dict[str, str]:
     """File name -> MD5 of the constituents of an index; empty if it gives no checksums.
 
+    Parameters
+    ----------
+    index
+        The index of calibration files.
+
     Raises
     ------
     CalibrationError

@@ -29,10 +29,20 @@ _CHUNK = 1 << 20
 def sums(path: Path) -> tuple[str, str]:
     """SHA-256 of a file, and of what it holds.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Returns
     -------
     sha256, data
         Hexadecimal. Equal where the file is not a FITS file, or one that is cut off.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
     """
     whole = hashlib.sha256()
     with path.open("rb") as handle:
@@ -48,7 +58,13 @@ def sums(path: Path) -> tuple[str, str]:
 
 
 def data_checksum(path: Path) -> str:
-    """Checksum of what a file holds."""
+    """Checksum of what a file holds.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     return sums(path)[1]
 
 

@@ -27,7 +27,15 @@ RAW = "odf"
 
 
 def write_spec(job: Job, folder: Path) -> None:
-    """Put what a job's process needs to know into its folder."""
+    """Put what a job's process needs to know into its folder.
+
+    Parameters
+    ----------
+    job
+        The job.
+    folder
+        Its scratch folder, empty.
+    """
     spec = {
         "ident": job.ident,
         "backend": job.backend,
@@ -90,6 +98,11 @@ def _environment(folder: Path, given: dict[str, str]) -> dict[str, str]:
 
 def run_tasks(folder: Path) -> dict[str, Any]:
     """Run a job's tasks in order; stops at the first that fails.
+
+    Parameters
+    ----------
+    folder
+        Scratch folder of the job; its tasks run in ``work`` there.
 
     Returns
     -------
@@ -170,7 +183,17 @@ def _without_links(failure: Exception) -> bool:
 
 
 def write_place(source: Path, target: Path, raw: str | None) -> None:
-    """Write an observation's summary with the folder of its raw files."""
+    """Write an observation's summary with the folder of its raw files.
+
+    Parameters
+    ----------
+    source
+        The summary, SUM.SAS.
+    target
+        Where it is written; it may be the same file.
+    raw
+        Folder of the raw files; None leaves the summary as it is.
+    """
     lines = source.read_bytes().split(b"\n")
     if raw is not None:
         place = b"PATH " + os.fsencode(os.path.join(raw, ""))
@@ -193,7 +216,13 @@ def _write_usage(folder: Path) -> None:
 
 
 def run_here(folder: Path) -> int:
-    """Run a job in this process, output into its files; returns the exit status."""
+    """Run a job in this process, output into its files; returns the exit status.
+
+    Parameters
+    ----------
+    folder
+        Scratch folder of the job.
+    """
     for stream, name in ((1, "stdout"), (2, "stderr")):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(handle, stream)
@@ -225,6 +254,13 @@ def _die_with_parent() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the job whose folder is named; returns the exit status.
+
+    Parameters
+    ----------
+    arguments
+        The folder; those of this process by default.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     if len(words) != 1:
         print("usage: python -m daxa.backend.job FOLDER", file=sys.stderr)

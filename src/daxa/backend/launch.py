@@ -51,9 +51,21 @@ class _Waiting:
 class Launcher(Protocol):
     """Runs a job folder in a process of its own."""
 
-    def run(self, folder: Path, timeout_s: float | None, backend: str) -> Ended: ...
+    def run(self, folder: Path, timeout_s: float | None, backend: str) -> Ended:
+        """Run the job in a folder, and wait for it.
 
-    def close(self) -> None: ...
+        Parameters
+        ----------
+        folder
+            Scratch folder of the job.
+        timeout_s
+            How long it may take [s]; None: as long as it needs.
+        backend
+            ``embedded`` or ``sas``.
+        """
+
+    def close(self) -> None:
+        """Kill the jobs that are still running."""
 
 
 def _helper_environment() -> dict[str, str]:

@@ -34,7 +34,18 @@ _LONGEST = 20_000
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would obey: control characters are spelt out."""
+    r"""Text without what a terminal would obey: control characters are spelt out.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Examples
+    --------
+    >>> printable("red: " + chr(27) + "[31m")
+    'red: \\x1b[31m'
+    """
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -47,7 +58,13 @@ class Messages:
         self._summary_of: str | None = None
 
     def feed(self, line: str) -> None:
-        """Look at a line."""
+        """Look at a line.
+
+        Parameters
+        ----------
+        line
+            The line; of a very long one only the beginning counts.
+        """
         line = line[:_LONGEST]
         if match := _MESSAGE.match(line) or _OF_SCRIPT.match(line):
             code = match["code"].strip()

@@ -24,7 +24,13 @@ def become_reaper() -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Processes whose parent a process is; empty where the system does not tell."""
+    """Processes whose parent a process is; empty where the system does not tell.
+
+    Parameters
+    ----------
+    pid
+        Number of the process.
+    """
     found: list[int] = []
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -33,7 +39,13 @@ def children(pid: int) -> list[int]:
 
 
 def end_descendants(pid: int) -> None:
-    """Kill all that a process has started; what is stopped first can start nothing more meanwhile."""
+    """Kill all that a process has started; what is stopped first can start nothing more meanwhile.
+
+    Parameters
+    ----------
+    pid
+        Number of the process; it is not killed itself.
+    """
     found: list[int] = []
     todo = [pid]
     while todo:

@@ -46,6 +46,11 @@ def lines(path: Path) -> Iterator[str]:
     """Lines of a file of text, however long they are: what is longer than a megabyte comes in pieces.
 
     What a program prints over the same line again and again, to show how far it is, is a line each time.
+
+    Parameters
+    ----------
+    path
+        The file; one that is not there has no lines.
     """
     try:
         with path.open("rb") as handle:
@@ -60,6 +65,10 @@ def keep(path: Path, log: Path, empty: bool) -> str:
 
     Parameters
     ----------
+    path
+        File with what was printed.
+    log
+        Where it goes; what was there is replaced, or removed if there is nothing to keep.
     empty
         Keep an empty file too; else there is no log of it.
 

@@ -21,7 +21,13 @@ class PublishError(Exception):
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """SHA-256 of a file, hexadecimal.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while block := handle.read(1 << 20):
@@ -33,6 +39,15 @@ def find_outputs(
     work: Path, outputs: dict[str, Path], optional: frozenset[str]
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Match a job's outputs with the files in its scratch folder.
+
+    Parameters
+    ----------
+    work
+        Scratch folder of the job.
+    outputs
+        Name or pattern in the scratch folder -> final path.
+    optional
+        Those of the names that need not exist; an empty file counts as none.
 
     Returns
     -------
@@ -55,7 +70,25 @@ def find_outputs(
 
 
 def stage(source: Path, final: Path) -> Path:
-    """Bring a file onto the file system of its destination, written out to the disk."""
+    """Bring a file onto the file system of its destination, written out to the disk.
+
+    Parameters
+    ----------
+    source
+        The file.
+    final
+        Where it is going to be.
+
+    Returns
+    -------
+    Path
+        The file beside its destination, hidden; a link to the source where that is possible.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}{PART}")
     try:

@@ -52,7 +52,13 @@ LATER = (
 
 
 def preload(name: str) -> None:
-    """Import what jobs will need; where that fails, the job that needs it will tell why."""
+    """Import what jobs will need; where that fails, the job that needs it will tell why.
+
+    Parameters
+    ----------
+    name
+        Name of a module; after a colon that of a function of it, which is called.
+    """
     module, _, function = name.partition(":")
     with contextlib.suppress(ImportError, OSError):
         loaded = importlib.import_module(module)
@@ -74,6 +80,13 @@ class Zygote:
         self.lifeline = os.pipe()
 
     def tell(self, **event: object) -> None:
+        """Send an event to whoever started this process.
+
+        Parameters
+        ----------
+        **event
+            What the event says.
+        """
         os.write(self.events, (json.dumps(event) + "\n").encode())
 
     def start(self, ident: int, folder: str) -> None:
@@ -139,13 +152,20 @@ class Zygote:
         gc.freeze()
 
     def kill(self, pid: int) -> None:
-        """Kill a job's whole process group."""
+        """Kill a job's whole process group.
+
+        Parameters
+        ----------
+        pid
+            Number of the job's process.
+        """
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
 
     def reap(self) -> None:
+        """Take note of every process that has ended, and end what it has left behind."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -174,6 +194,13 @@ class Zygote:
             )
 
     def obey(self, line: bytes) -> None:
+        """Do what a line of an order says.
+
+        Parameters
+        ----------
+        line
+            The order, as JSON.
+        """
         order = json.loads(line)
         if "run" in order:
             if order["backend"] == "embedded":
@@ -220,6 +247,7 @@ class Zygote:
 
 def main() -> int:
     # Standard output is the channel of events: nothing that an import prints may get into it.
+    """Serve until standard input closes."""
     events = os.dup(1)
     os.dup2(2, 1)
     become_reaper()

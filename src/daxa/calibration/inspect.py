@@ -24,6 +24,11 @@ _MAP = re.compile(r"(NOISE|MEDIAN|MASTER)_MAP_")
 def inspect(path: str | os.PathLike[str]) -> list[Finding]:
     """How each table of a constituent is recognised.
 
+    Parameters
+    ----------
+    path
+        The constituent.
+
     Returns
     -------
     list of Finding
@@ -57,7 +62,15 @@ def _open(path: Path) -> Constituent:
 
 
 def finding(constituent: Constituent, extname: str) -> Finding:
-    """How a table of an opened constituent is recognised."""
+    """How a table of an opened constituent is recognised.
+
+    Parameters
+    ----------
+    constituent
+        The constituent.
+    extname
+        Name of the table; it need not be there.
+    """
     known = LAYOUT.get((generic_scope(constituent.scope), constituent.typeid), {})
     if extname not in known and not (known and constituent.typeid == "PATTERNLIB"):
         if constituent.typeid == "REJECT" and _MAP.match(extname):
@@ -137,6 +150,8 @@ def report(path: str | os.PathLike[str], findings: Iterable[Finding]) -> str:
 
     Parameters
     ----------
+    path
+        The constituent.
     findings
         Those of :func:`inspect`.
     """
@@ -161,6 +176,11 @@ def report(path: str | os.PathLike[str], findings: Iterable[Finding]) -> str:
 
 def files_of(path: Path) -> list[Path]:
     """A file, or the files of a folder.
+
+    Parameters
+    ----------
+    path
+        A file or a folder.
 
     Raises
     ------

@@ -92,6 +92,11 @@ class Mirror:
     def entry(self, name: str) -> Entry:
         """Validity of a constituent, from the master index or from the start of the file.
 
+        Parameters
+        ----------
+        name
+            Name of its file.
+
         Raises
         ------
         DAXADownloadError
@@ -124,6 +129,20 @@ class Mirror:
     def download(self, name: str, folder: Path, progress: Progress | None = None) -> Path:
         """Bring one constituent into a folder.
 
+        Parameters
+        ----------
+        name
+            Name of its file.
+        folder
+            The folder.
+        progress
+            Told the name, the bytes that are there, and the whole number of bytes once it is known.
+
+        Returns
+        -------
+        Path
+            The constituent.
+
         Raises
         ------
         DAXADownloadError
@@ -147,6 +166,13 @@ class Mirror:
 
     def check(self, name: str, path: Path) -> None:
         """Make sure that a file is the constituent of that name and whole.
+
+        Parameters
+        ----------
+        name
+            The name.
+        path
+            The file.
 
         Raises
         ------

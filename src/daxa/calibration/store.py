@@ -50,6 +50,11 @@ def store_path() -> Path:
 def wanted_types(instruments: Iterable[str]) -> list[tuple[str, str]]:
     """Scope and type of every constituent that the reduction of some instruments reads.
 
+    Parameters
+    ----------
+    instruments
+        Their names, e.g. ``EMOS1``.
+
     Raises
     ------
     ValueError
@@ -66,6 +71,15 @@ def needed(entries: Iterable[Entry], dates: Sequence[str] | None, analysis_date:
     """The constituents that serve observations of some dates, or of any date (``None``).
 
     For any date: those that are the best choice for at least one moment.
+
+    Parameters
+    ----------
+    entries
+        All constituents.
+    dates
+        Dates of the observations (UTC); None for any date.
+    analysis_date
+        Date that decides which issues are known already.
     """
     entries = list(entries)
     if dates is None:
@@ -127,13 +141,33 @@ def _known(scope: str, typeid: str) -> bool:
 
 
 def lacking(names: Iterable[str], instruments: Iterable[str]) -> list[str]:
-    """Types, as ``SCOPE_TYPE``, that some instruments need and that are not among the files named."""
+    """Types, as ``SCOPE_TYPE``, that some instruments need and that are not among the files named.
+
+    Parameters
+    ----------
+    names
+        Names of the files that are there.
+    instruments
+        Names of the instruments, e.g. ``EMOS1``.
+
+    Raises
+    ------
+    ValueError
+        Not an instrument.
+    """
     have = {(parse_name(name) or ("", ""))[:2] for name in names}
     return [f"{scope}_{typeid}" for scope, typeid in wanted_types(instruments) if (scope, typeid) not in have]
 
 
 def find(name: str | os.PathLike[str], search_path: str) -> Path:
     """The file of that path; else the one of that name, or the latest of that type, in a search path.
+
+    Parameters
+    ----------
+    name
+        A path, the name of a constituent with or without ``.CCF``, or a type such as ``EMOS1_BADPIX``.
+    search_path
+        Folders, separated as in ``PATH``.
 
     Raises
     ------
@@ -153,6 +187,11 @@ def find(name: str | os.PathLike[str], search_path: str) -> Path:
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a constituent is and holds: validity, extensions, columns, and how each is recognised.
+
+    Parameters
+    ----------
+    path
+        The constituent.
 
     Raises
     ------
@@ -209,7 +248,13 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def mirrors(mirror: str | Sequence[str] | None = None) -> list[str]:
-    """Addresses to try, in order: those given, else of the environment, else the public ones."""
+    """Addresses to try, in order: those given, else of the environment, else the public ones.
+
+    Parameters
+    ----------
+    mirror
+        One or several addresses; None: those of the environment.
+    """
     if mirror is not None:
         return [mirror] if isinstance(mirror, str) else list(mirror)
     configured = [m for m in re.split(r"[\s,]+", os.environ.get(MIRRORS_VARIABLE, "")) if m]

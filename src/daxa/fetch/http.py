@@ -64,7 +64,13 @@ class RemoteFile:
 
 
 def hide_secrets(text: object) -> str:
-    """A text without passwords, for messages."""
+    """A text without passwords, for messages.
+
+    Parameters
+    ----------
+    text
+        The text; anything else is turned into one.
+    """
     return _SECRET.sub(r"\1***", str(text))
 
 
@@ -102,6 +108,7 @@ class Client:
 
     @property
     def session(self) -> requests.Session:
+        """The session of this thread, made when it is first asked for."""
         if not hasattr(self._local, "session"):
             session = requests.Session()
             # the bytes as they are on the server, so that lengths can be compared and .gz stays .gz
@@ -148,7 +155,15 @@ class Client:
         return body.decode(encoding or "utf-8", errors="replace")
 
     def get_bytes(self, url: str, first: int | None = None) -> bytes:
-        """The bytes at an address, or only so many of the first ones; raises as `get_text`."""
+        """The bytes at an address, or only so many of the first ones; raises as `get_text`.
+
+        Parameters
+        ----------
+        url
+            The address.
+        first
+            How many of the first bytes; None: all.
+        """
         return self._get(url, None, first, None)[0]
 
     def _get(
@@ -205,6 +220,8 @@ class Client:
             Where it goes. Until it is whole it lies beside as ``NAME.part``.
         count, expect : callable
             Told the bytes that arrived (negative if they are discarded), and the bytes to come once known.
+        params
+            Parameters of the request.
 
         Raises
         ------
@@ -426,5 +443,11 @@ def _short(err: BaseException) -> str:
 
 
 def host(url: str) -> str:
-    """The server's name, for messages."""
+    """The server's name, for messages.
+
+    Parameters
+    ----------
+    url
+        The address.
+    """
     return urlsplit(url).netloc

@@ -15,6 +15,11 @@ def hold(path: Path) -> Iterator[None]:
 
     Where the file system has no locks, as some network file systems, nothing is held: two processes at
     worst fetch the same files.
+
+    Parameters
+    ----------
+    path
+        The file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

@@ -13,6 +13,13 @@ _CLEAR = 256
 def decompress(data: bytes, limit: int = 2**32) -> bytes:
     """The content of a ``.Z`` file.
 
+    Parameters
+    ----------
+    data
+        Content of the file.
+    limit
+        How large the result may be [bytes].
+
     Raises
     ------
     ValueError

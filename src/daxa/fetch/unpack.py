@@ -34,7 +34,13 @@ class Readable(Protocol):
 
 
 def kind_of(path: Path) -> str:
-    """What a file is by its content: ``gzip``, ``compress``, ``tar`` or ``plain``."""
+    """What a file is by its content: ``gzip``, ``compress``, ``tar`` or ``plain``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(GZIP_MAGIC):
@@ -48,6 +54,13 @@ def kind_of(path: Path) -> str:
 
 def safe_member_path(name: str, where: str) -> PurePosixPath:
     """A member's path if it stays inside the folder it is unpacked to.
+
+    Parameters
+    ----------
+    name
+        The path as the archive file states it.
+    where
+        Name of the archive file, for the message.
 
     Raises
     ------
@@ -63,7 +76,22 @@ def safe_member_path(name: str, where: str) -> PurePosixPath:
 
 
 def write_atomically(source: Readable, path: Path, limit: int = MAX_BYTES) -> int:
-    """Copy a stream to a file that appears only when it is whole; returns its size in bytes."""
+    """Copy a stream to a file that appears only when it is whole; returns its size in bytes.
+
+    Parameters
+    ----------
+    source
+        The stream.
+    path
+        The file; replaced if it exists.
+    limit
+        How large it may become [bytes].
+
+    Raises
+    ------
+    DAXADownloadError
+        It becomes larger.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     size = 0
@@ -82,6 +110,20 @@ def write_atomically(source: Readable, path: Path, limit: int = MAX_BYTES) -> in
 
 def gunzip(path: Path, target: Path, limit: int = MAX_BYTES) -> int:
     """Decompress one gzip file.
+
+    Parameters
+    ----------
+    path
+        The compressed file; it stays.
+    target
+        Where its content goes.
+    limit
+        How large that may become [bytes].
+
+    Returns
+    -------
+    int
+        Size of the content [bytes].
 
     Raises
     ------
@@ -185,7 +227,20 @@ def untar(
 
 
 def read_member(path: Path, wanted: Callable[[str], bool]) -> bytes | None:
-    """Content of the first member, at any depth, whose file name is wanted; None if there is none."""
+    """Content of the first member, at any depth, whose file name is wanted; None if there is none.
+
+    Parameters
+    ----------
+    path
+        The archive file: tar, compressed or not, and such files within it.
+    wanted
+        Whether a member is wanted, by its name without ``.gz``.
+
+    Raises
+    ------
+    DAXADownloadError
+        The archive file is damaged or incomplete.
+    """
     import tempfile
 
     try:
@@ -207,7 +262,25 @@ def read_member(path: Path, wanted: Callable[[str], bool]) -> bytes | None:
 
 
 def uncompress(path: Path, target: Path) -> int:
-    """Decompress one ``.Z`` file (LZW), as ROSAT's archive has them."""
+    """Decompress one ``.Z`` file (LZW), as ROSAT's archive has them.
+
+    Parameters
+    ----------
+    path
+        The compressed file; it stays.
+    target
+        Where its content goes.
+
+    Returns
+    -------
+    int
+        Size of the content [bytes].
+
+    Raises
+    ------
+    DAXADownloadError
+        It is damaged.
+    """
     import io
 
     from daxa.fetch.lzw import decompress
@@ -220,7 +293,23 @@ def uncompress(path: Path, target: Path) -> int:
 
 
 def decompress_in_place(path: Path) -> Path:
-    """Replace ``name.gz`` or ``name.Z`` by ``name``; other files are left as they are."""
+    """Replace ``name.gz`` or ``name.Z`` by ``name``; other files are left as they are.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Path
+        The file that is there now.
+
+    Raises
+    ------
+    DAXADownloadError
+        Its content is not what the name says, or is damaged.
+    """
     kind = kind_of(path)
     if kind == "gzip" and path.suffix.lower() == ".gz":
         gunzip(path, path.with_suffix(""))
@@ -235,7 +324,18 @@ def decompress_in_place(path: Path) -> Path:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space of the disk that holds, or will hold, a folder."""
+    """Free space of the disk that holds, or will hold, a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    int
+        Size [bytes].
+    """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free

@@ -20,6 +20,11 @@ EVENT_FILES = ("IME", "RIE", "TIE", "CTE", "BUE", "SPE", "HTE")
 def status_table(archive: Archive) -> list[dict[str, Any]]:
     """One row per step: pieces done, failed, out of date, at work and not begun, warnings, time spent.
 
+    Parameters
+    ----------
+    archive
+        The archive.
+
     Returns
     -------
     rows
@@ -65,7 +70,18 @@ def _empty(mission: str, step: str) -> dict[str, Any]:
 
 
 def raw_event_counts(folder: Path) -> dict[str, int]:
-    """Rows of all event files of an unpacked ODF, per camera."""
+    """Rows of all event files of an unpacked ODF, per camera.
+
+    Parameters
+    ----------
+    folder
+        Folder of the raw files.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be read.
+    """
     from astropy.io import fits
 
     counts: dict[str, int] = {}
@@ -79,12 +95,22 @@ def raw_event_counts(folder: Path) -> dict[str, int]:
 def product_table(archive: Archive) -> list[dict[str, Any]]:
     """One row per observation and camera that has a final event list.
 
+    Parameters
+    ----------
+    archive
+        The archive.
+
     Returns
     -------
     rows
         ``mission``, ``ObsID``, ``camera``, ``exposures`` (sub-exposures), ``raw events``, ``clean events``,
         ``exposure before [s]`` and ``exposure after [s]`` (live time of the prime CCD, before and after the
         removal of flares) and ``files`` (products of that camera).
+
+    Warns
+    -----
+    UserWarning
+        Names a list that cannot be read; it has no row.
     """
     from astropy.io import fits
 
@@ -125,7 +151,13 @@ def product_table(archive: Archive) -> list[dict[str, Any]]:
 
 
 def image_pairs(archive: Archive) -> list[tuple[str, str, Path, Path]]:
-    """``(ObsID, band, image, exposure map)`` of every image that has an exposure map."""
+    """``(ObsID, band, image, exposure map)`` of every image that has an exposure map.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    """
     pairs = []
     for mission in archive.missions:
         for obs_id in mission.filtered_obs_ids:
@@ -143,8 +175,15 @@ def combined_images(archive: Archive, band: str | None = None) -> tuple[list[str
 
     Parameters
     ----------
+    archive
+        The archive.
     band
         As in file names, e.g. ``0.5_2.0keV``; the softest by default.
+
+    Returns
+    -------
+    images, exposure_maps
+        Paths, in the same order; those of single cameras only.
     """
     pairs = image_pairs(archive)
     bands = sorted({b for _, b, _, _ in pairs}, key=lambda text: float(text.partition("_")[0]))

@@ -40,7 +40,18 @@ class Grid:
 
 
 def same_grid(a: Path, b: Path) -> bool:
-    """Whether two images have as many pixels, and the same places on the sky to a unit of X and Y."""
+    """Whether two images have as many pixels, and the same places on the sky to a unit of X and Y.
+
+    Parameters
+    ----------
+    a, b
+        Files of the images.
+
+    Raises
+    ------
+    NotComparableError
+        One of them is not an image.
+    """
     import numpy as np
 
     (one, shape_a), (two, shape_b) = _sky(a), _sky(b)
@@ -57,6 +68,13 @@ def same_grid(a: Path, b: Path) -> bool:
 
 def grid_of(image: Path, events: Path) -> Grid:
     """The pixels of an image in X and Y of an event list, to half a unit.
+
+    Parameters
+    ----------
+    image
+        File of the image.
+    events
+        File of the event list.
 
     Raises
     ------
@@ -117,6 +135,8 @@ def make_on_grid(
         Lower and upper energy.
     folder
         Where the files go.
+    backend
+        ``embedded`` or ``sas``.
 
     Returns
     -------

@@ -125,6 +125,19 @@ def compare_products(
     Images and exposure maps are those of the exposure; where the pipeline's have other pixels, ours are made
     with its pixels.
 
+    Parameters
+    ----------
+    obs_id
+        The observation.
+    ours
+        Folder of our products of the observation.
+    theirs
+        Folder of the pipeline's products; files of other observations are passed over.
+    insts
+        Instruments that are compared.
+    backend
+        What makes images with other pixels: ``embedded`` or ``sas``.
+
     Returns
     -------
     comparisons, left_out
