@@ -21,10 +21,26 @@ class Running(Protocol):
     env: Mapping[str, str]
 
     def warn(self, code: str, message: str) -> None:
-        """Print a warning."""
+        """Print a warning.
+
+        Parameters
+        ----------
+        code
+            Code of the warning.
+        message
+            Its text.
+        """
 
     def note_origin(self, made_up: bool, said: str) -> None:
-        """Remember that a file is made up or real."""
+        """Remember that a file is made up or real.
+
+        Parameters
+        ----------
+        made_up
+            Whether it is made up.
+        said
+            The same as a sentence, for the message.
+        """
 
 
 #: Keywords of products that name what stood in for parts of calibration files.
@@ -42,7 +58,13 @@ _LISTENER: contextvars.ContextVar[Callable[[str, str], None] | None] = contextva
 
 @contextlib.contextmanager
 def listening(warn: Callable[[str, str], None]) -> Iterator[None]:
-    """Give code and text of warnings from far below to a function, where no task is running."""
+    """Give code and text of warnings from far below to a function, where no task is running.
+
+    Parameters
+    ----------
+    warn
+        Called with code and text of each warning.
+    """
     token = _LISTENER.set(warn)
     try:
         yield
@@ -54,6 +76,13 @@ def warn_once(code: str, message: str) -> None:
     """Warn in the running task, once in it and the tasks inside it.
 
     Without a running task it is given to :func:`listening`, and nothing happens if nobody is.
+
+    Parameters
+    ----------
+    code
+        Code of the warning.
+    message
+        Its text.
     """
     ctx, listener = RUNNING.get(), _LISTENER.get()
     if ctx is None:
@@ -65,7 +94,17 @@ def warn_once(code: str, message: str) -> None:
 
 
 def fall_back(code: str, message: str, note: str) -> None:
-    """Warn once of what stands in for a part that a calibration file lacks, and note it for products."""
+    """Warn once of what stands in for a part that a calibration file lacks, and note it for products.
+
+    Parameters
+    ----------
+    code
+        Code of the warning.
+    message
+        Its text.
+    note
+        The same in the form that headers of products have.
+    """
     ctx = RUNNING.get()
     if ctx is not None:
         ctx.fallbacks[note] = None
@@ -73,7 +112,13 @@ def fall_back(code: str, message: str, note: str) -> None:
 
 
 def note_fallbacks(notes: Iterable[str]) -> None:
-    """Note for products what stood in when something that the running task reads was made."""
+    """Note for products what stood in when something that the running task reads was made.
+
+    Parameters
+    ----------
+    notes
+        What stood in, in the form that headers have.
+    """
     ctx = RUNNING.get()
     if ctx is not None:
         ctx.fallbacks.update(dict.fromkeys(notes))
@@ -89,6 +134,13 @@ def add_fallbacks(header: Any, notes: Iterable[str]) -> None:
     """Write CALFBn, what stood in for parts of calibration files, after those that are there.
 
     What belongs to an instrument other than that of the header is left out.
+
+    Parameters
+    ----------
+    header
+        The header; changed.
+    notes
+        What stood in, in the form that headers have.
     """
 
     def plain(key: str) -> str:
@@ -106,13 +158,26 @@ def add_fallbacks(header: Any, notes: Iterable[str]) -> None:
 
 
 def mixture_allowed(env: Mapping[str, str] | None = None) -> bool:
-    """Whether real and made-up files may meet: by an environment, the running task's, or this process's."""
+    """Whether real and made-up files may meet: by an environment, the running task's, or this process's.
+
+    Parameters
+    ----------
+    env
+        An environment; None: this process's.
+    """
     ctx = RUNNING.get()
     return origin.allowed(env) or (ctx is not None and origin.allowed(ctx.env))
 
 
 def note_raw_files(simulated: bool, folder: object) -> None:
     """Tell the running task, if there is one, where its raw files come from.
+
+    Parameters
+    ----------
+    simulated
+        Whether they are simulated.
+    folder
+        Their folder, for messages.
 
     Raises
     ------
@@ -134,6 +199,13 @@ def has_seen_raw_files() -> bool:
 def note_calibration(synthetic: bool, what: str) -> None:
     """Tell the running task, if there is one, that it uses a calibration set.
 
+    Parameters
+    ----------
+    synthetic
+        Whether it is synthetic.
+    what
+        Its name, for messages.
+
     Raises
     ------
     TaskError
@@ -152,6 +224,8 @@ def note_product(header: Mapping[str, Any], path: str | os.PathLike[str], *, is_
     ----------
     header
         Its primary header.
+    path
+        Its file, for messages.
     is_list
         Whether it is an event list, which cannot be made without calibration: one without the keyword was
         made with a real one.

@@ -152,6 +152,15 @@ def write_sky_wcs(header: Header, ra_deg: float, dec_deg: float, columns: Mappin
     """Write the column WCS of X and Y (and the REFX*, REFY* copies) into an EVENTS header.
 
     A tangent-plane projection about the given point, pixels of 0.05 arcsec, reference pixel 25921.
+
+    Parameters
+    ----------
+    header
+        The header; changed.
+    ra_deg, dec_deg
+        The point that the plane touches the sky in [deg].
+    columns
+        Columns of the list, each of shape (n,); X and Y are looked at for the range of values.
     """
     write_reference(header, ra_deg, dec_deg, columns)
     number = {header[f"TTYPE{i}"]: i for i in range(1, header["TFIELDS"] + 1)}

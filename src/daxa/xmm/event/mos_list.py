@@ -86,7 +86,15 @@ _OWN = (*_OWN_OF_EVENTS, "FILENAME", "ORIGIN", "VERIFIED")
 
 
 def arranged(extension: str, cards: Cards) -> dict[str, Any]:
-    """Those of the cards that an extension has, in their order."""
+    """Those of the cards that an extension has, in their order.
+
+    Parameters
+    ----------
+    extension
+        One of the keys of `ORDER`.
+    cards
+        The cards, by keyword.
+    """
     return {key: cards[key] for key in ORDER[extension].split() if key in cards}
 
 
@@ -145,7 +153,18 @@ def _block(schema: Sequence[Column], data: Cards, name: str, cards: Cards, more:
 
 
 def span(ccds: Mapping[int, CcdExposure]) -> dict[str, Any]:
-    """TSTART, TSTOP and TELAPSE of all CCDs together."""
+    """TSTART, TSTOP and TELAPSE of all CCDs together.
+
+    Parameters
+    ----------
+    ccds
+        CCD number -> its frames; those without frames do not count.
+
+    Returns
+    -------
+    dict
+        Keyword -> value and comment; empty without frames.
+    """
     spans = [c.span_s for c in ccds.values() if len(c.frame_time_s)]
     if not spans:
         return {}
@@ -158,7 +177,15 @@ def span(ccds: Mapping[int, CcdExposure]) -> dict[str, Any]:
 
 
 def ccd_cards(common: Cards, exposure: CcdExposure) -> dict[str, Any]:
-    """All that the extensions of a CCD may say."""
+    """All that the extensions of a CCD may say.
+
+    Parameters
+    ----------
+    common
+        Cards of all extensions.
+    exposure
+        Frames and good times of the CCD.
+    """
     cards = {**common, **exposure.header, "EXTVER": (1, "version of the extension")}
     if "ATT_SRC" in cards:
         cards["ATTSRC"] = cards["ATT_SRC"]
@@ -187,7 +214,31 @@ def write_mos_list(
     more: tuple[Column, ...],
     det_limits: Mapping[str, tuple[int, int]] | None,
 ) -> None:
-    """Write a list of MOS; see :func:`daxa.xmm.event.eventlist.write_event_list`."""
+    """Write a list of MOS; see :func:`daxa.xmm.event.eventlist.write_event_list`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    primary
+        Cards of the primary header.
+    columns
+        Column of EVENTS -> values, each of shape (n,).
+    ccds
+        CCD number -> its frames, good times and bad pixels.
+    sky
+        Cards that place X and Y on the sky.
+    offsets
+        Column of OFFSETS -> values; None for an empty table.
+    calindex
+        Index of the calibration files that were used.
+    prime_ccd
+        CCD whose times are those of the list.
+    more
+        Columns of EVENTS behind the usual ones.
+    det_limits
+        Lowest and highest value of DETX and DETY.
+    """
     instrument, data_mode = (plain_text(primary[key]) for key in ("INSTRUME", "DATAMODE"))
     imaging = data_mode == "IMAGING"
     flags = {key: (text, comment) for key, text, comment in flag_keywords(instrument)}

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def plain_text(card: Any) -> str:
-    """Value of a keyword that may come with its comment."""
+    """Value of a keyword that may come with its comment.
+
+    Parameters
+    ----------
+    card
+        The value, or value and comment.
+    """
     return str(card[0] if isinstance(card, tuple) else card)
 
 
@@ -68,7 +74,13 @@ class CcdExposure:
         return self.gti.total
 
     def livetime_s(self, instrument: str) -> float:
-        """LIVETInn of a list, see :func:`live_seconds`."""
+        """LIVETInn of a list, see :func:`live_seconds`.
+
+        Parameters
+        ----------
+        instrument
+            ``EMOS1``, ``EMOS2`` or ``EPN``.
+        """
         return live_seconds(self.frame_time_s, self.frame_length_s, self.fraction, self.gti, instrument)
 
     @property
@@ -120,6 +132,24 @@ def live_seconds(
     In 47 tables of 8 real lists of MOS, to 10 us, numbers are taken as they stand in the file: good times
     begin with a frame, of which the rounding of TIMEDEL to single precision puts about every second one
     outside. That is up to 21 s of 50 ks. For the pn, of which no list was at hand, rounding does not count.
+
+    Parameters
+    ----------
+    time_s
+        Middle of each frame [mission time], shape (n,).
+    length_s
+        TIMEDEL [s], shape (n,).
+    fraction
+        FRACEXP, the live part of each frame, shape (n,) or one number.
+    gti
+        Good times of the CCD.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+
+    Returns
+    -------
+    float
+        Live time [s].
     """
     mos = instrument.startswith("EMOS")
     length = np.asarray(length_s, np.float32).astype(float) if mos else np.asarray(length_s, float)
@@ -131,7 +161,22 @@ def live_seconds(
 def livetime_keywords(
     ccds: Mapping[int, CcdExposure], prime_ccd: int, instrument: str
 ) -> dict[str, tuple[float, str]]:
-    """ONTIMEnn, LIVETInn of every CCD, and ONTIME, LIVETIME of the prime CCD (or the longest one)."""
+    """ONTIMEnn, LIVETInn of every CCD, and ONTIME, LIVETIME of the prime CCD (or the longest one).
+
+    Parameters
+    ----------
+    ccds
+        CCD number -> its frames.
+    prime_ccd
+        Number of the prime CCD.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+
+    Returns
+    -------
+    dict
+        Keyword -> value [s] and comment.
+    """
     cards: dict[str, tuple[float, str]] = {}
     live = {ccd: exposure.livetime_s(instrument) for ccd, exposure in ccds.items()}
     for ccd, exposure in sorted(ccds.items()):
@@ -145,7 +190,13 @@ def livetime_keywords(
 
 
 def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
-    """Data-subspace keywords of an unfiltered list: one component (CCDNR, TIME) per CCD."""
+    """Data-subspace keywords of an unfiltered list: one component (CCDNR, TIME) per CCD.
+
+    Parameters
+    ----------
+    ccds
+        CCD number -> its frames.
+    """
     cards: list[tuple[str, Any]] = []
     for number, ccd in enumerate(sorted(ccds), start=1):
         prefix = "" if number == 1 else str(number)
@@ -160,7 +211,17 @@ def dss_keywords(ccds: Mapping[int, CcdExposure]) -> list[tuple[str, Any]]:
 
 
 def write_reference(header: Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
-    """Write the REFX*, REFY* copies of the sky coordinates."""
+    """Write the REFX*, REFY* copies of the sky coordinates.
+
+    Parameters
+    ----------
+    header
+        The header; changed.
+    ra_deg, dec_deg
+        The point that the plane touches the sky in [deg].
+    columns
+        Columns X and Y, shape (n,), for the range of values; 0 and below stand for no position.
+    """
     centre = SKY_MAX // 2 + 1
     for axis, kind, value, sign in (("X", "RA---TAN", ra_deg, -1), ("Y", "DEC--TAN", dec_deg, 1)):
         data = np.asarray(columns[axis])

@@ -21,6 +21,8 @@ def band_area(
 
     Parameters
     ----------
+    cal
+        The calibration.
     instrument
         ``EMOS1``, ``EMOS2`` or ``EPN``.
     filter_name
@@ -55,6 +57,8 @@ def area_weights(cal: Calibration, headers: Sequence[Any]) -> tuple[list[float],
 
     Parameters
     ----------
+    cal
+        The calibration.
     headers
         Of exposure maps: INSTRUME, FILTER, PIMIN and PIMAX are read.
 

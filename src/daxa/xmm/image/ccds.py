@@ -58,7 +58,18 @@ class CcdFrames:
     reversed_columns: bool = False
 
     def live(self, pointings: PointingBins) -> FloatArray:
-        """Live time of the good frames in each attitude bin, in seconds."""
+        """Live time of the good frames in each attitude bin, in seconds.
+
+        Parameters
+        ----------
+        pointings
+            The bins.
+
+        Returns
+        -------
+        array
+            One per bin.
+        """
         return live_times(self.time_s, self.live_s, self.good_times.contains(self.time_s), pointings)
 
     def good_pixels(self, geometry: CameraGeometry, *, strict: bool) -> BoolArray:
@@ -66,6 +77,13 @@ class CcdFrames:
 
         ``strict`` also leaves out neighbours of bad pixels and columns with an offset, as a selection on
         FLAG == 0 does.
+
+        Parameters
+        ----------
+        geometry
+            Geometry of the camera.
+        strict
+            Whether only events without any flag are counted.
         """
         good = good_pixel_map(
             geometry.shape(self.ccd),
@@ -78,12 +96,28 @@ class CcdFrames:
 
 
 def numbers_of_ccds(hdus: FitsFile) -> list[int]:
-    """Numbers of the EXPOSUnn tables of an event list."""
+    """Numbers of the EXPOSUnn tables of an event list.
+
+    Parameters
+    ----------
+    hdus
+        The event list.
+    """
     return sorted(int(m[1]) for h in hdus if (m := _CCD_TABLE.match(h.name)))
 
 
 def read_ccd(hdus: FitsFile, number: int, instrument: str) -> CcdFrames | None:
-    """Frames and pixels from the tables of one number, or None without good times."""
+    """Frames and pixels from the tables of one number, or None without good times.
+
+    Parameters
+    ----------
+    hdus
+        The event list.
+    number
+        Number of the tables: that of the CCD, and 10 more for the redundant node of a MOS CCD.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    """
     if f"STDGTI{number:02d}" not in hdus:
         return None
     table = hdus[f"EXPOSU{number:02d}"]
@@ -118,7 +152,13 @@ def _offset_columns(hdus: FitsFile, number: int) -> npt.ArrayLike:
 
 
 def selects_flag_zero(*headers: Any) -> bool:
-    """Whether the selection behind an image admits only events with FLAG 0."""
+    """Whether the selection behind an image admits only events with FLAG 0.
+
+    Parameters
+    ----------
+    *headers
+        Headers of the image.
+    """
     for header in headers:
         if _FLAG_ZERO.search(str(header.get("SLCTEXPR", ""))):
             return True

@@ -34,7 +34,18 @@ class PointingBins:
     index: npt.NDArray[np.int64]
 
     def of(self, times: FloatArray) -> npt.NDArray[np.int64]:
-        """Bin of each time: that of the nearest attitude sample."""
+        """Bin of each time: that of the nearest attitude sample.
+
+        Parameters
+        ----------
+        times
+            Mission times [s], shape (n,).
+
+        Returns
+        -------
+        array of shape (n,)
+            Numbers of the bins; -1 where that sample has no attitude.
+        """
         # Half-way between two samples of different bins; ties go to the earlier one.
         last = np.flatnonzero(np.diff(self.index))
         edges = self.time_s[last] + 0.5 * (self.time_s[last + 1] - self.time_s[last])
@@ -47,6 +58,15 @@ def bin_attitude(
     """Collect attitude samples that point the same way to within ``step_arcsec``.
 
     Roll counts by the shift it causes 15 arcmin off axis. Samples without attitude (NaN) get no bin.
+
+    Parameters
+    ----------
+    time_s
+        Times of the samples [mission time], shape (n,).
+    ra_deg, dec_deg, pa_deg
+        Viewing direction and position angle of each [deg], shape (n,).
+    step_arcsec
+        Size of a bin [arcsec].
     """
     valid = np.isfinite(ra_deg) & np.isfinite(dec_deg) & np.isfinite(pa_deg)
     index = np.full(len(time_s), -1, np.int64)
@@ -127,7 +147,13 @@ def good_pixel_map(
 
 
 def read_window(header: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
-    """Read-out window of a CCD, ``(x0, y0, dx, dy)``, from the header of its EXPOSUnn; None: all of it."""
+    """Read-out window of a CCD, ``(x0, y0, dx, dy)``, from the header of its EXPOSUnn; None: all of it.
+
+    Parameters
+    ----------
+    header
+        The header.
+    """
     keys = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
     return tuple(int(header[k]) for k in keys) if all(k in header for k in keys) else None  # type: ignore[return-value]
 
@@ -150,6 +176,20 @@ def telescope_angles(
     """Angle from the optical axis [arcmin] and azimuth [rad] of every pixel; NaN for those that see no sky.
 
     Those are the bad ones, those outside the field of view, and those that another chip covers.
+
+    Parameters
+    ----------
+    geometry
+        Geometry of the camera.
+    ccd
+        Number of the CCD.
+    good
+        Its good pixels, shape (rows, columns).
+
+    Returns
+    -------
+    theta, phi
+        Both of the shape of `good`.
     """
     rows, columns = np.nonzero(good & ~geometry.covered(ccd))
     detx, dety = geometry.raw_to_det(ccd, columns + 1.0, rows + 1.0)
@@ -163,7 +203,15 @@ def telescope_angles(
 def efficiency(
     angles: tuple[FloatArray, FloatArray], vignetting: Callable[[FloatArray, FloatArray], FloatArray] | None
 ) -> FloatArray:
-    """Efficiency of pixels at telescope angles: vignetting (1 without), 0 where they are NaN."""
+    """Efficiency of pixels at telescope angles: vignetting (1 without), 0 where they are NaN.
+
+    Parameters
+    ----------
+    angles
+        Off-axis angle [arcmin] and azimuth [rad] of each pixel, shape (rows, columns).
+    vignetting
+        Relative area at such angles, shape (n,) for n pixels; None: 1 everywhere.
+    """
     theta, phi = angles
     seen = np.isfinite(theta)
     result = seen.astype(float)
@@ -193,6 +241,8 @@ def sky_exposure_map(
     ----------
     chips
         Efficiencies and live times.
+    geometry
+        Geometry of the camera.
     pointings
         Attitude bins.
     sky_of_pixel
@@ -271,7 +321,26 @@ def detector_exposure_map(
     *,
     oversample: int = 3,
 ) -> FloatArray:
-    """Exposure of every pixel of an image in DETX, DETY, in seconds (no attitude enters)."""
+    """Exposure of every pixel of an image in DETX, DETY, in seconds (no attitude enters).
+
+    Parameters
+    ----------
+    chips
+        Efficiencies and live times.
+    geometry
+        Geometry of the camera.
+    det_of_pixel
+        DETX, DETY of 0-based pixel coordinates (x, y).
+    shape
+        ``(ny, nx)`` of the image.
+    oversample
+        Points per pixel and axis.
+
+    Returns
+    -------
+    exposure : (ny, nx) or (bands, ny, nx) array
+        Seconds.
+    """
     ny, nx = shape
     total = np.zeros((*chips[0].efficiency.shape[:-2], ny, nx)) if chips else np.zeros(shape)
     steps = (np.arange(oversample) + 0.5) / oversample - 0.5
@@ -299,7 +368,19 @@ def live_times(
     good: npt.NDArray[np.bool_],
     pointings: PointingBins,
 ) -> FloatArray:
-    """Live time of one CCD in each attitude bin, in seconds; frames without attitude do not count."""
+    """Live time of one CCD in each attitude bin, in seconds; frames without attitude do not count.
+
+    Parameters
+    ----------
+    frame_time_s
+        Time of each frame [mission time], shape (n,).
+    frame_live_s
+        Live time of each [s], shape (n,).
+    good
+        Which of them count, shape (n,).
+    pointings
+        The bins.
+    """
     index = pointings.of(frame_time_s[good])
     live = frame_live_s[good]
     known = index >= 0
@@ -307,6 +388,12 @@ def live_times(
 
 
 def wcs_functions(header: Any) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-    """RA, Dec [deg] of 0-based pixel coordinates, from an image header."""
+    """RA, Dec [deg] of 0-based pixel coordinates, from an image header.
+
+    Parameters
+    ----------
+    header
+        The header.
+    """
     wcs = sky_wcs(header)
     return lambda x, y: tuple(wcs.wcs_pix2world(x, y, 0))  # type: ignore[return-value]

@@ -25,7 +25,13 @@ MAX_PIXELS = 2.5e8
 
 
 def same_grid(first: Any, second: Any) -> bool:
-    """Whether two image headers describe the same sky grid."""
+    """Whether two image headers describe the same sky grid.
+
+    Parameters
+    ----------
+    first, second
+        The headers.
+    """
     keys = ("NAXIS1", "NAXIS2", "CTYPE1", "CTYPE2")
     numbers = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CDELT1", "CDELT2")
     return all(first.get(k) == second.get(k) for k in keys) and all(
@@ -37,6 +43,16 @@ def covering_header(headers: Sequence[Any]) -> Any:
     """Header of a tangent-plane grid that holds all images, with the pixel size of the first.
 
     The first header's own grid is kept where all images share it.
+
+    Parameters
+    ----------
+    headers
+        Headers of the images, at least one.
+
+    Raises
+    ------
+    TaskError
+        ``badImage``: the grid would be too large.
     """
     from astropy.wcs import WCS
 
@@ -80,6 +96,13 @@ def pixel_map(
 
     Tangent planes map onto each other by ratios of linear functions, found here from a few points; other
     projections go the long way over the sky.
+
+    Parameters
+    ----------
+    source, target
+        World coordinates of the two images.
+    shape
+        ``(ny, nx)`` of the first image.
     """
 
     def over_the_sky(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -146,7 +169,22 @@ def add_images(
 
 
 def rate_image(counts: FloatArray, exposure: FloatArray, least: float = 0.01) -> FloatArray:
-    """Counts over exposure, in ct/s; NaN where the exposure is below ``least`` of its maximum."""
+    """Counts over exposure, in ct/s; NaN where the exposure is below ``least`` of its maximum.
+
+    Parameters
+    ----------
+    counts
+        Counts, shape (ny, nx).
+    exposure
+        Exposure [s], shape (ny, nx).
+    least
+        Part of the largest exposure.
+
+    Examples
+    --------
+    >>> rate_image(np.array([[4.0, 1.0]]), np.array([[2.0, 0.0]])).tolist()
+    [[2.0, nan]]
+    """
     floor = least * exposure.max() if exposure.size else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(exposure > max(floor, 0.0), counts / exposure, np.nan)

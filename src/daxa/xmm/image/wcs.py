@@ -19,7 +19,13 @@ PixelsTo = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 
 
 def sky_wcs(header: Any) -> WCS:
-    """Celestial WCS of an image header."""
+    """Celestial WCS of an image header.
+
+    Parameters
+    ----------
+    header
+        The header.
+    """
     from astropy.wcs import WCS, FITSFixedWarning
 
     with warnings.catch_warnings():
@@ -30,6 +36,13 @@ def sky_wcs(header: Any) -> WCS:
 
 def detector_grid(header: Any, where: str) -> PixelsTo:
     """Function from 0-based pixel coordinates (x, y) of an image to DETX, DETY.
+
+    Parameters
+    ----------
+    header
+        The header.
+    where
+        Name of the file, for messages.
 
     Raises
     ------

@@ -38,7 +38,17 @@ def _interpolate(energy_ev: npt.ArrayLike, grid: FloatArray, values: FloatArray)
 
 
 def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> FloatArray:
-    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included."""
+    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    energy_ev
+        Photon energies [eV], any shape.
+    """
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     area = constituent.table("ONAXISXAREAEF")
     result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
@@ -62,12 +72,15 @@ def grating_transmission(
 
     Parameters
     ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
     energy_ev
         Photon energies [eV].
     theta_arcmin, phi_rad
         Angle from the optical axis [arcmin] and azimuth [rad] as in
         :meth:`daxa.xmm.sky.geometry.CameraGeometry.det_to_tel`.
-
     """
     _telescope(instrument)
     energy, theta, phi = (np.asarray(v, float) for v in (energy_ev, theta_arcmin, phi_rad))
@@ -91,6 +104,10 @@ def vignetting(
 
     Parameters
     ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
     energy_ev
         Photon energies [eV].
     theta_arcmin
@@ -159,6 +176,17 @@ def filter_transmission(
 ) -> FloatArray:
     """Transmission of a filter (``Thin1``, ``Medium``, ``Open``, ... as in the FILTER keyword).
 
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    filter_name
+        The filter.
+    energy_ev
+        Photon energies [eV], any shape.
+
     Raises
     ------
     UnknownLayout
@@ -179,6 +207,22 @@ def quantum_efficiency(
     Those are 0 to 12 of MOS, singles and doubles of the pn. A file has columns for each (QE_0, QE_1, ...), or
     one for the sum (QE). QE_TOTAL, of all CCDs and patterns, stands in for a table that cannot be read, with
     a warning.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    ccd
+        Numbers of the CCDs.
+    energy_ev
+        Photon energies [eV]; shapes go together.
+
+    Raises
+    ------
+    UnknownLayout
+        Neither the table of a CCD nor that of all CCDs can be read.
     """
     constituent = cal.constituent(instrument, "QUANTUMEF")
     ccd, energy = np.broadcast_arrays(np.asarray(ccd), np.asarray(energy_ev, float))
@@ -195,6 +239,13 @@ def quantum_efficiency(
 @functools.lru_cache(maxsize=32)
 def total_efficiency(constituent: Constituent, ccd: int) -> tuple[FloatArray, FloatArray, str]:
     """Efficiency of the patterns that are used, energies [eV], and why it is not that of this CCD, if so.
+
+    Parameters
+    ----------
+    constituent
+        QUANTUMEF of the camera.
+    ccd
+        Number of the CCD.
 
     Raises
     ------
@@ -230,7 +281,30 @@ def effective_area(
     ccd: npt.ArrayLike,
     phi_rad: npt.ArrayLike | None = None,
 ) -> FloatArray:
-    """Area of telescope, filter and detector [cm^2] for a point source, the whole PSF included."""
+    """Area of telescope, filter and detector [cm^2] for a point source, the whole PSF included.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    energy_ev
+        Photon energies [eV], any shape.
+    theta_arcmin
+        Angle from the optical axis [arcmin].
+    filter_name
+        As in the FILTER keyword.
+    ccd
+        Number of the CCD that the light falls on.
+    phi_rad
+        Azimuth [rad]; None: the average over it.
+
+    Raises
+    ------
+    MissingConstituent, UnknownLayout
+        The calibration lacks something, e.g. the filter.
+    """
     return (
         mirror_area(cal, instrument, energy_ev)
         * vignetting(cal, instrument, energy_ev, theta_arcmin, phi_rad)

@@ -48,6 +48,13 @@ class Gratings:
     def from_calibration(cls, cal: Calibration, instrument: str) -> Gratings:
         """The gratings of ``RGS1`` or ``RGS2``, from LINCOORD and MISCDATA.
 
+        Parameters
+        ----------
+        cal
+            The calibration.
+        instrument
+            ``RGS1`` or ``RGS2``.
+
         Raises
         ------
         MissingConstituent, UnknownLayout
@@ -66,10 +73,29 @@ class Gratings:
         )
 
     def incidence_angle(self, dispersion_rad: npt.ArrayLike) -> FloatArray:
-        """Angle of incidence alpha [rad] of light from an offset along the dispersion [rad]."""
+        """Angle of incidence alpha [rad] of light from an offset along the dispersion [rad].
+
+        Parameters
+        ----------
+        dispersion_rad
+            Offsets [rad], any shape.
+        """
         return self.alpha0_rad + self.f_over_l * np.asarray(dispersion_rad, float)
 
 
 def vector(lincoord: Constituent, prefix: str) -> FloatArray:
-    """Three header keywords of LINCOORD that begin alike, for X, Y and Z."""
+    """Three header keywords of LINCOORD that begin alike, for X, Y and Z.
+
+    Parameters
+    ----------
+    lincoord
+        The constituent LINCOORD.
+    prefix
+        What the keywords begin with.
+
+    Returns
+    -------
+    array of shape (3,)
+        Their values.
+    """
     return np.array([lincoord.number(f"{prefix}{axis}", "LINCOORD") for axis in "XYZ"])

@@ -41,6 +41,8 @@ def ccd_state(
 
     Parameters
     ----------
+    ccd
+        Number of the CCD.
     soft, hard
         Corner counts in 0.4-0.8 and 2.5-5.0 keV.
     livetime_s
@@ -89,7 +91,18 @@ def ccd_states(
 
 
 def keywords(states: list[CcdState]) -> dict[str, tuple[float | str, str]]:
-    """Keywords that say the states in an event list."""
+    """Keywords that say the states in an event list.
+
+    Parameters
+    ----------
+    states
+        States of the CCDs.
+
+    Returns
+    -------
+    dict
+        Keyword -> value and comment.
+    """
     cards: dict[str, tuple[float | str, str]] = {}
     for s in states:
         cards[f"ANOMHR{s.ccd}"] = (s.hardness, "corner hardness ratio")
@@ -99,7 +112,17 @@ def keywords(states: list[CcdState]) -> dict[str, tuple[float | str, str]]:
 
 
 def format_log(instrument: str, exposure: str, states: list[CcdState]) -> str:
-    """The log: one line per CCD, then the legend."""
+    """The log: one line per CCD, then the legend.
+
+    Parameters
+    ----------
+    instrument
+        Name of the camera.
+    exposure
+        Identifier of the exposure.
+    states
+        States of the CCDs.
+    """
     lines = [f"Anomalous state test of {instrument} {exposure}"]
     lines += [
         f"CCD: {s.ccd} Hardness Ratio: {s.hardness:9.4f} Error: {s.error:9.4f} Status: {s.state}"

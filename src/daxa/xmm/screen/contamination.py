@@ -61,7 +61,13 @@ class Contamination:
         return next((name for limit, name in _LEVELS if self.ratio < limit), "extremely contaminated")
 
     def exceeds(self, limit: float) -> bool:
-        """Whether the ratio exceeds a limit by more than three times its error."""
+        """Whether the ratio exceeds a limit by more than three times its error.
+
+        Parameters
+        ----------
+        limit
+            The limit.
+        """
         return self.ratio - 3.0 * self.error > limit
 
     def refuses(self, share: float) -> bool:
@@ -70,12 +76,25 @@ class Contamination:
         An exposure that keeps most of its time is not refused: then its level is that of a bright source, or
         of a contamination that nothing else in it shows. Nor is one with a bright source, in whose counts
         protons are few.
+
+        Parameters
+        ----------
+        share
+            Accepted part of the exposure, from 0 to 1.
         """
         return self.exceeds(_LEVELS[0][0]) and share < MOST_TIME and self.protons > MOST_PROTONS
 
 
 def power_law_counts(low_ev: float, high_ev: float, index: float = PROTON_INDEX) -> float:
-    """Counts of a power law in a band, but for a factor; any index but 1."""
+    """Counts of a power law in a band, but for a factor; any index but 1.
+
+    Parameters
+    ----------
+    low_ev, high_ev
+        The band [eV].
+    index
+        Index of the power law of photons per energy.
+    """
     return (high_ev ** (1 - index) - low_ev ** (1 - index)) / (1 - index)
 
 

@@ -90,6 +90,17 @@ def make_histogram(rates: FloatArray, width: float, lowest: float, highest: floa
 
     A real run with limits 0.1 and 6.5 ct/s and 51 s of smoothing uses steps of 1/51 ct/s, 663 steps from
     zero at most, of which the 658 above the lower limit are used.
+
+    Parameters
+    ----------
+    rates
+        Rates [ct/s], shape (n,).
+    width
+        Step [ct/s].
+    lowest
+        Centre of the first bin [ct/s].
+    highest
+        Half of the rate at which it ends [ct/s].
     """
     number = max(int(2.0 * highest / width) - int(lowest / width), 1)
     # Smoothed rates are multiples of the width: the nearest bin keeps the centre unbiased.
@@ -100,12 +111,30 @@ def make_histogram(rates: FloatArray, width: float, lowest: float, highest: floa
 
 
 def gaussian(rate: FloatArray, norm: float, centre: float, sigma: float) -> FloatArray:
-    """The model of the quiet rates."""
+    """The model of the quiet rates.
+
+    Parameters
+    ----------
+    rate
+        Rates [ct/s], any shape.
+    norm
+        Height.
+    centre, sigma
+        Centre and width [ct/s].
+    """
     return norm * np.exp(-0.5 * ((rate - centre) / sigma) ** 2)
 
 
 def fit_window(histogram: Histogram, range_scale: float) -> tuple[int, int, int]:
-    """Lowest, peak and highest bin of the fit: ``range_scale`` bins either side of the one after the peak."""
+    """Lowest, peak and highest bin of the fit: ``range_scale`` bins either side of the one after the peak.
+
+    Parameters
+    ----------
+    histogram
+        The histogram.
+    range_scale
+        Half-width of the window [bins].
+    """
     peak = int(np.argmax(histogram.counts))
     # At high rates a window narrower than the counting noise would leave the width undetermined; one
     # count per window is one bin, so the noise in bins is the root of the counts per window.
@@ -118,6 +147,15 @@ def fit_gaussian(
     histogram: Histogram, low: int, peak: int, high: int, start_sigma: float = 0.1
 ) -> tuple[float, float, float]:
     """Gaussian through bins ``low`` to ``high`` by downhill simplex, unweighted.
+
+    Parameters
+    ----------
+    histogram
+        The histogram.
+    low, peak, high
+        First bin, bin of the peak and last bin.
+    start_sigma
+        Width that the search begins with [ct/s].
 
     Returns
     -------
@@ -143,14 +181,37 @@ def fit_gaussian(
 
 
 def intervals(time_s: FloatArray, good: BoolArray, step_s: float) -> GTI:
-    """Intervals covered by the good samples, each ``[t - step/2, t + step/2)``."""
+    """Intervals covered by the good samples, each ``[t - step/2, t + step/2)``.
+
+    Parameters
+    ----------
+    time_s
+        Times of the samples [s], shape (n,).
+    good
+        Which of them are good, shape (n,).
+    step_s
+        Distance of samples [s].
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     first, last = edges[::2], edges[1::2] - 1
     return GTI(time_s[first] - step_s / 2, time_s[last] + step_s / 2)
 
 
 def drop_short(good: BoolArray, shortest: int) -> BoolArray:
-    """The same mask without runs of fewer than ``shortest`` good samples."""
+    """The same mask without runs of fewer than ``shortest`` good samples.
+
+    Parameters
+    ----------
+    good
+        The mask, shape (n,).
+    shortest
+        Number of samples.
+
+    Examples
+    --------
+    >>> drop_short(np.array([True, False, True, True]), 2).tolist()
+    [False, False, True, True]
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     result = good.copy()
     for first, last in zip(edges[::2], edges[1::2], strict=True):
@@ -160,7 +221,23 @@ def drop_short(good: BoolArray, shortest: int) -> BoolArray:
 
 
 def mean_run(good: BoolArray) -> float:
-    """Mean length, weighted by length, of the runs of good samples; 0 if there are none."""
+    """Mean length, weighted by length, of the runs of good samples; 0 if there are none.
+
+    Parameters
+    ----------
+    good
+        The mask, shape (n,).
+
+    Returns
+    -------
+    float
+        Length [samples].
+
+    Examples
+    --------
+    >>> mean_run(np.array([True, True, True, False, True]))
+    2.5
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     lengths = (edges[1::2] - edges[::2]).astype(float)
     return float((lengths**2).sum() / lengths.sum()) if len(lengths) else 0.0
@@ -220,6 +297,8 @@ def histogram_method(
         Count rate per sample, ct/s, evenly spaced by ``step_s``.
     exposed : (n,) bool array
         Samples inside the good times of the list; the others are neither used nor accepted.
+    step_s
+        Distance of samples [s].
     smooth_s
         Length of the running mean; None for no smoothing.
     bin_s
@@ -370,8 +449,16 @@ def ratio_method(
     ----------
     annulus, corner : (n,) arrays
         Counts per sample in the outer field of view and in the corners.
+    exposed
+        Samples inside the good times of the list, shape (n,).
     area_ratio
         Area of the corners over that of the annulus.
+    limit
+        Largest ratio that is accepted, beyond its own noise.
+    step_s
+        Distance of samples [s].
+    bin_s
+        Length of a bin [s].
 
     Returns
     -------

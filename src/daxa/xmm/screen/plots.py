@@ -48,16 +48,20 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
     ----------
     path
         PNG file to write.
+    fit
+        What was found.
     time_s, rate
         The 1 s light curve of the field of view, s and ct/s.
+    title
+        Title of the picture.
     """
     from daxa.xmm.screen.flares import gaussian
 
     figure = _figure(9, 5.4)
     top, bottom = figure.subplots(2, 1)
-    hours = (time_s - time_s[0]) / 1000.0
-    top.plot(hours, fit.smoothed, color="0.65", lw=0.8, label="rejected")
-    top.plot(hours, np.where(fit.good, fit.smoothed, np.nan), color="C0", lw=1.0, label="accepted")
+    time_ks = (time_s - time_s[0]) / 1000.0
+    top.plot(time_ks, fit.smoothed, color="0.65", lw=0.8, label="rejected")
+    top.plot(time_ks, np.where(fit.good, fit.smoothed, np.nan), color="C0", lw=1.0, label="accepted")
     top.axhspan(fit.low, fit.high, color="C0", alpha=0.12)
     top.set(xlabel="time since the start [ks]", ylabel="rate [ct/s]")
     top.set_yscale("symlog", linthresh=max(fit.high, 0.1))

@@ -41,11 +41,23 @@ class Curves:
     exposed: BoolArray
 
     def intervals(self, steps: BoolArray) -> GTI:
-        """Intervals of the steps that are marked."""
+        """Intervals of the steps that are marked.
+
+        Parameters
+        ----------
+        steps
+            The marks, one per second.
+        """
         return flares.intervals(self.time_s, steps, 1.0)
 
     def share(self, good: BoolArray) -> float:
-        """Share of the exposed time that is good."""
+        """Share of the exposed time that is good.
+
+        Parameters
+        ----------
+        good
+            The marks, one per second.
+        """
         return self.intervals(good).total / self.intervals(self.exposed).total
 
 
@@ -68,7 +80,13 @@ class Screening:
     check: Contamination | None = None
 
     def objection(self, curves: Curves) -> str:
-        """Why the accepted time is not a quiet time; empty if it is one."""
+        """Why the accepted time is not a quiet time; empty if it is one.
+
+        Parameters
+        ----------
+        curves
+            The light curves.
+        """
         if self.check is None:
             return ""
         share = self.good.sum() / curves.exposed.sum()
@@ -86,7 +104,15 @@ class Screening:
         return replace(self, good=none, fit=self.fit and replace(self.fit, good=none))
 
     def cards(self, band: tuple[float, float], curves: Curves) -> Cards:
-        """Keywords of the products: energies [eV], fit, and rates of the corners."""
+        """Keywords of the products: energies [eV], fit, and rates of the corners.
+
+        Parameters
+        ----------
+        band
+            Lower and upper energy of the light curve [eV].
+        curves
+            The light curves.
+        """
         cards: Cards = {
             "ELOW": (band[0], "[eV] lower energy of the light curve"),
             "EHIGH": (band[1], "[eV] upper energy of the light curve"),
@@ -143,7 +169,13 @@ def against_corners(
 
 
 def report(fit: flares.FlareFit) -> list[str]:
-    """Lines of the log on a fit, as espfilt prints them."""
+    """Lines of the log on a fit, as espfilt prints them.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    """
     lines = []
     for k, (low, peak, high, begin, found) in enumerate(fit.passes, start=1):
         lines.append(f"***** amoeba {k}: low = {low + 1:4d} peak = {peak + 1:4d} high = {high + 1:4d}")
@@ -154,14 +186,19 @@ def report(fit: flares.FlareFit) -> list[str]:
 
 
 def gti_text(gti: GTI) -> str:
-    """Good times as gtibuild reads them.
+    r"""Good times as gtibuild reads them.
+
+    Parameters
+    ----------
+    gti
+        The good times.
 
     Examples
     --------
     >>> gti_text(GTI([10.0], [25.5]))
-    '10.000000 25.500000 +\\n'
+    '10.000000 25.500000 +\n'
     >>> gti_text(GTI())
-    '0.0 0.0000001 +\\n'
+    '0.0 0.0000001 +\n'
     """
     # gtibuild takes an empty file for "all good"; an interval of no length keeps "nothing" nothing.
     rows = [f"{a:.6f} {b:.6f} +" for a, b in zip(gti.start, gti.stop, strict=True)] or ["0.0 0.0000001 +"]
@@ -169,7 +206,17 @@ def gti_text(gti: GTI) -> str:
 
 
 def qdp_text(found: Screening, curves: Curves, bin_s: int) -> str:
-    """The histogram with its fit, and the two light curves in bins, as a QDP file."""
+    """The histogram with its fit, and the two light curves in bins, as a QDP file.
+
+    Parameters
+    ----------
+    found
+        What was found.
+    curves
+        The light curves.
+    bin_s
+        Length of the bins [s].
+    """
     lines = ["READ SERR 2"]
     fit = found.fit
     if fit is not None:

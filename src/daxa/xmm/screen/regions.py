@@ -41,6 +41,13 @@ def corner_expression(cal: Calibration, instrument: str) -> str:
     """Expression in DETX, DETY that holds in the corners, from the camera's LINCOORD constituent.
 
     MOS: the CORNER table (areas free of light leaks); pn: outside the FOV table's regions.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
     """
     constituent = cal.constituent(instrument, "LINCOORD")
     region = Region.of(constituent, "CORNER" if instrument != "EPN" else "FOV")

@@ -47,10 +47,22 @@ ATTHK_COLUMNS = (
 def parse_sexagesimal(text: npt.ArrayLike, *, hours: bool = False) -> FloatArray:
     """Degrees of ``dd:mm:ss.s`` (or ``hh:mm:ss.s``) texts.
 
+    Parameters
+    ----------
+    text
+        Texts of any shape; blanks may stand for colons.
+    hours
+        Whether they are hours, of 15 degrees each.
+
     Raises
     ------
     ValueError
         A text is not of that form.
+
+    Examples
+    --------
+    >>> parse_sexagesimal(["-00:30:00", "01:00:36"]).tolist()
+    [-0.5, 1.01]
     """
     values = np.char.strip(np.asarray(text).astype(str))
     values = np.char.replace(values, " ", ":")
@@ -115,7 +127,13 @@ class Attitude:
 
     @classmethod
     def fixed(cls, ra_deg: float, dec_deg: float, pa_deg: float) -> Attitude:
-        """One attitude at all times."""
+        """One attitude at all times.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg, pa_deg
+            Viewing direction and position angle [deg].
+        """
         one = np.ones(1)
         return cls(
             -np.inf * one, np.inf * one, ra_deg * one, dec_deg * one, pa_deg * one, np.zeros(1, bool), "FIXED"
@@ -124,6 +142,13 @@ class Attitude:
     @classmethod
     def from_table(cls, table: Mapping[str, npt.ArrayLike], where: str = "attitude history") -> Attitude:
         """From the columns VALTIME, VALDUR, VIEWRA, VIEWDECL, ASTPOS and TYPEID of a history file.
+
+        Parameters
+        ----------
+        table
+            Column -> values, one per record.
+        where
+            What the table is, for messages.
 
         Raises
         ------
@@ -151,6 +176,13 @@ class Attitude:
     @classmethod
     def from_raw_text(cls, text: str, where: str = "raw attitude file") -> Attitude:
         """From a raw attitude file: an instant, a direction and a position angle in every line.
+
+        Parameters
+        ----------
+        text
+            Content of the file.
+        where
+            Its name, for messages.
 
         Raises
         ------
@@ -188,6 +220,11 @@ class Attitude:
 
         SAS_ATTITUDE changes the order (``AHF:RAF`` by default).
 
+        Parameters
+        ----------
+        odf
+            The opened ODF.
+
         Raises
         ------
         TaskError
@@ -223,6 +260,16 @@ class Attitude:
         """Viewing direction and position angle [deg] at mission times; the nearest record's outside all.
 
         Between two records the direction moves along the great circle and PA by the shorter way.
+
+        Parameters
+        ----------
+        time_s
+            Mission times [s], a number or shape (n,).
+
+        Returns
+        -------
+        ra_deg, dec_deg, pa_deg
+            Numbers for a number, else arrays of shape (n,).
         """
         time = np.asarray(time_s, dtype=np.float64)
         flat = np.atleast_1d(time)
@@ -251,7 +298,13 @@ class Attitude:
         )
 
     def good(self, time_s: npt.ArrayLike) -> Any:
-        """Whether the nearest record is at most 20 s away."""
+        """Whether the nearest record is at most 20 s away.
+
+        Parameters
+        ----------
+        time_s
+            Mission times [s], a number or an array.
+        """
         time = np.asarray(time_s, dtype=np.float64)
         before = np.clip(np.searchsorted(self.start_s, time, side="right") - 1, 0, None)
         after = np.clip(before + 1, None, len(self.start_s) - 1)
@@ -261,7 +314,13 @@ class Attitude:
         return bool(good) if time.ndim == 0 else good
 
     def slewing(self, time_s: npt.ArrayLike) -> Any:
-        """Whether the spacecraft was slewing."""
+        """Whether the spacecraft was slewing.
+
+        Parameters
+        ----------
+        time_s
+            Mission times [s], a number or an array; False before the first record.
+        """
         time = np.asarray(time_s, dtype=np.float64)
         before = np.searchsorted(self.start_s, time, side="right") - 1
         slewing = (before >= 0) & self.slew[np.maximum(before, 0)]
@@ -269,7 +328,13 @@ class Attitude:
 
 
 def attitude_source(odf: Odf) -> str:
-    """ATT_SRC of data reduced with an ODF's attitude: ``AHF`` or ``RAF``."""
+    """ATT_SRC of data reduced with an ODF's attitude: ``AHF`` or ``RAF``.
+
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+    """
     return odf.preferred("SAS_ATTITUDE", "AHF:RAF", ATTITUDE_FILES)[0]
 
 
@@ -301,7 +366,18 @@ def _fast(time_s: FloatArray, ra_deg: FloatArray, dec_deg: FloatArray) -> npt.ND
 def separation_deg(
     ra1: npt.ArrayLike, dec1: npt.ArrayLike, ra2: npt.ArrayLike, dec2: npt.ArrayLike
 ) -> FloatArray:
-    """Angle between sky positions [deg], accurate at all distances."""
+    """Angle between sky positions [deg], accurate at all distances.
+
+    Parameters
+    ----------
+    ra1, dec1, ra2, dec2
+        The positions [deg], of shapes that go together.
+
+    Examples
+    --------
+    >>> separation_deg(359.5, 0.0, 0.5, 0.0).round(9)
+    np.float64(1.0)
+    """
     a, b = direction(ra1, dec1), direction(ra2, dec2)
     a, b = np.broadcast_arrays(a, b)
     return np.rad2deg(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), np.sum(a * b, axis=-1)))
@@ -344,6 +420,11 @@ class AttHk:
     def read(cls, path: str | os.PathLike[str]) -> AttHk:
         """Read an attitude file made by atthkgen.
 
+        Parameters
+        ----------
+        path
+            The file.
+
         Raises
         ------
         TaskError
@@ -372,6 +453,15 @@ def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float 
 
     Rows without a trustworthy attitude hold NaN and do not count in the statistics. There being no
     attitude from the optical monitor, its columns repeat those of the history file.
+
+    Parameters
+    ----------
+    attitude
+        The attitude.
+    start_s, stop_s
+        The interval [mission time]; the end is in it where it is a whole number of steps away.
+    step_s
+        Step [s].
 
     Raises
     ------
@@ -417,7 +507,18 @@ def make_atthk(attitude: Attitude, start_s: float, stop_s: float, step_s: float 
 
 
 def atthk_keywords(keywords: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
-    """The statistics as header cards with comments."""
+    """The statistics as header cards with comments.
+
+    Parameters
+    ----------
+    keywords
+        Keyword -> value, as `make_atthk` finds them.
+
+    Returns
+    -------
+    dict
+        Keyword -> value and comment.
+    """
     cards = {}
     for name, value in keywords.items():
         if name.startswith("N"):

@@ -119,7 +119,24 @@ def ecoordconv(
 def ccds_of_circle(
     geometry: CameraGeometry, detx: float, dety: float, radius: float, n_samples: int = 201
 ) -> list[int]:
-    """CCDs that a circle on the detector touches (lengths in units of DETX), found on a grid of points."""
+    """CCDs that a circle on the detector touches (lengths in units of DETX), found on a grid of points.
+
+    Parameters
+    ----------
+    geometry
+        Geometry of the camera.
+    detx, dety
+        Centre.
+    radius
+        Radius.
+    n_samples
+        Points of the grid along a diameter.
+
+    Returns
+    -------
+    list of int
+        Their numbers, in order.
+    """
     line = np.linspace(-radius, radius, n_samples)
     dx, dy = np.meshgrid(line, line)
     inside = dx**2 + dy**2 <= radius**2
@@ -128,7 +145,17 @@ def ccds_of_circle(
 
 
 def format_coordinates(coordinates: Coordinates, image: tuple[Any, Any] | None, ccds: list[int]) -> list[str]:
-    """Lines of text with every coordinate of a single position."""
+    """Lines of text with every coordinate of a single position.
+
+    Parameters
+    ----------
+    coordinates
+        The position in all systems, numbers.
+    image
+        Coordinates in the image, if there is one.
+    ccds
+        CCDs that the region around it touches.
+    """
     c = coordinates
     lines = [
         ("THETA: PHI:", c.theta_arcsec, c.phi_rad),

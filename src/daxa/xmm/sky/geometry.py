@@ -45,7 +45,18 @@ _MISALIGNMENT_DEG = 2.0
 
 
 def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
-    """Passive 3-2-1 rotation R1(psi) R2(theta) R3(phi); its rows are the new axes in the old frame."""
+    """Passive 3-2-1 rotation R1(psi) R2(theta) R3(phi); its rows are the new axes in the old frame.
+
+    Parameters
+    ----------
+    phi_deg, theta_deg, psi_deg
+        Angles of the rotations about the third, second and first axis [deg].
+
+    Returns
+    -------
+    array of shape (3, 3)
+        The rotation.
+    """
     a, b, c = np.deg2rad([phi_deg, theta_deg, psi_deg])
     r3 = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
     r2 = np.array([[np.cos(b), 0, -np.sin(b)], [0, 1, 0], [np.sin(b), 0, np.cos(b)]])
@@ -54,7 +65,13 @@ def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray
 
 
 def euler_angles(matrix: npt.ArrayLike) -> tuple[float, float, float]:
-    """Angles phi, theta, psi [deg] of a rotation; inverse of :func:`euler_matrix`."""
+    """Angles phi, theta, psi [deg] of a rotation; inverse of :func:`euler_matrix`.
+
+    Parameters
+    ----------
+    matrix
+        Rotation, shape (3, 3).
+    """
     m = np.asarray(matrix, float)
     theta = -np.arcsin(np.clip(m[0, 2], -1, 1))
     phi = np.arctan2(m[0, 1], m[0, 0])
@@ -63,7 +80,13 @@ def euler_angles(matrix: npt.ArrayLike) -> tuple[float, float, float]:
 
 
 def attitude_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.ArrayLike) -> FloatArray:
-    """Spacecraft axes in J2000 as rows (..., 3, 3): viewing direction, position angle PA + 90 deg, PA."""
+    """Spacecraft axes in J2000 as rows (..., 3, 3): viewing direction, position angle PA + 90 deg, PA.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg, pa_deg
+        Viewing direction and position angle [deg], of shapes that go together.
+    """
     frame = local_frame(ra_deg, dec_deg)
     pa = np.deg2rad(np.asarray(pa_deg, float))[..., None]
     view, east, north = frame[..., 0, :], frame[..., 1, :], frame[..., 2, :]
@@ -84,6 +107,16 @@ class Region:
         """Region rows: SHAPE (``!`` negates), X, Y, R, ROTANG, COMPONENT; or EXPRESSION, rows joined by OR.
 
         R of a BOX holds half-widths (assumed), that of a ROTBOX the full widths, as in tables of real lists.
+
+        Parameters
+        ----------
+        table
+            The table of the calibration file.
+
+        Raises
+        ------
+        UnknownLayout
+            An expression of it cannot be read.
         """
         if "EXPRESSION" in table:
             region = cls(expression="||".join(f"({str(text).strip()})" for text in table["EXPRESSION"]))
@@ -108,7 +141,15 @@ class Region:
 
     @classmethod
     def of(cls, lincoord: Constituent, extname: str) -> Region:
-        """FOV or CORNER of LINCOORD, or what stands in for one that cannot be used."""
+        """FOV or CORNER of LINCOORD, or what stands in for one that cannot be used.
+
+        Parameters
+        ----------
+        lincoord
+            The constituent LINCOORD.
+        extname
+            ``FOV`` or ``CORNER``.
+        """
         try:
             return cls.from_table(lincoord.table(extname))
         except UnknownLayout as error:
@@ -121,7 +162,13 @@ class Region:
         return compile(str(self.expression))
 
     def contains(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
-        """Which positions lie inside."""
+        """Which positions lie inside.
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec], of shapes that go together.
+        """
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
         if self.expression is not None:
             inside = self._selection.mask({"DETX": detx.ravel(), "DETY": dety.ravel()})
@@ -213,6 +260,10 @@ class CameraGeometry:
 
         Parameters
         ----------
+        cal
+            The calibration.
+        instrument
+            ``EMOS1``, ``EMOS2`` or ``EPN``.
         time_s
             Mission time for the slow changes of the boresight.
         chip_temperature_k
@@ -281,7 +332,18 @@ class CameraGeometry:
         return result
 
     def shape(self, ccd: int) -> tuple[int, int]:
-        """Number of columns and rows of a CCD."""
+        """Number of columns and rows of a CCD.
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+
+        Raises
+        ------
+        ValueError
+            There is no such CCD.
+        """
         if ccd not in self.ccds:
             raise ValueError(f"{self.instrument} has no CCD {ccd}")
         return self._shape
@@ -292,6 +354,15 @@ class CameraGeometry:
         self, ccd: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike, node: npt.ArrayLike = 0
     ) -> tuple[FloatArray, FloatArray]:
         """DETX, DETY (real-valued) of pixels; integers are pixel centres.
+
+        Parameters
+        ----------
+        ccd
+            Numbers of the CCDs.
+        rawx, rawy
+            Pixels; shapes go together.
+        node
+            Read-out nodes, 0 the primary one.
 
         Raises
         ------
@@ -321,6 +392,11 @@ class CameraGeometry:
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
         """CCD and real-valued RAWX, RAWY (primary node) of detector positions.
 
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec], of shapes that go together.
+
         Returns
         -------
         ccd, rawx, rawy
@@ -343,7 +419,18 @@ class CameraGeometry:
         return number.reshape(shape), rawx.reshape(shape), rawy.reshape(shape)
 
     def covered(self, ccd: int) -> BoolArray:
-        """Pixels of a CCD that another one stands in front of, shape (rows, columns)."""
+        """Pixels of a CCD that another one stands in front of, shape (rows, columns).
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+
+        Raises
+        ------
+        ValueError
+            There is no such CCD.
+        """
         nx, ny = self.shape(ccd)
         result = np.zeros((ny, nx), dtype=bool)
         for other in self.ccds[self.ccds > ccd].tolist():
@@ -361,7 +448,13 @@ class CameraGeometry:
     def nearest_pixel(
         self, detx: npt.ArrayLike, dety: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
-        """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel."""
+        """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel.
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec], of shapes that go together.
+        """
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
         number, rawx, rawy = self.det_to_raw(detx, dety)
         gap = number == 0
@@ -380,7 +473,13 @@ class CameraGeometry:
         return number, rawx, rawy
 
     def in_fov(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
-        """Which detector positions lie in the field of view."""
+        """Which detector positions lie in the field of view.
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec], of shapes that go together.
+        """
         return self.field_of_view.contains(detx, dety)
 
     def fov_mask(self, ccd: int) -> BoolArray:
@@ -388,6 +487,16 @@ class CameraGeometry:
 
         Shape (rows, columns). Shades reach beyond the edge of the CCD that casts them by the widths in the
         header of LINCOORD; without those keywords nothing is shaded.
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+
+        Raises
+        ------
+        ValueError
+            There is no such CCD.
         """
         nx, ny = self.shape(ccd)
         rawx, rawy = np.meshgrid(np.arange(1, nx + 1), np.arange(1, ny + 1))
@@ -410,6 +519,11 @@ class CameraGeometry:
         """Which detector positions lie in the dark corners used for the particle background.
 
         Without a CORNER table (pn): everything outside the field of view.
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec], of shapes that go together.
         """
         if self.corner is None:
             return ~self.in_fov(detx, dety)
@@ -418,15 +532,33 @@ class CameraGeometry:
     # --- the telescope ---
 
     def from_axis(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """DETX, DETY counted from the optical axis [0.05 arcsec]."""
+        """DETX, DETY counted from the optical axis [0.05 arcsec].
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec].
+        """
         return np.asarray(detx, float) - self.optical_axis[0], np.asarray(dety, float) - self.optical_axis[1]
 
     def off_axis(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> FloatArray:
-        """Angle from the optical axis [arcsec]."""
+        """Angle from the optical axis [arcsec].
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec].
+        """
         return UNIT_ARCSEC * np.hypot(*self.from_axis(detx, dety))
 
     def det_to_tel(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Off-axis angle theta [arcsec] and azimuth phi [rad, 0 to 2 pi]."""
+        """Off-axis angle theta [arcsec] and azimuth phi [rad, 0 to 2 pi].
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec].
+        """
         u, v = (UNIT_ARCSEC * offset for offset in self.from_axis(detx, dety))
         along = u * self._along[0] + v * self._along[1]
         across = u * self._across[0] + v * self._across[1]
@@ -435,7 +567,15 @@ class CameraGeometry:
     def tel_to_det(
         self, theta_arcsec: npt.ArrayLike, phi_rad: npt.ArrayLike
     ) -> tuple[FloatArray, FloatArray]:
-        """DETX, DETY of telescope angles; inverse of :meth:`det_to_tel`."""
+        """DETX, DETY of telescope angles; inverse of :meth:`det_to_tel`.
+
+        Parameters
+        ----------
+        theta_arcsec
+            Angles from the optical axis [arcsec].
+        phi_rad
+            Azimuths [rad].
+        """
         theta, phi = np.asarray(theta_arcsec, float), np.asarray(phi_rad, float)
         along, across = theta * np.cos(phi), -theta * np.sin(phi)
         u = along * self._along[0] + across * self._across[0]
@@ -447,7 +587,13 @@ class CameraGeometry:
     def to_sky_matrix(
         self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.ArrayLike
     ) -> FloatArray:
-        """Rotation (..., 3, 3) that takes camera vectors (axis, +DETX, +DETY) to J2000 for an attitude."""
+        """Rotation (..., 3, 3) that takes camera vectors (axis, +DETX, +DETY) to J2000 for an attitude.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg, pa_deg
+            Viewing directions and position angles [deg], shape (...).
+        """
         return np.swapaxes(self.boresight @ attitude_frame(ra_deg, dec_deg, pa_deg), -1, -2)
 
     def det_to_sky(
@@ -458,7 +604,15 @@ class CameraGeometry:
         dec_pnt_deg: npt.ArrayLike,
         pa_deg: npt.ArrayLike,
     ) -> tuple[FloatArray, FloatArray]:
-        """Right ascension and declination [deg] of detector positions, for an attitude [deg]."""
+        """Right ascension and declination [deg] of detector positions, for an attitude [deg].
+
+        Parameters
+        ----------
+        detx, dety
+            Positions [0.05 arcsec].
+        ra_pnt_deg, dec_pnt_deg, pa_deg
+            Viewing directions and position angles, numbers or one per position.
+        """
         vectors = camera_vectors(*self.from_axis(detx, dety))
         rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
         return position(np.einsum("...ij,...j->...i", rotation, vectors))
@@ -471,7 +625,15 @@ class CameraGeometry:
         dec_pnt_deg: npt.ArrayLike,
         pa_deg: npt.ArrayLike,
     ) -> tuple[FloatArray, FloatArray]:
-        """DETX, DETY of sky positions, for an attitude [deg]; NaN behind the telescope."""
+        """DETX, DETY of sky positions, for an attitude [deg]; NaN behind the telescope.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            Positions on the sky [deg].
+        ra_pnt_deg, dec_pnt_deg, pa_deg
+            Viewing directions and position angles, numbers or one per position.
+        """
         rotation = self.to_sky_matrix(ra_pnt_deg, dec_pnt_deg, pa_deg)
         v = np.einsum("...ji,...j->...i", rotation, direction(ra_deg, dec_deg))
         depth = np.where(v[..., 0] > 0, v[..., 0], np.nan)
@@ -528,13 +690,34 @@ def _redundant_nodes(
 
 
 def camera_vectors(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-    """Directions (axis, +DETX, +DETY), not normalised, of positions from the axis [0.05 arcsec]; (..., 3)."""
+    """Directions (axis, +DETX, +DETY), not normalised, of positions from the axis [0.05 arcsec]; (..., 3).
+
+    Parameters
+    ----------
+    x, y
+        Positions, of shapes that go together.
+    """
     x, y = np.broadcast_arrays(np.asarray(x, float) * DET_UNIT_RAD, np.asarray(y, float) * DET_UNIT_RAD)
     return np.stack([np.ones_like(x), x, y], axis=-1)
 
 
 def boresight_matrix(cal: Calibration, instrument: str, time_s: float) -> FloatArray:
-    """Rotation from the spacecraft frame to a camera's frame at a mission time (XMM_BORESIGHT)."""
+    """Rotation from the spacecraft frame to a camera's frame at a mission time (XMM_BORESIGHT).
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    time_s
+        Mission time [s].
+
+    Raises
+    ------
+    MissingConstituent, UnknownLayout
+        The calibration lacks something.
+    """
     constituent = cal.constituent("XMM", "BORESIGHT")
     table = constituent.table("BORESIGHT")
     rows = np.flatnonzero(np.char.strip(table["INSTRUMENT_ID"]) == instrument)

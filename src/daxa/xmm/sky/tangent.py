@@ -24,19 +24,42 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def reference_pixel(imagesize_deg: float) -> float:
-    """Pixel of the tangent point for a plane of a given half-size."""
+    """Pixel of the tangent point for a plane of a given half-size.
+
+    Parameters
+    ----------
+    imagesize_deg
+        Half the length of a side [deg].
+    """
     return imagesize_deg * UNITS_PER_DEGREE + 1.0
 
 
 def direction(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
-    """Unit vectors of sky positions, shape (..., 3)."""
+    """Unit vectors of sky positions, shape (..., 3).
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Positions [deg], of shapes that go together.
+
+    Examples
+    --------
+    >>> direction([0.0, 90.0], 0.0).round(12).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
     ra, dec = np.deg2rad(np.asarray(ra_deg, float)), np.deg2rad(np.asarray(dec_deg, float))
     ra, dec = np.broadcast_arrays(ra, dec)
     return np.stack([np.cos(ra) * np.cos(dec), np.sin(ra) * np.cos(dec), np.sin(dec)], axis=-1)
 
 
 def position(vectors: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Right ascension (0 to 360) and declination [deg] of vectors of any length, shape (..., 3)."""
+    """Right ascension (0 to 360) and declination [deg] of vectors of any length, shape (..., 3).
+
+    Parameters
+    ----------
+    vectors
+        The vectors.
+    """
     v = np.asarray(vectors, float)
     ra = np.rad2deg(np.arctan2(v[..., 1], v[..., 0])) % 360.0
     dec = np.rad2deg(np.arctan2(v[..., 2], np.hypot(v[..., 0], v[..., 1])))
@@ -47,6 +70,11 @@ def local_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
     """Rows: unit vectors outwards, to the east and to the north; shape (..., 3, 3).
 
     At a pole east and north follow from the right ascension, as everywhere.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Positions [deg], of shapes that go together.
     """
     ra, dec = np.deg2rad(np.asarray(ra_deg, float)), np.deg2rad(np.asarray(dec_deg, float))
     ra, dec = np.broadcast_arrays(ra, dec)
@@ -88,7 +116,23 @@ def to_xy(
 def from_xy(
     x: npt.ArrayLike, y: npt.ArrayLike, ra0_deg: float, dec0_deg: float, *, centre: float = REFERENCE_PIXEL
 ) -> tuple[FloatArray, FloatArray]:
-    """Right ascension and declination [deg] of X, Y; inverse of :func:`to_xy`."""
+    """Right ascension and declination [deg] of X, Y; inverse of :func:`to_xy`.
+
+    Parameters
+    ----------
+    x, y
+        Positions [0.05 arcsec].
+    ra0_deg, dec0_deg
+        The point that the plane touches the sky in [deg].
+    centre
+        X and Y of that point.
+
+    Examples
+    --------
+    >>> ra, dec = from_xy(REFERENCE_PIXEL, REFERENCE_PIXEL, 150.0, -11.0)
+    >>> float(ra.round(9)), float(dec.round(9))
+    (150.0, -11.0)
+    """
     east = (centre - np.asarray(x, float)) / UNITS_PER_RADIAN
     north = (np.asarray(y, float) - centre) / UNITS_PER_RADIAN
     east, north = np.broadcast_arrays(east, north)
