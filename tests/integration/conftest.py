@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from simulated_field import Field, Short, once, process, run_folder, set_environment
+from simulated_field import Field, Short, Undisturbed, begin, once, process, run_folder, set_environment
 
+from daxa.archive import Archive
+from daxa.process.simple import full_process_xmm
 from daxa.simulate import SimulatedSet, simulate_set
 
 
@@ -42,3 +44,18 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Short:
             whole = describe_set(700.0, Noise().scaled(0.1, 0.01))[1]
             simulate_observation(replace(whole, flares=()), cluster_field(), result.raw / result.obs_id)
     return result
+
+
+@pytest.fixture(scope="session")
+def undisturbed(short: Short, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    base = run_folder(tmp_path_factory) / "integration_undisturbed"
+    with once(base) as todo, pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, base / "output", short.ccf)
+        if todo:
+            archive = begin(short)
+            full_process_xmm(archive, num_cores=2, disable_progress=True)
+            archive.ledger.close()
+        archive = Archive("field")
+        seconds = {(r.process, r.ident): r.wall_s for r in archive.ledger.runs(logs=False)}
+        assert {r.status for r in archive.ledger.runs(everything=True)} == {"done"}
+    return Undisturbed(base / "output" / "archives" / "field", seconds)

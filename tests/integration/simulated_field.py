@@ -184,3 +184,26 @@ def show(title: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Non
     print(f"\n{title}")
     for row in [names, *rows]:
         print("  " + "  ".join(str(v).rjust(w) for v, w in zip(row, widths, strict=True)))
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The archive made in one go, and how long its jobs took."""
+
+    root: Path
+    seconds: dict[tuple[str, str], float]
+
+
+def begin(short: Short) -> Archive:
+    """An archive of MOS1 alone: two exposures, whose lists are merged, in little time."""
+    return Archive("field", XMMPointed("M1", local=short.raw))
+
+
+def products(root: Path) -> dict[str, Path]:
+    """Everything with a final name, logs left out."""
+    folder = root / "processed_data"
+    return {
+        str(p.relative_to(folder)): p
+        for p in folder.rglob("*")
+        if p.is_file() and p.parent.name != "logs" and not p.name.startswith(".")
+    }

@@ -13,17 +13,23 @@ import threading
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from simulated_field import Short, X, once, run_folder, set_environment, settings, show
+from simulated_field import (
+    Short,
+    X,
+    begin,
+    products,
+    set_environment,
+    settings,
+    show,
+)
 
 from daxa.archive import Archive
 from daxa.backend.datasum import data_checksum
 from daxa.backend.publish import checksum
-from daxa.mission import XMMPointed
 from daxa.process.simple import full_process_xmm
 
 pytestmark = [
@@ -37,44 +43,6 @@ RUN = (
 )
 #: Cards that differ from run to run.
 VOLATILE = {"DATE", "ANALDATE", "CHECKSUM", "DATASUM"}
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """The archive made in one go, and how long its jobs took."""
-
-    root: Path
-    seconds: dict[tuple[str, str], float]
-
-
-@pytest.fixture(scope="session")
-def undisturbed(short: Short, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    base = run_folder(tmp_path_factory) / "integration_undisturbed"
-    with once(base) as todo, pytest.MonkeyPatch.context() as patch:
-        set_environment(patch, base / "output", short.ccf)
-        if todo:
-            archive = begin(short)
-            full_process_xmm(archive, num_cores=2, disable_progress=True)
-            archive.ledger.close()
-        archive = Archive("field")
-        seconds = {(r.process, r.ident): r.wall_s for r in archive.ledger.runs(logs=False)}
-        assert {r.status for r in archive.ledger.runs(everything=True)} == {"done"}
-    return Undisturbed(base / "output" / "archives" / "field", seconds)
-
-
-def begin(short: Short) -> Archive:
-    """An archive of MOS1 alone: two exposures, whose lists are merged, in little time."""
-    return Archive("field", XMMPointed("M1", local=short.raw))
-
-
-def products(root: Path) -> dict[str, Path]:
-    """Everything with a final name, logs left out."""
-    folder = root / "processed_data"
-    return {
-        str(p.relative_to(folder)): p
-        for p in folder.rglob("*")
-        if p.is_file() and p.parent.name != "logs" and not p.name.startswith(".")
-    }
 
 
 def cards(header: fits.Header, root: Path) -> list[tuple[str, object]]:

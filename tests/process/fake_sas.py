@@ -139,7 +139,7 @@ class FakeMission(BaseMission):
                 continue
             folder.mkdir(parents=True)
             (folder / f"3100_{obs_id}_SCX00000SUM.ASC").write_text("")
-            (folder / "summary").write_text(f"observation {obs_id}")
+            (folder / "summary").write_text(f"observation {obs_id}\n")
         self._downloaded = {"raw": True, "products": False}
 
     def assess_process_obs(self, obs_info):

@@ -9,6 +9,7 @@
         failed_data/MISSION/OBSID/        the same for observations of which nothing is left
         regions/MISSION/OBSID/source_regions_radec.reg
         mosaics/                          images of all observations that overlap or touch
+        reproduce/MISSION/OBSID/reproduce.sh
 
 Names of products are relative to the observation's folder, so that archives and observations can be moved.
 What names are made of is the same in all functions.
@@ -117,6 +118,11 @@ class Layout:
     def lock(self) -> Path:
         """Held by the process that changes the archive."""
         return self.save_info / "processing.lock"
+
+    @property
+    def scripts(self) -> Path:
+        """Folder of the scripts that make its products again, one per observation."""
+        return self.root / "reproduce"
 
     @property
     def scratch(self) -> Path:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-_SINGLE_THREADED = {
+#: Jobs are run side by side, one core each.
+SINGLE_THREADED = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 }
@@ -70,7 +71,7 @@ class Launcher(Protocol):
 
 def _helper_environment() -> dict[str, str]:
     # Jobs are run side by side, one core each; libraries that start threads of their own would fight.
-    return {**_SINGLE_THREADED, **_MEMORY_KEPT, **os.environ}
+    return {**SINGLE_THREADED, **_MEMORY_KEPT, **os.environ}
 
 
 class ForkLauncher:

@@ -294,3 +294,45 @@ def replay(
         typer.echo(plain_line(f"{file}: {found.verdict}; run again: {found.by}"))
     if not found.equal:
         raise typer.Exit(1)
+
+
+def reproduce(
+    archive: ArchiveName,
+    obs_id: Annotated[
+        str | None, typer.Argument(metavar="[OBSID]", help="Print the script of this observation.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder for the scripts; by default reproduce, in the archive."),
+    ] = None,
+) -> None:
+    """Write what was done to each observation as a shell script, or print that of one."""
+    from daxa.archive.files import write_text
+    from daxa.exceptions import DAXAError
+    from daxa.process.reproduce import FIELDS, reproduced
+    from daxa.process.reproduce import reproduce as script
+
+    opened = _open(archive)
+    wanted = [(m, o) for m, o in reproduced(opened.ledger) if obs_id in (None, o)]
+    if not wanted:
+        what = "no successful run" if obs_id is None else f"no successful run of {obs_id}"
+        raise typer.BadParameter(f"{archive}: {what} is recorded")
+    if obs_id is not None:
+        typer.echo(script(opened.ledger, archive, *wanted[0]), nl=False)
+        return
+    failed = False
+    for mission, observation in wanted:
+        path = (output or opened.layout.scripts) / mission / observation / "reproduce.sh"
+        try:
+            text = script(opened.ledger, archive, mission, observation)
+        except DAXAError as failure:
+            failed = True
+            typer.echo(plain_line(str(failure)), err=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+        typer.echo(str(path))
+    if any(o == FIELDS for _, o in wanted):
+        typer.echo("that of the mosaics goes after those of the observations, in the same folder", err=True)
+    if failed:
+        raise typer.Exit(1)

@@ -25,6 +25,7 @@ from daxa.cli.archive import (
     rebuild,
     replay,
     report,
+    reproduce,
     status,
     use_calibration,
     verify,
@@ -50,7 +51,7 @@ app.command()(compare)
 app.command()(validate)
 app.command()(doctor)
 app.command()(sas_shims)
-for command in (status, verify, rebuild, logs, provenance, replay, mosaic, report):
+for command in (status, verify, rebuild, logs, provenance, replay, reproduce, mosaic, report):
     app.command()(command)
 
 BackendOption = Annotated[
