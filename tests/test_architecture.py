@@ -53,8 +53,8 @@ FLOORS = [
 #: Modules outside tasks that know a running task. The list may only become shorter.
 KNOW_A_TASK = {
     "__main__", "instruments.mos.exposure", "instruments.mos.files", "instruments.mos.products",
-    "instruments.pn.files", "instruments.pn.products", "instruments.pn.rate", "instruments.pn.reduce",
-    "instruments.pn.timing", "instruments.rgs.files", "instruments.rgs.sources", "select.evselect",
+    "instruments.pn.files", "instruments.pn.products", "instruments.pn.reduce",
+    "instruments.rgs.files", "instruments.rgs.sources", "select.evselect",
     "select.goodtimes", "select.outputs", "select.source",
 }  # fmt: skip
 

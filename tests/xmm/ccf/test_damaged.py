@@ -30,7 +30,7 @@ from daxa.xmm.instruments.badpixels import calibrated_kinds
 from daxa.xmm.instruments.mos import badpixels as mos_badpix
 from daxa.xmm.instruments.mos import energy as mos_energy
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
-from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.rgs.calibration import EnergyScale
 from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 from daxa.xmm.response import area as response
@@ -128,7 +128,12 @@ READERS: dict[tuple[str, str], list[Callable[[Calibration], Any]]] = {
     ("EPN", "TIMECORR"): [pn_clock],
     ("EPN", "TIMEJUMPTOL"): [pn_clock],
     ("EMOS1", "BADPIX"): [mos_bad_pixels],
-    ("EPN", "BADPIX"): [lambda cal: known_bad_pixels(cal, 4, uplinked=True, other=True) and None],
+    ("EPN", "BADPIX"): [
+        lambda cal: PnCalibration(cal, "PrimeFullWindow", 0.0, 1).known_bad_pixels(
+            4, uplinked=True, other=True
+        )
+        and None
+    ],
     ("RGS1", "BADPIX"): [tables("RGS1", "BADPIX")],
     ("EMOS1", "ADUCONV"): [mos_gains],
     ("EPN", "ADUCONV"): [pn_scale],

@@ -20,7 +20,7 @@ from daxa.xmm.instruments.badpixels import (
     kinds_of_types,
 )
 from daxa.xmm.instruments.mos.calibration import calibrated_bad_pixels
-from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.rgs.badpixels import Window
 from daxa.xmm.tasks.rgsbadpix import _known_segments
 
@@ -80,7 +80,10 @@ def test_all_cameras_read_them_alike(tmp_path, said) -> None:
     cal = SimpleNamespace(constituent=lambda scope, typeid: files[scope])
     pixels = calibrated_bad_pixels(SimpleNamespace(cal=cal, scope="EMOS1"), 4, 0, (600, 600))
     mos = pixels.kind[19, : len(TYPES)].tolist()
-    pn = [p.kind for p in known_bad_pixels(cal, 4, uplinked=True, other=True)]
+    pn = [
+        p.kind
+        for p in PnCalibration(cal, "PrimeFullWindow", 0.0, 1).known_bad_pixels(4, uplinked=True, other=True)
+    ]
     window = Window(((1, 512), (1, 512)), (1, 384), (512, 384))
     rgs = [kind for _, kind, *_ in _known_segments(files["RGS1"], 4, window)]
     assert mos == pn == rgs == KINDS

@@ -37,6 +37,11 @@ def pn(obs_id: str, exp_id: str, ccd: int) -> Callable[[int], np.random.Generato
     return lambda purpose: np.random.default_rng([*seed, purpose])
 
 
+def pn_rate(obs_id: str, exp_id: str) -> np.random.Generator:
+    """Random numbers of the list of a pn exposure: those of all CCDs together, for its rates."""
+    return np.random.default_rng([int(obs_id), *_exposure(exp_id), PN_RATE])
+
+
 def rgs(obs_id: str, instrument: str, exp_id: str, ccd: str, purpose: int) -> np.random.Generator:
     """Random numbers of an RGS CCD; ``instrument`` is RGS1 or RGS2."""
     return np.random.default_rng([int(obs_id), int(instrument[-1]), *_exposure(exp_id), int(ccd), purpose])

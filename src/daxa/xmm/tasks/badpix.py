@@ -8,22 +8,19 @@ from dataclasses import replace
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import first_header, open_hdus, write_hdus
 from daxa.xmm.fits.schema import column
-from daxa.xmm.formats.instruments import PN_SHAPE
-from daxa.xmm.instruments.badpixels import FOUND
+from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Badpix, Options
 from daxa.xmm.instruments.mos.steps.badpix import badpix as mark
 from daxa.xmm.instruments.pn import options as pn
-from daxa.xmm.instruments.pn.badpixels import BadPixel, bad_columns, merge_bad_pixels
-from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.badpixels import BadPixel, joined_bad_pixels
 from daxa.xmm.instruments.pn.clock import FAST_MODES
 from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.notes import note_product
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import open_calibration
 from daxa.xmm.tasks.support_mos import CCD_CARDS, camera_of, empty_column, of_header
-from daxa.xmm.tasks.support_pn import line_clock_of, replace_table
+from daxa.xmm.tasks.support_pn import calibration_of, line_clock_of, replace_table
 
 
 @task(
@@ -49,12 +46,12 @@ def badpix(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("noBadpixModes", "none of getuplnkbadpix, getotherbadpix, getnewbadpix is set")
     pixels: list[BadPixel] = []
     if not p.emptyextension:
-        known = known_bad_pixels(
-            open_calibration(ctx), file.raw.ccd, uplinked=p.getuplnkbadpix, other=p.getotherbadpix
-        )
-        pixels = merge_bad_pixels(known, _read_found(ctx, p.badpixset) if p.getnewbadpix else [])
-        if file.submode in FAST_MODES:
-            pixels = bad_columns(pixels, PN_SHAPE[1], line_clock_of(open_calibration(ctx), file).n_lines)
+        calibration, ccd = calibration_of(ctx, file), file.raw.ccd
+        known = calibration.known_bad_pixels(ccd, uplinked=p.getuplnkbadpix, other=p.getotherbadpix)
+        found = _read_found(ctx, p.badpixset) if p.getnewbadpix else []
+        fast = file.submode in FAST_MODES
+        n_lines = line_clock_of(calibration, ccd).n_lines if fast else None
+        pixels = joined_bad_pixels(known, found, n_lines)
     if p.windowfilter:
         pixels = in_window(pixels, file.window)
     ctx.info(f"{len(pixels):12d}  final bad pixel sets will be added to BADPIX extension")
@@ -69,6 +66,12 @@ def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
             columns = [column(hdus["BADPIX"], n, str(path)) for n in ("RAWX", "RAWY", "TYPE", "YEXTENT")]
     except (OSError, KeyError) as error:
         raise TaskError("badExtension", f"{path}: no table of bad pixels: {error}") from error
+    unknown = set(columns[2].tolist()) - {HOT, FLICKERING, DEAD}
+    if unknown:
+        raise TaskError(
+            "badExtension",
+            f"{path}[BADPIX], column TYPE: {min(unknown)} is not one of 1 (hot), 2 (flickering), 3 (dead)",
+        )
     return [BadPixel(int(x), int(y), int(k), int(n), FOUND) for x, y, k, n in zip(*columns, strict=True)]
 
 

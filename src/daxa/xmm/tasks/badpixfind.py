@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,22 +9,17 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import image_hdu, primary_hdu, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.eventlist import BADPIX_COLUMNS
-from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT
 from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap, badpix_columns, merge_bad_pixels
-from daxa.xmm.instruments.pn.calibration import known_bad_pixels
+from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.pn.clock import FAST_MODES
-from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.instruments.pn.options import Badpix, Badpixfind
-from daxa.xmm.instruments.pn.steps.badpix import found_bad_pixels
+from daxa.xmm.instruments.pn.steps.badpixfind import badpixfind as search
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import open_calibration
-from daxa.xmm.tasks.support_pn import start_of
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.tasks.support_pn import calibration_of
 
 
 @task(
@@ -43,13 +36,13 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     file = read_raw_list(ctx, p.eventset)
     if file.submode in FAST_MODES:
         raise TaskError("badMode", f"{p.eventset}: {file.submode} has no pixels to search")
-    cal = open_calibration(ctx)
-    scale = EnergyScale.from_calibration(cal, file.raw.ccd, PN_MODE_IDS[file.submode], start_of(file))
-    known = known_bad_pixels(cal, file.raw.ccd, uplinked=True, other=False)
-    limits = options_of(Badpixfind, p)
+    calibration, ccd = calibration_of(ctx, file), file.raw.ccd
+    known = calibration.known_bad_pixels(ccd, uplinked=True, other=False)
     found: list[BadPixel] = []
     if p.searchbadpix:
-        found = found_bad_pixels(file.raw, cal, known, limits, scale.adu_ev, ctx.info)
+        limits = options_of(Badpixfind, p)
+        adu_ev, share = calibration.energy_scale(ccd).adu_ev, calibration.core_share(limits.cellsize)
+        found = search(file.raw, known, limits, adu_ev, share, ctx.info)
     if p.userflagbadpix:
         found = merge_bad_pixels(_user_pixels(p), found)
     cards = {
@@ -65,7 +58,7 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
     if p.withbadpixmap:
         good = ~BadPixelMap.of([*known, *found]).bad
         if p.withfovmask:
-            good &= in_field_of_view(cal, file.raw.ccd, start_of(file))
+            good &= in_field_of_view(calibration, ccd)
         image = image_hdu(good.T.astype(np.uint8), name="MASK")
         primary.header.update(cards)
         primary.header["GOODPIX"] = (int(good.sum()), "good pixels")
@@ -73,11 +66,9 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
             write_hdus(temporary, [primary, image])
 
 
-def in_field_of_view(cal: Calibration, ccd: int, time_s: float) -> npt.NDArray[np.bool_]:
+def in_field_of_view(calibration: PnCalibration, ccd: int) -> npt.NDArray[np.bool_]:
     """Pixels (64, 200) of a CCD whose centre is in the field of view."""
-    from daxa.xmm.sky.geometry import CameraGeometry
-
-    geometry = CameraGeometry.from_calibration(cal, "EPN", time_s)
+    geometry = calibration.geometry
     x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1), indexing="ij")
     detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))
     return np.asarray(geometry.in_fov(detx, dety)).reshape(PN_SHAPE)

@@ -16,18 +16,15 @@ from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
 from daxa.xmm.formats.flags import flag_keywords
-from daxa.xmm.formats.instruments import PN_MODE_IDS
 from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.clock import FAST_MODES
-from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.files import RawFile, read_raw_list
 from daxa.xmm.instruments.pn.options import Epevents, Epframes
 from daxa.xmm.instruments.pn.steps.epevents import detector_events, recognise
 from daxa.xmm.instruments.pn.timing import fast_events
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import open_calibration
-from daxa.xmm.tasks.support_pn import line_clock_of, start_of
+from daxa.xmm.tasks.support_pn import calibration_of, line_clock_of
 
 #: Corrections that a list lacks, and why; said in the log if they are asked for.
 _NOT_DONE = {
@@ -48,8 +45,6 @@ _NOT_DONE = {
 )
 def epevents(ctx: TaskContext, p: Parameters) -> None:
     """Recognise the patterns of a raw event list of the pn and calibrate them, one row per pattern."""
-    from daxa.xmm.sky.geometry import CameraGeometry
-
     file = read_raw_list(ctx, p.eventset)
     if not len(file.raw.pha):
         raise TaskError("noEvents", f"{p.eventset}: no events")
@@ -61,19 +56,19 @@ def epevents(ctx: TaskContext, p: Parameters) -> None:
     fast = file.submode in FAST_MODES
     if fast and p.withoutoftime:
         ctx.warn("notUsefulModeOOTE", f"{file.submode} has no out-of-time list")
-    cal, mode_id, start_s = open_calibration(ctx), PN_MODE_IDS[file.submode], start_of(file)
-    scale = EnergyScale.from_calibration(cal, file.raw.ccd, mode_id, start_s, accuracy=p.gainctiaccuracy)
+    calibration = calibration_of(ctx, file)
+    scale = calibration.energy_scale(file.raw.ccd, p.gainctiaccuracy)
     row = int(file.primary.get("SRCPOS", Epframes.srcposition))
     out_of_time = p.withoutoftime and not fast
     options = options_of(Epevents, p, withoutoftime=out_of_time, charge_row=row if p.withctisrcpos else None)
     raw = recognise(file.raw, file.badpix or [], scale, 0.0, ctx.info)
     random = seeds.pn(*file.seed())
     if fast:
-        columns = fast_events(raw, scale, line_clock_of(cal, file), row, random, options)
+        clock = line_clock_of(calibration, file.raw.ccd)
+        columns = fast_events(raw, scale, clock, row, random, options)
         schema = EVENT_COLUMNS["EPN", "TIMING"]
     else:
-        geometry = CameraGeometry.from_calibration(cal, "EPN", start_s)
-        columns, _ = detector_events(raw, scale, geometry, file.window, random, options)
+        columns, _ = detector_events(raw, scale, calibration.geometry, file.window, random, options)
         columns["FRAME"] = columns["FRAME"].astype(np.int64) + 1
         schema = tuple(c for c in EVENT_COLUMNS["EPN", "IMAGING"] if c.name not in ("X", "Y"))
         schema = (*schema, Column("FRAME", "1J"))

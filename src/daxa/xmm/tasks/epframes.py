@@ -8,7 +8,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.pn.exposure import FILE_TYPES, PnExposure
 from daxa.xmm.instruments.pn.files import write_raw_list
 from daxa.xmm.instruments.pn.options import Epframes
-from daxa.xmm.instruments.pn.steps.epframes import frames_of_ccd
+from daxa.xmm.instruments.pn.reduce import frames_of_ccd
 from daxa.xmm.instruments.pn.timing import source_row
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
@@ -60,7 +60,9 @@ def epframes(ctx: TaskContext, p: Parameters) -> None:
     row = 0
     if lines is not None:
         pixel = camera_pixel(exposure)
-        row = source_row(options.source, options.srcposition, data_mode, pixel, exposure.proposal, ctx)
+        row = source_row(
+            options.source, options.srcposition, data_mode, pixel, exposure.proposal, ctx.warn, ctx.info
+        )
         options = replace(options, source_row=row)
     raw = frames_of_ccd(exposure, name.ccd, options, ctx.info)
     primary = exposure.keywords() | {"SRCPOS": (row or options.srcposition, "[pixel] RAWY of the source")}

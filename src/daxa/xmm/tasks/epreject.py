@@ -10,12 +10,12 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.files import read_raw_list
 from daxa.xmm.instruments.pn.options import Epreject
-from daxa.xmm.instruments.pn.steps.epreject import reject
+from daxa.xmm.instruments.pn.reduce import corrections_of
+from daxa.xmm.instruments.pn.steps.epreject import epreject as reject
 from daxa.xmm.instruments.seeds import PN_NOISE
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import open_calibration
-from daxa.xmm.tasks.support_pn import reject_options, replace_table, start_of
+from daxa.xmm.tasks.support_pn import calibration_of, reject_options, replace_table
 
 
 @task(
@@ -38,10 +38,8 @@ def epreject(ctx: TaskContext, p: Parameters) -> None:
     random = seeds.pn(*file.seed())
     raw = reject(
         file.raw,
-        open_calibration(ctx),
-        odf,
         file.submode,
-        start_of(file),
+        corrections_of(file.raw.ccd, calibration_of(ctx, file), odf, options),
         options,
         lambda: random(PN_NOISE),
         ctx.warn,

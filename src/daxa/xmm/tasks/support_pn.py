@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from daxa.xmm.ccf.pn_times import pn_times
 from daxa.xmm.errors import TaskError
-from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.instruments.pn.exposure import FILE_TYPES, PnExposure
 from daxa.xmm.instruments.pn.files import RawFile, write_raw_list
@@ -23,14 +22,11 @@ from daxa.xmm.instruments.pn.options import (
     Options,
     Screening,
 )
-from daxa.xmm.instruments.pn.steps.epreject import read_odilist
+from daxa.xmm.instruments.pn.raw import read_odilist
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext
 from daxa.xmm.tasks.support import open_calibration
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
 
 # --- parameters of the chains ------------------------------------------------------------------------
 
@@ -144,7 +140,7 @@ def reject_options(ctx: TaskContext, p: Parameters, **others: Any) -> Epreject:
     Raises
     ------
     TaskError
-        ``odilist``: see :func:`daxa.xmm.instruments.pn.steps.epreject.read_odilist`.
+        ``odilist``: see :func:`daxa.xmm.instruments.pn.raw.read_odilist`.
     """
     maps = read_odilist(ctx.path(p.odilist)) if p.get("withoffsetlist") else {}
     return options_of(Epreject, p, maps=maps, **others)
@@ -176,10 +172,9 @@ def exposures_of(odf: Odf, data_mode: str) -> list[tuple[str, str]]:
 def camera_pixel(exposure: PnExposure) -> Any:
     """Where a direction falls, for the median pointing of the exposure."""
     from daxa.xmm.sky.attitude import Attitude, make_atthk
-    from daxa.xmm.sky.geometry import CameraGeometry
 
     def pixel(ra: float, dec: float) -> tuple[int, float, float]:
-        geometry = CameraGeometry.from_calibration(exposure.cal, "EPN", exposure.start_s)
+        geometry = exposure.calibration.geometry
         history = make_atthk(Attitude.from_odf(exposure.odf), exposure.start_s, exposure.stop_s, 10.0)
         ccd, x, y = geometry.det_to_raw(*geometry.sky_to_det(ra, dec, *history.median))
         return int(ccd), float(x), float(y)
@@ -190,25 +185,21 @@ def camera_pixel(exposure: PnExposure) -> Any:
 # --- files between the tasks -------------------------------------------------------------------------
 
 
-def start_of(file: RawFile) -> float:
-    """Mission time of the start of the exposure of a raw list."""
-    from daxa.xmm.odf.times import utc_to_tt
-
-    return float(utc_to_tt(str(file.primary["DATE-OBS"])))
+def calibration_of(ctx: TaskContext, file: RawFile) -> PnCalibration:
+    """The calibration for the exposure of a raw list."""
+    return PnCalibration(open_calibration(ctx), file.submode, file.start_s, file.revolution)
 
 
-def line_clock_of(cal: Calibration, file: RawFile) -> LineClock:
+def line_clock_of(calibration: PnCalibration, ccd: int) -> LineClock:
     """How lines count time in the fast mode of a raw list."""
-    times = pn_times(cal, file.submode, int(file.primary["REVOLUT"]))
-    correction = times.correction_s[file.raw.ccd - 1]
-    return LineClock.from_calibration(cal, PN_MODE_IDS[file.submode], PN_SHAPE[1], correction)
+    return calibration.line_clock(calibration.times.correction_s[ccd - 1])
 
 
 def replace_table(ctx: TaskContext, name: str, file: RawFile) -> None:
     """Write a raw list that has changed; in fast modes with the times of its lines."""
     times = None
     if file.submode in FAST_MODES:
-        clock = line_clock_of(open_calibration(ctx), file)
+        clock = line_clock_of(calibration_of(ctx, file), file.raw.ccd)
         times = clock.event_times(
             file.raw.stamp_s[file.raw.frame], file.raw.rawy - 1, int(file.primary["SRCPOS"])
         )

@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
-from daxa.xmm.instruments.pn.badpixels import (
-    BadPixel,
-    BadPixelMap,
-    badpix_columns,
-    find_bad_pixels,
-    merge_bad_pixels,
-    psf_core_share,
-)
+from daxa.xmm.instruments.pn.badpixel_search import find_bad_pixels, psf_core_share
+from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap, badpix_columns, merge_bad_pixels
 from daxa.xmm.instruments.pn.options import Badpixfind
 
 SHARE = psf_core_share(6.0, 1.5, 4.13, 2)

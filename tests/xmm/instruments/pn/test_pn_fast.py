@@ -83,24 +83,24 @@ def test_only_whole_columns_are_bad():
 
 def test_row_of_the_source():
     messages = []
-    ctx = SimpleNamespace(info=lambda text: None, warn=lambda code, text: messages.append(code))
+    say = (lambda code, text: messages.append(code)), (lambda text: None)
     target = SimpleNamespace(ra_deg=10.0, dec_deg=0.0)
 
     def pixel(ra, dec):
         return (4, 37.0, 188.6) if ra == 10.0 else (4, 30.0, 90.2) if ra == 11.0 else (1, 5.0, 5.0)
 
-    assert source_row(None, 190, "TIMING", pixel, target, ctx) == 189
-    assert source_row((11.0, 0.0), 190, "TIMING", pixel, target, ctx) == 90
-    assert source_row(150, 190, "TIMING", pixel, target, ctx) == 150
+    assert source_row(None, 190, "TIMING", pixel, target, *say) == 189
+    assert source_row((11.0, 0.0), 190, "TIMING", pixel, target, *say) == 90
+    assert source_row(150, 190, "TIMING", pixel, target, *say) == 150
     assert messages == []
-    assert source_row((11.0, 0.0), 190, "BURST", pixel, target, ctx) == 90
-    assert source_row(None, 185, "BURST", pixel, SimpleNamespace(ra_deg=12.0, dec_deg=0.0), ctx) == 185
-    assert source_row(None, 190, "TIMING", pixel, None, ctx) == 190
+    assert source_row((11.0, 0.0), 190, "BURST", pixel, target, *say) == 90
+    assert source_row(None, 185, "BURST", pixel, SimpleNamespace(ra_deg=12.0, dec_deg=0.0), *say) == 185
+    assert source_row(None, 190, "TIMING", pixel, None, *say) == 190
     assert messages == ["srcposition"] * 3
     with pytest.raises(TaskError, match="needs a row from 181"):
-        source_row(150, 190, "BURST", pixel, target, ctx)
+        source_row(150, 190, "BURST", pixel, target, *say)
     with pytest.raises(TaskError, match="not on CCD 4"):
-        source_row((12.0, 0.0), 190, "TIMING", pixel, target, ctx)
+        source_row((12.0, 0.0), 190, "TIMING", pixel, target, *say)
 
 
 @pytest.fixture(scope="module")

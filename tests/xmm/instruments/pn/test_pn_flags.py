@@ -7,7 +7,7 @@ import numpy as np
 from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, HOT, ONBOARD
 from daxa.xmm.instruments.pn.badpixels import BadPixel, BadPixelMap
-from daxa.xmm.instruments.pn.steps.epevents import bad_pixel_flags, offset_flags
+from daxa.xmm.instruments.pn.events import bad_pixel_flags, offset_flags
 
 
 def test_columns_with_an_offset_and_their_neighbours():

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daxa.xmm.instruments.pn.frame_clock import frame_clock
 from daxa.xmm.instruments.pn.frames import (
     buffer_resets,
     counter_record,
     discarded_fraction,
     fill_frames,
-    frame_clock,
     gap_lengths,
     good_times,
     missing_records,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.pn.raw import read_odilist
 from daxa.xmm.instruments.pn.reject import (
     band_image,
     brightness_shift,
@@ -12,7 +13,6 @@ from daxa.xmm.instruments.pn.reject import (
     noise_probability,
     residual_offsets,
 )
-from daxa.xmm.instruments.pn.steps.epreject import read_odilist
 
 SHAPE = (64, 200)
 

@@ -7,15 +7,9 @@ stands in :mod:`daxa.xmm.formats.ccf`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-from daxa.xmm.errors import TaskError
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
 
 FloatArray = npt.NDArray[np.float64]
 #: SUBMODEs whose rows are lines in time.
@@ -45,32 +39,6 @@ class LineClock:
     line_rows: float
     n_lines: int
     correction_s: float
-
-    @classmethod
-    def from_calibration(cls, cal: Calibration, mode_id: int, n_rows: int, correction_s: float) -> LineClock:
-        """The clock that EPN_MODEPARAM (and the constant of EPN_TIMECORR) gives for a fast mode.
-
-        Raises
-        ------
-        TaskError
-            ``wrongMode``: no such mode, or times that make no lines.
-        """
-        constituent = cal.constituent("EPN", "MODEPARAM")
-        table = constituent.table("MODEPARAM")
-        row = np.flatnonzero(np.asarray(table["MODE_ID"]) == mode_id)
-        if not len(row):
-            raise TaskError("wrongMode", f"{constituent.path.name}[MODEPARAM]: no row for mode {mode_id}")
-        line, shift, first, lines = (
-            float(np.ravel(table[name][row[0]])[0])
-            for name in ("TIME_RES", "SHIFT_T", "WINDOWY0", "WINDOWDY")
-        )
-        if not (line > 0 and shift >= line and lines >= 1):
-            raise TaskError(
-                "wrongMode",
-                f"{constituent.path.name}[MODEPARAM]: TIME_RES {line:g}, SHIFT_T {shift:g}, WINDOWDY "
-                f"{lines:g} of mode {mode_id} make no lines",
-            )
-        return cls(line / 1000.0, n_rows * line / shift, int(first + lines), correction_s)
 
     def transfer_s(self, source_row: float) -> float:
         """Time in which charge from a row reaches the read-out [s], in whole lines as TIME counts it."""

@@ -7,16 +7,10 @@ that :mod:`daxa.xmm.formats.ccf` states beside the tables.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-
-from daxa.xmm.ccf.pn_energy import pn_energy
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -55,33 +49,6 @@ class EnergyScale:
     ageing_start: FloatArray = field(default_factory=lambda: np.empty(0))
     ageing_now: FloatArray = field(default_factory=lambda: np.empty(0))
     shifts: Mapping[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-
-    @classmethod
-    def from_calibration(
-        cls,
-        cal: Calibration,
-        ccd: int,
-        mode_id: int,
-        time_s: float,
-        *,
-        accuracy: int = 2,
-    ) -> EnergyScale:
-        """The scale that EPN_ADUCONV and EPN_CTI give.
-
-        Parameters
-        ----------
-        time_s
-            Mission time of the exposure.
-        accuracy
-            gainctiaccuracy: 0 takes the GAIN of OFFSET_GAIN, 1 and 2 that of GAIN-HIGH.
-
-        Raises
-        ------
-        UnknownLayout
-            A table has no row for this CCD or mode.
-        """
-        found = pn_energy(cal, ccd, mode_id, time_s, accuracy)
-        return cls(**{f.name: getattr(found, f.name) for f in fields(cls)})
 
     def pixel_energy(self, amplitude: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) -> FloatArray:
         """Energy [eV] of single pixels.

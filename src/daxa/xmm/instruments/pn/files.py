@@ -12,6 +12,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from daxa.xmm.fits.hdus import open_hdus, primary_hdu, write_hdus
 from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, column, make_table
 from daxa.xmm.formats.eventlist import BADPIX_COLUMNS, DLIMAP_COLUMNS, HKAUX_COLUMNS
+from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, HOT
 from daxa.xmm.instruments.pn.badpixels import BadPixel, badpix_columns
 from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
 from daxa.xmm.notes import fallbacks_noted, note_fallbacks, note_product
+from daxa.xmm.odf.times import utc_to_tt
 from daxa.xmm.task import TaskContext
 
 EVENTS_COLUMNS = (
@@ -66,6 +70,16 @@ class RawFile:
         return str(self.primary["SUBMODE"])
 
     @property
+    def revolution(self) -> int:
+        """REVOLUT."""
+        return int(self.primary["REVOLUT"])
+
+    @cached_property
+    def start_s(self) -> float:
+        """Mission time of the start of the exposure (DATE-OBS)."""
+        return float(utc_to_tt(str(self.primary["DATE-OBS"])))
+
+    @property
     def window(self) -> tuple[int, int, int, int]:
         """RAWX and RAWY of the first pixel read out, and size of the window."""
         names = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
@@ -75,6 +89,26 @@ class RawFile:
     def seed(self) -> tuple[str, str, int]:
         """OBS_ID, exposure and CCD, which random numbers are seeded from."""
         return str(self.primary["OBS_ID"]), str(self.primary["EXPIDSTR"]), self.raw.ccd
+
+    def check(self) -> None:
+        """Refuse a list whose headers do not tell what the tasks need.
+
+        Raises
+        ------
+        KeyError, ValueError
+            A keyword is missing, or is not what it has to be.
+        """
+        if self.submode not in PN_MODE_IDS:
+            raise ValueError(f"SUBMODE {self.submode!r} is not a mode of the pn")
+        obs_id, exp_id, _ = self.seed()
+        if not obs_id.isdigit() or not (exp_id[:1].isalpha() and exp_id[1:].isdigit()):
+            raise ValueError(f"OBS_ID {obs_id!r} and EXPIDSTR {exp_id!r} name no exposure")
+        _ = self.revolution, self.start_s, self.window
+        for pixel in self.badpix or ():
+            last = pixel.rawy + pixel.yextent - 1
+            inside = 1 <= pixel.rawx <= PN_SHAPE[0] and 1 <= pixel.rawy <= last <= PN_SHAPE[1]
+            if not inside or pixel.kind not in (HOT, FLICKERING, DEAD):
+                raise ValueError(f"BADPIX has an impossible row: {pixel}")
 
 
 def _plain(card: Any) -> Any:
@@ -203,7 +237,9 @@ def _read(hdus: Any, path: Path) -> RawFile:
     if "BADPIX" in hdus:
         names = ("RAWX", "RAWY", "TYPE", "YEXTENT", "BADFLAG")
         badpix = [BadPixel(*map(int, row)) for row in zip(*of(hdus["BADPIX"], *names), strict=True)]
-    return RawFile(raw, badpix, {k: _plain(v) for k, v in header_cards(hdus[0].header).items()})
+    file = RawFile(raw, badpix, {k: _plain(v) for k, v in header_cards(hdus[0].header).items()})
+    file.check()
+    return file
 
 
 def header_cards(header: Any) -> dict[str, Any]:

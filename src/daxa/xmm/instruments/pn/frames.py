@@ -1,13 +1,11 @@
-"""Frames of the pn camera: their times, good-time intervals, lost columns and live fractions.
+"""Frames of the pn camera: empty and lost ones, good-time intervals, lost columns and live fractions.
 
-Source: epframes and epexposure manuals; M. Freyberg's note on pn time jumps for the repair of time
-stamps. Only frames that hold events are listed in the auxiliary file; the empty ones between them are
-filled in from the constant frame step.
+Source: epframes and epexposure manuals. Only frames that hold events are listed in the auxiliary file; the
+empty ones between them are filled in from the constant frame step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +17,6 @@ from daxa.xmm.event.gti import GTI
 N_COLUMNS = 64
 #: MIPs in a frame from which mipmethod "com" gives up the whole frame.
 _MIPS_PER_FRAME = 5
-#: So many stamps in a row may be wrong together (assumed); more are a restart of the read-out.
-_MOST_STRAYS = 3
-#: A longer silence cuts a stretch of stamps [s].
-_SILENT_S = 10.0
 #: Chance of a false alarm that lets a silent gap count as lost telemetry rather than as empty frames.
 _SILENCE = 1e-9
 #: The same beside a counter record that did not arrive.
@@ -32,174 +26,6 @@ _SHORT_SILENCE = 0.01
 _LONGEST_GAP, _FEWEST_RESETS, _RESET_SIGMAS, _QUADRANT_SIGMAS = 32, 8, 4.0, 1.5
 #: The same in the whole camera for the length that the calibration gives.
 _EXPECTED_SIGMAS = 3.0
-
-
-@dataclass(frozen=True)
-class FrameClock:
-    """Repaired time stamps of the listed frames.
-
-    Attributes
-    ----------
-    stamp_s
-        Time stamps, unwrapped, without jumps, increasing [s].
-    cycle
-        Number of frame periods since the first listed frame.
-    valid
-        False where the stamp is not a measurement and could not be recovered exactly.
-    step_s
-        Measured frame period [s].
-    jumps
-        Number of time jumps removed.
-    """
-
-    stamp_s: npt.NDArray[np.float64]
-    cycle: npt.NDArray[np.int64]
-    valid: npt.NDArray[np.bool_]
-    step_s: float
-    jumps: int
-
-
-def frame_clock(
-    number: npt.ArrayLike,
-    stamp_s: npt.ArrayLike,
-    step_s: float,
-    tolerance_s: float,
-    wrap_s: float,
-    valid: npt.ArrayLike | None = None,
-) -> FrameClock:
-    """Unwrap and repair the time stamps of the listed frames of a CCD.
-
-    Parameters
-    ----------
-    number
-        FRAME counters, increasing.
-    stamp_s
-        Time stamps as telemetered, modulo ``wrap_s`` [s].
-    step_s
-        Nominal frame period [s].
-    tolerance_s
-        How far a time difference may be from a multiple of the period (EPN_TIMEJUMPTOL) [s].
-    wrap_s
-        Period after which the counter starts again [s].
-    valid
-        False for stamps known to be no measurement (coarse time 0xFFFF).
-
-    Notes
-    -----
-    A single stamp out of step between two regular ones is replaced, and so are up to three in a row, or at
-    either end, that long regular stretches disagree with. Lasting jumps by a whole
-    number of seconds (+1, or back by 2^n + 1) are taken out of all later stamps. Any other break is a
-    restart of the read-out and stays.
-    """
-    number = np.asarray(number, np.int64)
-    stamp = np.array(stamp_s, np.float64)
-    valid = np.ones(len(stamp), bool) if valid is None else np.array(valid, bool)
-    if not valid.any():
-        return FrameClock(stamp, np.zeros(len(stamp), np.int64), valid, step_s, 0)
-    used = np.flatnonzero(valid)
-    times = stamp[used]
-    times += wrap_s * np.concatenate([[0], np.cumsum(np.diff(times) < -wrap_s / 2)])
-    step = _measured_step(times, step_s, tolerance_s)
-
-    def irregular(dt: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        # Half a fine-time unit of jitter at each end, and a drift of 1e-5 across long silences.
-        off = np.abs(dt - step * np.rint(dt / step))
-        return (dt < step / 2) | (off > tolerance_s + 1e-5 * np.abs(dt))
-
-    jumps = 0
-    if len(times) > 2:
-        bad = irregular(np.diff(times))
-        lone = np.flatnonzero(bad[:-1] & bad[1:]) + 1
-        lone = lone[~irregular(times[lone + 1] - times[lone - 1])]
-        jumps += len(lone)
-        valid[used[lone]] = False
-        keep = np.ones(len(used), bool)
-        keep[lone] = False
-        used, times = used[keep], times[keep]
-        keep = ~_strays(times, irregular, lambda dt: _jumps(dt, step, tolerance_s) != 0)
-        jumps += int(np.count_nonzero(~keep))
-        valid[used[~keep]] = False
-        used, times = used[keep], times[keep]
-    dt = np.diff(times)
-    broken = np.flatnonzero(irregular(dt))
-    shift = _jumps(dt[broken], step, tolerance_s)
-    # A backward step that no known jump explains: the frame follows its predecessor.
-    shift = np.where((shift == 0) & (dt[broken] < step / 2), step - dt[broken], shift)
-    jumps += int(np.count_nonzero(shift))
-    later = np.zeros(len(times))
-    later[broken + 1] = shift
-    times = times + np.cumsum(later)
-    steps = np.maximum(np.rint(np.diff(times) / step).astype(np.int64), 1)
-    cycles = np.concatenate([[0], np.cumsum(steps)])
-    stamp[used] = times
-    cycle = np.zeros(len(stamp), np.int64)
-    cycle[used] = cycles
-    lost = np.flatnonzero(~valid)
-    if len(lost):
-        ahead = np.searchsorted(used, lost)
-        before, after = np.maximum(ahead - 1, 0), np.minimum(ahead, len(used) - 1)
-        inside = (ahead > 0) & (ahead < len(used))
-        span_number = number[used[after]] - number[used[before]]
-        span_cycle = cycles[after] - cycles[before]
-        # Outside the listed range the counter is all there is.
-        guess = cycles[before] + (number[lost] - number[used[before]])
-        rate = np.divide(span_cycle, span_number, out=np.ones(len(lost)), where=span_number > 0)
-        guess[inside] = cycles[before][inside] + np.rint(
-            (number[lost] - number[used[before]])[inside] * rate[inside]
-        ).astype(np.int64)
-        cycle[lost] = guess
-        stamp[lost] = times[before] + (guess - cycles[before]) * step
-        valid[lost] = inside & (span_number == span_cycle)
-    return FrameClock(stamp, cycle, valid, step, jumps)
-
-
-def _strays(
-    times: npt.NDArray[np.float64],
-    irregular: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
-    explained: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
-) -> npt.NDArray[np.bool_]:
-    """Short groups of stamps out of step with long ones on both sides, or before or behind all others."""
-    stray = np.zeros(len(times), bool)
-    dt = np.diff(times)
-    wrong = irregular(dt)
-    # A stamp far ahead may lie a whole number of frames off.
-    edge = np.concatenate([[-1], np.flatnonzero(wrong | (dt > _SILENT_S)), [len(times) - 1]])
-    begin, end = edge[:-1] + 1, edge[1:]
-    long = np.flatnonzero(end - begin >= _MOST_STRAYS)
-    if not len(long):
-        return stray
-    begin, end = begin[long], end[long]
-    for last, first in zip(end[:-1], begin[1:], strict=True):
-        few, joined = 1 < first - last <= _MOST_STRAYS + 1, times[first : first + 1] - times[last]
-        if few and wrong[last:first].any() and not irregular(joined).any():
-            stray[last + 1 : first] = True
-    first, last = int(begin[0]), int(end[-1])
-    if 0 < first <= _MOST_STRAYS and wrong[first - 1] and not explained(dt[first - 1 : first]).any():
-        stray[:first] = True
-    if 0 < len(times) - 1 - last <= _MOST_STRAYS and wrong[last] and not explained(dt[last : last + 1]).any():
-        stray[last + 1 :] = True
-    return stray
-
-
-def _measured_step(times: npt.NDArray[np.float64], step_s: float, tolerance_s: float) -> float:
-    """Mean frame period from the stamps that follow each other closely."""
-    dt = np.diff(times)
-    n = np.rint(dt / step_s)
-    near = (n >= 1) & (n <= 20) & (np.abs(dt - n * step_s) <= tolerance_s)
-    if np.count_nonzero(near) < 10:
-        return step_s
-    return float(dt[near].sum() / n[near].sum())
-
-
-def _jumps(dt: npt.NDArray[np.float64], step: float, tolerance: float) -> npt.NDArray[np.float64]:
-    """Seconds to add after irregular differences ``dt``, 0 where no known kind of jump explains one."""
-    found = np.zeros(len(dt))
-    for shift in (-1.0, 1.0, *(2.0**n + 1 for n in range(16))):
-        mended = dt + shift
-        fits = (mended > step / 2) & (mended < np.maximum(np.abs(dt), 64 * step))
-        fits &= np.abs(mended - step * np.rint(mended / step)) <= tolerance
-        found[(found == 0) & fits] = shift
-    return found
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ from daxa.xmm.event.eventlist import write_event_list
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.formats.eventlist import EVENT_COLUMNS
+from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.badpixels import badpix_columns
-from daxa.xmm.instruments.pn.exposure import PnExposure
+from daxa.xmm.instruments.pn.calibration import rate_law
+from daxa.xmm.instruments.pn.events import Columns
+from daxa.xmm.instruments.pn.exposure import PnExposure, Sky
 from daxa.xmm.instruments.pn.options import PRIME_CCD, Epfast, Epframes, Request
-from daxa.xmm.instruments.pn.rate import RateLaw, corrected_energies, mark, report, seed_of
+from daxa.xmm.instruments.pn.rate import corrected_energies, mark, report
 from daxa.xmm.instruments.pn.rawlist import RawCcd
-from daxa.xmm.instruments.pn.steps.epevents import Columns, Sky
 from daxa.xmm.task import TaskContext, child_of
 
 
@@ -95,18 +97,17 @@ def _correct_for_rate(
     """Run epfast on the events of a fast mode."""
     sub = child_of(ctx, "epfast")
     try:
-        law = RateLaw.from_calibration(exposure.cal, exposure.submode)
+        law = rate_law(exposure.cal, exposure.submode)
     except TaskError as error:
         if options.needed:
             raise
         sub.warn("notCalibrated", f"energies are not corrected for the rate of the source: {error.message}")
         return
     old = columns["PI"]
-    identity = {"OBS_ID": exposure.odf.obs_id, "EXPIDSTR": exposure.exp_id}
-    rng = np.random.default_rng(seed_of(identity)) if options.withrandomisation else None
+    rng = seeds.pn_rate(exposure.odf.obs_id, exposure.exp_id) if options.withrandomisation else None
     columns["PI"] = corrected_energies(columns["TIME"], columns["RAWX"], old, gti, law, rng, options)
     mark(primary)
-    report(sub, old, columns["PI"])
+    report(old, columns["PI"], sub.info)
 
 
 def _discarded_lines(raws: Mapping[int, RawCcd]) -> dict[str, Any]:

@@ -5,21 +5,16 @@ Source: manual of epfast.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.formats.instruments import PN_MODE_IDS, PN_SHAPE
+from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.options import Epfast
-from daxa.xmm.instruments.seeds import PN_RATE
-from daxa.xmm.task import TaskContext
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
 
 #: Mean energy for an electron in silicon [eV]; the manual counts the charge of PI in electrons.
 _EV_PER_ELECTRON = 3.65
@@ -34,24 +29,6 @@ class RateLaw:
     a0: float
     a1: float
     a2: float
-
-    @classmethod
-    def from_calibration(cls, cal: Calibration, submode: str) -> RateLaw:
-        """The law that EPN_CTI gives for a fast mode.
-
-        Raises
-        ------
-        TaskError
-            ``notCalibrated``: there is none.
-        """
-        constituent = cal.constituent("EPN", "CTI")
-        table = constituent.table("RATE_DEPENDENT_CTI")
-        row = np.flatnonzero(np.asarray(table["MODE_ID"]) == PN_MODE_IDS[submode])
-        if not len(row):
-            raise TaskError(
-                "notCalibrated", f"{constituent.path.name}[RATE_DEPENDENT_CTI]: no row for {submode}"
-            )
-        return cls(*(float(table[name][row[0]]) for name in ("A0", "A1", "A2")))
 
     def loss(self, rate: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Factor by which energies have shrunk; 1 where nothing was seen."""
@@ -136,16 +113,10 @@ def mark(header: Any) -> None:
     header[APPLIED] = (True, "energies corrected for the rate of the source")
 
 
-def seed_of(header: Any) -> list[int]:
-    """Seed of the random numbers of a list."""
-    exposure = str(header.get("EXPIDSTR", "S000"))
-    return [int(header.get("OBS_ID", 0)), ord(exposure[0]), int(exposure[1:]), PN_RATE]
-
-
-def report(ctx: TaskContext, old: npt.NDArray[np.int16], new: npt.NDArray[np.int16]) -> None:
+def report(old: npt.NDArray[np.int16], new: npt.NDArray[np.int16], info: Callable[[str], None]) -> None:
     """Say how far energies have moved."""
     usable = old > 0
     ratio = new[usable] / old[usable]
     if len(ratio):
         middle, most = np.median(ratio), ratio.max()
-        ctx.info(f"energies of {len(ratio)} events times {middle:.4f} (median), {most:.4f} at most")
+        info(f"energies of {len(ratio)} events times {middle:.4f} (median), {most:.4f} at most")

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.pn_times import PnTimes
 from daxa.xmm.errors import TaskError
+from daxa.xmm.instruments.pn.frame_clock import FrameClock, frame_clock
 from daxa.xmm.instruments.pn.frames import (
-    FrameClock,
     FrameTable,
     buffer_resets,
     counter_record,
     fill_frames,
-    frame_clock,
     missing_records,
     silent_gaps,
     sorted_unique,
 )
+from daxa.xmm.odf.times import TimeCorrelation
 
 Warn = Callable[[str, str], None]
 Numbers = npt.NDArray[np.int64]
@@ -90,6 +91,46 @@ class Quadrant:
     record: Numbers
     left: Reals
     last_cycle: int
+
+
+@dataclass(frozen=True)
+class ExposureClock:
+    """What the frames of all CCDs of an exposure are timed with.
+
+    Attributes
+    ----------
+    times
+        Times of the mode.
+    correlation
+        Relation of the on-board clock to TT.
+    reset_s, wrap_s
+        On-board time of a reset of the coarse frame time, and its period [s].
+    start_s, stop_s
+        Start and end of the exposure by its header (mission time).
+    reset_frames
+        Frames that a reset of the event buffer takes; 0: none are seen.
+    """
+
+    times: PnTimes
+    correlation: TimeCorrelation
+    reset_s: float
+    wrap_s: float
+    start_s: float
+    stop_s: float
+    reset_frames: int = 0
+
+    @property
+    def duration_s(self) -> float:
+        """How long the exposure lasts by its header."""
+        return self.stop_s - self.start_s
+
+    def zero_s(self, first_stamp_s: float) -> float:
+        """On-board time [s] to add to the unwrapped frame times.
+
+        The coarse frame time restarts with every period; the start of the exposure tells which it was.
+        """
+        start = float(self.correlation.tt_to_obt(self.start_s))
+        return self.reset_s + self.wrap_s * np.rint((start - self.reset_s - first_stamp_s) / self.wrap_s)
 
 
 def clock_of(

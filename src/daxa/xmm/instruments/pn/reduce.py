@@ -10,21 +10,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from daxa.xmm.ccf.pn_energy import temperature_law
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.pn.badpixels import BadPixel
-from daxa.xmm.instruments.pn.energy import EnergyScale
-from daxa.xmm.instruments.pn.exposure import PnExposure
+from daxa.xmm.instruments.pn.calibration import PnCalibration
+from daxa.xmm.instruments.pn.clock import FAST_MODES
+from daxa.xmm.instruments.pn.events import Columns, filtered
+from daxa.xmm.instruments.pn.exposure import PnExposure, Sky
 from daxa.xmm.instruments.pn.files import load_raw, save_raw, write_raw_list
-from daxa.xmm.instruments.pn.options import PRIME_CCD, Epreject, Options, Request
+from daxa.xmm.instruments.pn.options import PRIME_CCD, Epframes, Epreject, Options, Request
 from daxa.xmm.instruments.pn.products import write_products
+from daxa.xmm.instruments.pn.raw import offset_map
 from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
-from daxa.xmm.instruments.pn.steps.badpix import bad_pixels
-from daxa.xmm.instruments.pn.steps.epevents import Columns, Sky, ccd_events, filtered, recognise
-from daxa.xmm.instruments.pn.steps.epframes import frames_of_ccd
-from daxa.xmm.instruments.pn.steps.epreject import reject
+from daxa.xmm.instruments.pn.steps.badpix import badpix
+from daxa.xmm.instruments.pn.steps.badpixfind import badpixfind
+from daxa.xmm.instruments.pn.steps.epevents import ccd_events, recognise
+from daxa.xmm.instruments.pn.steps.epframes import Received, epframes
+from daxa.xmm.instruments.pn.steps.epreject import Corrections, epreject
 from daxa.xmm.instruments.pn.timing import fast_events, source_row
 from daxa.xmm.instruments.seeds import PN_NOISE
 from daxa.xmm.task import TaskContext, child_of
@@ -91,18 +94,20 @@ def _with_source(ctx: TaskContext, exposure: PnExposure, request: Request, sky: 
     if not (fast or options.epevents.withctisrcpos):
         return request
     source, default = options.epframes.source, options.epframes.srcposition
-    row = source_row(source, default, request.data_mode, sky.camera_pixel, exposure.proposal, ctx)
+    row = source_row(
+        source, default, request.data_mode, sky.camera_pixel, exposure.proposal, ctx.warn, ctx.info
+    )
     return replace(request, options=options.with_source(row, fast))
 
 
 def _kept_or_made(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict[int, RawCcd]:
     """The raw stage: that of an earlier run in the folder, or a new one, which may be kept."""
-    stage, cal = ctx.path(request.stage), exposure.cal
+    stage = ctx.path(request.stage)
     identity = {
         "obs_id": exposure.odf.obs_id,
         "exp_id": request.exp_id,
         "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
-        "calibration": {f"{s}_{t}": cal.constituent(s, t).path.name for s, t in _RAW_CONSTITUENTS},
+        "calibration": exposure.calibration.names(),
         "lowest_ev": request.options.lowest_ev,
         "source_row": request.options.epframes.source_row,
     }
@@ -123,7 +128,7 @@ def _tell_of_gain(
     """Say what kind of list is made, and the temperatures that the gain is not corrected for."""
     out_of_time = request.options.epevents.withoutoftime
     log("out-of-time event list: every event gets a random row" if out_of_time else "event list")
-    law = temperature_law(exposure.cal, exposure.mode_id)
+    law = exposure.calibration.temperature_law
     numbers = (
         ""
         if law is None
@@ -142,9 +147,7 @@ def _events(
     exposure: PnExposure, options: Options, raw: RawCcd, sky: Sky, log: Callable[[str], None]
 ) -> Columns:
     """The finished events of one CCD."""
-    scale = EnergyScale.from_calibration(
-        exposure.cal, raw.ccd, exposure.mode_id, exposure.start_s, accuracy=options.epevents.gainctiaccuracy
-    )
+    scale = exposure.calibration.energy_scale(raw.ccd, options.epevents.gainctiaccuracy)
     random = seeds.pn(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
     lines = exposure.line_clock(raw.ccd)
     if lines is not None:
@@ -157,16 +160,6 @@ def _events(
     return columns
 
 
-#: Constituents that the raw stage depends on.
-_RAW_CONSTITUENTS = (
-    ("EPN", "ADUCONV"),
-    ("EPN", "BADPIX"),
-    ("EPN", "TIMECORR"),
-    ("EPN", "TIMEJUMPTOL"),
-    ("EPN", "CTI"),
-)
-
-
 def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict[int, RawCcd]:
     log = child_of(ctx, "epframes").info
     log(
@@ -176,7 +169,8 @@ def _raw_stage(ctx: TaskContext, exposure: PnExposure, request: Request) -> dict
     timing = exposure.timing
     for line in (
         f" CAL_JUMP_TOLERANCE = {timing.jump_units:5.0f} [units]",
-        f" Reset F1030: {exposure.reset_s:.0f}, time wrap F1052: {exposure.wrap_s:.0f} s",
+        f" Reset F1030: {exposure.housekeeping.reset_s:.0f}, time wrap F1052: "
+        f"{exposure.housekeeping.wrap_s:.0f} s",
         f" FIFO deadtime [ms] = {timing.fifo_s * 1000:.5f}",
         f" FIFO reset residual exposure fraction = {timing.fifo_residual:.4f}",
     ):
@@ -216,7 +210,6 @@ def _within(raw: RawCcd, gti: GTI) -> RawCcd:
 
 def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
     from daxa.xmm.sky.attitude import AttHk, Attitude
-    from daxa.xmm.sky.geometry import CameraGeometry
 
     if request.run_atthkgen:
         here = replace(ctx, env={**ctx.env, "SAS_ODF": str(exposure.odf.sas_summary or exposure.odf.folder)})
@@ -228,7 +221,7 @@ def _sky(ctx: TaskContext, exposure: PnExposure, request: Request) -> Sky:
     history = AttHk.read(ctx.path(request.attitude))
     pointing = {"median": history.median, "mean": history.mean, "user": request.user}[request.reference]
     return Sky(
-        CameraGeometry.from_calibration(exposure.cal, "EPN", exposure.start_s),
+        exposure.calibration.geometry,
         Attitude.from_odf(exposure.odf),
         *pointing,
         request.reference.upper(),
@@ -260,37 +253,59 @@ def raw_ccd(
     Raises
     ------
     TaskError
-        As :func:`daxa.xmm.instruments.pn.steps.epframes.frames_of_ccd`.
+        The CCD cannot be used: see :func:`frames_of_ccd`.
     """
     raw = frames_of_ccd(exposure, ccd, options.epframes, sub("epframes").info)
     if options.epreject is not None:
-        raw = _reject(exposure, raw, options.epreject, sub("epreject"))
-    scale = EnergyScale.from_calibration(exposure.cal, ccd, exposure.mode_id, exposure.start_s)
-    lines = exposure.line_clock(ccd)
-    badpix = bad_pixels(
-        raw,
-        exposure.cal,
-        options.badpix,
-        options.badpixfind,
-        scale.adu_ev,
-        None if lines is None else lines.n_lines,
-        sub("badpixfind").info,
-        sub("badpix").info,
-    )
+        raw = _rejected(exposure, raw, options.epreject, sub("epreject"))
+    pixels = _bad_pixels(exposure, raw, options, sub)
     if keep is not None:
-        keep(raw, badpix)
-    return recognise(raw, badpix, scale, options.lowest_ev, sub("epevents").info)
+        keep(raw, pixels)
+    scale = exposure.calibration.energy_scale(ccd)
+    return recognise(raw, pixels, scale, options.lowest_ev, sub("epevents").info)
 
 
-def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskContext) -> RawList:
+def frames_of_ccd(exposure: PnExposure, ccd: int, options: Epframes, info: Callable[[str], None]) -> RawList:
+    """Read the telemetry of one CCD, time it and screen it.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    ccd
+        CCD number.
+    options
+        Options of epframes.
+    info
+        Where the lines of the log go.
+
+    Raises
+    ------
+    TaskError
+        The CCD's event file is damaged or contradicts its name, its frames have no times
+        (``noAUX1forCCD``, ``NoGoodObtValues``), or it has no events (``noEvents``).
+    """
+    events = exposure.events(ccd)
+    received = Received(
+        ccd,
+        events,
+        exposure.auxiliary.listed(ccd),
+        exposure.quadrant((ccd - 1) // 3, options.anmaxfrc),
+        exposure.auxiliary.counters((ccd - 1) // 3),
+        exposure.calibration.energy_scale(ccd).offset,
+        exposure.line_clock(ccd),
+    )
+    return epframes(received, exposure.clock, exposure.ccd_keywords(ccd), options, exposure.warn, info)
+
+
+def _rejected(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskContext) -> RawList:
     random = seeds.pn(exposure.odf.obs_id, exposure.exp_id, raw.ccd)
     try:
-        return reject(
+        corrections = corrections_of(raw.ccd, exposure.calibration, exposure.odf, options)
+        return epreject(
             raw,
-            exposure.cal,
-            exposure.odf,
             exposure.submode,
-            exposure.start_s,
+            corrections,
             options,
             lambda: random(PN_NOISE),
             ctx.warn,
@@ -301,3 +316,40 @@ def _reject(exposure: PnExposure, raw: RawList, options: Epreject, ctx: TaskCont
             raise
         ctx.warn("notCalibrated", f"CCD {raw.ccd}: no epreject: {error.message}")
         return raw
+
+
+def corrections_of(ccd: int, calibration: PnCalibration, odf: Any, options: Epreject) -> Corrections:
+    """What the amplitudes of a CCD are corrected with, as far as the options ask for it.
+
+    Parameters
+    ----------
+    odf
+        Where offset maps are; None: only those that are named are used.
+    """
+    start_s = calibration.start_s
+    if calibration.submode in FAST_MODES:
+        if not options.withxrlcorrection:
+            return Corrections()
+        offsets = offset_map(odf, ccd, start_s, options.maps)
+        return Corrections(offsets, loading=None if offsets is None else calibration.loading())
+    wanted = options.withoffsetmap or options.maps
+    offsets = offset_map(odf, ccd, start_s, options.maps) if wanted else None
+    levels = calibration.dark_levels(ccd, by_map=offsets is not None)
+    noise = calibration.noise_maps(ccd) if options.withnoisehandling else []
+    return Corrections(offsets, levels, noise)
+
+
+def _bad_pixels(
+    exposure: PnExposure, raw: RawList, options: Options, sub: Callable[[str], TaskContext]
+) -> list[BadPixel]:
+    """Bad pixels of a CCD: those of the calibration, and in imaging modes those that the events give away."""
+    which, search, calibration = options.badpix, options.badpixfind, exposure.calibration
+    if which is None:
+        return []
+    known = calibration.known_bad_pixels(raw.ccd, uplinked=which.getuplnkbadpix, other=which.getotherbadpix)
+    lines = exposure.line_clock(raw.ccd)
+    found: list[BadPixel] = []
+    if lines is None and search is not None and which.getnewbadpix:
+        adu_ev, share = calibration.energy_scale(raw.ccd).adu_ev, calibration.core_share(search.cellsize)
+        found = badpixfind(raw, known, search, adu_ev, share, sub("badpixfind").info)
+    return badpix(raw.ccd, known, found, None if lines is None else lines.n_lines, sub("badpix").info)

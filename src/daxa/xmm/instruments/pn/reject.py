@@ -6,11 +6,14 @@ axes (column, row) and the shape (64, 200).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import PN_SHAPE
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,6 +25,88 @@ _ROWS_AROUND = 10
 _BLOCK_ROWS = 4
 #: How often the level is found anew without the excesses found before.
 _LEVEL_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class OffsetMap:
+    """Dark levels of a CCD that were subtracted on board [adu], and the file they are from."""
+
+    adu: FloatArray
+    name: str
+
+
+@dataclass(frozen=True)
+class DarkLevels:
+    """What dark levels of a CCD are judged by.
+
+    Attributes
+    ----------
+    reference
+        With an offset map, offsets that are always there [adu], or None; without one, the brightness at the
+        lowest amplitude where dark levels are right, in any unit.
+    name
+        What to call it.
+    limit_adu
+        Largest correction by an offset map.
+    shift_of
+        Amplitude to add [adu] for a brightness beyond the reference, in its unit.
+    """
+
+    reference: FloatArray | None
+    name: str = ""
+    limit_adu: float | None = None
+    shift_of: Callable[[FloatArray], FloatArray] | None = None
+
+
+@dataclass(frozen=True)
+class NoiseMap:
+    """Detector noise of some columns of a CCD.
+
+    Attributes
+    ----------
+    columns
+        Which columns (64) it is of.
+    counts
+        Counts (200 rows, channels).
+    exposure_s
+        Time that they were collected in.
+    """
+
+    columns: npt.NDArray[np.bool_]
+    counts: FloatArray
+    exposure_s: float
+
+
+@dataclass(frozen=True)
+class Loading:
+    """X-ray loading of offset maps: the map of a closed exposure [adu], and adu to add per adu of excess."""
+
+    closed: FloatArray
+    coefficient: float
+
+
+def as_map(image: npt.ArrayLike, where: str) -> FloatArray:
+    """An image as a map with the axes (column, row).
+
+    Raises
+    ------
+    TaskError
+        ``illegalODF``: it has not the size of a CCD.
+    """
+    values = np.asarray(image, float)
+    if values.shape == PN_SHAPE[::-1]:
+        return values.T
+    if values.shape == PN_SHAPE:
+        return values
+    raise TaskError("illegalODF", f"{where}: an image of {values.shape[::-1]} pixels, expected 64 x 200")
+
+
+def columns_of_range(text: str) -> npt.NDArray[np.bool_]:
+    """Columns (64) of a range such as ``1:64``; all of them for none."""
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    chosen = np.zeros(PN_SHAPE[0], bool)
+    chosen[(numbers[0] if numbers else 1) - 1 : numbers[-1] if numbers else PN_SHAPE[0]] = True
+    return chosen
 
 
 def band_image(

@@ -16,15 +16,14 @@ from daxa.xmm.formats.flags import PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.pn.badpixels import BadPixelMap
 from daxa.xmm.instruments.pn.clock import LineClock
+from daxa.xmm.instruments.pn.events import above, bad_pixel_flags, offset_flags, pattern_energies
 from daxa.xmm.instruments.pn.patterns import UNRESOLVED, code_at_edge, pattern_id
-from daxa.xmm.instruments.pn.steps.epevents import above, bad_pixel_flags, offset_flags, pattern_energies
 
 if TYPE_CHECKING:
     from daxa.xmm.formats.summary import AsciiSummary
     from daxa.xmm.instruments.pn.energy import EnergyScale
     from daxa.xmm.instruments.pn.options import Epevents
     from daxa.xmm.instruments.pn.rawlist import RawCcd
-    from daxa.xmm.task import TaskContext
 
 #: The CCD that fast modes read.
 FAST_CCD = 4
@@ -38,7 +37,8 @@ def source_row(
     data_mode: str,
     camera_pixel: Callable[[float, float], tuple[int, float, float]],
     proposal: AsciiSummary | None,
-    ctx: TaskContext,
+    warn: Callable[[str, str], None],
+    info: Callable[[str], None],
 ) -> int:
     """RAWY of the source that times and energies are made for (SRCPOS).
 
@@ -52,8 +52,10 @@ def source_row(
         TIMING or BURST.
     camera_pixel
         CCD, RAWX and RAWY of a direction.
-    proposal, ctx
-        Where the target's position is read, and messages go.
+    proposal
+        What tells the position of the target.
+    warn, info
+        Where warnings and lines of the log go.
 
     Raises
     ------
@@ -73,12 +75,12 @@ def source_row(
         if ccd == FAST_CCD:
             row = round(y)
             if row < first:
-                ctx.warn("srcposition", f"the source is on row {row}, {data_mode} expects {first} to 200")
-            ctx.info(f"the source is on row {row}")
+                warn("srcposition", f"the source is on row {row}, {data_mode} expects {first} to 200")
+            info(f"the source is on row {row}")
             return row
         if source is not None:
             raise TaskError("srccoords", f"srcra={place[0]}, srcdec={place[1]} is not on CCD {FAST_CCD}")
-    ctx.warn("srcposition", f"the target is not on CCD {FAST_CCD}; row {default} is taken for it")
+    warn("srcposition", f"the target is not on CCD {FAST_CCD}; row {default} is taken for it")
     return default
 
 
