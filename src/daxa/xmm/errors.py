@@ -25,7 +25,13 @@ class TaskError(Exception):
 
 @contextlib.contextmanager
 def named(where: str) -> Iterator[None]:
-    """Put the file at fault before the message of an algorithm, which knows no files."""
+    """Put the file at fault before the message of an algorithm, which knows no files.
+
+    Parameters
+    ----------
+    where
+        The file, with extension or row where that helps.
+    """
     try:
         yield
     except TaskError as error:

@@ -25,7 +25,13 @@ class Finding:
 
 
 def plain(value: Any) -> str:
-    """A value of a table or header as text."""
+    """A value of a table or header as text.
+
+    Parameters
+    ----------
+    value
+        The value; bytes are read as Latin-1.
+    """
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).strip()
 
 
@@ -34,6 +40,8 @@ def column_lines(hdu: Any, unreadable: tuple[type[Exception], ...] = ()) -> Iter
 
     Parameters
     ----------
+    hdu
+        The table.
     unreadable
         Exceptions that mean that the values are damaged.
     """

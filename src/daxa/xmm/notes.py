@@ -163,7 +163,7 @@ def mixture_allowed(env: Mapping[str, str] | None = None) -> bool:
     Parameters
     ----------
     env
-        An environment; None: this process's.
+        An environment to ask besides this process's.
     """
     ctx = RUNNING.get()
     return origin.allowed(env) or (ctx is not None and origin.allowed(ctx.env))

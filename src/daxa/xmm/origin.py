@@ -23,27 +23,61 @@ CARD = (True, "made with synthetic calibration files")
 
 
 def allowed(env: Mapping[str, str] | None = None) -> bool:
-    """Whether the switch allows made-up and real files together, in an environment or this process's own."""
+    """Whether the switch allows made-up and real files together, in an environment or this process's own.
+
+    Parameters
+    ----------
+    env
+        An environment to ask besides this process's.
+    """
     return ALLOW in ((env or {}).get(SWITCH), os.environ.get(SWITCH))
 
 
 def mixture(first: str, second: str) -> str:
-    """The message on two things that do not belong together."""
+    """The message on two things that do not belong together.
+
+    Parameters
+    ----------
+    first, second
+        What is said of the two.
+    """
     return f"{first}, but {second}; set {SWITCH}={ALLOW} (option --allow-synthetic) to use them together"
 
 
 def of_raw_files(simulated: bool, folder: object) -> str:
-    """What is said of the raw files of a folder."""
+    """What is said of the raw files of a folder.
+
+    Parameters
+    ----------
+    simulated
+        Whether they are simulated.
+    folder
+        The folder.
+    """
     return f"the raw files in {folder} are {'simulated' if simulated else 'real'}"
 
 
 def of_calibration(synthetic: bool, what: str) -> str:
-    """What is said of a calibration set; ``what``: the file or files at fault, or the index."""
+    """What is said of a calibration set; ``what``: the file or files at fault, or the index.
+
+    Parameters
+    ----------
+    synthetic
+        Whether it is synthetic.
+    what
+        The file or files at fault, or the index.
+    """
     return f"the calibration is {'synthetic' if synthetic else 'real'} ({what})"
 
 
 def is_marked(header: Mapping[str, Any]) -> bool:
-    """Whether a product says that it was made with synthetic calibration files."""
+    """Whether a product says that it was made with synthetic calibration files.
+
+    Parameters
+    ----------
+    header
+        Its header.
+    """
     return header.get(KEYWORD) is True
 
 
@@ -66,7 +100,15 @@ class Origins:
     raw_files: bool = False
 
     def note(self, made_up: bool, said: str) -> str:
-        """Remember one thing; what contradicts it, or nothing."""
+        """Remember one thing; what contradicts it, or nothing.
+
+        Parameters
+        ----------
+        made_up
+            Whether it is made up.
+        said
+            What is said of it.
+        """
         self.seen.setdefault(made_up, said)
         other = self.seen.get(not made_up)
         return mixture(said, other) if other else ""

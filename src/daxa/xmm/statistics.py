@@ -29,7 +29,15 @@ def poisson_at_least(counts: npt.ArrayLike, expected: npt.ArrayLike) -> npt.NDAr
 
 
 def poisson_at_most(counts: npt.ArrayLike, expected: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Probability of as many counts or fewer; parameters as for :func:`poisson_at_least`."""
+    """Probability of as many counts or fewer; parameters as for :func:`poisson_at_least`.
+
+    Parameters
+    ----------
+    counts
+        Numbers of counts, any shape.
+    expected
+        Expected numbers, of a shape that goes with it.
+    """
     from scipy.special import gammaincc
 
     most: npt.NDArray[Any] = np.floor(counts)

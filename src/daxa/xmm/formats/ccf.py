@@ -342,12 +342,29 @@ CALIBRATED = (*TELESCOPES, *GRATINGS.values())
 
 
 def generic_scope(scope: str) -> str:
-    """The scope of :data:`LAYOUT` for one of file names: ``EMOS`` for ``EMOS1``."""
+    """The scope of :data:`LAYOUT` for one of file names: ``EMOS`` for ``EMOS1``.
+
+    Parameters
+    ----------
+    scope
+        Scope as in file names.
+
+    Examples
+    --------
+    >>> generic_scope("EMOS1"), generic_scope("EPN")
+    ('EMOS', 'EPN')
+    """
     return scope.rstrip("123") if scope.startswith(("EMOS", "RGS", "XRT")) else scope
 
 
 def required_of(instrument: str) -> list[tuple[str, str]]:
-    """Scope and type of every constituent that the reduction of an instrument reads."""
+    """Scope and type of every constituent that the reduction of an instrument reads.
+
+    Parameters
+    ----------
+    instrument
+        A camera or spectrometer, e.g. ``EMOS1`` or ``RGS2``.
+    """
     own = [
         *(("XMM", typeid) for typeid in REQUIRED["XMM"]),
         *((instrument, typeid) for typeid in REQUIRED[generic_scope(instrument)]),
@@ -366,10 +383,29 @@ def required_of(instrument: str) -> list[tuple[str, str]]:
 
 
 def wanted_of(instrument: str) -> list[tuple[str, str]]:
-    """Scope and type of every constituent that the reduction of a camera may read."""
+    """Scope and type of every constituent that the reduction of a camera may read.
+
+    Parameters
+    ----------
+    instrument
+        A camera or spectrometer, e.g. ``EMOS1`` or ``RGS2``.
+    """
     return [*required_of(instrument), *sorted(key for key in OPTIONAL if key[0] == instrument)]
 
 
 def layout_of(scope: str, typeid: str) -> dict[str, tuple[Column, ...]]:
-    """Tables of one constituent, by extension name; ``scope`` as in file names (``EMOS1``)."""
+    """Tables of one constituent, by extension name; ``scope`` as in file names (``EMOS1``).
+
+    Parameters
+    ----------
+    scope
+        Scope as in file names.
+    typeid
+        Type, e.g. ``LINCOORD``.
+
+    Raises
+    ------
+    KeyError
+        There is no such constituent.
+    """
     return LAYOUT[generic_scope(scope), typeid]

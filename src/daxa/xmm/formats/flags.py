@@ -78,7 +78,13 @@ MACROS = {
 
 
 def flag_keywords(instrument: str) -> list[tuple[str, str, str]]:
-    """``(keyword, expression, comment)`` of every XMMEA keyword of an event list header."""
+    """``(keyword, expression, comment)`` of every XMMEA keyword of an event list header.
+
+    Parameters
+    ----------
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    """
     flags = PnFlag if instrument == "EPN" else [f for f in MosFlag if f not in UNLISTED]
     cards = [(f"XMMEA_{f.bit_length() - 1}", f"(FLAG & {f.value:#x}) != 0", f.name or "") for f in flags]
     cards += [

@@ -44,10 +44,26 @@ def _parameters() -> dict[str, tuple[Parameter, ...]]:
 
 
 def parameters(instrument: str, file_type: str) -> tuple[Parameter, ...]:
-    """Columns of a table behind TIME; none if it is not known."""
+    """Columns of a table behind TIME; none if it is not known.
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``M1`` or ``SC``.
+    file_type
+        Three-letter type of the file, e.g. ``PTH``.
+    """
     return _parameters().get(instrument + file_type, ())
 
 
 def schema(instrument: str, file_type: str) -> tuple[Column, ...]:
-    """TIME and the columns of :func:`parameters`."""
+    """TIME and the columns of :func:`parameters`.
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``M1`` or ``SC``.
+    file_type
+        Three-letter type of the file, e.g. ``PTH``.
+    """
     return (*columns(TIME), *(one.column for one in parameters(instrument, file_type)))

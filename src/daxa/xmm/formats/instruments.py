@@ -30,6 +30,11 @@ SUMMARY_INSTRUMENTS = (*MOS, *RGS, "PN", "OM")
 def code_of(name: str) -> str | None:
     """Two-letter code of a camera or spectrometer, from any of its names in any case; None for other names.
 
+    Parameters
+    ----------
+    name
+        The name.
+
     Examples
     --------
     >>> code_of("EMOS1"), code_of("mos1"), code_of("M1"), code_of("OM")

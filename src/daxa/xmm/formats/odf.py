@@ -227,7 +227,15 @@ RGS_HOUSEKEEPING = {"R1": columns(f"{TIME}\nG5063 12A"), "R2": columns(f"{TIME}\
 
 
 def rgs_offset_image(ccd: int, node: int) -> str:
-    """Extension of the averaged diagnostic images (OFX) with the offsets of one node."""
+    """Extension of the averaged diagnostic images (OFX) with the offsets of one node.
+
+    Parameters
+    ----------
+    ccd
+        Number of the CCD.
+    node
+        Read-out node, 0 or 1.
+    """
     return f"CCD{ccd}_offset_{'cd'[node]}"
 
 
@@ -297,17 +305,44 @@ MOS_FRMTIME_UNIT_S = 0.1
 
 
 def extension(instrument: str, file_type: str, number: int = 1) -> str:
-    """Extension name: instrument code, file type, running number (``PNIME1``; ``SCRTX1`` of a TCX file)."""
+    """Extension name: instrument code, file type, running number (``PNIME1``; ``SCRTX1`` of a TCX file).
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``PN``.
+    file_type
+        Three-letter type of the file, e.g. ``IME``.
+    number
+        Running number.
+
+    Examples
+    --------
+    >>> extension("PN", "IME"), extension("SC", "TCX")
+    ('PNIME1', 'SCRTX1')
+    """
     return f"{instrument}{'RTX' if file_type == 'TCX' else file_type}{number}"
 
 
 def unsigned(values: np.ndarray) -> np.ndarray:
-    """16-bit counters as the non-negative numbers they stand for."""
+    """16-bit counters as the non-negative numbers they stand for.
+
+    Parameters
+    ----------
+    values
+        Counters as a file has them, integers of any shape.
+    """
     values = np.asarray(values).astype(np.int64)
     return np.where(values < 0, values + 65536, values)
 
 
 def as_signed(values: np.ndarray) -> np.ndarray:
-    """The 16-bit telemetry pattern of non-negative counters below 65536."""
+    """The 16-bit telemetry pattern of non-negative counters below 65536.
+
+    Parameters
+    ----------
+    values
+        Counters, integers of any shape.
+    """
     values = np.asarray(values, dtype=np.int64)
     return np.where(values >= 32768, values - 65536, values).astype(np.int16)

@@ -217,7 +217,15 @@ _NEEDED = {
 
 @cache
 def describe(instrument: str, file_type: str) -> FileType:
-    """What is known of a type of files, by the codes in their names; nothing of an unknown one."""
+    """What is known of a type of files, by the codes in their names; nothing of an unknown one.
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``PN``.
+    file_type
+        Three-letter type of the file, e.g. ``IME``.
+    """
     if housekeeping.parameters(instrument, file_type):
         keywords = (*_COMMON, "OBS_ID") if instrument == "SC" else _OBSERVED
         table = housekeeping.schema(instrument, file_type)

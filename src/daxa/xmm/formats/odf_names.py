@@ -52,7 +52,13 @@ class OdfName:
 
     @classmethod
     def parse(cls, name: str) -> OdfName | None:
-        """The fields of a file name, or None if it is not one of an ODF component."""
+        """The fields of a file name, or None if it is not one of an ODF component.
+
+        Parameters
+        ----------
+        name
+            Name of a file, without its folder.
+        """
         match = _NAME.match(name)
         if match is None:
             return None

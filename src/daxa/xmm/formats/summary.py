@@ -164,17 +164,44 @@ class SasSummary:
     configuration: dict[str, str] = field(default_factory=dict)
 
     def exposure(self, instrument: str, exp_id: str) -> ExposureSummary | None:
-        """The exposure, or None if the summary does not list it."""
+        """The exposure, or None if the summary does not list it.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
+        exp_id
+            Identifier, e.g. ``S003``.
+        """
         return next((e for e in self.instruments.get(instrument, []) if e.exp_id == exp_id), None)
 
 
 def assumed_line(name: str, assumed: Assumed) -> str:
-    """The comment before a parameter that is assumed."""
+    """The comment before a parameter that is assumed.
+
+    Parameters
+    ----------
+    name
+        Name of the parameter.
+    assumed
+        How far start and end of the exposure may be wrong.
+    """
     return f"{ASSUMED_MARK} {name} EARLY={assumed.early_s:g} LATE={assumed.late_s:g}"
 
 
 def is_time(text: str) -> bool:
-    """Whether a text is a date ``yyyy-mm-ddThh:mm:ss[.f]``."""
+    """Whether a text is a date ``yyyy-mm-ddThh:mm:ss[.f]``.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Examples
+    --------
+    >>> is_time("2004-03-01T01:02:03"), is_time("yesterday")
+    (True, False)
+    """
     try:
         return bool(_TIME.match(text)) and span_s(text, text) == 0
     except ValueError:
@@ -238,7 +265,18 @@ def _observation(lines: list[str], path: object) -> tuple[bool, str, int, str, s
 
 
 def span_s(start: str, end: str) -> float:
-    """Seconds between two dates ``yyyy-mm-ddThh:mm:ss``, without leap seconds."""
+    """Seconds between two dates ``yyyy-mm-ddThh:mm:ss``, without leap seconds.
+
+    Parameters
+    ----------
+    start, end
+        The dates; what stands behind whole seconds is left out.
+
+    Raises
+    ------
+    ValueError
+        A text is not a date.
+    """
     # A second of 60 is none of the calendar's.
     first, last = (
         datetime.fromisoformat(text[:17] + text[17:19].replace("60", "59")) for text in (start, end)
@@ -254,7 +292,13 @@ def _number(text: str) -> float | None:
 
 
 def printable(text: str) -> str:
-    """Text that FITS keywords can hold."""
+    """Text that FITS keywords can hold.
+
+    Parameters
+    ----------
+    text
+        The text.
+    """
     return "".join(c if " " <= c <= "~" else "?" for c in text)
 
 
@@ -325,6 +369,11 @@ def read_ascii_summary(path: str | os.PathLike[str]) -> AsciiSummary:
 
 def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
     """Read ``SUM.SAS``, ours or SAS's own.
+
+    Parameters
+    ----------
+    path
+        The file.
 
     Raises
     ------
@@ -441,7 +490,15 @@ def observation_summary(path: str | os.PathLike[str]) -> dict[str, dict[str, Any
 
 
 def why_unusable(instrument: str, exposure: dict[str, Any]) -> str | None:
-    """Why an exposure (of :func:`observation_summary`) shows no astrophysics; None if it does."""
+    """Why an exposure (of :func:`observation_summary`) shows no astrophysics; None if it does.
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``PN``.
+    exposure
+        What the summary says of the exposure.
+    """
     if exposure["type"] != "SCIENCE":
         return f"exposure type is {exposure['type']}"
     if instrument not in ("R1", "R2") and (exposure["filter"] is None or exposure["filter"] in BLIND_FILTERS):

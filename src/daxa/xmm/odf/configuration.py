@@ -45,7 +45,22 @@ class Records:
     changed: set[str] = field(default_factory=set)
 
     def commanded(self, name: str, span: tuple[float, float], **where: int) -> str:
-        """Value in force: of the last command before an exposure, else of the first one within it."""
+        """Value in force: of the last command before an exposure, else of the first one within it.
+
+        Parameters
+        ----------
+        name
+            Column of the value.
+        span
+            Start and end of the exposure [mission time].
+        **where
+            Values that other columns must have, e.g. ``CCDID=1``.
+
+        Returns
+        -------
+        str
+            The value as text; `UNKNOWN` where nothing was commanded.
+        """
         mask = self.time_s <= span[1]
         for key, value in where.items():
             mask = mask & (self.columns.get(key, np.full(len(mask), -1)) == value)
@@ -56,7 +71,13 @@ class Records:
         return text_of(self.columns[name][before[-1] if len(before) else rows[0]])
 
     def sequence(self, span: tuple[float, float]) -> npt.NDArray[np.int64]:
-        """Rows of the last command of several records that was given before an exposure (or within it)."""
+        """Rows of the last command of several records that was given before an exposure (or within it).
+
+        Parameters
+        ----------
+        span
+            Start and end of the exposure [mission time].
+        """
         if not len(self.time_s):
             return np.zeros(0, np.int64)
         given = self.time_s[self.time_s <= span[0]]
@@ -64,7 +85,20 @@ class Records:
         return np.flatnonzero((self.time_s == last) & (last <= span[1]))
 
     def steady(self, name: str, span: tuple[float, float]) -> str:
-        """Value of a periodic parameter that does not change during an exposure."""
+        """Value of a periodic parameter that does not change during an exposure.
+
+        Parameters
+        ----------
+        name
+            Column of the value.
+        span
+            Start and end of the exposure [mission time].
+
+        Returns
+        -------
+        str
+            The value as text; `UNKNOWN` where it changes, or nothing is known.
+        """
         rows = (self.time_s >= span[0]) & (self.time_s <= span[1])
         if name not in self.columns or not rows.any():
             return UNKNOWN
@@ -75,12 +109,31 @@ class Records:
         return UNKNOWN
 
     def first(self, name: str, span: tuple[float, float]) -> str:
-        """Value of a periodic parameter at the start of an exposure."""
+        """Value of a periodic parameter at the start of an exposure.
+
+        Parameters
+        ----------
+        name
+            Column of the value.
+        span
+            Start and end of the exposure [mission time].
+
+        Returns
+        -------
+        str
+            The value as text; `UNKNOWN` where nothing is known.
+        """
         rows = np.flatnonzero((self.time_s >= span[0]) & (self.time_s <= span[1]))
         return text_of(self.columns[name][rows[0]]) if name in self.columns and len(rows) else UNKNOWN
 
     def covers(self, span: tuple[float, float]) -> bool:
-        """Whether any row lies within an exposure."""
+        """Whether any row lies within an exposure.
+
+        Parameters
+        ----------
+        span
+            Start and end of the exposure [mission time].
+        """
         return bool(np.any((self.time_s >= span[0]) & (self.time_s <= span[1])))
 
 
@@ -101,7 +154,15 @@ class Housekeeping:
     _read: dict[tuple[str, str], Records] = field(default_factory=dict)
 
     def records(self, instrument: str, file_type: str) -> Records:
-        """All rows of the files of a kind; no rows if there is none."""
+        """All rows of the files of a kind; no rows if there is none.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
+        file_type
+            Three-letter type of the files, e.g. ``PMH``.
+        """
         key = instrument, file_type
         if key not in self._read:
             self._read[key] = self._load(instrument, file_type)
@@ -165,7 +226,13 @@ class Circumstances:
 
 
 def text_of(value: Any) -> str:
-    """A number or text of a column as it stands in the summary."""
+    """A number or text of a column as it stands in the summary.
+
+    Parameters
+    ----------
+    value
+        The number or text.
+    """
     if isinstance(value, (bytes, np.bytes_)):
         value = value.decode("latin-1")
     if isinstance(value, str):
@@ -331,6 +398,18 @@ def om_filter(hk: Housekeeping, span: tuple[float, float]) -> tuple[str | None, 
 
     Inferred from one real file: H5265 is 1200 while HD011 says BLOCKED, and real summaries have UVW1, UVM2
     and UVW2 at 400, 600 and 800.
+
+    Parameters
+    ----------
+    hk
+        Housekeeping of the observation.
+    span
+        Start and end of the exposure [mission time].
+
+    Returns
+    -------
+    name, reading
+        The filter, and the number that its wheel gives.
     """
     records = hk.records("OM", "PEH")
     name, wheel = (records.steady(column, span) for column in ("HD011", "H5265"))

@@ -27,6 +27,11 @@ class Unreadable(ValueError):
 def check_fields(header: Mapping[str, Any]) -> None:
     """Refuse a table with more columns than FITS allows, which astropy would look for one by one.
 
+    Parameters
+    ----------
+    header
+        Header of the table.
+
     Raises
     ------
     Unreadable
@@ -40,6 +45,11 @@ def damage_text(error: Exception) -> str:
     """What is wrong with a file, in one line: what was found by looking, or astropy's text.
 
     Errors in which Python speaks of its arrays and objects are told in words.
+
+    Parameters
+    ----------
+    error
+        What was raised when the file was read.
     """
     text = " ".join(str(error).split())
     if isinstance(error, UnicodeDecodeError):

@@ -26,7 +26,17 @@ _CODE_TOLERANCE = 2
 
 
 def translate(value: float, codes: Mapping[int, str], tolerance: float = _CODE_TOLERANCE) -> str | None:
-    """Name of a housekeeping code, None if no code is near enough."""
+    """Name of a housekeeping code, None if no code is near enough.
+
+    Parameters
+    ----------
+    value
+        The code that was read.
+    codes
+        Code -> name.
+    tolerance
+        How far the value may be from a code.
+    """
     nearest = min(codes, key=lambda code: abs(code - value))
     return codes[nearest] if abs(nearest - value) <= tolerance else None
 
@@ -62,7 +72,18 @@ def housekeeping_value(
 
 
 def pn_filter_of_text(text: str) -> str | None:
-    """Name of a pn filter as the columns F1118 and FD130 write it; None for other texts."""
+    """Name of a pn filter as the columns F1118 and FD130 write it; None for other texts.
+
+    Parameters
+    ----------
+    text
+        Content of the column.
+
+    Examples
+    --------
+    >>> pn_filter_of_text("THIN1")
+    'Thin1'
+    """
     match = _PN_FILTER_TEXT.match(text.strip().upper())
     return f"{'Cal' if match[1] else ''}{match[2].capitalize()}" if match else None
 
@@ -70,7 +91,19 @@ def pn_filter_of_text(text: str) -> str | None:
 def filter_of(
     hk: Housekeeping, instrument: str, start: str, end: str, warn: Warn
 ) -> tuple[str | None, float | None]:
-    """Filter of an exposure and reading of its wheel; None, with a warning, where they cannot be told."""
+    """Filter of an exposure and reading of its wheel; None, with a warning, where they cannot be told.
+
+    Parameters
+    ----------
+    hk
+        Housekeeping of the observation.
+    instrument
+        Two-letter code of the camera.
+    start, end
+        Start and end of the exposure, UTC dates.
+    warn
+        Given code and text of each warning.
+    """
     file_type, column, codes = FILTER_WHEEL[instrument]
     records = hk.records(instrument, file_type)
     if not records.columns:

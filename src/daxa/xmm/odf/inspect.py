@@ -69,6 +69,11 @@ _NAMED = 5
 def files_of(path: str | os.PathLike[str]) -> list[OdfFile]:
     """A raw file, or those of a folder, of whatever observations.
 
+    Parameters
+    ----------
+    path
+        A file or a folder.
+
     Raises
     ------
     TaskError
@@ -90,7 +95,13 @@ def files_of(path: str | os.PathLike[str]) -> list[OdfFile]:
 
 
 def title(name: OdfName) -> str:
-    """What a file is by its name, e.g. ``imaging events, EMOS1, exposure U004, CCD 1, node 0``."""
+    """What a file is by its name, e.g. ``imaging events, EMOS1, exposure U004, CCD 1, node 0``.
+
+    Parameters
+    ----------
+    name
+        The name, taken apart.
+    """
     kind = _KINDS.get(name.file_type)
     if kind is None:
         kind = "housekeeping" if name.file_type[-1] in "HS" else "other data"
@@ -108,6 +119,11 @@ def title(name: OdfName) -> str:
 def inspect(file: OdfFile) -> list[Finding]:
     """How each extension of a raw file is recognised; a damaged file is a finding too.
 
+    Parameters
+    ----------
+    file
+        The file.
+
     Returns
     -------
     list of Finding
@@ -118,7 +134,13 @@ def inspect(file: OdfFile) -> list[Finding]:
 
 
 def report(file: OdfFile) -> str:
-    """Names, shapes, units, first values and structural keywords, for a bug report; no data in bulk."""
+    """Names, shapes, units, first values and structural keywords, for a bug report; no data in bulk.
+
+    Parameters
+    ----------
+    file
+        The file.
+    """
     lines = [f"{file.path.name}: {title(file.name)}"]
     for finding, hdu in _look(file):
         lines.append(str(finding))
@@ -131,7 +153,13 @@ def report(file: OdfFile) -> str:
 
 
 def exposures(folder: str | os.PathLike[str]) -> list[str]:
-    """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them."""
+    """What odfingest makes of the exposures of a folder: a line each, and one for each doubt about them.
+
+    Parameters
+    ----------
+    folder
+        The folder of the raw files.
+    """
     from daxa.xmm.formats.summary import AsciiSummary
     from daxa.xmm.odf.ingest import ingest
     from daxa.xmm.odf.odf import Odf
@@ -200,7 +228,13 @@ def _summary(file: OdfFile, lines: str) -> Finding | None:
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings with neighbours that say the same put into one line, as for the images of an offset file."""
+    """Findings with neighbours that say the same put into one line, as for the images of an offset file.
+
+    Parameters
+    ----------
+    findings
+        The findings, in the order of the extensions.
+    """
     made = []
     for _, same in groupby(findings, key=lambda one: (one.how, one.detail)):
         first, *others = same

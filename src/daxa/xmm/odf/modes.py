@@ -65,7 +65,13 @@ class ReadoutWindow:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> ReadoutWindow | None:
-        """The window keywords, or None if one is missing or no number of pixels."""
+        """The window keywords, or None if one is missing or no number of pixels.
+
+        Parameters
+        ----------
+        header
+            The header.
+        """
         values = [header.get(k) for k in ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")]
         try:
             window = cls(*(int(str(v)) for v in values))
@@ -74,14 +80,26 @@ class ReadoutWindow:
         return window if all(0 <= v <= _LARGEST for v in vars(window).values()) else None
 
     def with_other_node(self, other: ReadoutWindow) -> ReadoutWindow:
-        """What a CCD shows whose nodes read a part each; each counts columns from its own side."""
+        """What a CCD shows whose nodes read a part each; each counts columns from its own side.
+
+        Parameters
+        ----------
+        other
+            Window of the other node.
+        """
         y0 = min(self.y0, other.y0)
         y1 = max(self.y0 + self.dy, other.y0 + other.dy)
         return ReadoutWindow(min(self.x0, other.x0), y0, self.dx + other.dx, y1 - y0)
 
 
 def windows_by_ccd(found: Iterable[tuple[int, ReadoutWindow | None]]) -> dict[int, ReadoutWindow | None]:
-    """Window of each CCD from those of its files, one per node; None if one of them is unknown."""
+    """Window of each CCD from those of its files, one per node; None if one of them is unknown.
+
+    Parameters
+    ----------
+    found
+        CCD number and window of each file.
+    """
     result: dict[int, ReadoutWindow | None] = {}
     for ccd, window in found:
         before = result.get(ccd)
@@ -207,6 +225,15 @@ def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) 
     """SUBMODE of an exposure whose files show no sky, and what of it is assumed, in words.
 
     ``header`` is that of one of the files.
+
+    Parameters
+    ----------
+    instrument
+        Two-letter code, e.g. ``R1``.
+    file_type
+        Three-letter type of the files, e.g. ``DII``.
+    header
+        Header of one of the files.
     """
     mode = DIAGNOSTIC_MODES[file_type]
     if instrument in ("R1", "R2") and file_type == "DII":
@@ -220,5 +247,16 @@ def diagnostic_mode(instrument: str, file_type: str, header: Mapping[str, Any]) 
 
 
 def om_mode(file_types: set[str]) -> str | None:
-    """SUBMODE of an OM exposure."""
+    """SUBMODE of an OM exposure.
+
+    Parameters
+    ----------
+    file_types
+        Types of the files that the exposure has.
+
+    Returns
+    -------
+    str or None
+        None where no type tells it.
+    """
     return "ImageFast" if "FAE" in file_types else "Image" if "IMI" in file_types else None

@@ -55,6 +55,13 @@ def measure_frame_time(number: npt.ArrayLike, time_s: npt.ArrayLike) -> float | 
 
     The difference of successive read-outs counts where it is the same three times in a row.
 
+    Parameters
+    ----------
+    number
+        Numbers of the frames, shape (n,).
+    time_s
+        Their read-out times [s], shape (n,).
+
     Returns
     -------
     float or None
@@ -107,6 +114,17 @@ def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike
     """Frame time [s] that FRMTIME of a raw file stands for; a warning tells of a unit unlike real files'.
 
     ``where`` names the file; the others are those of :func:`frmtime_unit`.
+
+    Parameters
+    ----------
+    value
+        FRMTIME of the header.
+    number
+        Numbers of the frames, shape (n,).
+    time_s
+        Their read-out times [s], shape (n,).
+    where
+        Name of the file, for messages.
     """
     unit = frmtime_unit(value, number, time_s)
     if unit != MOS_FRMTIME_UNIT_S:
@@ -120,6 +138,13 @@ def header_frame_time(value: float, number: npt.ArrayLike, time_s: npt.ArrayLike
 
 def check_whole(table: OdfTable, names: Iterable[str]) -> None:
     """Refuse a table with columns that do not hold one whole number in each row.
+
+    Parameters
+    ----------
+    table
+        The table.
+    names
+        The columns.
 
     Raises
     ------
@@ -137,6 +162,17 @@ def central_stamps(
     """Numbers and stamps [s after the reset] of the frames of CCD 1, of one node if it is given.
 
     The clock is reset within seconds of the start, so that the first stamp is of its first cycle.
+
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+    instrument
+        ``M1`` or ``M2``.
+    exp_id
+        Identifier of the exposure, e.g. ``S001``.
+    node
+        The read-out node; None: all.
 
     Raises
     ------
@@ -156,6 +192,19 @@ def central_frame_time(
     odf: Odf, instrument: str, exp_id: str, header: Mapping[str, Any], where: str
 ) -> float | None:
     """Frame time [s] of CCD 1 by the header of its event file and the stamps of its frames.
+
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+    instrument
+        ``M1`` or ``M2``.
+    exp_id
+        Identifier of the exposure, e.g. ``S001``.
+    header
+        Header of an event file.
+    where
+        Its name, for messages.
 
     Returns
     -------

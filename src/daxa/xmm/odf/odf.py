@@ -103,6 +103,15 @@ class Odf:
     def from_environment(cls, env: Mapping[str, str], cwd: Path, folder: str | None = None) -> Odf:
         """Open what a task's parameter or the variable SAS_ODF names.
 
+        Parameters
+        ----------
+        env
+            The environment; SAS_ODF is a folder or a SUM.SAS file.
+        cwd
+            Folder that relative paths begin at.
+        folder
+            What wins over SAS_ODF.
+
         Raises
         ------
         TaskError
@@ -150,7 +159,21 @@ class Odf:
         ccd: int | None = None,
         node: int | None = None,
     ) -> list[OdfFile]:
-        """Files whose names have all the given fields, sorted by name; none is an empty list."""
+        """Files whose names have all the given fields, sorted by name; none is an empty list.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
+        file_type
+            Three-letter type, e.g. ``IME``.
+        exp_id
+            Identifier of the exposure, e.g. ``S003``.
+        ccd
+            Number of the CCD.
+        node
+            Read-out node.
+        """
         wanted = {
             "instrument": instrument,
             "file_type": file_type,
@@ -163,6 +186,11 @@ class Odf:
 
     def one(self, *args: Any, **kwargs: Any) -> OdfFile:
         """The only file with the given fields (as in :meth:`find`).
+
+        Parameters
+        ----------
+        *args, **kwargs
+            The fields.
 
         Raises
         ------
@@ -222,7 +250,17 @@ class Odf:
         return [(kind, file) for kind in kinds for file in self.find("SC", types[kind])[:1]]
 
     def preferred(self, variable: str, default: str, types: Mapping[str, str]) -> tuple[str, OdfFile | None]:
-        """The first of :meth:`candidates`; the kind tried first and None if there is none."""
+        """The first of :meth:`candidates`; the kind tried first and None if there is none.
+
+        Parameters
+        ----------
+        variable
+            Environment variable that chooses, e.g. ``SAS_ATTITUDE``.
+        default
+            Kinds in order, with colons between them, where it is not set.
+        types
+            Kind -> three-letter type of its files.
+        """
         found = self.candidates(variable, default, types)
         return found[0] if found else (self.preferences.get(variable, default).split(":")[0], None)
 
@@ -230,6 +268,11 @@ class Odf:
         """Exposure identifiers with science event files, sorted (``S001`` before ``U002``).
 
         Exposures that hold only offset, noise, diagnostic or discarded-line files are left out.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
         """
         types = SCIENCE_TYPES.get(instrument, ())
         return sorted(
@@ -237,12 +280,26 @@ class Odf:
         )
 
     def without_events(self, instrument: str) -> list[str]:
-        """Exposure identifiers with an auxiliary file but without event files, sorted."""
+        """Exposure identifiers with an auxiliary file but without event files, sorted.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
+        """
         listed = {f.name.exp_id for f in self.find(instrument, "AUX") if f.name.is_science}
         return sorted(listed - set(self.exposures(instrument)))
 
     def science_files(self, instrument: str, exp_id: str) -> list[OdfFile]:
-        """Science event files of one exposure, sorted."""
+        """Science event files of one exposure, sorted.
+
+        Parameters
+        ----------
+        instrument
+            Two-letter code, e.g. ``PN``.
+        exp_id
+            Identifier, e.g. ``S003``.
+        """
         return [
             f for f in self.find(instrument, exp_id=exp_id) if f.name.file_type in SCIENCE_TYPES[instrument]
         ]
@@ -255,7 +312,13 @@ class Odf:
 
 
 def scan(folder: Path) -> tuple[list[tuple[OdfName, Path]], Path | None]:
-    """ODF files in a folder, else in its sub-folder ODF; and the SUM.SAS file."""
+    """ODF files in a folder, else in its sub-folder ODF; and the SUM.SAS file.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
     places = [folder, *sorted(p for p in folder.iterdir() if p.is_dir() and p.name.upper() == "ODF")]
     for place in places:
         found: dict[str, tuple[OdfName, Path]] = {}

@@ -44,12 +44,26 @@ class ClockReset:
 
 
 def assumed_reset(start_obt_s: float) -> float:
-    """On-board time of the reset where nothing tells it: a whole second 2 s before DATE-OBS."""
+    """On-board time of the reset where nothing tells it: a whole second 2 s before DATE-OBS.
+
+    Parameters
+    ----------
+    start_obt_s
+        On-board time of DATE-OBS [s].
+    """
     return float(np.floor(start_obt_s + 0.5) - ASSUMED_LEAD_S)
 
 
 def is_plausible(reset_obt_s: Any, start_obt_s: float) -> Any:
-    """Whether a number can be the reset of an exposure with this on-board time of DATE-OBS."""
+    """Whether a number can be the reset of an exposure with this on-board time of DATE-OBS.
+
+    Parameters
+    ----------
+    reset_obt_s
+        The number or numbers [s].
+    start_obt_s
+        On-board time of DATE-OBS [s].
+    """
     since = reset_obt_s - start_obt_s
     return (since >= _PLAUSIBLE_S[0]) & (since <= _PLAUSIBLE_S[1])
 

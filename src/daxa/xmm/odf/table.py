@@ -39,6 +39,13 @@ class OdfTable:
     def keyword(self, name: str, default: Any = _NO_DEFAULT) -> Any:
         """A keyword of the extension, else of the primary header.
 
+        Parameters
+        ----------
+        name
+            The keyword.
+        default
+            What to give where it is missing; without it that is an error.
+
         Raises
         ------
         TaskError

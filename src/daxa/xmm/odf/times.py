@@ -86,7 +86,20 @@ def utc_to_tt(utc: str | npt.ArrayLike) -> Any:
 
 
 def tt_to_utc(tt_s: npt.ArrayLike, decimals: int = 0) -> Any:
-    """UTC date(s) ``yyyy-mm-ddThh:mm:ss`` of mission times, rounded to ``decimals`` of a second."""
+    """UTC date(s) ``yyyy-mm-ddThh:mm:ss`` of mission times, rounded to ``decimals`` of a second.
+
+    Parameters
+    ----------
+    tt_s
+        Mission times [s], a number or shape (n,).
+    decimals
+        Digits behind the point of seconds, up to 6.
+
+    Examples
+    --------
+    >>> tt_to_utc(utc_to_tt("2017-01-01T00:00:00"))
+    '2017-01-01T00:00:00'
+    """
     scalar = np.ndim(tt_s) == 0
     step = 10 ** (6 - decimals)
     tt_us = np.round(np.atleast_1d(np.asarray(tt_s, dtype=np.float64)) * _SECOND).astype(np.int64)
@@ -110,6 +123,15 @@ def housekeeping_times(
 ) -> npt.NDArray[np.float64]:
     """Mission times [s] of the rows of housekeeping, whose TIME is UTC as text; numbers stay as they are.
 
+    Parameters
+    ----------
+    values
+        Column of times, shape (n,).
+    where
+        Name of the file, for messages.
+    column
+        Name of the column, for messages.
+
     Raises
     ------
     TaskError
@@ -129,7 +151,13 @@ def housekeeping_times(
 
 
 def is_date(value: Any) -> bool:
-    """Whether the value of a keyword is a date that times can be made of."""
+    """Whether the value of a keyword is a date that times can be made of.
+
+    Parameters
+    ----------
+    value
+        The value.
+    """
     try:
         utc_to_tt(value)
     except (ValueError, TypeError):
@@ -169,7 +197,17 @@ class OdfFolder(Protocol):
         """Environment variables that choose among files."""
 
     def candidates(self, variable: str, default: str, types: Mapping[str, str]) -> list[tuple[str, Any]]:
-        """Kinds and files that a variable allows, in its order."""
+        """Kinds and files that a variable allows, in its order.
+
+        Parameters
+        ----------
+        variable
+            Environment variable that chooses, e.g. ``SAS_TIMECORR``.
+        default
+            Kinds in order, with colons between them, where it is not set.
+        types
+            Kind -> three-letter type of its files.
+        """
 
 
 def _polynomial(
@@ -218,6 +256,21 @@ class TimeCorrelation:
         The degree rises to ``degree`` as long as that lowers the Bayesian information criterion; while
         the scatter exceeds ``rms_s`` points more than three robust standard deviations off are removed, up
         to ``fraction`` of them.
+
+        Parameters
+        ----------
+        obt_s
+            On-board times [s], shape (n,).
+        tt_s
+            Mission times [s], shape (n,).
+        degree
+            Highest degree of the polynomial.
+        rms_s
+            Scatter that is good enough [s].
+        fraction
+            Largest part of the points that may be removed.
+        source
+            Where the pairs come from, for headers and messages.
 
         Raises
         ------
@@ -278,6 +331,8 @@ class TimeCorrelation:
 
         Parameters
         ----------
+        odf
+            The opened ODF.
         start_tt_s, stop_tt_s
             Use the rows of this interval only (by default of the observation), if it holds ten or more and
             SAS_TIMECORR_TCX is not ``ALL``.
@@ -313,7 +368,13 @@ class TimeCorrelation:
         raise problems[0]
 
     def obt_to_tt(self, obt_s: npt.ArrayLike) -> Any:
-        """Mission time [s] of on-board time [s]."""
+        """Mission time [s] of on-board time [s].
+
+        Parameters
+        ----------
+        obt_s
+            On-board times [s], a number or an array.
+        """
         obt = np.asarray(obt_s, dtype=np.float64)
         low, high = self.domain
         x = (2 * obt - low - high) / (high - low)
@@ -330,7 +391,13 @@ class TimeCorrelation:
         return float(result) if np.ndim(obt_s) == 0 else result
 
     def tt_to_obt(self, tt_s: npt.ArrayLike) -> Any:
-        """On-board time [s] of mission time [s]."""
+        """On-board time [s] of mission time [s].
+
+        Parameters
+        ----------
+        tt_s
+            Mission times [s], a number or an array.
+        """
         tt = np.asarray(tt_s, dtype=np.float64)
         obt = tt - self.coefficients[0]
         for _ in range(4):
@@ -351,7 +418,18 @@ class TimeCorrelation:
 def clock_pairs(
     table: Mapping[str, npt.ArrayLike],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """On-board times and mission times [s] from the columns of a TCS or TCX file."""
+    """On-board times and mission times [s] from the columns of a TCS or TCX file.
+
+    Parameters
+    ----------
+    table
+        Column -> values, each of shape (n,).
+
+    Returns
+    -------
+    obt_s, tt_s
+        Arrays of shape (n,).
+    """
     coarse, fine = (np.asarray(table[name], dtype=np.float64) for name in _CLOCK_COLUMNS[:2])
     day, ms, us = (np.asarray(table[name]).astype(np.int64) for name in _CLOCK_COLUMNS[2:])
     # Leap seconds are added by day, so that a leap second itself needs no special care.
@@ -371,7 +449,13 @@ class Pairs:
     tt_s: npt.NDArray[np.float64]
 
     def within(self, period: tuple[float, float]) -> Pairs:
-        """The rows of an interval, if it holds ten or more; else all of them."""
+        """The rows of an interval, if it holds ten or more; else all of them.
+
+        Parameters
+        ----------
+        period
+            Start and end [mission time].
+        """
         inside = (self.tt_s >= period[0]) & (self.tt_s <= period[1])
         return Pairs(self.name, self.obt_s[inside], self.tt_s[inside]) if inside.sum() >= 10 else self
 
@@ -441,7 +525,13 @@ def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64], name: str) -
 
 
 def difference_s(one: Pairs, other: Pairs) -> float | None:
-    """Median of what one file's times are later than another's, where both have rows; None without such."""
+    """Median of what one file's times are later than another's, where both have rows; None without such.
+
+    Parameters
+    ----------
+    one, other
+        Pairs of the two files.
+    """
     order = np.argsort(other.obt_s, kind="stable")
     obt, offset = other.obt_s[order], (other.tt_s - other.obt_s)[order]
     shared = (one.obt_s >= obt[0]) & (one.obt_s <= obt[-1])
