@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
 PUBLIC = [
     "archive", "process", "mission", "compare", "backend", "calibration", "fetch", "report", "validate",
     "config.py", "exceptions.py", "xmm/select", "xmm/fits", "xmm/task.py", "xmm/parameters.py",
-    "xmm/event", "xmm/sky", "xmm/image", "xmm/screen", "xmm/response", "xmm/odf",
+    "xmm/event", "xmm/sky", "xmm/image", "xmm/screen", "xmm/response", "xmm/odf", "xmm/ccf",
     "xmm/formats", "xmm/notes.py", "xmm/errors.py", "xmm/findings.py", "xmm/origin.py", "xmm/statistics.py",
 ]  # fmt: skip
 

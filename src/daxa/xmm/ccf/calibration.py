@@ -73,6 +73,13 @@ class Calibration:
 
         The same settings and files give the same object as long as the process lives.
 
+        Parameters
+        ----------
+        env
+            The environment.
+        cwd
+            Folder that relative paths begin at.
+
         Raises
         ------
         TaskError
@@ -110,6 +117,11 @@ class Calibration:
     def refuse(self, odf: Odf) -> None:
         """Refuse raw files that this calibration does not belong to.
 
+        Parameters
+        ----------
+        odf
+            The opened ODF.
+
         Raises
         ------
         TaskError
@@ -125,7 +137,21 @@ class Calibration:
         return self.synthetic or f"{len(self._entries)} files"
 
     def check_origin(self, env: Mapping[str, str], cwd: Path) -> None:
-        """Refuse calibration that does not belong to what a task has read or to the files of SAS_ODF."""
+        """Refuse calibration that does not belong to what a task has read or to the files of SAS_ODF.
+
+        Parameters
+        ----------
+        env
+            Environment of the task.
+        cwd
+            Folder that relative paths begin at.
+
+        Raises
+        ------
+        TaskError
+            ``syntheticCalibration``: one is synthetic or simulated, the other is not, and nothing allows
+            both.
+        """
         note_calibration(bool(self.synthetic), self._called)
         name = env.get("SAS_ODF", "")
         # What was allowed once is not allowed for ever: such an observation is not noted as checked.
@@ -157,8 +183,19 @@ class Calibration:
 
         Parameters
         ----------
+        search_path
+            The folders.
         observation_date, analysis_date
             ISO dates, UTC; ``now`` is the present.
+        category
+            CATEGORY that files must have; None for any.
+
+        Raises
+        ------
+        MissingConstituent
+            There are no constituents in the folders.
+        ValueError
+            One of the dates is not a date.
         """
         folders = [Path(p) for p in search_path]
         entries = [entry for path in list_files(folders) if (entry := read_entry(path)) is not None]
@@ -190,6 +227,13 @@ class Calibration:
         """The constituent of a scope (``EMOS1``, ``EPN``, ``XRT3``, ``XMM``) and type.
 
         Where something stands in for all of its tables, the index need not have it.
+
+        Parameters
+        ----------
+        scope
+            The scope.
+        typeid
+            The type, e.g. ``LINCOORD``.
 
         Raises
         ------
@@ -224,7 +268,15 @@ class Calibration:
         return self._constituents[key]
 
     def has(self, scope: str, typeid: str) -> bool:
-        """Whether the index has a constituent of that scope and type."""
+        """Whether the index has a constituent of that scope and type.
+
+        Parameters
+        ----------
+        scope
+            The scope, e.g. ``EMOS1``.
+        typeid
+            The type, e.g. ``LINCOORD``.
+        """
         return (scope.upper(), typeid.upper()) in self._entries
 
     @functools.cached_property
@@ -236,6 +288,13 @@ class Calibration:
 
     def misc(self, instrument: str, parm_id: str) -> float:
         """A number of XMM_MISCDATA; a fallback that costs something is warned of in the running task.
+
+        Parameters
+        ----------
+        instrument
+            The instrument that the number is of, e.g. ``EMOS1`` or ``XRT3``.
+        parm_id
+            Name of the number, e.g. ``FOCAL_LENGTH``.
 
         Raises
         ------
@@ -252,7 +311,13 @@ class Calibration:
         return float(items[parm_id].value)
 
     def calindex_hdu(self, scopes: Iterable[str] | None = None) -> BinTableHDU:
-        """CALINDEX extension for a product: the constituents in force, of some scopes or of all."""
+        """CALINDEX extension for a product: the constituents in force, of some scopes or of all.
+
+        Parameters
+        ----------
+        scopes
+            The scopes; None for all.
+        """
         wanted = None if scopes is None else {s.upper() for s in scopes}
         entries = [
             entry if entry.md5 or entry.path is None else replace(entry, md5=md5sum(entry.path))
@@ -265,7 +330,13 @@ class Calibration:
         return hdu
 
     def fallbacks(self, scopes: Iterable[str] | None = None) -> list[str]:
-        """What stood in for parts that files lack, in the running task, of some scopes or of all."""
+        """What stood in for parts that files lack, in the running task, of some scopes or of all.
+
+        Parameters
+        ----------
+        scopes
+            The scopes; None for all.
+        """
         wanted = None if scopes is None else {s.upper() for s in scopes}
         return [text for text in fallbacks_noted() if wanted is None or text.split("_")[0] in wanted]
 

@@ -28,6 +28,13 @@ def chip_heights(cal: Calibration, instrument: str) -> FloatArray:
 
     Z0 is in mm from the focal plane and its sign is assumed from what is known of the camera: the outer chips
     stand in front of the central one. (The measured factors are above 1 then, as they must.)
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1`` or ``EMOS2``.
     """
     table = cal.constituent(instrument, "LINCOORD").table("LINCOORD")
     height = np.asarray(table["Z0"], float)
@@ -42,6 +49,13 @@ def chip_factors(cal: Calibration, instrument: str) -> FloatArray:
 
     1 for the pn, whose chips all stand in the plane, and, as a fallback, where the heights make no sense or
     the calibration has no focal length.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
     """
     lincoord = cal.constituent(instrument, "LINCOORD")
     plain = np.ones(lincoord.table("LINCOORD").n_rows)

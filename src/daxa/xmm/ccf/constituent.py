@@ -139,6 +139,11 @@ class Constituent:
     def header(self, extname: str) -> Header:
         """Header of an extension (``PRIMARY`` for the first).
 
+        Parameters
+        ----------
+        extname
+            Name of the extension.
+
         Raises
         ------
         UnknownLayout
@@ -155,6 +160,13 @@ class Constituent:
         """A header keyword: of the extension, else of the primary header, else (no extname) of any.
 
         A fallback that costs something is warned of in the running task.
+
+        Parameters
+        ----------
+        name
+            The keyword.
+        extname
+            Name of the extension; None: wherever it is.
 
         Raises
         ------
@@ -184,6 +196,13 @@ class Constituent:
     def number(self, name: str, extname: str | None = None) -> float:
         """A header keyword that is a number; see :meth:`keyword`.
 
+        Parameters
+        ----------
+        name
+            The keyword.
+        extname
+            Name of the extension; None: wherever it is.
+
         Raises
         ------
         UnknownLayout
@@ -201,6 +220,13 @@ class Constituent:
 
     def date(self, name: str, extname: str | None = None) -> float:
         """A header keyword that is a date (UTC) as mission time [s]; see :meth:`keyword`.
+
+        Parameters
+        ----------
+        name
+            The keyword.
+        extname
+            Name of the extension; None: wherever it is.
 
         Raises
         ------
@@ -224,6 +250,8 @@ class Constituent:
 
         Parameters
         ----------
+        extname
+            Name of the table.
         column
             Column whose values would tell; the reading of the table knows what stands in.
         what
@@ -234,7 +262,17 @@ class Constituent:
         return fallback.value
 
     def lacks_item(self, extname: str, item: str, instrument: str) -> None:
-        """Warn in the running task of what stands in for a row, once for all rows of one fallback."""
+        """Warn in the running task of what stands in for a row, once for all rows of one fallback.
+
+        Parameters
+        ----------
+        extname
+            Name of the table.
+        item
+            Name of the row.
+        instrument
+            What the row would be of, for the message.
+        """
         items = reading_of(self.scope, self.typeid, extname).items
         alike = [name for name, fallback in items.items() if fallback.code == items[item].code]
         self._say(extname, f"not all of {', '.join(alike)} for {instrument}", items[item])
@@ -248,6 +286,11 @@ class Constituent:
 
     def contents(self, extname: str) -> dict[str, npt.NDArray[Any]]:
         """All columns of a table as they stand in the file.
+
+        Parameters
+        ----------
+        extname
+            Name of the table.
 
         Raises
         ------
@@ -268,6 +311,11 @@ class Constituent:
 
     def image(self, extname: str) -> npt.NDArray[Any]:
         """An image extension, axes as FITS counts them reversed.
+
+        Parameters
+        ----------
+        extname
+            Name of the extension.
 
         Raises
         ------
@@ -302,6 +350,11 @@ class Constituent:
         Strings come without trailing blanks, numbers stored as text as numbers. What the file lacks and
         no result needs is filled in; a fallback that costs something is warned of in the running task.
 
+        Parameters
+        ----------
+        extname
+            Name of the table.
+
         Raises
         ------
         UnknownLayout
@@ -335,6 +388,8 @@ class Constituent:
 
         Parameters
         ----------
+        extname
+            Name of the table.
         message
             Why it cannot be used.
 
@@ -386,7 +441,18 @@ class AbsentConstituent(Constituent):
         self._headers = {}
 
     def header(self, extname: str) -> Header:
-        """There is none."""
+        """There is none.
+
+        Parameters
+        ----------
+        extname
+            Name of the extension.
+
+        Raises
+        ------
+        UnknownLayout
+            Always.
+        """
         raise UnknownLayout(self._reason)
 
 

@@ -56,7 +56,15 @@ _JUMP_TOLERANCE: dict[bool, tuple[tuple[int, float], ...]] = {
 
 
 def documented_tolerance(submode: str, revolution: int) -> float:
-    """Tolerance of time jumps that real runs used, of the last revolution known before this one [units]."""
+    """Tolerance of time jumps that real runs used, of the last revolution known before this one [units].
+
+    Parameters
+    ----------
+    submode
+        SUBMODE of the pn.
+    revolution
+        Revolution of the satellite.
+    """
     known = _JUMP_TOLERANCE[submode.startswith("Fast")]
     return next((value for rev, value in reversed(known) if rev <= revolution), known[0][1])
 

@@ -81,13 +81,32 @@ class CalibrationIndex:
     header: dict[str, str] = field(default_factory=dict)
 
     def find(self, scope: str, typeid: str) -> Entry | None:
-        """The row of a scope and type, or None."""
+        """The row of a scope and type, or None.
+
+        Parameters
+        ----------
+        scope
+            The scope, e.g. ``EMOS1``.
+        typeid
+            The type, e.g. ``LINCOORD``.
+        """
         wanted = (scope.upper(), typeid.upper())
         return next((entry for entry in self.entries if entry.key == wanted), None)
 
 
 def parse_name(name: str) -> tuple[str, str, int] | None:
-    """Scope, type and issue of a file name such as ``EPN_LINCOORD_0009.CCF``, or None."""
+    """Scope, type and issue of a file name such as ``EPN_LINCOORD_0009.CCF``, or None.
+
+    Parameters
+    ----------
+    name
+        Name of a file, without its folder.
+
+    Examples
+    --------
+    >>> parse_name("EPN_LINCOORD_0009.CCF"), parse_name("ccf.cif")
+    (('EPN', 'LINCOORD', 9), None)
+    """
     match = _NAME.match(name)
     return (match["scope"].upper(), match["typeid"].upper(), int(match["issue"])) if match else None
 
@@ -95,10 +114,20 @@ def parse_name(name: str) -> tuple[str, str, int] | None:
 def normal_date(text: str) -> str:
     """``yyyy-mm-ddThh:mm:ss`` from a date with or without time; ``now`` is the present (UTC).
 
+    Parameters
+    ----------
+    text
+        The date.
+
     Raises
     ------
     ValueError
         Not a date.
+
+    Examples
+    --------
+    >>> normal_date("2017-05-04")
+    '2017-05-04T00:00:00'
     """
     text = text.strip()
     if text.lower() == "now":
@@ -118,6 +147,11 @@ def unreadable() -> tuple[type[Exception], ...]:
 
 def open_constituent(path: str | os.PathLike[str]) -> HDUList:
     """Open a constituent and make sure that all of it is there.
+
+    Parameters
+    ----------
+    path
+        The file.
 
     Raises
     ------
@@ -145,6 +179,16 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
     """The index row of a file, without its MD5; None if it is a FITS file but no constituent.
 
     Scope, type and issue come from the header (primary, else first extension), else from the name.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    DamagedConstituent
+        The file is cut short, or a keyword cannot be read.
     """
     path = Path(path)
     with open_constituent(path) as hdus:
@@ -187,7 +231,13 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
 
 
 def md5sum(path: str | os.PathLike[str]) -> str:
-    """Lower-case hexadecimal MD5 of a file."""
+    """Lower-case hexadecimal MD5 of a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as handle:
         while block := handle.read(1 << 20):
@@ -198,7 +248,17 @@ def md5sum(path: str | os.PathLike[str]) -> str:
 def list_files(
     folders: Iterable[str | os.PathLike[str]], glob: str = FILE_GLOB, *, recurse: bool = False
 ) -> list[Path]:
-    """Files matching a ``|``-separated list of patterns; of files of one name the first folder's wins."""
+    """Files matching a ``|``-separated list of patterns; of files of one name the first folder's wins.
+
+    Parameters
+    ----------
+    folders
+        The folders, the first of which wins.
+    glob
+        The patterns.
+    recurse
+        Whether folders within them are looked into.
+    """
     patterns = [p for p in glob.split("|") if p]
     found: dict[str, Path] = {}
     for folder in folders:
@@ -225,6 +285,8 @@ def select(
 
     Parameters
     ----------
+    entries
+        All constituents there are.
     observation_date, analysis_date
         ``yyyy-mm-ddThh:mm:ss``, UTC.
     category
@@ -249,7 +311,15 @@ _FIELD_OF = {"VALDATE-END": "valdate_end"}
 
 
 def index_hdu(entries: Sequence[Entry], header: Mapping[str, Any] | None = None) -> BinTableHDU:
-    """The CALINDEX table."""
+    """The CALINDEX table.
+
+    Parameters
+    ----------
+    entries
+        The rows.
+    header
+        Keywords of the table.
+    """
     data = {
         column.name: [getattr(entry, _FIELD_OF.get(column.name, column.name.lower())) for entry in entries]
         for column in CALINDEX
@@ -260,7 +330,17 @@ def index_hdu(entries: Sequence[Entry], header: Mapping[str, Any] | None = None)
 def write_index(
     path: str | os.PathLike[str], index: CalibrationIndex, primary: Mapping[str, Any] | None = None
 ) -> None:
-    """Write an index file: an empty primary HDU and CALINDEX."""
+    """Write an index file: an empty primary HDU and CALINDEX.
+
+    Parameters
+    ----------
+    path
+        The file; replaced if it exists.
+    index
+        The index.
+    primary
+        Keywords of the first header.
+    """
     first = primary_hdu()
     for key, value in (primary or {}).items():
         first.header[key] = value
@@ -276,6 +356,11 @@ def write_index(
 
 def read_index(path: str | os.PathLike[str]) -> CalibrationIndex:
     """Read CALINDEX of an index file or of any product that carries one.
+
+    Parameters
+    ----------
+    path
+        The file.
 
     Raises
     ------

@@ -48,7 +48,18 @@ class BrightnessShifts:
     shift: FloatArray
 
     def of(self, excess: npt.ArrayLike) -> FloatArray:
-        """Shift for an excess: 0 below the first row and between rows, that of the last row beyond it."""
+        """Shift for an excess: 0 below the first row and between rows, that of the last row beyond it.
+
+        Parameters
+        ----------
+        excess
+            The excess, in the units of the limits, any shape.
+
+        Returns
+        -------
+        array
+            Shifts [adu], of the same shape.
+        """
         excess = np.asarray(excess, float)
         row = np.searchsorted(self.low, excess, side="right") - 1
         known = (row == len(self.low) - 1) | (excess < self.high[row])
@@ -56,7 +67,17 @@ class BrightnessShifts:
 
 
 def rows_of_ccd(table: Mapping[str, npt.NDArray[Any]], submode: str, ccd: int) -> npt.NDArray[np.int64]:
-    """Rows of a table of EPN_REJECT for a mode and CCD."""
+    """Rows of a table of EPN_REJECT for a mode and CCD.
+
+    Parameters
+    ----------
+    table
+        Column -> values, with MODE and CCD.
+    submode
+        SUBMODE of the pn.
+    ccd
+        Number of the CCD.
+    """
     names = {submode.upper(), *_SHORT_NAMES[submode], str(PN_MODE_IDS[submode])}
     mode = np.char.upper(np.char.strip(np.asarray(table["MODE"], str)))
     return np.flatnonzero(np.isin(mode, list(names)) & (np.asarray(table["CCD"]) == ccd))
@@ -65,7 +86,24 @@ def rows_of_ccd(table: Mapping[str, npt.NDArray[Any]], submode: str, ccd: int) -
 def pointed_map(
     constituent: Constituent, index: str, submode: str, ccd: int
 ) -> tuple[npt.NDArray[Any], str] | None:
-    """The image that an index table names for a mode and CCD, and what to call it; None if there is none."""
+    """The image that an index table names for a mode and CCD, and what to call it; None if there is none.
+
+    Parameters
+    ----------
+    constituent
+        The constituent REJECT.
+    index
+        Name of the index table.
+    submode
+        SUBMODE of the pn.
+    ccd
+        Number of the CCD.
+
+    Raises
+    ------
+    UnknownLayout
+        The image that it names is not there.
+    """
     table = constituent.table(index)
     rows = rows_of_ccd(table, submode, ccd)
     name = str(table["POINTER"][rows[0]]).strip() if len(rows) else ""
@@ -78,6 +116,15 @@ def largest_shift(constituent: Constituent, submode: str, ccd: int) -> float:
     """Largest correction of a dark level by an offset map [adu].
 
     The largest of CORRECTION_VALUES, but no more than :data:`LARGEST_DARK_SHIFT_ADU` (assumed).
+
+    Parameters
+    ----------
+    constituent
+        The constituent REJECT.
+    submode
+        SUBMODE of the pn.
+    ccd
+        Number of the CCD.
     """
     table = constituent.table("CORRECTION_VALUES")
     shift = np.abs(table["COR_VAL"][rows_of_ccd(table, submode, ccd)])
@@ -90,6 +137,15 @@ def brightness_shifts(
     constituent: Constituent, submode: str, ccd: int
 ) -> tuple[npt.NDArray[Any], str, BrightnessShifts] | None:
     """The median image at the threshold, what to call it, and the shift for an excess over it.
+
+    Parameters
+    ----------
+    constituent
+        The constituent REJECT.
+    submode
+        SUBMODE of the pn.
+    ccd
+        Number of the CCD.
 
     Returns
     -------

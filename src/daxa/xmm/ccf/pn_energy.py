@@ -65,6 +65,10 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
 
     Parameters
     ----------
+    cal
+        The calibration.
+    ccd
+        Number of the CCD.
     mode_id
         MODE_ID of the tables.
     time_s
@@ -107,6 +111,13 @@ def _say_unused(cti: Constituent, mode_id: int, accuracy: int) -> None:
 
 def rows_of(table: Table, **wanted: int) -> npt.NDArray[np.int64]:
     """Rows of a calibration table with the given values; at least one.
+
+    Parameters
+    ----------
+    table
+        The table.
+    **wanted
+        Column -> value.
 
     Raises
     ------
@@ -228,6 +239,13 @@ def _shifts(cti: Constituent, ccd: int, mode_id: int) -> dict[int, tuple[FloatAr
 
 def temperature_law(cal: Calibration, mode_id: int) -> TemperatureLaw | None:
     """Numbers of the temperature law of a mode; None if the table has nothing on it.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    mode_id
+        MODE_ID of the tables.
 
     Notes
     -----

@@ -79,6 +79,8 @@ def pn_times(cal: Calibration, submode: str, revolution: int) -> PnTimes:
 
     Parameters
     ----------
+    cal
+        The calibration.
     submode
         SUBMODE.
     revolution
@@ -175,7 +177,17 @@ def _readout(cal: Calibration, submode: str, frame_s: float) -> float:
 
 
 def jump_tolerance(cal: Calibration, submode: str, revolution: int) -> float:
-    """Tolerance of time jumps in units of the fine time, of the last row up to a revolution."""
+    """Tolerance of time jumps in units of the fine time, of the last row up to a revolution.
+
+    Parameters
+    ----------
+    cal
+        The calibration.
+    submode
+        SUBMODE.
+    revolution
+        Revolution of the satellite.
+    """
     constituent = cal.constituent("EPN", "TIMEJUMPTOL")
     table = constituent.table("TIMEJUMPTOL")
     rows = _rows(table, PN_MODE_IDS[submode])

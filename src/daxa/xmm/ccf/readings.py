@@ -287,12 +287,30 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
 
 
 def reading_of(scope: str, typeid: str, extname: str) -> Reading:
-    """How a table of a constituent is read; ``scope`` as in file names (``EMOS1``)."""
+    """How a table of a constituent is read; ``scope`` as in file names (``EMOS1``).
+
+    Parameters
+    ----------
+    scope
+        Scope as in file names.
+    typeid
+        Type, e.g. ``LINCOORD``.
+    extname
+        Name of the table.
+    """
     tables = READINGS.get((generic_scope(scope), typeid), {})
     return tables.get(extname) or tables.get("*") or Reading()
 
 
 def may_be_absent(scope: str, typeid: str) -> bool:
-    """Whether something stands in for every table of a constituent."""
+    """Whether something stands in for every table of a constituent.
+
+    Parameters
+    ----------
+    scope
+        Scope as in file names.
+    typeid
+        Type, e.g. ``LINCOORD``.
+    """
     tables = LAYOUT.get((generic_scope(scope), typeid), {})
     return bool(tables) and all(reading_of(scope, typeid, name).substitute is not None for name in tables)

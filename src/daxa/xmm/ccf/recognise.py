@@ -48,6 +48,26 @@ def recognise(
 
     Columns that the layout does not know are kept under their own names.
 
+    Parameters
+    ----------
+    where
+        File and extension, for messages.
+    schema
+        Columns of the layout.
+    reading
+        How files may spell them, and what stands in for which.
+    columns
+        Columns of the file, each with one element per row.
+    header
+        Header of the table.
+
+    Returns
+    -------
+    columns
+        Name in the layout -> values.
+    recognition
+        How they were found, and what stands in for something.
+
     Raises
     ------
     UnknownLayout
@@ -125,7 +145,13 @@ def _summed(
 
 
 def inventory(columns: Columns) -> str:
-    """The columns of a table with kind and width, for messages."""
+    """The columns of a table with kind and width, for messages.
+
+    Parameters
+    ----------
+    columns
+        Name -> values.
+    """
     return ", ".join(
         f"{name} ({kind_of(v) or v.dtype}{'' if v.ndim < 2 else f' x {v[0].size if len(v) else 0}'})"
         for name, v in columns.items()
@@ -181,17 +207,39 @@ def _by_pattern(role: str, reading: Reading, names: Sequence[str]) -> str | None
 
 
 def keyword_of(name: str, reading: Reading, header: Mapping[str, Any]) -> str | None:
-    """The name under which a header has a keyword; None if it has not."""
+    """The name under which a header has a keyword; None if it has not.
+
+    Parameters
+    ----------
+    name
+        Name of the keyword in the layout.
+    reading
+        How files may spell it.
+    header
+        The header.
+    """
     return next((k for k in (name, *reading.names.get(name, ())) if k in header), None)
 
 
 def is_uneven(values: npt.NDArray[Any] | None) -> bool:
-    """Whether a column holds arrays of different lengths."""
+    """Whether a column holds arrays of different lengths.
+
+    Parameters
+    ----------
+    values
+        The column; None is not one.
+    """
     return values is not None and values.dtype.kind == "O" and len({np.size(row) for row in values}) > 1
 
 
 def is_number(value: Any) -> bool:
-    """Whether a keyword's value is a finite number, maybe as text."""
+    """Whether a keyword's value is a finite number, maybe as text.
+
+    Parameters
+    ----------
+    value
+        The value.
+    """
     try:
         return not isinstance(value, bool) and bool(np.isfinite(float(value)))
     except (TypeError, ValueError, OverflowError):
@@ -199,7 +247,13 @@ def is_number(value: Any) -> bool:
 
 
 def even_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A column of arrays of varying length as a plain one: short rows end in NaN."""
+    """A column of arrays of varying length as a plain one: short rows end in NaN.
+
+    Parameters
+    ----------
+    values
+        The column, shape (n,) of objects; others are given back as they are.
+    """
     if values.dtype.kind != "O":
         return values
     rows = [np.ravel(np.asarray(row)) for row in values]

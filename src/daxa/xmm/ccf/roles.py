@@ -129,14 +129,26 @@ class Reading:
 
 
 def kind_of(values: npt.NDArray[Any]) -> str:
-    """``text``, ``flag``, ``integer`` or ``number``."""
+    """``text``, ``flag``, ``integer`` or ``number``.
+
+    Parameters
+    ----------
+    values
+        The column.
+    """
     return {"U": "text", "b": "flag", "i": "integer", "u": "integer", "f": "number"}.get(
         values.dtype.kind, ""
     )
 
 
 def is_whole(values: npt.NDArray[Any]) -> bool:
-    """Whether a column holds whole numbers, of whatever type, one in each row."""
+    """Whether a column holds whole numbers, of whatever type, one in each row.
+
+    Parameters
+    ----------
+    values
+        The column.
+    """
     if not values.size or values.size != len(values):
         return False
     return kind_of(values) == "integer" or (
@@ -153,7 +165,15 @@ def _fitting(free: Columns, kind: str, test: Test | None) -> list[str]:
 
 
 def only(kind: str, test: Test | None = None) -> Finder:
-    """The columns that fit, if there are just as many as are looked for."""
+    """The columns that fit, if there are just as many as are looked for.
+
+    Parameters
+    ----------
+    kind
+        ``text``, ``flag``, ``integer`` or ``number``.
+    test
+        What a column has to pass besides.
+    """
 
     def find(free: Columns, n: int, told: Columns) -> list[str] | None:
         fitting = _fitting(free, kind, test)
@@ -163,7 +183,15 @@ def only(kind: str, test: Test | None = None) -> Finder:
 
 
 def first(kind: str, test: Test | None = None) -> Finder:
-    """The first columns, in the order of the table, that fit."""
+    """The first columns, in the order of the table, that fit.
+
+    Parameters
+    ----------
+    kind
+        ``text``, ``flag``, ``integer`` or ``number``.
+    test
+        What a column has to pass besides.
+    """
 
     def find(free: Columns, n: int, told: Columns) -> list[str] | None:
         fitting = _fitting(free, kind, test)
@@ -173,7 +201,13 @@ def first(kind: str, test: Test | None = None) -> Finder:
 
 
 def largest(test: Test | None = None) -> Finder:
-    """The columns of the largest mean absolute values, in the order of the table."""
+    """The columns of the largest mean absolute values, in the order of the table.
+
+    Parameters
+    ----------
+    test
+        What a column has to pass besides.
+    """
 
     def find(free: Columns, n: int, told: Columns) -> list[str] | None:
         fitting = _fitting(free, "number", test)
@@ -187,22 +221,46 @@ def largest(test: Test | None = None) -> Finder:
 
 
 def between(low: float, high: float) -> Test:
-    """All values within limits."""
+    """All values within limits.
+
+    Parameters
+    ----------
+    low, high
+        The limits, which are allowed.
+    """
     return lambda v: np.all((v >= low) & (v <= high))
 
 
 def growing(v: npt.NDArray[Any]) -> bool:
-    """Values that grow from one to the next."""
+    """Values that grow from one to the next.
+
+    Parameters
+    ----------
+    v
+        The column.
+    """
     return v.size > 1 and bool(np.all(np.diff(np.ravel(v)) > 0))
 
 
 def is_vector(v: npt.NDArray[Any]) -> bool:
-    """Several elements in each row."""
+    """Several elements in each row.
+
+    Parameters
+    ----------
+    v
+        The column.
+    """
     return bool(len(v)) and v.size > len(v)
 
 
 def is_single(v: npt.NDArray[Any]) -> bool:
-    """One element in each row."""
+    """One element in each row.
+
+    Parameters
+    ----------
+    v
+        The column.
+    """
     return v.size == len(v)
 
 
@@ -214,7 +272,13 @@ MODE = Content(
 
 
 def ccd_column(n: int) -> Content:
-    """The column of CCDs of a camera that has so many."""
+    """The column of CCDs of a camera that has so many.
+
+    Parameters
+    ----------
+    n
+        Number of CCDs.
+    """
     return Content(("CCD_ID",), f"integers 1 to {n}", only("integer", between(1, n)))
 
 

@@ -37,7 +37,22 @@ class EntryCache:
                 self._known = {}
 
     def entry(self, path: Path, *, checksum: bool = False) -> Entry | None:
-        """The index row of a file, with its MD5 if ``checksum``; None if it is not a constituent."""
+        """The index row of a file, with its MD5 if ``checksum``; None if it is not a constituent.
+
+        Parameters
+        ----------
+        path
+            The file.
+        checksum
+            Whether the MD5 is wanted.
+
+        Raises
+        ------
+        DamagedConstituent
+            The file is cut short, or a keyword cannot be read.
+        OSError
+            There is no such file.
+        """
         path = path.absolute()
         status = path.stat()
         stamp = [status.st_size, status.st_mtime_ns]
@@ -85,7 +100,21 @@ def _entry_of(row: Any, path: Path) -> Entry | None:
 def scan(
     folders: Iterable[Path], glob: str, *, recurse: bool, cache: EntryCache, warn: Any
 ) -> tuple[list[Entry], int]:
-    """Constituents in folders and the number of files looked at; damaged ones give a warning each."""
+    """Constituents in folders and the number of files looked at; damaged ones give a warning each.
+
+    Parameters
+    ----------
+    folders
+        The folders, the first of which wins.
+    glob
+        Patterns of names, with ``|`` between them.
+    recurse
+        Whether folders within them are looked into.
+    cache
+        What is known of files from before.
+    warn
+        Given code and text of each warning.
+    """
     files = list_files(folders, glob, recurse=recurse)
     entries = []
     for path in files:
