@@ -95,7 +95,7 @@ def finding(constituent: Constituent, extname: str) -> Finding:
     if reading.items and "PARM_ID" in constituent.table(extname):
         present = {str(name).strip() for name in constituent.table(extname)["PARM_ID"]}
         missing = {name: f for name, f in reading.items.items() if name not in present}
-        lost += _lost("without row", missing)
+        lost += losses("without row", missing)
     told = [f"{role} is {name}" for role, name in said.by_content.items()]
     return Finding(extname, "fallback" if lost else said.how, "; ".join([*lost, *told]))
 
@@ -193,68 +193,28 @@ def files_of(path: Path) -> list[Path]:
     return files
 
 
-def table_of_readings() -> str:
-    """How each table is recognised, as a table of the documentation."""
-    head = (
-        "constituent",
-        "table",
-        "columns by name",
-        "told by content",
-        "fallback, and what it costs",
-        "refused",
-    )
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for (scope, typeid), tables in LAYOUT.items():
-        groups: dict[tuple[str, ...], list[str]] = {}
-        for extname, schema in tables.items():
-            reading = reading_of(scope, typeid, extname)
-            groups.setdefault(_cells([c.name for c in schema], reading), []).append(extname)
-        for cells, names in groups.items():
-            lines.append(f"| {scope}_{typeid} | {_list(names)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def losses(what: str, fallbacks: Mapping[str, Fallback]) -> list[str]:
+    """What happens without columns or keywords, those of one cost together.
 
-
-def _list(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"
-
-
-def _cells(columns: list[str], reading: Reading) -> tuple[str, ...]:
-    content = [f"{', '.join(rule.roles)}: {rule.says}" for rule in reading.content]
-    content += [reading.remark] if reading.remark else []
-    absent = {name: f for name, f in reading.absent.items() if f.code or name not in reading.lacking}
-    lost = [*_lost("without", absent), *_lost("without keyword", reading.keywords)]
-    lost += _lost("without row", reading.items)
-    lost += [
-        f"{'unreadable' if name == '*' else f'no usable {name}'}: {_cost(f)}"
-        for name, f in reading.lacking.items()
-    ]
-    if reading.substitute is not None:
-        lost.append(f"unreadable: {_cost(reading.substitute)}")
-    if reading.total is not None:
-        total, parts = reading.total
-        columns = [name for name in columns if not name.startswith(parts[0][:-1])] + [total]
-    needed = [name for name in columns if name not in reading.absent]
-    if reading.spare:
-        refused = "only where it has to stand in"
-    elif "*" in reading.lacking:
-        refused = f"if {reading.lacking['*'].value} cannot be read either"
-    elif reading.substitute is not None:
-        refused = "never"
-    else:
-        refused = f"without {', '.join(needed)}" if needed else "no image"
-        if reading.algorithms:
-            refused += f"; with ALGOID other than {' or '.join(map(str, reading.algorithms))}"
-    return ", ".join(columns) or "an image", "; ".join(content), "; ".join(lost), refused
-
-
-def _lost(what: str, fallbacks: Mapping[str, Fallback]) -> list[str]:
-    """What happens without columns or keywords, those of one cost together."""
+    Parameters
+    ----------
+    what
+        Begins each line, e.g. ``without keyword``.
+    fallbacks
+        What stands in for each of them.
+    """
     together: dict[str, list[str]] = {}
     for name, fallback in fallbacks.items():
-        together.setdefault(_cost(fallback), []).append(name)
+        together.setdefault(cost_of(fallback), []).append(name)
     return [f"{what} {', '.join(names)}: {cost}" for cost, names in together.items()]
 
 
-def _cost(fallback: Fallback) -> str:
+def cost_of(fallback: Fallback) -> str:
+    """The code of the warning, if there is one, and what a fallback costs.
+
+    Parameters
+    ----------
+    fallback
+        What stands in for something.
+    """
     return f"`{fallback.code}`, {fallback.cost}" if fallback.code else fallback.cost

@@ -259,9 +259,11 @@ def test_of_two_rows_of_a_chip_the_first_counts_and_it_is_told(mirror, change, c
     before = Calibration.for_observation([mirror], "2017-11-01")
     expected = before.constituent("EPN", "LINCOORD").table("LINCOORD")
     _rewrite(mirror / "EPN_LINCOORD_0009.CCF", change)
-    table = (
-        Calibration.for_observation([mirror], "2017-11-01").constituent("EPN", "LINCOORD").table("LINCOORD")
-    )
-    for name in ("CCD_ID", "X0", "PHI0"):
-        assert np.array_equal(table[name], expected[name])
-    assert [text.split(": ")[1] for text in said.fallbacks] == codes
+    constituent = Calibration.for_observation([mirror], "2017-11-01").constituent("EPN", "LINCOORD")
+    for _ in range(2):
+        # The next task that asks hears of it, too.
+        said.fallbacks.clear()
+        table = constituent.table("LINCOORD")
+        for name in ("CCD_ID", "X0", "PHI0"):
+            assert np.array_equal(table[name], expected[name])
+        assert [text.split(": ")[1] for text in said.fallbacks] == codes

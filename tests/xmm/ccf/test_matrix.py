@@ -22,7 +22,7 @@ from daxa.cli.main import app
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.constituent import Constituent
 from daxa.xmm.ccf.readings import READINGS, reading_of
-from daxa.xmm.ccf.recognise import _by_names
+from daxa.xmm.ccf.recognise import _by_names, check_possible
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.ccf import LAYOUT, layout_of
 
@@ -363,6 +363,23 @@ def test_impossible_numbers(usual, said, name, extname, change, expected) -> Non
     file = usual.constituent(*name.split("_"))
     made = changed(file, extname, change(dict(file.contents(extname))))
     assert outcome(made, extname, file, said) == expected
+
+
+@pytest.mark.parametrize(("scope", "typeid", "extname"), [t for t in TABLES if reading_of(*t).possible])
+def test_numbers_just_beyond_their_limits(usual, scope, typeid, extname) -> None:
+    """The first number beyond counts as damage, the limit itself does not."""
+    reading = reading_of(scope, typeid, extname)
+    table = dict(usual.constituent(scope, typeid).table(extname))
+    for name, limits in reading.possible.items():
+        step = 1 if table[name].dtype.kind in "iu" else 1e-6
+        for limit, outwards in zip(limits, (-step, step), strict=True):
+            if np.isfinite(limit):
+                values = np.array(table[name])
+                values.flat[-1] = limit
+                check_possible("FILE[TABLE]", reading, table | {name: values})
+                values.flat[-1] = limit + outwards
+                with pytest.raises(UnknownLayout, match=rf"FILE\[TABLE\], column {name}: .*, expected "):
+                    check_possible("FILE[TABLE]", reading, table | {name: values})
 
 
 def test_keywords_that_are_not_there(usual, said) -> None:

@@ -265,3 +265,47 @@ def test_the_temperature_law_by_the_size_of_its_numbers(variant):
     assert (law.slope, law.factor) == (0.0, 1.0)
     assert temperature_law(cal, 5) is None
     assert temperature_law(variant.original, 1) is None
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0])
+def test_a_scale_that_is_none_is_refused(variant, value):
+    def change(hdus):
+        hdus["GAIN-HIGH"].header["ADU_EV"] = value
+
+    with pytest.raises(UnknownLayout, match=r"\[GAIN-HIGH\], keyword ADU_EV: .* is not above 0"):
+        numbers(variant("ADUCONV", change))
+
+
+def test_epochs_in_another_order_are_the_same(variant):
+    def turned(hdus):
+        hdus["LTC_TIMES"].data["TIME"] = hdus["LTC_TIMES"].data["TIME"][:, ::-1].copy()
+        hdus["LONG_TERM_CTI"].data["T_COEFF"] = hdus["LONG_TERM_CTI"].data["T_COEFF"][:, ::-1].copy()
+
+    found, expected = numbers(variant("CTI", turned)), numbers(variant.original)
+    np.testing.assert_array_equal(found.ageing_now, expected.ageing_now)
+    np.testing.assert_array_equal(found.ageing_start, expected.ageing_start)
+
+
+def losses_of(rows):
+    """CTI_EXTENDED with some of the rows of CCD 4 only."""
+
+    def change(hdus):
+        hdu = hdus["CTI_EXTENDED"]
+        kept = (hdu.data["CCD_ID"] != 4) | np.isin(hdu.data["NODE_ID"], rows)
+        hdus["CTI_EXTENDED"] = fits.BinTableHDU(hdu.data[kept], header=hdu.header, name=hdu.name)
+
+    return change
+
+
+def test_the_only_row_of_a_chip_holds_for_all_its_columns(variant, said):
+    found, expected = numbers(variant("CTI", losses_of([0]))), numbers(variant.original)
+    np.testing.assert_array_equal(found.loss, np.full(64, expected.loss[0]))
+    assert said.fallbacks == {}
+
+
+def test_columns_without_a_row_of_losses_are_told(variant, said):
+    rows = [n for n in range(64) if n not in (3, 40)]
+    found, expected = numbers(variant("CTI", losses_of(rows))), numbers(variant.original)
+    np.testing.assert_array_equal(found.loss[rows], expected.loss[rows])
+    np.testing.assert_array_equal(found.loss[[3, 40]], np.median(expected.loss[rows]))
+    assert [text.split("[")[1] for text in said.fallbacks] == ["CTI_EXTENDED]: noLossesOfColumn"]

@@ -389,6 +389,8 @@ def test_readings_name_columns_of_the_layout() -> None:
                 assert set(reading.total[1]) <= known
                 known.add(reading.total[0])
             named = set(reading.names) - set(reading.keywords)
-            assert roles | named | set(reading.absent) <= known, (key, extname)
+            assert roles | named | set(reading.absent) | set(reading.possible) <= known, (key, extname)
+            # What a number is held to must be said.
+            assert reading.convert is None or reading.held_to, (key, extname)
             if reading.substitute is not None:
                 assert set(reading.substitute.value) == known, (key, extname)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 #: Largest factor, less one, that heights of a few millimetres can mean.
-_LARGEST = 1e-3
+LARGEST_EXCESS = 1e-3
 
 
 def chip_heights(cal: Calibration, instrument: str) -> FloatArray:
@@ -71,7 +71,7 @@ def chip_factors(cal: Calibration, instrument: str) -> FloatArray:
         cal.constituent("XMM", "MISCDATA").lacks("MISCDATA", "FOCAL_LENGTH", error.message)
         return plain
     more = height / focal_length if focal_length > 0 else np.full(len(height), np.nan)
-    if not ((more >= 0) & (more <= _LARGEST)).all():
+    if not ((more >= 0) & (more <= LARGEST_EXCESS)).all():
         heights = ", ".join(f"{z:g}" for z in lincoord.table("LINCOORD")["Z0"])
         lincoord.lacks("LINCOORD", "Z0", f"Z0 {heights} mm, focal length {focal_length:g} mm")
         return plain

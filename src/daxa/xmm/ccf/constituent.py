@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from daxa.xmm.ccf.index import Entry, open_constituent, unreadable
 from daxa.xmm.ccf.readings import reading_of
-from daxa.xmm.ccf.recognise import Recognition, inventory, is_number, keyword_of, recognise
+from daxa.xmm.ccf.recognise import (
+    Recognition,
+    check_possible,
+    inventory,
+    is_number,
+    keyword_of,
+    recognise,
+)
 from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.fits.schema import Column
@@ -428,7 +435,8 @@ class Constituent:
                 raise
             return {reading.alternative: columns[texts[0]]}, Recognition({reading.alternative: texts[0]})
         if reading.convert is not None:
-            reading.convert(where, found)
+            said.fallbacks += reading.convert(where, found) or []
+        check_possible(where, reading, found)
         return found, said
 
 

@@ -17,7 +17,7 @@ from daxa.xmm.errors import UnknownLayout
 #: Losses per transfer along RAWY that are possible for 1000 adu [adu].
 POSSIBLE_ADU = (0.001, 0.2)
 #: Powers of real lists lie between 0 and 1.
-_LARGEST_POWER = 10.0
+LARGEST_POWER = 10.0
 Law = tuple[float, float, float]
 
 
@@ -66,7 +66,7 @@ def transfer_laws(
     laws = []
     for axis in "XY":
         a, b, c = (float(table[f"CTI_{axis}{k}"][row]) for k in range(3))
-        if abs(c) > _LARGEST_POWER:
+        if abs(c) > LARGEST_POWER:
             raise UnknownLayout(f"{where}: CTI_{axis}2 {c:g} is not a power of an amplitude")
         unit = 1000.0**c if plain else 1.0
         laws.append((a * unit, b * unit, c))

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.constituent import Constituent
 
 #: Frames longer than this [s] are those of whole CCDs, which the measured number holds for.
-_WHOLE_FRAME_S = 2.0
+WHOLE_FRAME_S = 2.0
 #: Another transfer of a whole frame than the measured one by this much [s] is not believed.
-_TOLERANCE_S = 0.001
+TRANSFER_TOLERANCE_S = 0.001
 
 
 def transfer_s(constituent: Constituent, mode_id: int, ccd: int, *, imaging: bool = True) -> float:
@@ -46,8 +46,8 @@ def transfer_s(constituent: Constituent, mode_id: int, ccd: int, *, imaging: boo
         frame, integration = (float(table[k][row[0]][element]) / 1e3 for k in ("FRAME_T", "INTEGRATION_T"))
     transfer = frame - integration
     possible = 0 < integration < frame
-    if frame > _WHOLE_FRAME_S:
-        possible &= abs(transfer - MEASURED_TRANSFER_S) < _TOLERANCE_S
+    if frame > WHOLE_FRAME_S:
+        possible &= abs(transfer - MEASURED_TRANSFER_S) < TRANSFER_TOLERANCE_S
     if possible:
         return transfer
     if not imaging:

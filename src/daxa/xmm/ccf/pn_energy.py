@@ -32,7 +32,7 @@ _MODE_GAINS = {
     "BURST_GAIN": "FastBurst",
 }
 #: Gains below are relative ones, above they are eV per adu.
-_LARGEST_RELATIVE_GAIN = 2.5
+LARGEST_RELATIVE_GAIN = 2.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def pn_energy(cal: Calibration, ccd: int, mode_id: int, time_s: float, accuracy:
     aduconv, cti = cal.constituent("EPN", "ADUCONV"), cal.constituent("EPN", "CTI")
     gain = _gain(aduconv, ccd, accuracy)
     adu_ev = aduconv.number("ADU_EV", "GAIN-HIGH")
-    if np.median(gain) > _LARGEST_RELATIVE_GAIN:
+    if not adu_ev > 0:
+        raise UnknownLayout(f"{aduconv.path.name}[GAIN-HIGH], keyword ADU_EV: {adu_ev:g} is not above 0")
+    if np.median(gain) > LARGEST_RELATIVE_GAIN:
         gain = gain / adu_ev
     ageing = _ageing(cti, ccd, mode_id, time_s)
     _say_unused(cti, mode_id, accuracy)
@@ -189,8 +191,15 @@ def _loss(cti: Constituent, ccd: int, mode_id: int) -> FloatArray:
         first = np.asarray(table["MODE_ID"])[rows]
         rows = rows[first == first[0]]
         cti.lacks("CTI_EXTENDED", "MODE_ID", f"nothing for mode {mode_id}")
-    loss = np.zeros(_COLUMNS)
-    loss[np.asarray(table["NODE_ID"])[rows]] = table["CTI_Y"][rows]
+    values = np.asarray(table["CTI_Y"], float)[rows]
+    if len(rows) == 1:
+        return np.full(_COLUMNS, values[0])
+    loss = np.full(_COLUMNS, np.nan)
+    loss[np.asarray(table["NODE_ID"])[rows]] = values
+    without = np.isnan(loss)
+    if without.any():
+        cti.lacks("CTI_EXTENDED", "NODE_ID", f"nothing for {without.sum()} columns of CCD {ccd}")
+        loss[without] = np.median(values)
     return loss
 
 
@@ -217,6 +226,8 @@ def _ageing(
         raise UnknownLayout(
             f"{table.where}: T_COEFF has {coefficients.shape[1]} elements, LTC_TIMES {len(grid)}"
         )
+    order = np.argsort(grid, kind="stable")
+    grid, coefficients = grid[order], coefficients[:, order]
     now = np.array([np.interp(year, grid, c) for c in coefficients])
     return np.asarray(table["ENERGY"], float)[rows] * 1000.0, coefficients[:, 0], now
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.documented import MEASURED_TRANSFER_S, NO_INTEGRATION_TIME
+from daxa.xmm.ccf.mos_times import TRANSFER_TOLERANCE_S, WHOLE_FRAME_S
 from daxa.xmm.ccf.readings_area import AREA_READINGS
 from daxa.xmm.ccf.readings_geometry import GEOMETRY_READINGS, PLANE
 from daxa.xmm.ccf.readings_mos import MOS_READINGS
@@ -75,11 +76,6 @@ def _codes(columns: dict[str, npt.NDArray[Any]]) -> None:
         columns["UPLINKED"] = np.isin(np.char.upper(np.char.strip(uplinked)), ("T", "Y", "1", "TRUE", "YES"))
 
 
-def _possible_lengths(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    if np.any(columns["YEXTENT"] < 0):
-        raise UnknownLayout(f"{where}, column YEXTENT: a negative length")
-
-
 _PLACES = ("CCD_ID", "NODE_ID", "RAWX", "RAWY", "YEXTENT")
 
 
@@ -119,7 +115,7 @@ def _badpix(scope: str, node: int = 0) -> Reading:
         ),
         empty=True,
         recode=_codes,
-        convert=_possible_lengths,
+        possible={"YEXTENT": (0, np.inf)},
     )
 
 
@@ -175,6 +171,7 @@ def _limits(code: str, cost: str) -> Reading:
         substitute=Fallback({"PARAMETER": np.zeros(0, "U1"), "EXPRESSION": np.zeros(0, "U1")}, code, cost),
         empty=True,
         convert=_marked,
+        held_to=("some EXPRESSION has an @ for the parameter",),
     )
 
 
@@ -233,6 +230,17 @@ def _modeparam(scope: str) -> Reading:
         spread=scope == "EMOS",
         gaps=True,
         convert=_possible_windows,
+        held_to=(
+            "WINDOWDX and WINDOWDY of full frame are 1 or more",
+            *(
+                (
+                    f"a frame beyond {WHOLE_FRAME_S:g} s is not integrated for 6 ms, within "
+                    f"{1e3 * TRANSFER_TOLERANCE_S:g} ms",
+                )
+                if scope == "EMOS"
+                else ("INTEGRATION_T is above 0 and no more than CYCLE_T",)
+            ),
+        ),
     )
 
 
@@ -246,16 +254,6 @@ _RGS_GAIN = Reading(
     | {"RAND_MAX": Fallback(1.0, cost="1, the documented value")},
     remark="rows by NODE_ID, pairs, or one number for both nodes",
 )
-#: More rows than a chip of the RGS has, binned or not.
-_MOST_ROWS = 1100
-
-
-def _rows_of_chip(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    row = columns["YCOL"]
-    if row.min() < 0 or row.max() > _MOST_ROWS:
-        raise UnknownLayout(f"{where}, column YCOL: {row.min()} to {row.max()}, which are not rows of a chip")
-
-
 _SCALE = {"SCALE": Fallback(1.0, cost="1, the documented value")}
 
 
@@ -274,7 +272,8 @@ READINGS: dict[tuple[str, str], dict[str, Reading]] = {
             absent={"CTI_X_ERR": _NOT_USED},
             keywords=_SCALE,
         ),
-        "*": Reading(absent={"CTI_Y_ERROR": _NOT_USED}, keywords=_SCALE, convert=_rows_of_chip),
+        # More than a chip has rows, binned or not.
+        "*": Reading(absent={"CTI_Y_ERROR": _NOT_USED}, keywords=_SCALE, possible={"YCOL": (0, 1100)}),
     },
     ("EMOS", "PATTERNLIB"): {"*": _MOS_PATTERNS},
     ("EPN", "PATTERNLIB"): {"*": _PATTERNS},

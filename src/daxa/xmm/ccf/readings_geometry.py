@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.chip_heights import LARGEST_EXCESS
 from daxa.xmm.ccf.roles import (
     KEYS,
     Content,
+    Doubts,
     Fallback,
     Reading,
     between,
@@ -23,7 +25,6 @@ from daxa.xmm.ccf.roles import (
 )
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.ccf import REGION_SHAPES
-from daxa.xmm.notes import fall_back
 
 _NOT_USED = Fallback(0)
 PLANE = "the chips' scale is that of the focal plane: positions on outer MOS CCDs off by up to 0.4 arcsec"
@@ -51,6 +52,7 @@ def _region(shape: str, x: float, y: float, radius: float, code: str, cost: str)
         free_widths=True,
         alternative="EXPRESSION",
         convert=_known_shapes,
+        held_to=(f"SHAPE is {', '.join(REGION_SHAPES)} or one of these with !",),
         remark="X and Y by MFORM1; or region expressions",
     )
 
@@ -75,32 +77,31 @@ def _quarter_turns(v: npt.NDArray[Any]) -> bool:
     return bool(np.abs(turns).max() > 0.9 and np.all(np.abs(turns - np.rint(turns)) < 0.05))
 
 
-def _alignment(n_ccds: int) -> Callable[[str, dict[str, npt.NDArray[Any]]], None]:
-    """Every CCD of the camera; angles beyond a whole turn are degrees; no camera has places beyond 150 mm."""
+#: Angles beyond are degrees: a whole turn, and somewhat more.
+_WHOLE_TURN_RAD = 7.0
+#: No chip of a camera lies farther from its middle [mm].
+_FARTHEST_MM = 150.0
 
-    def convert(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-        ccds = columns["CCD_ID"]
-        if ccds.min() < 1 or ccds.max() > n_ccds:
-            raise UnknownLayout(
-                f"{where}, column CCD_ID: {ccds.min()} to {ccds.max()}, expected 1 to {n_ccds}"
-            )
-        missing = set(range(1, n_ccds + 1)) - set(ccds[columns["NODE_ID"] == 0].tolist())
+
+def _alignment(n_ccds: int) -> Callable[[str, dict[str, npt.NDArray[Any]]], Doubts]:
+    """One place for every CCD of the camera; angles in radians."""
+
+    def convert(where: str, columns: dict[str, npt.NDArray[Any]]) -> Doubts:
+        missing = set(range(1, n_ccds + 1)) - set(columns["CCD_ID"][columns["NODE_ID"] == 0].tolist())
         if missing:
             raise UnknownLayout(f"{where}, column CCD_ID: no row of CCD {min(missing)}, node 0")
-        if max(float(np.abs(columns[f"{a}0"]).max()) for a in ("PHI", "THETA", "PSI")) > 7:
+        if max(float(np.abs(columns[f"{a}0"]).max()) for a in ("PHI", "THETA", "PSI")) > _WHOLE_TURN_RAD:
             for name in ("PHI0", "THETA0", "PSI0"):
                 columns[name] = np.deg2rad(np.asarray(columns[name], float))
-        for name in ("X0", "Y0"):
-            if np.abs(columns[name]).max() > 150:
-                raise UnknownLayout(
-                    f"{where}, column {name}: {np.abs(columns[name]).max():g} is not a place in mm"
-                )
-        _one_row_each(where, columns)
+        return _one_row_each(where, columns)
 
     return convert
 
 
-def _one_row_each(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
+_SEVERAL_PLACES = Fallback(None, "doubleChipPlace", "the first counts")
+
+
+def _one_row_each(where: str, columns: dict[str, npt.NDArray[Any]]) -> Doubts:
     """Leave one row of each CCD and node, the first, as with every other table; tell where others differ."""
     places = np.stack([columns["CCD_ID"], columns["NODE_ID"]])
     _, first, which = np.unique(places, axis=1, return_index=True, return_inverse=True)
@@ -108,14 +109,16 @@ def _one_row_each(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     differ = np.zeros(len(counts), bool)
     for values in columns.values():
         differ |= (values != values[counts]).reshape(len(counts), -1).any(axis=1)
-    if differ.any():
-        double = ", ".join(f"CCD {ccd}, node {node}" for ccd, node in places[:, differ].T.tolist())
-        text = f"{where}: different rows of {double}: the first counts"
-        fall_back("doubleChipPlace", text, f"{where}: doubleChipPlace")
+    double = ", ".join(f"CCD {ccd}, node {node}" for ccd, node in places[:, differ].T.tolist())
     for name, values in columns.items():
         columns[name] = values[np.sort(first)]
+    return [(f"different rows of {double}", _SEVERAL_PLACES)] if double else []
 
 
+_OF_HEIGHTS = (
+    f"Z0 makes pixels on the sky larger by a share of 0 to {LARGEST_EXCESS:g}; its sign is that with which "
+    "the outer chips stand before the central one",
+)
 _SHADE = Fallback(None, cost="no shade between CCDs in the area of the field of view")
 
 
@@ -138,8 +141,22 @@ def _lincoord(scope: str, **absent: Fallback) -> Reading:
         keywords=dict.fromkeys(("SHADE_C", "SHADE_O"), _SHADE) if scope != "RGS" else {},
         lacking={"Z0": Fallback(None, "oddChipHeights", PLANE)} if scope == "EMOS" else {},
         convert=_alignment(_CCDS[scope]),
+        possible={
+            "CCD_ID": (1, _CCDS[scope]),
+            "X0": (-_FARTHEST_MM, _FARTHEST_MM),
+            "Y0": (-_FARTHEST_MM, _FARTHEST_MM),
+        },
+        held_to=(
+            "there is one place of each CCD for node 0",
+            f"PHI0, THETA0 and PSI0 are degrees if one of them is beyond {_WHOLE_TURN_RAD:g}",
+            *(_OF_HEIGHTS if scope == "EMOS" else ()),
+        ),
         remark="of different rows of one CCD and node the first counts (`doubleChipPlace`)",
     )
+
+
+#: Times below are years, times above are seconds; offsets below are degrees.
+_MOST_YEARS, _LEAST_SECONDS, _LARGEST_DEG = 100.0, 1e7, 0.1
 
 
 def _drift(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
@@ -152,11 +169,11 @@ def _drift(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     size = max((float(np.abs(columns[name]).max()) for name in offsets if len(time)), default=0.0)
     if size == 0:
         return
-    if time.min() >= 0 and time.max() < 100:
+    if time.min() >= 0 and time.max() < _MOST_YEARS:
         columns["TIME"] = time * 365.25 * 86400
-    elif time.max() < 1e7:
+    elif time.max() < _LEAST_SECONDS:
         raise UnknownLayout(f"{where}: TIME up to {time.max():g} is neither seconds nor years")
-    if size < 0.1:
+    if size < _LARGEST_DEG:
         for name in offsets:
             columns[name] = np.asarray(columns[name], float) * 3600
 
@@ -164,6 +181,10 @@ def _drift(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
 _ANGVAR = Reading(
     empty=True,
     convert=_drift,
+    held_to=(
+        f"TIME below {_MOST_YEARS:g} is years since 1998 of 365.25 days, beyond {_LEAST_SECONDS:g} seconds",
+        f"drifts that are all below {_LARGEST_DEG:g} are degrees, others arcsec",
+    ),
     names={f"DELTA_{a}": (f"*{a[:3]}*",) for a in ("PHI", "THETA", "PSI")},
     content=(
         Content(("TIME",), "growing numbers", only("number", growing)),

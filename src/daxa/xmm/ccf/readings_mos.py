@@ -7,21 +7,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.ccf.mos_losses import LARGEST_POWER, POSSIBLE_ADU
 from daxa.xmm.ccf.roles import KEYS, MODE, Columns, Content, Fallback, Reading, between, first, kind_of, only
 from daxa.xmm.errors import UnknownLayout
 
 #: Delays are shorter than so many frames.
 _LONGEST_DELAY = 1.5
+#: Frame times beyond are milliseconds.
+_LONGEST_FRAME_S = 10.0
 
 
 def _seconds(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """Frame times beyond 10 are milliseconds, and so is the delay beside them."""
-    if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > 10:
+    if len(columns["FRAME_TIME"]) and np.nanmax(columns["FRAME_TIME"]) > _LONGEST_FRAME_S:
         for name in ("FRAME_TIME", "DELAY"):
             columns[name] = np.asarray(columns[name], float) / 1000
     delay, frame = (np.asarray(columns[name], float) for name in ("DELAY", "FRAME_TIME"))
     if np.any(np.abs(delay) > _LONGEST_DELAY * frame):
-        raise UnknownLayout(f"{where}, column DELAY: {np.nanmax(np.abs(delay)):g} s is more than 1.5 frames")
+        raise UnknownLayout(
+            f"{where}, column DELAY: {np.nanmax(np.abs(delay)):g} s is more than {_LONGEST_DELAY:g} frames"
+        )
 
 
 def _delay(free: Columns, n: int, told: Columns) -> list[str] | None:
@@ -44,6 +49,10 @@ _MOS_TIMES = Reading(
     ),
     lacking={"MODE_ID": Fallback(None, *_NO_TIMES)},
     convert=_seconds,
+    held_to=(
+        f"FRAME_TIME and DELAY are milliseconds if a FRAME_TIME is beyond {_LONGEST_FRAME_S:g}",
+        f"DELAY is at most {_LONGEST_DELAY:g} frame times",
+    ),
     spread=True,
 )
 _COMBINE = Reading(
@@ -92,6 +101,11 @@ _MOS_CTI = {
     "CTI_EXTENDED": Reading(
         names=KEYS,
         algorithms=(2,),
+        held_to=(
+            f"1000 adu lose {POSSIBLE_ADU[0]:g} to {POSSIBLE_ADU[1]:g} adu per transfer along RAWY, by a law "
+            "of PHA/1000 or else of PHA",
+            f"CTI_X2 and CTI_Y2 are between -{LARGEST_POWER:g} and {LARGEST_POWER:g}",
+        ),
         content=(
             Content(_LAW, "three columns CTI_X* and three CTI_Y*, in this order", _three_of_each),
             Content(_LAW, "six numbers in the order X0, X1, X2, Y0, Y1, Y2", only("number")),

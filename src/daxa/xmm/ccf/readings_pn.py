@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.documented import FIFO_RESIDUAL, LARGEST_DARK_SHIFT_ADU, tolerance_rows
+from daxa.xmm.ccf.pn_energy import LARGEST_RELATIVE_GAIN
 from daxa.xmm.ccf.roles import (
     KEYS,
     MODE,
@@ -40,6 +41,10 @@ _LONGEST_DEAD_S = 2.0
 #: Possible values of shares: live ones of real headers are 0.991 to 0.9997, times or the live share with the
 #: read-out left out are others.
 _SHARES = {"LIVE": (0.98, 1.0), "FIFO_RESIDUAL": (0.0, 1.0)}
+#: Constants beyond are milliseconds.
+_MOST_SECONDS = 0.5
+#: Energies beyond are eV; times beyond are years of the calendar.
+_MOST_KEV, _FIRST_YEAR = 50.0, 1990.0
 
 # --- times -----------------------------------------------------------------------------------------
 
@@ -75,6 +80,10 @@ def _multiples(free: Columns, n: int, told: Columns) -> list[str] | None:
     return None
 
 
+_DEAD_TIME = (
+    f"FIFO_DEAD_TIME is milliseconds if one is beyond {_LONGEST_DEAD_S:g}; what is not 0 to "
+    f"{_LONGEST_DEAD_S:g} s counts as unknown"
+)
 _FRAME_NAMES = ("*FRAME_T*", "*FRAMET*", "*FRMTIME*", "*FRAME*")
 _FIFO = {"FIFO_DEAD_TIME": ("*DEAD*", "FIFO", "FIFO*T*")}
 
@@ -103,11 +112,7 @@ def _frames_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
 def _constants_in_s(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """Constants beyond half a second are milliseconds."""
     constant = np.asarray(columns["TIME_CORR"], float)
-    if np.abs(constant).max(initial=0.0) > 0.5:
-        constant = constant / 1000
-    if not np.all(np.abs(constant) < _LONGEST_CONSTANT_S):
-        raise UnknownLayout(f"{where}: time constants of up to {np.abs(constant).max():g} s")
-    columns["TIME_CORR"] = constant
+    columns["TIME_CORR"] = constant / 1000 if np.abs(constant).max(initial=0.0) > _MOST_SECONDS else constant
     _dead_in_s(columns)
 
 
@@ -166,6 +171,12 @@ _FRAMETIME = Reading(
         ),
     },
     convert=_frames_in_s,
+    held_to=(
+        f"FRAME_TIME is milliseconds if one is beyond {_FRAME_S[1]:g}, and the longest is between "
+        f"{1e3 * _FRAME_S[0]:g} and {1e3 * _FRAME_S[1]:g} ms",
+        _DEAD_TIME,
+        *(f"{name} beyond {low:g} to {high:g} counts as unknown" for name, (low, high) in _SHARES.items()),
+    ),
 )
 _ZERO_CONSTANT = "time constant 0: times off by up to 1.5 frames (0.3 s)"
 _CONSTANTS = Reading(
@@ -204,6 +215,8 @@ _CONSTANTS = Reading(
         _ZERO_CONSTANT,
     ),
     convert=_constants_in_s,
+    possible={"TIME_CORR": (-_LONGEST_CONSTANT_S, _LONGEST_CONSTANT_S)},
+    held_to=(f"TIME_CORR is milliseconds if one is beyond {_MOST_SECONDS:g}", _DEAD_TIME),
 )
 
 
@@ -259,6 +272,7 @@ def _offsets(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         )
 
 
+_GAIN_UNIT = f"GAIN is eV per adu if half of a CCD's are above {LARGEST_RELATIVE_GAIN:g}, else relative"
 _LINE_IN_TIME = Fallback(np.nan, cost="OFFSET, or OFFSET_CONST and OFFSET_SLOPE, is enough")
 _OFFSET_GAIN = Reading(
     names={"CCD_ID": KEYS["CCD_ID"]},
@@ -282,11 +296,13 @@ _OFFSET_GAIN = Reading(
     algorithms=(0, 1),
     gaps=True,
     convert=_offsets,
+    held_to=("all numbers of OFFSET or of OFFSET_CONST are finite", _GAIN_UNIT),
 )
 _GAIN_HIGH = Reading(
     names={"CCD_ID": KEYS["CCD_ID"]},
     content=(_CCD, Content(("GAIN",), "a vector of 64 numbers", only("number", _is_64))),
     keywords={"ADU_EV": Fallback(5.0, cost="5 eV, the nominal value")},
+    held_to=(_GAIN_UNIT, "ADU_EV is above 0"),
     lacking={
         "*": Fallback(
             "OFFSET_GAIN",
@@ -301,9 +317,7 @@ def _column_nodes(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     """Nodes are columns from 0, or RAWX from 1."""
     node = columns["NODE_ID"]
     if len(node) and node.min() >= 1 and node.max() == 64:
-        columns["NODE_ID"] = node = node - 1
-    if len(node) and not 0 <= node.min() <= node.max() < 64:
-        raise UnknownLayout(f"{where}, column NODE_ID: {node.min()} to {node.max()}, no column of a CCD")
+        columns["NODE_ID"] = node - 1
 
 
 _LOSSES = Reading(
@@ -323,6 +337,11 @@ _LOSSES = Reading(
         "MODE_ID": Fallback(
             None, "noLossesOfMode", "those of another mode, which are alike in all (assumed)"
         ),
+        "NODE_ID": Fallback(
+            None,
+            "noLossesOfColumn",
+            "these lose what is usual (the median) in the others of the CCD (assumed)",
+        ),
         "CTI-HIGH": Fallback(
             None,
             "noFineLosses",
@@ -337,8 +356,16 @@ _LOSSES = Reading(
         ),
     },
     convert=_column_nodes,
+    possible={"NODE_ID": (0, 63)},
+    held_to=(
+        "NODE_ID is RAWX if it goes from 1 or more to 64, else RAWX - 1",
+        "the only row of a CCD holds for all its columns",
+    ),
 )
 _AGEING_COST = "energies are not corrected for age: up to 4 % at the far end of a CCD (240 eV at 6 keV)"
+
+
+_IN_KEV = f"ENERGY is above 0, and eV if one is beyond {_MOST_KEV:g}"
 
 
 def _kev(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
@@ -346,7 +373,7 @@ def _kev(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
     energy = np.asarray(columns["ENERGY"], float)
     if np.any(energy <= 0):
         raise UnknownLayout(f"{where}, column ENERGY: not all numbers are above 0")
-    columns["ENERGY"] = energy / 1000 if energy.max(initial=0) > 50 else energy
+    columns["ENERGY"] = energy / 1000 if energy.max(initial=0) > _MOST_KEV else energy
 
 
 _AGEING = Reading(
@@ -364,6 +391,7 @@ _AGEING = Reading(
         _AGEING_COST,
     ),
     convert=_kev,
+    held_to=(_IN_KEV,),
     remark="modes and CCDs without rows are normal",
 )
 
@@ -375,15 +403,15 @@ def _years(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
         raise UnknownLayout(
             f"{where}, column TIME: expected years, found {time.size} numbers, not all finite"
         )
-    columns["TIME"] = time - 2000 if time.min() > 1990 else time
-    if np.abs(columns["TIME"]).max() > 100:
-        raise UnknownLayout(f"{where}: TIME up to {time.max():g} is not a year")
+    columns["TIME"] = time - 2000 if time.min() > _FIRST_YEAR else time
 
 
 _EPOCHS = Reading(
     content=(Content(("TIME",), "the only number", only("number")),),
     substitute=Fallback({"TIME": np.zeros((0, 1))}, "noAgeing", _AGEING_COST),
     convert=_years,
+    possible={"TIME": (-100.0, 100.0)},
+    held_to=(f"TIME is years of the calendar if all are beyond {_FIRST_YEAR:g}, else years since 2000",),
 )
 _SHIFTS = Reading(
     names={"MODE_ID": KEYS["MODE_ID"], "CCD_ID": KEYS["CCD_ID"]},
@@ -400,6 +428,7 @@ _SHIFTS = Reading(
         "energies of patterns are not shifted: off by up to some 20 eV (assumed)",
     ),
     convert=_kev,
+    held_to=(_IN_KEV,),
 )
 _RATE = Reading(
     names={"MODE_ID": KEYS["MODE_ID"]},

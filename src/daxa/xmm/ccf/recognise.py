@@ -125,6 +125,33 @@ def recognise(
     return result, said
 
 
+def check_possible(where: str, reading: Reading, columns: Columns) -> None:
+    """Refuse a table with numbers that its columns cannot hold.
+
+    Parameters
+    ----------
+    where
+        File and table, for the message.
+    reading
+        What is possible.
+    columns
+        The table under the names of the layout.
+
+    Raises
+    ------
+    UnknownLayout
+        Numbers of a column lie outside its limits.
+    """
+    for name, (low, high) in reading.possible.items():
+        values = columns[name]
+        wrong = ~((values >= low) & (values <= high))
+        if reading.gaps:
+            wrong &= ~np.isnan(values)
+        if wrong.any():
+            found = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+            raise UnknownLayout(f"{where}, column {name}: {found}, expected {low:g} to {high:g}")
+
+
 def _summed(
     where: str, schema: Sequence[Column], reading: Reading, free: dict[str, npt.NDArray[Any]]
 ) -> Sequence[Column]:

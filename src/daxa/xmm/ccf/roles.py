@@ -8,7 +8,7 @@ table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ import numpy.typing as npt
 Columns = Mapping[str, npt.NDArray[Any]]
 #: From the columns still free, how many are looked for, and the columns told so far: names, or None.
 Finder = Callable[[Columns, int, Columns], list[str] | None]
+#: What stands in for something, and why, in words.
+Doubts = Sequence[tuple[str, "Fallback"]]
 Test = Callable[[npt.NDArray[Any]], Any]
 
 
@@ -92,7 +94,12 @@ class Reading:
         Brings codes to the kind that the layout has, in place.
     convert
         Brings units that follow from the sizes of numbers to those of the layout, in place, and refuses
-        numbers that cannot be right.
+        numbers that cannot be right; what it returns counts as a fallback.
+    possible
+        Column -> lowest and highest number, after ``convert``; a table with others counts as unreadable.
+    held_to
+        For people: what else numbers are held to, and what their size tells (``convert`` or the module that
+        asks for them). With ``possible`` these are assumptions, which the documentation lists.
     gaps
         Cells may hold no number (NaN): what asks for them looks.
     empty
@@ -118,7 +125,9 @@ class Reading:
     spread: bool = False
     alternative: str | None = None
     recode: Callable[[dict[str, npt.NDArray[Any]]], None] | None = None
-    convert: Callable[[str, dict[str, npt.NDArray[Any]]], None] | None = None
+    convert: Callable[[str, dict[str, npt.NDArray[Any]]], Doubts | None] | None = None
+    possible: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    held_to: tuple[str, ...] = ()
     gaps: bool = False
     empty: bool = False
     spare: bool = False

@@ -186,8 +186,8 @@ def _mode(
     if mode is None:
         why = "the windows of its CCDs belong to no known mode"
         if instrument == "PN":
-            kinds = ", ".join(sorted(set(types.values())))
-            why = f"CCDMODE {code!r} and files of the kinds {kinds} tell no mode"
+            held = ", ".join(sorted(set(types.values())))
+            why = f"CCDMODE {code!r} and files of the kinds {held} tell no mode"
         if instrument in ("M1", "M2") and calibration is None:
             why = "the window of CCD 1, which no other CCD has, tells the mode only with a calibration set"
         warn("UnknownInstrumentMode", f"{label}: {why}")
