@@ -21,7 +21,7 @@ from daxa.process.xmm.mosaics import FieldOptions, generate_mosaics
 from daxa.process.xmm.setup import cif_build
 
 FUNCTIONS = {**PROC_LOOKUP["xmm_pointed"], "full_process_xmm": full_process_xmm}
-SHARED = {"num_cores": None, "disable_progress": False, "timeout": None}
+SHARED = {"num_cores": None, "disable_progress": False, "timeout": None, "executor": None}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -39,7 +39,7 @@ def test_every_argument_has_its_line(name):
 
 def test_order_of_arguments_is_that_of_daxa():
     names = list(inspect.signature(cif_build).parameters)
-    assert names == ["obs_archive", "num_cores", "disable_progress", "analysis_date", "timeout"]
+    assert names == ["obs_archive", "num_cores", "disable_progress", "analysis_date", "timeout", "executor"]
     names = list(inspect.signature(cleaned_evt_lists).parameters)
     assert names[1:7] == [
         "lo_en",

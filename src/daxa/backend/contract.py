@@ -85,6 +85,8 @@ class Job:
         ``embedded`` or ``sas``.
     scratch
         Folder in which the job's own scratch folder is made; the system's temporary folder by default.
+    leased
+        That folder is there as long as the job is wanted: without it, nothing is begun.
     """
 
     ident: str
@@ -103,6 +105,7 @@ class Job:
     logs: Mapping[str, Path] = field(default_factory=dict)
     backend: str = "embedded"
     scratch: Path | None = None
+    leased: bool = False
 
 
 @dataclass

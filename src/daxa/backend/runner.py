@@ -58,7 +58,7 @@ def run_job(job: Job, runner: Launcher | None = None) -> Outcome:
     folder: Path | None = None
     place: Path | None = None
     try:
-        if job.scratch is not None:
+        if job.scratch is not None and not job.leased:
             Path(job.scratch).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{job.ident}_", dir=job.scratch))
         place = folder if _PLAIN.fullmatch(str(folder)) else _alias(folder)

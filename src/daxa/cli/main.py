@@ -193,10 +193,12 @@ def simulate(
     typer.echo(f"calibration files {simulated.ccf}\ntruth {folder / 'truth'}")
 
 
-def _process(archive: Any, cores: int | None, unscheduled: bool, redo: str = "changed") -> None:
+def _process(
+    archive: Any, cores: int | None, unscheduled: bool, redo: str = "changed", executor: str | None = None
+) -> None:
     from daxa.process.simple import full_process_xmm
 
-    options: dict[str, Any] = {"process_unscheduled": unscheduled, "redo": redo}
+    options: dict[str, Any] = {"process_unscheduled": unscheduled, "redo": redo, "executor": executor}
     if cores is not None:
         options["num_cores"] = cores
     full_process_xmm(archive, **options)
@@ -224,6 +226,10 @@ def process(
         bool, typer.Option("--unscheduled/--scheduled-only", help="Also process unscheduled exposures.")
     ] = True,
     ccf: CalibrationFolder = None,
+    executor: Annotated[
+        str | None,
+        typer.Option("--executor", help="Where jobs run: dask, or the address of a scheduler of Dask."),
+    ] = None,
     redo_all: Annotated[bool, typer.Option("--redo", help="Make everything again.")] = False,
     redo_stale: Annotated[
         bool,
@@ -265,7 +271,7 @@ def process(
         opened = Archive(title, mission)
         request.remember(opened)
         use_calibration(opened, ccf)
-    _process(opened, cores, unscheduled, redo)
+    _process(opened, cores, unscheduled, redo, executor)
     _finish(opened, as_json)
 
 

@@ -68,6 +68,11 @@ class Running:
     num_cores: int | None = argument(None, "Jobs at once; 90 % of the cores by default.")
     disable_progress: bool = argument(False, "No progress bars.")
     timeout: Quantity | None = argument(None, "Time limit of each job.")
+    executor: Any = argument(
+        None,
+        "Where jobs run: an executor as of `concurrent.futures`, a client of Dask, the address of a "
+        "scheduler of Dask, or ``dask``; on this machine by default. See `daxa.process.executors`.",
+    )
 
     @property
     def cores(self) -> int:

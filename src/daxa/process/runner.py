@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daxa import config
@@ -20,12 +21,13 @@ from daxa.archive.archive import Archive
 from daxa.archive.run import Run
 from daxa.archive.views import error_text
 from daxa.backend import launch
-from daxa.backend.contract import Outcome
+from daxa.backend.contract import Job, Outcome
 from daxa.backend.runner import run_job
 from daxa.backend.select import why_no_sas
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
 from daxa.process.done import satisfied, still_good, why_again
 from daxa.process.graph import Node
+from daxa.process.lending import lend, sweep, take_back
 from daxa.process.options import Running
 from daxa.process.planning import Planner
 from daxa.process.preparing import job_of, prepare, run_of
@@ -80,8 +82,7 @@ def run_steps(
             f"{steps[0][0].name}: works on {', '.join(missions)}; the archive {archive.archive_name} has "
             f"{', '.join(archive.mission_names)}"
         )
-    settings = settings_of(running)
-    with archive.processing():
+    with settings_of(running) as settings, archive.processing():
         _Runner(archive, steps, settings).run(chosen)
     archive.save()
 
@@ -96,6 +97,9 @@ class _Runner:
         self.planner = Planner(archive, steps, self.records)
         self.progress = Progress(settings.quiet)
         self.running: dict[Future[Outcome], Node] = {}
+        self.lent: dict[Future[Outcome], Job] = {}
+        #: Folders that jobs elsewhere have put files into.
+        self.published: set[Path] = set()
         self.ready: list[tuple[tuple[int, int], int, Node]] = []
         self.count = 0
         self.kept: list[str] = []
@@ -158,6 +162,7 @@ class _Runner:
                 self._end(self.running.pop(future), future)
             if time.monotonic() > self.noted + _NOTE_S:
                 self._note_plan()
+        sweep(self.published)
         self._note_plan()
         for mission, obs_id in self.planner.nodes:
             judge(self.planner, mission, obs_id)
@@ -166,6 +171,8 @@ class _Runner:
         """End what runs here, and wait for what runs elsewhere: it may be about to publish its files."""
         for future in self.running:
             future.cancel()
+        for job in self.lent.values():
+            take_back(job)
         told = False
         while left := [f for f in self.running if not f.done()]:
             launch.shut_down()
@@ -206,7 +213,24 @@ class _Runner:
         self.progress.begin(node.bar)
         self.archive.ledger.start(run)
         node.state = "running"
-        self.running[executor.submit(run_job, job)] = node
+        self.running[self._submitted(executor, job, run.process)] = node
+
+    def _submitted(self, executor: Executor, job: Job, process: str) -> Future[Outcome]:
+        """Hand a job to the executor; one that runs elsewhere with all that it needs."""
+        elsewhere = self.settings.executor is not None
+        if elsewhere:
+            lend(job, process, self.settings.environment[job.backend])
+        try:
+            future = executor.submit(run_job, job)
+        except Exception as failure:  # e.g. a pool of processes one of which was killed
+            raise DAXAError(
+                f"the executor takes no more jobs ({type(failure).__name__}: {failure}); "
+                "the same call, with a new one, goes on"
+            ) from failure
+        if elsewhere:
+            self.lent[future] = job
+            self.published.update(path.parent for path in job.outputs.values())
+        return future
 
     def _not_planned(self, node: Node, run: Run, last: Run | None, failure: Exception) -> None:
         """Record that a piece cannot be processed; what was made of raw data that are away is kept."""
@@ -232,6 +256,8 @@ class _Runner:
             outcome = future.result()
         except Exception as failure:  # the executor lost the job; the others go on
             outcome = Outcome(piece.ident, False, errors=[error_of("daxa", failure)])
+        if (job := self.lent.pop(future, None)) is not None:
+            take_back(job)
         take_outcome(run, outcome, piece.folder)
         if run.ok:
             take_made(run, recipe, piece)

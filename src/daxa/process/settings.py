@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from daxa.backend.select import select_backend
+from daxa.process.executors import carried, executor_of
 from daxa.process.options import Running
 from daxa.process.recording import versions
 
@@ -81,6 +82,8 @@ class Settings:
         Where they run; None for here.
     versions
         Of the back-ends that are used: back-end -> what runs are recorded with.
+    environment
+        What jobs that run elsewhere need of the environment here: back-end -> variables.
     """
 
     backend: str
@@ -90,10 +93,12 @@ class Settings:
     quiet: bool
     executor: Executor | None
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    environment: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def settings_of(running: Running) -> Settings:
-    """The settings of a call in this context.
+@contextmanager
+def settings_of(running: Running) -> Iterator[Settings]:
+    """The settings of a call in this context; what runs its jobs is there as long as they are.
 
     Parameters
     ----------
@@ -107,5 +112,16 @@ def settings_of(running: Running) -> Settings:
     """
     cores, limit_s = running.cores, running.limit_s
     backend = select_backend()
-    found = {b: versions(b) for b in {backend, "embedded"}}
-    return Settings(backend, cores, limit_s, redo_mode(), running.disable_progress, _executor.get(), found)
+    used = {backend, "embedded"}
+    given = _executor.get() if running.executor is None else running.executor
+    with executor_of(given, cores) as executor:
+        yield Settings(
+            backend,
+            cores,
+            limit_s,
+            redo_mode(),
+            running.disable_progress,
+            executor,
+            {b: versions(b) for b in used},
+            {} if executor is None else {b: carried(b) for b in used},
+        )

@@ -107,6 +107,7 @@ _ORDER = (
     "timeout",
     "disable_progress",
     "redo",
+    "executor",
 )
 
 

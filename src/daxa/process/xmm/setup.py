@@ -177,7 +177,7 @@ ODF_INGEST = Step(
 )
 
 
-@public(CifBuildOptions, order=("num_cores", "disable_progress", "analysis_date", "timeout"))
+@public(CifBuildOptions, order=("num_cores", "disable_progress", "analysis_date", "timeout", "executor"))
 def cif_build(obs_archive: Archive, options: CifBuildOptions, running: Running) -> None:
     """Find the calibration files that apply to each observation (task cifbuild)."""
     run_steps(obs_archive, [(CIF_BUILD, options)], ALLOWED, running)
