@@ -5,6 +5,7 @@ Made up are the attitude, the text summary and the calibration, which are not in
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from real_fragment_table import (
 )
 
 from daxa.xmm.formats.flags import MosFlag
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Bad columns of MOS1 in lists of SAS that are bright in these raw files: CCD, RAWX.
 BRIGHT = ((2, 453), (4, 60), (4, 225))
@@ -303,3 +306,13 @@ def test_good_times_of_housekeeping(raw, fragment):
         assert gti["START"].min() >= first - 70
         assert gti["STOP"].max() <= last + 70
         assert header["INSTRUME"].upper().startswith(instrument.upper()[:3])
+
+
+def test_the_page_shows_these_numbers(raw, fragment):
+    place = ROOT / "benchmarks" / "real_fragment.py"
+    spec = importlib.util.spec_from_file_location("real_fragment_report", place)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page = (ROOT / "docs" / "real_files.md").read_text(encoding="utf-8")
+    made = f"{script.BEGIN}\n\n{script.report(raw, fragment)}\n\n{script.END}"
+    assert made in page, "run `python benchmarks/real_fragment.py --write docs/real_files.md`"
