@@ -11,7 +11,7 @@ import pytest
 
 from daxa.backend.messages import Messages
 
-#: Lines that speak of warnings or errors, or begin with stars, and are no message of a task with a code.
+#: Lines that speak of warnings or errors, or begin with stars, and are not messages of a task with a code.
 OTHERS = {
     "command": r"Executing \(|^evselect table=|^CMD: ",
     "heading": r"^\*\* \S+: warning \(SummaryOfWarnings\),",

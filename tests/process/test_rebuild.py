@@ -1,4 +1,4 @@
-"""A ledger that is lost is made anew of products and logs."""
+"""A ledger that is lost is made anew from products and logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_rebuild(sas, monkeypatch, copy):
     done = CliRunner().invoke(app, ["rebuild", "field"])
     assert done.exit_code == 0, done.output
     how = "its copy; 0" if copy else "nothing; 7"
-    assert f"anew of {how} products were found that it knew nothing of" in done.output
+    assert f"anew from {how} products were found that it knew nothing of" in done.output
     again = Archive("field")
     found = again.process_extra_info[X]
     for process, idents in before.items():

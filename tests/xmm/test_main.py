@@ -91,7 +91,7 @@ def test_a_list_may_hold_names_with_blanks(tmp_path, monkeypatch):
 
 
 def test_names_that_the_terminal_cannot_print(tmp_path):
-    # Bytes that are no text in the terminal's encoding reach Python as lone surrogates.
+    # Bytes that are not text in the terminal's encoding reach Python as lone surrogates.
     name = os.fsdecode(b"d\xe9but.txt")
     (tmp_path / name).write_text("1 2 +\n")
     done = subprocess.run(

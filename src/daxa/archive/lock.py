@@ -121,7 +121,7 @@ def _lock(handle: IO[str], path: Path, what: str) -> None:
             holder = handle.read().strip()
             who = f" ({holder})" if holder else ""
             raise DAXAError(f"{what} by another process{who}") from None
-        # No locks on this file system: nothing is known of others, which is no reason to refuse.
+        # No locks on this file system: nothing is known of others, which is not a reason to refuse.
         warnings.warn(
             f"{path}: the file system has no file locks ({failure.strerror or failure}); "
             "make sure that no other process works on this archive",

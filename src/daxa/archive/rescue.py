@@ -40,7 +40,7 @@ def check_ledger(layout: Layout) -> None:
     if not layout.backup.exists():
         raise DAXAError(
             f"{path}: the ledger is lost, and there is no copy of it; "
-            f"`daxa rebuild {layout.root.name}` makes it anew of what is there"
+            f"`daxa rebuild {layout.root.name}` makes it anew from what is there"
         )
     made = datetime.fromtimestamp(layout.backup.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
     if not os.access(layout.save_info, os.W_OK):
@@ -48,7 +48,7 @@ def check_ledger(layout: Layout) -> None:
     if faults(layout.backup):
         raise DAXAError(
             f"{path}: the ledger is lost, and its copy of {made} is damaged; "
-            f"`daxa rebuild {layout.root.name}` makes it anew of what is there"
+            f"`daxa rebuild {layout.root.name}` makes it anew from what is there"
         )
     _restore(layout)
     warnings.warn(

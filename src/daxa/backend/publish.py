@@ -58,7 +58,7 @@ def find_outputs(
     pairs, missing = [], []
     for name, final in outputs.items():
         found = sorted(work.glob(name)) if any(c in name for c in "*?[") else [work / name]
-        # A link is none of the job's files, wherever it leads.
+        # A link is not one of the job's files, wherever it leads.
         found = [f for f in found if f.is_file() and not f.is_symlink()]
         if found and name in optional and not found[0].stat().st_size:
             continue  # what need not be there, and is empty, is not there

@@ -60,7 +60,7 @@ def select_backend(name: str | None = None) -> str:
     SASNotFoundError
         ``sas`` was asked for and is not there.
     DAXAConfigError
-        The name is none of the three.
+        The name is not one of the three.
     """
     wanted = config.backend() if name is None else name.lower()
     if wanted not in config.BACKENDS:

@@ -37,7 +37,7 @@ def inspect(path: str | os.PathLike[str]) -> list[Finding]:
     Raises
     ------
     DamagedConstituent
-        The file is not there, not FITS, cut short, or no constituent.
+        The file is not there, not FITS, cut short, or not a constituent.
     """
     constituent = _open(Path(path))
     constituent.load()
@@ -101,7 +101,7 @@ def finding(constituent: Constituent, extname: str) -> Finding:
 
 
 def _keywords(constituent: Constituent, extname: str, reading: Reading) -> list[str]:
-    """Keywords that are not there, or no numbers, and whose fallback costs something."""
+    """Keywords that are not there, or not numbers, and whose fallback costs something."""
     headers = [constituent.header(extname), constituent.header("PRIMARY")] if extname in constituent else []
     return [
         f"no keyword {name} ({fallback.code}): {fallback.cost}"

@@ -147,7 +147,7 @@ def verify(archive: ArchiveName, as_json: Json = False) -> None:
 
 
 def rebuild(archive: ArchiveName) -> None:
-    """Make a lost or damaged ledger anew, of its copy and of the products and logs that are there."""
+    """Make a lost or damaged ledger anew, from its copy and from the products and logs that are there."""
     from daxa.archive import Archive
     from daxa.archive.layout import Layout
     from daxa.archive.lock import hold
@@ -160,7 +160,7 @@ def rebuild(archive: ArchiveName) -> None:
     with hold(layout.lock, f"the archive {archive} is being processed"):
         start = begin_anew(layout)
     count = record_products(Archive(archive))
-    how = "is sound and stays" if start == "itself" else f"is made anew of {start}"
+    how = "is sound and stays" if start == "itself" else f"is made anew from {start}"
     typer.echo(f"{archive}: the ledger {how}; {count} products were found that it knew nothing of")
 
 

@@ -15,7 +15,7 @@ REQUIRED = ("ra", "dec", "ObsID", "science_usable", "start", "duration", "end")
 def to_times(values: Any) -> np.ndarray:
     """Times as datetime64[us]; ISO text, datetimes or MJD numbers (UTC); what cannot be one becomes NaT.
 
-    Microseconds reach the year 294,247: proprietary periods that end in the year 9999 are no problem.
+    Microseconds reach the year 294,247: proprietary periods that end in the year 9999 do not matter.
 
     Parameters
     ----------

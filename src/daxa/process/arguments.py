@@ -64,7 +64,7 @@ def check_quantity(name: str, value: Any, unit: str) -> float:
     Raises
     ------
     TypeError, ValueError
-        No quantity, no scalar, or no finite number.
+        Not a quantity, not a scalar, or not a finite number.
     astropy.units.UnitConversionError
         A quantity of something else.
 

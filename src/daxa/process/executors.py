@@ -35,7 +35,7 @@ def executor_of(given: Any, cores: int) -> Iterator[Executor | None]:
     Raises
     ------
     TypeError, ValueError
-        It is none of these.
+        It is not one of these.
     DAXAError
         Dask is not installed, or its scheduler is not reached.
     """

@@ -62,7 +62,7 @@ def plain(
     if raw is not None:
         names[str(raw)] = RAW
         links[RAW] = raw
-    # A path may begin with another: the longest first; and the name of a file that is none of them with one.
+    # A path may begin with another: the longest first; so may the name of a file that is not one of them.
     ordered = sorted(names, key=len, reverse=True)
     known = re.compile(rf"{_NOT_BEFORE}({'|'.join(map(re.escape, ordered))}){_NOT_AFTER}")
 

@@ -1,4 +1,4 @@
-"""A ledger made anew of what an archive holds: products by their names, logs by theirs."""
+"""A ledger made anew from what an archive holds: products by their names, logs by theirs."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def redoing(what: str) -> Iterator[None]:
     Raises
     ------
     ValueError
-        It is none of these.
+        It is not one of these.
     """
     if what not in REDO:
         raise ValueError(f"redo: expected one of {', '.join(REDO)}, got {what!r}")

@@ -284,7 +284,7 @@ class TaskContext:
     def call(self, name: str, /, **arguments: Any) -> None:
         """Run another task inside this one, in the same folder and environment.
 
-        Files of that folder are told by their names: the folder itself is no matter of theirs.
+        Files of that folder are told by their names: the folder itself does not concern them.
 
         Parameters
         ----------

@@ -347,7 +347,7 @@ def _heap_gone(content: bytes) -> bytes:
     return content + bytes(more)
 
 
-#: Of EPN_LINCOORD. Some are no damage to anything that is read.
+#: Of EPN_LINCOORD. Some do not damage anything that is read.
 FILES: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda content: content[:-2880],
     "cut in the header": lambda content: content[:4000],

@@ -80,7 +80,7 @@ def _generic(names) -> list[str]:
 
 
 def _labels(lines: list[str]) -> list[str]:
-    """Titles and labels of the records, each repetition once, and no names or values."""
+    """Titles and labels of the records, each repetition once, but not names or values."""
     labels = []
     for line in lines[: next(n for n, text in enumerate(lines) if text == "PROPOSAL") + 1]:
         if not line or line.startswith("//"):

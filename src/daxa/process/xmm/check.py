@@ -37,7 +37,7 @@ def check_states(name: str, states: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        One is none of G, I, B, O, U.
+        One is not G, I, B, O or U.
     """
     found = tuple(states)
     unknown = [s for s in found if s not in STATES]

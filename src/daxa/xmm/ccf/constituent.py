@@ -213,7 +213,7 @@ class Constituent:
         Raises
         ------
         UnknownLayout
-            The keyword is nowhere or no number, and nothing stands in for it.
+            The keyword is nowhere or not a number, and nothing stands in for it.
         """
         value = self.keyword(name, extname)
         if is_number(value):
@@ -302,7 +302,7 @@ class Constituent:
         Raises
         ------
         UnknownLayout
-            Extension missing, or no table.
+            Extension missing, or not a table.
         """
         self.header(extname)
         if extname not in self._contents:
@@ -327,7 +327,7 @@ class Constituent:
         Raises
         ------
         UnknownLayout
-            Extension missing, or no image.
+            Extension missing, or not an image.
         """
         self.header(extname)
         try:

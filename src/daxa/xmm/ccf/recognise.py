@@ -107,7 +107,7 @@ def recognise(
             result[column.name] = _filled(fallback.value, column, rows)
     if reading.recode is not None:
         reading.recode(result)
-    # Where cells differ in length short ones end in NaN, which is no fault.
+    # Where cells differ in length short ones end in NaN, which is not a fault.
     gaps = {role for role, name in found.items() if reading.gaps or is_uneven(columns.get(name))}
     for column in schema:
         try:

@@ -65,7 +65,7 @@ class ReadoutWindow:
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> ReadoutWindow | None:
-        """The window keywords, or None if one is missing or no number of pixels.
+        """The window keywords, or None if one is missing or is not a number of pixels.
 
         Parameters
         ----------

@@ -50,7 +50,7 @@ class OdfTable:
         ------
         TaskError
             ``missingKeyword``: there is none and no default was given. ``badKeyword``: the default is a
-            number and the value is not, or a date that is none.
+            number and the value is not, or a date that is not one.
         """
         for header in (self.header, self.primary):
             if name in header:

@@ -311,7 +311,7 @@ def histogram_method(
         Lowest rate of the histogram; largest centre of the Gaussian, ct/s.
     shortest_s
         Good intervals shorter than this are dropped: by default half the running mean, as what is shorter
-        is no measurement of its own. (SAS has such a limit, too; its value is not published.)
+        is not a measurement of its own. (SAS has such a limit, too; its value is not published.)
     max_excess
         Largest acceptable ratio of the fitted sigma to that of pure counting noise. A light curve
         that is flare from end to end has no quiet peak, only a wide distribution.

@@ -44,7 +44,7 @@ def flag_mask(text: str, where: str) -> int:
     Raises
     ------
     TaskError
-        ``badParameter``: it is no such number.
+        ``badParameter``: it is not such a number.
     """
     try:
         mask = int(text, 16)

@@ -81,7 +81,7 @@ def beyond_border(events: Events) -> tuple[BoolArray, BoolArray]:
     Each of their pixels takes as much from a sum, which ends at -16384: in real files E4 is -16384 in the two
     columns at either side and E3 near -12,100 in the outer ones (-12,050 and -8050 in corners: what is not
     read counts as 0). Elsewhere one of 40,000 events has as low a sum, always an E3 beside
-    an ordinary E4: that is a disturbed event and no border.
+    an ordinary E4: that is a disturbed event, not a border.
 
     Returns
     -------

@@ -69,7 +69,7 @@ def frame_clock(
     wrap_s
         Period after which the counter starts again [s].
     valid
-        False for stamps known to be no measurement (coarse time 0xFFFF).
+        False for stamps that are known not to be measured (coarse time 0xFFFF).
 
     Notes
     -----

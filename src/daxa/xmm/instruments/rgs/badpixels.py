@@ -2,7 +2,8 @@
 
 Source: manual of rgsbadpix. Maps cover both nodes: index CHIPY - 1, CHIPX - 1, CHIPX counted from node 0.
 That the limits of noise are upper limits of the energy is inferred from their defaults: 250 eV for columns is
-just below the light of the longest wavelength, so that lines of a source are no hot columns; 0 is no limit.
+just below the light of the longest wavelength, so that lines of a source are not taken for hot columns; 0
+means no limit.
 """
 
 from __future__ import annotations
