@@ -22,7 +22,7 @@ _IN_EV = f"the highest ENERGY is between {_HIGHEST_EV[0]:g} and {_HIGHEST_EV[1]:
 
 
 def _energies(where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
-    """Refuses curves whose energies are none in eV."""
+    """Refuses curves whose energies are not in eV."""
     energy, (low, high) = columns["ENERGY"], _HIGHEST_EV
     if not len(energy):
         return

@@ -67,7 +67,7 @@ def _frame_times(v: npt.NDArray[Any]) -> bool:
 
 
 def _multiples(free: Columns, n: int, told: Columns) -> list[str] | None:
-    """Numbers that are none or a few whole frames."""
+    """Zero, or numbers that are a few whole frames."""
     frame = np.ravel(told.get("FRAME_TIME", np.zeros(0)))
     for name, v in free.items():
         if kind_of(v) == "number" and v.shape == frame.shape and np.any(v):

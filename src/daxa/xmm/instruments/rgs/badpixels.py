@@ -81,7 +81,7 @@ class Window:
         return result
 
     def border(self) -> BoolArray:
-        """Telemetered pixels at the edge of the window (the line between abutting nodes is none)."""
+        """Telemetered pixels at the edge of the window (the line between abutting nodes is not one)."""
         inside = np.pad(self.mask(), 1)
         around = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
         return self.mask() & ~around
