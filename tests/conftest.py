@@ -33,7 +33,7 @@ def _own_settings(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keep every test away from the user's configuration, caches and outputs."""
-    for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR"):
+    for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR", "SAS_PATH"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("DAXA_NUM_CORES", "DAXA_BACKEND", "DAXA_CCFPATH", "DAXA_SYNTHETIC_CALIBRATION"):
         monkeypatch.delenv(variable, raising=False)

@@ -18,6 +18,7 @@ import pytest
 from daxa.backend import Job, Task, job, launch, run_job, select_backend
 from daxa.backend.launch import ForkLauncher, SpawnLauncher
 from daxa.backend.publish import PublishError, checksum, publish
+from daxa.backend.select import PROGRAMS
 from daxa.backend.shims import write_shims
 from daxa.exceptions import DAXAConfigError, SASNotFoundError
 
@@ -411,15 +412,16 @@ def test_the_task_that_failed_is_named_however_much_is_printed(tmp_path, program
     assert outcome.errors[0]["originator"] == "second"
 
 
-def test_the_back_end_is_chosen(monkeypatch, program):
+def test_the_back_end_is_chosen(monkeypatch, program, tmp_path):
     assert select_backend() == "embedded"
     with pytest.raises(SASNotFoundError, match="SAS_DIR"):
         select_backend("sas")
     with pytest.raises(DAXAConfigError):
         select_backend("ciao")
-    program("evselect", "")
+    for name in PROGRAMS:
+        program(name, "")
     assert select_backend() == "embedded"
-    monkeypatch.setenv("SAS_DIR", "/sas")
+    monkeypatch.setenv("SAS_DIR", str(tmp_path))
     assert select_backend() == "sas"
     monkeypatch.setenv("DAXA_BACKEND", "embedded")
     assert select_backend() == "embedded"

@@ -91,6 +91,7 @@ def archive(sas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     for mission in archive:
         for obs_id in mission.filtered_obs_ids:
             for path in mission.get_obs_path(obs_id).iterdir():
+                path.write_text(path.read_text().rstrip())
                 os.utime(path, (1e9, 1e9))
     return archive
 

@@ -67,6 +67,8 @@ class Seen(TypedDict, total=False):
         What was kept; names may be patterns.
     optional, shared
         Names among ``outputs`` that need not be there, or that other runs make alike.
+    renames
+        Place of a task -> names of files that changed after it.
     """
 
     links: dict[str, str]
@@ -77,6 +79,7 @@ class Seen(TypedDict, total=False):
     outputs: dict[str, str]
     optional: list[str]
     shared: list[str]
+    renames: dict[str, dict[str, str]]
 
 
 @dataclass

@@ -56,7 +56,7 @@ def _processes() -> Iterator[Check]:
 
 def _backends() -> Iterator[Check]:
     from daxa import config
-    from daxa.backend.select import sas_version, select_backend, why_no_sas
+    from daxa.backend.select import select_backend, why_no_sas
     from daxa.exceptions import DAXAError
 
     try:
@@ -66,10 +66,56 @@ def _backends() -> Iterator[Check]:
     why = why_no_sas()
     if why:
         yield Check("SAS", "note" if os.environ.get("SAS_DIR") else "ok", f"not used: {why}")
-        return
-    yield Check("SAS", "ok", f"{sas_version()}, {os.environ['SAS_DIR']}")
-    if shutil.which("lcurve") is None:
-        yield Check("HEASOFT", "note", "lcurve, which some tasks of SAS call, is not on PATH")
+    else:
+        yield from _sas()
+
+
+def _sas() -> Iterator[Check]:
+    """A SAS that can be used: its release, and what it needs around it."""
+    from daxa.backend.releases import KNOWN, differences, release_of
+    from daxa.backend.select import UNKNOWN, sas_version
+
+    version, folder = sas_version(), os.environ["SAS_DIR"]
+    release = release_of(version)
+    if release is None and version != UNKNOWN:
+        yield Check("SAS", "ok", f"{version}, {folder}")
+        return  # the engine under SAS's names needs nothing else
+    oldest, newest = (".".join(map(str, end)) for end in KNOWN)
+    looked_into = release is not None and KNOWN[0] <= release[:2] <= KNOWN[1]
+    text = f"{version}, {folder}"
+    if release is None:
+        text = f"no release is told; programs are called as those of {newest}, {folder}"
+    elif not looked_into:
+        text = f"{version}, which was not looked into ({oldest} to {newest} were), {folder}"
+    yield Check("SAS", "ok" if looked_into else "note", text)
+    for difference in differences(version):
+        yield Check("SAS calls", "ok", f"{difference.task}: {difference.said}")
+    yield _sas_path()
+    yield _sas_ccfpath()
+    lcurve = shutil.which("lcurve")
+    if lcurve is None:
+        yield Check("HEASOFT", "note", "lcurve, which emchain of SAS calls, is not on PATH")
+    else:
+        yield Check("HEASOFT", "ok", f"lcurve is {lcurve}")
+
+
+def _sas_path() -> Check:
+    value = os.environ.get("SAS_PATH", "")
+    lacking = [folder for folder in value.split(os.pathsep) if folder and not os.path.isdir(folder)]
+    if not value:
+        return Check("SAS_PATH", "note", "is not set: programs of SAS look for their parameters there")
+    if lacking:
+        return Check("SAS_PATH", "note", f"{value}: {lacking[0]} is not a folder")
+    return Check("SAS_PATH", "ok", value)
+
+
+def _sas_ccfpath() -> Check:
+    value = os.environ.get("SAS_CCFPATH", "")
+    if value:
+        return Check("SAS_CCFPATH", "ok", value)
+    from daxa import config
+
+    return Check("SAS_CCFPATH", "ok", f"is not set; programs are given {config.calibration_path()}")
 
 
 def _folders() -> Iterator[Check]:

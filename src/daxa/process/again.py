@@ -97,6 +97,7 @@ class Again:
             {name: target / Path(path).name for name, path in seen["outputs"].items()},
             env={**seen["env"], "SAS_CCFPATH": os.pathsep.join(self.calibration_folders())},
             optional=frozenset(seen["optional"]),
+            renames={int(place): names for place, names in seen.get("renames", {}).items()},
             inputs={name: folder / path for name, path in seen["copies"].items()},
             links=links | ({"odf": raw} if raw is not None and seen["raw"] else {}),
             summary=None if summary is None else folder / summary,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import Archive
@@ -41,6 +41,16 @@ class Planner:
     def everything(self) -> list[Node]:
         """All nodes, observation by observation."""
         return [n for group in self.nodes.values() for n in group]
+
+    def tell_once(self, notes: Iterable[str]) -> None:
+        """Keep what users should know, the same only once.
+
+        Parameters
+        ----------
+        notes
+            What they should know.
+        """
+        self.notes += [note for note in notes if note not in self.notes]
 
     def plan(self, mission: BaseMission, obs_id: str, number: int) -> list[Node]:
         """Make an observation's nodes, as far as its content is known; returns the new ones.
@@ -88,11 +98,9 @@ class Planner:
         self, nodes: list[Node], step: Step[Any], options: StepOptions, piece: Piece, order: tuple[int, int]
     ) -> None:
         note = step.note(piece, options)
-        if note and note not in self.notes:
-            # What was processed before was told then.
-            last = self.records.ends.get((piece.mission.name, step.name, piece.ident))
-            if not last:
-                self.notes.append(note)
+        # What was processed before was told then.
+        if note and not self.records.ends.get((piece.mission.name, step.name, piece.ident)):
+            self.tell_once([note])
         if not step.wants(piece, options):
             return
         node = Node(step, options, piece, order)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from daxa.archive.run import Run
 from daxa.backend.contract import Job
+from daxa.backend.releases import calls_of
 from daxa.process.graph import Node
 from daxa.process.naming import Plain, plain
 from daxa.process.recording import fingerprint, inputs_of, new_run, now, raw_folder
 from daxa.process.settings import Settings
+from daxa.process.step import Recipe
 
 
 def run_of(node: Node, settings: Settings) -> Run:
@@ -59,13 +63,28 @@ def prepare(node: Node, run: Run) -> Plain:
     """
     piece = node.piece
     piece.used.clear()
-    recipe = node.recipe = node.step.recipe(piece, node.options)
+    recipe = node.recipe = _in_words_of(run, node.step.recipe(piece, node.options))
     named = plain(recipe.tasks, recipe.env, piece.used, raw_folder(piece))
     run.tasks = [(t.name, t.parameters) for t in named.tasks]
     run.inputs = inputs_of(recipe, piece)
     run.fingerprint = fingerprint(named.tasks, recipe, run)
     run.extra = dict(recipe.settings)
     return named
+
+
+def _in_words_of(run: Run, recipe: Recipe) -> Recipe:
+    """A recipe as the back-end of a run understands it."""
+    if run.backend != "sas":
+        return recipe
+    calls = calls_of(run.versions["sas"], run.ident, recipe.tasks, recipe.outputs, recipe.optional)
+    return replace(
+        recipe,
+        tasks=calls.tasks,
+        outputs=calls.outputs,
+        optional=calls.optional,
+        renames=calls.renames,
+        notes=calls.notes,
+    )
 
 
 def job_of(node: Node, run: Run, named: Plain, settings: Settings) -> Job:
@@ -95,6 +114,7 @@ def job_of(node: Node, run: Run, named: Plain, settings: Settings) -> Job:
         raw=raw_folder(piece),
         logs=piece.archive.logs(run),
         optional=recipe.optional,
+        renames=recipe.renames,
         shared=recipe.shared,
         inputs=recipe.inputs,
         expected={path: sha for path, (_, sha) in piece.used.items() if sha},

@@ -166,6 +166,7 @@ def seen_by(job: Job, folder: Path) -> Seen:
         "outputs": inside(job.outputs),
         "optional": sorted(job.optional),
         "shared": sorted(job.shared),
+        **({"renames": {str(k): dict(v) for k, v in job.renames.items()}} if job.renames else {}),
     }
 
 

@@ -158,9 +158,12 @@ def _run(run: Run, late: str) -> Iterator[str]:
     for variable, value in seen["env"].items():
         text = shlex.quote(value.replace("{work}/", "")) if "{work}" in value else shlex.quote(value)
         yield f"export {variable}=" + (f'"$PWD"/{text}' if "{work}" in value else text)
-    for task, parameters in run.tasks:
+    renames = seen.get("renames", {})
+    for number, (task, parameters) in enumerate(run.tasks):
         words = shlex.join([task, *(f"{k}={v}" for k, v in parameters.items())])
         yield words if run.backend == "sas" else f'"$python" -m daxa.xmm {words}'
+        for old, new in renames.get(str(number), {}).items():
+            yield f"mv {shlex.quote(old)} {shlex.quote(new)}"
     yield from _kept(run, place)
     yield 'cd "$here"'
 

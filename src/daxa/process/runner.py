@@ -22,6 +22,7 @@ from daxa.archive.run import Run
 from daxa.archive.views import error_text
 from daxa.backend import launch
 from daxa.backend.contract import Job, Outcome
+from daxa.backend.releases import refuse_absent
 from daxa.backend.runner import run_job
 from daxa.backend.select import why_no_sas
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
@@ -73,6 +74,8 @@ def run_steps(
         The archive has no such mission.
     NoDependencyProcessError
         Nothing that the steps build on is there.
+    SASVersionError
+        The release of SAS lacks a task.
     """
     if not isinstance(archive, Archive):
         raise TypeError(f"obs_archive: expected an Archive, got {type(archive).__name__}")
@@ -83,6 +86,9 @@ def run_steps(
             f"{', '.join(archive.mission_names)}"
         )
     with settings_of(running) as settings, archive.processing():
+        if settings.backend == "sas":
+            # Known by the name of the step, which is that of its task; better now than after hours.
+            refuse_absent((step.name for step, _ in steps), settings.versions["sas"]["sas"])
         _Runner(archive, steps, settings).run(chosen)
     archive.save()
 
@@ -207,6 +213,8 @@ class _Runner:
             self._skip(node, last)
             return
         log.debug("%s %s: %s", run.process, run.ident, why)
+        assert node.recipe is not None
+        self.planner.tell_once(node.recipe.notes)
         job = job_of(node, run, named, self.settings)
         run.job = seen_by(job, node.piece.folder)
         self._announce()
@@ -329,8 +337,9 @@ class _Runner:
     def _announce(self) -> None:
         """Say once which back-end works."""
         backend = self.settings.backend
-        text = "DAXA: tasks are run by SAS"
-        if backend != "sas":
+        if backend == "sas":
+            text = f"DAXA: tasks are run by SAS ({self.settings.versions['sas']['sas']})"
+        else:
             # Somebody who has begun to set SAS up wants to know why it is not taken.
             broken = config.backend() == "auto" and os.environ.get("SAS_DIR")
             why = f", not by SAS: {why_no_sas()}" if broken else ""

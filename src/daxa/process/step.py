@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -217,6 +217,10 @@ class Recipe:
         Further information kept with the run.
     reads_raw
         The tasks find the raw files through ``SAS_ODF``.
+    renames
+        As those of a job.
+    notes
+        What users should know of the way in which the tasks are called.
     """
 
     tasks: list[Task]
@@ -228,6 +232,8 @@ class Recipe:
     files: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     reads_raw: bool = False
+    renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def _always(piece: Piece, options: StepOptions) -> bool:
