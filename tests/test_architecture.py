@@ -229,6 +229,10 @@ def test_types_make_no_circle_either():
     graph = graph_of(("mission", "archive", "process", "backend"), ast.walk)
     assert "daxa.archive.archive" in graph["daxa.archive.verify"]
     assert set(TopologicalSorter(graph).static_order()) == set(graph)
+    engine = graph_of(("xmm",), ast.walk)
+    wings = {n: {t for t in to if ".instruments." in t} for n, to in engine.items() if ".instruments." in n}
+    assert "daxa.xmm.instruments.mos.raw" in wings["daxa.xmm.instruments.mos.exposure"]
+    assert set(TopologicalSorter(wings).static_order()) == set(wings)
 
 
 def test_nothing_imports_a_task():

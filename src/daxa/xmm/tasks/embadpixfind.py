@@ -51,7 +51,7 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
     if p.incremental:
         ccd.found = files.read_badpix(ctx.path(p.badpixset), ccd.shape, "openBadpix01").chosen(FOUND)
     params = options.embadpixfind
-    search(camera, ccd, image, params, clumping=float(header.get("CLUMPING", 1.0)))
+    search(ccd, image, params, camera.messages, clumping=float(header.get("CLUMPING", 1.0)))
     pixels = ccd.found
     if params.includedeadpixels:
         dead = ccd.known.chosen(ONBOARD, CALIBRATION)

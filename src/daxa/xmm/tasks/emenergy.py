@@ -7,8 +7,7 @@ from daxa.xmm.fits.hdus import hdu_list, open_hdus
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_events
 from daxa.xmm.instruments.mos.options import Emenergy, Options
-from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_keywords
-from daxa.xmm.instruments.mos.steps.emenergy import emenergy as measure
+from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_keywords, measure
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import camera_of, of_header
@@ -65,7 +64,7 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
             raise
         ctx.info(" no BADPIX extension in input event file. Assume no bad pixel in EVFLAG.")
         pixels = None
-    image = measure(camera, ccd, made, pixels, options.emenergy)
+    image = measure(camera, ccd, made, pixels, options.emenergy, camera.context(number, node))
     columns = ccd_columns(made, ccd)
     if p.writebackgroundset:
         hdu = files.image_hdu(files.background_image(image, ccd.shape), ccd_keywords(camera, ccd))

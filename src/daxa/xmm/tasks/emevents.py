@@ -76,7 +76,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
             if error.code != "getParamValues10":
                 raise
             ctx.warn(error.code, "flagbadpixels=yes but no bad-pixel extension in the events file: ignored")
-    made = analyse(camera, ccd, pixels, options.emevents)
+    made = analyse(ccd, pixels, options.emevents, camera.context(number, node))
     exposure = ccd_exposure(camera, ccd, frames.gti(), {})
     lines = (ccd.lines + made.wrong).table(ccd.name)
     cards = files.plain_keywords(camera, ccd)

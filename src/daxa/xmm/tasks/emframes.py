@@ -6,7 +6,7 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.options import Emframes, Options
-from daxa.xmm.instruments.mos.steps.emframes import emframes as make_frames
+from daxa.xmm.instruments.mos.reduce import read_ccd
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import gti_file
@@ -73,7 +73,7 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
     options = Options(emframes=options_of(Emframes, p))
     camera = camera_of(ctx, name.instrument, name.exp_id, options, gti)
     auxiliary = odf_file(ctx, p.auxiliaryset).read(1, MOS_AUXILIARY)
-    ccd = make_frames(camera, file, auxiliary)
+    ccd = read_ccd(camera, file, auxiliary)
     cards = files.plain_keywords(camera, ccd)
     files.write(ctx, p.frameset, cards, files.frame_hdu(ccd, cards))
     if p.writegtiset:

@@ -10,13 +10,12 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats.instruments import CODES
 from daxa.xmm.formats.odf_names import OdfName
-from daxa.xmm.instruments.mos.calibration import layout_of
+from daxa.xmm.instruments.mos.calibration import layout_of, make_ccd
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, open_camera
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.raw import RawHeader
-from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.table import OdfTable

@@ -36,7 +36,7 @@ def test_repeated_events_are_left_out(camera) -> None:
         RAWY=[7, 7, 7, 7, 7, 8],
         ENERGYE1=[1, 2, 3, 4, 5, 6],
     )
-    result = reading.without_repetition(camera, table)
+    result = reading.without_repetition(table, camera.messages)
     # The first of each stays.
     assert result["ENERGYE1"].tolist() == [1, 2, 4, 6]
     assert camera.said == [
@@ -46,12 +46,12 @@ def test_repeated_events_are_left_out(camera) -> None:
 
 def test_sound_events_stay_as_they_are(camera) -> None:
     table = _table(FRAME=[1, 1, 2], RAWX=[5, 6, 5], RAWY=[7, 7, 7])
-    assert reading.without_repetition(camera, table) is table
+    assert reading.without_repetition(table, camera.messages) is table
     assert not camera.said
 
 
 def test_a_file_without_rows_is_reported(camera) -> None:
-    assert len(reading.without_repetition(camera, _table(FRAME=[], RAWX=[], RAWY=[]))) == 0
+    assert len(reading.without_repetition(_table(FRAME=[], RAWX=[], RAWY=[]), camera.messages)) == 0
     assert camera.said == [("noEvents", "events[1]: no events")]
 
 
@@ -61,11 +61,11 @@ def test_announced_events_are_compared_with_those_that_came(camera) -> None:
     counters |= {"NVALID": np.full(8, 2), "FIFOOVF": (number == 3).astype(int)}
     made, _ = frames.build_frames(number, 2.6 * number, counters, header_frame_s=2.6)
     events = np.repeat(np.flatnonzero(made.received), 2)
-    reading.report_announced(camera, made, events, 1)
+    reading.report_announced(made, events, 1, camera.messages)
     assert not camera.said
     # An overflow loses events by itself; frame 9 has one less, frame 1 one more.
     events = np.sort(np.append(events[(events != 2) & (np.arange(16) != 15)], 0))
-    reading.report_announced(camera, made, events, 1)
+    reading.report_announced(made, events, 1, camera.messages)
     assert camera.said == [
         (
             "eventsNotAnnounced",

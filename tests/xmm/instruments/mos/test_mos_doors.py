@@ -11,7 +11,7 @@ from astropy.io import fits
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.odf import MOS_FTFINE_UNIT_S
 from daxa.xmm.instruments.mos import energy
-from daxa.xmm.instruments.mos.calibration import FrameTiming
+from daxa.xmm.instruments.mos.frames import FrameClock, FrameTiming
 from daxa.xmm.instruments.mos.raw import (
     FrameRows,
     Layout,
@@ -83,7 +83,7 @@ CLOCK = TimeCorrelation(np.array([100.0]), (0.0, 1e6), 0.0, 0.0, "TCX")
 def test_frame_table_without_an_odf():
     ends = 50.0 + 2.6 * np.arange(1, 21)
     times = RawTimes("raw", 1150.0, 1150.0 + 2.6 * 20, 0.0)
-    made, shift = make_frames(_rows(ends), times, FrameTiming(2.6, 0.5, 0.006), CLOCK, 1000.0)
+    made, shift = make_frames(_rows(ends), times, FrameClock(FrameTiming(2.6, 0.5, 0.006), CLOCK, 1000.0))
     assert not shift.any()
     assert len(made) == 20
     assert made.length_s == pytest.approx(2.6, abs=1e-4)
@@ -95,7 +95,7 @@ def test_frame_table_without_an_odf():
 def test_frames_outside_the_exposure_are_said(said):
     ends = 5050.0 + 2.6 * np.arange(1, 21)
     times = RawTimes("raw", 1150.0, 1150.0 + 2.6 * 20, 0.0)
-    make_frames(_rows(ends), times, FrameTiming(2.6, 0.0, 0.006), CLOCK, 1000.0)
+    make_frames(_rows(ends), times, FrameClock(FrameTiming(2.6, 0.0, 0.006), CLOCK, 1000.0))
     # The last hundredth of the frames may be late, and frames are at their centres.
     assert "auxiliary, CCD 2: frames lie 4998 s outside DATE-OBS to DATE-END by TCX" in said.err.getvalue()
 

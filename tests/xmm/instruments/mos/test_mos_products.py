@@ -11,7 +11,7 @@ import pytest
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments.keywords import merge_headers
-from daxa.xmm.instruments.mos.exposure import Messages
+from daxa.xmm.instruments.mos.context import Messages
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.products import (
     FileNames,

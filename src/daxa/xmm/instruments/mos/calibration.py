@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,37 +13,53 @@ from daxa.xmm.instruments.badpixels import HOT, ONBOARD, calibrated_kinds
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.energy import (
     Ellipse,
+    EnergyScale,
+    Parts,
     TransferLoss,
     column_offsets,
     combine_weights,
     gain_coefficients,
 )
-from daxa.xmm.instruments.mos.exposure import Camera
-from daxa.xmm.instruments.mos.frames import CosmicTracks
+from daxa.xmm.instruments.mos.events import Events
+from daxa.xmm.instruments.mos.exposure import Camera, Ccd
+from daxa.xmm.instruments.mos.frames import CosmicTracks, FrameClock, FrameQuality, Frames, FrameTiming
 from daxa.xmm.instruments.mos.offsets import OnBoard, whole_line
+from daxa.xmm.instruments.mos.options import Emenergy
 from daxa.xmm.instruments.mos.raw import Layout, Overscan, RawHeader
 from daxa.xmm.instruments.mos.timing import LineClock
 
 _DAY_S = 86400.0
 
 
-@dataclass(frozen=True)
-class FrameTiming:
-    """Times of the frames of a CCD in the exposure's mode [s].
+def make_ccd(
+    camera: Camera,
+    header: RawHeader,
+    file_type: str,
+    name: tuple[int, int],
+    layout: Layout,
+    raw: Events,
+    made: Frames,
+    gatti_on: bool,
+) -> Ccd:
+    """A CCD (``name``: number and node) with its calibration."""
+    number, node = name
+    return Ccd(
+        number, node, file_type, header, layout.shape, layout.limits, raw, made, layout.arcmin2,
+        on_board_offsets(camera, name, layout), gatti_on, gain(camera, number, node),
+        event_threshold(camera, header, number), energy_limits(camera, header),
+        known_bad_pixels(camera, number, node, layout.shape), bp.BadPixels(layout.shape),
+    )  # fmt: skip
 
-    Attributes
-    ----------
-    nominal_s
-        Frame time; None if nothing is known of the mode.
-    delay_s
-        What has to be added to the stamps to get the ends of the integrations.
-    transfer_s
-        Part of a frame that is not integrated.
-    """
 
-    nominal_s: float | None
-    delay_s: float
-    transfer_s: float
+def frame_clock(camera: Camera, ccd: int, file_type: str) -> FrameClock:
+    """What turns the stamps of a CCD into mission time."""
+    timing = frame_timing(camera, ccd, imaging=file_type in ("IME", "RIE"))
+    return FrameClock(timing, camera.correlation, camera.clock_reset_s)
+
+
+def frame_quality(camera: Camera) -> FrameQuality:
+    """What decides how much of a frame counts."""
+    return FrameQuality(camera.options.emframes, cosmic_tracks(camera), camera.external_gti)
 
 
 def frame_timing(camera: Camera, ccd: int, *, imaging: bool) -> FrameTiming:
@@ -60,7 +74,8 @@ def frame_timing(camera: Camera, ccd: int, *, imaging: bool) -> FrameTiming:
     elif table.n_rows:
         constituent.lacks("FRAMETIME", "MODE_ID", f"nothing for {camera.submode}")
     modeparam = camera.cal.constituent(camera.scope, "MODEPARAM")
-    return FrameTiming(nominal, delay, transfer_s(modeparam, camera.mode_id, ccd, imaging=imaging))
+    transfer = transfer_s(modeparam, camera.mode_id, ccd, imaging=imaging)
+    return FrameTiming(nominal, delay, transfer, camera.submode)
 
 
 def line_clock(camera: Camera) -> LineClock:
@@ -149,6 +164,25 @@ def transfer_loss(
     serial, parallel = transfer_laws(table, int(row[0]), days, where)
     columns = column_offsets(constituent.table("CTI_COLUMN"), number, node, shape)
     return TransferLoss(serial, parallel, days, columns)
+
+
+def energy_scale(camera: Camera, ccd: Ccd, params: Emenergy, *, parts: bool) -> EnergyScale:
+    """What makes energies of the events of a CCD.
+
+    Parameters
+    ----------
+    params
+        Whether losses are put back, and amplitudes turned into energies.
+    parts
+        Whether the surroundings of events were sent.
+    """
+    loss = None
+    if params.correctcti:
+        # Of the frames that came: a file of events knows no others.
+        mean = float(ccd.frames.time_s[ccd.frames.received].mean())
+        loss = transfer_loss(camera, ccd.number, ccd.node, ccd.shape, mean)
+    how = Parts(energy_weights(camera), coherence_ellipse(camera)) if parts else None
+    return EnergyScale(loss, ccd.coefficients if params.correctgain else None, how)
 
 
 def cosmic_tracks(camera: Camera) -> CosmicTracks:

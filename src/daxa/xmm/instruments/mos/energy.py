@@ -291,6 +291,41 @@ class TransferLoss:
     columns: FloatArray | None = None
 
 
+@dataclass(frozen=True)
+class Parts:
+    """How the four parts of an event are judged and summed.
+
+    Attributes
+    ----------
+    weights
+        a1 .. a4 per pattern, see :func:`amplitude`.
+    ellipse
+        Where (E3, E4) of true events lie.
+    """
+
+    weights: FloatArray
+    ellipse: Ellipse
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """What makes energies of what one CCD and node sent.
+
+    Attributes
+    ----------
+    loss
+        Charge lost in transfers; None: it is not put back.
+    gain
+        See :func:`gain_coefficients`; None: energies are the amplitudes.
+    parts
+        None where the surroundings of events were not sent (single pixels, timing mode).
+    """
+
+    loss: TransferLoss | None
+    gain: FloatArray | None
+    parts: Parts | None = None
+
+
 def energies(
     events: Events, pha: FloatArray, loss: TransferLoss | None, gain: FloatArray | None
 ) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from daxa.xmm.formats.odf import OBTFINE_UNIT_S
 from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.keywords import Cards, exposure_summary, observation_keywords
 from daxa.xmm.instruments.mos.badpixels import BadPixels
+from daxa.xmm.instruments.mos.context import Messages, StepContext
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets, OnBoard
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
+from daxa.xmm.instruments.mos.raw import RawHeader
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.times import TimeCorrelation
 from daxa.xmm.task import TaskContext
@@ -28,20 +30,11 @@ from daxa.xmm.task import TaskContext
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.summary import ExposureSummary
-    from daxa.xmm.instruments.mos.raw import RawHeader
     from daxa.xmm.sky.attitude import Attitude
     from daxa.xmm.sky.geometry import CameraGeometry
 
 #: Calibration data of this mode stand in for those of a mode that is not known.
 DEFAULT_MODE = "PrimeFullWindow"
-
-
-@dataclass
-class Messages:
-    """Where a sub-task's lines go: ``info(task, text)``, ``warn(task, code, text)``."""
-
-    info: Callable[[str, str], None] = lambda task, text: None
-    warn: Callable[[str, str, str], None] = lambda task, code, text: None
 
 
 @dataclass
@@ -85,6 +78,14 @@ class Camera:
     def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
         """Generator that gives the same numbers for the same CCD of the same exposure."""
         return seeds.mos(self.odf.obs_id, self.instrument, self.exp_id, ccd, node, purpose)
+
+    def context(self, ccd: int, node: int) -> StepContext:
+        """What the steps of a CCD get."""
+
+        def random(purpose: int) -> np.random.Generator:
+            return self.random(ccd, node, purpose)
+
+        return StepContext(self.library, self.geometry, random, self.messages)
 
 
 @dataclass

@@ -29,14 +29,13 @@ from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND, HOT, ONBOARD
 from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
-from daxa.xmm.instruments.mos.calibration import layout_of
+from daxa.xmm.instruments.mos.calibration import layout_of, make_ccd
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets
 from daxa.xmm.instruments.mos.raw import RawHeader, raw_events
 from daxa.xmm.instruments.mos.reduce import ccd_keywords
-from daxa.xmm.instruments.mos.steps.emframes import make_ccd
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext
@@ -272,7 +271,7 @@ def ccd_of_frames(
         raise TaskError("getNvalid01", f"{table.where}: frame number outside those of the frame file")
     header = RawHeader.of(table)
     layout = layout_of(camera, header, *name)
-    raw, _ = raw_events(camera, table, known, index, layout, name[0])
+    raw, _ = raw_events(table, known, index, layout, camera.library, camera.messages, name[0])
     return make_ccd(camera, header, kind_of(table), name, layout, raw, frames, gatti_on)
 
 

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.instruments.mos.frame_numbers import frame_time, place_counting, place_sending
+from daxa.xmm.instruments.mos.options import Emframes
+from daxa.xmm.odf.times import TimeCorrelation
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -326,12 +328,70 @@ def flag_invalid(frames: Frames, event_frame: npt.ArrayLike) -> int:
 
 
 @dataclass(frozen=True)
+class FrameTiming:
+    """Times of the frames of a CCD in the exposure's mode [s].
+
+    Attributes
+    ----------
+    nominal_s
+        Frame time; None if nothing is known of the mode.
+    delay_s
+        What has to be added to the stamps to get the ends of the integrations.
+    transfer_s
+        Part of a frame that is not integrated.
+    mode
+        Name of the mode.
+    """
+
+    nominal_s: float | None
+    delay_s: float
+    transfer_s: float
+    mode: str = ""
+
+
+@dataclass(frozen=True)
 class CosmicTracks:
     """Size of a track of a cosmic ray over its telemetered part (COSMICSI), and of those outside the field of
     view over those inside (COSMICOU)."""
 
     size: float
     out_over_in: float
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """What turns the stamps of a CCD into mission time.
+
+    Attributes
+    ----------
+    timing
+        Times of the frames by the calibration.
+    correlation, reset_s
+        Relation of the clocks; on-board time of the reset that the stamps count from.
+    """
+
+    timing: FrameTiming
+    correlation: TimeCorrelation
+    reset_s: float
+
+
+@dataclass(frozen=True)
+class FrameQuality:
+    """What is not part of the raw files and decides how much of a frame counts.
+
+    Attributes
+    ----------
+    params
+        Which tests are made.
+    tracks
+        Sizes of the tracks of cosmic rays.
+    gti
+        Good times besides those of the frames; None: all.
+    """
+
+    params: Emframes
+    tracks: CosmicTracks
+    gti: GTI | None = None
 
 
 def set_dead_time(

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError, named
 from daxa.xmm.formats.eventlist import UNIT_ARCSEC
+from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.instruments.mos import events, frames
+from daxa.xmm.instruments.mos.context import Messages
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.exposure import Camera
 from daxa.xmm.instruments.mos.frame_numbers import valid_rows
-from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS, N_PATTERNS
+from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS, N_PATTERNS, PatternLibrary
 from daxa.xmm.instruments.mos.recognition import recognise
 from daxa.xmm.odf.modes import ReadoutWindow
 from daxa.xmm.odf.table import OdfTable
@@ -257,10 +258,10 @@ class Layout:
         )  # fmt: skip
 
 
-def without_repetition(camera: Camera, table: OdfTable) -> OdfTable:
+def without_repetition(table: OdfTable, messages: Messages) -> OdfTable:
     """The events, none of which has the frame and the pixel of another one; in real raw files none has."""
     if not len(table):
-        camera.messages.warn("emframes", "noEvents", f"{table.where}: no events")
+        messages.warn("emframes", "noEvents", f"{table.where}: no events")
         return table
     # All bits of the three numbers, so that damaged rows are told apart, too.
     frame, y, x = (np.asarray(table[name]).astype(np.int64) for name in ("FRAME", "RAWY", "RAWX"))
@@ -270,7 +271,7 @@ def without_repetition(camera: Camera, table: OdfTable) -> OdfTable:
         return table
     order = np.argsort(place, kind="stable")
     repeated = order[1:][place[order[1:]] == place[order[:-1]]]
-    camera.messages.warn(
+    messages.warn(
         "emframes", "repeatedEvents", f"{table.where}: {len(repeated)} rows repeat the place of another in a "
         "frame: left out",
     )  # fmt: skip
@@ -280,7 +281,7 @@ def without_repetition(camera: Camera, table: OdfTable) -> OdfTable:
 
 
 def report_announced(
-    camera: Camera, made: frames.Frames, event_frame: npt.NDArray[np.int64], ccd: int
+    made: frames.Frames, event_frame: npt.NDArray[np.int64], ccd: int, messages: Messages
 ) -> None:
     """Warn if another number of events came than the frames announce (NVALID); overflows apart."""
     count = np.bincount(event_frame, minlength=len(made))
@@ -288,7 +289,7 @@ def report_announced(
     announced, came = made.counters["NVALID"][looked_at], count[looked_at]
     wrong = announced != came
     if wrong.any():
-        camera.messages.warn(
+        messages.warn(
             "emframes", "eventsNotAnnounced",
             f"CCD {ccd}: {int(came.sum())} events came of {int(announced.sum())} that the frames announce "
             f"(NVALID); {int(wrong.sum())} of {len(wrong)} frames differ",
@@ -322,6 +323,58 @@ def check_mode(table: OdfTable, file_type: str) -> None:
         raise TaskError(code, f"{table.where}: EDUMODE is {found!r}, expected {expected} for {file_type}")
 
 
+@dataclass(frozen=True)
+class RawCcd:
+    """The raw files of one CCD and node, checked.
+
+    Attributes
+    ----------
+    number, node, file_type
+        CCD, node, and IME, RIE, TIE or CTE.
+    table
+        Events as they were sent.
+    header, times
+        What the headers of the event table say.
+    rows
+        Frames of the auxiliary file.
+    """
+
+    number: int
+    node: int
+    file_type: str
+    table: OdfTable
+    header: RawHeader
+    times: RawTimes
+    rows: FrameRows
+
+    @classmethod
+    def of(cls, table: OdfTable, auxiliary: OdfTable, name: OdfName) -> RawCcd:
+        """From the tables of an event file and of the exposure's auxiliary file.
+
+        Parameters
+        ----------
+        name
+            What the name of the event file says.
+
+        Raises
+        ------
+        TaskError
+            The files are damaged, or do not belong together.
+        """
+        if int(table.keyword("CCDID", name.ccd)) != name.ccd:
+            raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
+        check_mode(table, name.file_type)
+        header = RawHeader.of(table)
+        check_same_exposure(table, auxiliary)
+        rows = FrameRows.of(auxiliary, name.ccd, name.node)
+        return cls(name.ccd, name.node, name.file_type, table, header, RawTimes.of(table), rows)
+
+    @property
+    def imaging(self) -> bool:
+        """Whether rows and columns are those of an image."""
+        return self.file_type in ("IME", "RIE")
+
+
 def sound_rows(table: OdfTable, layout: Layout) -> npt.NDArray[np.bool_]:
     """Rows without telemetry errors: place inside the read-out, a pattern that exists."""
     sound = np.ones(len(table), bool)
@@ -335,11 +388,12 @@ def sound_rows(table: OdfTable, layout: Layout) -> npt.NDArray[np.bool_]:
 
 
 def raw_events(
-    camera: Camera,
     table: OdfTable,
     known: npt.NDArray[np.bool_],
     index: npt.NDArray[np.int64],
     layout: Layout,
+    library: PatternLibrary,
+    messages: Messages,
     ccd: int,
 ) -> tuple[Events, npt.NDArray[np.int64]]:
     """Events in the CCD's coordinates.
@@ -348,6 +402,8 @@ def raw_events(
     ----------
     known, index
         Per row: whether its frame is listed, and the index of the frame.
+    ccd
+        Number, for messages.
 
     Returns
     -------
@@ -357,7 +413,7 @@ def raw_events(
     sound = known & sound_rows(table, layout)
     lost = int((~sound).sum())
     if lost:
-        camera.messages.warn(
+        messages.warn(
             "emevents", "invalidRows", f"CCD {ccd}: {lost} rows with invalid FRAME, RAWX, RAWY or PATTERN"
         )
     place = (
@@ -367,12 +423,12 @@ def raw_events(
     )
     n = int(sound.sum())
     if "PATTERN" not in table.columns:
-        raw = recognise(*place, table["ENGYE1E2"][sound], camera.library)
-        camera.messages.info("emevents", f" {len(raw):12d}  events recognised in {n} pixels")
+        raw = recognise(*place, table["ENGYE1E2"][sound], library)
+        messages.info("emevents", f" {len(raw):12d}  events recognised in {n} pixels")
         return raw, np.ones(n, np.int64)
     dark = int((table["ENERGYE1"][sound] <= 0).sum())
     if dark:
-        camera.messages.warn(
+        messages.warn(
             "emevents", "PHAoffset",
             f"{table.where}: {dark} of {n} events have a main pixel (ENERGYE1) of 0 adu or less; they count "
             "as below the threshold",
@@ -380,6 +436,6 @@ def raw_events(
     names = (*(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX")
     e1, e2, e3, e4, pattern, peripix = (table[name][sound].astype(np.int64) for name in names)
     raw = Events(*place, e1, e2, e3, e4, pattern, peripix, np.zeros(n, np.int64))
-    in_pattern = camera.library.n_pixels.copy()
+    in_pattern = library.n_pixels.copy()
     in_pattern[list(COSMIC_PATTERNS)] = 0
     return raw, in_pattern[raw.pattern]

@@ -18,15 +18,24 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.event.parts import CcdExposure
 from daxa.xmm.formats.flags import MosFlag, flag_keywords
-from daxa.xmm.formats.odf import DATATYPES
+from daxa.xmm.formats.odf import DATATYPES, MOS_IMAGING, MOS_REDUCED_IMAGING
 from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy
-from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, Messages
+from daxa.xmm.instruments.mos.calibration import (
+    energy_scale,
+    frame_clock,
+    frame_quality,
+    layout_of,
+    make_ccd,
+)
+from daxa.xmm.instruments.mos.context import Messages, StepContext
+from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
 from daxa.xmm.instruments.mos.flares import FlareCurve, flare_curve
 from daxa.xmm.instruments.mos.nodes import join_nodes
-from daxa.xmm.instruments.mos.options import REJECTION_FLAG
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy
 from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS
+from daxa.xmm.instruments.mos.raw import RawCcd, without_repetition
 from daxa.xmm.instruments.mos.steps.badpix import badpix, ebadpixupdate
 from daxa.xmm.instruments.mos.steps.embadpixfind import embadpixfind
 from daxa.xmm.instruments.mos.steps.emenergy import emenergy
@@ -109,22 +118,65 @@ class _Finished:
     background: npt.NDArray[np.float64]
 
 
+def read_ccd(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
+    """One CCD and node with its frames, sound events and calibration.
+
+    Parameters
+    ----------
+    file
+        Imaging (IME) or reduced imaging (RIE) event file.
+    auxiliary
+        Table of the auxiliary file.
+
+    Raises
+    ------
+    TaskError
+        The file is damaged or does not fit the auxiliary file.
+    """
+    name = file.name
+    table = file.read(1, MOS_REDUCED_IMAGING if name.file_type == "RIE" else MOS_IMAGING)
+    raw = RawCcd.of(table, auxiliary, name)
+    raw = replace(raw, table=without_repetition(raw.table, camera.messages))
+    layout = layout_of(camera, raw.header, name.ccd, name.node)
+    clock = frame_clock(camera, name.ccd, name.file_type)
+    made = emframes(raw, layout, clock, frame_quality(camera), camera.context(name.ccd, name.node))
+    ccd = make_ccd(
+        camera, raw.header, name.file_type, (name.ccd, name.node), layout, made.events, made.frames,
+        made.gatti_on,
+    )  # fmt: skip
+    ccd.rows, ccd.row_frame = raw.table.columns, made.row_frame
+    return ccd
+
+
 def first_pass(camera: Camera, ccd: Ccd) -> Calibrated:
     """Flag and measure a CCD's events without bad pixels, splitting or randomisation."""
-    opts = camera.options
-    made = emevents(camera, ccd, None, opts.emevents.first_pass())
-    emenergy(camera, ccd, made, None, opts.emenergy.first_pass())
+    opts, context = camera.options, camera.context(ccd.number, ccd.node)
+    made = emevents(ccd, None, opts.emevents.first_pass(), context)
+    measure(camera, ccd, made, None, opts.emenergy.first_pass(), context)
     return made
+
+
+def measure(
+    camera: Camera,
+    ccd: Ccd,
+    made: Calibrated,
+    pixels: bp.BadPixels | None,
+    params: Emenergy,
+    context: StepContext,
+) -> npt.NDArray[np.float64]:
+    """The step emenergy with the CCD's calibration; single pixels were sent without their surroundings."""
+    scale = energy_scale(camera, ccd, params, parts=ccd.file_type != "RIE")
+    return emenergy(ccd, made, pixels, scale, params, context)
 
 
 def finish_ccd(camera: Camera, ccd: Ccd, gti: GTI) -> _Finished:
     """Second pass over one CCD: bad pixels, splitting, positions, times, energies, selection."""
-    opts, say = camera.options, camera.messages
+    opts, say, context = camera.options, camera.messages, camera.context(ccd.number, ccd.node)
     pixels = badpix(ccd, opts.badpix) if opts.use_bad_pixels else bp.BadPixels(ccd.shape)
     table = pixels.table()
     say.info("badpix", f" {len(table['RAWX']):12d}  final bad pixel sets will be added to BADPIX extension")
-    made = emevents(camera, ccd, pixels, opts.emevents)
-    background = emenergy(camera, ccd, made, pixels, opts.emenergy)
+    made = emevents(ccd, pixels, opts.emevents, context)
+    background = measure(camera, ccd, made, pixels, opts.emenergy, context)
     columns = _selected(camera, ccd, made, gti)
     say.info("evselect", f"selected {len(columns['TIME'])} rows from the input table.")
     lines = ccd.lines + made.wrong
@@ -337,7 +389,7 @@ def _read(camera: Camera, files: list[OdfFile], auxiliary: OdfTable, attempt: At
     ccds = []
     for file in files:
         camera.messages.info("", f"Processing data set: {file.path}")
-        ccd = attempt(file.name.ccd, emframes, camera, file, auxiliary)
+        ccd = attempt(file.name.ccd, read_ccd, camera, file, auxiliary)
         if ccd is not None:
             ccds.append(ccd)
     return ccds
@@ -456,7 +508,7 @@ def _search(camera: Camera, ccds: list[Ccd]) -> tuple[FlareCurve, tuple[npt.NDAr
         number = int((use & (ccd.first.events.flag & REJECTION_FLAG == 0)).sum())
         say.info("emeventsproj", f" Number of good events in input file: {number:12d}")
         image, clumping = emeventsproj(ccd.shape, ccd.first.events, use, camera.library, opts.emeventsproj)
-        embadpixfind(camera, ccd, image, replace(params, **changes), clumping=clumping)
+        embadpixfind(ccd, image, replace(params, **changes), say, clumping=clumping)
 
     wanted = opts.find_bad_pixels and opts.use_bad_pixels
     if wanted:

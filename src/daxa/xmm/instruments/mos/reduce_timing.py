@@ -19,7 +19,10 @@ from daxa.xmm.instruments.mos import energy
 from daxa.xmm.instruments.mos.calibration import (
     calibrated_bad_pixels,
     energy_limits,
+    energy_scale,
     event_threshold,
+    frame_clock,
+    frame_quality,
     gain,
     line_clock,
     overscan,
@@ -28,9 +31,8 @@ from daxa.xmm.instruments.mos.events import Events, flag_thresholds
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import OnBoard
-from daxa.xmm.instruments.mos.raw import RawHeader, check_mode
+from daxa.xmm.instruments.mos.raw import RawCcd
 from daxa.xmm.instruments.mos.reduce import ccd_keywords, select
-from daxa.xmm.instruments.mos.steps.emenergy import energies
 from daxa.xmm.instruments.mos.steps.emframes import finish_frames, frame_table
 from daxa.xmm.instruments.mos.timing import (
     SAME_SIZE,
@@ -156,10 +158,11 @@ def _read(
     number, node = file.name.ccd, file.name.node
     compressed = file.name.file_type == "CTE"
     table = file.read(1, MOS_COMPRESSED_TIMING if compressed else MOS_TIMING)
-    check_mode(table, file.name.file_type)
-    header, scans = RawHeader.of(table), overscan(camera)
+    raw = RawCcd.of(table, auxiliary, file.name)
+    header, scans, quality = raw.header, overscan(camera), frame_quality(camera)
     shape, under = camera.geometry.shape(number), scans.under[0]
-    made, index, known = frame_table(camera, table, auxiliary, file)
+    clock_of_frames = frame_clock(camera, number, file.name.file_type)
+    made, index, known = frame_table(raw, clock_of_frames, quality.params, camera.messages)
     made.time_s = made.time_s - source[1] / shape[1] * clock.shift_s
     # Windows hold the columns before and behind the image, as in imaging modes (assumed for this one).
     window = (
@@ -176,10 +179,11 @@ def _read(
     sent = {name: values[sound] for name, values in table.columns.items()}
     list_ = line_events(sent, index[sound], source, header.window.x0, under)
     gatti_on = finish_frames(
-        camera,
         made,
         list_.frame,
         list_.pattern + 1,
+        quality,
+        camera.messages,
         window_pixels=(window[1] - window[0] + 1) * header.window.dy,
         open_fraction=1.0,
     )
@@ -213,7 +217,9 @@ def _selected(
     pha = list_.e1.astype(float)
     if opts.emenergy.randomizeenergy:
         pha = pha + camera.random(ccd.number, ccd.node, MOS_TIMING_ENERGY).uniform(-0.5, 0.5, len(pha))
-    pi = energies(camera, ccd, replace(list_, pattern=SAME_SIZE[list_.pattern]), pha, opts.emenergy)
+    scale = energy_scale(camera, ccd, opts.emenergy, parts=False)
+    same_size = replace(list_, pattern=SAME_SIZE[list_.pattern])
+    pi = energy.energies(same_size, pha, scale.loss, scale.gain)
     keep = np.ones(len(list_), bool)
     if opts.reject_bad_events:
         keep &= list_.flag & opts.rejection_flag == 0

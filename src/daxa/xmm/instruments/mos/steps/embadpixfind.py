@@ -7,16 +7,16 @@ import numpy.typing as npt
 
 from daxa.xmm.instruments.badpixels import DEAD, FOUND, HOT
 from daxa.xmm.instruments.mos.badpixel_search import find
-from daxa.xmm.instruments.mos.exposure import Camera, Ccd
+from daxa.xmm.instruments.mos.context import Messages
+from daxa.xmm.instruments.mos.exposure import Ccd
 from daxa.xmm.instruments.mos.options import Embadpixfind
-from daxa.xmm.instruments.mos.steps.emevents import log_line
 
 
 def embadpixfind(
-    camera: Camera,
     ccd: Ccd,
     image: npt.NDArray[np.float64],
     params: Embadpixfind,
+    messages: Messages,
     *,
     clumping: float = 1.0,
 ) -> None:
@@ -37,14 +37,14 @@ def embadpixfind(
         mean = float(image[good].mean()) if good.any() else 0.0
         lit = known["onboard"] & (image > mean + 5.0 * np.sqrt(mean) + 1.0)
         for y, x in np.argwhere(lit)[:1]:
-            camera.messages.warn(
+            messages.warn(
                 "embadpixfind",
                 "getCalBadpix10",
                 f"CCD {ccd.number}: bright pixel at {x + 1} {y + 1} is declared uplinked in the CCF but is "
                 f"present in the data ({int(lit.sum())} such pixels)",
             )
     found = find(image, good, params, clumping)
-    say = log_line(camera, "embadpixfind")
+    say = messages.lines_of("embadpixfind")
     for number, (bright, dark_c, bright_c, dark_r, bright_r, dark) in enumerate(found.passes, start=1):
         say(f" Iteration {number:12d}")
         say(f" {bright:12d}  bright pixels found in image")

@@ -11,47 +11,57 @@ import numpy.typing as npt
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy, events
-from daxa.xmm.instruments.mos.calibration import coherence_ellipse, energy_weights, transfer_loss
-from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
+from daxa.xmm.instruments.mos.context import StepContext
+from daxa.xmm.instruments.mos.exposure import Calibrated, Ccd
 from daxa.xmm.instruments.mos.offsets import corrected
 from daxa.xmm.instruments.mos.options import Emenergy
-from daxa.xmm.instruments.mos.steps.emevents import log_line
 from daxa.xmm.instruments.seeds import MOS_ENERGY
 
 
 def emenergy(
-    camera: Camera, ccd: Ccd, made: Calibrated, pixels: bp.BadPixels | None, params: Emenergy
+    ccd: Ccd,
+    made: Calibrated,
+    pixels: bp.BadPixels | None,
+    scale: energy.EnergyScale,
+    params: Emenergy,
+    context: StepContext,
 ) -> npt.NDArray[np.float64]:
     """Flag events by their surroundings, and measure their amplitudes and energies.
 
-    Sets ``made.pha`` and ``made.pi`` (equal to the amplitude without ``correctgain``).
+    Sets ``made.pha`` and ``made.pi``.
+
+    Parameters
+    ----------
+    ccd, made
+        The CCD, and its events after emevents, whose flags are set.
+    pixels
+        Bad pixels (badpix); None if there are none yet.
+    scale
+        What makes energies of amplitudes. ``correctcti`` and ``correctgain`` of the parameters are in it.
 
     Returns
     -------
     array
         Map of the local background, see :func:`~daxa.xmm.instruments.mos.energy.background_map`.
     """
-    say = log_line(camera, "emenergy")
+    say, library = context.messages.lines_of("emenergy"), context.library
     list_ = made.events
     lines = ccd.lines + made.wrong
     if params.flagevents:
         maps = (pixels or bp.BadPixels(ccd.shape)).maps
         energy.flag_neighbours(list_, maps, ccd.limits, ccd.shape, lines.blind, ccd.node_limit)
-    list_.flag[~camera.geometry.in_fov(made.detx, made.dety)] |= MosFlag.OUT_OF_FOV
+    list_.flag[~context.geometry.in_fov(made.detx, made.dety)] |= MosFlag.OUT_OF_FOV
     out = int((list_.flag & int(MosFlag.OUT_OF_FOV) != 0).sum())
     say(f" {out:12d}  events outside field of view")
-    # Single pixels were sent without their surroundings.
-    surroundings = ccd.file_type != "RIE"
-    e3, e4 = corrected(list_, camera.library, made.wrong)
+    e3, e4 = corrected(list_, library, made.wrong)
     level: npt.NDArray[np.float64] = np.zeros(len(list_))
     image = np.zeros((1, 1))
-    ellipse = coherence_ellipse(camera)
+    parts = scale.parts
     seen = replace(list_, e3=e3, e4=e4)
-    if params.getccdbkg and surroundings:
+    if params.getccdbkg and parts is not None:
         trial = replace(seen, flag=list_.flag.copy())
         if params.rejectbade3e4:
-            bad = energy.flag_incoherent(trial, camera.library, 0.0, ellipse)
+            bad = energy.flag_incoherent(trial, library, 0.0, parts.ellipse)
             say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
         level, image, clipped = energy.background(
             trial,
@@ -62,21 +72,21 @@ def emenergy(
             fill=params.fillccdbkg,
         )
         say(f" {clipped:12d}  events rejected by   3.0      sigma clipping on E4 for CCDBKG")
-    if params.rejectbade3e4 and surroundings:
-        bad = energy.flag_incoherent(seen, camera.library, level, ellipse)
+    if params.rejectbade3e4 and parts is not None:
+        bad = energy.flag_incoherent(seen, library, level, parts.ellipse)
         say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
     dither: npt.NDArray[np.float64] | float = 0.0
     if params.randomizeenergy:
-        dither = camera.random(ccd.number, ccd.node, MOS_ENERGY).uniform(-0.5, 0.5, len(list_))
-    if surroundings:
-        made.pha = energy.amplitude(seen, camera.library, level, energy_weights(camera), dither)
+        dither = context.random(MOS_ENERGY).uniform(-0.5, 0.5, len(list_))
+    if parts is not None:
+        made.pha = energy.amplitude(seen, library, level, parts.weights, dither)
     else:
         made.pha = np.asarray(list_.e1 + list_.e2 + dither, float)
     low = ccd.threshold_adu
     _count_outside(say, "PHA", made.pha, low, float(events.ADC_MAXIMUM))
-    made.pi = energies(camera, ccd, list_, made.pha, params)
-    if params.correctgain:
-        ends = energy.apply_gain([low, events.ADC_MAXIMUM], [0, 0], ccd.coefficients)
+    made.pi = energy.energies(list_, made.pha, scale.loss, scale.gain)
+    if scale.gain is not None:
+        ends = energy.apply_gain([low, events.ADC_MAXIMUM], [0, 0], scale.gain)
         _count_outside(say, "PI", made.pi, *np.rint(ends))
     return image
 
@@ -86,15 +96,3 @@ def _count_outside(
 ) -> None:
     number = int(((values < low) | (values > high)).sum())
     say(f" {number:12d}  events with {name} out of range {low:11.0f}  - {high:11.0f}")
-
-
-def energies(
-    camera: Camera, ccd: Ccd, list_: Events, pha: npt.NDArray[np.float64], params: Emenergy
-) -> npt.NDArray[np.float64]:
-    """Energies [eV] of amplitudes: charge transfer and gain (CTI_CORR, ENERGY)."""
-    loss = None
-    if params.correctcti:
-        # Of the frames that came: a file of events knows no others.
-        mean = float(ccd.frames.time_s[ccd.frames.received].mean())
-        loss = transfer_loss(camera, ccd.number, ccd.node, ccd.shape, mean)
-    return energy.energies(list_, pha, loss, ccd.coefficients if params.correctgain else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,12 @@ import numpy.typing as npt
 from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy, events
+from daxa.xmm.instruments.mos.context import Messages, StepContext
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
+from daxa.xmm.instruments.mos.exposure import Calibrated, Ccd
 from daxa.xmm.instruments.mos.offsets import LineOffsets, corrected, wrong_offsets
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emevents
+from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.instruments.seeds import MOS_POSITION, MOS_TIME
 
 #: Silicon K fluorescence [eV] and the half-width of its range.
@@ -25,23 +26,24 @@ _OFFSET_TEST_EV = 500.0
 _MANY_FRAMES, _FEW_GOOD = 0.01, 0.1
 
 
-def emevents(camera: Camera, ccd: Ccd, pixels: bp.BadPixels | None, params: Emevents) -> Calibrated:
+def emevents(ccd: Ccd, pixels: bp.BadPixels | None, params: Emevents, context: StepContext) -> Calibrated:
     """Analyse a CCD's events again, flag them, and give them places in the camera and times.
 
     Parameters
     ----------
-    camera, ccd
-        The exposure and the CCD that emframes made.
+    ccd
+        The CCD with the frames and events of emframes.
     pixels
         Bad pixels (badpix); None if there are none yet.
     params
         Parameters of the task.
     """
-    say = log_line(camera, "emevents")
+    messages, library = context.messages, context.library
+    say = messages.lines_of("emevents")
     say(f" {len(ccd.raw):12d}  events in input")
     list_ = ccd.raw.take(np.arange(len(ccd.raw)))
     if ccd.file_type == "RIE" and (params.splitdiagonals or params.rejectbade3):
-        camera.messages.warn(
+        messages.warn(
             "emevents",
             "getParamValues11",
             f"CCD {ccd.number}: splitdiagonals or rejectbade3, but not in imaging mode: ignored",
@@ -51,47 +53,43 @@ def emevents(camera: Camera, ccd: Ccd, pixels: bp.BadPixels | None, params: Emev
         if params.keepsifluor:
             gain = ccd.coefficients[0, 1]
             silicon = ((_SILICON_EV[0] - _SILICON_EV[1]) / gain, (_SILICON_EV[0] + _SILICON_EV[1]) / gain)
-        list_, split = events.split_diagonals(list_, camera.library, silicon)
+        list_, split = events.split_diagonals(list_, library, silicon)
         say(f" {split:12d}  diagonal events split in two")
     if params.flagbadpixels and pixels is not None:
-        list_, changed = _cut_bad(camera, list_, pixels, params.analysepatterns)
+        list_, changed = _cut_bad(list_, pixels, library, params.analysepatterns)
         say(f" {changed:12d}  events removed or modified by CUT_BAD")
-    wrong = _flag_events(camera, ccd, list_, params, say)
+    wrong = _flag_events(ccd, list_, params, library, messages)
     n = len(list_)
     shift = np.zeros((2, n))
     if params.randomizeposition:
-        shift = camera.random(ccd.number, ccd.node, MOS_POSITION).uniform(-0.5, 0.5, (2, n))
-    detx, dety = camera.geometry.raw_to_det(
+        shift = context.random(MOS_POSITION).uniform(-0.5, 0.5, (2, n))
+    detx, dety = context.geometry.raw_to_det(
         ccd.number, list_.rawx + shift[0], list_.rawy + shift[1], ccd.node
     )
     time = ccd.frames.time_s[list_.frame]
     if params.randomizetime:
-        part = camera.random(ccd.number, ccd.node, MOS_TIME).uniform(-0.5, 0.5, n)
+        part = context.random(MOS_TIME).uniform(-0.5, 0.5, n)
         time = time + ccd.frames.integration_s[list_.frame] * part
     return Calibrated(list_, time, np.rint(detx), np.rint(dety), wrong)
 
 
-def log_line(camera: Camera, subtask: str) -> Callable[[str], None]:
-    return lambda text: camera.messages.info(subtask, text)
-
-
-def _cut_bad(camera: Camera, list_: Events, pixels: bp.BadPixels, analyse: bool) -> tuple[Events, int]:
+def _cut_bad(
+    list_: Events, pixels: bp.BadPixels, library: PatternLibrary, analyse: bool
+) -> tuple[Events, int]:
     maps = pixels.maps
     changed = 0
     if pixels.bad.any():
-        list_, changed = events.cut_bad(
-            list_, camera.library, maps["bright"] | maps["onboard"], split=analyse
-        )
+        list_, changed = events.cut_bad(list_, library, maps["bright"] | maps["onboard"], split=analyse)
         dead = energy.at_pixels(maps["dead"], list_.rawx, list_.rawy)
         list_.flag[dead & (list_.rawx >= 1) & (list_.rawy >= 1)] |= MosFlag.ON_BADPIX
     return list_, changed
 
 
 def _flag_events(
-    camera: Camera, ccd: Ccd, list_: Events, params: Emevents, say: Callable[[str], None]
+    ccd: Ccd, list_: Events, params: Emevents, library: PatternLibrary, messages: Messages
 ) -> LineOffsets:
     """The tests of emevents, in SAS's order; returns the wrong offsets found."""
-    made, warn = ccd.frames, camera.messages.warn
+    made, say, warn = ccd.frames, messages.lines_of("emevents"), messages.warn
     below, above = events.flag_thresholds(list_, *ccd.limits_adu)
     say(f" {below:12d}  events below the EMDH lower threshold")
     say(f" {above:12d}  events above the EMDH upper threshold")
@@ -130,7 +128,7 @@ def _flag_events(
         list_.flag[hit] |= MosFlag.ON_BADOFFSET
         say(f" {int(hit.sum()):12d}  events on row/column with wrong offset")
     if params.rejectbade3 and imaging:
-        e3, _ = corrected(list_, camera.library, wrong)
+        e3, _ = corrected(list_, library, wrong)
         low, threshold = events.flag_undershoot(replace(list_, e3=e3))
         say(f" {low:12d}  events with E3 < {threshold:12.0f}  + local median")
     truncated = 0

@@ -3,147 +3,121 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError, named
-from daxa.xmm.formats.odf import MOS_IMAGING, MOS_REDUCED_IMAGING
-from daxa.xmm.instruments.mos import badpixels as bp
+from daxa.xmm.errors import named
 from daxa.xmm.instruments.mos import frames
-from daxa.xmm.instruments.mos.calibration import (
-    FrameTiming,
-    cosmic_tracks,
-    energy_limits,
-    event_threshold,
-    frame_timing,
-    gain,
-    known_bad_pixels,
-    layout_of,
-    on_board_offsets,
-)
+from daxa.xmm.instruments.mos.context import Messages, StepContext
 from daxa.xmm.instruments.mos.events import Events
-from daxa.xmm.instruments.mos.exposure import Camera, Ccd
+from daxa.xmm.instruments.mos.frames import FrameClock, FrameQuality
+from daxa.xmm.instruments.mos.options import Emframes
 from daxa.xmm.instruments.mos.raw import (
     FrameRows,
     Layout,
-    RawHeader,
+    RawCcd,
     RawTimes,
-    check_mode,
-    check_same_exposure,
     raw_events,
     report_announced,
     sound_rows,
-    without_repetition,
 )
-from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.mos_clock import header_frame_time, unwrap_stamps
-from daxa.xmm.odf.table import OdfTable
-from daxa.xmm.odf.times import TimeCorrelation, check_frames
+from daxa.xmm.odf.times import check_frames
 
 
-def emframes(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> Ccd:
-    """Frame table of one CCD and node, and the events that belong to it.
+@dataclass(frozen=True)
+class Framed:
+    """The frames of a CCD, and its sound events in the CCD's coordinates.
 
-    Parameters
+    Attributes
     ----------
-    camera
-        The exposure; ``camera.options.emframes`` are the parameters.
-    file
-        Imaging (IME) or reduced imaging (RIE) event file.
-    auxiliary
-        Table of the auxiliary file.
+    row_frame
+        Number of the frame of each row of the event table; -1 if it is not listed.
+    gatti_on
+        Whether the sliding scale moves.
+    """
+
+    frames: frames.Frames
+    events: Events
+    row_frame: npt.NDArray[np.int64]
+    gatti_on: bool
+
+
+def emframes(
+    raw: RawCcd, layout: Layout, clock: FrameClock, quality: FrameQuality, context: StepContext
+) -> Framed:
+    """Frame table of one CCD and node in an imaging mode, and the events that belong to it.
 
     Raises
     ------
     TaskError
-        The file is damaged or does not fit the auxiliary file.
+        The frames do not make a table.
     """
-    say = camera.messages
-    number, node = file.name.ccd, file.name.node
-    table = file.read(1, MOS_IMAGING if file.name.file_type == "IME" else MOS_REDUCED_IMAGING)
-    if int(table.keyword("CCDID", number)) != number:
-        raise TaskError("readEvents01", f"{table.where}: CCDID is not that of the file's name")
-    check_mode(table, file.name.file_type)
-    header = RawHeader.of(table)
-    table = without_repetition(camera, table)
-    layout = layout_of(camera, header, number, node)
-    made, index, known = frame_table(camera, table, auxiliary, file)
-    raw, pixels = raw_events(camera, table, known, index, layout, number)
+    messages = context.messages
+    made, index, known = frame_table(raw, clock, quality.params, messages)
+    events, pixels = raw_events(raw.table, known, index, layout, context.library, messages, raw.number)
     gatti_on = finish_frames(
-        camera,
         made,
-        index[known & sound_rows(table, layout)],
+        index[known & sound_rows(raw.table, layout)],
         pixels,
+        quality,
+        messages,
         window_pixels=layout.image_pixels,
         open_fraction=layout.open_fraction,
     )
-    ccd = make_ccd(camera, header, file.name.file_type, (number, node), layout, raw, made, gatti_on)
-    ccd.rows = table.columns
-    ccd.row_frame = np.where(known, made.number[0] + index, -1)
-    say.info("emframes", f" Area of window within field of view is {ccd.arcmin2:12.6f} arcmin2")
-    say.info("emframes", f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
-    live = float(made.fraction[made.received].mean())
-    say.info("emframes", f" Fraction of good time : {live:.9f}")
-    return ccd
-
-
-def make_ccd(
-    camera: Camera,
-    header: RawHeader,
-    file_type: str,
-    name: tuple[int, int],
-    layout: Layout,
-    raw: Events,
-    made: frames.Frames,
-    gatti_on: bool,
-) -> Ccd:
-    """A CCD (``name``: number and node) with its calibration."""
-    number, node = name
-    return Ccd(
-        number, node, file_type, header, layout.shape, layout.limits, raw, made, layout.arcmin2,
-        on_board_offsets(camera, name, layout), gatti_on, gain(camera, number, node),
-        event_threshold(camera, header, number), energy_limits(camera, header),
-        known_bad_pixels(camera, number, node, layout.shape), bp.BadPixels(layout.shape),
-    )  # fmt: skip
+    say = messages.lines_of("emframes")
+    say(f" Area of window within field of view is {layout.arcmin2:12.6f} arcmin2")
+    say(f" Fraction of window within field of view is {layout.seen_fraction:.9f}")
+    say(f" Fraction of good time : {float(made.fraction[made.received].mean()):.9f}")
+    return Framed(made, events, np.where(known, made.number[0] + index, -1), gatti_on)
 
 
 def finish_frames(
-    camera: Camera,
     made: frames.Frames,
     event_frame: npt.NDArray[np.int64],
     event_pixels: npt.NDArray[np.int64],
+    quality: FrameQuality,
+    messages: Messages,
     *,
     window_pixels: int,
     open_fraction: float,
 ) -> bool:
     """Dead time, sliding scale and good times of frames (CR_DEAD, GATTI, FLAG_HK).
 
+    Parameters
+    ----------
+    event_frame, event_pixels
+        Of each sound event: index of its frame, number of its pixels.
+    window_pixels, open_fraction
+        See :func:`~daxa.xmm.instruments.mos.frames.set_dead_time`.
+
     Returns
     -------
     bool
         Whether the sliding scale moves.
     """
-    opts = camera.options.emframes
-    if opts.setdeadtime:
+    params = quality.params
+    if params.setdeadtime:
         frames.set_dead_time(
             made,
             event_frame,
             event_pixels,
             window_pixels=window_pixels,
             open_fraction=open_fraction,
-            tracks=cosmic_tracks(camera),
+            tracks=quality.tracks,
         )
-    gatti_on = opts.setgatti and frames.set_gatti(made)
+    gatti_on = params.setgatti and frames.set_gatti(made)
     outside = 0
-    if camera.external_gti is not None and opts.flagbadtimes:
-        outside = frames.flag_outside(made, camera.external_gti)
-    camera.messages.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
+    if quality.gti is not None and params.flagbadtimes:
+        outside = frames.flag_outside(made, quality.gti)
+    messages.info("emframes", f" {outside:12d}  frames rejected by FLAG_HK")
     return gatti_on
 
 
 def frame_table(
-    camera: Camera, table: OdfTable, auxiliary: OdfTable, file: OdfFile
+    raw: RawCcd, clock: FrameClock, params: Emframes, messages: Messages
 ) -> tuple[frames.Frames, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Frames of a CCD, with those flagged that are incomplete.
 
@@ -152,36 +126,29 @@ def frame_table(
     frames, index, known
         The table; per event, the index of its frame, and whether it is one of the table.
     """
-    say, number = camera.messages, file.name.ccd
-    check_same_exposure(table, auxiliary)
-    rows = FrameRows.of(auxiliary, number, file.name.node)
-    imaging = file.name.file_type in ("IME", "RIE")
-    timing = frame_timing(camera, number, imaging=imaging)
-    times = RawTimes.of(table)
+    say = messages.lines_of("emframes")
     made, shift = make_frames(
-        rows, times, timing, camera.correlation, camera.clock_reset_s,
+        raw.rows, raw.times, clock,
         # In fast modes nothing waits for the next read-out.
-        joined=frames.JOINED_FRAMES if imaging else 0,
-        warn=lambda code, text: say.warn("emframes", code, f"CCD {number}: {text}"),
+        joined=frames.JOINED_FRAMES if raw.imaging else 0,
+        warn=lambda code, text: messages.warn("emframes", code, f"CCD {raw.number}: {text}"),
     )  # fmt: skip
     received = int(made.received.sum())
-    say.info("emframes", f" Create frame table with {received:12d}  rows")
-    say.info("emframes", f" {len(made) - received:12d}  frames are missing between them")
-    say.info("emframes", f" Observing mode was {camera.submode}")
-    say.info("emframes", f" Approximate start time = {made.time_s[0]:20.8f}")
-    say.info("emframes", f" Approximate   end time = {made.time_s[-1]:20.8f}")
-    index, known = frames.frame_of_events(table["FRAME"], rows.number, shift, int(made.number[0]))
-    report_announced(camera, made, index[known], number)
-    _flag_incomplete(camera, made, index[known])
+    say(f" Create frame table with {received:12d}  rows")
+    say(f" {len(made) - received:12d}  frames are missing between them")
+    say(f" Observing mode was {clock.timing.mode}")
+    say(f" Approximate start time = {made.time_s[0]:20.8f}")
+    say(f" Approximate   end time = {made.time_s[-1]:20.8f}")
+    index, known = frames.frame_of_events(raw.table["FRAME"], raw.rows.number, shift, int(made.number[0]))
+    report_announced(made, index[known], raw.number, messages)
+    _flag_incomplete(made, index[known], params, say)
     return made, index, known
 
 
 def make_frames(
     rows: FrameRows,
     times: RawTimes,
-    timing: FrameTiming,
-    correlation: TimeCorrelation,
-    reset_s: float,
+    clock: FrameClock,
     *,
     joined: int = frames.JOINED_FRAMES,
     warn: Callable[[str, str], None] = lambda code, text: None,
@@ -190,10 +157,8 @@ def make_frames(
 
     Parameters
     ----------
-    rows, times, timing
-        Rows of the auxiliary file; what the event table says of times; what the calibration does.
-    correlation, reset_s
-        Relation of the clocks; on-board time of the reset that the stamps count from.
+    rows, times
+        Rows of the auxiliary file; what the event table says of times.
     joined
         See :class:`~daxa.xmm.instruments.mos.frames.Frames`.
     warn
@@ -209,24 +174,29 @@ def make_frames(
     TaskError
         The frames do not make a table.
     """
-    obt = unwrap_stamps(rows.coarse, rows.fine, reset_s, correlation.tt_to_obt(times.start_tt_s))
+    timing, correlation = clock.timing, clock.correlation
+    obt = unwrap_stamps(rows.coarse, rows.fine, clock.reset_s, correlation.tt_to_obt(times.start_tt_s))
     header_s = header_frame_time(times.frame_time, rows.number, obt, times.where) or timing.nominal_s or 0.0
     with named(rows.where):
         made, shift = frames.build_frames(
             rows.number, correlation.obt_to_tt(obt), rows.counters, header_frame_s=header_s,
-            transfer_s=timing.transfer_s, joined=joined, delay_s=timing.delay_s, clock_s=obt - reset_s,
-            warn=warn,
+            transfer_s=timing.transfer_s, joined=joined, delay_s=timing.delay_s,
+            clock_s=obt - clock.reset_s, warn=warn,
         )  # fmt: skip
     if times.end_tt_s is not None:
         check_frames(made.time_s, (times.start_tt_s, times.end_tt_s), rows.where, correlation.source)
     return made, shift
 
 
-def _flag_incomplete(camera: Camera, made: frames.Frames, event_frame: npt.NDArray[np.int64]) -> None:
+def _flag_incomplete(
+    made: frames.Frames,
+    event_frame: npt.NDArray[np.int64],
+    params: Emframes,
+    say: Callable[[str], None],
+) -> None:
     """Flag frames of which events are missing, and those at the ends."""
-    opts, say = camera.options.emframes, camera.messages
-    invalid = frames.flag_invalid(made, event_frame) if opts.checknvalid else 0
-    say.info("emframes", f" {invalid:12d}  frames rejected by VALID")
-    overflow = frames.flag_overflow(made) if opts.flagfifooverflow else 0
-    say.info("emframes", f" {overflow:12d}  frames rejected by FIFO")
+    invalid = frames.flag_invalid(made, event_frame) if params.checknvalid else 0
+    say(f" {invalid:12d}  frames rejected by VALID")
+    overflow = frames.flag_overflow(made) if params.flagfifooverflow else 0
+    say(f" {overflow:12d}  frames rejected by FIFO")
     frames.flag_edges(made)
