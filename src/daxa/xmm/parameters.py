@@ -124,9 +124,11 @@ class Parameter:
             number = int(text) if whole else float(text)
         except ValueError:
             raise bad("an integer" if whole else "a number") from None
-        if self.minimum is not None and not number >= self.minimum:  # NaN neither
+        if number != number:  # NaN, which no limit refuses
+            raise bad("a number")
+        if self.minimum is not None and number < self.minimum:
             raise bad(f"a value of at least {self.minimum:g}")
-        if self.maximum is not None and not number <= self.maximum:
+        if self.maximum is not None and number > self.maximum:
             raise bad(f"a value of at most {self.maximum:g}")
         return number
 

@@ -259,7 +259,8 @@ class TaskContext:
         Parameters
         ----------
         name
-            The file to be made, relative to the task's folder.
+            The file to be made, relative to the task's folder. Of ``file:table`` only the file counts: the
+            tables of a product have names of their own.
 
         Yields
         ------
@@ -269,17 +270,36 @@ class TaskContext:
         Raises
         ------
         TaskError
-            ``noClobber``: there is such a file, and SAS_CLOBBER=0 forbids to replace it.
+            ``noClobber``: there is such a file, and SAS_CLOBBER=0 forbids to replace it; ``noFolder``:
+            its folder is not there; ``isFolder``: it is a folder itself; ``cannotWrite``: the system says
+            why.
         """
-        final = self.path(name)
+        final = self.path(self._file_to_write(os.fspath(name)))
+        if final.is_dir():
+            raise TaskError("isFolder", f"{final} is a folder; the name of a file to write is expected")
+        if not final.parent.is_dir():
+            raise TaskError("noFolder", f"{final}: there is no folder {final.parent} to write to")
         if self.env.get("SAS_CLOBBER") == "0" and final.exists():
             raise TaskError("noClobber", f"{final} exists, and SAS_CLOBBER=0 forbids to replace it")
         temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
         try:
             yield temporary
             os.replace(temporary, final)
+        except OSError as error:
+            if error.filename is None or Path(error.filename) != temporary:
+                raise
+            raise TaskError("cannotWrite", f"{final}: {error.strerror}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _file_to_write(self, name: str) -> str:
+        """The file of a table specifier; a name that has a dot behind the colon is that of a file."""
+        specifier = re.fullmatch(r"(.+):([A-Za-z_]\w*)", name)
+        if specifier is None:
+            return name
+        self.warn("ignoredTable", f"{name}: {specifier[1]} is written; its tables have names of their own")
+        return specifier[1]
 
     def call(self, name: str, /, **arguments: Any) -> None:
         """Run another task inside this one, in the same folder and environment.

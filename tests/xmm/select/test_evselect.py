@@ -352,7 +352,7 @@ def test_mistakes_are_explained(mos_list: Path):
         ({"table": "no.fits", "filteredset": "o"}, "no.fits"),
         ({"table": "mos.fits:EVENT", "filteredset": "o"}, "no table EVENT"),
         ({"table": "mos.fits", "filteredset": "o", "expression": "PI >"}, r"\^"),
-        ({"table": "mos.fits", "filteredset": "o", "expression": "pi > 2"}, "no column pi"),
+        ({"table": "mos.fits", "filteredset": "o", "expression": "pj > 2"}, "no column pj"),
         ({"table": "mos.fits", "imageset": "o", "xcolumn": "DETZ"}, "DETZ"),
         (
             {"table": "mos.fits", "imageset": "o", "xcolumn": "X", "ycolumn": "Y", "imagebinning": "binSize",

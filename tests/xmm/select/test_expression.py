@@ -339,8 +339,8 @@ def test_mistakes_inside_macros_are_pointed_at_where_the_macro_stands():
 
 def test_missing_columns_are_named():
     header = {"TFIELDS": 1, "TTYPE1": "PI"}
-    with pytest.raises(SelectionError, match="no column pi"):
-        compile("pi > 3", header)
+    with pytest.raises(SelectionError, match="no column pj"):
+        compile("pj > 3", header)
     with pytest.raises(SelectionError, match="no column FLAG"):
         compile("FLAG == 0").mask({"PI": np.zeros(2)})
     with pytest.raises(SelectionError, match="integers"):

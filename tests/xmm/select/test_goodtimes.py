@@ -88,7 +88,8 @@ def test_gtibuild_lines(text, start, stop):
     [
         ("10", "expected"), ("10 x", "number"), ("20 10", "before"), ("-1 5", "negative"),
         ("1 2 *", "operator"), ("1 2 +g", "expected"), ("1 0 +g 1 1", "finite"),
-        ("1 5 +g 0 1", "positive"), ("1 2 + 3", "expected"),
+        ("1 5 +g 0 1", "positive"), ("1 2 + 3", "expected"), ("nan 5 +", "number"), ("1 NaN", "number"),
+        ("1 9 +g nan 2", "number"),
     ],
 )  # fmt: skip
 def test_gtibuild_names_the_bad_line(line, reason):
@@ -150,3 +151,94 @@ def test_tabgtigen_reads_dates_of_raw_housekeeping(tmp_path: Path):
     gti = GTI.read(tmp_path / "o.fits")
     first = utc_to_tt("2016-11-14T00:00:00")
     assert np.allclose([gti.start - first, gti.stop - first], [[-5, 25], [15, 45]])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "100 200 + # d\u00e9but\n".encode("latin-1"),
+        "100 200 + # d\u00e9but\n".encode("utf-8-sig"),
+        "100 200 + # \u00e9\n".encode("utf-16"),
+        b"1.0D2 2d+02 +\r\n",
+        b"1.0E2 2e2",
+    ],
+)
+def test_gtibuild_reads_texts_of_any_encoding(tmp_path: Path, raw: bytes):
+    (tmp_path / "g.txt").write_bytes(raw)
+    run_task("gtibuild", {"file": "g.txt", "table": "o.fits"}, cwd=tmp_path)
+    gti = GTI.read(tmp_path / "o.fits")
+    assert (gti.start.tolist(), gti.stop.tolist()) == ([100.0], [200.0])
+
+
+def test_gtibuild_of_something_else(tmp_path: Path):
+    (tmp_path / "g.gz").write_bytes(bytes(range(256)))
+    with pytest.raises(TaskError, match="g.gz, line 1: "):
+        run_task("gtibuild", {"file": "g.gz"}, cwd=tmp_path)
+    with pytest.raises(TaskError, match=r": Is a directory"):
+        run_task("gtibuild", {"file": "."}, cwd=tmp_path)
+
+
+class TestSpecifiersOfTables:
+    """``file:table`` names the table of the file that is written, as SAS's default gti.ds:ALLGTI does."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        rate_file(tmp_path / "r.fits", np.arange(5.0), np.array([1, 1, 9, 1, 1]), TIMEDEL=1.0)
+        (tmp_path / "t.txt").write_text("0 3 +\n")
+        return tmp_path
+
+    @pytest.mark.parametrize("given", ["gti.ds:ALLGTI", "gti.ds[ALLGTI]"])
+    def test_of_tabgtigen(self, folder: Path, given: str):
+        run_task("tabgtigen", {"table": "r.fits", "expression": "RATE<5", "gtiset": given}, cwd=folder)
+        assert sorted(p.name for p in folder.glob("gti*")) == ["gti.ds"]
+        assert len(GTI.read(folder / "gti.ds", "ALLGTI")) == 2
+
+    def test_of_gtibuild_and_gtimerge(self, folder: Path):
+        run_task("gtibuild", {"file": "t.txt", "table": "a.ds:MINE"}, cwd=folder)
+        run_task("gtimerge", {"tables": "a.ds:MINE a.ds", "gtitable": "b.ds:BOTH"}, cwd=folder)
+        assert GTI.read(folder / "b.ds", "BOTH") == GTI.read(folder / "a.ds", "MINE")
+
+    def test_of_gtialign_names_the_file(self, mos_list: Path, capsys):
+        folder = mos_list.parent
+        (folder / "t.txt").write_text("1100 1300 +\n")
+        run_task("gtibuild", {"file": "t.txt", "table": "a.ds"}, cwd=folder)
+        arguments = {"gtitable": "a.ds", "eventset": "mos.fits", "outset": "x.ds:ALLGTI"}
+        run_task("gtialign", arguments, cwd=folder)
+        assert len(GTI.read(folder / "x.ds", "STDGTI03")) == 1
+        assert "(ignoredTable), x.ds:ALLGTI: x.ds is written" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("given", ["nowhere/gti.ds", "nowhere/gti.ds:ALLGTI"])
+    def test_folders_have_to_be_there(self, folder: Path, given: str):
+        for task, arguments in (
+            ("tabgtigen", {"table": "r.fits", "gtiset": given}),
+            ("gtibuild", {"file": "t.txt", "table": given}),
+            ("gtimerge", {"tables": "r.fits", "gtitable": given}),
+        ):
+            if task == "gtimerge":
+                run_task("gtibuild", {"file": "t.txt", "table": "r.fits"}, cwd=folder)
+            with pytest.raises(TaskError, match=r"there is no folder .*nowhere"):
+                run_task(task, arguments, cwd=folder)
+
+
+@pytest.mark.parametrize("names", [("TIME", "RATE"), ("time", "rate")])
+def test_rows_without_a_time_are_left_out(tmp_path: Path, capsys, names):
+    time = [0.0, 1.0, np.nan, 3.0, 4.0]
+    columns = [fits.Column(n, "D", array=a) for n, a in zip(names, (time, np.ones(5)), strict=True)]
+    table = fits.BinTableHDU.from_columns(columns, name="RATE")
+    table.header["TIMEDEL"] = 1.0
+    table.writeto(tmp_path / "r.fits")
+    run_task("tabgtigen", {"table": "r.fits", "expression": "RATE<5", "gtiset": "o.fits"}, cwd=tmp_path)
+    gti = GTI.read(tmp_path / "o.fits")
+    assert (gti.start.tolist(), gti.stop.tolist()) == ([-0.5, 2.5], [1.5, 4.5])
+    assert "(nullTimes), r.fits: 1 rows have no TIME" in capsys.readouterr().err
+
+
+def test_tables_that_do_not_fit_are_named(tmp_path: Path):
+    rate_file(tmp_path / "r.fits", np.arange(5.0), np.ones(5), TIMEDEL=1.0)
+    for arguments, message in (
+        ({"table": "r.fits:RATE", "timecolumn": "WHEN"}, r"r.fits\[RATE\] has no column WHEN"),
+        ({"table": "r.fits:PRIMARY"}, "PRIMARY is not a table"),
+        ({"table": "r.fits:EVENTS"}, "has no table EVENTS"),
+    ):
+        with pytest.raises(TaskError, match=message):
+            run_task("tabgtigen", arguments, cwd=tmp_path)

@@ -258,3 +258,17 @@ class TestValues:
         tables = tables_of_times(of(3, 0.0, 10.0))
         assert sorted(tables) == ["GTI00001", "STDGTI03"]
         assert tables["STDGTI03"] == GTI([0.0], [10.0])
+
+
+def test_places_and_positions_that_cannot_be(tmp_path: Path):
+    make_list(tmp_path / "a.fits", count=50)
+    make_list(tmp_path / "b.fits", count=50, start=5000.0)
+    for given, message in (
+        ({"outset": "nowhere/o.fits"}, "there is no folder"),
+        ({"outset": "."}, "is a folder"),
+        ({"ra": 10, "dec": 95}, "at most 90"),
+        ({"ra": "nan", "dec": 5}, "expected a number"),
+    ):
+        with pytest.raises(TaskError, match=message):
+            merge(tmp_path, **given)
+    merge(tmp_path, outset="out.fits:EVENTS").close()

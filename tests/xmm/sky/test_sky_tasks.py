@@ -229,6 +229,21 @@ def test_ecoordconv_task(env, tmp_path: Path, shared_data: Path) -> None:
         _run("ecoordconv", tmp_path, env, imageset=image, x=1, y=1, coordtype="raw", ccdno=99)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": 149.6, "y": -95},
+        {"x": 400, "y": 10},
+        {"x": "nan", "y": 10},
+        {"srcexp": "(RA,DEC) IN circle(149.6,95,0.1)"},
+    ],
+)
+def test_positions_that_are_none_are_refused(env, tmp_path: Path, shared_data: Path, given) -> None:
+    image = str(shared_data / "epic_pn_0124710801" / "PN_image.fits")
+    with pytest.raises(TaskError, match=r"expected a (right ascension of 0 to 360|number)"):
+        _run("ecoordconv", tmp_path, env, imageset=image, coordtype="eqpos", **given)
+
+
 def test_attitude_of_the_optical_monitor_is_refused(env, tmp_path: Path) -> None:
     _events(tmp_path / "ev.fits")
     before = (tmp_path / "ev.fits").read_bytes()

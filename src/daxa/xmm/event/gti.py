@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from daxa.xmm.fits.file import FitsFile, Hdu
 from daxa.xmm.fits.header import Card
-from daxa.xmm.fits.schema import Column, make_table, table_bytes
+from daxa.xmm.fits.schema import Column, column, make_table, table_bytes
+from daxa.xmm.notes import warn_once
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import BinTableHDU
@@ -31,6 +32,8 @@ TIME_KEYWORDS: dict[str, Any] = {
     "TIMEZERO": (0, "offset of times"),
     "CLOCKAPP": (True, "clock correction applied"),
 }
+#: Reference days closer than this [d] are the same.
+_SAME_DAY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +224,7 @@ class GTI:
 
     @classmethod
     def from_hdu(cls, hdu: Hdu | BinTableHDU) -> GTI:
-        """Read START and STOP of a table.
+        """Read START and STOP of a table; rows without one of them are left out with a warning.
 
         Parameters
         ----------
@@ -233,7 +236,17 @@ class GTI:
         KeyError
             There is no such column.
         """
-        return cls(np.asarray(hdu.data["START"], float), np.asarray(hdu.data["STOP"], float))
+        where = str(getattr(hdu, "path", "") or "good times")
+        start, stop = (np.asarray(column(hdu, name, where), float) for name in ("START", "STOP"))
+        known = ~(np.isnan(start) | np.isnan(stop))
+        if not known.all():
+            lost = np.count_nonzero(~known)
+            warn_once(
+                "nullTimes",
+                f"{where}[{hdu.name}]: {lost} of {len(known)} intervals have no START or no STOP, "
+                "and are left out",
+            )
+        return cls(start[known], stop[known])
 
     @classmethod
     def read(cls, path: Any, extension: str | int | None = None) -> GTI:
@@ -253,11 +266,14 @@ class GTI:
         """
         hdus = FitsFile(path)
         if extension is not None:
-            return cls.from_hdu(hdus[extension])
-        for hdu in hdus:
-            if hdu.is_table and {"START", "STOP"} <= set(hdu.columns):
-                return cls.from_hdu(hdu)
-        raise KeyError(f"{path}: no table with columns START and STOP")
+            hdu = hdus[extension]
+        else:
+            fitting = [h for h in hdus if h.is_table and {"START", "STOP"} <= {n.upper() for n in h.columns}]
+            if not fitting:
+                raise KeyError(f"{path}: no table with columns START and STOP")
+            hdu = fitting[0]
+        _check_times(hdu)
+        return cls.from_hdu(hdu)
 
     def _cards(self, header: Mapping[str, Any] | None) -> dict[str, Any]:
         cards: dict[str, Any] = {"HDUCLASS": "OGIP", "HDUCLAS1": "GTI", "HDUCLAS2": "STANDARD"}
@@ -292,6 +308,30 @@ class GTI:
         """
         columns = {"START": self.start, "STOP": self.stop}
         return table_bytes(GTI_COLUMNS, columns, name, self._cards(header), more)
+
+
+def _check_times(hdu: Hdu) -> None:
+    """Warn of times that do not count as those of event lists do: they are taken as they stand."""
+    header = hdu.header
+    reference = header.get("MJDREF")
+    if reference is None and "MJDREFI" in header:
+        reference = float(header["MJDREFI"]) + float(header.get("MJDREFF", 0))
+    unit = header.get("TIMEUNIT") or "s"
+    if "START" in (n.upper() for n in hdu.columns):
+        number = [n.upper() for n in hdu.columns].index("START") + 1
+        unit = header.get(f"TUNIT{number}") or unit
+    ours = TIME_KEYWORDS["MJDREF"][0]
+    odd = []
+    if isinstance(reference, (int, float)) and abs(reference - ours) > _SAME_DAY:
+        odd.append(f"they count from MJD {reference:.10g}, those of event lists from {ours:.10g}")
+    if isinstance(zero := header.get("TIMEZERO", 0), (int, float)) and zero:
+        odd.append(f"TIMEZERO is {zero:.10g}")
+    if str(unit).strip().lower() not in ("s", "sec", "second", "seconds"):
+        odd.append(f"their unit is {str(unit).strip()!r}, not s")
+    if odd:
+        warn_once(
+            "otherTimes", f"{hdu.path}[{hdu.name}]: times are taken as they stand, but {'; '.join(odd)}"
+        )
 
 
 def _in_order(times: npt.NDArray[np.float64], intervals: int) -> bool:

@@ -57,6 +57,21 @@ def _open(path: Path) -> BinaryIO:
     return gzip.open(path, "rb")  # type: ignore[return-value]
 
 
+def is_fits(path: Path) -> bool:
+    """Whether a file, gzipped or not, starts as FITS files do.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    try:
+        with _open(path) as file:
+            return file.read(9) == b"SIMPLE  ="
+    except (OSError, EOFError):
+        return False
+
+
 def column_dtype(form: str) -> np.dtype:
     """Type of a cell as stored, from its TFORM.
 

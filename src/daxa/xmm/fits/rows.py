@@ -19,6 +19,7 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import Hdu, is_gzipped
 from daxa.xmm.fits.header import BLOCK, Header
+from daxa.xmm.fits.schema import name_of_column
 
 #: Bytes of rows held at a time: they and what is made of them stay in the cache of one core, and their
 #: arrays are small enough for the allocator to use the same memory again.
@@ -47,7 +48,7 @@ class RawTable:
     count, row_bytes
         Number and length of its rows.
     fields
-        Columns by name.
+        Columns by name; case does not count, as in all of this class.
     """
 
     def __init__(self, hdu: Hdu) -> None:
@@ -66,12 +67,17 @@ class RawTable:
             return default if value is None else float(value)
 
         described: Mapping[str, Any] = self.dtype.fields or {}
-        self.fields = {
-            name: Field(
-                described[name][0], factor(f"TSCAL{i}", 1.0), factor(f"TZERO{i}", 0.0), hdu.text(f"TUNIT{i}")
-            )
-            for name, i in self._numbers.items()
-        }
+        self.fields: Mapping[str, Field] = _Named(
+            {
+                name: Field(
+                    described[name][0],
+                    factor(f"TSCAL{i}", 1.0),
+                    factor(f"TZERO{i}", 0.0),
+                    hdu.text(f"TUNIT{i}"),
+                )
+                for name, i in self._numbers.items()
+            }
+        )
 
     def chunks(self, chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         """Yield the number of rows before a chunk, and its rows as bytes (rows, row_bytes).
@@ -125,9 +131,25 @@ class RawTable:
         TaskError
             There is no such column.
         """
-        if column not in self._numbers:
+        return self._numbers[self.spelled(column)]
+
+    def spelled(self, column: str) -> str:
+        """The name of a column as the table spells it.
+
+        Parameters
+        ----------
+        column
+            Name of the column, in any case if no two columns differ only in case.
+
+        Raises
+        ------
+        TaskError
+            There is no such column.
+        """
+        found = name_of_column(self._numbers, column)
+        if found is None:
             raise TaskError("missingColumn", f"{self.path}[{self.name}]: no column {column}")
-        return self._numbers[column]
+        return found
 
     def keyword(self, key: str, column: str) -> Any:
         """Value of a keyword of a column (``TLMIN`` ...), None if absent.
@@ -147,12 +169,26 @@ class RawTable:
         return {name: f.unit for name, f in self.fields.items()}
 
 
+class _Named(dict[str, Field]):
+    """Columns found by their names, also in another case."""
+
+    def __missing__(self, name: str) -> Field:
+        found = name_of_column(self, name)
+        if found is None:
+            raise KeyError(name)
+        return self[found]
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name_of_column(self, str(name)) is not None
+
+
 class _Columns(Mapping[str, npt.NDArray[Any]]):
     def __init__(self, table: RawTable, part: npt.NDArray[Any]) -> None:
         self._table = table
         self._rows = part.reshape(-1).view(table.dtype)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        name = self._table.spelled(name)
         field = self._table.fields[name]
         values = self._rows[name]
         if field.scale != 1.0 or field.zero != 0.0:

@@ -276,6 +276,33 @@ def column_names(hdu: Hdu | fits.BinTableHDU) -> Sequence[str]:
     return hdu.columns if isinstance(hdu, Hdu) else hdu.columns.names
 
 
+def name_of_column(names: Iterable[str], name: str) -> str | None:
+    """A column's name as its table spells it; without regard to case, as FITS has it, where none is equal.
+
+    Parameters
+    ----------
+    names
+        Names of the table's columns.
+    name
+        The name asked for.
+
+    Returns
+    -------
+    str or None
+        None if there is no such column, or several that differ only in case.
+
+    Examples
+    --------
+    >>> name_of_column(["start", "stop"], "START"), name_of_column(["X", "x"], "x")
+    ('start', 'x')
+    """
+    names = list(names)
+    if name in names:
+        return name
+    alike = [n for n in names if n.upper() == name.upper()]
+    return alike[0] if len(alike) == 1 else None
+
+
 def column(hdu: Hdu | fits.BinTableHDU, name: str, where: str) -> np.ndarray:
     """One column in native byte order.
 
@@ -284,7 +311,7 @@ def column(hdu: Hdu | fits.BinTableHDU, name: str, where: str) -> np.ndarray:
     hdu
         The table.
     name
-        Name of the column.
+        Name of the column; case does not count where no other column has the same letters.
     where
         Name of the file, for the message.
 
@@ -294,7 +321,8 @@ def column(hdu: Hdu | fits.BinTableHDU, name: str, where: str) -> np.ndarray:
         The table has no such column; the message names ``where`` (a file), the extension and the column.
     """
     names = column_names(hdu)
-    if name not in names:
+    found = name_of_column(names, name)
+    if found is None:
         raise KeyError(f"{where}[{hdu.name}]: no column {name}; it has {', '.join(names)}")
-    values = np.asarray(hdu.data[name])
+    values = np.asarray(hdu.data[found])
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -10,6 +10,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.file import is_fits
 from daxa.xmm.fits.hdus import is_table, open_hdus
 from daxa.xmm.select.regions import ImageMask, Region
 
@@ -65,8 +66,9 @@ class Files:
         """
         path, identifier = split_block(block)
         file = self.folder / Path(path).expanduser() if path else self.current
-        if file is None:
-            raise SelectionError(f"{block!r} names no file")
+        if file is None or not (path or identifier):
+            # Nothing at all, as of an empty shell variable, is not meant as "this file".
+            raise SelectionError("no file is named")
         return file, identifier
 
     def gti(self, block: str) -> GTI:
@@ -85,8 +87,8 @@ class Files:
         file, identifier = self.resolve(block)
         try:
             return GTI.read(file, identifier)
-        except (OSError, KeyError) as error:
-            raise SelectionError(f"gti({block}): {_reason(error)}") from error
+        except (OSError, KeyError, ValueError) as error:
+            raise SelectionError(f"gti({block}): {_reason(error, file)}") from error
 
     def region(self, block: str) -> Region:
         """Shapes of a region table.
@@ -112,7 +114,7 @@ class Files:
                     return Region.from_hdu(fitting[0], str(file))
                 return Region.from_hdu(hdus[identifier], str(file))
         except (OSError, KeyError, ValueError) as error:
-            raise SelectionError(f"region({block}): {_reason(error)}") from error
+            raise SelectionError(f"region({block}): {_reason(error, file)}") from error
 
     def image(self, block: str) -> ImageMask:
         """Pixels of an image.
@@ -137,10 +139,17 @@ class Files:
                     raise SelectionError(f"mask({block}): no image with two axes")
                 return ImageMask.from_hdu(images[0].data, images[0].header)
         except (OSError, KeyError) as error:
-            raise SelectionError(f"mask({block}): {_reason(error)}") from error
+            raise SelectionError(f"mask({block}): {_reason(error, file)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, file: Path) -> str:
+    """Why a file cannot be read, in words that a user of the language understands."""
+    if not file.exists():
+        return f"{file}: no such file"
+    if file.is_dir():
+        return f"{file} is a folder"
+    if isinstance(error, OSError) and not is_fits(file):
+        return f"{file} is not a FITS file; a table (of a region or of good times) or an image is expected"
     return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
 
 

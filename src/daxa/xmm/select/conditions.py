@@ -235,15 +235,21 @@ def _either(a: list[Condition], b: list[Condition]) -> list[Condition] | None:
     return None
 
 
+def _axis(column: nodes.Column) -> str:
+    """Axis of a column: those that the data subspace treats apart are in capitals, as in SAS's lists."""
+    return column.name.upper() if column.name.upper() in ("TIME", "CCDNR") else column.name
+
+
 def _condition(node: Node, negated: bool) -> Condition | None:
     if isinstance(node, nodes.Compare):
         return _comparison(node, negated)
     if isinstance(node, nodes.InIntervals) and isinstance(node.operand, nodes.Column):
         intervals = node.intervals
-        return RangeCondition(node.operand.name, complement_intervals(intervals) if negated else intervals)
+        axis = _axis(node.operand)
+        return RangeCondition(axis, complement_intervals(intervals) if negated else intervals)
     if isinstance(node, nodes.InGti) and isinstance(node.time, nodes.Column):
         gti = node.gti.complement(-math.inf, math.inf) if negated else node.gti
-        return TimeCondition(node.time.name, gti)
+        return TimeCondition(_axis(node.time), gti)
     if isinstance(node, (nodes.InShape, nodes.InRegion)):
         if not (isinstance(node.x, nodes.Column) and isinstance(node.y, nodes.Column)):
             return None
@@ -276,8 +282,8 @@ def _comparison(node: nodes.Compare, negated: bool) -> Condition | None:
             ">=": Interval(limit, None),
         }.get(operator)
         if interval is None:
-            return RangeCondition(left.name, complement_intervals((Interval(limit, limit),)))
-        return RangeCondition(left.name, (interval,))
+            return RangeCondition(_axis(left), complement_intervals((Interval(limit, limit),)))
+        return RangeCondition(_axis(left), (interval,))
     if isinstance(left, nodes.Binary) and left.operator == "&" and isinstance(limit, int):
         column, mask = left.left, left.right
         if column.constant:

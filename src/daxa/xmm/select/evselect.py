@@ -20,6 +20,7 @@ from daxa.xmm.select import nodes
 from daxa.xmm.select.blocks import Files, split_block
 from daxa.xmm.select.exposures import ccd_tables, exposure_keywords
 from daxa.xmm.select.expression import Selection, compile, expand
+from daxa.xmm.select.held import Nulls
 from daxa.xmm.select.nodes import Const, Rows
 from daxa.xmm.select.outputs import Outputs
 from daxa.xmm.select.products import Counter, Extremes
@@ -155,12 +156,16 @@ def run(ctx: TaskContext, p: Parameters) -> None:
                 raise TaskError(
                     "compressedInput", f"{source.given} is compressed and cannot be changed in place"
                 )
-            flag = None if p.destruct else (p.flagcolumn, *flag_value(source.table, p.flagcolumn, p.flagbit))
+            flag = None
+            if not p.destruct:
+                exists, value = flag_value(source.table, p.flagcolumn, p.flagbit)
+                flag = (source.table.spelled(p.flagcolumn) if exists else p.flagcolumn, exists, value)
             with ctx.output(target) as temporary:
                 kept = _filtered(
                     ctx, p, source, selection, restriction, outputs, temporary, flag, chosen, counters
                 )
         ctx.info(f"{kept} of {source.table.count} rows selected")
+        outputs.check(kept, selection)
         outputs.write()
 
 
@@ -205,7 +210,7 @@ def _walk(
     source: Source,
     selection: Selection,
     chosen: Bits | None,
-    counters: list[Counter],
+    counters: list[Counter | Nulls],
     writer: RowWriter | None,
     flag: tuple[np.dtype, str, bool, int] | None,
 ) -> int:
@@ -263,7 +268,7 @@ def _filtered(
     temporary: Path,
     flag: tuple[str, bool, int] | None,
     chosen: Bits | None,
-    counters: list[Counter],
+    counters: list[Counter | Nulls],
 ) -> int:
     """Write the filtered list: every extension of the input, with times and exposures brought in line."""
     table = source.table

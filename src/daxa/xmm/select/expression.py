@@ -1,11 +1,14 @@
 """The selection-expression language: text in, a boolean per row out.
 
 Source: selectlib manual. The grammar is in ``selection.lark``. C and Fortran operators may be mixed and are
-case-insensitive, as are function names; column and header names are case-sensitive. ``#NAME`` is replaced by
-the text of that header keyword before parsing (in parentheses, recursively).
+case-insensitive, as are function names; names of columns are, too, where no two differ only in case, as the
+FITS standard (4.0, 7.3.2) wants it. ``#NAME`` is replaced by the text of that header keyword before parsing
+(in parentheses, recursively).
 
 Choices where the manual is silent: bit operators bind tighter than comparisons; integer / integer is
-real; ``%`` has the sign of its left side; ``gti`` intervals are closed at the start and open at the end.
+real, so that ``PI/1000 == 1`` is true of PI 1000 only; ``%`` has the sign of its left side; ``gti`` intervals
+are closed at the start and open at the end. What is allowed but hardly meant (``^`` for a power, a negative
+radius) is warned of.
 
 Examples
 --------
@@ -28,6 +31,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.fits.schema import name_of_column
+from daxa.xmm.notes import warn_once
 from daxa.xmm.select import nodes
 from daxa.xmm.select.blocks import Files, SelectionError, split_block
 from daxa.xmm.select.nodes import Node, Rows
@@ -207,7 +212,47 @@ class _Builder:
         self.files = files
         self.selected = selected
         self.sky = ColumnSky.from_header(header)
-        self.columns = {str(header[f"TTYPE{i}"]).strip() for i in range(1, int(header.get("TFIELDS", 0)) + 1)}
+        numbers = range(1, int(header.get("TFIELDS", 0)) + 1)
+        forms = {str(header[f"TTYPE{i}"]).strip(): str(header.get(f"TFORM{i}", "")) for i in numbers}
+        self.columns = set(forms)
+        self.texts = {name for name, form in forms.items() if form.strip().rstrip("0123456789").endswith("A")}
+        self.unknown = {name for name, form in forms.items() if not form.strip()}
+
+    def is_text(self, node: Node) -> bool:
+        """Whether a node's values are text, as far as the header says."""
+        if isinstance(node, nodes.Const):
+            return isinstance(node.literal, str)
+        return isinstance(node, nodes.Column) and node.name in self.texts
+
+    def is_number(self, node: Node) -> bool:
+        """Whether a node's values are numbers, as far as the header says."""
+        if isinstance(node, nodes.Column):
+            return node.name in self.columns - self.texts - self.unknown
+        return not self.is_text(node) and not isinstance(node, nodes.Function)
+
+    def condition(self, tree: Any) -> Node:
+        """Build what has to be true or false."""
+        node = self.build(tree)
+        if self.is_text(node):
+            raise self.error("a condition is expected, not text; leave the quotes out", tree)
+        return node
+
+    def numeric(self, tree: Any) -> Node:
+        """Build what has to have numbers for values."""
+        node = self.build(tree)
+        if self.is_text(node):
+            raise self.error("a number is expected, not text", tree)
+        return node
+
+    def checked(self, node: Node, tree: Any) -> Node:
+        """The node, if it can be evaluated in case that it is constant."""
+        if node.constant:
+            try:
+                with np.errstate(all="ignore"):
+                    node.value(Rows({}, 0))
+            except (TypeError, ValueError, ArithmeticError) as error:
+                raise self.error(str(error), tree) from None
+        return node
 
     def error(self, message: str, tree: Any) -> SelectionError:
         meta = getattr(tree, "meta", tree)
@@ -257,19 +302,20 @@ class _Builder:
             return nodes.Const(name.lower() == "true")
         if name == "SELECTED" and self.selected is not None:
             return self.selected
-        if self.columns and name not in ("RA", "DEC"):
+        found = name_of_column(self.columns, name)
+        if found is None and self.columns and name.upper() not in ("RA", "DEC"):
             raise self.error(f"the table has no column {name}", t.children[0])
-        return nodes.Column(name)
+        return nodes.Column(found or (name.upper() if self.columns else name))
 
     # structure
     def disjunction(self, t: Any) -> Node:
-        return nodes.Or(tuple(self.build(c) for c in t.children))
+        return nodes.Or(tuple(self.condition(c) for c in t.children))
 
     def conjunction(self, t: Any) -> Node:
-        return nodes.And(tuple(self.build(c) for c in t.children))
+        return nodes.And(tuple(self.condition(c) for c in t.children))
 
     def negate(self, t: Any) -> Node:
-        return nodes.Not(self.build(t.children[1]))
+        return nodes.Not(self.condition(t.children[1]))
 
     def parenthesised(self, t: Any) -> Node:
         return self.build(t.children[1], pair=True)
@@ -279,18 +325,27 @@ class _Builder:
 
     def compare(self, t: Any) -> Node:
         operator = str(t.children[1]).lower()
-        return nodes.Compare(
-            _RELATIONS.get(operator, operator), self.build(t.children[0]), self.build(t.children[2])
-        )
+        left, right = self.build(t.children[0]), self.build(t.children[2])
+        if any(self.is_text(a) and self.is_number(b) for a, b in ((left, right), (right, left))):
+            raise self.error("text cannot be compared with a number", t.children[1])
+        return self.checked(nodes.Compare(_RELATIONS.get(operator, operator), left, right), t)
 
     def binary(self, t: Any) -> Node:
-        return nodes.Binary(str(t.children[1]), self.build(t.children[0]), self.build(t.children[2]))
+        operator = t.children[1]
+        if operator == "^":
+            warn_once(
+                "exclusiveOr",
+                f"'^' at character {operator.start_pos + 1} of {self.text!r} is the exclusive or of bits; "
+                "a power is '**'",
+            )
+        node = nodes.Binary(str(operator), self.numeric(t.children[0]), self.numeric(t.children[2]))
+        return self.checked(node, t)
 
     def unary(self, t: Any) -> Node:
-        operand = self.build(t.children[1])
+        operand = self.numeric(t.children[1])
         if isinstance(operand, nodes.Const) and str(t.children[0]) == "-":
             return nodes.Const(-operand.literal)
-        return nodes.Unary(str(t.children[0]), operand)
+        return self.checked(nodes.Unary(str(t.children[0]), operand), t)
 
     # membership
     def member(self, t: Any) -> Node:
@@ -300,6 +355,8 @@ class _Builder:
         if kind == "intervals":
             if isinstance(node, _Pair):
                 raise self.error("a pair needs a region, not intervals", target)
+            if self.is_text(node):
+                raise self.error("intervals need a number, not text", left)
             intervals = [self.interval(c) for c in target.children if getattr(c, "data", None)]
             return nodes.InIntervals(node, tuple(intervals))
         extra = [node.x, node.y] if isinstance(node, _Pair) else [node]
@@ -327,7 +384,7 @@ class _Builder:
         return nodes.Interval()
 
     def bare_number(self, t: Any) -> Node:
-        node = self.build(t.children[-1])
+        node = self.numeric(t.children[-1])
         return nodes.Const(-node.literal) if t.children[0] == "-" else node  # type: ignore[attr-defined]
 
     def call(self, t: Any, extra: list[Node] | None = None) -> Node:
@@ -340,15 +397,18 @@ class _Builder:
         if name not in nodes.FUNCTIONS:
             known = sorted([*nodes.FUNCTIONS, *SHAPES, *ALIASES, "gti", "mask", "region"])
             raise self.error(f"unknown function {token!s}; known are {', '.join(known)}", token)
-        arguments = [self.build(c) for c in trees] + (extra or [])
+        # Only the two values that ifthenelse chooses from may be text.
+        arguments = [
+            self.build(c) if name == "ifthenelse" and i else self.numeric(c) for i, c in enumerate(trees)
+        ] + (extra or [])
         least, most, _ = nodes.FUNCTIONS[name]
         if not least <= len(arguments) <= most:
             raise self.error(f"{token!s} takes {least} argument(s), got {len(arguments)}", token)
-        return nodes.Function(name, tuple(arguments))
+        return self.checked(nodes.Function(name, tuple(arguments)), t)
 
     def shape(self, name: str, token: Any, trees: list[Any], extra: list[Node] | None) -> Node:
         if extra is None:
-            extra = [self.build(c) for c in trees[-2:]]
+            extra = [self.numeric(c) for c in trees[-2:]]
             trees = trees[:-2]
         if len(extra) != 2:
             raise self.error(f"{token!s} needs a pair of columns", token)
@@ -356,6 +416,8 @@ class _Builder:
             shape = Shape(name, tuple(float(self.number(c)) for c in trees))
         except ValueError as error:
             raise self.error(str(error), token) from None
+        for doubt in shape.doubts():
+            warn_once("oddRegion", f"{token!s} at character {token.start_pos + 1} of {self.text!r}: {doubt}")
         return self.celestial(nodes.InShape(shape, *extra), token)
 
     def celestial(self, node: Any, token: Any) -> Node:
@@ -367,7 +429,18 @@ class _Builder:
             return node
         if self.sky is None:
             raise self.error("the table has neither RA, DEC nor columns with celestial coordinates", token)
+        declinations = (
+            node.shape.args[1::2] if node.shape.name.startswith("polygon") else node.shape.args[1:2]
+        )
+        if any(abs(d) > 90 for d in declinations):
+            raise self.error("a declination of -90 to 90 degrees is expected", token)
         shape = self.sky.shape(node.shape)
+        if np.isnan(shape.args).any():
+            warn_once(
+                "oddRegion",
+                f"{token!s} at character {token.start_pos + 1} of {self.text!r}: it is more than 90 deg away "
+                "from the field, and nothing is inside",
+            )
         return nodes.InShape(shape, *(nodes.Column(n) for n in self.sky.names))
 
     def filter(self, t: Any, extra: list[Node] | None = None) -> Node:
@@ -381,12 +454,14 @@ class _Builder:
                 arguments = built + (extra or [])
                 if len(arguments) != 1:
                     raise self.error("gti takes a file and one column: gti(file,TIME)", token)
+                if self.is_text(arguments[0]):
+                    raise self.error("gti needs a column of times, not text", trees[0] if trees else token)
                 return nodes.InGti(self.files.gti(block), arguments[0], block)
             arguments = built + (extra or [])
             if kind == "region":
                 region = self.files.region(block)
                 if not arguments and region.columns:
-                    arguments = [nodes.Column(c) for c in region.columns]
+                    arguments = [nodes.Column(name_of_column(self.columns, c) or c) for c in region.columns]
                 if len(arguments) != 2:
                     raise self.error("region takes a file and two columns: region(file,X,Y)", token)
                 self.check_columns(arguments, token)
@@ -508,7 +583,9 @@ def compile(
         return Selection(text, "true", nodes.Const(True))
     expanded, origin = expand(text, header)
     try:
-        tree = _Builder(expanded, header, files or Files(), selected).build(parse(expanded))
+        tree = _Builder(expanded, header, files or Files(), selected).condition(parse(expanded))
+    except RecursionError:
+        raise SelectionError("the expression is nested too deeply") from None
     except SelectionError as error:
         if expanded != text and "at character" in error.message:
             note = f"\n    (macros expanded: {expanded})"

@@ -6,6 +6,7 @@ Source: the manuals of these tasks; header and rounding of tabgtigen as in a fil
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def parse_gti_text(text: str, where: str = "", to_tt: Callable[[str], float] | N
         if len(words) != (5 if len(operator) == 2 else len(words[:3])) or len(words) < 2:
             raise wrong("a start, a stop, an operator and for periods two lengths are expected")
         try:
-            start, stop, *lengths = (float(w) for w in words[:2] + words[3:])
+            start, stop, *lengths = (_seconds(w) for w in words[:2] + words[3:])
         except ValueError:
             raise wrong("a number is expected") from None
         if start < 0 or stop < 0:
@@ -159,6 +160,14 @@ def parse_gti_text(text: str, where: str = "", to_tt: Callable[[str], float] | N
 
     result = united(good) if any_good else GTI([0.0], [math.inf])
     return result - united(bad) if bad else result
+
+
+def _seconds(word: str) -> float:
+    """A number as Python, C or Fortran write it, but NaN."""
+    number = float(re.sub("[dD]", "e", word))
+    if math.isnan(number):
+        raise ValueError(word)
+    return number
 
 
 def align(gti: GTI, start_s: npt.ArrayLike, stop_s: npt.ArrayLike) -> GTI:

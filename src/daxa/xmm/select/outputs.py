@@ -15,6 +15,8 @@ from daxa.xmm.fits.header import Header
 from daxa.xmm.fits.schema import Table
 from daxa.xmm.notes import FALLBACK_KEYWORD, add_fallbacks
 from daxa.xmm.parameters import Parameters
+from daxa.xmm.select.expression import Selection
+from daxa.xmm.select.held import Nulls, ranges_of, span
 from daxa.xmm.select.products import (
     Counter,
     Extremes,
@@ -60,6 +62,7 @@ class Outputs:
         self._extremes: Extremes | None = None
         self._counters: dict[str, Counter] = {}
         self._ccds: Counter | None = None
+        self._nulls = Nulls({})
 
     @property
     def expression_card(self) -> tuple[str, str]:
@@ -145,14 +148,59 @@ class Outputs:
         limits = self._given(axis) or self._legal(column)
         if limits is None and self._extremes is not None:
             low, high = self._extremes.low[column], self._extremes.high[column]
-            limits = (low, high) if math.isfinite(low) else (0, 0)
+            limits = (low, high) if math.isfinite(low) else self._without_events(column)
         if limits is None:
             raise TaskError("noRange", f"column {column}: no range given")
         if self._integer(column):
             return math.ceil(limits[0]), math.floor(limits[1])
         return limits
 
-    def counters(self) -> list[Counter]:
+    def _without_events(self, column: str) -> tuple[float, float]:
+        """Range of a column that no selected row has a value of: the exposure for times, else nothing."""
+        if column.upper() != "TIME":
+            return 0.0, 0.0
+        good = span(self.restriction.gti.values())
+        if good is not None:
+            return good
+        source = self.source
+        start, stop = (source.header.get(k, source.primary.get(k)) for k in ("TSTART", "TSTOP"))
+        return (0.0, 0.0) if start is None or stop is None else (float(start), float(stop))
+
+    def check(self, kept: int, selection: Selection) -> None:
+        """Warn if no row is selected, none falls into a product, or some have no coordinates.
+
+        Parameters
+        ----------
+        kept
+            Number of selected rows.
+        selection
+            What has selected them.
+        """
+        source, ctx = self.source, self.ctx
+        if not kept:
+            said = ranges_of(source.table, selection.names)
+            ctx.warn(
+                "noEvents",
+                f"none of the {source.table.count} rows of {source.given} is selected"
+                + (f"; in this list {said}" if said else ""),
+            )
+            return
+        for kind, counter in self._counters.items():
+            if not counter.values().any():
+                grids = ", ".join(g.extent(self._integer(g.column)) for g in counter.grids)
+                said = ranges_of(source.table, [g.column for g in counter.grids])
+                ctx.warn(
+                    "emptyProduct",
+                    f"none of the {kept} selected rows falls into the {kind} of {grids}; in this list {said}",
+                )
+        if self._nulls.count:
+            ctx.warn(
+                "nullCoordinates",
+                f"{self._nulls.count} of {kept} selected rows have no {', '.join(self._nulls.nulls)} and are "
+                "not in the image",
+            )
+
+    def counters(self) -> list[Counter | Nulls]:
         """Counters of all products, to be fed with the selected rows."""
         p = self.p
         weight = p.zcolumn if p.withzcolumn else None
@@ -190,7 +238,11 @@ class Outputs:
             low, high = self._range("histogram")
             grid = image_grid(column, low, high, self._integer(column), size=None, step=p.histogrambinsize)
             self._counters["histogram"] = Counter((grid,), weight, error)
-        result = list(self._counters.values())
+        result: list[Counter | Nulls] = list(self._counters.values())
+        if p.withimageset:
+            found = {c: self.source.table.keyword("TNULL", c) for c in (p.xcolumn, p.ycolumn)}
+            self._nulls = Nulls({c: int(null) for c, null in found.items() if null is not None})
+            result.append(self._nulls)
         if (p.withspectrumset or p.withrateset) and self.restriction.live:
             self._ccds = Counter((Grid("CCDNR", 0, 1, 256),))
             result.append(self._ccds)

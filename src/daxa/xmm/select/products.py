@@ -79,6 +79,22 @@ class Grid:
         index = position[inside].astype(np.intp)
         return np.minimum(index, self.count - 1), inside
 
+    def extent(self, integer: bool) -> str:
+        """The range of the bins in words.
+
+        Parameters
+        ----------
+        integer
+            Whether the column holds integers, so that the last bin ends with a value.
+
+        Examples
+        --------
+        >>> Grid("X", 1, 2, 50).extent(integer=True)
+        'X 1 to 100'
+        """
+        last = self.minimum + self.step * self.count - (1 if integer else 0)
+        return f"{self.column} {self.minimum:.15g} to {last:.15g}"
+
     def centre(self) -> Array:
         """Centres of the bins of a real column."""
         return self.minimum + (np.arange(self.count) + 0.5) * self.step

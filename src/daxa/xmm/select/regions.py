@@ -90,6 +90,18 @@ class Shape:
         elif not expected and (count < 6 or count % 2):
             raise ValueError(f"{self.name} takes pairs x, y of at least three corners, got {count} numbers")
 
+    def doubts(self) -> list[str]:
+        """What is allowed but hardly meant: lengths below zero, an inner radius beyond the outer one."""
+        lengths = [self.args[i] for i in _LENGTHS.get(self.name, ())]
+        found = [f"a radius or width of {v:g} is negative" for v in lengths if v < 0]
+        rings = {"annulus": [(2, 3)], "elliptannulus": [(2, 4), (3, 5)]}.get(self.name, [])
+        for inner, outer in rings:
+            if self.args[inner] > self.args[outer]:
+                found.append(
+                    f"the inner radius {self.args[inner]:g} is beyond the outer one {self.args[outer]:g}"
+                )
+        return found
+
     def contains(self, x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each point lies in the region.
 

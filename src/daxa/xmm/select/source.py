@@ -13,10 +13,11 @@ from daxa.xmm.fits.rows import RawTable, plain_file
 from daxa.xmm.parameters import Parameters
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select.blocks import split_block
-from daxa.xmm.select.conditions import alternatives
+from daxa.xmm.select.conditions import Alternatives, alternatives
 from daxa.xmm.select.dss import DataSubspace, Filter
 from daxa.xmm.select.exposures import ccd_tables, read_frames
 from daxa.xmm.select.expression import Selection
+from daxa.xmm.select.held import lost_times, missing_bands, missing_ccds
 from daxa.xmm.task import TaskContext
 
 
@@ -91,12 +92,32 @@ def default_subspace(gti_tables: Mapping[int, str], hdus: Any) -> DataSubspace:
     return subspace
 
 
+def _with_tables(ctx: TaskContext, p: Parameters, source: Source) -> DataSubspace:
+    """The data subspace of a source, whose tables are all there; filters by other tables are left out.
+
+    Raises
+    ------
+    TaskError
+        ``missingTable``: a table is missing, and the data subspace is to be written.
+    """
+    old = source.subspace
+    missing = [n for n in old.table_names() if n not in old.tables]
+    if not missing:
+        return old
+    said = f"{source.given}: the data subspace refers to {', '.join(missing)}, not in this file"
+    if p.writedss:
+        raise TaskError("missingTable", f"{said}; copy the extensions along, or give writedss=no")
+    ctx.warn("missingTable", f"{said}: it counts as if they restricted nothing")
+    components = [[Filter() if f.table in missing else f for f in c] for c in old.components]
+    return DataSubspace(list(old.axes), components, dict(old.tables))
+
+
 class Restriction:
     """What a selection does to the data subspace, the good times and the live times of a source."""
 
     def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
         conditions, complete = alternatives(selection.tree)
-        self.old = source.subspace
+        self.old = _with_tables(ctx, p, source)
         self.subspace = self.old.restrict(conditions, source.table.units)
         if p.cleandss:
             self.subspace = self.subspace.clean()
@@ -104,6 +125,7 @@ class Restriction:
             ctx.warn("incompleteDSS", f"the data subspace cannot express all of {selection.text!r}")
         self.gti = self.subspace.ccd_gti()
         before = self.old.ccd_gti()
+        self._check_against_the_list(ctx, conditions, before)
         self.changed = {c for c, g in self.gti.items() if g != before.get(c)}
         # Good times that this selection leaves alone keep the value in the header, which may count frames
         # that were lost.
@@ -125,3 +147,16 @@ class Restriction:
             elif ccd in self.exposures:
                 hdu = source.hdus[self.exposures[ccd]]
                 self.live[ccd] = read_frames(hdu, source.header, str(source.given)).livetime(gti)
+
+    def _check_against_the_list(
+        self, ctx: TaskContext, conditions: Alternatives, before: Mapping[int, GTI]
+    ) -> None:
+        """Warn of CCDs, bands and times that are asked for and that the list does not hold."""
+        ccds = missing_ccds(conditions, self.old)
+        if ccds:
+            ctx.warn("missingCCD", ccds)
+        for band in missing_bands(conditions, self.old):
+            ctx.warn("missingBand", band)
+        times = lost_times(before, self.gti)
+        if times:
+            ctx.warn("noGoodTime", times)

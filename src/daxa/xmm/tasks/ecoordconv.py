@@ -67,6 +67,12 @@ def ecoordconv(ctx: TaskContext, p: Parameters) -> None:
     from daxa.xmm.sky.tangent import from_xy
 
     system, first, second, radius = _source(p)
+    if system == "eqpos" and not (abs(first) <= 360 and abs(second) <= 90):
+        raise TaskError(
+            "badParameter",
+            "ecoordconv: coordtype=eqpos: expected a right ascension of 0 to 360 and a declination of -90 to "
+            f"90 degrees, got {first:g}, {second:g}",
+        )
     path = ctx.path(p.imageset)
     try:
         with open_hdus(path) as hdus:

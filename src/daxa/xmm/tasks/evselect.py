@@ -4,6 +4,9 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.evselect import run
 from daxa.xmm.task import TaskContext, task
@@ -99,8 +102,18 @@ _IMAGE = [
         ("Int8", "Int16", "Int32", "Real32", "Real64"),
         text="type of pixels",
     ),
-    Parameter("raimagecenter", "real", 0.0, text="right ascension of the centre", unit="deg"),
-    Parameter("decimagecenter", "real", 0.0, text="declination of the centre", unit="deg"),
+    Parameter(
+        "raimagecenter",
+        "real",
+        0.0,
+        minimum=-360,
+        maximum=360,
+        text="right ascension of the centre",
+        unit="deg",
+    ),
+    Parameter(
+        "decimagecenter", "real", 0.0, minimum=-90, maximum=90, text="declination of the centre", unit="deg"
+    ),
     Parameter(
         "withcelestialcenter", "bool", False, text="whether the centre is given on the sky; yes when it is"
     ),
@@ -125,6 +138,27 @@ _CURVES = [
 ]
 EVSELECT_PARAMETERS = [*_SELECTION, *_IMAGE, *_CURVES]
 
+#: Parameters that count for one product only, and so ask for it: SAS's rule that a parameter implies the
+#: choice it belongs to. ``energycolumn`` and ``zcolumn`` serve several products and ask for none.
+_OF_PRODUCT = {
+    "withimageset": (
+        "imageset", "xcolumn", "ycolumn", "ximagebinsize", "yimagebinsize", "squarepixels", "ximagesize",
+        "yimagesize", "imagebinning", "withxranges", "ximagemin", "ximagemax", "withyranges", "yimagemin",
+        "yimagemax", "withimagedatatype", "imagedatatype", "withcelestialcenter", "raimagecenter",
+        "decimagecenter",
+    ),
+    "withspectrumset": (
+        "spectrumset", "spectralbinsize", "withspecranges", "specchannelmin", "specchannelmax",
+        "nonStandardSpec",
+    ),
+    "withrateset": (
+        "rateset", "timebinsize", "withtimeranges", "timemin", "timemax", "maketimecolumn", "makeratecolumn",
+    ),
+    "withhistogramset": (
+        "histogramset", "histogramcolumn", "histogrambinsize", "withhistoranges", "histogrammin",
+        "histogrammax",
+    ),
+}  # fmt: skip
 #: Switches that one of several parameters turns on when it is given.
 _SWITCHES = {
     "withxranges": ("ximagemin", "ximagemax"),
@@ -135,14 +169,47 @@ _SWITCHES = {
     "withcelestialcenter": ("raimagecenter", "decimagecenter"),
     "keepfilteroutput": ("filteredset", "withfilteredset"),
     "withfilteredset": ("filteredset",),
+    **_OF_PRODUCT,
 }
+
+
+def implied(p: Parameters, warn: Callable[[str, str], None]) -> dict[str, Any]:
+    """Values of parameters that follow from others that are given, as SAS's parameter files say.
+
+    Parameters
+    ----------
+    p
+        The parsed parameters.
+    warn
+        Called with code and text where parameters contradict each other.
+
+    Returns
+    -------
+    dict
+        All values by name.
+    """
+    values = dict(p)
+    for switch, causes in _SWITCHES.items():
+        if switch not in p.given:
+            values[switch] = values[switch] or any(c in p.given and values[c] is not False for c in causes)
+    sizes = p.given & {"ximagebinsize", "yimagebinsize"}
+    if sizes and "imagebinning" not in p.given:
+        if p.given & {"ximagesize", "yimagesize"}:
+            warn(
+                "ambiguousBinning",
+                f"{min(sizes)} does not count beside a number of pixels; imagebinning=binSize makes it count",
+            )
+        else:
+            values["imagebinning"] = "binSize"
+    if "dssblock" in p.given and "filtertype" not in p.given:
+        if "expression" in p.given:
+            warn("ambiguousFilter", "dssblock does not count beside an expression without filtertype")
+        else:
+            values["filtertype"] = "dataSubspace"
+    return values
 
 
 @task("evselect", "3.71", EVSELECT_PARAMETERS)
 def evselect(ctx: TaskContext, p: Parameters) -> None:
     """Select events, and make lists, images, spectra, light curves and histograms of them."""
-    values = dict(p)
-    for switch, causes in _SWITCHES.items():
-        if switch not in p.given:
-            values[switch] = values[switch] or any(c in p.given and values[c] is not False for c in causes)
-    run(ctx, Parameters(values, p.given))
+    run(ctx, Parameters(implied(p, ctx.warn), p.given))

@@ -46,6 +46,10 @@ def gtialign(ctx: TaskContext, p: Parameters) -> None:
             else:
                 length = np.full(len(time), float(hdu.header.get("TIMEDEL", 0)))
             part = float(hdu.header.get("TIMEPIXR", 0.5))
+            known = np.isfinite(time)
+            if not known.all():
+                ctx.warn("nullTimes", f"CCD {ccd}: {np.count_nonzero(~known)} frames have no time")
+                time, length = time[known], length[known]
             aligned = align(gti, time - part * length, time + (1 - part) * length)
             if not len(aligned):
                 ctx.warn("OutsideFrames", f"CCD {ccd}: no frame lies inside the good times")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import numpy as np
 
 from daxa.xmm.errors import TaskError
@@ -31,7 +33,7 @@ def gtibuild(ctx: TaskContext, p: Parameters) -> None:
 
     path = ctx.path(p.file)
     try:
-        text = path.read_text()
+        text = _decoded(path.read_bytes())
     except OSError as error:
         raise TaskError("fileNotFound", f"{path}: {error.strerror}") from error
     gti = parse_gti_text(text, str(path), lambda date: float(utc_to_tt(date)))
@@ -39,3 +41,10 @@ def gtibuild(ctx: TaskContext, p: Parameters) -> None:
     gti = GTI(gti.start, np.where(np.isinf(gti.stop), 1e10, gti.stop))
     name, block = split_block(p.table)
     write_gti(ctx, name, [gti_hdu(gti, str(block) if block is not None else "STDGTI")])
+
+
+def _decoded(raw: bytes) -> str:
+    """Text in any encoding: what counts is ASCII in most, so that only comments can be misread."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    return raw.decode("utf-8-sig", errors="replace")

@@ -73,8 +73,24 @@ def _shift_parameters(number: int) -> list[Parameter]:
             False,
             text="whether ra and dec are the centre; else the files' centre or the mean of both",
         ),
-        Parameter("ra", "real", 0.0, text="right ascension of the centre of X and Y", unit="deg"),
-        Parameter("dec", "real", 0.0, text="declination of the centre of X and Y", unit="deg"),
+        Parameter(
+            "ra",
+            "real",
+            0.0,
+            minimum=-360,
+            maximum=360,
+            text="right ascension of the centre of X and Y",
+            unit="deg",
+        ),
+        Parameter(
+            "dec",
+            "real",
+            0.0,
+            minimum=-90,
+            maximum=90,
+            text="declination of the centre of X and Y",
+            unit="deg",
+        ),
         Parameter(
             "imagesize",
             "real",
@@ -178,7 +194,7 @@ def _check(ctx: TaskContext, p: Parameters, sources: list[Source]) -> None:
 
 
 def _common_columns(ctx: TaskContext, p: Parameters, sources: list[Source]) -> list[str]:
-    a, b = (s.table.fields for s in sources)
+    a, b = (dict(s.table.fields) for s in sources)
     wanted = list(p.columns) or list(a)
     for name in p.columns:
         if name not in a or name not in b:

@@ -11,7 +11,7 @@ import numpy as np
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.hdus import is_table, open_hdus
-from daxa.xmm.fits.schema import column
+from daxa.xmm.fits.schema import column, name_of_column
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.times import housekeeping_times
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
@@ -32,9 +32,12 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
     note_product(hdus[0].header, path)
     try:
         if block is not None:
+            if not is_table(hdus[block]):
+                hdus.close()
+                raise TaskError("noTable", f"{path}: {block} is not a table")
             return hdus, hdus[block], path
         for hdu in hdus:
-            if is_table(hdu) and set(needed) <= set(hdu.columns.names):
+            if is_table(hdu) and all(name_of_column(hdu.columns.names, n) for n in needed):
                 return hdus, hdu, path
     except (KeyError, IndexError):
         hdus.close()
@@ -53,7 +56,7 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
             required=True,
             text="time series, as file or file:table; times must be good in all",
         ),
-        Parameter("gtiset", "dataset", "gti.ds", text="good times to write"),
+        Parameter("gtiset", "dataset", "gti.ds", text="good times to write, as file or file:table"),
         Parameter("expression", "string", "true", text="true of good rows, in evselect's language"),
         *parameters_of(RowTimes),
         Parameter("mingtisize", "real", 0.0, minimum=0, unit="s", text="shorter intervals are left out"),
@@ -66,6 +69,8 @@ def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
         hdus, hdu, path = _open_table(ctx, specification, [p.timecolumn])
         with hdus:
             selection = compile(p.expression, hdu.header, Files(ctx.cwd, path))
+            if name_of_column(hdu.columns.names, p.timecolumn) is None:
+                raise TaskError("noColumn", f"{path}[{hdu.name}] has no column {p.timecolumn} (timecolumn)")
             # Raw housekeeping has dates.
             time = housekeeping_times(column(hdu, p.timecolumn, str(path)), str(path), p.timecolumn)
             good = selection.mask(
@@ -75,6 +80,11 @@ def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
             length: Any = hdu.header.get("TIMEDEL") or None
             if "TIMEDEL" in names:
                 length = column(hdu, "TIMEDEL", str(path))
+            known = np.isfinite(time)
+            if not known.all():
+                ctx.warn("nullTimes", f"{path.name}: {np.count_nonzero(~known)} rows have no {p.timecolumn}")
+                time, good = time[known], good[known]
+                length = length[known] if np.ndim(length) else length
             part = intervals_of_rows(time, good, length, before=p.prefraction, after=p.postfraction)
         ctx.info(f"{path.name}: {np.count_nonzero(good)} of {len(good)} rows are good")
         gti = part if gti is None else gti & part
@@ -85,13 +95,15 @@ def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
     gti = GTI(gti.start[~short], gti.stop[~short])
     if not len(gti):
         ctx.warn("noGoodTime", f"no row fulfils {p.expression!r}")
+    name, block = split_block(p.gtiset)
     write_gti(
         ctx,
-        p.gtiset,
+        name,
         [
             gti_hdu(
                 gti,
-                extra=[
+                str(block) if block is not None else "STDGTI",
+                [
                     ("MINGTISZ", float(p.mingtisize), "[s] minimum allowed GTI length"),
                     ("SUMSHORT", dropped, "[s] sum of all GTIs shorter than MINGTISZ"),
                 ],
