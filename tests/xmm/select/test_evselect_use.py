@@ -373,7 +373,16 @@ class TestNothingFound:
     def test_a_time_outside_of_the_list(self, mos_list: Path, capsys):
         err = self.said(mos_list, capsys, rateset="r.fits", expression="TIME in [5000:6000]")
         assert "(noGoodTime), no good time is left; that of the list lies between 1000.1 and 2000" in err
-        assert fits.getheader(mos_list.parent / "r.fits", 1)["TSTART"] == 1000.0
+        header = fits.getheader(mos_list.parent / "r.fits", 1)
+        assert (header["TSTART"], header["EXPOSURE"]) == (1000.0, 0.0)
+
+    def test_a_list_without_good_time_is_selected_from(self, mos_list: Path):
+        assert len(selected(mos_list, "TIME in [5000:6000]")) == 0
+        header = fits.getheader(mos_list.parent / "out.fits", "EVENTS")
+        assert (header["ONTIME03"], header["LIVETI03"]) == (0.0, 0.0)
+        path = mos_list.rename(mos_list.with_name("x")).with_name("out.fits")
+        evselect(path, rateset="r.fits", timebinsize=10, expression="TIME in [1000:1500]")
+        assert fits.getheader(path.with_name("r.fits"), 1)["EXPOSURE"] == 0.0
 
     @pytest.mark.parametrize(
         ("first", "expression", "said"),

@@ -328,8 +328,9 @@ class DataSubspace:
                 row: list[Filter | Table] = list(component)
                 row += [_new_filter(plan.get(key), key) for key in keys]
                 for j, i in joins.items():
-                    both = self._joined(component[i], plan[keys[j]]) if keys[j] in plan else None
-                    row[i] = both or component[i]
+                    if keys[j] in plan:
+                        both = self._joined(component[i], plan[keys[j]])
+                        row[i] = component[i] if both is None else both  # no good time at all counts, too
                 if Filter(_NOTHING) not in row:
                     number = len(result.components)
                     at = {i: len(self.axes) + j for j, i in joins.items()}
@@ -362,7 +363,8 @@ class DataSubspace:
             return table & new.region if isinstance(table, Region) else None
         if isinstance(table, GTI) or isinstance(new, TimeCondition):
             when = as_time(new)
-            before = table or as_time(RangeCondition("TIME", parse_intervals(old.value)))
+            range_ = RangeCondition("TIME", parse_intervals(old.value)) if table is None else None
+            before = table if range_ is None else as_time(range_)
             if when is None or not isinstance(before, (GTI, TimeCondition)):
                 return None
             good = before if isinstance(before, GTI) else before.gti
