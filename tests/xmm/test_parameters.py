@@ -111,7 +111,7 @@ class TestValues:
         ("name", "value", "expected"),
         [
             ("hithresh", "-1", "a value of at least 0, got '-1'"),
-            ("hithresh", "nan", "a value of at least 0, got 'nan'"),
+            ("hithresh", "nan", "a number, got 'nan'"),
             ("hithresh", "high", "a number, got 'high'"),
             ("cellsize", "1.5", "an integer, got '1.5'"),
             ("cellsize", "10", "a value of at most 9, got '10'"),
