@@ -205,7 +205,7 @@ def test_a_restoration_that_is_killed_is_done_again(archive, monkeypatch):
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("daxa.archive.files.shutil.copyfile", killed)
+        patch.setattr("daxa.writing.shutil.copyfile", killed)
         for restore in (lambda: Archive("field"), lambda: begin_anew(archive.layout)):
             with pytest.raises(SystemExit):
                 restore()

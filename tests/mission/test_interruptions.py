@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -11,6 +12,7 @@ import odf_files
 import pytest
 from archive_server import ArchiveServer
 
+from daxa import config
 from daxa.exceptions import DAXANotDownloadedError
 from daxa.fetch.http import Client, RemoteFile
 from daxa.mission.download import Progress, Request, fetch_all, sizes_of
@@ -119,6 +121,20 @@ def test_packed_summaries_are_remembered(tmp_path: Path, monkeypatch: pytest.Mon
     rows, unreadable = read_summaries(scan(tmp_path).values())
     assert rows[0]["ra"] == pytest.approx(10)
     assert unreadable == []
+    (config.cache_path() / "local_summaries.json").write_text("[1]")
+    assert read_summaries(scan(tmp_path).values()) == (rows, [])
+
+
+def test_a_summary_whose_gzip_is_damaged_is_named(tmp_path: Path) -> None:
+    odf_files.write(odf_files.odf("0800010101"), tmp_path)
+    (path,) = tmp_path.glob("*SUM.ASC")
+    content = gzip.compress(path.read_bytes())
+    path.with_name(f"{path.name}.gz").write_bytes(content[:10] + b"\xff" * 40 + content[50:])
+    path.unlink()
+    rows, unreadable = read_summaries(scan(tmp_path).values())
+    assert rows == []
+    assert len(unreadable) == 1
+    assert "damaged gzip file" in unreadable[0]
 
 
 def test_not_downloaded(tmp_path: Path) -> None:

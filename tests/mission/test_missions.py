@@ -259,6 +259,18 @@ def test_integral_revolutions_are_shared(server: ArchiveServer) -> None:
     assert (shared / "aux/orbit.fits").read_bytes() == b"orbit"
 
 
+def test_data_of_a_revolution_are_tried_again(server: ArchiveServer) -> None:
+    fill(server, INTEGRALPointed)
+    server.faults["rev.001"] = [faults.status(500)] * 100
+    mission = INTEGRALPointed()
+    with pytest.warns(UserWarning, match="revolution_0039"):
+        mission.download(disable_progress=True)
+    assert list(mission.failed_downloads) == ["revolution_0039"]
+    server.faults.clear()
+    assert mission.retry_failed(disable_progress=True).done == ["revolution_0039"]
+    assert mission.download_completed
+
+
 def test_chandra_gratings_and_targets(server: ArchiveServer) -> None:
     fill(server, Chandra)
     assert list(Chandra(["ACIS", "HETG"]).filtered_obs_ids) == ["3206"]

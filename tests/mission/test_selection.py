@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -373,6 +376,62 @@ def test_saved_state_is_refused_when_it_does_not_fit(survey: Survey, tmp_path: P
         Survey(save_file_path=tmp_path / "none.json")
     with pytest.raises(ValueError, match=r"\.json"):
         survey.save(tmp_path, "state")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("chos_inst", None),
+        ("chos_inst", ["Z"]),
+        ("version", "two"),
+        ("obs_info", {"ObsID": ["0000000005"]}),
+        ("obs_info", 5),
+        ("failed_downloads", ["0000000005"]),
+        ("downloaded_type", 1),
+        ("filtering_operations", [{"name": "filter_on_time"}]),
+        ("filtering_operations", [{"name": "x", "arguments": {"a": {"datetime": "soon"}}}]),
+    ],
+)
+def test_damaged_states_are_refused_by_name(survey: Survey, tmp_path: Path, key: str, value: object) -> None:
+    survey.save(tmp_path, "mine.json")
+    saved = json.loads((tmp_path / "mine.json").read_text())
+    (tmp_path / "mine.json").write_text(json.dumps(saved | {key: value}))
+    with pytest.raises(IncompatibleSaveError, match=r"mine\.json"):
+        Survey(save_file_path=tmp_path / "mine.json")
+    del saved["obs_info"], saved["selected_obs"]
+    (tmp_path / "mine.json").write_text(json.dumps(saved))
+    with pytest.raises(IncompatibleSaveError, match=r"mine\.json lacks 'selected_obs'"):
+        Survey(save_file_path=tmp_path / "mine.json")
+
+
+def test_one_state_saved_by_many_at_once(survey: Survey, tmp_path: Path) -> None:
+    survey.filter_on_obs_ids(["0000000005", "0000000006"])
+    start = threading.Barrier(8)
+
+    def save(_: int) -> None:
+        start.wait()
+        for _ in range(30):
+            survey.save(tmp_path)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(save, range(8)))
+    assert [p.name for p in tmp_path.iterdir()] == ["survey_state.json"]
+    again = Survey(save_file_path=tmp_path / "survey_state.json")
+    assert list(again.filtered_obs_ids) == ["0000000005", "0000000006"]
+
+
+def test_an_update_that_fails_changes_nothing(survey: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+    survey.filter_on_obs_ids(["0000000005", "0000000006"])
+    before = survey.filtering_operations
+
+    def fail(self: Survey, operations: list) -> None:
+        raise RuntimeError("no filter")
+
+    monkeypatch.setattr(Survey, "_replay", fail)
+    with pytest.raises(RuntimeError, match="no filter"):
+        survey.update(download_new=False)
+    assert list(survey.filtered_obs_ids) == ["0000000005", "0000000006"]
+    assert survey.filtering_operations == before
 
 
 @settings(max_examples=6)

@@ -11,7 +11,7 @@ from typing import Any
 
 from daxa import config
 from daxa._version import __version__
-from daxa.archive import creation, files, legacy, rescue
+from daxa.archive import creation, legacy, rescue
 from daxa.archive.arguments import check_missions, check_products
 from daxa.archive.creation import State
 from daxa.archive.layout import Layout
@@ -26,6 +26,7 @@ from daxa.exceptions import (
     PreProcessedNotSupportedError,
 )
 from daxa.mission import BaseMission
+from daxa.writing import write_text
 
 
 class Archive(ProcessViews, Work):
@@ -203,7 +204,7 @@ class Archive(ProcessViews, Work):
         # One process at a time, and none that removes the halves of others.
         with self.ledger.at_once():
             self.ledger.set_meta("archive", state)
-            files.write_text(self.layout.process_info, json.dumps(state, indent=4))
+            write_text(self.layout.process_info, json.dumps(state, indent=4))
 
     # -- description ------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daxa.archive.files import replacing_file
 from daxa.archive.schema import MIGRATIONS
 from daxa.exceptions import DAXAError, IncompatibleSaveError
+from daxa.writing import replacing_file
 
 #: Types of file systems that several machines write to, as ``/proc/mounts`` names them.
 _SHARED = (

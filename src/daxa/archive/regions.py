@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from daxa.archive.files import write_text
+from daxa.writing import write_text
 
 
 def read_wcs(source: Any) -> Any:

@@ -7,10 +7,10 @@ import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
-from daxa.archive.files import copy_file
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
 from daxa.exceptions import DAXAError
+from daxa.writing import copy_file
 
 #: Files that SQLite keeps beside its own.
 _RESTS = ("-wal", "-shm", "-journal")

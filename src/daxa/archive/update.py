@@ -14,10 +14,10 @@ from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any, Protocol
 
-from daxa.archive.files import copy_file
 from daxa.archive.layout import Layout
 from daxa.exceptions import DAXAError, NoDependencyProcessError
 from daxa.mission import BaseMission
+from daxa.writing import copy_file
 
 GROUP = "daxa.processes"
 

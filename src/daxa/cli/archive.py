@@ -307,10 +307,10 @@ def reproduce(
     ] = None,
 ) -> None:
     """Write what was done to each observation as a shell script, or print that of one."""
-    from daxa.archive.files import write_text
     from daxa.exceptions import DAXAError
     from daxa.process.reproduce import FIELDS, reproduced
     from daxa.process.reproduce import reproduce as script
+    from daxa.writing import write_text
 
     opened = _open(archive)
     wanted = [(m, o) for m, o in reproduced(opened.ledger) if obs_id in (None, o)]

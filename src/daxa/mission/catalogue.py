@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from daxa.exceptions import DAXADownloadError
 from daxa.fetch.http import host
 from daxa.mission.endpoints import address
 from daxa.mission.selection import today
+from daxa.writing import replacing_file
 
 # More rows than any of these tables has: services cut answers to 2,000 or 100,000 rows unless told.
 _ALL_ROWS = 9_999_999
@@ -234,17 +233,12 @@ def write_cache(name: str, frame: pd.DataFrame, date: datetime) -> None:
             arrays[f"none:{column}"] = missing
             values = np.array(["" if m else str(v) for v, m in zip(values, missing, strict=True)], dtype=str)
         arrays[f"col:{column}"] = values
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing_file(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
     except OSError as err:
         warnings.warn(f"the catalogue cannot be kept in {path} ({err.strerror})", stacklevel=2)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def read_cache(name: str) -> tuple[pd.DataFrame, datetime] | None:

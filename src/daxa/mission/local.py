@@ -13,11 +13,13 @@ import json
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daxa.exceptions import DAXADownloadError
+from daxa.writing import write_text
 from daxa.xmm.formats.odf_names import OdfName
 
 _TAR = re.compile(r"^(?:\d{4}_)?(?P<obs>\d{10})(?:[._-].*)?\.(?:tar|tar\.gz|tgz)$", re.IGNORECASE)
@@ -158,6 +160,8 @@ def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict]
         known = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
+    if not isinstance(known, dict):
+        known = {}
     rows, unreadable, changed = [], [], False
     for observation in observations:
         key = None
@@ -177,9 +181,7 @@ def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict]
     if changed:
         with contextlib.suppress(OSError):  # it only saves time
             cache.parent.mkdir(parents=True, exist_ok=True)
-            temporary = cache.with_name(f".{cache.name}.{os.getpid()}")
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-            os.replace(temporary, cache)
+            write_text(cache, json.dumps(known))
     return rows, unreadable
 
 
@@ -209,7 +211,7 @@ def read_summary(observation: LocalObservation) -> dict:
     if path is not None:
         try:
             text: bytes | None = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError) as err:
+        except (OSError, EOFError, zlib.error) as err:
             raise DAXADownloadError(f"ObsID {observation.obs_id}: {path}: damaged gzip file ({err})") from err
     elif observation.packed is not None:
         path = observation.packed

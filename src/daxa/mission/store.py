@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from daxa.fetch.locks import hold
+from daxa.writing import write_text
 
 MANIFEST = ".daxa.json"
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -183,9 +184,7 @@ class RawStore:
         description.date = description.date or datetime.now(timezone.utc).isoformat(timespec="seconds")
         parts[part] = description
         content = {"obs_id": obs_id, "parts": {name: vars(p) for name, p in parts.items()}}
-        temporary = folder / f"{MANIFEST}.tmp"
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(temporary, folder / MANIFEST)
+        write_text(folder / MANIFEST, json.dumps(content, indent=1))
         self._read_only(folder)
         shutil.rmtree(staged, ignore_errors=True)
         return folder

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import tempfile
 import warnings
 from functools import partial
 from importlib import resources
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daxa import config
 from daxa.exceptions import DAXADownloadError
 from daxa.fetch import unpack
 from daxa.fetch.http import RemoteFile
@@ -103,11 +103,11 @@ class eRASS1DE(_ErositaMission):
         """The published table of sky tiles (FITS)."""
         from astropy.table import Table
 
-        path = config.cache_path() / "catalogues" / "erass1_tiles.fits"
-        path.unlink(missing_ok=True)
-        self.client.fetch(RemoteFile(address("erass_tiles"), path.name), path)
         try:
-            table = Table.read(path, hdu=1)
+            with tempfile.TemporaryDirectory() as scratch:
+                path = Path(scratch) / "erass1_tiles.fits"
+                self.client.fetch(RemoteFile(address("erass_tiles"), path.name), path)
+                table = Table.read(path, hdu=1)
             tile = np.asarray(table["SRVMAP"]).astype(int)
             columns = {
                 "ObsID": np.array([f"{t:06d}" for t in tile]),
@@ -121,8 +121,6 @@ class eRASS1DE(_ErositaMission):
             }
         except (OSError, KeyError, ValueError) as err:
             raise DAXADownloadError(f"{address('erass_tiles')}: not the table of sky tiles ({err})") from err
-        finally:
-            path.unlink(missing_ok=True)
         frame = pd.DataFrame(columns)
         # the survey scanned every tile several times between these dates
         frame["start"] = np.datetime64("2019-12-12T00:00:00", "us")

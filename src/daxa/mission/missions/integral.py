@@ -83,11 +83,13 @@ class INTEGRALPointed(HeasarcMission):
         return [(f"integral/data/scw/{row.revolution}/{row.ObsID}.{row.scw_ver}", "")]
 
     def _requests(self, obs_ids: list[str], raw: bool, products: bool, credentials: Any) -> list[Request]:
-        requests = super()._requests(obs_ids, raw, products, credentials)
         info = self._catalogue()
-        needed = info.loc[info["ObsID"].isin(obs_ids), ["revolution", "scw_ver"]].drop_duplicates(
-            "revolution"
-        )
+        # what failed before may be data of a revolution
+        again = {o.removeprefix("revolution_") for o in obs_ids if o.startswith("revolution_")}
+        windows = [o for o in obs_ids if not o.startswith("revolution_")]
+        requests = super()._requests(windows, raw, products, credentials)
+        wanted = info["ObsID"].isin(windows) | info["revolution"].isin(again)
+        needed = info.loc[wanted, ["revolution", "scw_ver"]].drop_duplicates("revolution")
         return [
             *(
                 Request(f"revolution_{rev}", "raw", None, partial(self._bring_revolution, rev, version))

@@ -459,7 +459,9 @@ def _unpack_local(
 
 
 def check_odf(files: list[Path], obs_id: str) -> None:
-    """Refuse a set of files that is not a complete ODF.
+    """Refuse a set of files without the summary, which none of the steps can do without.
+
+    Which files the summary counts is not looked at: many ODFs of the archives lack some of them.
 
     Parameters
     ----------
@@ -471,7 +473,7 @@ def check_odf(files: list[Path], obs_id: str) -> None:
     Raises
     ------
     DAXADownloadError
-        There is no summary file, or the summary lists files that are not there.
+        There is no summary file.
     """
     summary = next((f for f in files if local_files.is_summary(f.name)), None)
     if summary is None:
