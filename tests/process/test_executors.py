@@ -77,7 +77,7 @@ def test_dask_with_two_workers_of_which_one_is_killed(undisturbed, sas):
     sas.forget()
     sas.behave(KILL)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         before = set(client.run(os.getpid).values())

@@ -72,7 +72,7 @@ def _dask(given: str, cores: int, stack: ExitStack) -> Any:
         except ValueError:  # there is none yet
             given = dask.config.get("scheduler-address", "")
     if not given:
-        cluster = LocalCluster(n_workers=cores, threads_per_worker=1, processes=True, dashboard_address=None)
+        cluster = LocalCluster(n_workers=cores, threads_per_worker=1, processes=True, dashboard_address=":0")
         return stack.enter_context(Client(stack.enter_context(cluster)))
     try:
         return stack.enter_context(Client(given))
