@@ -154,7 +154,9 @@ def test_an_archive_whose_replacement_was_interrupted(processed):
     assert len(processed) == 2
 
 
-@pytest.mark.parametrize("mistake", [["--cores", "0"], ["--backend", "ciao"], ["--ccf", "/nowhere"]])
+@pytest.mark.parametrize(
+    "mistake", [["--cores", "0"], ["--backend", "ciao"], ["--ccf", "/nowhere"], ["--executor", "slurm"]]
+)
 def test_mistakes_leave_no_archive_behind(mistake, tmp_path):
     done = run.invoke(app, ["process", "--local", "a", *mistake])
     assert done.exit_code != 0

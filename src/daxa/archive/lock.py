@@ -1,4 +1,8 @@
-"""Locks between processes, held as long as the process lives."""
+"""Locks between processes, held as long as the process lives.
+
+Unlike those of ``filelock``, which downloads wait for, these refuse at once and say who holds them, and
+whether one is held can be seen where nothing can be written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,19 @@
-"""Where an archive keeps what is of an observation: its data, its regions."""
+"""Where an archive keeps what is of an observation: its data, its regions.
+
+Parameters
+----------
+mission : BaseMission or str
+    The mission or its name.
+obs_id : str
+    ObsID.
+
+Raises
+------
+MissionNotAssociatedError
+    The archive does not have the mission.
+ObsNotAssociatedError
+    The mission does not have the observation.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +55,14 @@ class Places:
             raise ObsNotAssociatedError(f"obs_id: {obs_id!r} is not among the {name} observations")
         return name
 
+    def _named(self, mission: BaseMission | str | None, obs_id: str | None) -> tuple[str, str]:
+        """Mission and observation as they stand in paths, and what stands for those that are not given."""
+        if mission is not None and obs_id is not None:
+            return self._checked(mission, obs_id), obs_id
+        return "{mn}" if mission is None else self._mission_name(mission), obs_id or "{oi}"
+
     def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path:
-        """Folder of an observation, wherever it is now.
-
-        Parameters
-        ----------
-        mission
-            The mission or its name.
-        obs_id
-            ObsID.
-
-        Raises
-        ------
-        MissionNotAssociatedError
-            The archive does not have the mission.
-        """
+        """Folder of an observation, wherever it is now: among the processed, or among the failed ones."""
         name = self._mission_name(mission)
         failed = self.layout.failed(name, obs_id)
         return failed if failed.is_dir() else self.layout.processed(name, obs_id)
@@ -73,96 +81,45 @@ class Places:
                 (folder / name).mkdir(parents=True, exist_ok=True)
 
     def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
-        """Folder of an observation's data: among the processed, or among the failed ones.
-
-        Parameters
-        ----------
-        mission : BaseMission or str
-            The mission or its name.
-        obs_id : str
-            ObsID.
-
-        Returns
-        -------
-        str
-            Absolute, with a trailing slash.
-
-        Raises
-        ------
-        MissionNotAssociatedError
-            The archive does not have the mission.
-        """
+        """The same as text, absolute and with a trailing slash."""
         return os.path.join(str(self.obs_folder(mission, obs_id)), "")
 
     def construct_processed_data_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
-        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given.
-
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
-        Raises
-        ------
-        MissionNotAssociatedError, ObsNotAssociatedError
-            The archive does not have the mission, or the mission not the observation.
-        """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        if obs_id is not None and mission is not None:
-            self._checked(mission, obs_id)
-        return os.path.join(str(self.layout.processed(name, obs_id or "{oi}")), "")
+        """Path of processed data, with ``{mn}`` and ``{oi}`` for what is not given."""
+        return os.path.join(str(self.layout.processed(*self._named(mission, obs_id))), "")
 
     def construct_failed_data_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
         """Path of data of failed observations, with ``{mn}`` and ``{oi}`` for what is not given.
 
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
         Raises
         ------
         ValueError
             The observation has not failed.
         """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        if obs_id is not None and mission is not None:
-            self._checked(mission, obs_id)
-            if self.ledger.observation(name, obs_id)["final_success"] is not False:
-                raise ValueError(f"obs_id: {obs_id} of {name} has not failed")
-        return os.path.join(str(self.layout.failed(name, obs_id or "{oi}")), "")
+        name, observation = self._named(mission, obs_id)
+        known = mission is not None and obs_id is not None
+        if known and self.ledger.observation(name, observation)["final_success"] is not False:
+            raise ValueError(f"obs_id: {obs_id} of {name} has not failed")
+        return os.path.join(str(self.layout.failed(name, observation)), "")
 
     def get_region_file_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
     ) -> str:
         """Path of an observation's region file, with ``{mn}`` and ``{oi}`` for what is not given.
 
-        Parameters
-        ----------
-        mission : BaseMission or str, optional
-            The mission or its name.
-        obs_id : str, optional
-            ObsID.
-
         Raises
         ------
         NoRegionsAssociatedError
             The observation has none.
         """
-        name = "{mn}" if mission is None else self._mission_name(mission)
-        path = self.layout.regions(name, obs_id or "{oi}")
-        if mission is not None and obs_id is not None:
-            self._checked(mission, obs_id)
-            if not path.exists():
-                raise NoRegionsAssociatedError(f"obs_id: there are no regions for {obs_id} of {name}")
+        name, observation = self._named(mission, obs_id)
+        path = self.layout.regions(name, observation)
+        if mission is not None and obs_id is not None and not path.exists():
+            raise NoRegionsAssociatedError(f"obs_id: there are no regions for {obs_id} of {name}")
         return str(path)
 
     # -- regions ----------------------------------------------------------------------------

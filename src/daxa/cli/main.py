@@ -244,6 +244,7 @@ def process(
     from daxa.archive import Archive
     from daxa.backend.select import select_backend
     from daxa.process.arguments import check_cores
+    from daxa.process.executors import check_name
 
     if redo_all + redo_stale + no_redo > 1:
         raise typer.BadParameter("--redo, --redo-stale, --no-redo: give one of them")
@@ -257,6 +258,10 @@ def process(
         check_cores(cores)
     except ValueError as wrong:
         raise typer.BadParameter(f"--cores: {wrong}") from None
+    try:
+        check_name(executor)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"--{wrong}") from None
     use_calibration(None, ccf)
     request = Request.of(name, local, obs_id, position, radius, inst)
     title = archive_name(archive or request.title())

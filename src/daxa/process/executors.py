@@ -55,10 +55,26 @@ def _checked(given: Any) -> Any:
     return given
 
 
+def check_name(given: str | None) -> None:
+    """Refuse a name that is neither ``dask`` nor an address of a scheduler, before anything else is done.
+
+    Parameters
+    ----------
+    given
+        What was given.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if given not in (None, "dask") and not str(given).startswith(_ADDRESSES):
+        raise ValueError(f"executor: expected 'dask' or an address such as tcp://host:8786, got {given!r}")
+
+
 def _dask(given: str, cores: int, stack: ExitStack) -> Any:
     """The client of Dask that a name or an address stands for."""
-    if given != "dask" and not given.startswith(_ADDRESSES):
-        raise ValueError(f"executor: expected 'dask' or an address such as tcp://host:8786, got {given!r}")
+    check_name(given)
     try:
         import dask
         from distributed import Client, LocalCluster
