@@ -48,6 +48,7 @@ def test_a_new_archive_and_the_same_again(archive, tmp_path):
             _ = a.process_names
         assert a.observation_summaries == a.process_observation == a.final_process_success == {X: {}}
         assert a.process_errors == a.process_warnings == a.process_extra_info == {X: {}}
+        assert a.source_regions == {X: {}}
     assert again[X].chosen_instruments == ["M1", "PN"]
     assert Path(archive.construct_processed_data_path(X, OBS[0]), "events").is_dir()
 
@@ -152,6 +153,10 @@ def test_setting_processes_never_replaces(archive):
     assert archive.process_extra_info[X]["byhand"]["0800010101"] == {"a": 1}
     archive.process_logs = ("byhand", {X: {"0800010101": "typed"}})
     assert archive.get_process_logs("byhand", obs_id="0800010101") == {X: {"0800010101": "typed"}}
+    archive.raw_process_errors = ("byhand", {X: {"0800010201": "typed too"}})
+    assert archive.get_process_raw_error_logs("byhand") == {X: {"0800010201": "typed too"}}
+    assert archive.get_failed_processes("byhand") == {X: ["0800010201"]}
+    assert archive.get_failed_logs("byhand")[1] == {X: {"0800010201": "typed too"}}
     with pytest.raises(TypeError, match="tuple"):
         archive.process_success = {X: {}}
     with pytest.raises(TypeError, match="True or False"):

@@ -134,8 +134,9 @@ def test_a_failing_task_publishes_nothing_and_stops_the_job(tmp_path, program):
     ("script", "name", "message"),
     [
         ("exit 7", "failed", "status 7"),
-        ("exit 0", "missingOutput", "did not write a"),
-        ("echo a > a; kill -SEGV $$", "failed", "status -11"),
+        ("exit 0", "missingOutput", "did not write a; it wrote nothing"),
+        ("mkdir a; echo b > b", "missingOutput", "but as links, folders or pipes: a; it wrote b"),
+        ("echo a > a; kill -SEGV $$", "failed", "mytask was ended by SIGSEGV"),
         ("echo a > a; echo '** x::y: error (bad), wrong' >&2", "bad", "wrong"),
         ("kill -KILL $PPID", "crashed", "SIGKILL"),
     ],

@@ -13,13 +13,18 @@ import pytest
 from astropy.units import Quantity
 
 from daxa.archive import Archive
+from daxa.archive.run import Run
+from daxa.backend.contract import Task
 from daxa.process import redoing
+from daxa.process.recording import fingerprint
 from daxa.process.simple import full_process_xmm
+from daxa.process.step import Recipe
 from daxa.process.xmm.assemble import cleaned_evt_lists, merge_subexposures
 from daxa.process.xmm.clean import espfilt
 from daxa.process.xmm.generate import generate_images_expmaps
 from daxa.process.xmm.setup import cif_build
 from daxa.report import status_table
+from daxa.xmm.ccf.index import CalibrationIndex, Entry, md5sum, write_index
 
 X, OBS = "xmm_pointed", "0800010101"
 QUIET = {"num_cores": 2, "disable_progress": True}
@@ -124,6 +129,55 @@ def test_another_release_of_sas(archive, sas, monkeypatch):
     (run,) = archive.ledger.runs(process="espfilt")
     assert run.versions["sas"] == "xmmsas-22.1.0"
     assert again(archive, sas, redo="never") == {}
+
+
+def test_releases_of_the_engine_that_differ_in_the_last_number_only(archive):
+    def made_by(version: str) -> str:
+        run = Run(
+            "emchain", OBS, X, OBS, backend="embedded", versions={"backend": "embedded", "daxa": version}
+        )
+        return fingerprint([Task("emchain", odf="odf")], Recipe([], {}), run)
+
+    assert made_by("1.2.3") == made_by("1.2.4")
+    assert made_by("1.2.3") != made_by("1.3.0")
+    assert made_by("1.2.3") != made_by("2.2.3")
+
+
+def test_calibration_files_that_are_others_now(sas, monkeypatch, tmp_path):
+    monkeypatch.setattr(fake_sas, "OBSERVED", {OBS: {"M1": {"S001": fake_sas.exposure()}}})
+    ccf = tmp_path / "ccf"
+    ccf.mkdir()
+    monkeypatch.setenv("SAS_CCFPATH", str(ccf))
+    files = {name: ccf / name for name in ("EMOS1_ADUCONV_0001.CCF", "XMM_BORESIGHT_0002.CCF")}
+    entries = []
+    for name, path in files.items():
+        path.write_text(f"content of {name}")
+        scope, kind, issue = name.removesuffix(".CCF").rsplit("_", 2)
+        entries.append(Entry(scope, kind, int(issue), md5=md5sum(path)))
+    write_index(sas.folder / "index", CalibrationIndex(entries, {"CATEGORY": "XMMCCF"}))
+    behaviour = 'if [ $task = cifbuild ]; then cp "$FAKE_SAS/index" "$p_calindexset"; exit 0; fi\n'
+    sas.behave(behaviour)
+    archive = Archive("field", fake_sas.FakeMission())
+    full_process_xmm(archive, **QUIET)
+    assert counted(sas) == ALL
+    assert again(archive, sas) == {}
+
+    def index_again() -> dict[str, int]:
+        sas.behave(behaviour)
+        return again(archive, sas)
+
+    # The same again under another time: nothing is done.
+    one = files["EMOS1_ADUCONV_0001.CCF"]
+    os.utime(one, (1, 1))
+    assert index_again() == {}
+    # Others under their names, and one that is gone; as the new index is the same, nothing else is made.
+    one.write_text("another content")
+    assert index_again() == {"cifbuild": 1}
+    one.unlink()
+    assert index_again() == {"cifbuild": 1}
+    # The folder is not at hand: nothing is known of its files.
+    ccf.rename(tmp_path / "away")
+    assert index_again() == {}
 
 
 def test_a_publication_that_was_killed_is_no_result(archive, sas, monkeypatch):

@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import warnings
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from astropy.units import Quantity, UnitConversionError
@@ -260,6 +261,28 @@ def test_recorded_runs_are_complete(archive):
     )
     log = archive.layout.processed(X, "0800010101") / "logs/epchain_0800010101PNS003_stdout.log"
     assert log.read_text() == archive.process_logs[X]["epchain"]["0800010101PNS003"]
+
+
+def test_paths_have_the_names_of_the_first_package_too(archive):
+    full_process_xmm(archive, num_cores=2, disable_progress=True)
+    found = archive.process_extra_info[X]
+    pn = "0800010101PNS003"
+    expected = {
+        ("epchain", pn): {"evt_list", "oot_evt_list"},
+        ("espfilt", pn): {"gti_path", "hist_path", "all_good_evts", "all_good_oot_evts"},
+        ("cleaned_evt_lists", pn): {"evt_clean_path", "oot_evt_clean_path", "en_key"},
+        ("merge_subexposures", pn[:12]): {
+            "final_evt",
+            "final_oot_evt",
+            "final_allgood_evt",
+            "final_allgood_oot_evt",
+        },
+    }
+    for (process, ident), names in expected.items():
+        info = found[process][ident]
+        assert names <= set(info), process
+        assert all(Path(info[name]).is_file() for name in names if name != "en_key")
+    assert found["cleaned_evt_lists"][pn]["en_key"] == ""
 
 
 def test_other_parameters_run_again_with_all_that_builds_on_them(archive, sas):

@@ -98,7 +98,7 @@ def test_a_reduction_by_every_release(archive, sas, number):
         assert held["gti_path"] == f"gti of {lists[0]}\n"
         assert held["oot_allevc"] == f"all of {lists[1]}\n"
         assert held["allevc"].endswith(f" of {lists[0]}\n")
-    assert set(held) == {"gti_path", "allevc", "oot_allevc"}
+    assert set(held) == {"gti_path", "allevc", "oot_allevc", "hist_path"}
     assert len(called(sas, "espfilt")) == (3 if number < 20 else 2)
     assert any("rangescale" in str(w.message) for w in told) == (number < 20)
     epchain = called(sas, "epchain")

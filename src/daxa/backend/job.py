@@ -84,7 +84,28 @@ def _sas(task: Task, work: Path, env: dict[str, str]) -> str | None:
     ).returncode
     if status == 0:
         return None
+    if status < 0:
+        return f"{task.name} was ended by {signal_name(-status)}"
     return f"{task.name} ended with status {status}"
+
+
+def signal_name(number: int) -> str:
+    """Name of a signal.
+
+    Parameters
+    ----------
+    number
+        Its number.
+
+    Examples
+    --------
+    >>> signal_name(9), signal_name(40)
+    ('SIGKILL', 'signal 40')
+    """
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def _environment(folder: Path, given: dict[str, str]) -> dict[str, str]:

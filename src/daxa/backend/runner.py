@@ -7,16 +7,15 @@ import json
 import os
 import re
 import shutil
-import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from daxa.backend.contract import Job, Outcome
-from daxa.backend.job import write_spec
+from daxa.backend.job import signal_name, write_spec
 from daxa.backend.launch import Launcher, launcher
 from daxa.backend.messages import parse_messages
 from daxa.backend.output import excerpt, keep, lines
@@ -126,7 +125,7 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     elif end.lost:
         outcome.errors.append(_error(last, "interrupted", "the run was interrupted"))
     elif end.status < 0:
-        name = _signal_name(-end.status)
+        name = signal_name(-end.status)
         hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
         outcome.errors.append(_error(last, "crashed", f"the process was ended by {name}{hint}"))
     if end.timed_out or end.lost or end.status < 0:
@@ -144,10 +143,7 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
         outcome.errors.append(_error(last, "emptyOutput", f"wrote nothing into {', '.join(empty)}"))
         return
     if missing:
-        present = ", ".join(sorted(os.listdir(folder / "work"))[:20]) or "nothing"
-        outcome.errors.append(
-            _error(last, "missingOutput", f"did not write {', '.join(missing)}; it wrote {present}")
-        )
+        outcome.errors.append(_error(last, "missingOutput", _not_written(folder / "work", missing, job)))
         return
     try:
         made = publish(pairs, [job.outputs[name] for name in job.shared])
@@ -159,11 +155,15 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     outcome.ok = True
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have no names
-        return f"signal {number}"
+def _not_written(work: Path, missing: Sequence[str], job: Job) -> str:
+    """What is to be said of outputs that are not there, or are no files of the job's own."""
+    text = f"did not write {', '.join(missing)}"
+    others = [name for name in missing if os.path.lexists(work / name)]
+    if others:
+        text += f" as files of their own, but as links, folders or pipes: {', '.join(others)}"
+    given = {*job.links, *job.inputs, *missing} | ({job.summary.name} if job.summary is not None else set())
+    written = sorted(set(os.listdir(work)) - given)
+    return f"{text}; it wrote {', '.join(written[:20]) or 'nothing'}"
 
 
 def _result(folder: Path) -> dict:

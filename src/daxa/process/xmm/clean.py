@@ -182,7 +182,8 @@ def _espfilt(piece: Piece, options: EspfiltOptions) -> Recipe:
         f"{name}-hist.qdp": layout.flare_histogram(*where, lo, hi),
         f"{name}-hist.png": layout.flare_histogram(*where, lo, hi, "png"),
     }
-    files = {"gti_path": outputs[f"{name}-gti.fits"], "allevc": outputs[f"{name}-allevc.fits"]}
+    made = {"gti_path": "gti.fits", "allevc": "allevc.fits", "hist_path": "hist.qdp"}
+    files = {key: outputs[f"{name}-{ending}"] for key, ending in made.items()}
     if oot is not None:
         outputs[f"{name}-allevcoot.fits"] = files["oot_allevc"] = layout.all_good_events(*where, oot=True)
     return Recipe(
