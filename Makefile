@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs bench hashes clean
+.PHONY: demo test lint docs bench hashes records clean
 
 $(BIN)/daxa: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ bench: $(BIN)/daxa
 # Accept the products of the tests as they are now.
 hashes: $(BIN)/daxa
 	$(BIN)/python benchmarks/product_hashes.py write --quick tests/integration/product_hashes.txt
+
+# Accept what steps record of their runs as it is now: every archive makes them again.
+records: $(BIN)/.test-tools
+	DAXA_RENEW_RECORDS=1 $(BIN)/python -m pytest -rs tests/process/test_fingerprints.py
 
 clean:
 	rm -rf daxa_demo site build dist .pytest_cache .ruff_cache .mypy_cache
