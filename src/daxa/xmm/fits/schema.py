@@ -194,17 +194,17 @@ def table(schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> Ta
             ("TFIELDS", len(schema), "number of table fields"),
         ]
     )
-    for i, c in enumerate(schema, start=1):
-        letter, zero = _UNSIGNED.get(c.letter, (c.letter, None))
+    for i, column in enumerate(schema, start=1):
+        letter, zero = _UNSIGNED.get(column.letter, (column.letter, None))
         described: dict[str, Any] = {
-            "TTYPE": c.name,
-            "TFORM": letter if c.repeat == 1 else f"{c.repeat}{letter}",
-            "TUNIT": c.unit or None,
+            "TTYPE": column.name,
+            "TFORM": letter if column.repeat == 1 else f"{column.repeat}{letter}",
+            "TUNIT": column.unit or None,
             "TSCAL": None if zero is None else 1,
             "TZERO": zero,
-            "TNULL": c.null,
-            "TLMIN": c.minimum,
-            "TLMAX": c.maximum,
+            "TNULL": column.null,
+            "TLMIN": column.minimum,
+            "TLMAX": column.maximum,
         }
         for key, value in described.items():
             if value is not None:

@@ -243,8 +243,8 @@ def _record(lines: list[str], title: str | Iterable[str], path: object) -> int:
 
 
 def _observation(lines: list[str], path: object) -> tuple[bool, str, int, str, str]:
-    at = _record(lines, ("OBSERVATION", "SLEW"), path)
-    values = [_value(line) for line in lines[at + 1 : at + 5]]
+    head = _record(lines, ("OBSERVATION", "SLEW"), path)
+    values = [_value(line) for line in lines[head + 1 : head + 5]]
     if (
         len(values) < 4
         or not re.fullmatch(r"\d{10}", values[0])
@@ -252,16 +252,16 @@ def _observation(lines: list[str], path: object) -> tuple[bool, str, int, str, s
         or not all(is_time(v) for v in values[2:])
     ):
         raise ValueError(
-            f"{path}: the {lines[at].strip()} record needs an identifier, a revolution and two times, "
+            f"{path}: the {lines[head].strip()} record needs an identifier, a revolution and two times, "
             f"has {values}"
         )
     seconds = span_s(values[2], values[3])
     if not 0 <= seconds <= LONGEST_S:
         raise ValueError(
-            f"{path}: the {lines[at].strip()} record has it last from {values[2]} to {values[3]}, "
+            f"{path}: the {lines[head].strip()} record has it last from {values[2]} to {values[3]}, "
             f"{seconds / 86400:.1f} days; an observation ends after its start and lasts a few days at most"
         )
-    return lines[at].strip() == "SLEW", values[0], int(values[1]), values[2], values[3]
+    return lines[head].strip() == "SLEW", values[0], int(values[1]), values[2], values[3]
 
 
 def span_s(start: str, end: str) -> float:

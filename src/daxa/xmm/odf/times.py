@@ -291,13 +291,13 @@ class TimeCorrelation:
         x = (2 * obt - low - high) / (high - low)
         used = np.ones(len(x), dtype=bool)
         while True:
-            n = int(used.sum())
+            n_used = int(used.sum())
             best, best_score = np.zeros(1), np.inf
-            for trial in range(1, max(1, min(degree, n - 2)) + 1):
+            for trial in range(1, max(1, min(degree, n_used - 2)) + 1):
                 coefficients = _polynomial(x[used], difference[used], trial)
                 residual = difference[used] - np.polynomial.chebyshev.chebval(x[used], coefficients)
                 variance = max(float(np.mean(residual**2)), 1e-16)
-                score = n * np.log(variance) + (trial + 1) * np.log(n)
+                score = n_used * np.log(variance) + (trial + 1) * np.log(n_used)
                 if score < best_score:
                     best, best_score = coefficients, score
             residuals = difference - np.polynomial.chebyshev.chebval(x, best)
@@ -307,7 +307,7 @@ class TimeCorrelation:
             centre = np.median(residuals[used])
             spread = 1.4826 * np.median(np.abs(residuals[used] - centre))
             keep = used & (np.abs(residuals - centre) <= max(3 * spread, rms_s))
-            if keep.sum() == n:
+            if keep.sum() == n_used:
                 worst = np.flatnonzero(used)[np.argmax(np.abs(residuals[used]))]
                 keep[worst] = False
             if keep.sum() < max(2, (1 - fraction) * len(x)):
@@ -479,26 +479,26 @@ def read_pairs(file: Any, period: tuple[float, float] | None) -> Pairs:
     table = file.read()
     name = file.path.name
     try:
-        obt, tt = clock_pairs({c: table[c] for c in _CLOCK_COLUMNS})
+        obt, tt_s = clock_pairs({c: table[c] for c in _CLOCK_COLUMNS})
     except (ValueError, TypeError, OverflowError) as error:
         raise TaskError("badTimeCorrelation", f"{table.where}: times that are not numbers: {error}") from None
-    good = np.isfinite(obt) & np.isfinite(tt)
+    good = np.isfinite(obt) & np.isfinite(tt_s)
     if len(np.unique(obt[good])) < 2:
         raise TaskError(
             "badTimeCorrelation", f"{name}: {int(good.sum())} usable row(s), at least 2 are needed"
         )
     if "ERTIME" in table.columns:
-        off = _off_text(table["ERTIME"], tt, name)
+        off = _off_text(table["ERTIME"], tt_s, name)
         if abs(off) > _SAME_UTC_S:
             raise TaskError(
                 "badTimeCorrelation",
                 f"{name}: UTCDAY, UTCMILLI and UTCMICRO are {off:.0f} s off the same time in ERTIME",
             )
-    own = float(tt[good].min()), float(tt[good].max())
+    own = float(tt_s[good].min()), float(tt_s[good].max())
     if period is not None and (period[1] < own[0] - _BEYOND_S or period[0] > own[1] + _BEYOND_S):
         ours, wanted = (" to ".join(tt_to_utc(np.array(p)).tolist()) for p in (own, period))
         raise TaskError("badTimeCorrelation", f"{name} is of {ours}, the observation of {wanted}")
-    return Pairs(name, obt, tt)
+    return Pairs(name, obt, tt_s)
 
 
 def _off_text(texts: npt.NDArray[Any], tt: npt.NDArray[np.float64], name: str) -> float:

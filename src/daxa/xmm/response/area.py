@@ -139,24 +139,24 @@ def _mirror_vignetting(
     if step_arcmin <= 0:
         raise UnknownLayout(f"{table.where}, keyword D_THETA: {step_arcmin / 60:g} is not a step in degrees")
     if not np.ndim(energy_ev) and len(grid) > 1:
-        e = np.clip(float(np.asarray(energy_ev)), grid[0], grid[-1])
-        row = min(int(np.searchsorted(grid, e, side="right")), len(grid) - 1)
-        share = (e - grid[row - 1]) / (grid[row] - grid[row - 1])
+        clipped_ev = np.clip(float(np.asarray(energy_ev)), grid[0], grid[-1])
+        row = min(int(np.searchsorted(grid, clipped_ev, side="right")), len(grid) - 1)
+        share = (clipped_ev - grid[row - 1]) / (grid[row] - grid[row - 1])
         profile = factors[row - 1] * (1 - share) + factors[row] * share
         return np.interp(np.asarray(theta_arcmin, float) / step_arcmin, np.arange(len(profile)), profile)
     energy, theta = np.broadcast_arrays(np.asarray(energy_ev, float), np.asarray(theta_arcmin, float))
     position = np.clip(theta / step_arcmin, 0, factors.shape[1] - 1)
     column = np.minimum(position.astype(np.intp), max(factors.shape[1] - 2, 0))
-    fx = position - column
-    e = np.clip(energy, grid[0], grid[-1])
-    row = np.clip(np.searchsorted(grid, e, side="right") - 1, 0, max(len(grid) - 2, 0))
+    right_share = position - column
+    clipped_ev = np.clip(energy, grid[0], grid[-1])
+    row = np.clip(np.searchsorted(grid, clipped_ev, side="right") - 1, 0, max(len(grid) - 2, 0))
     above = np.minimum(row + 1, len(grid) - 1)
     right = np.minimum(column + 1, factors.shape[1] - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        fy = np.where(above > row, (e - grid[row]) / (grid[above] - grid[row]), 0.0)
-    low = factors[row, column] * (1 - fx) + factors[row, right] * fx
-    high = factors[above, column] * (1 - fx) + factors[above, right] * fx
-    return low * (1 - fy) + high * fy
+        upper_share = np.where(above > row, (clipped_ev - grid[row]) / (grid[above] - grid[row]), 0.0)
+    low = factors[row, column] * (1 - right_share) + factors[row, right] * right_share
+    high = factors[above, column] * (1 - right_share) + factors[above, right] * right_share
+    return low * (1 - upper_share) + high * upper_share
 
 
 def _same_length(values: FloatArray, grid: FloatArray, where: str) -> FloatArray:

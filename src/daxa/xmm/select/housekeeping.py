@@ -217,8 +217,8 @@ def housekeeping_gti(
         good, span = [], []
         for table in periods:
             time = housekeeping_times(table[timecolumn])
-            ok = np.ones(len(time), bool)
-            span.append(intervals_of_rows(time, ok, before=before, after=after))
+            passed = np.ones(len(time), bool)
+            span.append(intervals_of_rows(time, passed, before=before, after=after))
             for name, limit in limits.expressions.items():
                 column = limits.column(name, table)
                 if column is None:
@@ -226,11 +226,11 @@ def housekeeping_gti(
                 text = expression_of(limit, column)
                 selection = compile(text)
                 within = selection.mask({n: _plain(table[n]) for n in selection.names})
-                ok &= within
+                passed &= within
                 single.setdefault(name, (text, []))[1].append(
                     intervals_of_rows(time, within, before=before, after=after)
                 )
-            good.append(intervals_of_rows(time, ok, before=before, after=after))
+            good.append(intervals_of_rows(time, passed, before=before, after=after))
         parts.append(GTI.union(good))
         spans.append(GTI.union(span))
     return HousekeepingGti(

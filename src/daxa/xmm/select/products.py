@@ -271,12 +271,12 @@ def image_keywords(
         Column numbers of the two axes in that header.
     """
     cards: list[Any] = []
-    for axis, (grid, n) in enumerate(zip(grids, numbers, strict=True), start=1):
+    for axis, (grid, number) in enumerate(zip(grids, numbers, strict=True), start=1):
         first = grid.minimum + (grid.step - 1) / 2
         edge = grid.minimum - 0.5
         if grid.closed:
             first, edge = grid.minimum + grid.step / 2, grid.minimum
-        kind = str(header.get(f"TCTYP{n}", ""))
+        kind = str(header.get(f"TCTYP{number}", ""))
         linear = [
             (f"CTYPE{axis}", grid.column, "WCS coordinate name"),
             (f"CRPIX{axis}", 1, "WCS reference pixel"),
@@ -285,13 +285,17 @@ def image_keywords(
         ]
         if kind:
             name, letter = ("RA", "X") if kind.startswith("RA") else ("DEC", "Y")
-            pixel = (float(header[f"TCRPX{n}"]) - edge) / grid.step + 0.5
+            pixel = (float(header[f"TCRPX{number}"]) - edge) / grid.step + 0.5
             cards += [
                 (f"CTYPE{axis}", kind, f"Coord. type: {name} tangent plane projection"),
                 (f"CRPIX{axis}", pixel, "WCS reference pixel"),
-                (f"CRVAL{axis}", float(header[f"TCRVL{n}"]), f"[deg] coord. at {letter} axis ref. pixel"),
-                (f"CUNIT{axis}", header.get(f"TCUNI{n}", "deg"), f"Physical units of {letter} axis"),
-                (f"CDELT{axis}", float(header[f"TCDLT{n}"]) * grid.step, "WCS pixel size"),
+                (
+                    f"CRVAL{axis}",
+                    float(header[f"TCRVL{number}"]),
+                    f"[deg] coord. at {letter} axis ref. pixel",
+                ),
+                (f"CUNIT{axis}", header.get(f"TCUNI{number}", "deg"), f"Physical units of {letter} axis"),
+                (f"CDELT{axis}", float(header[f"TCDLT{number}"]) * grid.step, "WCS pixel size"),
             ]
         else:
             cards += linear

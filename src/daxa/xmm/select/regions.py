@@ -386,22 +386,22 @@ def _shape_from_row(name: str, x: Array, y: Array, r: Array, angle: Array, exclu
 
 
 def _row_from_shape(shape: Shape) -> tuple[Sequence[float], ...]:
-    a = shape.args
+    given = shape.args
     if shape.name == "box":
-        return [a[0]], [a[1]], [2 * a[2], 2 * a[3]], [a[4]]
+        return [given[0]], [given[1]], [2 * given[2], 2 * given[3]], [given[4]]
     if shape.name in ("ellipse", "rhombus"):
-        return [a[0]], [a[1]], [a[2], a[3]], [a[4]]
+        return [given[0]], [given[1]], [given[2], given[3]], [given[4]]
     if shape.name == "elliptannulus":
-        return [a[0]], [a[1]], list(a[2:6]), list(a[6:8])
+        return [given[0]], [given[1]], list(given[2:6]), list(given[6:8])
     if shape.name == "sector":
-        return [a[0]], [a[1]], [], list(a[2:4])
+        return [given[0]], [given[1]], [], list(given[2:4])
     if shape.name == "rectangle":
-        return [a[0], a[2]], [a[1], a[3]], [], [a[4]] if a[4] else []
+        return [given[0], given[2]], [given[1], given[3]], [], [given[4]] if given[4] else []
     if shape.name == "line":
-        return [a[0], a[2]], [a[1], a[3]], [], []
+        return [given[0], given[2]], [given[1], given[3]], [], []
     if shape.name in ("polygon", "polygon2"):
-        return list(a[0::2]), list(a[1::2]), [], []
-    return [a[0]], [a[1]], list(a[2:]), []
+        return list(given[0::2]), list(given[1::2]), [], []
+    return [given[0]], [given[1]], list(given[2:]), []
 
 
 @dataclass(frozen=True, eq=False)

@@ -277,15 +277,23 @@ class Attitude:
         ra, dec, pa = self.ra_deg[first].copy(), self.dec_deg[first].copy(), self.pa_deg[first].copy()
         moving = (fraction > 0) & ~self._same(first, second)
         if moving.any():
-            a, b, f = first[moving], second[moving], fraction[moving]
-            va, vb = direction(self.ra_deg[a], self.dec_deg[a]), direction(self.ra_deg[b], self.dec_deg[b])
-            angle = np.arctan2(np.linalg.norm(np.cross(va, vb), axis=-1), np.sum(va * vb, axis=-1))
+            before, after, part = first[moving], second[moving], fraction[moving]
+            from_direction, to_direction = (
+                direction(self.ra_deg[before], self.dec_deg[before]),
+                direction(self.ra_deg[after], self.dec_deg[after]),
+            )
+            angle = np.arctan2(
+                np.linalg.norm(np.cross(from_direction, to_direction), axis=-1),
+                np.sum(from_direction * to_direction, axis=-1),
+            )
             safe = np.where(angle > 0, np.sin(angle), 1.0)
-            wa = np.where(angle > 0, np.sin((1 - f) * angle) / safe, 1.0)
-            wb = np.where(angle > 0, np.sin(f * angle) / safe, 0.0)
-            ra[moving], dec[moving] = position(wa[:, None] * va + wb[:, None] * vb)
-            turn = (self.pa_deg[b] - self.pa_deg[a] + 180.0) % 360.0 - 180.0
-            pa[moving] = (self.pa_deg[a] + f * turn) % 360.0
+            from_weight = np.where(angle > 0, np.sin((1 - part) * angle) / safe, 1.0)
+            to_weight = np.where(angle > 0, np.sin(part * angle) / safe, 0.0)
+            ra[moving], dec[moving] = position(
+                from_weight[:, None] * from_direction + to_weight[:, None] * to_direction
+            )
+            turn = (self.pa_deg[after] - self.pa_deg[before] + 180.0) % 360.0 - 180.0
+            pa[moving] = (self.pa_deg[before] + part * turn) % 360.0
         if time.ndim == 0:
             return float(ra[0]), float(dec[0]), float(pa[0])
         return ra, dec, pa

@@ -156,16 +156,16 @@ def format_coordinates(coordinates: Coordinates, image: tuple[Any, Any] | None, 
     ccds
         CCDs that the region around it touches.
     """
-    c = coordinates
+    place = coordinates
     lines = [
-        ("THETA: PHI:", c.theta_arcsec, c.phi_rad),
-        ("X: Y:", c.x, c.y),
-        ("DETX: DETY:", c.detx, c.dety),
+        ("THETA: PHI:", place.theta_arcsec, place.phi_rad),
+        ("X: Y:", place.x, place.y),
+        ("DETX: DETY:", place.detx, place.dety),
         *([("IM_X: IM_Y:", *image)] if image is not None else []),
-        ("RA: DEC:", c.ra_deg, c.dec_deg),
-        ("RAWX: RAWY:", c.rawx, c.rawy),
+        ("RA: DEC:", place.ra_deg, place.dec_deg),
+        ("RAWX: RAWY:", place.rawx, place.rawy),
     ]
     text = [f" {label} {float(a):.8g} {float(b):.8g}" for label, a, b in lines]
     text.append(f" CCD(s): {' '.join(map(str, ccds)) or 0}")
-    text.append(f" CENTRE CCD: {int(c.ccd)}")
+    text.append(f" CENTRE CCD: {int(place.ccd)}")
     return text

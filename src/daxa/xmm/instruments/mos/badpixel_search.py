@@ -213,31 +213,31 @@ def _lines(
     # A line is bad along its length; a source on it must not decide, nor hide its neighbours.
     mean = masked.sum() / max(good.sum(), 1)
     masked = np.minimum(masked, mean + _CLIP_SIGMA * np.sqrt(mean) + 1.0)
-    on, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
+    inside, area = masked.sum(axis=0), good.sum(axis=0).astype(float)
     # As far as there are lines on both sides.
-    half = min(search.halfwidth1d, (len(on) - 1) // 2)
+    half = min(search.halfwidth1d, (len(inside) - 1) // 2)
     usable = area > 0
     dark, bright = np.zeros(good.shape, bool), np.zeros(good.shape, bool)
     n_dark = n_bright = 0
     before = np.concatenate([np.zeros(half + 1), np.ones(half)])
     while True:
-        counted, measured = np.where(usable, on, 0.0), np.where(usable, area, 0.0)
+        counted, measured = np.where(usable, inside, 0.0), np.where(usable, area, 0.0)
         sides = [
             (np.convolve(counted, kernel, "same"), np.convolve(measured, kernel, "same"))
             for kernel in (before, before[::-1])
         ]
-        off, around = sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]
+        outside, around = sides[0][0] + sides[1][0], sides[0][1] + sides[1][1]
         valid = usable & (around > 0)
-        share = np.divide(area, area + around, out=np.zeros_like(off), where=valid)
+        share = np.divide(area, area + around, out=np.zeros_like(outside), where=valid)
         brighter, darker = valid.copy(), valid.copy()
         # Next to a source a line differs from one side only.
         for side, extent in sides:
             some = extent > 0
-            expected = np.divide(side * area, extent, out=np.zeros_like(off), where=some)
-            brighter &= ~some | (on > search.minratio * expected)
-            darker &= ~some | (on < search.maxratio * expected)
-        high = np.where(brighter, chance_above(on / clumping, off / clumping, share), 1.0)
-        low = np.where(darker, chance_below(on / clumping, off / clumping, share), 1.0)
+            expected = np.divide(side * area, extent, out=np.zeros_like(outside), where=some)
+            brighter &= ~some | (inside > search.minratio * expected)
+            darker &= ~some | (inside < search.maxratio * expected)
+        high = np.where(brighter, chance_above(inside / clumping, outside / clumping, share), 1.0)
+        low = np.where(darker, chance_below(inside / clumping, outside / clumping, share), 1.0)
         if not search.finddead:
             low[:] = 1.0
         if not search.findbright:
@@ -252,7 +252,7 @@ def _lines(
             dark[pixels, line] = True
             n_dark += 1
         else:
-            bright[_segment(masked[:, line], pixels, off[line] / around[line], search), line] = True
+            bright[_segment(masked[:, line], pixels, outside[line] / around[line], search), line] = True
             n_bright += 1
 
 

@@ -395,23 +395,23 @@ def flag_flickering(
     sound = np.flatnonzero(events.flag == 0)
     if not len(sound) or not n_frames:
         return 0, 0.0
-    dt, dx, dy = tolerance
+    n_frames_bin, n_columns_bin, n_rows_bin = tolerance
     width = 1 << 12
-    n_bins_t = max(n_frames / dt, 1.0)
+    n_bins_t = max(n_frames / n_frames_bin, 1.0)
     flagged = np.zeros(len(events), bool)
     largest = 0.0
     # Two sets of bins, half a bin apart, so that no burst is cut in all of them.
     for shift in (0, 1):
-        x = (events.rawx[sound] + shift * (dx // 2) + width // 2) // dx
-        y = (events.rawy[sound] + shift * (dy // 2) + width // 2) // dy
-        t = (events.frame[sound] + shift * (dt // 2)) // dt
+        x = (events.rawx[sound] + shift * (n_columns_bin // 2) + width // 2) // n_columns_bin
+        y = (events.rawy[sound] + shift * (n_rows_bin // 2) + width // 2) // n_rows_bin
+        t = (events.frame[sound] + shift * (n_frames_bin // 2)) // n_frames_bin
         place = y * width + x
-        _, at, total = np.unique(place, return_inverse=True, return_counts=True)
+        _, pixel, total = np.unique(place, return_inverse=True, return_counts=True)
         average = len(sound) / len(total)
-        _, burst, n = np.unique(t * (width * width) + place, return_inverse=True, return_counts=True)
-        count = n[burst]
+        _, burst, in_bin = np.unique(t * (width * width) + place, return_inverse=True, return_counts=True)
+        count = in_bin[burst]
         # The burst itself must not raise the expectation it is compared with.
-        expected = np.maximum(total[at] - count, average) / n_bins_t
+        expected = np.maximum(total[pixel] - count, average) / n_bins_t
         largest = max(largest, float(expected.max()))
         several = count > 2
         probability = np.ones(len(sound))

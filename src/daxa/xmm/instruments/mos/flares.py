@@ -89,8 +89,8 @@ def flare_curve(
         empty = np.zeros(0)
         return FlareCurve(empty, bin_s, empty, empty, empty)
     first, last = span or (good.start[0], good.stop[-1])
-    n = max(int(np.ceil((last - first) / bin_s)), 1)
-    edges = first + bin_s * np.arange(n + 1)
+    n_bins = max(int(np.ceil((last - first) / bin_s)), 1)
+    edges = first + bin_s * np.arange(n_bins + 1)
     counts = np.histogram(np.asarray(time_s, float), edges)[0].astype(float)
     # Good time up to each edge.
     index = np.searchsorted(good.start, edges, side="right") - 1
@@ -99,7 +99,7 @@ def flare_curve(
         edges - good.start[np.maximum(index, 0)], 0.0, (good.stop - good.start)[np.maximum(index, 0)]
     )
     covered = np.diff(np.where(index >= 0, before[np.maximum(index, 0)] + inside, 0.0))
-    scale = np.divide(1000.0, covered * area_arcmin2, out=np.zeros(n), where=covered > 0)
+    scale = np.divide(1000.0, covered * area_arcmin2, out=np.zeros(n_bins), where=covered > 0)
     return FlareCurve(
         0.5 * (edges[1:] + edges[:-1]), bin_s, counts * scale, np.sqrt(counts) * scale, covered / bin_s
     )

@@ -127,12 +127,12 @@ class Frames:
 
         Frames lost one at a time do not interrupt a run, as the next one holds their charge.
         """
-        at = np.flatnonzero(self.received)
-        good = self.good[at]
-        follows = np.diff(at) <= self.joined + 1
+        received = np.flatnonzero(self.received)
+        good = self.good[received]
+        follows = np.diff(received) <= self.joined + 1
         goes_on = good[:-1] & good[1:] & follows
-        first = at[good & ~np.concatenate([[False], goes_on])]
-        last = at[good & ~np.concatenate([goes_on, [False]])]
+        first = received[good & ~np.concatenate([[False], goes_on])]
+        last = received[good & ~np.concatenate([goes_on, [False]])]
         return GTI(self.start_s[first], self.end_s[last] + self.transfer_s)
 
 
@@ -227,47 +227,47 @@ def build_frames(
     numbers, stamp = np.asarray(number, np.int64), np.asarray(stamp_s, float)
     if not len(numbers):
         raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
-    time = frame_time(numbers, stamp, header_frame_s)
-    if not time.measured:
+    clock = frame_time(numbers, stamp, header_frame_s)
+    if not clock.measured:
         warn(
             "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
         )
-    if not time.length_s > 0:
-        raise TaskError("frames02", f"frame time of {time.length_s} s")
-    place = place_counting if time.counting else place_sending
-    places = place(numbers, stamp, time.length_s)
+    if not clock.length_s > 0:
+        raise TaskError("frames02", f"frame time of {clock.length_s} s")
+    place = place_counting if clock.counting else place_sending
+    places = place(numbers, stamp, clock.length_s)
     _warn_aberrant(numbers, stamp if clock_s is None else np.asarray(clock_s, float), places.aberrant, warn)
     shift = places.number - numbers
-    at = places.number - places.number[0]
-    span = int(at[-1]) + 1
+    row = places.number - places.number[0]
+    span = int(row[-1]) + 1
     if span > _SPARSEST * len(numbers) + _FEW_ROWS:
         raise TaskError(
             "frames05", f"{len(numbers)} frames with numbers from {places.number[0]} to {places.number[-1]}"
         )
-    if time.counting:
+    if clock.counting:
         lost = span - len(numbers)
         warn(
             "framesRenumbered",
-            f"frames follow each other by multiples of {time.length_s:.5f} s: {lost} lost",
+            f"frames follow each other by multiples of {clock.length_s:.5f} s: {lost} lost",
         )
     elif shift[-1]:
         warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} lost")
-    end = np.interp(np.arange(span), at, places.end_s)
+    end = np.interp(np.arange(span), row, places.end_s)
     frames = Frames(
         number=np.arange(places.number[0], places.number[0] + span),
         time_s=end + delay_s,
-        length_s=time.length_s,
-        flag=_spread(np.where(places.aberrant, FrameFlag.ABERRANT_TIME, 0), at, span, FrameFlag.MISSING),
-        counters={name: _spread(values, at, span) for name, values in counters.items()},
+        length_s=clock.length_s,
+        flag=_spread(np.where(places.aberrant, FrameFlag.ABERRANT_TIME, 0), row, span, FrameFlag.MISSING),
+        counters={name: _spread(values, row, span) for name, values in counters.items()},
         dead_fraction=np.zeros(span),
         gatti=np.zeros(span, np.int64),
-        steady=time.measured,
+        steady=clock.measured,
         transfer_s=transfer_s,
         # Frames that a CCD counted were read out, though not sent.
-        joined=0 if time.counting else joined,
-        counting=time.counting,
+        joined=0 if clock.counting else joined,
+        counting=clock.counting,
     )
-    frames.integration_s = integration_times(end[at], at, frames)
+    frames.integration_s = integration_times(end[row], row, frames)
     frames.time_s -= 0.5 * frames.integration_s
     return frames, shift
 

@@ -114,14 +114,14 @@ def line_events(
     Events
         ``e1`` is the whole amplitude, ``pattern`` that of timing mode.
     """
-    n = len(frame)
-    e2, e3, e4, flag = (np.zeros(n, np.int64) for _ in range(4))
+    n_events = len(frame)
+    e2, e3, e4, flag = (np.zeros(n_events, np.int64) for _ in range(4))
     # Neither is sent in compressed mode: as if all were on the source.
-    rawx, pattern, ring = np.full(n, round(source[0]), np.int64), e2.copy(), e2.copy()
+    rawx, pattern, ring = np.full(n_events, round(source[0]), np.int64), e2.copy(), e2.copy()
     if "RAWX" in columns:
         rawx = raw_to_ccd(columns["RAWX"], first_column, under)
         pattern, ring = (columns[k].astype(np.int64) for k in ("PATTERN", "PERIPIX"))
-    rawy = np.full(n, round(source[1]), np.int64)
+    rawy = np.full(n_events, round(source[1]), np.int64)
     return Events(frame, rawx, rawy, columns["ENGYE1E2"].astype(np.int64), e2, e3, e4, pattern, ring, flag)
 
 

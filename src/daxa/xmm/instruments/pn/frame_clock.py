@@ -130,12 +130,12 @@ class _Rhythm:
 
 def _measured_step(times: Reals, step_s: float, tolerance_s: float) -> float:
     """Mean frame period from the stamps that follow each other closely."""
-    dt = np.diff(times)
-    n = np.rint(dt / step_s)
-    near = (n >= 1) & (n <= 20) & (np.abs(dt - n * step_s) <= tolerance_s)
+    step = np.diff(times)
+    n = np.rint(step / step_s)
+    near = (n >= 1) & (n <= 20) & (np.abs(step - n * step_s) <= tolerance_s)
     if np.count_nonzero(near) < 10:
         return step_s
-    return float(dt[near].sum() / n[near].sum())
+    return float(step[near].sum() / n[near].sum())
 
 
 def _credible(times: Reals, rhythm: _Rhythm) -> Flags:
@@ -153,10 +153,10 @@ def _credible(times: Reals, rhythm: _Rhythm) -> Flags:
 def _strays(times: Reals, rhythm: _Rhythm) -> Flags:
     """Short groups of stamps out of step with long ones on both sides, or before or behind all others."""
     stray = np.zeros(len(times), bool)
-    dt = np.diff(times)
-    wrong = rhythm.broken(dt)
+    step = np.diff(times)
+    wrong = rhythm.broken(step)
     # A stamp far ahead may lie a whole number of frames off.
-    edge = np.concatenate([[-1], np.flatnonzero(wrong | (dt > _SILENT_S)), [len(times) - 1]])
+    edge = np.concatenate([[-1], np.flatnonzero(wrong | (step > _SILENT_S)), [len(times) - 1]])
     begin, end = edge[:-1] + 1, edge[1:]
     long = np.flatnonzero(end - begin >= _MOST_STRAYS)
     if not len(long):
@@ -168,7 +168,7 @@ def _strays(times: Reals, rhythm: _Rhythm) -> Flags:
             stray[last + 1 : first] = True
 
     def unexplained(at: int) -> bool:
-        return bool(wrong[at]) and not rhythm.jumps(dt[at : at + 1]).any()
+        return bool(wrong[at]) and not rhythm.jumps(step[at : at + 1]).any()
 
     first, last = int(begin[0]), int(end[-1])
     if 0 < first <= _MOST_STRAYS and unexplained(first - 1):

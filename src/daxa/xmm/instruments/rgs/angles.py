@@ -60,14 +60,13 @@ def channel_grids(options: Rgsangles) -> dict[str, tuple[str, str, Grid]]:
     TaskError
         ``badParameter``: the ends of a range are in the wrong order.
     """
-    o = options
-    wavelength = Grid(o.lambdabinref, o.lambdabinwidth, o.nlambdabins)
-    beta = Grid(o.betabinref, o.betabinwidth, o.nbetabins)
-    across = Grid(o.xdispbinref, o.xdispbinwidth, o.nxdispbins)
-    if o.betabinning == "binCount":
-        beta = _between("beta", o.betamin, o.betamax, o.nbetabins)
-    if o.xdispbinning == "binCount":
-        across = _between("xdisp", o.xdispmin, o.xdispmax, o.nxdispbins)
+    wavelength = Grid(options.lambdabinref, options.lambdabinwidth, options.nlambdabins)
+    beta = Grid(options.betabinref, options.betabinwidth, options.nbetabins)
+    across = Grid(options.xdispbinref, options.xdispbinwidth, options.nxdispbins)
+    if options.betabinning == "binCount":
+        beta = _between("beta", options.betamin, options.betamax, options.nbetabins)
+    if options.xdispbinning == "binCount":
+        across = _between("xdisp", options.xdispmin, options.xdispmax, options.nxdispbins)
     return {
         "MLAMBDA_CHANNEL": ("M_LAMBDA", "Angstrom", wavelength),
         "BETA_CHANNEL": ("BETA_CORR", "rad", beta),

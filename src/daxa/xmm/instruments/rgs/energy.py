@@ -33,7 +33,7 @@ def pixel_offsets(
     images
         Node -> offsets, indices RAWY - 1, RAWX - 1.
     """
-    node, x, y, n = (np.asarray(v, np.int64) for v in (node, rawx, rawy, grade))
+    node, x, y, n_pixels = (np.asarray(v, np.int64) for v in (node, rawx, rawy, grade))
     item, dx, dy = shapes.members(shape)
     value = np.zeros(len(item))
     for side, image in images.items():
@@ -42,7 +42,7 @@ def pixel_offsets(
         value[mine] = image[rows, np.clip(x[item] + dx - 1, 0, image.shape[1] - 1)[mine]]
     total = np.bincount(item, value, minlength=len(node))
     # Items of an unknown shape have more pixels than are known of them.
-    return total * n / np.maximum(np.bincount(item, minlength=len(node)), 1)
+    return total * n_pixels / np.maximum(np.bincount(item, minlength=len(node)), 1)
 
 
 def calibrate(

@@ -54,14 +54,14 @@ def expand(pixels: Mapping[str, npt.NDArray[Any]], window: Window) -> tuple[Memb
     rawy = pixels["RAWY"][item].astype(np.int64) + dy
     low, high = (np.array([window.columns[0][k], window.columns[1][k]])[node] for k in (0, 1))
     inside = (rawx >= low) & (rawx <= high) & (rawy >= window.rows[0]) & (rawy <= window.rows[1])
-    n = len(pixels["SHAPE"])
-    outside = np.bincount(item[~inside], minlength=n) > 0
+    n_items = len(pixels["SHAPE"])
+    outside = np.bincount(item[~inside], minlength=n_items) > 0
     chipx = window.chipx(node, rawx)
-    key = np.stack([pixels["FRAME"][item].astype(np.int64), chipx, rawy])
-    _, first = np.unique(key[:, inside], axis=1, return_index=True)
+    place = np.stack([pixels["FRAME"][item].astype(np.int64), chipx, rawy])
+    _, first = np.unique(place[:, inside], axis=1, return_index=True)
     again = np.ones(int(inside.sum()), bool)
     again[first] = False
-    overlapping = np.bincount(item[inside][again], minlength=n) > 0
+    overlapping = np.bincount(item[inside][again], minlength=n_items) > 0
     keep = inside & ~overlapping[item]
     return Members(item[keep], chipx[keep], rawy[keep]), outside, overlapping
 
@@ -180,7 +180,7 @@ def make_events(
     rng
         For the place inside a pixel.
     """
-    n = len(pixels["FRAME"])
+    n_items = len(pixels["FRAME"])
     node = pixels["CCDNODE"].astype(np.int64)
     limit = np.array(thresholds)
     listed = np.isin(pixels["FRAME"], exposure["FRAME"])
@@ -211,7 +211,7 @@ def make_events(
     frame = np.searchsorted(exposure["FRAME"], columns["FRAME"])
     columns["TIME"] = exposure["TIME"][frame]
     columns["FLAG"] = columns["FLAG"] | exposure["FLAG"][frame]
-    of_item = np.zeros(n, np.int64)
+    of_item = np.zeros(n_items, np.int64)
     of_item[chosen] = event + 1
     return Events(columns, of_item, _rejected(columns, event, members, bad))
 
@@ -230,23 +230,23 @@ def _properties(
     ocb: int,
 ) -> Arrays:
     rows = np.flatnonzero(event >= 0)
-    of = event[rows]
-    n = int(of.max()) + 1 if len(of) else 0
+    event_of = event[rows]
+    n_events = int(event_of.max()) + 1 if len(event_of) else 0
     values = {k: np.asarray(part[k])[rows] for k in part}
     pi, node = values["PI"].astype(float), values["CCDNODE"].astype(np.int64)
     # The item with the most energy is the last of its event.
-    order = np.lexsort((pi, of))
-    top = order[np.searchsorted(of[order], np.arange(n), side="right") - 1]
+    order = np.lexsort((pi, event_of))
+    top = order[np.searchsorted(event_of[order], np.arange(n_events), side="right") - 1]
     dx, dy = shapes.centre(values["SHAPE"])
     x = np.where(node == 0, values["RAWX"] + dx, 2 * window.size[0] + 1 - values["RAWX"] - dx)
     y = values["RAWY"] + dy
     weight = np.maximum(pi, 1e-3)
-    total = np.bincount(of, weight, minlength=n)
-    x = np.bincount(of, weight * x, minlength=n) / total
-    y = np.bincount(of, weight * y, minlength=n) / total
-    jitter = rng.uniform(-0.5, 0.5, (2, n))
+    total = np.bincount(event_of, weight, minlength=n_events)
+    x = np.bincount(event_of, weight * x, minlength=n_events) / total
+    y = np.bincount(event_of, weight * y, minlength=n_events) / total
+    jitter = rng.uniform(-0.5, 0.5, (2, n_events))
     beta, xdsp = _angles(geometry, ccd, x + jitter[0], y + jitter[1], window, ocb)
-    flag = np.zeros(n, np.int64)
+    flag = np.zeros(n_events, np.int64)
 
     def mark(name: str, of_which: IntArray) -> None:
         flag[np.unique(of_which)] |= int(RgsFlag[name])
@@ -262,14 +262,14 @@ def _properties(
     }
     for name, mask in masks.items():
         mark(name, pixel_event[mask[row, column]])
-    mark("ON_NODE0", of[node == 0])
-    mark("ON_NODE1", of[node == 1])
-    mark("ONBOARD_SER", of[values["GRADE"] > 1])
-    mark("BAD_SHAPE", of[values["SHAPE"] == shapes.NULL])
-    accepted = np.zeros(n, bool)
-    accepted[of[above(pi, values["GRADE"], limit[node, 1], split)]] = True
+    mark("ON_NODE0", event_of[node == 0])
+    mark("ON_NODE1", event_of[node == 1])
+    mark("ONBOARD_SER", event_of[values["GRADE"] > 1])
+    mark("BAD_SHAPE", event_of[values["SHAPE"] == shapes.NULL])
+    accepted = np.zeros(n_events, bool)
+    accepted[event_of[above(pi, values["GRADE"], limit[node, 1], split)]] = True
     flag[~accepted] |= int(RgsFlag.BELOW_ACCEPTANCE)
-    energy = np.bincount(of, values["ENERGY"].astype(float), minlength=n)
+    energy = np.bincount(event_of, values["ENERGY"].astype(float), minlength=n_events)
     return {
         "FRAME": values["FRAME"][top],
         "FLAG": flag,
@@ -279,8 +279,8 @@ def _properties(
         "CHIPY": values["RAWY"][top].astype(np.int64),
         "PHA": np.clip(energy, -32768, 32767).astype(np.int64),
         "SHAPE": values["SHAPE"][top],
-        "GRADE": np.clip(np.bincount(of, values["GRADE"], minlength=n), 0, 255).astype(np.int64),
-        "PI": np.clip(np.rint(np.bincount(of, pi, minlength=n)), 0, 32767).astype(np.int64),
+        "GRADE": np.clip(np.bincount(event_of, values["GRADE"], minlength=n_events), 0, 255).astype(np.int64),
+        "PI": np.clip(np.rint(np.bincount(event_of, pi, minlength=n_events)), 0, 32767).astype(np.int64),
     }
 
 

@@ -204,13 +204,13 @@ def node_map(
         return empty
     view = _View(geometry, ccd, node, header, binning, ocb)
     low, high = view.dispersion_range(pixels.span)
-    a = max(int(np.floor((low - axes[0][0]) / axes[0][1])) - 2, 1)
-    b = min(int(np.ceil((high - axes[0][0]) / axes[0][1])) + 4, axes[0][2])
-    if b < a:
+    first = max(int(np.floor((low - axes[0][0]) / axes[0][1])) - 2, 1)
+    last = min(int(np.ceil((high - axes[0][0]) / axes[0][1])) + 4, axes[0][2])
+    if last < first:
         return empty
-    made = ExposureMap(np.zeros((axes[1][2], b - a + 1)), (a, 1), grids, names, total)
+    made = ExposureMap(np.zeros((axes[1][2], last - first + 1)), (first, 1), grids, names, total)
     steps = [(np.arange(n) + 0.5) / n - 0.5 for n in _FINE]
-    along = (axes[0][0] + axes[0][1] * (np.arange(a, b + 1)[:, None] - 1 + steps[0])).ravel()
+    along = (axes[0][0] + axes[0][1] * (np.arange(first, last + 1)[:, None] - 1 + steps[0])).ravel()
     across = (axes[1][0] + axes[1][1] * (np.arange(axes[1][2])[:, None] + steps[1])).ravel()
     group = drift_groups(frames["ASPCDSP"], frames["ASPCXDSP"], drift_bin_arcsec)
     for number in np.unique(group):
@@ -218,7 +218,7 @@ def node_map(
         weight = frames["TIMEDEL"][mine].astype(float)
         shift = [float(np.average(frames[n][mine], weights=weight)) for n in ("ASPCDSP", "ASPCXDSP")]
         seen = view.exposed(along, across, shift[0], shift[1], pixels)
-        share = seen.reshape(axes[1][2], _FINE[1], b - a + 1, _FINE[0]).mean(axis=(1, 3))
+        share = seen.reshape(axes[1][2], _FINE[1], last - first + 1, _FINE[0]).mean(axis=(1, 3))
         made.image += weight.sum() * share
     _subtract(made, view, frames, rejected, axes, ocb)
     made.image[np.abs(made.image) < _NOTHING * total] = 0.0
@@ -273,12 +273,12 @@ class _View:
         # Columns are straight across the dispersion; rows follow the tangent of the angle.
         rows = np.array([1.0, 100.0])
         columns = np.arange(pixels.span[0] - 1.0, pixels.span[1] + 2.0)
-        at, xdsp = self._angles(columns[:, None], rows)
-        order = np.argsort(at[:, 0])
-        chipx = np.interp(beta, at[order, 0], columns[order], left=np.nan, right=np.nan)
+        beta_of_column, xdsp = self._angles(columns[:, None], rows)
+        order = np.argsort(beta_of_column[:, 0])
+        chipx = np.interp(beta, beta_of_column[order, 0], columns[order], left=np.nan, right=np.nan)
         tangent = np.tan(xdsp)
-        slope = np.interp(beta, at[order, 0], ((tangent[:, 1] - tangent[:, 0]) / 99.0)[order])
-        start = np.interp(beta, at[order, 0], tangent[order, 0])
+        slope = np.interp(beta, beta_of_column[order, 0], ((tangent[:, 1] - tangent[:, 0]) / 99.0)[order])
+        start = np.interp(beta, beta_of_column[order, 0], tangent[order, 0])
         chipy = 1.0 + (np.tan(across - cross_drift)[:, None] - start) / slope
         x = np.rint(np.where(np.isfinite(chipx), chipx, 0.0)).astype(np.int64)
         y = np.rint(chipy).astype(np.int64)
