@@ -46,7 +46,15 @@ def kinds_of_types(types: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], list
 
 
 def calibrated_kinds(constituent: Constituent, extname: str = "BADPIX") -> npt.NDArray[np.int64]:
-    """HOT or DEAD for each row of a table of bad pixels; unknown types are warned of once."""
+    """HOT or DEAD for each row of a table of bad pixels; unknown types are warned of once.
+
+    Parameters
+    ----------
+    constituent
+        The constituent BADPIX.
+    extname
+        Name of its table.
+    """
     kinds, unknown = kinds_of_types(constituent.table(extname)["TYPE"])
     if unknown:
         constituent.lacks(extname, "TYPE", f"unknown type {', '.join(map(repr, unknown))}")

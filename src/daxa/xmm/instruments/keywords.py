@@ -29,6 +29,8 @@ def exposure_summary(
 
     Parameters
     ----------
+    odf
+        The opened ODF.
     instrument, exp_id
         ``M1``, ``S001``.
     warn
@@ -61,7 +63,13 @@ def exposure_summary(
 
 
 def proposal(odf: Odf) -> AsciiSummary | None:
-    """Target and observer from SUM.ASC, None if the file is absent or unreadable."""
+    """Target and observer from SUM.ASC, None if the file is absent or unreadable.
+
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+    """
     file = odf.ascii_summary
     if file is None:
         return None
@@ -89,6 +97,8 @@ def observation_keywords(
 
     Parameters
     ----------
+    odf
+        The opened ODF.
     instrument, exp_id
         ``M1``, ``S001``.
     data_mode, submode, filter_name
@@ -144,5 +154,11 @@ def observation_keywords(
 
 
 def merge_headers(*parts: Mapping[str, tuple[Any, str]]) -> Cards:
-    """Later cards win; values that are None are left out."""
+    """Later cards win; values that are None are left out.
+
+    Parameters
+    ----------
+    *parts
+        Keyword -> value and comment.
+    """
     return {key: card for part in parts for key, card in part.items() if card[0] is not None}

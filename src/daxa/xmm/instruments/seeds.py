@@ -2,6 +2,21 @@
 
 A seed is made of observation, exposure, CCD and purpose. Each wing has its own order of them, and its own
 numbers of the purposes: another order would change every product.
+
+Parameters
+----------
+obs_id
+    The observation.
+instrument
+    Name of the instrument, as each function says.
+exp_id
+    Identifier of the exposure, e.g. ``S001``.
+ccd
+    Number of the CCD.
+node
+    Read-out node, 0 or 1.
+purpose
+    What the numbers are for, one of the constants here: each has numbers of its own.
 """
 
 from __future__ import annotations

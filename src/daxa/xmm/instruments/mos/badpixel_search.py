@@ -2,6 +2,15 @@
 
 Source: manual of embadpixfind (local statistics, exact binomial probabilities, Li & Ma 1983 eq. 17), with
 the default values of a real run's log. The image is that of the counts of a CCD.
+
+Parameters
+----------
+on
+    Counts in the part or pixel that is looked at, any shape.
+off
+    Counts in what it is compared with.
+share
+    The part's area over that of both together.
 """
 
 from __future__ import annotations
@@ -52,7 +61,13 @@ def chance_below(on: npt.ArrayLike, off: npt.ArrayLike, share: npt.ArrayLike) ->
 
 
 def li_ma(on: npt.ArrayLike, off: npt.ArrayLike, n: npt.ArrayLike) -> FloatArray:
-    """Significance of ``on`` counts in a pixel above ``off`` counts in ``n`` reference pixels."""
+    """Significance of ``on`` counts in a pixel above ``off`` counts in ``n`` reference pixels.
+
+    Parameters
+    ----------
+    n
+        Number of reference pixels, each as large as the one looked at.
+    """
     on, off, n = (np.asarray(v, float) for v in (on, off, n))
     total = on + off
     with np.errstate(divide="ignore", invalid="ignore"):

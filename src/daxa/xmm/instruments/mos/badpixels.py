@@ -41,7 +41,17 @@ class BadPixels:
         self.origin = np.zeros((ny, nx), np.uint8)
 
     def add(self, where: npt.NDArray[np.bool_], kind: int, origin: int) -> None:
-        """Add pixels. What is in the list stays; within one origin hot wins over dead over flickering."""
+        """Add pixels. What is in the list stays; within one origin hot wins over dead over flickering.
+
+        Parameters
+        ----------
+        where
+            Map of the pixels, indices RAWY - 1, RAWX - 1.
+        kind
+            ``HOT``, ``DEAD`` or ``FLICKERING``.
+        origin
+            ``ONBOARD``, ``CALIBRATION`` or ``FOUND``.
+        """
         if not where.any():
             return
         rank = np.array([9, *(_RANK[k] for k in (HOT, FLICKERING, DEAD))])[self.kind]
@@ -52,7 +62,17 @@ class BadPixels:
     def add_stretches(
         self, rawx: Iterable[int], rawy: Iterable[int], length: Iterable[int], kind: int, origin: int
     ) -> None:
-        """Add vertical stretches (RAWX, first RAWY, number of pixels); parts off the CCD are left out."""
+        """Add vertical stretches (RAWX, first RAWY, number of pixels); parts off the CCD are left out.
+
+        Parameters
+        ----------
+        rawx, rawy, length
+            Column, first row and number of pixels of each stretch.
+        kind
+            ``HOT``, ``DEAD`` or ``FLICKERING``.
+        origin
+            ``ONBOARD``, ``CALIBRATION`` or ``FOUND``.
+        """
         nx, ny = self.shape
         where = np.zeros((ny, nx), bool)
         for x, y, n in zip(rawx, rawy, length, strict=True):
@@ -61,7 +81,13 @@ class BadPixels:
         self.add(where, kind, origin)
 
     def clip(self, window: tuple[int, int, int, int]) -> None:
-        """Drop pixels outside the window (first, last RAWX, first, last RAWY)."""
+        """Drop pixels outside the window (first, last RAWX, first, last RAWY).
+
+        Parameters
+        ----------
+        window
+            The window, whose edges are inside.
+        """
         x0, x1, y0, y1 = window
         keep = np.zeros(self.kind.shape, bool)
         keep[max(y0 - 1, 0) : y1, max(x0 - 1, 0) : x1] = True
@@ -69,14 +95,26 @@ class BadPixels:
         self.origin[~keep] = 0
 
     def chosen(self, *origins: int) -> BadPixels:
-        """Only the pixels of some origins."""
+        """Only the pixels of some origins.
+
+        Parameters
+        ----------
+        *origins
+            ``ONBOARD``, ``CALIBRATION`` or ``FOUND``.
+        """
         result = BadPixels(self.shape)
         mine = np.isin(self.origin, origins)
         result.kind[mine], result.origin[mine] = self.kind[mine], self.origin[mine]
         return result
 
     def merged(self, other: BadPixels) -> BadPixels:
-        """These, and those of the other list that are not in this one."""
+        """These, and those of the other list that are not in this one.
+
+        Parameters
+        ----------
+        other
+            The other list.
+        """
         result = self.chosen(ONBOARD, CALIBRATION, FOUND)
         free = (self.origin == 0) & (other.origin > 0)
         result.kind[free], result.origin[free] = other.kind[free], other.origin[free]
@@ -137,6 +175,8 @@ def add_calibration(
 
     Parameters
     ----------
+    badpix
+        The list; pixels are added to it.
     table, kinds
         Rows of the constituent, and what they are (HOT or DEAD).
     ccd, node

@@ -1,4 +1,24 @@
-"""What the MOS chain takes from calibration files, as values for one CCD."""
+"""What the MOS chain takes from calibration files, as values for one CCD.
+
+Parameters
+----------
+camera
+    The exposure with its calibration.
+header
+    What the header of the raw event file says.
+ccd, number
+    Number of the CCD.
+node
+    Read-out node, 0 or 1.
+shape
+    Columns and rows of the CCD.
+file_type
+    Type of the raw event file, e.g. ``IME``.
+name
+    Number and node of the CCD.
+layout
+    Read-out of the CCD.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +61,17 @@ def make_ccd(
     made: Frames,
     gatti_on: bool,
 ) -> Ccd:
-    """A CCD (``name``: number and node) with its calibration."""
+    """A CCD (``name``: number and node) with its calibration.
+
+    Parameters
+    ----------
+    raw
+        Events as they were sent.
+    made
+        Frames of the CCD.
+    gatti_on
+        Whether the sliding scale moves.
+    """
     number, node = name
     return Ccd(
         number, node, file_type, header, layout.shape, layout.limits, raw, made, layout.arcmin2,
@@ -63,7 +93,13 @@ def frame_quality(camera: Camera) -> FrameQuality:
 
 
 def frame_timing(camera: Camera, ccd: int, *, imaging: bool) -> FrameTiming:
-    """Times of the frames by TIMECORR and MODEPARAM."""
+    """Times of the frames by TIMECORR and MODEPARAM.
+
+    Parameters
+    ----------
+    imaging
+        Whether the exposure is in an imaging mode.
+    """
     constituent = camera.cal.constituent(camera.scope, "TIMECORR")
     table = constituent.table("FRAMETIME")
     row = np.flatnonzero(camera.of_mode(table))
@@ -147,6 +183,11 @@ def transfer_loss(
 ) -> TransferLoss:
     """Charge lost in the transfers of a CCD at a mission time (CTI).
 
+    Parameters
+    ----------
+    time_s
+        The time.
+
     Raises
     ------
     TaskError
@@ -171,6 +212,8 @@ def energy_scale(camera: Camera, ccd: Ccd, params: Emenergy, *, parts: bool) -> 
 
     Parameters
     ----------
+    ccd
+        The CCD.
     params
         Whether losses are put back, and amplitudes turned into energies.
     parts

@@ -22,7 +22,13 @@ class Messages:
     warn: Callable[[str, str, str], None] = lambda task, code, text: None
 
     def lines_of(self, subtask: str) -> Callable[[str], None]:
-        """What takes the lines of one sub-task."""
+        """What takes the lines of one sub-task.
+
+        Parameters
+        ----------
+        subtask
+            Its name.
+        """
         return lambda text: self.info(subtask, text)
 
 

@@ -1,6 +1,23 @@
 """Energies of MOS events (the algorithms of the task emenergy).
 
 Sources: manuals of emenergy and of the calibration access layer (MOS amplitude, charge transfer, gain).
+
+Parameters
+----------
+events
+    Events of one CCD; what flags them does so in place.
+library
+    The patterns of the camera.
+ccd
+    Number of the CCD.
+node
+    Read-out node, 0 or 1.
+shape
+    Columns and rows of the CCD.
+pattern
+    Pattern of each event, any shape.
+pha
+    Amplitudes [adu], one per event.
 """
 
 from __future__ import annotations
@@ -94,7 +111,15 @@ def background_map(
 
 
 def at_pixels(image: npt.NDArray, rawx: npt.NDArray, rawy: npt.NDArray) -> npt.NDArray:
-    """Values of a CCD image at pixels; positions beyond the edge take the edge's value."""
+    """Values of a CCD image at pixels; positions beyond the edge take the edge's value.
+
+    Parameters
+    ----------
+    image
+        Values, indices RAWY - 1, RAWX - 1.
+    rawx, rawy
+        The pixels, counted from 1.
+    """
     ny, nx = image.shape
     return image[np.clip(rawy - 1, 0, ny - 1), np.clip(rawx - 1, 0, nx - 1)]
 
@@ -168,6 +193,8 @@ def flag_incoherent(events: Events, library: PatternLibrary, level: npt.ArrayLik
     ----------
     level
         Background per pixel, subtracted from E3 and E4 [adu]; scalar or per event.
+    ellipse
+        The ellipse.
     """
     level = np.broadcast_to(np.asarray(level, float), events.e3.shape)
     inner = np.maximum(NEIGHBOURS - (library.n_pixels[events.pattern] - 1), 0)
@@ -225,7 +252,15 @@ def amplitude(
 
 
 def combine_weights(table: Mapping[str, npt.NDArray[Any]], n_patterns: int = 32) -> FloatArray:
-    """Weights a1 .. a4 of ENERGY_COMBINE as an array (pattern, 4); absent patterns get 1, 1, 0, 0."""
+    """Weights a1 .. a4 of ENERGY_COMBINE as an array (pattern, 4); absent patterns get 1, 1, 0, 0.
+
+    Parameters
+    ----------
+    table
+        Columns PATTERN and C1 to C4.
+    n_patterns
+        Number of patterns.
+    """
     weights = np.tile([1.0, 1.0, 0.0, 0.0], (n_patterns, 1))
     number = np.asarray(table["PATTERN"], int)
     inside = (number >= 0) & (number < n_patterns)
@@ -329,7 +364,15 @@ class EnergyScale:
 def energies(
     events: Events, pha: FloatArray, loss: TransferLoss | None, gain: FloatArray | None
 ) -> FloatArray:
-    """Energies [eV] of amplitudes [adu]: the loss put back, and the gain; None leaves a step out."""
+    """Energies [eV] of amplitudes [adu]: the loss put back, and the gain; None leaves a step out.
+
+    Parameters
+    ----------
+    loss
+        Charge losses of the CCD.
+    gain
+        Coefficients, see `gain_coefficients`.
+    """
     if loss is not None:
         x, y = events.rawx, events.rawy
         pha = correct_transfer(
@@ -342,7 +385,13 @@ def energies(
 def column_offsets(
     table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int, shape: tuple[int, int]
 ) -> FloatArray | None:
-    """Map of the offsets of CTI_COLUMN [adu], indices RAWY - 1, RAWX - 1; None if there are none."""
+    """Map of the offsets of CTI_COLUMN [adu], indices RAWY - 1, RAWX - 1; None if there are none.
+
+    Parameters
+    ----------
+    table
+        Columns of CTI_COLUMN.
+    """
     rows = np.flatnonzero((table["CCD_ID"] == ccd) & (table["NODE_ID"] == node) & (table["OFFSET"] != 0))
     if not len(rows):
         return None
@@ -365,6 +414,11 @@ def gain_class(pattern: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def gain_coefficients(table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int) -> FloatArray:
     """Offset [eV], gain [eV/adu] and quadratic term per class of patterns, shape (4, 3).
 
+    Parameters
+    ----------
+    table
+        Columns of OFFSET_GAIN.
+
     Raises
     ------
     UnknownLayout
@@ -381,21 +435,41 @@ def gain_coefficients(table: Mapping[str, npt.NDArray[Any]], ccd: int, node: int
 
 
 def apply_gain(pha: npt.ArrayLike, pattern: npt.ArrayLike, coefficients: FloatArray) -> FloatArray:
-    """Energy [eV] of amplitudes: offset + gain PHA + term PHA^2, by class of patterns."""
+    """Energy [eV] of amplitudes: offset + gain PHA + term PHA^2, by class of patterns.
+
+    Parameters
+    ----------
+    coefficients
+        See `gain_coefficients`.
+    """
     pha = np.asarray(pha, float)
     offset, gain, term = coefficients[gain_class(pattern)].T
     return offset + (gain + term * pha) * pha
 
 
 def to_channel(values: npt.ArrayLike, null: int = -32768) -> npt.NDArray[np.int16]:
-    """Whole numbers of amplitudes or energies; what does not fit 16 bits becomes null."""
+    """Whole numbers of amplitudes or energies; what does not fit 16 bits becomes null.
+
+    Parameters
+    ----------
+    values
+        The numbers, any shape.
+    null
+        What stands for none.
+    """
     whole = np.rint(np.asarray(values, float))
     fits = np.isfinite(whole) & (whole > -32768) & (whole <= 32767)
     return np.where(fits, whole, null).astype(np.int16)
 
 
 def beside(image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Pixels left, right, above or below a marked one."""
+    """Pixels left, right, above or below a marked one.
+
+    Parameters
+    ----------
+    image
+        The marks.
+    """
     near = np.zeros_like(image)
     near[1:] |= image[:-1]
     near[:-1] |= image[1:]

@@ -1,6 +1,15 @@
 """Events of a MOS CCD (the algorithms of the task emevents).
 
 Source: manual of emevents; log of a real run (SAS 22.1) for the order of the tests and their tolerances.
+
+Parameters
+----------
+events
+    Events of one CCD; what flags them does so in place.
+library
+    The patterns of the camera.
+n_frames
+    Number of frames.
 """
 
 from __future__ import annotations
@@ -58,11 +67,23 @@ class Events:
         return len(self.frame)
 
     def take(self, index: npt.NDArray) -> Events:
-        """The chosen events."""
+        """The chosen events.
+
+        Parameters
+        ----------
+        index
+            Numbers or marks of the events.
+        """
         return Events(*(getattr(self, f.name)[index] for f in fields(self)))
 
     def joined(self, other: Events) -> Events:
-        """Both lists, in the order of frames."""
+        """Both lists, in the order of frames.
+
+        Parameters
+        ----------
+        other
+            The other list, with the same frames.
+        """
         both = Events(
             *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
         )
@@ -108,7 +129,13 @@ def raw_to_ccd(value: npt.ArrayLike, window_start: int, underscan: int) -> IntAr
 
 
 def flag_window(events: Events, x_range: tuple[int, int], y_range: tuple[int, int]) -> int:
-    """Flag events outside the CCD or its window (inclusive ranges); returns how many."""
+    """Flag events outside the CCD or its window (inclusive ranges); returns how many.
+
+    Parameters
+    ----------
+    x_range, y_range
+        First and last RAWX, and RAWY.
+    """
     outside = (
         (events.rawx < x_range[0])
         | (events.rawx > x_range[1])
@@ -127,7 +154,13 @@ def flag_cosmic(events: Events) -> int:
 
 
 def flag_thresholds(events: Events, low_adu: float, high_adu: float) -> tuple[int, int]:
-    """Flag events with E1 + E2 outside the on-board limits; returns how many are below, above."""
+    """Flag events with E1 + E2 outside the on-board limits; returns how many are below, above.
+
+    Parameters
+    ----------
+    low_adu, high_adu
+        The limits [adu], which are allowed.
+    """
     total = events.e1 + events.e2
     below, above = total < low_adu, total > high_adu
     events.flag[below | above] |= MosFlag.OUTSIDE_THRESHOLDS
@@ -279,6 +312,13 @@ def flag_noisy_rows(events: Events, n_frames: int, *, max_above: float, width: i
 
     A row of a frame is noisy if it holds more than ``max_above`` events above what the row holds on
     average. Events in the rows next to it, at most ``width`` columns from one of its events, go too.
+
+    Parameters
+    ----------
+    max_above
+        Number of events.
+    width
+        Distance [pixel].
     """
     if not len(events) or not n_frames:
         return NoisyRows()
@@ -319,6 +359,15 @@ def local_median(
     """Median of ``values`` over the events to use in the same ``size`` x ``size`` pixels, per event.
 
     Where there are none it is the median of all.
+
+    Parameters
+    ----------
+    rawx, rawy, values
+        Place and value of each event, shape (n,).
+    use
+        Which events the median is taken of, shape (n,).
+    size
+        Side of the squares [pixel].
     """
     if not use.any():
         return np.zeros(len(values))
@@ -351,6 +400,11 @@ def flag_undershoot(events: Events, *, sigmas: float = 6.0) -> tuple[int, float]
     deviation is that of the lower half, which charge leaking into the neighbours does not widen. Events of
     noisy rows, which often lie between negative neighbours, take no part in either. Nor do events whose E3
     reaches beyond the border.
+
+    Parameters
+    ----------
+    sigmas
+        Number of standard deviations.
 
     Returns
     -------
@@ -386,6 +440,13 @@ def flag_flickering(
     Events are counted in bins of ``tolerance`` frames, columns and rows; a bin is flickering if so many
     events are less probable than ``false_rate`` for the whole CCD, given what its pixels and the CCD as a
     whole hold on average.
+
+    Parameters
+    ----------
+    tolerance
+        Size of a bin: frames, columns, rows.
+    false_rate
+        Probability that a CCD has a bin flagged by chance.
 
     Returns
     -------

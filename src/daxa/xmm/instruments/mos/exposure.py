@@ -64,23 +64,61 @@ class Camera:
         self.mode_id = MOS_MODE_IDS.get(self.submode, MOS_MODE_IDS[DEFAULT_MODE])
 
     def table(self, typeid: str, extname: str) -> Mapping[str, npt.NDArray[Any]]:
-        """Table of one of the camera's constituents."""
+        """Table of one of the camera's constituents.
+
+        Parameters
+        ----------
+        typeid
+            Type of the constituent, e.g. ``CTI``.
+        extname
+            Name of the table.
+        """
         return self.cal.constituent(self.scope, typeid).table(extname)
 
     def of_mode(self, table: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-        """Rows of a calibration table that are of the exposure's mode."""
+        """Rows of a calibration table that are of the exposure's mode.
+
+        Parameters
+        ----------
+        table
+            Columns of the table, with MODE_ID.
+        """
         return np.asarray(table["MODE_ID"]) == self.mode_id
 
     def misc(self, name: str) -> float:
-        """Number of XMM_MISCDATA for this camera."""
+        """Number of XMM_MISCDATA for this camera.
+
+        Parameters
+        ----------
+        name
+            Name of the number.
+        """
         return self.cal.misc(self.scope, name)
 
     def random(self, ccd: int, node: int, purpose: int) -> np.random.Generator:
-        """Generator that gives the same numbers for the same CCD of the same exposure."""
+        """Generator that gives the same numbers for the same CCD of the same exposure.
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+        node
+            Read-out node, 0 or 1.
+        purpose
+            What the numbers are for, see :mod:`daxa.xmm.instruments.seeds`.
+        """
         return seeds.mos(self.odf.obs_id, self.instrument, self.exp_id, ccd, node, purpose)
 
     def context(self, ccd: int, node: int) -> StepContext:
-        """What the steps of a CCD get."""
+        """What the steps of a CCD get.
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+        node
+            Read-out node, 0 or 1.
+        """
 
         def random(purpose: int) -> np.random.Generator:
             return self.random(ccd, node, purpose)
@@ -178,7 +216,13 @@ class Ccd:
 
 
 def messages_of(ctx: TaskContext) -> Messages:
-    """Messages of sub-tasks as lines of a task's log."""
+    """Messages of sub-tasks as lines of a task's log.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    """
 
     def info(task_name: str, text: str) -> None:
         (replace(ctx, name=f"{ctx.name}::{task_name}") if task_name else ctx).info(text)
@@ -204,8 +248,16 @@ def open_camera(
 
     Parameters
     ----------
+    ctx
+        The running task.
+    odf
+        The opened ODF.
+    cal
+        The calibration.
     instrument, exp_id
         ``M1``, ``S001``.
+    options
+        Options of the chain.
     pointing
         RA, Dec and position angle [deg].
     external_gti
@@ -239,7 +291,21 @@ def open_camera(
 def clock_reset(
     ctx: TaskContext, odf: Odf, summary: ExposureSummary, instrument: str, correlation: TimeCorrelation
 ) -> float:
-    """On-board time of the reset of the camera's clock: by the summary, else by the raw files."""
+    """On-board time of the reset of the camera's clock: by the summary, else by the raw files.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    odf
+        The opened ODF.
+    summary
+        What is known of the exposure.
+    instrument
+        ``M1`` or ``M2``.
+    correlation
+        Relation of the clocks.
+    """
     from daxa.xmm.formats.summary import CLOCK_RESET, CLOCK_RESET_FINE
     from daxa.xmm.odf.resets import is_plausible, mos_clock_reset
     from daxa.xmm.odf.times import utc_to_tt
@@ -275,7 +341,19 @@ def clock_reset(
 def exposure_keywords(
     camera: Camera, data_mode: str, span: tuple[float, float], average: bool = False
 ) -> Cards:
-    """Keywords of an exposure's products; ``span``: start and stop of the data, mission time."""
+    """Keywords of an exposure's products; ``span``: start and stop of the data, mission time.
+
+    Parameters
+    ----------
+    camera
+        The exposure.
+    data_mode
+        DATAMODE.
+    span
+        The times.
+    average
+        Whether the pointing is the mean rather than the median.
+    """
     return observation_keywords(
         camera.odf,
         camera.instrument,

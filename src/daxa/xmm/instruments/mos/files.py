@@ -1,6 +1,25 @@
 """The files between the sub-tasks of the MOS chain: frames, events of one CCD, bad pixels, images.
 
 Source: output sections of the manuals of emframes, emevents, badpix, embadpixfind and emeventsproj.
+
+Parameters
+----------
+path
+    The file.
+code
+    Code of the error.
+camera
+    The exposure.
+ccd
+    The CCD with its events and frames.
+cards
+    Keywords of the extension.
+table
+    The table of the file.
+pixels
+    The bad pixels; None where they were not searched.
+shape
+    Columns and rows of the CCD.
 """
 
 from __future__ import annotations
@@ -71,6 +90,11 @@ CCD_EVENT_COLUMNS = (*(c for c in EVENT_COLUMNS["EMOS", "IMAGING"] if c.name != 
 
 def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTable:
     """A table of a file.
+
+    Parameters
+    ----------
+    extension
+        Name of the extension.
 
     Raises
     ------
@@ -169,7 +193,19 @@ def event_hdus(
     offsets: Mapping[str, npt.NDArray[Any]],
     pixels: bp.BadPixels | None,
 ) -> list[BinTableHDU]:
-    """EVENTS, EXPOSURE, OFFSETS and BADPIX of one CCD after emevents."""
+    """EVENTS, EXPOSURE, OFFSETS and BADPIX of one CCD after emevents.
+
+    Parameters
+    ----------
+    scope
+        ``EMOS1`` or ``EMOS2``.
+    values
+        Columns of EVENTS.
+    exposure
+        Columns of EXPOSURE.
+    offsets
+        Columns of OFFSETS.
+    """
     macros = {key: (text, comment) for key, text, comment in flag_keywords(scope)}
     window = {f"WINDOW{k}": ccd.header.kept[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")}
     # The window as it was sent: what reads this file works it out again.
@@ -222,7 +258,19 @@ def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str)
 
 
 def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -> None:
-    """Write tables, or an image as the first argument, into a file with the keywords of the exposure."""
+    """Write tables, or an image as the first argument, into a file with the keywords of the exposure.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    name
+        Name of the file.
+    primary
+        Keywords of the exposure.
+    *hdus
+        The tables, or image and tables.
+    """
     first = hdus[0] if hdus and is_primary(hdus[0]) else primary_hdu()
     rest = hdus[1:] if hdus and first is hdus[0] else hdus
     for key, value in primary.items():
@@ -233,7 +281,13 @@ def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -
 
 
 def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> PrimaryHDU:
-    """Image of a CCD, first pixel RAWX 1, RAWY 1."""
+    """Image of a CCD, first pixel RAWX 1, RAWY 1.
+
+    Parameters
+    ----------
+    image
+        The image, indices RAWY - 1, RAWX - 1.
+    """
     whole = np.array_equal(image, np.rint(image))
     hdu = primary_hdu(image.astype(np.int32 if whole else np.float32))
     for key, value in cards.items():
@@ -247,7 +301,13 @@ def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> PrimaryHDU:
 
 
 def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Map of the background with one value per pixel [adu], indices RAWY - 1, RAWX - 1."""
+    """Map of the background with one value per pixel [adu], indices RAWY - 1, RAWX - 1.
+
+    Parameters
+    ----------
+    image
+        The map in cells of several pixels.
+    """
     ny, nx = image.shape
     cell = -(-shape[0] // nx), -(-shape[1] // ny)
     return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
@@ -264,7 +324,17 @@ def plain_keywords(camera: Camera, ccd: Ccd) -> Cards:
 def ccd_of_frames(
     camera: Camera, table: OdfTable, name: tuple[int, int], frames: Frames, gatti_on: bool
 ) -> Ccd:
-    """The CCD that emframes left in files."""
+    """The CCD that emframes left in files.
+
+    Parameters
+    ----------
+    name
+        Number and node of the CCD.
+    frames
+        Its frames.
+    gatti_on
+        Whether the sliding scale moves.
+    """
     index = table["FRAME"].astype(np.int64) - int(frames.number[0])
     known = (index >= 0) & (index < len(frames))
     if not known.all():
@@ -284,7 +354,17 @@ def kind_of(table: OdfTable) -> str:
 def ccd_of_events(
     camera: Camera, table: OdfTable, number: int, node: int, frame_time_s: npt.NDArray[np.float64]
 ) -> tuple[Calibrated, Ccd]:
-    """Events and CCD that emevents left in a file."""
+    """Events and CCD that emevents left in a file.
+
+    Parameters
+    ----------
+    number
+        Number of the CCD.
+    node
+        Read-out node, 0 or 1.
+    frame_time_s
+        Times of its frames [mission time].
+    """
     n = len(table)
     names = ("RAWX", "RAWY", *(f"ENERGYE{k}" for k in (1, 2, 3, 4)), "PATTERN", "PERIPIX", "FLAG")
     values = [table[k].astype(np.int64) for k in names]

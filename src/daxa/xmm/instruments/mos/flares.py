@@ -49,7 +49,13 @@ class FlareCurve:
     exposure: FloatArray
 
     def gti(self, max_rate: float) -> GTI:
-        """Times with at most ``max_rate``; stretches of a single bin are left out."""
+        """Times with at most ``max_rate``; stretches of a single bin are left out.
+
+        Parameters
+        ----------
+        max_rate
+            The rate [ct/ks/arcmin2].
+        """
         quiet = (self.rate <= max_rate) & (self.exposure > _LEAST_EXPOSURE)
         # Runs of bins, not of times: rounding must not part two bins that touch.
         edge = np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8))
@@ -112,6 +118,8 @@ def mean_curve(inputs: Sequence[tuple[npt.ArrayLike, GTI, float]], bin_s: float)
     ----------
     inputs
         Per exposure: times of the events, good times, area [arcmin2].
+    bin_s
+        Length of a bin [s].
 
     Returns
     -------

@@ -1,6 +1,21 @@
 """Numbers and stamps of the frames in a MOS auxiliary file: which fit, and where the frames lie.
 
 Source: manual of emframes (subroutine FRAMES).
+
+Parameters
+----------
+number
+    Frame numbers of the rows, shape (n,).
+stamp_s
+    Times of the rows [mission time], shape (n,).
+time_s
+    Times of the rows [s], shape (n,).
+length_s
+    Frame time [s].
+nominal_s
+    Frame time that is expected [s].
+header_s
+    Frame time of the header [s].
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
 """Frames of a MOS exposure (the algorithms of the task emframes).
 
 Source: manual of emframes (subroutines FRAMES, FLAG_HK, FIFO, VALID, CR_DEAD, GATTI).
+
+Parameters
+----------
+frames
+    The frame table; what flags frames does so in place.
 """
 
 from __future__ import annotations
@@ -295,7 +300,13 @@ def frame_of_events(
 
 
 def flag_outside(frames: Frames, gti: GTI) -> int:
-    """Flag frames that are not wholly inside the good times (FLAG_HK); returns how many are."""
+    """Flag frames that are not wholly inside the good times (FLAG_HK); returns how many are.
+
+    Parameters
+    ----------
+    gti
+        The good times.
+    """
     inside = gti.covers(frames.start_s, frames.end_s)
     frames.flag[~inside] |= FrameFlag.HOUSEKEEPING
     return int((~inside).sum())

@@ -27,6 +27,10 @@ def join_nodes(
 
     Parameters
     ----------
+    primary, redundant
+        Events of the two nodes.
+    library
+        The patterns of the camera.
     last_column
         Last RAWX of the primary node.
     n_columns

@@ -51,6 +51,10 @@ class OnBoard:
         ----------
         lines
             Per axis; index ``under`` is RAWX 1 or RAWY 1.
+        shape
+            Columns and rows of the CCD.
+        under
+            Pixels that are read before the first column and row.
         mirrored
             Whether RAWX counts from the other side.
         """
@@ -74,6 +78,10 @@ def whole_line(values: npt.ArrayLike, start: int, length: int) -> npt.NDArray[An
     ----------
     values
         The first ``length`` of them belong to the pixels from ``start`` on, counted from 0.
+    start
+        First pixel that is read, counted from 0.
+    length
+        Number of pixels that are read.
 
     Returns
     -------
@@ -103,7 +111,13 @@ class LineOffsets:
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> LineOffsets:
-        """No line has any."""
+        """No line has any.
+
+        Parameters
+        ----------
+        shape
+            Columns and rows of the CCD.
+        """
         return cls(np.zeros(shape[0], np.int64), np.zeros(shape[1], np.int64))
 
     @classmethod
@@ -113,7 +127,15 @@ class LineOffsets:
         row: npt.ArrayLike | None,
         beside: Mapping[int, float] | None = None,
     ) -> LineOffsets:
-        """What the offsets used on board exceed those of most lines by."""
+        """What the offsets used on board exceed those of most lines by.
+
+        Parameters
+        ----------
+        column, row
+            Offsets per column and row [adu]; None where they are not known.
+        beside
+            Column -> offset [adu] of those beside the image.
+        """
 
         def extra(values: npt.ArrayLike | None) -> tuple[IntArray, int]:
             whole = np.rint(np.asarray([] if values is None else values)).astype(np.int64)
@@ -140,7 +162,13 @@ class LineOffsets:
         return self.column >= SMALLEST_FLIP_ADU, self.row >= SMALLEST_FLIP_ADU
 
     def table(self, ccdnr: int) -> dict[str, npt.NDArray[np.int64]]:
-        """Rows of an OFFSETS extension: RAWX is the column where OFFSETX > 0, the row where OFFSETY > 0."""
+        """Rows of an OFFSETS extension: RAWX is the column where OFFSETX > 0, the row where OFFSETY > 0.
+
+        Parameters
+        ----------
+        ccdnr
+            Number of the CCD.
+        """
         on_ccd = np.flatnonzero(self.column)
         on_chip = zip((on_ccd + 1).tolist(), self.column[on_ccd].tolist(), strict=True)
         columns = {**self.beside, **dict(on_chip)}
@@ -218,7 +246,17 @@ def wrong_offsets(position: npt.ArrayLike, e3: npt.ArrayLike, n_lines: int) -> I
 
 
 def corrected(events: Events, library: PatternLibrary, wrong: LineOffsets) -> tuple[IntArray, IntArray]:
-    """E3 and E4 with the wrong offsets of lines that their pixels lie on put back [adu]."""
+    """E3 and E4 with the wrong offsets of lines that their pixels lie on put back [adu].
+
+    Parameters
+    ----------
+    events
+        Events of one CCD.
+    library
+        The patterns of the camera.
+    wrong
+        The offsets.
+    """
     e3, e4 = events.e3.copy(), events.e4.copy()
     inner = library.roles == 1
     for axis, values, position in ((2, wrong.column, events.rawx), (1, wrong.row, events.rawy)):

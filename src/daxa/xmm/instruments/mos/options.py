@@ -210,7 +210,15 @@ class Options:
     source: tuple[float, float] | None = None
 
     def change(self, subtask: str, **values: Any) -> None:
-        """Set parameters of a sub-task."""
+        """Set parameters of a sub-task.
+
+        Parameters
+        ----------
+        subtask
+            Its name.
+        **values
+            The parameters.
+        """
         setattr(self, subtask, replace(getattr(self, subtask), **values))
 
 
@@ -226,7 +234,15 @@ STEPS: dict[str, type] = {
 
 
 def with_steps(options: Options, given: Mapping[str, Any]) -> Options:
-    """Set the parsed parameters that are given as ``step:parameter``."""
+    """Set the parsed parameters that are given as ``step:parameter``.
+
+    Parameters
+    ----------
+    options
+        Options of the chain.
+    given
+        ``step:parameter`` -> value.
+    """
     for name in sorted(n for n in given if ":" in n):
         step, _, parameter = name.partition(":")
         value = given[name]

@@ -43,6 +43,13 @@ class PatternLibrary:
     def from_calibration(cls, cal: Calibration, scope: str) -> PatternLibrary:
         """Read EMOSn_PATTERNLIB.
 
+        Parameters
+        ----------
+        cal
+            The calibration.
+        scope
+            ``EMOS1`` or ``EMOS2``.
+
         Raises
         ------
         TaskError

@@ -1,4 +1,18 @@
-"""Processing one MOS exposure after the other, and writing what comes out."""
+"""Processing one MOS exposure after the other, and writing what comes out.
+
+Parameters
+----------
+instrument
+    ``M1`` or ``M2``.
+exp_id
+    Identifier of the exposure, e.g. ``S001``.
+odf
+    The opened ODF.
+camera
+    The exposure.
+run
+    What the chain was asked for.
+"""
 
 from __future__ import annotations
 
@@ -64,11 +78,23 @@ class FileNames:
     between: Mapping[str, str] = field(default_factory=dict)
 
     def event_list(self, instrument: str, exp_id: str, kind: str) -> str:
-        """Name of an event list."""
+        """Name of an event list.
+
+        Parameters
+        ----------
+        kind
+            ``Imaging`` or ``Timing``.
+        """
         return self._filled(self.lists[kind], instrument, exp_id)
 
     def of_ccd(self, instrument: str, exp_id: str, ccd: int) -> dict[str, str]:
-        """Names of the files of a CCD that are written, by kind."""
+        """Names of the files of a CCD that are written, by kind.
+
+        Parameters
+        ----------
+        ccd
+            Number of the CCD.
+        """
         return {kind: self._filled(text, instrument, exp_id, ccd) for kind, text in self.between.items()}
 
     @staticmethod
@@ -159,7 +185,13 @@ class Reference:
     mean: bool = False
 
     def pointing(self, atthk: AttHk) -> tuple[float, float, float]:
-        """Right ascension, declination, position angle [deg]."""
+        """Right ascension, declination, position angle [deg].
+
+        Parameters
+        ----------
+        atthk
+            The attitude.
+        """
         return self.fixed or (atthk.mean if self.mean else atthk.median)
 
 
@@ -196,7 +228,15 @@ class Run:
         return [self.names.event_list(instrument, exp_id, kind) for kind in kinds]
 
     def header(self, camera: Camera, data_mode: str, made: ExposureResult | TimingResult) -> Cards:
-        """Keywords of an event list."""
+        """Keywords of an event list.
+
+        Parameters
+        ----------
+        data_mode
+            DATAMODE.
+        made
+            What the exposure has become.
+        """
         span = made.start_s, made.stop_s
         cards = exposure_keywords(camera, data_mode, span, self.reference.mean)
         return merge_headers(cards, made.headers)
@@ -285,7 +325,13 @@ def _imaging_list(
 
 
 def detector_limits(camera: Camera, ccds: list[Ccd]) -> dict[str, tuple[int, int]]:
-    """Least and greatest DETX and DETY of the chips with the scans beside the image, as in real lists."""
+    """Least and greatest DETX and DETY of the chips with the scans beside the image, as in real lists.
+
+    Parameters
+    ----------
+    ccds
+        The CCDs.
+    """
     x, y = (np.array([c.limits[0] - _BEYOND, c.limits[1] + _BEYOND]) for c in MOS_RAW)
     corners = [camera.geometry.raw_to_det(ccd.number, x[:, None], y, ccd.node) for ccd in ccds]
     names = ("DETX", "DETY")
@@ -371,7 +417,13 @@ def _noise_tags(camera: Camera, result: ExposureResult) -> Cards:
 
 
 def corner_hardness(pi_ev: npt.NDArray[np.integer]) -> float | None:
-    """Events of 2.5 to 5 keV over those of 0.4 to 0.8 keV; None if there are none of the latter."""
+    """Events of 2.5 to 5 keV over those of 0.4 to 0.8 keV; None if there are none of the latter.
+
+    Parameters
+    ----------
+    pi_ev
+        Energies of the events in the corners [eV].
+    """
     hard = int(((pi_ev >= _HARD_EV[0]) & (pi_ev <= _HARD_EV[1])).sum())
     soft = int(((pi_ev >= _SOFT_EV[0]) & (pi_ev <= _SOFT_EV[1])).sum())
     return hard / soft if soft else None
@@ -398,6 +450,11 @@ def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareC
 
 def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
     """Process exposures; one that fails is left out with a warning.
+
+    Parameters
+    ----------
+    wanted
+        Instrument and identifier of each exposure.
 
     Raises
     ------

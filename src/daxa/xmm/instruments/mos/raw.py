@@ -1,4 +1,22 @@
-"""Raw event files of MOS as typed values, checked once."""
+"""Raw event files of MOS as typed values, checked once.
+
+Parameters
+----------
+table
+    Table of a raw event file.
+auxiliary
+    Table of the auxiliary file.
+ccd, number
+    Number of the CCD.
+node
+    Read-out node, 0 or 1.
+layout
+    Read-out of the CCD.
+library
+    The patterns of the camera.
+messages
+    Where lines and warnings go.
+"""
 
 from __future__ import annotations
 
@@ -227,6 +245,10 @@ class Layout:
 
         Parameters
         ----------
+        geometry
+            Geometry of the camera.
+        window
+            Its window.
         scans
             Pixels that are read beside the image.
         half
@@ -283,7 +305,15 @@ def without_repetition(table: OdfTable, messages: Messages) -> OdfTable:
 def report_announced(
     made: frames.Frames, event_frame: npt.NDArray[np.int64], ccd: int, messages: Messages
 ) -> None:
-    """Warn if another number of events came than the frames announce (NVALID); overflows apart."""
+    """Warn if another number of events came than the frames announce (NVALID); overflows apart.
+
+    Parameters
+    ----------
+    made
+        The frames.
+    event_frame
+        Index of the frame of each event.
+    """
     count = np.bincount(event_frame, minlength=len(made))
     looked_at = made.received & (made.counters["FIFOOVF"] == 0)
     announced, came = made.counters["NVALID"][looked_at], count[looked_at]
@@ -307,6 +337,11 @@ _ANALYSER_MODES = {
 
 def check_mode(table: OdfTable, file_type: str) -> None:
     """See that the event analyser worked as the file's type says.
+
+    Parameters
+    ----------
+    file_type
+        Type of the file, e.g. ``IME``.
 
     Raises
     ------

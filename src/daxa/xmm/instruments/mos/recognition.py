@@ -32,6 +32,8 @@ def recognise(
     ----------
     frame, rawx, rawy, adu
         Index of the frame, place and amplitude of each pixel sent.
+    library
+        The patterns of the camera.
 
     Returns
     -------

@@ -3,6 +3,17 @@
 The order of the sub-tasks is that of emproc: frames and events of each CCD and a search for bad pixels;
 the flare curve; searches outside flares and at low energies; then events and energies again with the bad
 pixels known.
+
+Parameters
+----------
+camera
+    The exposure.
+ccd
+    The CCD.
+made
+    Its events, measured.
+gti
+    Good times besides those of the frames.
 """
 
 from __future__ import annotations
@@ -164,7 +175,17 @@ def measure(
     params: Emenergy,
     context: StepContext,
 ) -> npt.NDArray[np.float64]:
-    """The step emenergy with the CCD's calibration; single pixels were sent without their surroundings."""
+    """The step emenergy with the CCD's calibration; single pixels were sent without their surroundings.
+
+    Parameters
+    ----------
+    pixels
+        Its bad pixels; None if there are none yet.
+    params
+        Parameters of the step.
+    context
+        What the steps of the CCD share.
+    """
     scale = energy_scale(camera, ccd, params, parts=ccd.file_type != "RIE")
     return emenergy(ccd, made, pixels, scale, params, context)
 
@@ -206,6 +227,11 @@ def ccd_columns(
     """Columns of the list for events of a CCD, all or some, in the files between the steps as well.
 
     PHA and PI are null before emenergy, X and Y before attcalc.
+
+    Parameters
+    ----------
+    rows
+        Numbers of the events, or all of them.
     """
     events, frame = made.events, made.events.frame[rows]
     null, nowhere = np.full(len(frame), np.nan), np.full(len(frame), -99999999)
@@ -232,7 +258,13 @@ def ccd_columns(
 def event_columns(
     camera: Camera, ccd: Ccd, made: Calibrated, order: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Columns of the list for some events of a CCD (attcalc gives X, Y)."""
+    """Columns of the list for some events of a CCD (attcalc gives X, Y).
+
+    Parameters
+    ----------
+    order
+        Numbers of the events, in the order of the list.
+    """
     from daxa.xmm.sky.attcalc import sky_coordinates
 
     columns = ccd_columns(made, ccd, order)
@@ -245,6 +277,11 @@ def event_columns(
 
 def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
     """Events that the selection expression of the options selects.
+
+    Parameters
+    ----------
+    columns
+        Columns of the list.
 
     Raises
     ------
@@ -298,6 +335,13 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> Cards:
 
 
 def ccd_exposure(camera: Camera, ccd: Ccd, gti: GTI, table: dict[str, npt.NDArray[np.int16]]) -> CcdExposure:
+    """What the list says of the CCD: frames, good times and bad pixels.
+
+    Parameters
+    ----------
+    table
+        Columns of BADPIX.
+    """
     sent = ccd.frames.received
     return CcdExposure(
         ccd.frames.time_s[sent],
@@ -355,6 +399,17 @@ def process(
     """Process the imaging CCDs of an exposure.
 
     A CCD whose files are damaged is left out with a warning.
+
+    Parameters
+    ----------
+    files
+        Raw event files in imaging modes.
+    auxiliary
+        Table of the auxiliary file.
+    stop_on_error
+        Whether the first CCD that fails ends it all.
+    stop_after_search
+        Whether to end behind the search for bad pixels.
 
     Raises
     ------
@@ -432,7 +487,13 @@ def _result(
 
 
 def evlistcomb(tables: list[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
-    """The tables of all CCDs one behind the other; columns that not all have are left out."""
+    """The tables of all CCDs one behind the other; columns that not all have are left out.
+
+    Parameters
+    ----------
+    tables
+        Columns of the list of each CCD.
+    """
     names = [n for n in tables[0] if all(n in t for t in tables)]
     return {name: np.concatenate([t[name] for t in tables]) for name in names}
 
@@ -480,6 +541,11 @@ def flare_events(ccds: list[Ccd]) -> tuple[npt.NDArray[np.float64], GTI, float]:
     """Times of saturated single events in the field of view, good times and area of the CCDs.
 
     Events on bad pixels that the search has found do not count.
+
+    Parameters
+    ----------
+    ccds
+        The CCDs.
     """
     others = REJECTION_FLAG | int(MosFlag.OUT_OF_FOV)
     times = []

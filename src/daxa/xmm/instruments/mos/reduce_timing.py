@@ -1,4 +1,10 @@
-"""The CCD of a MOS exposure that is in timing mode, from its raw file to the content of an event list."""
+"""The CCD of a MOS exposure that is in timing mode, from its raw file to the content of an event list.
+
+Parameters
+----------
+camera
+    The exposure.
+"""
 
 from __future__ import annotations
 
@@ -115,6 +121,13 @@ class Lines:
 
 def process_timing(camera: Camera, file: OdfFile, auxiliary: OdfTable) -> TimingResult:
     """Process the CCD of an exposure that is in timing mode.
+
+    Parameters
+    ----------
+    file
+        Raw event file.
+    auxiliary
+        Table of the auxiliary file.
 
     Raises
     ------

@@ -32,7 +32,13 @@ class LineClock:
     n_lines: int
 
     def since_start_s(self, line: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Middle of the time in which a line collects charge, from the start of the frame [s]."""
+        """Middle of the time in which a line collects charge, from the start of the frame [s].
+
+        Parameters
+        ----------
+        line
+            Number of the line, counted from 0, any shape.
+        """
         return (np.asarray(line, float) + 0.5) * self.line_s
 
 
@@ -40,6 +46,11 @@ def bad_columns(pixels: bp.BadPixels) -> npt.NDArray[np.int64]:
     """Kind of each column, 0 for good ones.
 
     A bright pixel shines into all lines; dead or masked ones only take away their share of the column.
+
+    Parameters
+    ----------
+    pixels
+        Bad pixels of the CCD.
     """
     bright = pixels.maps["bright"].any(axis=0)
     dark = (pixels.bad & ~pixels.maps["bright"]).mean(axis=0) > 0.5
@@ -55,6 +66,8 @@ def bad_column_table(kind: IntArray, window: tuple[int, int], n_lines: int) -> d
         Of each column of the CCD, 0 for good ones.
     window
         First and last RAWX that are read.
+    n_lines
+        Number of lines of a frame.
     """
     column = np.flatnonzero(kind) + 1
     column = column[(column >= window[0]) & (column <= window[1])]
@@ -130,6 +143,8 @@ def flag_columns(events: Events, kind: IntArray, window: tuple[int, int]) -> Non
 
     Parameters
     ----------
+    events
+        Events of the CCD; flagged in place.
     kind
         Of each column of the CCD, 0 for good ones.
     window

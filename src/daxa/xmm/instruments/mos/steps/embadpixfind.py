@@ -24,6 +24,19 @@ def embadpixfind(
 
     Neighbours of dead and masked pixels are looked at: in real lists column 599 is bright on every CCD,
     beside column 600, which is dead.
+
+    Parameters
+    ----------
+    ccd
+        The CCD.
+    image
+        Counts, indices RAWY - 1, RAWX - 1.
+    params
+        Parameters of the step.
+    messages
+        Where lines go.
+    clumping
+        By how much the variance of counts exceeds that of single ones.
     """
     x0, x1, y0, y1 = ccd.limits
     good = np.zeros(image.shape, bool)

@@ -38,6 +38,10 @@ def emenergy(
         Bad pixels (badpix); None if there are none yet.
     scale
         What makes energies of amplitudes. ``correctcti`` and ``correctgain`` of the parameters are in it.
+    params
+        Parameters of the step.
+    context
+        What the steps of the CCD share.
 
     Returns
     -------

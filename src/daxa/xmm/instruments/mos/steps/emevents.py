@@ -37,6 +37,8 @@ def emevents(ccd: Ccd, pixels: bp.BadPixels | None, params: Emevents, context: S
         Bad pixels (badpix); None if there are none yet.
     params
         Parameters of the task.
+    context
+        What the steps of the CCD share.
     """
     messages, library = context.messages, context.library
     say = messages.lines_of("emevents")

@@ -22,6 +22,19 @@ def emeventsproj(
     With ``rejectbadevents`` flagged events stay out, those outside the field of view and truncated ones
     apart. With ``projectenergy`` the main pixel gets E1, and the others share E2.
 
+    Parameters
+    ----------
+    shape
+        Columns and rows of the CCD.
+    list_
+        Its events.
+    use
+        Which of them may be used.
+    library
+        The patterns of the camera.
+    params
+        Parameters of the step.
+
     Returns
     -------
     image, clumping

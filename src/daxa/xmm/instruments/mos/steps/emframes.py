@@ -1,4 +1,16 @@
-"""The step emframes: frames, good times and sound events of one MOS CCD."""
+"""The step emframes: frames, good times and sound events of one MOS CCD.
+
+Parameters
+----------
+raw
+    What the raw files have on the CCD.
+clock
+    What turns stamps into mission time.
+quality
+    What decides how much of a frame counts.
+messages
+    Where lines and warnings go.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +62,13 @@ def emframes(
 ) -> Framed:
     """Frame table of one CCD and node in an imaging mode, and the events that belong to it.
 
+    Parameters
+    ----------
+    layout
+        Read-out of the CCD.
+    context
+        What the steps of the CCD share.
+
     Raises
     ------
     TaskError
@@ -88,6 +107,8 @@ def finish_frames(
 
     Parameters
     ----------
+    made
+        Frames of the CCD.
     event_frame, event_pixels
         Of each sound event: index of its frame, number of its pixels.
     window_pixels, open_fraction
@@ -120,6 +141,11 @@ def frame_table(
     raw: RawCcd, clock: FrameClock, params: Emframes, messages: Messages
 ) -> tuple[frames.Frames, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Frames of a CCD, with those flagged that are incomplete.
+
+    Parameters
+    ----------
+    params
+        Parameters of the step.
 
     Returns
     -------
