@@ -26,8 +26,8 @@ from daxa.simulate import optics
 from daxa.simulate.calibration.constituents import write_calibration
 from daxa.simulate.cameras.camera import CAMERAS, J2000_S
 from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.dispersion import m_lambda
-from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 from daxa.xmm.response import area as response
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.sky.tangent import from_xy, to_xy
@@ -231,7 +231,7 @@ def chip_gaps(cal: Calibration, data: Path) -> list[list[object]]:
     change = np.diff(np.concatenate([[0], good, [0]]).astype(int))
     begin, end = first + step * np.flatnonzero(change == 1), first + step * np.flatnonzero(change == -1)
     real = [(a, b) for a, b in zip(end[:-1], begin[1:], strict=True) if b - a > 6.5 * step]
-    geometry = RgsGeometry.from_calibration(cal, "RGS1", FIELD_TIME_S)
+    geometry = RgsCalibration(cal, "RGS1").geometry(FIELD_TIME_S)
     ends = []
     for ccd in (9, 8, 6, 5, 4, 3, 2, 1):
         beta, _ = geometry.raw_to_angles(ccd, [0, 1], 0.5, 192.0, ocb=1)

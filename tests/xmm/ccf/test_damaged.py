@@ -31,8 +31,7 @@ from daxa.xmm.instruments.mos import badpixels as mos_badpix
 from daxa.xmm.instruments.mos import energy as mos_energy
 from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.instruments.pn.calibration import PnCalibration
-from daxa.xmm.instruments.rgs.calibration import EnergyScale
-from daxa.xmm.instruments.rgs.geometry import RgsGeometry
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.response import area as response
 from daxa.xmm.select.housekeeping import Limits
 from daxa.xmm.sky.geometry import CameraGeometry
@@ -55,7 +54,7 @@ def geometry(instrument: str) -> Callable[[Calibration], Any]:
 
 
 def spectrometer(cal: Calibration) -> Any:
-    return RgsGeometry.from_calibration(cal, "RGS1", TIME_S).raw_to_sac(1, 0, 10, 20)
+    return RgsCalibration(cal, "RGS1").geometry(TIME_S).raw_to_sac(1, 0, 10, 20)
 
 
 def efficiency(camera: str) -> Callable[[Calibration], Any]:
@@ -137,10 +136,10 @@ READERS: dict[tuple[str, str], list[Callable[[Calibration], Any]]] = {
     ("RGS1", "BADPIX"): [tables("RGS1", "BADPIX")],
     ("EMOS1", "ADUCONV"): [mos_gains],
     ("EPN", "ADUCONV"): [pn_scale],
-    ("RGS1", "ADUCONV"): [lambda cal: EnergyScale.from_calibration(cal, "RGS1", 4, TIME_S) and None],
+    ("RGS1", "ADUCONV"): [lambda cal: RgsCalibration(cal, "RGS1").energy_scale(4, TIME_S) and None],
     ("EMOS1", "CTI"): [mos_losses],
     ("EPN", "CTI"): [pn_scale],
-    ("RGS1", "CTI"): [lambda cal: EnergyScale.from_calibration(cal, "RGS1", 4, TIME_S) and None],
+    ("RGS1", "CTI"): [lambda cal: RgsCalibration(cal, "RGS1").energy_scale(4, TIME_S) and None],
     ("EMOS1", "DARKFRAME"): [tables("EMOS1", "DARKFRAME")],
     ("EMOS1", "PATTERNLIB"): [lambda cal: PatternLibrary.from_calibration(cal, "EMOS1") and None],
     ("EPN", "PATTERNLIB"): [tables("EPN", "PATTERNLIB")],

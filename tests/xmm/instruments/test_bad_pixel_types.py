@@ -22,7 +22,7 @@ from daxa.xmm.instruments.badpixels import (
 from daxa.xmm.instruments.mos.calibration import calibrated_bad_pixels
 from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.rgs.badpixels import Window
-from daxa.xmm.tasks.rgsbadpix import _known_segments
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 
 #: Every type, small letters, and ones that no manual lists.
 TYPES = [*"THEBUDP123456789hdp", "X", "0", ""]
@@ -85,5 +85,5 @@ def test_all_cameras_read_them_alike(tmp_path, said) -> None:
         for p in PnCalibration(cal, "PrimeFullWindow", 0.0, 1).known_bad_pixels(4, uplinked=True, other=True)
     ]
     window = Window(((1, 512), (1, 512)), (1, 384), (512, 384))
-    rgs = [kind for _, kind, *_ in _known_segments(files["RGS1"], 4, window)]
+    rgs = [kind for _, kind, *_ in RgsCalibration(cal, "RGS1").known_segments(4, window)]
     assert mos == pn == rgs == KINDS

@@ -9,12 +9,15 @@ import numpy as np
 from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.rgs import EVENTS, EVENTS_ANGLES, EVENTS_CCD, EXPOSURE, EXPOSURE_DRIFT, Arrays
 from daxa.xmm.instruments.rgs.angles import Grid, channel_grids, correct_events, drifts, earth_velocity
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.dispersion import drift_factor
 from daxa.xmm.instruments.rgs.files import keyword, read_set, replace_table, table, write_set
+from daxa.xmm.instruments.rgs.geometry import sun_angle
 from daxa.xmm.instruments.rgs.options import Rgsangles
 from daxa.xmm.instruments.rgs.sources import SourceList
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import HDUList
@@ -41,9 +44,6 @@ _LIGHT_KM_S = 299792.458
 )
 def rgsangles(ctx: TaskContext, p: Parameters) -> None:
     """Correct the dispersion angles of an event list for the drift of the pointing."""
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.instruments.rgs.geometry import RgsGeometry, sun_angle
-
     if p.withsunanglecorr and "withsunanglecorr" in p.given:
         raise NotImplementedError(
             "rgsangles: withsunanglecorr=yes: how the coefficients of SAACORR are used is not public"
@@ -54,8 +54,7 @@ def rgsangles(ctx: TaskContext, p: Parameters) -> None:
     middle = 0.5 * sum(float(keyword(hdus, n, p.mergedset)) for n in ("TSTART", "TSTOP"))
     sources = SourceList.read(ctx, p.srclist)
     source, reference = sources.prime_source, sources.attitude.values()
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    geometry = RgsGeometry.from_calibration(cal, scope, middle)
+    geometry = RgsCalibration(open_calibration(ctx), scope).geometry(middle)
     ra, dec, pa = (float(v) for v in geometry.pointing(*reference))
     ctx.info(f" Reference Attitude used Ra Dec Apos (degrees) = {ra} {dec} {pa}")
     ctx.info(f" Sourceposition used Ra Dec (degrees) = {source.ra_deg} {source.dec_deg}")

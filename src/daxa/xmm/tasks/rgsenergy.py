@@ -13,12 +13,13 @@ from daxa.xmm.formats.instruments import CODES
 from daxa.xmm.formats.odf import rgs_offset_image
 from daxa.xmm.formats.rgs import PIXELS, PIXELS_PI, Arrays
 from daxa.xmm.instruments import seeds
-from daxa.xmm.instruments.rgs.calibration import EnergyScale
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
 from daxa.xmm.instruments.rgs.files import identity, keyword, read_set, replace_table, table, write_set
 from daxa.xmm.instruments.rgs.options import Rgsenergy
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 
 if TYPE_CHECKING:
     from daxa.xmm.odf.odf import Odf
@@ -51,14 +52,13 @@ def _offset_images(odf: Odf, instrument: str, ccd: int) -> dict[int, FloatArray]
 )
 def rgsenergy(ctx: TaskContext, p: Parameters) -> None:
     """Add calibrated energies to the pixels of one CCD."""
-    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
 
     hdus = read_set(ctx, p.ccdset)
     pixels: Arrays = table(hdus, "PIXELS", PIXELS, p.ccdset)
     scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    scale = EnergyScale.from_calibration(cal, scope, ccd, float(keyword(hdus, "TSTART", p.ccdset)))
+    calibration = RgsCalibration(open_calibration(ctx), scope)
+    scale = calibration.energy_scale(ccd, float(keyword(hdus, "TSTART", p.ccdset)))
     images: dict[int, FloatArray] = {}
     if p.withdiagoffset:
         images = _offset_images(Odf.from_environment(ctx.env, ctx.cwd), CODES[scope], ccd)

@@ -15,11 +15,12 @@ from daxa.xmm.formats.rgs import (
 )
 from daxa.xmm.instruments import seeds
 from daxa.xmm.instruments.rgs.badpixels import Window
-from daxa.xmm.instruments.rgs.calibration import split_ratios, thresholds_of
-from daxa.xmm.instruments.rgs.events import bad_map, make_events
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
+from daxa.xmm.instruments.rgs.events import make_events
 from daxa.xmm.instruments.rgs.files import (
     identity,
     keyword,
+    read_bad_pixels,
     read_set,
     replace_table,
     table,
@@ -29,6 +30,7 @@ from daxa.xmm.instruments.rgs.files import (
 from daxa.xmm.instruments.rgs.options import Rgsevents
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 
 
 @task(
@@ -47,20 +49,18 @@ from daxa.xmm.task import TaskContext, task
 )
 def rgsevents(ctx: TaskContext, p: Parameters) -> None:
     """Add the tables of events and rejected pixels of one CCD."""
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
-
     hdus = read_set(ctx, p.ccdset)
     scope, ccd = str(keyword(hdus, "INSTRUME", p.ccdset)), int(keyword(hdus, "CCDID", p.ccdset))
     schema = (*PIXELS, *PIXELS_PI)
     pixels = table(hdus, "PIXELS", schema, p.ccdset)
     exposure = table(hdus, "EXPOSURE", EXPOSURE, p.ccdset)
     window = Window.from_header(hdus["PIXELS"].header)
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    calibration = RgsCalibration(open_calibration(ctx), scope)
     span = (float(keyword(hdus, n, p.ccdset)) for n in ("TSTART", "TSTOP"))
     events = make_events(
-        pixels, exposure, window, bad_map(hdus, window, p.ccdset), thresholds_of(cal, scope, ccd),
-        split_ratios(cal, scope), RgsGeometry.from_calibration(cal, scope, 0.5 * sum(span)), ccd,
+        pixels, exposure, window, read_bad_pixels(hdus, window, p.ccdset),
+        calibration.thresholds(ccd),
+        calibration.split_ratios(), calibration.geometry(0.5 * sum(span)), ccd,
         seeds.rgs(*identity(hdus, p.ccdset), seeds.RGS_EVENTS),
         reconstruct=p.reconstruct, ocb=int(keyword(hdus, "CCDOCB", p.ccdset)), warn=ctx.warn,
     )  # fmt: skip

@@ -19,12 +19,16 @@ from daxa.xmm.formats.rgs import (
     REJPIX,
     RgsFlag,
 )
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.expmap import combined_map, node_map, node_pixels
-from daxa.xmm.instruments.rgs.files import frame_gti, keyword, read_set, table, write_set
+from daxa.xmm.instruments.rgs.files import keyword, read_set, table, write_set
 from daxa.xmm.instruments.rgs.filter import keep_frames, rejection_mask
+from daxa.xmm.instruments.rgs.frames import frame_gti
+from daxa.xmm.instruments.rgs.geometry import BINNING
 from daxa.xmm.instruments.rgs.options import Rgsfilter
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import open_calibration
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import HDUList
@@ -54,9 +58,6 @@ def _auxiliary(ctx: TaskContext, names: list[str]) -> GTI | None:
 )
 def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
     """Keep good frames and events of an event list, and make exposure maps."""
-    from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
-
     hdus = read_set(ctx, p.mergedset)
     mask = rejection_mask(list(p.rejflags))
     aux = _auxiliary(ctx, list(p.auxgtitables))
@@ -64,8 +65,9 @@ def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
         del hdus[name]
     ccd_of = table(hdus, "EVENTS", EVENTS_CCD, p.mergedset)["CCDNR"]
     rows = hdus["EVENTS"].data
-    if "XDSP_CHANNEL" not in rows.dtype.names:
-        raise TaskError("noAngles", f"{p.mergedset}[EVENTS]: no channels; run rgsangles before")
+    missing = [name for name in ("XDSP_CHANNEL", "FLAG", "TIME") if name not in rows.dtype.names]
+    if missing:
+        raise TaskError("noAngles", f"{p.mergedset}[EVENTS]: no {missing[0]}; run rgsangles before")
     keep = np.zeros(len(rows), bool)
     sound = (rows["FLAG"] & mask) == 0
     kept: dict[int, Mapping[str, npt.NDArray[Any]]] = {}
@@ -94,8 +96,7 @@ def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
     if p.withexpmaps:
         scope = str(keyword(hdus, "INSTRUME", p.mergedset))
         middle = 0.5 * sum(float(keyword(hdus, n, p.mergedset)) for n in ("TSTART", "TSTOP"))
-        cal = Calibration.from_environment(ctx.env, ctx.cwd)
-        geometry = RgsGeometry.from_calibration(cal, scope, middle)
+        geometry = RgsCalibration(open_calibration(ctx), scope).geometry(middle)
         _maps(ctx, p, hdus, kept, geometry, mask | old)
     write_set(ctx, p.evlist, hdus)
 
@@ -103,7 +104,17 @@ def rgsfilter(ctx: TaskContext, p: Parameters) -> None:
 def kept_frames(
     hdus: HDUList, ccd: int, frames: Mapping[str, npt.NDArray[Any]], aux: GTI | None
 ) -> tuple[GTI, npt.NDArray[np.bool_]]:
-    own = GTI.from_hdu(hdus[f"STDGTI{ccd:02d}"])
+    """Good times of a CCD, and which of its frames lie in them.
+
+    Raises
+    ------
+    TaskError
+        ``missingTable``: its good times are not there.
+    """
+    name = f"STDGTI{ccd:02d}"
+    if name not in hdus:
+        raise TaskError("missingTable", f"no table {name}, the good times of CCD {ccd}")
+    own = GTI.from_hdu(hdus[name])
     allowed = own if aux is None else own & aux
     valid = np.isfinite(frames["ASPCDSP"]) & ((frames["FLAG"] & RgsFlag.IN_BAD_FRAME) == 0)
     chosen = keep_frames(frames["TIME"], frames["TIMEDEL"], valid, allowed)
@@ -139,8 +150,9 @@ def _maps(
             rejected = table(hdus, f"REJPIX{node}{ccd}", REJPIX, p.mergedset)
             rejected = {k: v[(rejected["FLAG"] & mask) != 0] for k, v in rejected.items()}
             made = node_map(
-                geometry, ccd, node, pixels, frames, rejected, header, p.spectrumbinning, p.driftbinsize
-            )
+                geometry, ccd, node, pixels, frames, rejected, header, p.spectrumbinning, p.driftbinsize,
+                int(heads[node].get("CCDOCB", BINNING)),
+            )  # fmt: skip
             hdu = made.to_hdu(f"EXPMAP{node}{ccd}", {"CCDNODE": node, "CCDID": ccd})
             hdus.append(hdu)
             total.add(made)

@@ -22,6 +22,7 @@ from daxa.xmm.instruments.rgs.options import (
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import housekeeping_of_chain, open_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,8 +219,6 @@ _OF_SUBTASKS = (
 )
 def rgsproc(ctx: TaskContext, p: Parameters) -> None:
     """Make event lists of the RGS from raw files."""
-    from daxa.xmm.ccf.calibration import Calibration
-
     first, last = STAGES.index(p.entrystage) + 1, STAGES.index(p.finalstage) + 1
     if last < first:
         raise TaskError(
@@ -236,7 +235,7 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
         )
     odf = Odf.from_environment(ctx.env, ctx.cwd)
     # If it does not belong to the observation nothing is made; else all files say what it is.
-    Calibration.from_environment(ctx.env, ctx.cwd)
+    open_calibration(ctx)
     exposures = _chosen(odf, p)
     for instrument, exp_id in exposures:
         # Files of good times name no instrument: what stood in for another's calibration is not theirs.
@@ -330,13 +329,11 @@ def _remove(ctx: TaskContext, names: Sequence[str]) -> None:
 
 
 def _housekeeping(ctx: TaskContext, files: _Files, instrument: str, *, all_parameters: bool) -> None:
-    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.instruments import INSTRUMENTS
     from daxa.xmm.select.housekeeping import Limits
-    from daxa.xmm.tasks.support import housekeeping_of_chain
 
     scope = INSTRUMENTS[instrument]
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
+    cal = open_calibration(ctx)
     try:
         limits = Limits.from_constituent(cal.constituent(scope, "HKPARMINT"))
     except TaskError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import primary_hdu
 from daxa.xmm.fits.schema import make_table
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.files import read_set, write_set
 from daxa.xmm.instruments.rgs.options import Rgssources
 from daxa.xmm.instruments.rgs.sources import (
@@ -21,6 +22,7 @@ from daxa.xmm.instruments.rgs.sources import (
 )
 from daxa.xmm.parameters import Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
+from daxa.xmm.tasks.support import exposure_span, open_calibration
 
 if TYPE_CHECKING:
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
@@ -54,12 +56,9 @@ def _reference(ctx: TaskContext, p: Parameters, span: tuple[float, float]) -> At
 )
 def rgssources(ctx: TaskContext, p: Parameters) -> None:
     """Make or change the source list of an exposure."""
-    from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.formats.instruments import INSTRUMENTS
     from daxa.xmm.instruments.keywords import proposal
-    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
     from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.tasks.support import exposure_span
 
     if p.primestyle == "expression":
         raise NotImplementedError("rgssources: primestyle=expression is not supported by the embedded engine")
@@ -72,8 +71,7 @@ def rgssources(ctx: TaskContext, p: Parameters) -> None:
         )
     instrument = identity[:2]
     span = exposure_span(odf, identity, ctx)
-    cal = Calibration.from_environment(ctx.env, ctx.cwd)
-    geometry = RgsGeometry.from_calibration(cal, INSTRUMENTS[instrument], 0.5 * sum(span))
+    geometry = RgsCalibration(open_calibration(ctx), INSTRUMENTS[instrument]).geometry(0.5 * sum(span))
     attitude = _reference(ctx, p, span) if old is None or p.changeattitude else old.attitude
     sources = (
         list(old.sources)

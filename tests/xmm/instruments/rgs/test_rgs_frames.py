@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.instruments.rgs import shapes
-from daxa.xmm.instruments.rgs.files import frame_gti
-from daxa.xmm.instruments.rgs.frames import build_frames, repeated, two_nodes, unwrap_counter
+from daxa.xmm.instruments.rgs.frames import build_frames, frame_gti, repeated, two_nodes, unwrap_counter
 
 
 @given(st.integers(0, 65535), st.lists(st.integers(0, 16000), min_size=1, max_size=60))

@@ -17,6 +17,7 @@ from daxa.simulate.numbers import gratings as rgs_numbers
 from daxa.xmm.ccf import UnknownLayout
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.instruments.rgs import dispersion
+from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 from daxa.xmm.instruments.rgs.geometry import RgsGeometry, chip_to_raw, node_shape, raw_to_chip, sun_angle
 from daxa.xmm.sky.geometry import CameraGeometry
 
@@ -43,7 +44,7 @@ def cal(synthetic_ccf: Path) -> Calibration:
 
 @pytest.fixture(scope="module")
 def geometries(cal: Calibration) -> dict[str, RgsGeometry]:
-    return {name: RgsGeometry.from_calibration(cal, name, MIDDLE_S) for name in NAMES}
+    return {name: RgsCalibration(cal, name).geometry(MIDDLE_S) for name in NAMES}
 
 
 # --- there and back ----------------------------------------------------------------------------------
@@ -228,9 +229,8 @@ def test_published_numbers_alone_give_the_gaps(
             write_constituent(constituent, tmp_path)
     for path in [*synthetic_ccf.glob("XMM_*.CCF"), *synthetic_ccf.glob("XRT1_XAREAEF*.CCF")]:
         (tmp_path / path.name).symlink_to(path)
-    geometry = RgsGeometry.from_calibration(
-        Calibration.for_observation([tmp_path], "2001-07-09"), "RGS1", 1.1e8
-    )
+    cal = Calibration.for_observation([tmp_path], "2001-07-09")
+    geometry = RgsCalibration(cal, "RGS1").geometry(1.1e8)
     for (a, b), (low, high) in zip(pairwise(LIVE), spectrum.gaps, strict=True):
         middle = (spectrum.edges(geometry, a)[1] + spectrum.edges(geometry, b)[0]) / 2
         assert middle == pytest.approx((low + high) / 2, abs=0.03)
@@ -281,7 +281,7 @@ def test_incidence_of_a_real_source(geometries, shared_data: Path) -> None:
 
 def test_mistakes(geometries, cal: Calibration) -> None:
     with pytest.raises(ValueError, match="'EMOS1' is not one of RGS1, RGS2"):
-        RgsGeometry.from_calibration(cal, "EMOS1", MIDDLE_S)
+        RgsCalibration(cal, "EMOS1").geometry(MIDDLE_S)
     for ccd, node in ((0, 0), (10, 0), (1, 2), (1, -1), (-1, 0)):
         with pytest.raises(ValueError, match="RGS1: no such CCD or node"):
             geometries["RGS1"].raw_to_angles(ccd, node, 1, 1)
@@ -297,4 +297,4 @@ def test_a_file_without_node_1_is_refused(synthetic_ccf: Path, tmp_path: Path) -
     with pytest.raises(
         UnknownLayout, match=r"RGS1_LINCOORD_0008.CCF\[LINCOORD\]: expected rows for the nodes"
     ):
-        RgsGeometry.from_calibration(cal, "RGS1", MIDDLE_S)
+        RgsCalibration(cal, "RGS1").geometry(MIDDLE_S)

@@ -13,8 +13,7 @@ from daxa.xmm.formats.odf import rgs_offset_image
 from daxa.xmm.formats.rgs import RgsFlag
 from daxa.xmm.instruments.rgs import shapes
 from daxa.xmm.instruments.rgs.badpixels import BadMap, Window, bad_pixels, hot_columns, hot_pixels
-from daxa.xmm.instruments.rgs.calibration import EnergyScale
-from daxa.xmm.instruments.rgs.energy import calibrate, pixel_offsets
+from daxa.xmm.instruments.rgs.energy import EnergyScale, calibrate, pixel_offsets
 from daxa.xmm.instruments.rgs.events import above, expand, join, make_events
 from daxa.xmm.task import run_task
 
@@ -242,7 +241,7 @@ def test_flags_and_properties(geometries):
 @pytest.fixture(scope="module")
 def geometries(synthetic_ccf):
     from daxa.xmm.ccf.calibration import Calibration
-    from daxa.xmm.instruments.rgs.geometry import RgsGeometry
+    from daxa.xmm.instruments.rgs.calibration import RgsCalibration
 
     cal = Calibration.for_observation([synthetic_ccf], "2017-11-01")
-    return {name: RgsGeometry.from_calibration(cal, name, 6.0e8) for name in ("RGS1", "RGS2")}
+    return {name: RgsCalibration(cal, name).geometry(6.0e8) for name in ("RGS1", "RGS2")}

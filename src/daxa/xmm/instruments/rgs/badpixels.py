@@ -8,21 +8,17 @@ means no limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.formats.rgs import BADPIX, Arrays, IntArray
+from daxa.xmm.formats.rgs import Arrays, IntArray
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FOUND, HOT, ONBOARD
 from daxa.xmm.instruments.rgs import shapes
-from daxa.xmm.instruments.rgs.files import replace_table, time_header
-
-if TYPE_CHECKING:
-    from daxa.xmm.fits.hdus import HDUList
-
+from daxa.xmm.instruments.rgs.geometry import node_shape
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -49,8 +45,6 @@ class Window:
     @classmethod
     def from_header(cls, header: Any) -> Window:
         """From the keywords of a table of pixels."""
-        from daxa.xmm.instruments.rgs.geometry import node_shape
-
         first = header["WINDOWX0"], header["WINDX0_1"]
         width = header["WINDOWDX"], header["WINDDX_1"]
         spans = tuple((int(a), int(a + n - 1)) for a, n in zip(first, width, strict=True))
@@ -92,6 +86,27 @@ class Window:
         if self.abutted:
             result[:, self.size[0] - 1 : self.size[0] + 1] = True
         return result & self.mask()
+
+
+class Segment(NamedTuple):
+    """A stretch of bad pixels of the calibration along a column.
+
+    Attributes
+    ----------
+    pixels
+        Which pixels of the window it covers.
+    kind
+        1 hot, 3 dead.
+    uplinked
+        Whether it is masked on board.
+    place
+        CHIPX and CHIPY of its first pixel.
+    """
+
+    pixels: BoolArray
+    kind: int
+    uplinked: bool
+    place: tuple[int, int]
 
 
 def neighbours(image: npt.NDArray[Any], fill: Any) -> npt.NDArray[Any]:
@@ -226,7 +241,7 @@ def bad_pixels(
     in_good_frame: BoolArray,
     n_frames: int,
     window: Window,
-    known: list[tuple[BoolArray, int, bool, tuple[int, int]]],
+    known: Sequence[Segment],
     split: tuple[float, ...],
     *,
     with_advisory: bool = True,
@@ -236,7 +251,27 @@ def bad_pixels(
     pixel_sharpness: float = 5.0,
     column_sharpness: float = 8.0,
 ) -> tuple[BadMap, BoolArray]:
-    """Map of the bad pixels, and which pixels are hot in the data."""
+    """Map of the bad pixels of a CCD, and which pixels are hot in the data.
+
+    Parameters
+    ----------
+    pixels
+        Telemetered items: CCDNODE, RAWX, RAWY, SHAPE, GRADE, PI.
+    in_good_frame, n_frames
+        Which items are of sound frames, and the number of these.
+    window, known
+        Window of telemetry, and the bad pixels of the calibration.
+    split
+        As for :func:`count_pixels`.
+    with_advisory
+        Whether pixels that are not masked on board count; dead ones always do.
+    with_found
+        Whether to search the data.
+    pixel_limit_ev, column_limit_ev
+        Energies of items that count in the search of pixels and of columns, see :func:`count_pixels`.
+    pixel_sharpness, column_sharpness
+        Thresholds [standard deviations].
+    """
     inside = window.mask()
     zero = np.zeros(inside.shape, np.int64)
     bad = BadMap(zero, zero.copy())
@@ -262,26 +297,3 @@ def bad_pixels(
         found |= active & columns[None, :]
         bad.add(found, HOT, FOUND)
     return bad, found
-
-
-def write_tables(hdus: HDUList, bad: BadMap, window: Window, ccd: int) -> None:
-    """Put the tables BADPIX0 and BADPIX1 into a data set."""
-    for node in (0, 1):
-        first, last = window.span(node)
-        rows = [bad.segments(first, last)]
-        if window.abutted:
-            # The other node's nearest column matters to this one's.
-            other = window.size[0] + (1 if node == 0 else 0)
-            rows.append(bad.segments(other, other))
-        data = {c.name: np.concatenate([r[c.name] for r in rows]) for c in BADPIX}
-        header = {
-            "CCDNODE": (node, "read-out node"),
-            "WINDOWX0": (first, "first column of the window (CHIPX)"),
-            "WINDOWY0": (window.rows[0], "first row of the window"),
-            "WINDOWDX": (last - first + 1, "columns of the window"),
-            "WINDOWDY": (window.rows[1] - window.rows[0] + 1, "rows of the window"),
-            "ABUTTED": (window.abutted, "the other node's window touches this one"),
-            "CCDID": (ccd, "CCD"),
-            "CCDOCB": (hdus[0].header.get("CCDOCB", 3), "on-chip binning"),
-        }
-        replace_table(hdus, BADPIX, data, f"BADPIX{node}", {**time_header(hdus), **header})

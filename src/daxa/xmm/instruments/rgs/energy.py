@@ -7,15 +7,40 @@ calibration, one per node, or those of the pixels in the averaged diagnostic ima
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.instruments.rgs import shapes
-from daxa.xmm.instruments.rgs.calibration import EnergyScale
 
 FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """Numbers of one CCD; pairs are of nodes 0 and 1.
+
+    Attributes
+    ----------
+    offset
+        Channels of an empty pixel.
+    gain
+        Channels per eV.
+    serial
+        Charge lost per column.
+    parallel
+        Charge lost per row, of each column of the chip (CHIPX from 1).
+    dither
+        Limits of the random part of a channel.
+    """
+
+    offset: tuple[float, float]
+    gain: tuple[float, float]
+    serial: tuple[float, float]
+    parallel: FloatArray
+    dither: tuple[float, float]
 
 
 def pixel_offsets(

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.formats.rgs import BADPIX, Arrays, IntArray, RgsFlag
+from daxa.xmm.formats.rgs import Arrays, IntArray, RgsFlag
 from daxa.xmm.instruments.rgs import shapes
 from daxa.xmm.instruments.rgs.badpixels import Window, neighbours
-from daxa.xmm.instruments.rgs.files import table
 
 if TYPE_CHECKING:
-    from daxa.xmm.fits.hdus import HDUList
     from daxa.xmm.instruments.rgs.geometry import RgsGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -307,13 +305,3 @@ def _rejected(columns: Arrays, event: IntArray, members: Members, bad: BoolArray
     }
     order = np.argsort(rows["FRAME"], kind="stable")
     return {name: values[order] for name, values in rows.items()}
-
-
-def bad_map(hdus: HDUList, window: Window, where: str) -> BoolArray:
-    """Map of the bad pixels of a data set's tables BADPIX0 and BADPIX1."""
-    result = np.zeros((window.size[1], 2 * window.size[0]), bool)
-    for node in (0, 1):
-        rows = table(hdus, f"BADPIX{node}", BADPIX, where)
-        for x, y, n in zip(rows["CHIPX"], rows["CHIPY"], rows["YEXTENT"], strict=True):
-            result[y - 1 : y - 1 + n, x - 1] = True
-    return result

@@ -183,18 +183,28 @@ def node_map(
     header: Any,
     binning: str,
     drift_bin_arcsec: float,
-    ocb: int = 3,
+    ocb: int,
 ) -> ExposureMap:
     """Exposure map of one node.
 
     Parameters
     ----------
+    geometry, ccd, node
+        Places on the chips, and which CCD and read-out node the map is of.
+    pixels
+        Pixels of the node whose events are kept.
     frames
         TIMEDEL, ASPCDSP, ASPCXDSP and FRAME of the frames.
     rejected
         FRAME, CHIPX and CHIPY of pixels that are lost in single frames.
     header
-        Header of the events: grids of the channels, RGSALPHA, ASPFACT1, HELIOFAC.
+        Header of the events: grids of the channels, RGSALPHA, LINE_SEP, HELIOFAC.
+    binning
+        ``lambda`` or ``beta``: what the channels along the dispersion are of.
+    drift_bin_arcsec
+        Frames whose pointings differ by less count as one.
+    ocb
+        On-chip binning.
     """
     axes, labels = _axes(header, binning)
     grids, names = ((axes[0][0], axes[0][1]), (axes[1][0], axes[1][1])), (labels[0], labels[1])
@@ -220,7 +230,7 @@ def node_map(
         seen = view.exposed(along, across, shift[0], shift[1], pixels)
         share = seen.reshape(axes[1][2], _FINE[1], last - first + 1, _FINE[0]).mean(axis=(1, 3))
         made.image += weight.sum() * share
-    _subtract(made, view, frames, rejected, axes, ocb)
+    _subtract(made, view, frames, rejected, axes)
     made.image[np.abs(made.image) < _NOTHING * total] = 0.0
     return made
 
@@ -301,7 +311,6 @@ def _subtract(
     frames: Mapping[str, npt.NDArray[Any]],
     rejected: Mapping[str, npt.NDArray[Any]],
     axes: list[tuple[float, float, int]],
-    ocb: int,
 ) -> None:
     """Take away single frames of rejected pixels."""
     if not len(rejected["FRAME"]):

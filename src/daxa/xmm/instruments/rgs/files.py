@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.event.gti import TIME_KEYWORDS
 from daxa.xmm.fits.hdus import hdu_list, open_hdus
 from daxa.xmm.fits.header import other_cards
 from daxa.xmm.fits.schema import Column, column, make_table
-from daxa.xmm.formats.rgs import Arrays
+from daxa.xmm.formats.rgs import BADPIX, Arrays
+from daxa.xmm.instruments.rgs.badpixels import BadMap, Window
 from daxa.xmm.notes import note_product
 from daxa.xmm.task import TaskContext
 
@@ -103,16 +104,6 @@ def replace_table(
     hdus[extname] = make_table(schema, data, extname, {**kept, **(header or {})})
 
 
-def frame_gti(time_s: npt.ArrayLike, timedel_s: npt.ArrayLike, slack_s: float = 2e-3) -> GTI:
-    """Intervals covered by frames; those that follow each other within ``slack_s`` are one interval."""
-    time, half = np.asarray(time_s, float), np.asarray(timedel_s, float) / 2
-    order = np.argsort(time, kind="stable")
-    start, stop = (time - half)[order], (time + half)[order]
-    near = np.abs(start[1:] - stop[:-1]) < slack_s
-    stop[:-1][near] = start[1:][near]
-    return GTI(start, stop)
-
-
 def time_header(hdus: HDUList) -> dict[str, Any]:
     """Keywords of the observation and of time that each table repeats."""
     primary = hdus[0].header
@@ -130,3 +121,50 @@ def identity(hdus: HDUList, where: str) -> tuple[str, str, str, str]:
         str(keyword(hdus, name, where)) for name in ("OBS_ID", "INSTRUME", "EXPIDSTR", "CCDID")
     )
     return obs_id, instrument, exp_id, ccd
+
+
+def write_bad_pixels(hdus: HDUList, bad: BadMap, window: Window, ccd: int) -> None:
+    """Put the tables BADPIX0 and BADPIX1 into a data set.
+
+    Parameters
+    ----------
+    hdus
+        The data set of a CCD.
+    bad, window, ccd
+        Bad pixels and window of telemetry of the CCD, and its number.
+    """
+    for node in (0, 1):
+        first, last = window.span(node)
+        rows = [bad.segments(first, last)]
+        if window.abutted:
+            # The other node's nearest column matters to this one's.
+            other = window.size[0] + (1 if node == 0 else 0)
+            rows.append(bad.segments(other, other))
+        data = {c.name: np.concatenate([r[c.name] for r in rows]) for c in BADPIX}
+        header = {
+            "CCDNODE": (node, "read-out node"),
+            "WINDOWX0": (first, "first column of the window (CHIPX)"),
+            "WINDOWY0": (window.rows[0], "first row of the window"),
+            "WINDOWDX": (last - first + 1, "columns of the window"),
+            "WINDOWDY": (window.rows[1] - window.rows[0] + 1, "rows of the window"),
+            "ABUTTED": (window.abutted, "the other node's window touches this one"),
+            "CCDID": (ccd, "CCD"),
+            "CCDOCB": (hdus[0].header.get("CCDOCB", 3), "on-chip binning"),
+        }
+        replace_table(hdus, BADPIX, data, f"BADPIX{node}", {**time_header(hdus), **header})
+
+
+def read_bad_pixels(hdus: HDUList, window: Window, where: str) -> npt.NDArray[np.bool_]:
+    """Map of the bad pixels of a data set's tables BADPIX0 and BADPIX1, indices CHIPY - 1 and CHIPX - 1.
+
+    Raises
+    ------
+    TaskError
+        ``missingTable``, ``missingColumn``.
+    """
+    result = np.zeros((window.size[1], 2 * window.size[0]), bool)
+    for node in (0, 1):
+        rows = table(hdus, f"BADPIX{node}", BADPIX, where)
+        for x, y, n in zip(rows["CHIPX"], rows["CHIPY"], rows["YEXTENT"], strict=True):
+            result[y - 1 : y - 1 + n, x - 1] = True
+    return result

@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats.rgs import IntArray, RgsFlag
 from daxa.xmm.instruments.rgs import shapes
-from daxa.xmm.instruments.rgs.files import frame_gti
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from daxa.xmm.ccf.calibration import Calibration
 
 
 def unwrap_counter(frame: npt.ArrayLike, first: int | None = None) -> IntArray:
@@ -51,6 +47,16 @@ def unwrap_counter(frame: npt.ArrayLike, first: int | None = None) -> IntArray:
     if first is not None:
         result += 65536 * max(0, -(-(first - 2**14 - int(result[0])) // 65536))
     return result
+
+
+def frame_gti(time_s: npt.ArrayLike, timedel_s: npt.ArrayLike, slack_s: float = 2e-3) -> GTI:
+    """Intervals covered by frames; those that follow each other within ``slack_s`` are one interval."""
+    time, half = np.asarray(time_s, float), np.asarray(timedel_s, float) / 2
+    order = np.argsort(time, kind="stable")
+    start, stop = (time - half)[order], (time + half)[order]
+    near = np.abs(start[1:] - stop[:-1]) < slack_s
+    stop[:-1][near] = start[1:][near]
+    return GTI(start, stop)
 
 
 @dataclass
@@ -172,11 +178,3 @@ def two_nodes(
         np.where(far, shapes.MIRRORED[shape], shape),
         far.astype(np.int64),
     )
-
-
-def on_board_version(cal: Calibration, scope: str) -> str:
-    """Version of the on-board software (item DPPVERS of MISCDATA); the last known if the item is absent."""
-    try:
-        return f"{cal.misc(scope, 'DPPVERS'):.1f}"
-    except TaskError:
-        return "19.0"

@@ -24,20 +24,15 @@ xdsp.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.errors import UnknownLayout
-from daxa.xmm.formats.instruments import GRATINGS
 from daxa.xmm.instruments.rgs.dispersion import diffraction_angle
-from daxa.xmm.response.gratings import Gratings, vector
-from daxa.xmm.sky.geometry import attitude_frame, boresight_matrix, euler_matrix
+from daxa.xmm.response.gratings import Gratings
+from daxa.xmm.sky.geometry import attitude_frame, euler_matrix
 from daxa.xmm.sky.tangent import direction, local_frame, position
-
-if TYPE_CHECKING:
-    from daxa.xmm.ccf.calibration import Calibration
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -96,43 +91,6 @@ class RgsGeometry:
         self._steps = np.full((int(self.ccds[-1]) + 1, 2, 2, 3), np.nan)
         for (ccd, node), (origin, steps) in chips.items():
             self._origin[ccd, node], self._steps[ccd, node] = origin, steps
-
-    @classmethod
-    def from_calibration(cls, cal: Calibration, instrument: str, time_s: float) -> RgsGeometry:
-        """Geometry from LINCOORD, MISCDATA and BORESIGHT.
-
-        Parameters
-        ----------
-        instrument
-            ``RGS1`` or ``RGS2``.
-        time_s
-            Mission time for the slow changes of the boresight.
-
-        Raises
-        ------
-        ValueError
-            Not a spectrometer.
-        MissingConstituent, UnknownLayout
-            The calibration lacks something.
-        """
-        if instrument not in GRATINGS.values():
-            raise ValueError(f"instrument {instrument!r} is not one of {', '.join(GRATINGS.values())}")
-        lincoord = cal.constituent(instrument, "LINCOORD")
-        table = lincoord.table("LINCOORD")
-        pixel = np.array([lincoord.number(f"MM_PX_{axis}", "LINCOORD") for axis in "XY"])
-        shift, place = vector(lincoord, "CC12_T"), vector(lincoord, "CC2_T")
-        camera = _camera_axes(*(lincoord.number(f"CC2_R{a}", "LINCOORD") for a in ("PH", "TH", "PS")))
-        chips = {}
-        for i in range(table.n_rows):
-            turn = euler_matrix(*np.rad2deg([table[f"{angle}0"][i] for angle in ("PHI", "THETA", "PSI")]))
-            steps = pixel[:, None] * turn[:2] @ camera
-            reference = np.array([table[f"{axis}0"][i] for axis in "XYZ"]) + shift
-            origin = place + reference @ camera - table["RAWX0"][i] * steps[0] - table["RAWY0"][i] * steps[1]
-            chips[int(table["CCD_ID"][i]), int(table["NODE_ID"][i])] = origin, steps
-        if not chips or {node for _, node in chips} != {0, 1}:
-            raise UnknownLayout(f"{table.where}: expected rows for the nodes 0 and 1 of every CCD")
-        gratings = Gratings.from_calibration(cal, instrument)
-        return cls(instrument, chips, gratings, boresight_matrix(cal, instrument, time_s))
 
     # --- pixels and angles ---
 
@@ -280,7 +238,7 @@ def sun_angle(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, time_s: float) -> F
     return np.arccos(np.clip(direction(ra_deg, dec_deg) @ (sun / np.linalg.norm(sun)), -1, 1))
 
 
-def _camera_axes(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
+def camera_axes(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
     """Axes of the camera in SACCOORD as rows, from Euler angles about z, x, z."""
 
     def about_z(angle_deg: float) -> Any:

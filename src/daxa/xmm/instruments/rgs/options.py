@@ -90,10 +90,16 @@ class Rgsbadpix:
         True, "keep pixels that are hot only while warm", only="the layout of COOLPIX is not public"
     )
     pixnoiselimit: float = option(
-        0.0, "pixels of a lower amplitude do not count in the search for hot pixels", unit="eV"
+        0.0,
+        "only pixels below this energy count in the search for hot pixels; 0: all",
+        unit="eV",
+        minimum=0.0,
     )
     colnoiselimit: float = option(
-        250.0, "pixels of a lower amplitude do not count in the search for hot columns", unit="eV"
+        250.0,
+        "only pixels below this energy count in the search for hot columns; 0: all",
+        unit="eV",
+        minimum=0.0,
     )
     pixsharpness: float = option(
         5.0, "standard deviations above its faintest neighbour from which a pixel is hot", minimum=0.0

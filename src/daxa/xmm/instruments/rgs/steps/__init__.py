@@ -1,0 +1,1 @@
+"""What each SAS task of the RGS does to one CCD."""
