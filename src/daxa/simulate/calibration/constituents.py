@@ -101,6 +101,7 @@ def _miscdata() -> Constituent:
         rows += [
             (name, "INCIDENCE_ANGLE", rgs_numbers.INCIDENCE_DEG, "deg"),
             (name, "GRAT_LINE_DENS", 1e7 / rgs_numbers.LINE_SPACING_A, "1/mm"),
+            (name, "DPPVERS", rgs_numbers.SOFTWARE_VERSION, ""),
         ]
     data = table_columns(("INSTRUMENT_ID", "PARM_ID", "PARM_VAL", "PARM_UNIT"), rows)
     return Constituent("XMM", "MISCDATA", 22, [Extension("MISCDATA", data)], "1999-01-01T00:00:00")

@@ -20,6 +20,8 @@ NAMES = ("RGS1", "RGS2")
 #: Nominal angle of incidence (comment of a public header file) and spacing of the lines (spectra).
 INCIDENCE_DEG = GRATING_ANGLE_DEG
 LINE_SPACING_A = 15489.455
+#: Version of the on-board software, which tells what codes of pixel shapes mean.
+SOFTWARE_VERSION = 19.0
 #: Rotation of the arrays about the y axis: none is published.
 GRATING_ROTATION_DEG = 0.0
 GRATING_CENTRE_MM = (GRATINGS_MM, 0.0, 0.0)

@@ -53,7 +53,8 @@ _ITEMS = {
     "EMDHHIGH": Fallback(4095.0, "noEnergyLimits", _CONVERTER),
     "DPPVERS": Fallback(
         19.0,
-        cost="19: codes of pixel shapes of the RGS as in revolution 234 (assumed of all later ones)",
+        "noOnBoardVersion",
+        "19: codes of pixel shapes of the RGS as in revolution 234 (assumed of all others)",
     ),
     **{name: Fallback(0.0, "noSurroundings", _ELLIPSE) for name in ("E3CEN", "E4CEN", "E3ANG")},
     **{name: Fallback(np.inf, "noSurroundings", _ELLIPSE) for name in ("E3RAD", "E4RAD")},
