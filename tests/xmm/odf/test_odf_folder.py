@@ -176,6 +176,28 @@ def test_damaged_card_is_refused_by_name(tmp_path):
         file.read()
 
 
+def test_damaged_card_that_nothing_needs_costs_no_data(tmp_path, said):
+    """Only who asks for it is refused, by name."""
+    path = tmp_path / (STEM + "M1S00110IME.FIT")
+    hdus = _events()
+    for hdu in hdus:
+        hdu.header["CREATOR"] = "PMS ODF2"
+    hdus.writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"CREATOR = 'PMS ODF2'", b"CREATOR = PMS ODF2  "))
+    file = Odf.open(tmp_path).one("M1", "IME")
+    table = file.read()
+    assert len(table) == len(_events()[1].data)
+    assert table.keyword("OBS_ID") == "0123700101"
+    for header in (table.header, table.primary, *file.headers()):
+        assert "CREATOR" in header
+        with pytest.raises(TaskError, match="M1S00110IME.FIT: keyword CREATOR cannot be read"):
+            _ = header["CREATOR"]
+    with pytest.raises(TaskError, match="keyword CREATOR cannot be read") as caught:
+        table.keyword("CREATOR", "")
+    assert caught.value.code == "damagedFile"
+    assert said.err.getvalue().count("(damagedCard)") == 1
+
+
 def test_impossible_name_of_a_column_is_refused(tmp_path):
     path = tmp_path / "0070_0123700101_M1S00110IME.FIT"
     _events().writeto(path)

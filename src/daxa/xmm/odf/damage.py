@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.fits.header import Card, Header
+from daxa.xmm.notes import warn_once
 
 #: What astropy raises on damaged files (an AssertionError for the name of a column; it takes a keyword with a
 #: star for a pattern).
@@ -22,6 +26,77 @@ _RAW_PYTHON = re.compile(
 
 class Unreadable(ValueError):
     """A file cannot be read, for a reason in words."""
+
+
+class DamagedCard(Card):
+    """A card whose value cannot be read; whoever asks for it is refused."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, card: Card, where: str) -> None:
+        super().__init__(card.keyword, text=card.text)
+        self._where = where
+
+    def _read(self) -> tuple[Any, str]:
+        raise TaskError("damagedFile", f"{self._where}: keyword {self.keyword} cannot be read")
+
+
+def with_damage_marked(header: Header, where: str) -> Header:
+    """A header that refuses only who asks for a damaged card; each of these is warned of.
+
+    A card that nothing needs, such as the name of the software that wrote the file, must not cost its data.
+
+    Parameters
+    ----------
+    header
+        The header.
+    where
+        File, for messages.
+
+    Raises
+    ------
+    Unreadable
+        The name of a keyword is damaged: it may stand for any.
+    """
+    cards = []
+    for card in header.cards:
+        if "*" in card.keyword or "?" in card.keyword:
+            raise Unreadable(f"{card.keyword!r} is not a keyword")
+        try:
+            _ = card.value
+        except ValueError:
+            warn_once(
+                "damagedCard", f"{where}: keyword {card.keyword} cannot be read; who needs it is refused"
+            )
+            card = DamagedCard(card, where)
+        cards.append(card)
+    return Header(cards)
+
+
+def readable(*headers: Mapping[str, Any], needed: Iterable[str]) -> dict[str, Any]:
+    """The cards of headers, earlier ones first, without those that are damaged.
+
+    Parameters
+    ----------
+    headers
+        Headers, as :func:`with_damage_marked` gives them.
+    needed
+        Keywords that must not be damaged.
+
+    Raises
+    ------
+    TaskError
+        ``damagedFile``: one of these is.
+    """
+    needed, values = set(needed), {}
+    for header in reversed(headers):
+        for key in header:
+            try:
+                values[key] = header[key]
+            except TaskError:
+                if key in needed:
+                    raise
+    return values
 
 
 def check_fields(header: Mapping[str, Any]) -> None:

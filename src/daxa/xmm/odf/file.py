@@ -21,7 +21,7 @@ from daxa.xmm.fits.header import BLOCK, Header, read_header
 from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
-from daxa.xmm.odf.damage import DAMAGE, Unreadable, check_fields, damage_text
+from daxa.xmm.odf.damage import DAMAGE, Unreadable, check_fields, damage_text, with_damage_marked
 from daxa.xmm.odf.table import OdfTable
 
 _OBS_ID = re.compile(r"\d{10}")
@@ -84,10 +84,7 @@ class OdfFile:
                 if primary is None or primary.get("SIMPLE") is not True:
                     raise Unreadable("no SIMPLE card at the start")
                 extension = read_header(stream) or primary
-            # Cards are read when they are used; a damaged one has to be found here.
-            for keyword in (*dict(primary), *dict(extension)):
-                if "*" in keyword or "?" in keyword:
-                    raise Unreadable(f"{keyword!r} is not a keyword")
+            primary, extension = (with_damage_marked(h, self.path.name) for h in (primary, extension))
         except DAMAGE as error:
             text = damage_text(error)
             raise TaskError("damagedFile", f"{self.path.name}: not a readable FITS file: {text}") from error
@@ -174,13 +171,12 @@ class OdfFile:
             with warnings.catch_warnings(), open_hdus(io.BytesIO(data), memmap=False) as hdus:
                 warnings.simplefilter("ignore")
                 try:
-                    table, primary = hdus[hdu], hdus[0].header.copy()
+                    table, first = hdus[hdu], hdus[0]
                 except (IndexError, KeyError):
                     raise Unreadable("there is no such extension") from None
                 if not is_table(table):
                     raise Unreadable("not a binary table")
-                header = table.header.copy()
-                dict(primary), dict(header)
+                primary, header = (_cards(h, data, self.path.name) for h in (first, table))
                 if header["BITPIX"] != 8:
                     raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
                 check_fields(header)
@@ -236,6 +232,17 @@ class OdfFile:
         except (*DAMAGE, verify_error()) as error:
             raise TaskError("damagedFile", f"{self.path.name}: {damage_text(error)}") from error
         raise TaskError("damagedFile", f"{self.path.name}: no image in it")
+
+
+def _cards(hdu: Any, data: bytes, where: str) -> Any:
+    """The header of an HDU; with its damaged cards marked, if there are any."""
+    header = hdu.header.copy()
+    try:
+        dict(header)
+    except (ValueError, verify_error()):
+        place = hdu.fileinfo()
+        return with_damage_marked(Header.fromstring(data[place["hdrLoc"] : place["datLoc"]]), where)
+    return header
 
 
 def _plain_rows(data: bytes, table: Any) -> np.ndarray | None:

@@ -22,6 +22,7 @@ from daxa.xmm.formats.summary import (
     SasSummary,
 )
 from daxa.xmm.odf.configuration import Circumstances, Housekeeping, configuration, om_filter
+from daxa.xmm.odf.damage import readable
 from daxa.xmm.odf.filters import FILTER_WHEEL, filter_of
 from daxa.xmm.odf.modes import (
     DATA_MODES,
@@ -40,6 +41,11 @@ from daxa.xmm.odf.odf import SCIENCE_TYPES, Odf
 from daxa.xmm.odf.resets import mos_clock_reset
 from daxa.xmm.odf.times import TimeCorrelation, housekeeping_times, is_date, tt_to_utc, utc_to_tt
 
+#: Keywords whose damage costs a file.
+_NEEDED = (
+    "DATE-OBS", "DATE-END", "WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "CCDMODE", "CCDNODE", "CCDOCB",
+    "FRMTIME", "SCITYPE",
+)  # fmt: skip
 #: Files whose DATE-END is known to be wrong: they count for a second (log of odfingest 3.33).
 _MOMENTARY = ("DII", "DLI")
 #: Version of SAS's odfingest whose manual and log are followed.
@@ -97,6 +103,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
             continue
         try:
             primary, header = file.headers()
+            merged = readable(header, primary, needed=_NEEDED)
         except TaskError as error:
             warn("MissingData", f"{error.message}; the file is left out")
             continue
@@ -125,13 +132,12 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
         exposure.all_times.append((start, end))
         if name.file_type in DIAGNOSTIC_MODES:
             # Their times need not be those of the exposure whose number they carry.
-            exposure.diagnostic.setdefault(name.ccd, (name.file_type, dict(primary) | dict(header)))
+            exposure.diagnostic.setdefault(name.ccd, (name.file_type, merged))
             continue
         exposure.starts.append(start)
         exposure.ends.append(end)
         if name.file_type in SCIENCE_TYPES[name.instrument]:
             exposure.types[name.ccd].add(name.file_type)
-            merged = dict(primary) | dict(header)
             exposure.headers.setdefault(name.ccd, merged)
             exposure.windows.append((name.ccd, ReadoutWindow.from_header(merged)))
     return exposures

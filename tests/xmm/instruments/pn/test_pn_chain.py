@@ -543,7 +543,7 @@ def test_resets_of_the_frame_counter(pn_odf, tmp_path):
 
 
 def test_damaged_headers_and_counters(filled, tmp_path):
-    """A card that cannot be read costs its CCD; counters from nowhere cost their own correction only."""
+    """A needed card that cannot be read costs its CCD; counters from nowhere their own correction only."""
     path = next(filled.folder.glob("*PNS00307IME.FIT"))
     content = path.read_bytes()
     at = content.index(b"WINDOWDY")
@@ -557,6 +557,16 @@ def test_damaged_headers_and_counters(filled, tmp_path):
     assert set(events["CCDNR"]) == {4}
     ontime = filled.n_frames * filled.mode.frame_time_s
     assert headers["EVENTS"]["ONTIME04"] == pytest.approx(ontime, rel=2e-3)
+
+
+def test_a_damaged_card_that_nothing_needs_costs_no_ccd(filled, tmp_path):
+    path = next(filled.folder.glob("*PNS00307IME.FIT"))
+    content = path.read_bytes()
+    at = content.index(b"CREATOR ")
+    path.write_bytes(content[: at + 10] + b" daxa simulate".ljust(70) + content[at + 80 :])
+    _, err = filled.run(tmp_path, exposure=3, odfaccess="odf", ccds="4,7")
+    assert f"(damagedCard), {path.name}: keyword CREATOR cannot be read" in err
+    assert set(read(tmp_path / NORMAL)[0]["CCDNR"]) == {4, 7}
 
 
 def test_times_that_cannot_be(filled, tmp_path):

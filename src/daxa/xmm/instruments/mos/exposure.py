@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -378,14 +379,15 @@ def _submode(ctx: TaskContext, odf: Odf, cal: Calibration, instrument: str, exp_
     for file in odf.science_files(instrument, exp_id):
         try:
             primary, header = file.headers()
+            window = ReadoutWindow.from_header(ChainMap(header, primary))
+            if file.name.ccd == 1:
+                frame_time = central_frame_time(odf, instrument, exp_id, header, file.path.name)
         except TaskError as error:
             # Reported when its turn comes; the mode is that of the files that can be read.
             ctx.warn(error.code, error.message)
             continue
         types[file.name.ccd] = file.name.file_type
-        windows.append((file.name.ccd, ReadoutWindow.from_header({**dict(primary), **dict(header)})))
-        if file.name.ccd == 1:
-            frame_time = central_frame_time(odf, instrument, exp_id, header, file.path.name)
+        windows.append((file.name.ccd, window))
     table = cal.constituent(INSTRUMENTS[instrument], "MODEPARAM").table("MODEPARAM")
     frame_ms = None if frame_time is None else 1000 * frame_time
     mode = mos_mode(types, windows_by_ccd(windows), frame_ms, table)

@@ -20,6 +20,7 @@ messages
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ class RawHeader:
         TaskError
             ``readEvents01``: the keywords of the window are missing; ``badKeyword``: one is not a number.
         """
-        window = ReadoutWindow.from_header({**dict(table.primary), **dict(table.header)})
+        window = ReadoutWindow.from_header(ChainMap(table.header, table.primary))
         if window is None:
             raise TaskError(
                 "readEvents01", f"{table.where}: keywords WINDOWX0, WINDOWY0, WINDOWDX, WINDOWDY missing"

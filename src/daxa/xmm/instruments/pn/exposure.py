@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings as python_warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -155,11 +156,13 @@ class PnExposure:
         return self._headers[ccd][1]
 
     def keyword(self, name: str, default: Any = None) -> Any:
-        """A keyword of the first readable event file, of its extension or primary header."""
+        """A keyword of the first event file that has it readable, of its extension or primary header."""
         for primary, header in self._headers.values():
             for cards in (header, primary):
                 if name in cards:
-                    return cards[name]
+                    # Those that are needed have been checked.
+                    with contextlib.suppress(TaskError):
+                        return cards[name]
         return default
 
     @cached_property
