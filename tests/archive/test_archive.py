@@ -241,6 +241,16 @@ def test_regions(archive, tmp_path):
         archive.source_regions = {X: {OBS[0]: tmp_path / "none.reg"}}
 
 
+def test_an_image_without_coordinates_is_refused(archive, tmp_path):
+    from astropy.io import fits
+    from regions import CirclePixelRegion, PixCoord
+
+    fits.PrimaryHDU().writeto(tmp_path / "image.fits")
+    pixels = [CirclePixelRegion(PixCoord(10, 20), 5)]
+    with pytest.raises(ValueError, match=r"wcs_src: .*image\.fits has no coordinates on the sky"):
+        archive.source_regions = {X: {OBS[0]: {"regions": pixels, "wcs_src": tmp_path / "image.fits"}}}
+
+
 def test_several_missions(capsys):
     archive = Archive("two", [SmallMission(), OtherMission()])
     assert Archive("two").mission_names == [X, "other"]

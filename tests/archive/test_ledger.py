@@ -241,3 +241,24 @@ def test_totals_count_each_piece_once(tmp_path):
         "interrupted": 0,
     }
     assert (flares["process"], flares["done"], flares["interrupted"]) == ("espfilt", 0, 1)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_reader_sees_what_is_written_later(tmp_path, monkeypatch, shared):
+    monkeypatch.setattr(database, "is_shared", lambda path: shared)
+    path = tmp_path / "ledger.sqlite"
+    writer = Ledger(path)
+    writer.finish(Run("espfilt", "0", "xmm", "1", status="done"))
+    writer.close()
+    reader = Ledger(path, read_only=True)
+    assert len(list(reader.runs())) == 1
+    # Reading leaves nothing behind.
+    assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
+    writer = Ledger(path)
+    for number in range(1, 300):
+        writer.finish(Run("espfilt", str(number), "xmm", "1", status="done", stdout="x" * 5000))
+    assert len(list(reader.runs())) == 300
+    writer.close()
+    # What was in the log is in the file itself now, whose pages are others.
+    assert len(list(reader.runs())) == 300
+    assert reader.faults() == []

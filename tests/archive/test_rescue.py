@@ -168,6 +168,15 @@ def test_a_damaged_page_is_told_and_put_aside(archive):
     assert list(archive.layout.previous_versions.glob("ledger_*.sqlite"))
 
 
+def test_what_is_put_aside_replaces_nothing(archive, monkeypatch):
+    record(archive, ident="0800010101M1S001")
+    archive.ledger.close()
+    for _ in range(2):  # within one second
+        archive.layout.ledger.write_bytes(b"no ledger" * 1000)
+        begin_anew(archive.layout)
+    assert len(list(archive.layout.previous_versions.glob("ledger_*.sqlite"))) == 2
+
+
 def test_a_damaged_copy_is_not_restored(archive):
     for k in range(200):
         record(archive, ident=f"0800010101M1S{k:03d}", stdout="x" * 500)

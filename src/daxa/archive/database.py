@@ -80,22 +80,29 @@ class Database:
         #: On a file system without locks.
         self._unlocked = False
         self._file: os.stat_result | None = None
+        #: Of a file that is read without locks: its state then.
+        self._as_read: tuple[int, ...] | None = None
+        self._open()
+        if not self.read_only:
+            self._file = path.stat()
+
+    def _open(self) -> None:
         try:
             if self.read_only:
-                self._db = _for_reading(path)
+                state = _state(self.path)
+                self._db, followed = _for_reading(self.path)
+                self._as_read = state if followed else None
             else:
-                self._db, self._unlocked = _for_writing(path)
+                self._db, self._unlocked = _for_writing(self.path)
             self._migrate()
         except sqlite3.Error as failure:
             raise self._told(failure, "not a readable ledger") from failure
-        if not self.read_only:
-            self._file = path.stat()
 
     def _migrate(self) -> None:
         if self._version() == len(MIGRATIONS):
             return
         if self.read_only:
-            self._db = _in_memory(self._db)
+            self._db, self._as_read = _in_memory(self._db), None
         with self.transaction():
             # Another process may have done it while this one waited for its turn.
             version = self._version()
@@ -184,13 +191,27 @@ class Database:
         """
         if not self._db.in_transaction and not query.startswith(("SELECT", "PRAGMA")):
             self.check_same()
-        try:
-            cursor = self._db.execute(query, values)
-            rows = Rows(cursor.fetchall())
-        except sqlite3.Error as failure:
-            raise self._told(failure) from failure
-        rows.lastrowid = cursor.lastrowid
-        return rows
+        while True:
+            before = self._as_read
+            if before is not None and not self._db.in_transaction and _state(self.path) != before:
+                self._again()
+                continue
+            try:
+                cursor = self._db.execute(query, values)
+                rows = Rows(cursor.fetchall())
+            except sqlite3.Error as failure:
+                if before is not None and _state(self.path) != before:
+                    continue
+                raise self._told(failure) from failure
+            # What was read while somebody wrote is worth nothing.
+            if before is None or self._db.in_transaction or _state(self.path) == before:
+                rows.lastrowid = cursor.lastrowid
+                return rows
+
+    def _again(self) -> None:
+        """Open again a file that was read without locks and that somebody has written to since."""
+        self._db.close()
+        self._open()
 
     def executemany(self, query: str, values: Sequence[Sequence[Any]]) -> None:
         """Run one statement for each of many sets of values.
@@ -306,26 +327,53 @@ def _for_writing(path: Path) -> tuple[sqlite3.Connection, bool]:
     return db, unlocked
 
 
-def _for_reading(path: Path) -> sqlite3.Connection:
-    """A connection to a file that must not be touched, or to what is in it."""
+def _state(path: Path) -> tuple[int, ...]:
+    """Size and time of a file and of its log; nothing of what is not there."""
+    found: list[int] = []
+    for file in (path, _log(path)):
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        found += [status.st_size, status.st_mtime_ns]
+    return tuple(found)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _for_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection to a file that must not be touched, or to what is in it; whether it has to be followed.
+
+    Followed are files that are read without locks: what others write to them has to be noticed.
+    """
     if not path.exists():
-        return _connect(":memory:")
-    log = path.with_name(path.name + "-wal")
-    ways = ["mode=ro"] if log.exists() and log.stat().st_size else ["mode=ro&immutable=1"]
-    for way in ways:
+        return _connect(":memory:"), False
+    log = _log(path)
+    # Without its log nobody has a file open for writing; SQLite would make one to read it with locks.
+    closed = _has_log(path) and not (log.exists() and log.stat().st_size)
+    ways = [] if closed and not log.exists() else ["mode=ro"]
+    for way in [*ways, "mode=ro&immutable=1"] if closed else ways:
         db = _connect(f"{_uri(path)}?{way}")
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             db.close()
         else:
-            return db
+            return db, "immutable" in way
     # A log that cannot be read in place: a copy can.
     with tempfile.TemporaryDirectory(prefix="daxa_ledger_") as folder:
         for file in (path, log):
             if file.exists():
                 shutil.copyfile(file, Path(folder) / file.name)
-        return _in_memory(_connect(Path(folder) / path.name))
+        return _in_memory(_connect(Path(folder) / path.name)), False
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a file is one that is written by way of a log, as its header says."""
+    with path.open("rb") as handle:
+        return handle.read(20)[18:] == b"\2\2"
 
 
 def _in_memory(db: sqlite3.Connection) -> sqlite3.Connection:

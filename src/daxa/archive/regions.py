@@ -21,20 +21,26 @@ def read_wcs(source: Any) -> Any:
     ------
     TypeError
         It is none of these.
+    ValueError
+        It has no coordinates on the sky.
     """
     from astropy.wcs import WCS
 
     if isinstance(source, WCS):
-        return source
-    if hasattr(source, "radec_wcs"):
-        return source.radec_wcs
-    if isinstance(source, (str, os.PathLike)):
+        found = source
+    elif hasattr(source, "radec_wcs"):
+        found = source.radec_wcs
+    elif isinstance(source, (str, os.PathLike)):
         from astropy.io import fits
 
         if not Path(source).is_file():
             raise FileNotFoundError(f"wcs_src: no such file {source}")
-        return WCS(fits.getheader(source))
-    raise TypeError(f"wcs_src: expected a WCS, an image object or a path, got {type(source).__name__}")
+        found = WCS(fits.getheader(source))
+    else:
+        raise TypeError(f"wcs_src: expected a WCS, an image object or a path, got {type(source).__name__}")
+    if not found.has_celestial:
+        raise ValueError(f"wcs_src: {source} has no coordinates on the sky in its primary header")
+    return found
 
 
 def sky_regions(regions: Any, wcs_src: Any = None) -> list[Any]:

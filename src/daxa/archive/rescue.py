@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 import warnings
 from datetime import datetime, timezone
 from pathlib import Path
@@ -115,7 +116,8 @@ def begin_anew(layout: Layout) -> str:
         return "itself"
     if path.exists():
         layout.previous_versions.mkdir(exist_ok=True)
-        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        # Never twice the same, also when the clock was set back.
+        now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S") + f"_{uuid.uuid4().hex[:6]}"
         # What belongs to it goes first: without its log, a ledger is older than it was, not sound.
         for rest in (*_RESTS, ""):
             file = path.with_name(path.name + rest)

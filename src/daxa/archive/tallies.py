@@ -60,7 +60,8 @@ class Tallies:
                 )
         query = "SELECT mission, process, ident, MAX(id) AS id FROM run GROUP BY mission, process, ident"
         newest = {tuple(row)[:3]: row["id"] for row in self._db.execute(query)}
-        rows = self._db.execute("SELECT run_id, path, data, sha256 FROM output")
+        last = f"SELECT MAX(id) FROM run WHERE {FINISHED} GROUP BY mission, process, ident"
+        rows = self._db.execute(f"SELECT run_id, path, data, sha256 FROM output WHERE run_id IN ({last})")
         outputs = {(r["run_id"], r["path"]): r["data"] or r["sha256"] for r in rows}
         return good, newest, outputs
 

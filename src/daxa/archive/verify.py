@@ -24,8 +24,8 @@ class Finding:
     ----------
     kind
         ``ledger``: the ledger is damaged; ``missing``; ``altered``; ``unknown``: no checksum was recorded;
-        ``foreign``: in the archive, but made by no run; ``earlier``: made by an earlier run with other
-        options; ``stale``: out of date; ``unfinished``: of a run that did not end.
+        ``foreign``: in the archive, but made by no run; ``earlier``: made by an earlier run, whose successor
+        failed or had other options; ``stale``: out of date; ``unfinished``: of a run that did not end.
     path
         Relative to the archive's folder.
     """
@@ -98,7 +98,7 @@ def _others(archive: Archive, known: set[Path]) -> list[Finding]:
                 continue
             name = _name(path, layout.root)
             if path.resolve() in earlier:
-                found.append(Finding("earlier", name, "made by an earlier run, with other options"))
+                found.append(Finding("earlier", name, "made by an earlier run; the last one has not made it"))
             elif path.name.endswith(".part"):
                 found.append(Finding("unfinished", name, "half of a file; the next call removes it"))
             else:
