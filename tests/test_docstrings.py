@@ -16,8 +16,7 @@ PUBLIC = [
     "archive", "process", "mission", "compare", "backend", "calibration", "fetch", "report", "validate",
     "config.py", "exceptions.py", "xmm/select", "xmm/fits", "xmm/task.py", "xmm/parameters.py",
     "xmm/event", "xmm/sky", "xmm/image", "xmm/screen", "xmm/response", "xmm/odf", "xmm/ccf",
-    "xmm/instruments/mos", "xmm/instruments/badpixels.py", "xmm/instruments/keywords.py",
-    "xmm/instruments/seeds.py",
+    "xmm/instruments",
     "xmm/formats", "xmm/notes.py", "xmm/errors.py", "xmm/findings.py", "xmm/origin.py", "xmm/statistics.py",
 ]  # fmt: skip
 

@@ -1,6 +1,11 @@
 """Bad pixels of a pn CCD: lists of them, joined without repetition, and their maps.
 
 Source: manual of badpix.
+
+Parameters
+----------
+pixels
+    Bad pixels: stretches of a column with kind and origin.
 """
 
 from __future__ import annotations
@@ -52,6 +57,11 @@ def merge_bad_pixels(*sets: Iterable[BadPixel]) -> list[BadPixel]:
 
     An entry of an earlier origin (on board, CCF, found) wins; among those of one origin hot wins over
     dead, dead over flickering. Stretches are split where another entry takes precedence.
+
+    Parameters
+    ----------
+    *sets
+        Bad pixels; the origins are told by each of them.
     """
     rank = {HOT: 0, DEAD: 1, FLICKERING: 2}
     taken = np.zeros(PN_SHAPE, bool)
@@ -124,6 +134,10 @@ def joined_bad_pixels(
 
     Parameters
     ----------
+    known
+        Those of the calibration.
+    found
+        Those found in the data.
     n_lines
         Lines of a frame in fast modes, else None.
     """
@@ -135,6 +149,13 @@ def bad_columns(pixels: Iterable[BadPixel], n_rows: int, n_lines: int) -> list[B
     """Columns of which more than half is bad, in lines of the frame; no pixel may occur twice.
 
     Where on its column a pixel lies cannot be seen in fast modes: single bad pixels cannot be cut out.
+
+    Parameters
+    ----------
+    n_rows
+        Rows of the CCD.
+    n_lines
+        Lines of a frame.
     """
     whole: dict[int, list[BadPixel]] = {}
     for pixel in pixels:

@@ -1,4 +1,10 @@
-"""What the pn chain takes from calibration files, as values for one CCD."""
+"""What the pn chain takes from calibration files, as values for one CCD.
+
+Parameters
+----------
+ccd
+    Number of the CCD.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +39,13 @@ _RAW_STAGE = ("ADUCONV", "BADPIX", "TIMECORR", "TIMEJUMPTOL", "CTI")
 
 def rate_law(files: Calibration, submode: str) -> RateLaw:
     """Charge losses by the rate of the source in a fast mode.
+
+    Parameters
+    ----------
+    files
+        The calibration.
+    submode
+        SUBMODE.
 
     Raises
     ------

@@ -41,7 +41,13 @@ class LineClock:
     correction_s: float
 
     def transfer_s(self, source_row: float) -> float:
-        """Time in which charge from a row reaches the read-out [s], in whole lines as TIME counts it."""
+        """Time in which charge from a row reaches the read-out [s], in whole lines as TIME counts it.
+
+        Parameters
+        ----------
+        source_row
+            The row.
+        """
         # Rounded first: the quotient of two calibration times is a whole number but for its last digits.
         return self.line_s * float(np.floor(round(source_row / self.line_rows, 6)))
 

@@ -74,7 +74,15 @@ class EnergyScale:
         return energy
 
     def pattern_shift(self, code: npt.ArrayLike, energy_ev: npt.ArrayLike) -> FloatArray:
-        """Energy [eV] to add to the sum over a pattern, by PATTERN; 0 for patterns without an entry."""
+        """Energy [eV] to add to the sum over a pattern, by PATTERN; 0 for patterns without an entry.
+
+        Parameters
+        ----------
+        code
+            PATTERN of each, any shape.
+        energy_ev
+            Energy of each [eV], of the same shape.
+        """
         code, energy = np.asarray(code), np.asarray(energy_ev, float)
         shift = np.zeros(len(energy))
         for pattern, (energies, values) in self.shifts.items():
@@ -83,7 +91,13 @@ class EnergyScale:
         return shift
 
     def amplitude_below(self, energy_ev: float) -> float:
-        """An amplitude [adu] whose pixel is below an energy wherever on the CCD it is."""
+        """An amplitude [adu] whose pixel is below an energy wherever on the CCD it is.
+
+        Parameters
+        ----------
+        energy_ev
+            The energy [eV].
+        """
         amplitude = np.arange(0.0, 4096.0)
         # The worst place: the column with the largest gain and loss, the farthest row.
         gain, loss = self.gain.max(), self.loss.max()

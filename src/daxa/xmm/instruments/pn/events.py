@@ -1,6 +1,15 @@
 """Events of a pn CCD: energies, flags, places and times of the patterns of its pixels.
 
 Source: manuals of epevents and attcalc.
+
+Parameters
+----------
+raw
+    Pixels and patterns of the CCD.
+random
+    Gives the generator of the CCD's random numbers for a purpose.
+options
+    Parameters of epevents.
 """
 
 from __future__ import annotations
@@ -30,7 +39,13 @@ Columns = dict[str, npt.NDArray[Any]]
 
 
 def edge_map(window: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Pixels (64, 200) at the edge of the CCD (not at the read-out), and at the edge of a smaller window."""
+    """Pixels (64, 200) at the edge of the CCD (not at the read-out), and at the edge of a smaller window.
+
+    Parameters
+    ----------
+    window
+        RAWX and RAWY of the first pixel of the window, and its size.
+    """
     x0, y0, dx, dy = window
     border = np.zeros(PN_SHAPE, bool)
     border[[0, -1], :] = True
@@ -53,6 +68,8 @@ def pattern_energies(
 
     Parameters
     ----------
+    scale
+        Energy scale of the CCD.
     rawy
         Per pixel, row that its charge is taken to come from.
     """
@@ -75,6 +92,13 @@ def pattern_energies(
 def filtered(columns: Columns, expression: str) -> Columns:
     """Events for which a selection expression holds; all of them for an empty one.
 
+    Parameters
+    ----------
+    columns
+        Columns of the events, each of shape (n,).
+    expression
+        The expression.
+
     Raises
     ------
     TaskError
@@ -93,7 +117,15 @@ def filtered(columns: Columns, expression: str) -> Columns:
 
 
 def above(pi: npt.NDArray[np.float64], raw: RawCcd, screening: Screening) -> npt.NDArray[np.int64]:
-    """Patterns of frames that may be used, with an energy [eV] above the screening's and within the scale."""
+    """Patterns of frames that may be used, with an energy [eV] above the screening's and within the scale.
+
+    Parameters
+    ----------
+    pi
+        Energy of each pattern [eV].
+    screening
+        What is selected.
+    """
     return np.flatnonzero((pi > screening.lowest_pi) & (pi <= _LARGEST_PI) & raw.good[raw.frame[raw.main]])
 
 
@@ -122,6 +154,8 @@ def bad_pixel_flags(
 
     Parameters
     ----------
+    badpix
+        Bad pixels of the CCD.
     pixel
         Column and row of each event, from 0.
     """
@@ -145,7 +179,17 @@ def on_detector(
     random: Callable[[int], np.random.Generator],
     options: Epevents,
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """DETX and DETY of the chosen patterns, somewhere in their pixel or at its centre."""
+    """DETX and DETY of the chosen patterns, somewhere in their pixel or at its centre.
+
+    Parameters
+    ----------
+    x, y
+        Column and row of each pattern, from 0.
+    chosen
+        Numbers of the patterns.
+    geometry
+        Geometry of the camera.
+    """
     shift: npt.NDArray[Any] = np.zeros((2, len(x)))
     if options.randomizeposition:
         # Drawn for every pattern, so that a selection does not change the others' positions.
@@ -157,7 +201,22 @@ def on_detector(
 def without_faint(
     patterns: Patterns, pha: npt.NDArray[np.int32], floor: float
 ) -> tuple[npt.NDArray[np.bool_], Patterns]:
-    """Leave out single pixels below an amplitude: most of the telemetry, and never selected later."""
+    """Leave out single pixels below an amplitude: most of the telemetry, and never selected later.
+
+    Parameters
+    ----------
+    patterns
+        The patterns.
+    pha
+        Amplitude of each pixel [adu].
+    floor
+        The amplitude [adu].
+
+    Returns
+    -------
+    kept, patterns
+        Which pixels are left, and the patterns among them.
+    """
     keep = (patterns.size > 1) | (pha[patterns.main] >= floor)
     pixels = keep[patterns.label]
     new_label = np.cumsum(keep, dtype=np.int32) - 1

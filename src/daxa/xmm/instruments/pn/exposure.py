@@ -1,4 +1,10 @@
-"""One pn exposure of an ODF: its files, mode, clock and pointing, and the keywords of its products."""
+"""One pn exposure of an ODF: its files, mode, clock and pointing, and the keywords of its products.
+
+Parameters
+----------
+ccd
+    Number of the CCD.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +72,13 @@ class Sky:
     average: str = "MEDIAN"
 
     def camera_pixel(self, ra_deg: float, dec_deg: float) -> tuple[int, float, float]:
-        """CCD (0: none), RAWX and RAWY of a direction when the camera points at the tangent point."""
+        """CCD (0: none), RAWX and RAWY of a direction when the camera points at the tangent point.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            The direction [deg].
+        """
         det = self.geometry.sky_to_det(ra_deg, dec_deg, self.ra_deg, self.dec_deg, self.pa_deg)
         ccd, x, y = self.geometry.det_to_raw(*det)
         return int(ccd), float(x), float(y)
@@ -106,6 +118,21 @@ class PnExposure:
         warn: Warn,
     ) -> PnExposure:
         """Find the event files of an exposure.
+
+        Parameters
+        ----------
+        odf
+            The opened ODF.
+        exp_id
+            Identifier of the exposure, e.g. ``S003``.
+        data_mode
+            DATAMODE.
+        ccds
+            Numbers of the CCDs.
+        cal
+            The calibration.
+        warn
+            Given code and text of each warning.
 
         Raises
         ------
@@ -156,7 +183,15 @@ class PnExposure:
         return self._headers[ccd][1]
 
     def keyword(self, name: str, default: Any = None) -> Any:
-        """A keyword of the first event file that has it readable, of its extension or primary header."""
+        """A keyword of the first event file that has it readable, of its extension or primary header.
+
+        Parameters
+        ----------
+        name
+            The keyword.
+        default
+            What to give where no file has it.
+        """
         for primary, header in self._headers.values():
             for cards in (header, primary):
                 if name in cards:
@@ -267,7 +302,13 @@ class PnExposure:
         return self.housekeeping.filter
 
     def gain_temperature(self, quadrant: int) -> float | None:
-        """Mean temperature of a quadrant box in the exposure [deg C]; None, with a warning, if unknown."""
+        """Mean temperature of a quadrant box in the exposure [deg C]; None, with a warning, if unknown.
+
+        Parameters
+        ----------
+        quadrant
+            Number of the quadrant.
+        """
         name = BOX_TEMPERATURES[quadrant]
         mean = mean_in_exposure(self.odf.find("PN", "PAH"), name, (self.start_s, self.stop_s))
         if mean is None:
@@ -299,6 +340,8 @@ class PnExposure:
 
         Parameters
         ----------
+        number
+            Number of the quadrant.
         frames_per_record
             Frames that a counter record covers, where housekeeping does not tell.
         """

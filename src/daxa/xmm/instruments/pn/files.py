@@ -126,6 +126,10 @@ def write_raw_list(
 
     Parameters
     ----------
+    path
+        The file.
+    raw
+        The list.
     primary
         Keywords of the exposure.
     badpix
@@ -178,6 +182,13 @@ def write_raw_list(
 
 def read_raw_list(ctx: TaskContext, name: str) -> RawFile:
     """Read a raw list.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    name
+        Name of the file.
 
     Raises
     ------
@@ -243,7 +254,13 @@ def _read(hdus: Any, path: Path) -> RawFile:
 
 
 def header_cards(header: Any) -> dict[str, Any]:
-    """Keywords of a header with their comments, without those of its structure and of time."""
+    """Keywords of a header with their comments, without those of its structure and of time.
+
+    Parameters
+    ----------
+    header
+        The header.
+    """
     return {key: card for key, card in other_cards(header).items() if key not in _OF_TABLES}
 
 
@@ -276,6 +293,10 @@ def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]
 
     Parameters
     ----------
+    path
+        The file.
+    ccds
+        CCD -> its pixels and patterns.
     identity
         What the stage belongs to and was made with; :func:`load_raw` compares it.
     """
@@ -308,6 +329,13 @@ def save_raw(path: Path, ccds: Mapping[int, RawCcd], identity: Mapping[str, Any]
 
 def load_raw(path: Path, identity: Mapping[str, Any]) -> dict[int, RawCcd]:
     """Read what :func:`save_raw` kept.
+
+    Parameters
+    ----------
+    path
+        The file.
+    identity
+        What it has to belong to and be made with.
 
     Raises
     ------

@@ -2,6 +2,11 @@
 
 Source: epframes and epexposure manuals. Only frames that hold events are listed in the auxiliary file; the
 empty ones between them are filled in from the constant frame step.
+
+Parameters
+----------
+n_frames
+    Number of frames.
 """
 
 from __future__ import annotations
@@ -82,7 +87,13 @@ def fill_frames(cycle: npt.ArrayLike, lost: npt.ArrayLike, before: int = 0, afte
 
 
 def sorted_unique(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Distinct integers in order; for long, nearly sorted arrays faster than hashing them."""
+    """Distinct integers in order; for long, nearly sorted arrays faster than hashing them.
+
+    Parameters
+    ----------
+    values
+        The integers, shape (n,).
+    """
     ordered = np.sort(np.asarray(values, np.int64), kind="stable")
     if not len(ordered):
         return ordered

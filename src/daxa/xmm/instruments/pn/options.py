@@ -193,7 +193,13 @@ class Badpixfind:
     ccd: int = option(-1, "CCD to search", only="a raw list has one CCD")
 
     def as_rates(self, exposure_s: float) -> Badpixfind:
-        """The same limits with thresholds as rates, if they were counts (thresholdlabel)."""
+        """The same limits with thresholds as rates, if they were counts (thresholdlabel).
+
+        Parameters
+        ----------
+        exposure_s
+            Length of the exposure [s].
+        """
         if self.thresholdlabel == "rate" or exposure_s <= 0:
             return self
         names = ("hithresh", "lothresh", "hicolthresh", "locolthresh")
@@ -391,7 +397,15 @@ class Options:
         return max(float(self.epevents.screening.lowest_pi), 0.0)
 
     def with_source(self, row: int, fast: bool) -> Options:
-        """With the row of the source: in fast modes that of its times, in imaging that of all charge."""
+        """With the row of the source: in fast modes that of its times, in imaging that of all charge.
+
+        Parameters
+        ----------
+        row
+            RAWY of the source.
+        fast
+            Whether the exposure is in a fast mode.
+        """
         if fast:
             return replace(self, epframes=replace(self.epframes, source_row=row))
         return replace(self, epevents=replace(self.epevents, charge_row=row))

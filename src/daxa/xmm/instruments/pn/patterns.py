@@ -84,6 +84,11 @@ def pixel_key(frame: npt.ArrayLike, rawx: npt.ArrayLike, rawy: npt.ArrayLike) ->
     """Integers that sort pixels by frame, column, row.
 
     Rows differ by 1 and columns by 256, so that neighbours are found by adding. RAWX 1..64, RAWY 1..254.
+
+    Parameters
+    ----------
+    frame, rawx, rawy
+        Frame, column and row of each pixel, shape (n,).
     """
     return (
         (np.asarray(frame, np.int64) << 14)
@@ -251,6 +256,11 @@ def code_at_edge(code: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
     Singles and doubles keep their code (since epevents 6.30.4); triples become 206, quadruples 207,
     unresolved ones get the edge bit.
+
+    Parameters
+    ----------
+    code
+        PATTERN, any shape.
     """
     code = np.asarray(code, np.uint8)
     result = code.copy()
@@ -265,6 +275,13 @@ def pattern_id(patterns: Patterns, at_edge: npt.NDArray[np.bool_] | None = None)
 
     Bits 1 to 9 hold the number of the pattern in its frame, bits 10, 11 and 12, 13 the position (2, 2) of
     the main pixel in the 3 x 3 box; the position is 0 for singles and for patterns that are not valid.
+
+    Parameters
+    ----------
+    patterns
+        The patterns.
+    at_edge
+        Which of them are next to a bad pixel or at an edge.
     """
     resolved = patterns.recognised & (patterns.size > 1)
     if at_edge is not None:

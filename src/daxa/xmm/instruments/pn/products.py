@@ -31,6 +31,23 @@ def write_products(
     lists: list[Columns],
     sky: Sky,
 ) -> None:
+    """Write the event list of an exposure, and what else was asked for.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    exposure
+        The exposure.
+    request
+        What was asked for.
+    raws
+        CCD -> its pixels and patterns.
+    lists
+        Columns of the list of each CCD.
+    sky
+        Where the camera points.
+    """
     fast = request.data_mode != "IMAGING"
     names = [c.name for c in EVENT_COLUMNS["EPN", "TIMING" if fast else "IMAGING"]]
     columns = {name: np.concatenate([c[name] for c in lists]) for name in names}

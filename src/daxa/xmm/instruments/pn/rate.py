@@ -31,7 +31,13 @@ class RateLaw:
     a2: float
 
     def loss(self, rate: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Factor by which energies have shrunk; 1 where nothing was seen."""
+        """Factor by which energies have shrunk; 1 where nothing was seen.
+
+        Parameters
+        ----------
+        rate
+            Rates in the units of the law, any shape.
+        """
         rate = np.asarray(rate, float)
         factor = np.ones(rate.shape)
         seen = rate > 0
@@ -92,8 +98,16 @@ def corrected_energies(
 
     Parameters
     ----------
+    time_s
+        Time of each event [mission time], shape (n,).
+    rawx
+        Column of each event, shape (n,).
     pi
         Energies [eV].
+    gti
+        Good times.
+    law
+        Losses by the rate.
     rng
         Source of a random part of 1 eV, which keeps steps of the scale out of spectra; None for none.
     options
@@ -109,12 +123,26 @@ def corrected_energies(
 
 
 def mark(header: Any) -> None:
-    """Note in a header that energies have been corrected."""
+    """Note in a header that energies have been corrected.
+
+    Parameters
+    ----------
+    header
+        The header; changed.
+    """
     header[APPLIED] = (True, "energies corrected for the rate of the source")
 
 
 def report(old: npt.NDArray[np.int16], new: npt.NDArray[np.int16], info: Callable[[str], None]) -> None:
-    """Say how far energies have moved."""
+    """Say how far energies have moved.
+
+    Parameters
+    ----------
+    old, new
+        Energies before and after [eV], shape (n,).
+    info
+        Takes lines of the log.
+    """
     usable = old > 0
     ratio = new[usable] / old[usable]
     if len(ratio):

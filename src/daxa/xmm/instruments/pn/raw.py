@@ -1,4 +1,22 @@
-"""Raw files of the pn as typed values, checked once."""
+"""Raw files of the pn as typed values, checked once.
+
+Parameters
+----------
+odf
+    The opened ODF.
+exp_id
+    Identifier of the exposure, e.g. ``S003``.
+ccd
+    Number of the CCD.
+quadrant
+    Number of the quadrant.
+header
+    The header.
+span_s
+    Start and end of the exposure [mission time].
+warn
+    Given code and text of each warning.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +65,11 @@ Numbers = npt.NDArray[np.int64]
 def check_header(header: Any, where: str) -> None:
     """Refuse a header with a damaged card of those used here, or with text in the place of a number.
 
+    Parameters
+    ----------
+    where
+        Name of the file, for messages.
+
     Raises
     ------
     TaskError
@@ -71,10 +94,20 @@ def read_window(header: Any) -> tuple[int, int, int, int]:
 def parse_ccds(text: str) -> list[int]:
     """CCD numbers of a list such as ``1,6-9,12``.
 
+    Parameters
+    ----------
+    text
+        The list.
+
     Raises
     ------
     TaskError
         ``ccdlist``.
+
+    Examples
+    --------
+    >>> parse_ccds("1,6-9,12")
+    [1, 6, 7, 8, 9, 12]
     """
     ccds: set[int] = set()
     for part in text.replace(" ", ",").split(","):
@@ -116,6 +149,13 @@ class RawEvents:
     @classmethod
     def read(cls, file: OdfFile, ccd: int, discarded: Numbers | None) -> RawEvents:
         """Read an event file, and check it against its name.
+
+        Parameters
+        ----------
+        file
+            The file.
+        discarded
+            Lines discarded per column; None where there is no such file.
 
         Raises
         ------
@@ -339,6 +379,13 @@ class Housekeeping:
 
         A missing column (with a default) and one of the switches that changes are warned of.
 
+        Parameters
+        ----------
+        name
+            Name of the column.
+        default
+            What to give where it is missing.
+
         Raises
         ------
         TaskError
@@ -405,7 +452,15 @@ class Housekeeping:
 
 
 def mean_in_exposure(files: list[OdfFile], name: str, span_s: tuple[float, float]) -> float | None:
-    """Mean of a column of housekeeping files in an exposure; None if no file has one that can be read."""
+    """Mean of a column of housekeeping files in an exposure; None if no file has one that can be read.
+
+    Parameters
+    ----------
+    files
+        The files.
+    name
+        Name of the column.
+    """
     from daxa.xmm.odf.times import housekeeping_times
 
     values = np.empty(0)
@@ -426,6 +481,11 @@ def mean_in_exposure(files: list[OdfFile], name: str, span_s: tuple[float, float
 
 def read_odilist(path: Path) -> dict[int, Path]:
     """Offset maps by CCD from a list of lines "CCD path".
+
+    Parameters
+    ----------
+    path
+        The list.
 
     Raises
     ------

@@ -1,6 +1,19 @@
 """How the frames of one pn CCD were read out: their clock, the empty ones, what was lost on board.
 
 Source: manuals of epframes and epexposure. The parts stand in :mod:`daxa.xmm.instruments.pn.frames`.
+
+Parameters
+----------
+listed
+    Frames of the CCD in the auxiliary file.
+clock
+    The clock of the CCD.
+table
+    All its frames.
+quadrant
+    What the CCDs of the quadrant share.
+warn
+    Given code and text of each warning.
 """
 
 from __future__ import annotations
@@ -128,6 +141,11 @@ class ExposureClock:
         """On-board time [s] to add to the unwrapped frame times.
 
         The coarse frame time restarts with every period; the start of the exposure tells which it was.
+
+        Parameters
+        ----------
+        first_stamp_s
+            First stamp of the frame time [s].
         """
         start = float(self.correlation.tt_to_obt(self.start_s))
         return self.reset_s + self.wrap_s * np.rint((start - self.reset_s - first_stamp_s) / self.wrap_s)
@@ -152,6 +170,8 @@ def clock_of(
         Frame time, how far a stamp may be off, period of the coarse time.
     duration_s
         How long the exposure lasts by its header.
+    ccd
+        Number of the CCD, for messages.
 
     Raises
     ------

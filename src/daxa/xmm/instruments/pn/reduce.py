@@ -323,8 +323,14 @@ def corrections_of(ccd: int, calibration: PnCalibration, odf: Any, options: Epre
 
     Parameters
     ----------
+    ccd
+        Number of the CCD.
+    calibration
+        The calibration of the exposure.
     odf
         Where offset maps are; None: only those that are named are used.
+    options
+        Parameters of epreject.
     """
     start_s = calibration.start_s
     if calibration.submode in FAST_MODES:

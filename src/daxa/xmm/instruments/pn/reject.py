@@ -88,6 +88,13 @@ class Loading:
 def as_map(image: npt.ArrayLike, where: str) -> FloatArray:
     """An image as a map with the axes (column, row).
 
+    Parameters
+    ----------
+    image
+        The image, with the axes as in the file.
+    where
+        Name of the file, for messages.
+
     Raises
     ------
     TaskError
@@ -102,7 +109,13 @@ def as_map(image: npt.ArrayLike, where: str) -> FloatArray:
 
 
 def columns_of_range(text: str) -> npt.NDArray[np.bool_]:
-    """Columns (64) of a range such as ``1:64``; all of them for none."""
+    """Columns (64) of a range such as ``1:64``; all of them for none.
+
+    Parameters
+    ----------
+    text
+        The range.
+    """
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     chosen = np.zeros(PN_SHAPE[0], bool)
     chosen[(numbers[0] if numbers else 1) - 1 : numbers[-1] if numbers else PN_SHAPE[0]] = True
@@ -120,6 +133,8 @@ def band_image(
         Column (1..64) and row (1..200).
     pha
         Amplitudes [adu].
+    low, high
+        The limits [adu].
     """
     pha = np.asarray(pha)
     chosen = (pha >= low) & (pha <= high)

@@ -42,18 +42,35 @@ class Grid:
     n: int
 
     def channel(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Channel of values, from 1; 0 outside the grid and for NaN."""
+        """Channel of values, from 1; 0 outside the grid and for NaN.
+
+        Parameters
+        ----------
+        values
+            The values, any shape.
+        """
         number = np.floor((np.asarray(values, float) - self.first) / self.width + 1.5)
         inside = np.isfinite(number) & (number >= 1) & (number <= self.n)
         return np.where(inside, number, 0).astype(np.int64)
 
     def centre(self, channel: npt.ArrayLike) -> FloatArray:
-        """Value in the middle of channels."""
+        """Value in the middle of channels.
+
+        Parameters
+        ----------
+        channel
+            The channels, any shape.
+        """
         return self.first + (np.asarray(channel, float) - 1) * self.width
 
 
 def channel_grids(options: Rgsangles) -> dict[str, tuple[str, str, Grid]]:
     """Column of channels -> column that they divide, its unit, and the grid.
+
+    Parameters
+    ----------
+    options
+        Parameters of rgsangles.
 
     Raises
     ------
@@ -87,6 +104,17 @@ def drifts(
 
     NaN where the attitude is not known. Along the dispersion it is an angle in the sky, across it one at the
     gratings.
+
+    Parameters
+    ----------
+    geometry
+        Geometry of the spectrometer.
+    history
+        The attitude.
+    reference
+        Right ascension, declination and position angle [deg] that it is compared with.
+    time_s
+        The times, shape (n,).
     """
     axis = geometry.pointing(*reference)[:2]
     along, across = geometry.sky_to_offsets(*axis, *history.at(time_s))
@@ -98,7 +126,15 @@ def drifts(
 
 
 def earth_velocity(ra_deg: float, dec_deg: float, time_s: float) -> float:
-    """Velocity of the Earth around the Sun towards a direction [km/s], at a mission time."""
+    """Velocity of the Earth around the Sun towards a direction [km/s], at a mission time.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        The direction [deg].
+    time_s
+        The time.
+    """
     import erfa
 
     from daxa.xmm.sky.tangent import direction
@@ -122,6 +158,8 @@ def correct_events(
         TIME, CCDNR, BETA, XDSP.
     frames
         CCD -> TIME, ASPCDSP and ASPCXDSP of its frames.
+    geometry
+        Geometry of the spectrometer.
     along_rad
         Offset of the prime source along the dispersion.
     stretch

@@ -29,7 +29,13 @@ class FilteredAttitude:
 
 
 def circular_median(angle_deg: npt.ArrayLike) -> float:
-    """Median of angles that may lie on both sides of 0 [deg]."""
+    """Median of angles that may lie on both sides of 0 [deg].
+
+    Parameters
+    ----------
+    angle_deg
+        The angles, shape (n,).
+    """
     values = np.asarray(angle_deg, float)
     middle = values[0]
     return float((middle + np.median((values - middle + 180.0) % 360.0 - 180.0)) % 360.0)

@@ -4,6 +4,13 @@ Source: manual of rgsbadpix. Maps cover both nodes: index CHIPY - 1, CHIPX - 1, 
 That the limits of noise are upper limits of the energy is inferred from their defaults: 250 eV for columns is
 just below the light of the longest wavelength, so that lines of a source are not taken for hot columns; 0
 means no limit.
+
+Parameters
+----------
+window
+    Window of the CCD.
+pixels
+    Telemetered items: CCDNODE, RAWX, RAWY, SHAPE, GRADE, PI, each of shape (n,).
 """
 
 from __future__ import annotations
@@ -44,7 +51,13 @@ class Window:
 
     @classmethod
     def from_header(cls, header: Any) -> Window:
-        """From the keywords of a table of pixels."""
+        """From the keywords of a table of pixels.
+
+        Parameters
+        ----------
+        header
+            The header.
+        """
         first = header["WINDOWX0"], header["WINDX0_1"]
         width = header["WINDOWDX"], header["WINDDX_1"]
         spans = tuple((int(a), int(a + n - 1)) for a, n in zip(first, width, strict=True))
@@ -52,12 +65,24 @@ class Window:
         return cls(spans, rows, node_shape(int(header["CCDOCB"])))  # type: ignore[arg-type]
 
     def chipx(self, node: npt.ArrayLike, rawx: npt.ArrayLike) -> IntArray:
-        """Column of the chip."""
+        """Column of the chip.
+
+        Parameters
+        ----------
+        node, rawx
+            Node and column of each pixel.
+        """
         x = np.asarray(rawx, np.int64)
         return np.where(np.asarray(node) == 0, x, 2 * self.size[0] + 1 - x)
 
     def span(self, node: int) -> tuple[int, int]:
-        """First and last CHIPX of a node's window."""
+        """First and last CHIPX of a node's window.
+
+        Parameters
+        ----------
+        node
+            The node.
+        """
         low, high = self.columns[node]
         return (low, high) if node == 0 else (2 * self.size[0] + 1 - high, 2 * self.size[0] + 1 - low)
 
@@ -110,7 +135,15 @@ class Segment(NamedTuple):
 
 
 def neighbours(image: npt.NDArray[Any], fill: Any) -> npt.NDArray[Any]:
-    """The four neighbours of every pixel, shape (4, rows, columns); ``fill`` beyond the edges."""
+    """The four neighbours of every pixel, shape (4, rows, columns); ``fill`` beyond the edges.
+
+    Parameters
+    ----------
+    image
+        Image or map of the chip.
+    fill
+        Value of what lies beyond the edges.
+    """
     padded = np.pad(image, 1, constant_values=fill)
     return np.stack([padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]])
 
@@ -210,12 +243,28 @@ class BadMap:
     origin: npt.NDArray[np.int64]
 
     def add(self, where: BoolArray, kind: int, origin: int) -> None:
-        """Add pixels; what is known already stays."""
+        """Add pixels; what is known already stays.
+
+        Parameters
+        ----------
+        where
+            Map of the pixels.
+        kind
+            ``HOT`` or ``DEAD``.
+        origin
+            ``ONBOARD``, ``CALIBRATION`` or ``FOUND``.
+        """
         free = where & (self.origin == 0)
         self.kind[free], self.origin[free] = kind, origin
 
     def segments(self, first: int, last: int) -> Arrays:
-        """Stretches along columns, of the columns ``first`` to ``last`` (CHIPX)."""
+        """Stretches along columns, of the columns ``first`` to ``last`` (CHIPX).
+
+        Parameters
+        ----------
+        first, last
+            The columns, both of them too.
+        """
         part = slice(first - 1, last)
         code = (self.origin * 256 + self.kind)[:, part]
         edges = np.diff(np.pad(code, ((1, 1), (0, 0))), axis=0) != 0

@@ -1,4 +1,14 @@
-"""What the RGS chain takes from calibration files, as values for one CCD."""
+"""What the RGS chain takes from calibration files, as values for one CCD.
+
+Parameters
+----------
+cal
+    The calibration.
+scope
+    ``RGS1`` or ``RGS2``.
+ccd
+    Number of the CCD.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +64,11 @@ class RgsCalibration:
 
     def energy_scale(self, ccd: int, time_s: float) -> EnergyScale:
         """Energy scale of a CCD at a mission time, from ADUCONV and CTI.
+
+        Parameters
+        ----------
+        time_s
+            The time.
 
         Raises
         ------

@@ -36,19 +36,49 @@ def diffraction_angle(alpha_rad: npt.ArrayLike, m_lambda_a: npt.ArrayLike, spaci
     """Angle beta [rad] of order times wavelength [Angstrom]; inverse of :func:`m_lambda`.
 
     NaN where there is no diffracted ray.
+
+    Parameters
+    ----------
+    alpha_rad
+        Angle of incidence [rad].
+    m_lambda_a
+        Order times wavelength; shapes go together.
+    spacing
+        Distance of the grating's lines [Angstrom].
     """
     half = np.sin(np.asarray(alpha_rad, float) / 2) ** 2 + np.asarray(m_lambda_a, float) / (2 * spacing)
     return 2 * np.arcsin(np.sqrt(np.where((half >= 0) & (half <= 1), half, np.nan)))
 
 
 def energy_ev(m_lambda_a: npt.ArrayLike, order: npt.ArrayLike = 1) -> FloatArray:
-    """Photon energy [eV] of order times wavelength [Angstrom], in an order."""
+    """Photon energy [eV] of order times wavelength [Angstrom], in an order.
+
+    Parameters
+    ----------
+    m_lambda_a
+        Order times wavelength.
+    order
+        The order; shapes go together.
+
+    Examples
+    --------
+    >>> energy_ev(12.398).round(1)
+    np.float64(1000.0)
+    """
     with np.errstate(divide="ignore"):
         return np.asarray(order, float) * HC_EV_ANGSTROM / np.asarray(m_lambda_a, float)
 
 
 def drift_factor(alpha_rad: float, f_over_l: float) -> float:
-    """Q, the shift of sin(beta) beta per shift of the pointing along the dispersion (``ASPFACT1``)."""
+    """Q, the shift of sin(beta) beta per shift of the pointing along the dispersion (``ASPFACT1``).
+
+    Parameters
+    ----------
+    alpha_rad
+        Angle of incidence [rad].
+    f_over_l
+        Focal length over the distance of gratings and chips.
+    """
     return float(f_over_l * np.sin(alpha_rad))
 
 

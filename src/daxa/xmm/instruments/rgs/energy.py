@@ -55,6 +55,8 @@ def pixel_offsets(
 
     Parameters
     ----------
+    node, rawx, rawy, shape, grade
+        The items, each of shape (n,).
     images
         Node -> offsets, indices RAWY - 1, RAWX - 1.
     """

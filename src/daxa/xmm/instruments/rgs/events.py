@@ -3,6 +3,11 @@
 Sources: manual of rgsevents (reconstruction, properties); Calibration Access and Data Handbook (thresholds).
 An event is a set of pixels joined by edges. What BAD_SHAPE means is not public: here an event that holds an
 item whose shape is not known.
+
+Parameters
+----------
+window
+    Window of the CCD.
 """
 
 from __future__ import annotations
@@ -39,6 +44,11 @@ class Members:
 
 def expand(pixels: Mapping[str, npt.NDArray[Any]], window: Window) -> tuple[Members, BoolArray, BoolArray]:
     """Pixels of the items of one CCD.
+
+    Parameters
+    ----------
+    pixels
+        Telemetered items: FRAME, CCDNODE, RAWX, RAWY, SHAPE.
 
     Returns
     -------
@@ -175,8 +185,18 @@ def make_events(
         Per node, rejection and acceptance threshold of a single pixel [eV].
     split
         As for :func:`above`.
+    geometry
+        Geometry of the spectrometer.
+    ccd
+        Number of the CCD.
     rng
         For the place inside a pixel.
+    reconstruct
+        Whether items that touch become one event.
+    ocb
+        Pixels of the chip in one of an item, along each axis.
+    warn
+        Given code and text of each warning.
     """
     n_items = len(pixels["FRAME"])
     node = pixels["CCDNODE"].astype(np.int64)

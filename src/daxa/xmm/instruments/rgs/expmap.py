@@ -2,6 +2,15 @@
 
 Source: manual of rgsfilter (grouping of frames by drift, format). Each channel is looked up at several places
 of its area in the pixels of a node, so that a bad column takes its part of the channels that it touches.
+
+Parameters
+----------
+header
+    Header of the events, with the grids of the channels.
+binning
+    ``lambda`` or ``beta``: what the channels along the dispersion divide.
+node
+    Read-out node, 0 or 1.
 """
 
 from __future__ import annotations
@@ -55,7 +64,13 @@ class ExposureMap:
     exposure_s: float = 0.0
 
     def add(self, part: ExposureMap) -> None:
-        """Add a part of the same grid."""
+        """Add a part of the same grid.
+
+        Parameters
+        ----------
+        part
+            The part.
+        """
         rows, columns = part.image.shape
         if not part.image.size:
             return
@@ -83,7 +98,15 @@ class ExposureMap:
         }
 
     def to_hdu(self, name: str, header: Mapping[str, Any]) -> ImageHDU:
-        """As an extension; without axes if nothing was exposed."""
+        """As an extension; without axes if nothing was exposed.
+
+        Parameters
+        ----------
+        name
+            Name of the extension.
+        header
+            Keywords of the extension.
+        """
         if not self.image.size or not self.exposure_s:
             hdu = image_hdu(name=name)
         else:
@@ -166,7 +189,15 @@ def node_pixels(
 
 
 def drift_groups(along: FloatArray, across: FloatArray, size_arcsec: float) -> npt.NDArray[np.int64]:
-    """Number of the group of every frame: frames of a group drifted alike."""
+    """Number of the group of every frame: frames of a group drifted alike.
+
+    Parameters
+    ----------
+    along, across
+        Drift of each frame [rad], shape (n,).
+    size_arcsec
+        How far frames of a group may lie apart [arcsec].
+    """
     size = np.deg2rad(size_arcsec / 3600)
     cell = np.stack([np.floor(along / size), np.floor(across / size)])
     _, group = np.unique(cell, axis=1, return_inverse=True)

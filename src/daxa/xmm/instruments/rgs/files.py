@@ -2,6 +2,19 @@
 
 Sources: Data Files Handbook (RGS spectroscopy event list), manuals of rgsframes, rgsevents and evlistcomb,
 a real run's log (columns and types of evlistcomb, numbers of flagged events).
+
+Parameters
+----------
+ctx
+    The running task.
+hdus
+    The data set.
+where
+    Its name, for messages.
+extname
+    Name of the table.
+schema
+    Its columns.
 """
 
 from __future__ import annotations
@@ -31,6 +44,11 @@ if TYPE_CHECKING:
 def read_set(ctx: TaskContext, name: str) -> HDUList:
     """A data set, whole in memory.
 
+    Parameters
+    ----------
+    name
+        Name of the data set.
+
     Raises
     ------
     TaskError
@@ -46,7 +64,13 @@ def read_set(ctx: TaskContext, name: str) -> HDUList:
 
 
 def write_set(ctx: TaskContext, name: str, hdus: Iterable[Any]) -> None:
-    """Write a data set; the task is added to its history (XPROCn)."""
+    """Write a data set; the task is added to its history (XPROCn).
+
+    Parameters
+    ----------
+    name
+        Name of the data set.
+    """
     extensions = hdu_list(hdus)
     primary = extensions[0].header
     number = sum(1 for key in primary if key.startswith("XPROC"))
@@ -78,6 +102,11 @@ def table(hdus: HDUList, extname: str, schema: Iterable[Column], where: str) -> 
 def keyword(hdus: HDUList, name: str, where: str) -> Any:
     """A keyword of the primary header.
 
+    Parameters
+    ----------
+    name
+        The keyword.
+
     Raises
     ------
     TaskError
@@ -95,7 +124,15 @@ def replace_table(
     extname: str,
     header: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put a table in the place of the one of the same name, or at the end; its other keywords stay."""
+    """Put a table in the place of the one of the same name, or at the end; its other keywords stay.
+
+    Parameters
+    ----------
+    data
+        Column -> values.
+    header
+        Further keywords of the table.
+    """
     schema = list(schema)
     if extname not in hdus:
         hdus.append(make_table(schema, data, extname, header))

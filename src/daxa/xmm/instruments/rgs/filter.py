@@ -24,7 +24,21 @@ SLACK_S = 2e-3
 def keep_frames(
     time_s: npt.ArrayLike, timedel_s: npt.ArrayLike, valid: npt.ArrayLike, gti: GTI, slack_s: float = SLACK_S
 ) -> npt.NDArray[np.bool_]:
-    """Frames that are valid and lie wholly in an interval."""
+    """Frames that are valid and lie wholly in an interval.
+
+    Parameters
+    ----------
+    time_s
+        Middle of each frame [mission time], shape (n,).
+    timedel_s
+        Length of each [s], shape (n,).
+    valid
+        Which are valid, shape (n,).
+    gti
+        The intervals.
+    slack_s
+        How far a frame may reach out of one [s].
+    """
     time, half = np.asarray(time_s, float), np.asarray(timedel_s, float) / 2 - slack_s
     if not len(gti):
         return np.zeros(time.shape, bool)
@@ -35,6 +49,11 @@ def keep_frames(
 
 def rejection_mask(names: list[str]) -> int:
     """Bits of the named flags.
+
+    Parameters
+    ----------
+    names
+        Names of the flags.
 
     Raises
     ------

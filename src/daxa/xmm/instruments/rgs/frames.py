@@ -93,7 +93,15 @@ class Frames:
 
 
 def repeated(rows: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Rows that repeat an earlier one in the named columns."""
+    """Rows that repeat an earlier one in the named columns.
+
+    Parameters
+    ----------
+    rows
+        Column -> values, each of shape (n,).
+    names
+        The columns.
+    """
     n = len(rows[names[0]])
     if not n:
         return np.zeros(0, bool)
@@ -104,7 +112,15 @@ def repeated(rows: Mapping[str, npt.NDArray[Any]], names: tuple[str, ...]) -> np
 
 
 def aborted(abort: npt.ArrayLike, n_read: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Frames that were aborted on board, from ABORTFLG and NDPP."""
+    """Frames that were aborted on board, from ABORTFLG and NDPP.
+
+    Parameters
+    ----------
+    abort
+        ABORTFLG of each frame, shape (n,).
+    n_read
+        NDPP of each, shape (n,).
+    """
     return (np.asarray(abort) == layout.RGS_ABORTED) | (np.asarray(n_read) == 0)
 
 
@@ -166,6 +182,8 @@ def two_nodes(
     ----------
     rawx
         Columns from 1 over the whole chip.
+    shape
+        SHAPE of each item.
     columns
         Columns of one node.
     """

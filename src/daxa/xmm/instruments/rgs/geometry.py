@@ -20,6 +20,19 @@ offsets
 The angle of incidence grows with the offset along the dispersion, as the handbook's equation says. The
 sign of xdsp for an offset across is assumed (no public text gives it): a positive offset gives a positive
 xdsp.
+
+Parameters
+----------
+ccd
+    Numbers of the CCDs.
+node
+    Read-out nodes, 0 or 1.
+rawx, rawy
+    Column and row in the node, from 1; shapes go together.
+ocb
+    Pixels of the chip in one of the telemetry, along each axis.
+ra_pnt_deg, dec_pnt_deg, pa_deg
+    Viewing direction and position angle of the telescope [deg].
 """
 
 from __future__ import annotations
@@ -56,7 +69,13 @@ def raw_to_chip(node: npt.ArrayLike, rawx: npt.ArrayLike, ocb: int = BINNING) ->
 
 
 def chip_to_raw(chipx: npt.ArrayLike, ocb: int = BINNING) -> tuple[IntArray, FloatArray]:
-    """Node and RAWX of CHIPX; inverse of :func:`raw_to_chip`."""
+    """Node and RAWX of CHIPX; inverse of :func:`raw_to_chip`.
+
+    Parameters
+    ----------
+    chipx
+        Columns of the chip, from 1.
+    """
     chipx, nx = np.asarray(chipx, float), node_shape(ocb)[0]
     node = (chipx >= nx + 0.5).astype(np.int64)
     return node, np.where(node == 0, chipx, 2 * nx + 1 - chipx)
@@ -138,6 +157,11 @@ class RgsGeometry:
         """CCD, node, RAWX and RAWY (real-valued) of angles [rad].
 
         CCD and node are 0 and RAW is NaN where there is no pixel.
+
+        Parameters
+        ----------
+        beta_rad, xdsp_rad
+            The angles, of shapes that go together.
         """
         beta, xdsp = np.broadcast_arrays(np.asarray(beta_rad, float), np.asarray(xdsp_rad, float))
         a = beta + self.gratings.alpha0_rad
@@ -189,6 +213,11 @@ class RgsGeometry:
         """Offsets [rad] along and across the dispersion of sky positions, for an attitude [deg].
 
         NaN for directions 90 deg or more from the axis.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg
+            The positions.
         """
         frame = self.boresight @ attitude_frame(ra_pnt_deg, dec_pnt_deg, pa_deg)
         v = np.einsum("...ij,...j->...i", frame, direction(ra_deg, dec_deg))
@@ -203,7 +232,13 @@ class RgsGeometry:
         dec_pnt_deg: npt.ArrayLike,
         pa_deg: npt.ArrayLike,
     ) -> tuple[FloatArray, FloatArray]:
-        """Right ascension and declination [deg] of offsets; inverse of :meth:`sky_to_offsets`."""
+        """Right ascension and declination [deg] of offsets; inverse of :meth:`sky_to_offsets`.
+
+        Parameters
+        ----------
+        dispersion_rad, cross_rad
+            Offsets along and across the dispersion [rad].
+        """
         along, across = np.broadcast_arrays(
             -np.tan(np.asarray(dispersion_rad, float)), -np.tan(np.asarray(cross_rad, float))
         )
@@ -229,6 +264,13 @@ def sun_angle(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, time_s: float) -> F
     """Angle [rad] between directions and the Sun, as seen from the Earth, at a mission time.
 
     rgsangles prints it for the reference attitude and the middle of the exposure.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        The directions [deg].
+    time_s
+        The time.
     """
     import erfa
 

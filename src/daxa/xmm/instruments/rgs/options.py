@@ -261,5 +261,11 @@ class Rgssources:
 
 
 def passed_on(options: type) -> list[str]:
-    """Names of the parameters of a sub-task that make a difference."""
+    """Names of the parameters of a sub-task that make a difference.
+
+    Parameters
+    ----------
+    options
+        Class of its options.
+    """
     return [p.name for p in parameters_of(options) if not (p.only or p.without_effect)]

@@ -46,6 +46,13 @@ WIDE = (1, 3, 4, 5)
 def translate(ser: npt.ArrayLike, version: str = "19.0") -> tuple[IntArray, IntArray]:
     """SHAPE and GRADE of telemetered SER codes.
 
+    Parameters
+    ----------
+    ser
+        The codes, any shape.
+    version
+        Version of the on-board software.
+
     Raises
     ------
     TaskError
@@ -69,6 +76,11 @@ def members(shape: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
     """Pixels of items: index of the item, and steps along RAWX and RAWY; ordered by item.
 
     An item without a known shape has its own place only.
+
+    Parameters
+    ----------
+    shape
+        SHAPE of the items, shape (n,).
     """
     codes = np.asarray(shape, np.int64)
     parts = []
@@ -85,7 +97,13 @@ def members(shape: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def centre(shape: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean position of the pixels of items, as steps from their place."""
+    """Mean position of the pixels of items, as steps from their place.
+
+    Parameters
+    ----------
+    shape
+        SHAPE of the items, shape (n,).
+    """
     codes = np.asarray(shape, np.int64)
     table = np.zeros((256, 2))
     for code, pixels in PIXELS.items():

@@ -67,7 +67,15 @@ class Source:
     fixed_on_sky: bool = True
 
     def placed(self, geometry: RgsGeometry, attitude: Attitude) -> Source:
-        """With the offsets of its position, or the position of its offsets, at an attitude."""
+        """With the offsets of its position, or the position of its offsets, at an attitude.
+
+        Parameters
+        ----------
+        geometry
+            Geometry of the spectrometer.
+        attitude
+            The attitude.
+        """
         values = dict(self.__dict__)
         if self.fixed_on_sky:
             along, across = geometry.sky_to_offsets(self.ra_deg, self.dec_deg, *attitude.values())
@@ -79,7 +87,13 @@ class Source:
         return Source(**values)
 
     def in_field(self, geometry: RgsGeometry) -> bool:
-        """Whether any light of the first order falls on a chip."""
+        """Whether any light of the first order falls on a chip.
+
+        Parameters
+        ----------
+        geometry
+            Geometry of the spectrometer.
+        """
         offsets = self.along_arcmin * _ARCMIN, self.across_arcmin * _ARCMIN
         if not np.all(np.isfinite(offsets)):
             return False
@@ -88,7 +102,13 @@ class Source:
 
 
 def source_table(sources: list[Source]) -> dict[str, Any]:
-    """Columns of the list."""
+    """Columns of the list.
+
+    Parameters
+    ----------
+    sources
+        The sources.
+    """
 
     def every(name: str) -> list[Any]:
         return [getattr(s, name) for s in sources]
@@ -124,10 +144,17 @@ class SourceList:
     def read(cls, ctx: TaskContext, name: str) -> SourceList:
         """Read a list.
 
+        Parameters
+        ----------
+        ctx
+            The running task.
+        name
+            Name of the data set.
+
         Raises
         ------
         TaskError
-            It is not a source list of this engine, or its prime source is none of its rows.
+            It is not a source list of this engine, or its prime source is not in one of its rows.
         """
         hdus = read_set(ctx, name)
         rows = table(hdus, "SRCLIST", SRCLIST, name)
@@ -170,7 +197,13 @@ class SourceList:
         return found[0]
 
     def cards(self, geometry: RgsGeometry) -> dict[str, tuple[Any, str]]:
-        """Keywords of the list."""
+        """Keywords of the list.
+
+        Parameters
+        ----------
+        geometry
+            Geometry of the spectrometer.
+        """
         ra, dec, pa = (float(v) for v in geometry.pointing(*self.attitude.values()))
         result: dict[str, tuple[Any, str]] = {
             "PRIMESRC": (self.prime, "index of the prime source"),

@@ -161,6 +161,10 @@ def recognise(
         Bad pixels of the CCD.
     scale
         Energy scale, which tells below what amplitude single pixels cannot reach ``lowest_ev``.
+    lowest_ev
+        The energy [eV].
+    info
+        Takes lines of the log.
     """
     clean = ~BadPixelMap.of(badpix).bad[raw.rawx - 1, raw.rawy - 1]
     row, rawx, rawy, pha, flag = (a[clean] for a in (raw.frame, raw.rawx, raw.rawy, raw.pha, raw.flag))
