@@ -103,7 +103,13 @@ class RgsCalibration:
     # --- bad pixels, telemetry ---
 
     def known_segments(self, ccd: int, window: Window) -> list[Segment]:
-        """Bad pixels of a CCD, as stretches along its columns."""
+        """Bad pixels of a CCD, as stretches along its columns.
+
+        Parameters
+        ----------
+        window
+            Window of the CCD.
+        """
         badpix, inside, result = self._constituent("BADPIX"), window.mask(), []
         for node, extname in enumerate(_BADPIX):
             rows, kinds = badpix.table(extname), calibrated_kinds(badpix, extname)

@@ -194,6 +194,11 @@ def write_bad_pixels(hdus: HDUList, bad: BadMap, window: Window, ccd: int) -> No
 def read_bad_pixels(hdus: HDUList, window: Window, where: str) -> npt.NDArray[np.bool_]:
     """Map of the bad pixels of a data set's tables BADPIX0 and BADPIX1, indices CHIPY - 1 and CHIPX - 1.
 
+    Parameters
+    ----------
+    window
+        Window of the CCD.
+
     Raises
     ------
     TaskError

@@ -50,7 +50,17 @@ def unwrap_counter(frame: npt.ArrayLike, first: int | None = None) -> IntArray:
 
 
 def frame_gti(time_s: npt.ArrayLike, timedel_s: npt.ArrayLike, slack_s: float = 2e-3) -> GTI:
-    """Intervals covered by frames; those that follow each other within ``slack_s`` are one interval."""
+    """Intervals covered by frames; those that follow each other within ``slack_s`` are one interval.
+
+    Parameters
+    ----------
+    time_s
+        Middle of each frame [mission time], shape (n,).
+    timedel_s
+        Length of each [s], shape (n,).
+    slack_s
+        Gap that does not count [s].
+    """
     time, half = np.asarray(time_s, float), np.asarray(timedel_s, float) / 2
     order = np.argsort(time, kind="stable")
     start, stop = (time - half)[order], (time + half)[order]

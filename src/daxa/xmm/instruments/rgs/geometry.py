@@ -281,7 +281,13 @@ def sun_angle(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, time_s: float) -> F
 
 
 def camera_axes(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
-    """Axes of the camera in SACCOORD as rows, from Euler angles about z, x, z."""
+    """Axes of the camera in SACCOORD as rows, from Euler angles about z, x, z.
+
+    Parameters
+    ----------
+    phi_deg, theta_deg, psi_deg
+        Angles of the rotations [deg].
+    """
 
     def about_z(angle_deg: float) -> Any:
         return euler_matrix(angle_deg, 0, 0)

@@ -1,4 +1,12 @@
-"""Raw files of the RGS as typed values, checked once."""
+"""Raw files of the RGS as typed values, checked once.
+
+Parameters
+----------
+file
+    The raw file.
+ccd
+    Number of the CCD.
+"""
 
 from __future__ import annotations
 
