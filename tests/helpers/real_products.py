@@ -6,6 +6,8 @@ task, with the list at hand in place of the one named there.
 
 from __future__ import annotations
 
+import gzip
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +17,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.screen.flares import histogram_method, intervals
+from daxa.xmm.screen.qdp import qdp_text
+from daxa.xmm.screen.quiet_times import gti_text
+from daxa.xmm.select import dss
+from daxa.xmm.select.exposures import ccd_tables, read_frames
 from daxa.xmm.task import run_task
 
 ESAS = "esas_0203930101"
@@ -130,10 +138,7 @@ def corner_curve(data: Path, work: Path) -> list[Line]:
     """
     folder = data / ESAS
     real = folder / "mos1S001-corlc.fits.gz"
-    header = fits.getheader(real, "RATE")
-    # Without limits a curve spans its list; SAS made this one from the list of the whole camera.
-    limits = {"withtimeranges": True, "timemin": header["TSTART"], "timemax": header["TSTOP"]}
-    made = make_again(real, folder / "mos1S001-corev.fits.gz", "rateset", work, **limits)
+    made = make_again(real, folder / "mos1S001-corev.fits.gz", "rateset", work)
     with fits.open(made) as a, fits.open(real) as b:
         wrong = differing_columns(a["RATE"], b["RATE"])
         seconds = [h["RATE"].header["EXPOSURE"] for h in (b, a)]
@@ -149,3 +154,229 @@ def corner_curve(data: Path, work: Path) -> list[Line]:
             not wrong,
         )
     ]
+
+
+# flares ------------------------------------------------------------------------------------------------
+def read_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times and rates of a light curve; nothing counted is zero."""
+    data = fits.getdata(path, "RATE")
+    return np.asarray(data["TIME"], float), np.nan_to_num(np.asarray(data["RATE"], float))
+
+
+def data_rows(text: str) -> list[str]:
+    """Rows of numbers of a QDP file."""
+    return [line for line in text.splitlines() if re.fullmatch(r"\s+[\d.]+(\s+-?[\d.]+){13}", line)]
+
+
+def flare_screening(data: Path, work: Path) -> list[Line]:
+    """Fit, limits, good times and QDP file that espfilt made of the light curves of MOS1 and pn."""
+    lines = []
+    for name, camera in (("mos1S001", "MOS1"), ("pnS003", "pn")):
+        folder = data / ESAS
+        time_s, rate = read_curve(folder / f"{name}-fovlc.fits.gz")
+        corner = read_curve(folder / f"{name}-corlc.fits.gz")[1]
+        given = command(folder / f"{name}-fovlc.fits.gz", 1)
+        fit = histogram_method(
+            rate,
+            np.ones(len(rate), bool),
+            smooth_s=float(given["smooth"]),
+            bin_s=float(given["binsize"]),
+            range_scale=float(given["rangescale"]),
+            allow_sigma=float(given["allowsigma"]),
+            limits=(0.1, 6.5),
+        )
+        header = fits.getheader(folder / f"{name}-allimc.fits.gz")
+        quiet = fit.quiet
+        pairs = [
+            (header["NORM"], quiet.norm),
+            (header["CENTER"], quiet.centre),
+            (header["WIDTH"], quiet.sigma),
+        ]
+        what = f"espfilt 0203930101 {camera}"
+        texts = [f"{n:.3f}, {c:.4f}, {w:.4f}" for n, c, w in (tuple(p[i] for p in pairs) for i in (0, 1))]
+        worst = max(abs(a / b - 1) for a, b in pairs)
+        lines.append(Line(f"{what}: fit", "norm, centre, width", *texts, f"within {worst:.0e}", worst < 1e-6))
+
+        with gzip.open(folder / f"{name}-hist.qdp.gz", "rt") as handle:
+            sas = data_rows(handle.read())
+        ours = data_rows(qdp_text(fit, rate, corner, fit.good, int(given["binsize"]), header["OBS_ID"]))
+        limits = [tuple(float(row.split()[0]) for row in (r[-8], r[-6])) for r in (sas, ours)]
+        texts = ["{:.3f} to {:.3f} ct/s".format(*pair) for pair in limits]
+        lines.append(Line(f"{what}: limits", "printed digits", *texts, *_verdict(limits[0] == limits[1])))
+        other = [(a, b) for a, b in zip(sas, ours, strict=True) if a != b]
+        near = all(
+            abs(float(x) - float(y)) < 1.5e-3
+            for a, b in other
+            for x, y in zip(a.split(), b.split(), strict=True)
+        )
+        lines.append(
+            Line(
+                f"{what}: QDP file",
+                "histogram, model, both curves, whole and accepted",
+                f"{len(sas)} rows",
+                f"{len(ours)} rows",
+                f"{len(other)} rows differ, in the last digit of the model" if near else "differ",
+                near and len(other) < 10,
+            )
+        )
+        lines.append(
+            _good_times(
+                f"{what}: good times", intervals(time_s, fit.good, 1.0), folder / f"{name}-gti.fits", work
+            )
+        )
+    return lines
+
+
+def _verdict(equal: bool, text: str = "differ") -> tuple[str, bool]:
+    return ("equal" if equal else text), equal
+
+
+def _good_times(what: str, gti: GTI, real: Path, work: Path) -> Line:
+    """Intervals written as the task does, by gtibuild, beside the file of SAS: every edge and keyword."""
+    (work / "gti.txt").write_text(gti_text(gti), encoding="ascii")
+    run_task("gtibuild", {"file": "gti.txt", "table": "gti.fits"}, cwd=work)
+    with fits.open(work / "gti.fits") as a, fits.open(real) as b:
+        wrong = differing_columns(a[1], b[1]) + list(differing_keywords(a[1].header, b[1].header))
+        sums = [f"{len(h[1].data)} intervals, {h[1].header['ONTIME']:.1f} s" for h in (b, a)]
+    return Line(what, "edges and keywords", *sums, *_verdict(not wrong, "differ: " + ", ".join(wrong)))
+
+
+# lists -------------------------------------------------------------------------------------------------
+LISTS = {
+    "corev": "0203930101 MOS1 corev",
+    "corevc": "0203930101 MOS1 corevc",
+    "corn": "0203930101 MOS1 corn",
+    "clean-filtered": "0203930101 MOS1 clean-filtered",
+}
+
+
+def corner_list(data: Path, work: Path) -> list[Line]:
+    """The corners in the good times, from the corners of the whole exposure."""
+    folder = data / ESAS
+    real = folder / "mos1S001-corevc.fits.gz"
+    (work / "mos1S001-gti.fits").write_bytes((folder / "mos1S001-gti.fits").read_bytes())
+    made = make_again(real, folder / "mos1S001-corev.fits.gz", "filteredset", work)
+    with fits.open(made) as a, fits.open(real) as b:
+        # Our STDGTInn hold what is left; those of SAS stay, and the data subspace points at others.
+        names = [
+            h.name
+            for h in b
+            if isinstance(h, fits.BinTableHDU) and not h.name.startswith(("STDGTI", "GTI", "REG"))
+        ]
+        wrong = [f"{n}: {', '.join(c)}" for n in names if (c := differing_columns(a[n], b[n]))]
+        counts = [len(h["EVENTS"].data) for h in (b, a)]
+        rows = sum(len(b[n].data) for n in names)
+        subspaces = [dss.read(h, h["EVENTS"].header).ccd_gti() for h in (b, a)]
+        seconds = [sum(g.total for g in s.values()) for s in subspaces]
+        apart = max(
+            np.abs(x - y).max() if len(x) == len(y) else np.inf
+            for ccd in subspaces[0]
+            for x, y in [(np.r_[s.start, s.stop] for s in (subspaces[0][ccd], subspaces[1][ccd]))]
+        )
+    name = "list 0203930101 MOS1 corevc from corev"
+    return [
+        Line(
+            name,
+            f"{len(names)} tables, {rows} rows",
+            f"{counts[0]} events",
+            f"{counts[1]} events",
+            *_verdict(not wrong, "; ".join(wrong)),
+        ),
+        Line(
+            name + ": good times",
+            "edges of 7 CCDs",
+            f"{seconds[0]:.4f} s",
+            f"{seconds[1]:.4f} s",
+            f"within {apart:.0e} s",
+            apart < 1e-6,
+        ),
+    ]
+
+
+def live_times(data: Path, work: Path) -> list[Line]:
+    """LIVETInn of lists, from their frames and the good times of their data subspace."""
+    paths = {
+        name: data / ESAS / f"mos1S001-{key}.fits.gz" for key, name in LISTS.items() if key.startswith("core")
+    }
+    for obs_id in OBSERVATIONS:
+        for camera in (1, 2):
+            folder = data / f"sas_products_{obs_id}" / "eclean"
+            paths[f"{obs_id} MOS{camera}"] = folder / f"mos{camera}_exp1_clean_evts.fits.gz"
+    lines = []
+    for name, path in paths.items():
+        with fits.open(path) as hdus:
+            header = hdus["EVENTS"].header
+            good = dss.read(hdus, header).ccd_gti()
+            tables = ccd_tables(hdus, "EXPOSU")
+            sas, ours = [], []
+            for ccd, index in tables.items():
+                if f"LIVETI{ccd:02d}" in header:
+                    sas.append(header[f"LIVETI{ccd:02d}"])
+                    ours.append(read_frames(hdus[index], header, name).livetime(good[ccd]))
+        worst = max(abs(a - b) for a, b in zip(sas, ours, strict=True))
+        sums = [f"{sum(v):.4f} s" for v in (sas, ours)]
+        lines.append(
+            Line(f"live times {name}", f"{len(sas)} CCDs", *sums, f"within {worst:.0e} s", worst < 1e-3)
+        )
+    return lines
+
+
+def selections_again(data: Path, work: Path) -> list[Line]:
+    """Regions, times, bits and intervals that real lists are cut by, applied again: nothing changes."""
+    lines = []
+    paths = {name: data / ESAS / f"mos1S001-{key}.fits.gz" for key, name in LISTS.items()}
+    paths["0203930101 MOS2 filtered"] = data / ESAS / "filtered.fits.gz"
+    paths["0203930101 MOS2 temp_events"] = data / ESAS / "temp_events.fits.gz"
+    for name, path in paths.items():
+        run_task(
+            "evselect",
+            {
+                "table": str(path), "filteredset": "again.fits", "filtertype": "dataSubspace",
+                "dssblock": f"{path}:EVENTS",
+            },
+            cwd=work,
+        )  # fmt: skip
+        with fits.open(path) as hdus, fits.open(work / "again.fits") as made:
+            kept = [len(h["EVENTS"].data) for h in (hdus, made)]
+            regions = [h for h in hdus if h.name.startswith("REG")]
+            what = (
+                f"{len(regions)} region tables of {len(regions[0].data)} shapes" if regions else "no region"
+            )
+        lines.append(
+            Line(
+                f"selection of {name}, applied again",
+                what,
+                f"{kept[0]} events",
+                f"{kept[1]} events",
+                *_verdict(kept[0] == kept[1]),
+            )
+        )
+    return lines
+
+
+# good times --------------------------------------------------------------------------------------------
+def good_time_tasks(data: Path, work: Path) -> list[Line]:
+    """Good times that tabgtigen made of light curves: every edge and keyword."""
+    lines = []
+    for curve, product in (
+        ("epic_pn_0124710801/PN_rate.fits", "epic_pn_0124710801/PN_gti.fits"),
+        (f"{ESAS}/P0203930101EMX000FBKTSR0000.FIT", f"{ESAS}/P0203930101EMX000FBKGTI0000.FIT"),
+        (f"{ESAS}/P0203930101PNS003FBKTSR0000.FIT", f"{ESAS}/P0203930101PNS003FBKGTI0000.FIT"),
+    ):
+        given = command(data / product) | {"table": str(data / curve), "gtiset": "made.fits"}
+        run_task("tabgtigen", given, cwd=work)
+        with fits.open(work / "made.fits") as a, fits.open(data / product) as b:
+            wrong = differing_columns(a[1], b[1]) + list(differing_keywords(a[1].header, b[1].header))
+            sums = [f"{len(h[1].data)} intervals, {h[1].header['ONTIME']:.1f} s" for h in (b, a)]
+        name = f"tabgtigen {Path(product).name}, {given['expression']}"
+        lines.append(
+            Line(name, "edges and keywords", *sums, *_verdict(not wrong, "differ: " + ", ".join(wrong)))
+        )
+    return lines
+
+
+#: All parts of the table, in its order.
+PARTS = (
+    sky_images, corner_images, corner_curve, corner_list, selections_again, live_times, good_time_tasks,
+    flare_screening,
+)  # fmt: skip

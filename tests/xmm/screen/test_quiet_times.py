@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.screen import flares
 from daxa.xmm.screen.contamination import Contamination
-from daxa.xmm.screen.quiet_times import Curves, Screening, against_corners, gti_text, qdp_text, report
+from daxa.xmm.screen.flares import FlareFit
+from daxa.xmm.screen.qdp import qdp_text
+from daxa.xmm.screen.quiet_level import Gaussian, Histogram, Pass
+from daxa.xmm.screen.quiet_times import Curves, Screening, against_corners, gti_text, report
 
 BAND = (2500, 8500)
 
@@ -24,9 +26,10 @@ def quiet(curves):
 
 
 def fit_of(curves, good):
-    histogram = flares.Histogram(np.array([1.0, 2.0, 3.0]), np.array([0.0, 700.0, 5.0]), 1.0)
-    passes = [(0, 1, 2, (700.0, 2.0, 0.1), (690.0, 2.01, 0.12))]
-    return flares.FlareFit(690.0, 2.01, 0.12, 1.65, 2.37, good, histogram, curves.field, passes)
+    histogram = Histogram(np.array([1.0, 2.0, 3.0]), np.array([0.0, 700.0, 5.0]), 1.0)
+    quiet = Gaussian(690.0, 2.01, 0.12)
+    passes = [Pass(0, 1, 2, Gaussian(700.0, 2.0, 0.1), quiet)]
+    return FlareFit(quiet, 1.65, 2.37, good, histogram, curves.field, passes)
 
 
 class TestCurves:
@@ -105,18 +108,24 @@ def test_good_times_as_text():
 
 
 class TestQdp:
-    def test_histogram_then_both_curves_in_bins(self, curves):
+    @staticmethod
+    def rows(text):
+        return [line.split() for line in text.splitlines() if len(line.split()) == 14 and "la" not in line]
+
+    def test_histogram_both_curves_and_limits(self, curves):
         good = quiet(curves)
-        lines = qdp_text(Screening(good, fit_of(curves, good)), curves, 100).splitlines()
-        assert lines[0] == "! CENTER 2.010000 WIDTH 0.120000 NORM 690.000000"
-        assert lines[2] == "READ SERR 2"
-        # Two bins of the histogram have counts; ten of each curve.
-        assert [k for k, line in enumerate(lines) if line == "NO NO NO NO"] == [5, 16, 27]
-        middle, rate, _, share = map(float, lines[6 + 4].split())
-        assert (middle, share) == (450, 0)
-        assert rate == pytest.approx(20, abs=0.2)
+        text = qdp_text(fit_of(curves, good), curves.field, curves.corner, good, 100, "0123456789")
+        rows = self.rows(text)
+        # Two of three bins of the histogram; ten bins of each curve, seven accepted; two boxes of limits.
+        assert len(rows) == 2 + 2 * (10 + 7) + 2 * 4
+        assert rows[1][:4] == ["2.000", "700.000", "26.458", "687.608"]
+        assert rows[2 + 4][:1] + rows[2 + 4][4:6] == ["450.000", "20.000", "0.447"]
+        # The last bin is a second short, as the curve covers its last step in part.
+        assert rows[2 + 9][0] == "949.500"
+        assert [row[0] for row in rows[-8:-4]] == ["1.650", "1.650", "2.370", "2.370"]
+        assert 'ObsID: 0123456789"' in text
+        assert "Fit Center:   2.010 c/s" in text
 
     def test_without_a_fit_there_are_only_the_curves(self, curves):
-        lines = qdp_text(Screening(np.zeros(1000, bool)), curves, 500).splitlines()
-        assert lines[0] == "READ SERR 2"
-        assert len(lines) == 1 + 2 * 3
+        rows = self.rows(qdp_text(None, curves.field, curves.corner, np.zeros(1000, bool), 500, ""))
+        assert len(rows) == 2 * 2

@@ -43,18 +43,18 @@ def test_flare_is_cut_out(instrument, list_maker, calibration_env, tmp_path):
     assert cut.stop[-1] - START == pytest.approx(6000, abs=60)
     assert gti.total > 0.97 * 8000 - 120
     with fits.open(tmp_path / f"{prefix}-allevc.fits") as hdus:
-        header, data = hdus["EVENTS"].header, hdus["EVENTS"].data
+        header, fitted, data = hdus["EVENTS"].header, hdus[0].header, hdus["EVENTS"].data
         assert gti.contains(data["TIME"]).all()
         # Corner events stay in this list.
         assert (data["FLAG"] & 0x10000).any()
         assert header["LIVETIME"] == pytest.approx(0.98 * gti.total, rel=0.01)
-        assert header["ELOW"] == 2500
-        assert 0 < header["WIDTH"] < header["CENTER"]
+        assert fitted["ELOW"] == 2500
+        assert 0 < fitted["WIDTH"] < fitted["CENTER"]
     with fits.open(tmp_path / f"{prefix}-corevc.fits") as hdus:
         assert ((hdus["EVENTS"].data["FLAG"] & 0x10000) != 0).all()
     for name in ("corev", "fovlc", "corlc", "allimc", "corimc"):
         assert (tmp_path / f"{prefix}-{name}.fits").exists(), name
-    assert (tmp_path / f"{prefix}-hist.qdp").read_text().startswith("! CENTER")
+    assert "Fit Center:" in (tmp_path / f"{prefix}-hist.qdp").read_text()
     assert (tmp_path / f"{prefix}-hist.png").stat().st_size > 5000
     assert not (tmp_path / f"{prefix}-gti.txt").exists()
 
@@ -117,7 +117,8 @@ def test_a_steady_flare_is_told_from_a_quiet_level_by_the_corners(
         assert "CORRATE" not in header
     else:
         assert err == ""
-        assert total == pytest.approx(5000, abs=150)
+        # Bins of 60 s with fewer or more counts than three standard deviations allow are lost whole.
+        assert total == pytest.approx(5000, abs=250)
         assert header["INOUT"] == pytest.approx(1.0, abs=3.5 * header["INOUTERR"])
         pi = fits.getdata(tmp_path / "mos2S001-corevc.fits", "EVENTS")["PI"]
         assert header["CORRATE"] == pytest.approx(np.sum((pi >= 2500) & (pi <= 8500)) / total, rel=1e-3)

@@ -14,6 +14,12 @@ def unequal(lines: list[Line]) -> list[Line]:
     return [line for line in lines if not line.equal]
 
 
-@pytest.mark.parametrize("lines", ["sky_images", "corner_images", "corner_curve"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "sky_images", "corner_images", "corner_curve", "corner_list", "selections_again", "live_times",
+        "good_time_tasks",
+    ],
+)  # fmt: skip
 def test_products_equal_those_of_sas(shared_data: Path, tmp_path: Path, lines: str):
     assert not unequal(getattr(real_products, lines)(shared_data, tmp_path))

@@ -1,183 +1,63 @@
 """Finding soft-proton flares in a light curve: the histogram and the ratio method.
 
 Source: espfilt task manual; Kuntz & Snowden 2008 (A&A 478, 575) for the histogram method, De Luca &
-Molendi 2004 (A&A 419, 837) for the ratio method. The rule for the histogram (origin, bin width, fit
-window) is read from the numbers printed by a real espfilt 4.3 run.
+Molendi 2004 (A&A 419, 837) for the ratio method. What the histogram method accepts is, bin by bin, what
+espfilt 4.3 (SAS 20) accepted of MOS1 and pn of a real observation; earlier versions left no such files.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.screen.quiet_level import (
+    FlareFitError,
+    Gaussian,
+    Histogram,
+    Pass,
+    boxcar,
+    fit_quiet_level,
+    make_histogram,
+    noise_scale,
+)
+from daxa.xmm.screen.runs import drop_short, runs
+from daxa.xmm.screen.steadiness import Steadiness, check_steadiness
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-
-class FlareFitError(Exception):
-    """The quiet level cannot be found in the light curve."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+#: What is asked of a quiet level by default.
+DEMANDS = Steadiness()
 
 
 @dataclass(frozen=True)
-class Histogram:
-    """Histogram of count rates: bin ``k`` is centred on ``rate[k]``, in ct/s."""
-
-    rate: FloatArray
-    counts: FloatArray
-    width: float
-
-
-@dataclass
 class FlareFit:
     """Result of the histogram method.
 
     Attributes
     ----------
-    norm, centre, sigma
-        Gaussian fitted to the histogram of quiet rates; centre and sigma in ct/s.
+    quiet
+        Gaussian fitted to the histogram of quiet rates.
     low, high
-        Accepted rates, in ct/s.
+        Accepted rates lie between them [ct/s].
     good
         Per sample of the light curve: accepted.
+    histogram, smoothed
+        What was fitted, and the rates it is made of [ct/s].
     passes
-        ``(low bin, peak bin, high bin, start, fit)`` of each pass, for the log.
+        The fits in their order.
     """
 
-    norm: float
-    centre: float
-    sigma: float
+    quiet: Gaussian
     low: float
     high: float
     good: BoolArray
     histogram: Histogram
     smoothed: FloatArray
-    passes: list[tuple[int, int, int, tuple[float, float, float], tuple[float, float, float]]] = field(
-        default_factory=list
-    )
-
-
-def boxcar(rate: FloatArray, exposed: BoolArray, length: int) -> FloatArray:
-    """Running mean over the exposed samples of a window.
-
-    Parameters
-    ----------
-    rate : (n,) array
-        Evenly spaced rates.
-    exposed : (n,) bool array
-        Samples that were observed; the others do not enter any mean.
-    length
-        Window length in samples; an even number is raised to the next odd one.
-    """
-    half = max(0, int(length) // 2)
-    total = np.concatenate([[0.0], np.cumsum(np.where(exposed, rate, 0.0))])
-    number = np.concatenate([[0.0], np.cumsum(exposed.astype(float))])
-    index = np.arange(len(rate))
-    low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, len(rate))
-    seen = number[high] - number[low]
-    return np.where(seen > 0, (total[high] - total[low]) / np.maximum(seen, 1.0), 0.0)
-
-
-def make_histogram(rates: FloatArray, width: float, lowest: float, highest: float) -> Histogram:
-    """Histogram of rates from ``lowest``, in steps of ``width``, up to twice ``highest``.
-
-    A real run with limits 0.1 and 6.5 ct/s and 51 s of smoothing uses steps of 1/51 ct/s, 663 steps from
-    zero at most, of which the 658 above the lower limit are used.
-
-    Parameters
-    ----------
-    rates
-        Rates [ct/s], shape (n,).
-    width
-        Step [ct/s].
-    lowest
-        Centre of the first bin [ct/s].
-    highest
-        Half of the rate at which it ends [ct/s].
-    """
-    number = max(int(2.0 * highest / width) - int(lowest / width), 1)
-    # Smoothed rates are multiples of the width: the nearest bin keeps the centre unbiased.
-    index = np.rint((rates - lowest) / width).astype(np.int64)
-    index = index[(index >= 0) & (index < number)]
-    counts = np.bincount(index, minlength=number).astype(np.float64)
-    return Histogram((lowest + width * np.arange(number)).astype(np.float64), counts, width)
-
-
-def gaussian(rate: FloatArray, norm: float, centre: float, sigma: float) -> FloatArray:
-    """The model of the quiet rates.
-
-    Parameters
-    ----------
-    rate
-        Rates [ct/s], any shape.
-    norm
-        Height.
-    centre, sigma
-        Centre and width [ct/s].
-    """
-    return norm * np.exp(-0.5 * ((rate - centre) / sigma) ** 2)
-
-
-def fit_window(histogram: Histogram, range_scale: float) -> tuple[int, int, int]:
-    """Lowest, peak and highest bin of the fit: ``range_scale`` bins either side of the one after the peak.
-
-    Parameters
-    ----------
-    histogram
-        The histogram.
-    range_scale
-        Half-width of the window [bins].
-    """
-    peak = int(np.argmax(histogram.counts))
-    # At high rates a window narrower than the counting noise would leave the width undetermined; one
-    # count per window is one bin, so the noise in bins is the root of the counts per window.
-    scale = max(round(range_scale), int((histogram.rate[peak] / histogram.width) ** 0.5))
-    last = len(histogram.counts) - 1
-    return max(peak + 1 - scale, 0), peak, min(peak + 1 + scale, last)
-
-
-def fit_gaussian(
-    histogram: Histogram, low: int, peak: int, high: int, start_sigma: float = 0.1
-) -> tuple[float, float, float]:
-    """Gaussian through bins ``low`` to ``high`` by downhill simplex, unweighted.
-
-    Parameters
-    ----------
-    histogram
-        The histogram.
-    low, peak, high
-        First bin, bin of the peak and last bin.
-    start_sigma
-        Width that the search begins with [ct/s].
-
-    Returns
-    -------
-    norm, centre, sigma
-        Counts per bin, ct/s, ct/s.
-    """
-    from scipy.optimize import minimize
-
-    rate, counts = histogram.rate[low : high + 1], histogram.counts[low : high + 1]
-    scale = max(counts.max(), 1.0)
-
-    def misfit(parameters: FloatArray) -> float:
-        norm, centre, sigma = parameters
-        if norm <= 0 or sigma <= 0:
-            return 1e30
-        return float(np.sum((counts / scale - gaussian(rate, norm, centre, sigma)) ** 2))
-
-    start = np.array([counts.max() / scale, histogram.rate[peak], start_sigma])
-    found = minimize(
-        misfit, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000}
-    ).x
-    return float(found[0] * scale), float(found[1]), float(found[2])
+    passes: list[Pass]
 
 
 def intervals(time_s: FloatArray, good: BoolArray, step_s: float) -> GTI:
@@ -192,84 +72,103 @@ def intervals(time_s: FloatArray, good: BoolArray, step_s: float) -> GTI:
     step_s
         Distance of samples [s].
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
-    first, last = edges[::2], edges[1::2] - 1
-    return GTI(time_s[first] - step_s / 2, time_s[last] + step_s / 2)
+    first, behind = runs(good)
+    return GTI(time_s[first] - step_s / 2, time_s[behind - 1] + step_s / 2)
 
 
-def drop_short(good: BoolArray, shortest: int) -> BoolArray:
-    """The same mask without runs of fewer than ``shortest`` good samples.
-
-    Parameters
-    ----------
-    good
-        The mask, shape (n,).
-    shortest
-        Number of samples.
-
-    Examples
-    --------
-    >>> drop_short(np.array([True, False, True, True]), 2).tolist()
-    [False, False, True, True]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
-    result = good.copy()
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        if last - first < shortest:
-            result[first:last] = False
-    return result
-
-
-def mean_run(good: BoolArray) -> float:
-    """Mean length, weighted by length, of the runs of good samples; 0 if there are none.
+def bin_means(rate: FloatArray, length: int) -> FloatArray:
+    """Mean rate of bins of ``length`` samples, counted from the first; the last one may be shorter.
 
     Parameters
     ----------
-    good
-        The mask, shape (n,).
-
-    Returns
-    -------
-    float
-        Length [samples].
-
-    Examples
-    --------
-    >>> mean_run(np.array([True, True, True, False, True]))
-    2.5
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
-    lengths = (edges[1::2] - edges[::2]).astype(float)
-    return float((lengths**2).sum() / lengths.sum()) if len(lengths) else 0.0
-
-
-def dispersion(counts: FloatArray, good: BoolArray, length: int) -> tuple[float, int]:
-    """Variance over mean of the counts in blocks of accepted samples; 1 for a steady rate.
-
-    Parameters
-    ----------
-    counts : (n,) array
-        Counts per sample.
-    good : (n,) bool array
-        Accepted samples. Blocks lie inside one run of them; what is left over is not used.
+    rate
+        Rates [ct/s], shape (n,).
     length
-        Samples per block.
+        Samples per bin.
 
-    Returns
-    -------
-    ratio
-        NaN for fewer than two blocks, or none that holds counts.
-    number
-        Blocks used.
+    Examples
+    --------
+    >>> bin_means(np.array([1.0, 3.0, 5.0]), 2).tolist()
+    [2.0, 5.0]
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
-    total = np.concatenate([[0.0], np.cumsum(counts)])
-    starts = [np.arange(a, b - length + 1, length) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    first = np.concatenate(starts) if starts else np.zeros(0, int)
-    blocks = total[first + length] - total[first]
-    if len(blocks) < 2 or blocks.sum() <= 0:
-        return float("nan"), len(blocks)
-    return float(blocks.var(ddof=1) / blocks.mean()), len(blocks)
+    block = np.arange(len(rate)) // length
+    return np.bincount(block, rate) / np.bincount(block)
+
+
+def accept_bins(rate: FloatArray, exposed: BoolArray, length: int, low: float, high: float) -> BoolArray:
+    """Samples of the bins whose mean lies strictly between the limits; a bin without a neighbour is dropped.
+
+    Parameters
+    ----------
+    rate : (n,) array
+        Rates as they are, not smoothed [ct/s].
+    exposed : (n,) bool array
+        Bins without any exposed sample are not accepted, whatever the limits.
+    length
+        Samples per bin.
+    low, high
+        Limits [ct/s].
+    """
+    mean = bin_means(rate, length)
+    good = (mean > low) & (mean < high) & (bin_means(exposed.astype(float), length) > 0)
+    return np.repeat(drop_short(good, 2), length)[: len(rate)]
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """Samples of the running mean and of a bin, 0 for neither, and the length of a sample [s]."""
+
+    mean: int
+    bins: int
+    step_s: float
+
+    @classmethod
+    def of(cls, smooth_s: float | None, bin_s: float | None, step_s: float) -> Smoothing:
+        """From lengths in seconds.
+
+        Parameters
+        ----------
+        smooth_s, bin_s
+            Lengths of the running mean and of bins [s]; None for neither.
+        step_s
+            Length of a sample [s].
+        """
+        return cls(*(max(1, round(s / step_s)) if s else 0 for s in (smooth_s, bin_s)), step_s)  # type: ignore[call-arg]
+
+    @property
+    def length(self) -> int:
+        """Samples that a rate is the mean of."""
+        return self.mean or self.bins or 1
+
+    def smooth(self, rate: FloatArray) -> FloatArray:
+        """The rates whose histogram is made.
+
+        Parameters
+        ----------
+        rate
+            Rates [ct/s], shape (n,).
+        """
+        if self.bins and not self.mean:
+            return np.repeat(bin_means(rate, self.bins), self.bins)[: len(rate)]
+        return boxcar(rate, self.length)
+
+    def accept(
+        self, rate: FloatArray, smoothed: FloatArray, exposed: BoolArray, low: float, high: float
+    ) -> BoolArray:
+        """Samples between the limits.
+
+        Parameters
+        ----------
+        rate, smoothed
+            Rates as they are and smoothed [ct/s], shape (n,).
+        exposed
+            Samples inside the good times, shape (n,).
+        low, high
+            Limits [ct/s].
+        """
+        if self.bins:
+            return accept_bins(rate, exposed, self.bins, low, high)
+        return drop_short(exposed & (smoothed > low) & (smoothed < high), max(1, self.length // 2))
 
 
 def histogram_method(
@@ -282,155 +181,95 @@ def histogram_method(
     range_scale: float = 6.0,
     allow_sigma: float = 3.0,
     limits: tuple[float, float] = (0.1, 6.5),
-    shortest_s: float = 25.0,
-    max_excess: float = 3.0,
-    max_spread: float = 1.32,
-    min_run: float = 6.0,
-    max_dispersion: float = 6.0,
-    max_below: float = 0.01,
+    steadiness: Steadiness | None = DEMANDS,
 ) -> FlareFit:
-    """Accept the samples whose smoothed rate lies in the Gaussian of quiet rates.
+    """Accept the bins whose rate lies in the Gaussian of quiet rates.
+
+    The last sample, which a light curve covers in part, is left out; so SAS does it. All others are used,
+    also those outside the good times.
 
     Parameters
     ----------
     rate : (n,) array
         Count rate per sample, ct/s, evenly spaced by ``step_s``.
     exposed : (n,) bool array
-        Samples inside the good times of the list; the others are neither used nor accepted.
+        Samples inside the good times of the list.
     step_s
         Distance of samples [s].
     smooth_s
-        Length of the running mean; None for no smoothing.
+        Length of the running mean; None for no smoothing, then the histogram is that of the bins.
     bin_s
-        Length of bins, used instead when nothing is smoothed.
+        Length of the bins that are accepted or not; None to judge every sample of the smoothed curve, and
+        drop what is shorter than half the running mean. (How SAS does without bins is not known.)
     range_scale
-        Half-width of the fit window, in histogram bins.
+        Half-width of the fit window, in histogram bins. Where the level that it gives is not steady, a window
+        as wide as the counting noise is tried, too: bright fields need one.
     allow_sigma
         Accepted distance from the centre, in sigma.
     limits
         Lowest rate of the histogram; largest centre of the Gaussian, ct/s.
-    shortest_s
-        Good intervals shorter than this are dropped: by default half the running mean, as what is shorter
-        is not a measurement of its own. (SAS has such a limit, too; its value is not published.)
-    max_excess
-        Largest acceptable ratio of the fitted sigma to that of pure counting noise. A light curve
-        that is flare from end to end has no quiet peak, only a wide distribution.
-    max_spread
-        Largest acceptable ratio of the scatter of the accepted rates to the fitted sigma. Quiet rates
-        cluster (ratios up to 1.2 in simulations); passing ones are spread evenly (1.3 to 1.7).
-    min_run
-        Least mean length of accepted stretches, in smoothing lengths: a curve that only passes through
-        the accepted rates on its way up and down was never quiet.
-    max_dispersion, max_below
-        Protons only add to the quiet rate: nothing lies below it but counting noise. A curve is refused
-        if a share of its samples larger than ``max_below`` of the accepted ones lies more than three
-        times the counting noise below the centre, and the accepted time itself varies over four
-        smoothing lengths with a variance larger than ``max_dispersion`` times that of counting. Either
-        alone also occurs with a true quiet level: as an excess where the feet of flares are accepted, as a
-        deficit where the read-out lost frames. Both together occur where the quiet level drifts: the
-        limits admit the drifts of 15 % at 0.75 ct/s that a real histogram allows for.
+    steadiness
+        What a quiet level has to fulfil; None to take any, as SAS does.
 
     Raises
     ------
     FlareFitError
-        ``noCounts``: nothing was observed, or no rate exceeds the lower limit. ``fitFailed``: no Gaussian
-        fits. ``allFlare``: the distribution is much wider than counting noise allows.
+        ``noCounts``: nothing was observed, or no rate reaches the lower limit. ``fitFailed``: no Gaussian
+        fits. ``allFlare``: the level found is not a quiet one.
     """
-    if not exposed.any() or not np.any(rate[exposed] > 0):
-        raise FlareFitError("noCounts", "the light curve holds no counts")
-    if smooth_s:
-        span = smooth_s
-    elif bin_s:
-        span = bin_s
-    else:
-        span = step_s
-    length = max(1, round(span / step_s))
-    if smooth_s or not bin_s:
-        smoothed = boxcar(rate, exposed, length)
-    else:
-        block = np.arange(len(rate)) // length
-        seen = np.bincount(block, exposed.astype(float))
-        mean = np.bincount(block, np.where(exposed, rate, 0.0)) / np.maximum(seen, 1)
-        smoothed = mean[block]
+    smoothing = Smoothing.of(smooth_s, bin_s, step_s)
+    used, seen = rate[:-1], exposed[:-1]
+    smoothed = smoothing.smooth(used)
+    _check_counts(used[seen], smoothed[seen], limits[0])
     # Rates are multiples of one count per window: narrower bins would be empty in turn.
-    width = 1.0 / (length * step_s)
-    if not np.any(smoothed[exposed] >= limits[0]):
-        raise FlareFitError("noCounts", f"no rate reaches the lower limit of {limits[0]:g} ct/s")
+    histogram = make_histogram(smoothed, 1.0 / (smoothing.length * step_s), limits)
 
-    good = exposed.copy()
-    passes = []
-    histogram = make_histogram(smoothed[good], width, *limits)
-    norm = centre = sigma = 0.0
-    for _ in range(3):
-        if not histogram.counts.any():
-            raise FlareFitError("fitFailed", "no samples are left to fit")
-        low, peak, high = fit_window(histogram, range_scale)
-        start = (float(histogram.counts[peak]), float(histogram.rate[peak]), 0.1)
-        norm, centre, sigma = fit_gaussian(histogram, low, peak, high)
-        passes.append((low, peak, high, start, (norm, centre, sigma)))
-        if not (np.isfinite([norm, centre, sigma]).all() and norm > 0 and sigma > 0):
-            raise FlareFitError("fitFailed", "the Gaussian fit to the histogram of rates did not converge")
-        if not limits[0] <= centre <= limits[1]:
-            if histogram.rate[low] <= centre <= histogram.rate[high]:
-                between = f"{limits[0]:g} to {limits[1]:g}"
-                said = f"the quiet level {centre:.3f} ct/s lies outside the limits {between}"
-            else:
-                # Short or faint: the histogram, which begins at the lower limit, holds a flank without a
-                # peak, and a Gaussian along a flank may run off anywhere, to negative rates too.
-                said = (
-                    f"no quiet level: the rates of {exposed.sum() * step_s:.0f} s have no peak above the "
-                    f"lower limit of {limits[0]:g} ct/s, the Gaussian runs off to {centre:.3f} ct/s; "
-                    "a smaller limit or a longer exposure may help"
-                )
-            raise FlareFitError("fitFailed", said)
-        # Few samples may happen to scatter less than counting allows; the cut must not follow them.
-        sigma = max(sigma, float(np.sqrt(centre / (length * step_s))))
-        inside = np.abs(smoothed - centre) <= allow_sigma * sigma
-        accepted = drop_short(exposed & inside, max(1, round(shortest_s / step_s)))
-        if np.array_equal(accepted, good):
-            break
-        good = accepted
-        histogram = make_histogram(smoothed[good], width, *limits)
-    noise = np.sqrt(max(centre, width) / (length * step_s))
-    if sigma > max_excess * noise:
+    def screened(scale: float) -> FlareFit:
+        passes = fit_quiet_level(histogram, scale)
+        quiet = passes[-1].found
+        if not limits[0] <= quiet.centre <= limits[1]:
+            between = f"{limits[0]:g} to {limits[1]:g}"
+            raise FlareFitError(
+                "fitFailed", f"the quiet level {quiet.centre:.3f} ct/s lies outside the limits {between}"
+            )
+        low, high = quiet.centre - allow_sigma * quiet.sigma, quiet.centre + allow_sigma * quiet.sigma
+        good = smoothing.accept(used, smoothed, seen, low, high)
+        if steadiness is not None:
+            # At the edges of flares the running mean leaves the limits inside of accepted bins.
+            inside = good & seen & (smoothed > low) & (smoothed < high)
+            check_steadiness(used, smoothed, seen, inside, quiet, smoothing.length, step_s, steadiness)
+        # The sample that was left out stands at the end.
+        return FlareFit(quiet, low, high, np.append(good, False), histogram, np.append(smoothed, 0.0), passes)
+
+    try:
+        return screened(range_scale)
+    except FlareFitError as objection:
+        wider = noise_scale(histogram)
+        if wider <= range_scale:
+            raise
+        try:
+            return screened(wider)
+        except FlareFitError:
+            raise objection from None
+
+
+def _check_counts(rate: FloatArray, smoothed: FloatArray, lowest: float) -> None:
+    """Refuse a light curve without counts, or one with few of its rates above the lower limit.
+
+    Of a short or faint one the histogram, which begins there, would hold a flank without a peak, and a
+    Gaussian along a flank may run off anywhere, to negative rates too.
+    """
+    if not np.any(rate > 0):
+        raise FlareFitError("noCounts", "the light curve holds no counts")
+    reaching = float(np.mean(smoothed >= lowest))
+    if not reaching:
+        raise FlareFitError("noCounts", f"no rate reaches the lower limit of {lowest:g} ct/s")
+    if reaching < 0.5:
         raise FlareFitError(
-            "allFlare",
-            f"rates scatter by {sigma:.3f} ct/s about {centre:.3f} ct/s, "
-            f"{sigma / noise:.1f} times the counting noise: no quiet level",
+            "fitFailed",
+            f"no quiet level: only {reaching:.0%} of the rates, whose mean is {rate.mean():.3f} ct/s, reach "
+            f"the lower limit of {lowest:g} ct/s; a smaller limit may help",
         )
-    spread = float(np.std(smoothed[good])) / sigma if good.any() else 0.0
-    if spread > max_spread:
-        raise FlareFitError(
-            "allFlare",
-            f"rates fill the range around {centre:.3f} ct/s evenly "
-            f"({spread:.2f} of the fitted sigma): no quiet level",
-        )
-    run = mean_run(good) * step_s
-    if run < min(min_run * length * step_s, 0.15 * exposed.sum() * step_s):
-        raise FlareFitError(
-            "allFlare",
-            f"the rate stays near {centre:.3f} ct/s for only {run:.0f} s at a time: no quiet level",
-        )
-    too_low = int(np.count_nonzero(exposed & (smoothed < centre - 3.0 * noise)))
-    below = too_low / max(int(np.count_nonzero(good)), 1)
-    ratio, blocks = dispersion(rate * step_s, good, 4 * length)
-    if below > max_below and blocks >= 10 and ratio > max_dispersion:
-        raise FlareFitError(
-            "allFlare",
-            f"the rate varies by {ratio:.1f} times the counting noise about {centre:.3f} ct/s, "
-            "and goes below: no quiet level",
-        )
-    return FlareFit(
-        norm,
-        centre,
-        sigma,
-        centre - allow_sigma * sigma,
-        centre + allow_sigma * sigma,
-        good,
-        histogram,
-        smoothed,
-        passes,
-    )
 
 
 def ratio_method(

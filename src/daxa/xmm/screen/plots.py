@@ -55,8 +55,7 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
     title
         Title of the picture.
     """
-    from daxa.xmm.screen.flares import gaussian
-
+    quiet = fit.quiet
     figure = _figure(9, 5.4)
     top, bottom = figure.subplots(2, 1)
     time_ks = (time_s - time_s[0]) / 1000.0
@@ -66,10 +65,10 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
     top.set(xlabel="time since the start [ks]", ylabel="rate [ct/s]")
     top.set_yscale("symlog", linthresh=max(fit.high, 0.1))
     top.legend(loc="upper right", fontsize="small")
-    shown = fit.histogram.rate < fit.centre + 12 * fit.sigma
+    shown = fit.histogram.rate < quiet.centre + 12 * quiet.sigma
     x = fit.histogram.rate[shown]
     bottom.step(x, fit.histogram.counts[shown], where="mid", color="0.3", lw=1.0)
-    bottom.plot(x, gaussian(x, fit.norm, fit.centre, fit.sigma), color="C3", lw=1.2)
+    bottom.plot(x, quiet(x), color="C3", lw=1.2)
     for edge in (fit.low, fit.high):
         bottom.axvline(edge, color="C0", ls="--", lw=0.9)
     bottom.set(
@@ -78,5 +77,5 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
     )
     # A place of their own: to find it out, all labels would have to be laid out once more.
     top.set_title(title, y=1.0)
-    bottom.set_title(f"centre {fit.centre:.3f}, sigma {fit.sigma:.3f} ct/s", y=1.0)
+    bottom.set_title(f"centre {quiet.centre:.3f}, sigma {quiet.sigma:.3f} ct/s", y=1.0)
     _save(figure, path)

@@ -18,7 +18,7 @@ from daxa.xmm.screen.contamination import Contamination, contamination
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-Cards = dict[str, tuple[float, str]]
+Cards = dict[str, tuple[float | int, str]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Curves:
         good
             The marks, one per second.
         """
-        return self.intervals(good).total / self.intervals(self.exposed).total
+        return float((good & self.exposed).sum() / self.exposed.sum())
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Screening:
         """
         if self.check is None:
             return ""
-        share = self.good.sum() / curves.exposed.sum()
+        share = curves.share(self.good)
         if not self.check.refuses(share):
             return ""
         return (
@@ -114,18 +114,19 @@ class Screening:
             The light curves.
         """
         cards: Cards = {
-            "ELOW": (band[0], "[eV] lower energy of the light curve"),
-            "EHIGH": (band[1], "[eV] upper energy of the light curve"),
+            "ELOW": (int(band[0]), "[eV] Min energy channel"),
+            "EHIGH": (int(band[1]), "[eV] Max energy channel"),
         }
         if self.fit is not None:
-            cards["NORM"] = (self.fit.norm, "height of the Gaussian")
-            cards["WIDTH"] = (self.fit.sigma, "[ct/s] sigma of the Gaussian")
-            cards["CENTER"] = (self.fit.centre, "[ct/s] centre of the Gaussian")
+            cards["NORM"] = (self.fit.quiet.norm, "Fit Normalization")
+            cards["WIDTH"] = (self.fit.quiet.sigma, "[c/s] Fit Width")
+            cards["CENTER"] = (self.fit.quiet.centre, "[c/s] Fit Center")
         if self.check is not None and np.isfinite(self.check.ratio):
             cards["INOUT"] = (self.check.ratio, "8-12 keV, field beyond 10 arcmin over corners")
             cards["INOUTERR"] = (self.check.error, "error of INOUT")
-        if self.good.any():
-            rate = float(curves.corner[self.good].mean())
+        accepted = self.good & curves.exposed
+        if accepted.any():
+            rate = float(curves.corner[accepted].mean())
             cards["CORRATE"] = (rate, "[ct/s] corners in the accepted time")
         return cards
 
@@ -153,6 +154,7 @@ def against_corners(
     band
         Energies of the light curve [eV].
     """
+    good = good & curves.exposed
     accepted, observed = curves.intervals(good), curves.intervals(curves.exposed)
     if min(areas) > 0 and accepted.total > 0:
         exposure_ratio, share = areas[2] * observed.total / (areas[1] * accepted.total), areas[1] / areas[0]
@@ -177,11 +179,16 @@ def report(fit: flares.FlareFit) -> list[str]:
         The fit.
     """
     lines = []
-    for k, (low, peak, high, begin, found) in enumerate(fit.passes, start=1):
-        lines.append(f"***** amoeba {k}: low = {low + 1:4d} peak = {peak + 1:4d} high = {high + 1:4d}")
-        lines.append(f" {k} start parms = {begin[0]:9.3f}{begin[1]:9.3f}{begin[2]:9.3f}")
-        lines.append(f" {k} rl = {found[0]:9.3f}{found[1]:9.3f}{found[2]:9.3f}")
-    lines.append(f"WRITE_QDP_GTI: Norm = {fit.norm:9.3f} Width = {fit.sigma:9.3f} Center = {fit.centre:9.3f}")
+    for k, one in enumerate(fit.passes, start=1):
+        lines.append(
+            f"***** amoeba {k}: low = {one.low + 1:4d} peak = {one.peak + 1:4d} high = {one.high + 1:4d}"
+        )
+        for name, at in (("start parms", one.start), ("rl", one.found)):
+            lines.append(f" {k} {name} = {at.norm:9.3f}{at.centre:9.3f}{at.sigma:9.3f}")
+    quiet = fit.quiet
+    lines.append(
+        f"WRITE_QDP_GTI: Norm = {quiet.norm:9.3f} Width = {quiet.sigma:9.3f} Center = {quiet.centre:9.3f}"
+    )
     return lines
 
 
@@ -203,39 +210,3 @@ def gti_text(gti: GTI) -> str:
     # gtibuild takes an empty file for "all good"; an interval of no length keeps "nothing" nothing.
     rows = [f"{a:.6f} {b:.6f} +" for a, b in zip(gti.start, gti.stop, strict=True)] or ["0.0 0.0000001 +"]
     return "\n".join(rows) + "\n"
-
-
-def qdp_text(found: Screening, curves: Curves, bin_s: int) -> str:
-    """The histogram with its fit, and the two light curves in bins, as a QDP file.
-
-    Parameters
-    ----------
-    found
-        What was found.
-    curves
-        The light curves.
-    bin_s
-        Length of the bins [s].
-    """
-    lines = ["READ SERR 2"]
-    fit = found.fit
-    if fit is not None:
-        lines.insert(0, f"! CENTER {fit.centre:.6f} WIDTH {fit.sigma:.6f} NORM {fit.norm:.6f}")
-        lines.insert(1, f"! LOW {fit.low:.6f} HIGH {fit.high:.6f}")
-        seen = fit.histogram.counts > 0
-        model = flares.gaussian(fit.histogram.rate, fit.norm, fit.centre, fit.sigma)
-        for x, y, m in zip(fit.histogram.rate[seen], fit.histogram.counts[seen], model[seen], strict=True):
-            lines.append(f"{x:.5f} {y:.1f} {max(y, 1) ** 0.5:.3f} {m:.3f}")
-        lines.append("NO NO NO NO")
-    start = curves.time_s[0] if len(curves.time_s) else 0.0
-    block = ((curves.time_s - start) // bin_s).astype(int)
-    number = np.maximum(np.bincount(block), 1) if len(block) else np.array([])
-    for series in (curves.field, curves.corner):
-        mean = np.bincount(block, series) / number if len(block) else number
-        accepted = np.bincount(block, found.good) / number if len(block) else number
-        for k, (value, share) in enumerate(zip(mean, accepted, strict=True)):
-            lines.append(
-                f"{(k + 0.5) * bin_s:.1f} {value:.5f} {(max(value, 0) / bin_s) ** 0.5:.5f} {share:.3f}"
-            )
-        lines.append("NO NO NO NO")
-    return "\n".join(lines) + "\n"

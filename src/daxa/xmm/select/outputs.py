@@ -120,7 +120,7 @@ class Outputs:
             if not wanted:
                 continue
             self._check(column)
-            if self._given(axis) is None and self._legal(column) is None:
+            if self._known(axis) is None:
                 names.append(column)
         return list(dict.fromkeys(names))
 
@@ -143,9 +143,21 @@ class Outputs:
         field = self.source.table.fields[column]
         return field.dtype.kind in "iu" and field.scale.is_integer() and field.zero.is_integer()
 
+    def _span(self, axis: str) -> tuple[float, float] | None:
+        """TSTART and TSTOP of the table, from where to where its light curves run, also in SAS."""
+        header = self.source.header
+        if axis != "rate" or self.p.timecolumn != "TIME" or not {"TSTART", "TSTOP"} <= set(header):
+            return None
+        start, stop = (header[key] for key in ("TSTART", "TSTOP"))
+        return (float(start), float(stop)) if start < stop else None
+
+    def _known(self, axis: str) -> tuple[float, float] | None:
+        """Range of an axis, unless it has to be found in the data."""
+        return self._given(axis) or self._legal(self._wanted()[axis][1]) or self._span(axis)
+
     def _range(self, axis: str) -> tuple[float, float]:
         column = self._wanted()[axis][1]
-        limits = self._given(axis) or self._legal(column)
+        limits = self._known(axis)
         if limits is None and self._extremes is not None:
             low, high = self._extremes.low[column], self._extremes.high[column]
             limits = (low, high) if math.isfinite(low) else self._without_events(column)

@@ -19,6 +19,7 @@ from daxa.xmm.formats.instruments import CODES, SHORT_NAMES
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.screen import flares
 from daxa.xmm.screen.contamination import ANNULUS_RADIUS, BAND, Contamination, seen_areas
+from daxa.xmm.screen.qdp import qdp_text
 from daxa.xmm.screen.quiet_times import (
     BoolArray,
     Cards,
@@ -27,7 +28,6 @@ from daxa.xmm.screen.quiet_times import (
     Screening,
     against_corners,
     gti_text,
-    qdp_text,
     report,
 )
 from daxa.xmm.screen.regions import FIELD, WHOLE_CHIP, corner_expression
@@ -190,15 +190,14 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     good_times = _good_times(events.file, 4 if events.instrument == "EPN" else 1)
     if not len(good_times):
         raise TaskError("noCounts", f"{events.path}: no good time at all")
-    span = float(np.floor(good_times.start[0])), float(np.ceil(good_times.stop[-1]))
-    curves = _light_curves(ctx, p, events, dark, good_times, span)
-    geometry = CameraGeometry.from_calibration(cal, events.instrument, 0.5 * sum(span))
+    curves = _light_curves(ctx, p, events, dark, good_times)
+    geometry = CameraGeometry.from_calibration(cal, events.instrument, _middle(good_times))
     areas = seen_areas(geometry, events.file, events.header, compile(dark))
     try:
         if p.method == "histogram":
             found = _by_histogram(ctx, p, events, curves, areas, limits)
         else:
-            found = _by_ratio(ctx, p, events, curves, areas, span)
+            found = _by_ratio(ctx, p, events, curves, areas)
         objection = found.objection(curves)
     except flares.FlareFitError as failure:
         if failure.code != "allFlare":
@@ -218,17 +217,17 @@ def espfilt(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(f"accepted {gti.total:.1f} s of {good_times.total:.1f} s")
 
 
-def _curve(span: tuple[float, float]) -> dict[str, Any]:
-    """Parameters of evselect for a light curve in steps of a second."""
-    return {
-        "timecolumn": "TIME",
-        "timebinsize": 1,
-        "maketimecolumn": True,
-        "makeratecolumn": True,
-        "timemin": span[0],
-        "timemax": span[1],
-        "withtimeranges": True,
-    }
+#: Parameters of evselect for a light curve in steps of a second, from TSTART to TSTOP of the list.
+_CURVE: dict[str, Any] = {
+    "timecolumn": "TIME",
+    "timebinsize": 1,
+    "maketimecolumn": True,
+    "makeratecolumn": True,
+}
+
+
+def _middle(good_times: GTI) -> float:
+    return 0.5 * float(good_times.start[0] + good_times.stop[-1])
 
 
 def _field(p: Parameters, events: _EventList) -> str:
@@ -241,14 +240,13 @@ def _light_curves(
     events: _EventList,
     dark: str,
     good_times: GTI,
-    span: tuple[float, float],
 ) -> Curves:
     """Light curves of the field of view and of the corners, whose events go into a file of their own."""
-    names, curve = events.names, _curve(span)
+    names = events.names
     if p.keepinterfiles:
         ctx.call("evselect", table=events.table, imageset=names("fovim"), **_DETECTOR)
     ctx.info(" Running evselect to create *FOV LIGHTCURVE*")
-    ctx.call("evselect", table=events.table, expression=_field(p, events), rateset=names("fovlc"), **curve)
+    ctx.call("evselect", table=events.table, expression=_field(p, events), rateset=names("fovlc"), **_CURVE)
     ctx.info(" Running evselect to create *CORNER EVENTLIST*")
     corner = f"{WHOLE_CHIP[events.instrument]}&&{dark}"
     ctx.call("evselect", table=events.table, expression=corner, filteredset=names("corev"))
@@ -256,7 +254,7 @@ def _light_curves(
         ctx.call("evselect", table=names("corev"), imageset=names("corim"), **_DETECTOR)
     ctx.info(" Running evselect to create *CORNER LIGHTCURVE*")
     band = f"PI in [{p.elow}:{p.ehigh}]"
-    ctx.call("evselect", table=names("corev"), expression=band, rateset=names("corlc"), **curve)
+    ctx.call("evselect", table=names("corev"), expression=band, rateset=names("corlc"), **_CURVE)
     time_s, rate = _read_rate(ctx.path(names("fovlc")))
     corner_rate = _read_rate(ctx.path(names("corlc")))[1][: len(time_s)]
     return Curves(time_s, rate, corner_rate, good_times.contains(time_s))
@@ -337,13 +335,12 @@ def _by_ratio(
     events: _EventList,
     curves: Curves,
     areas: tuple[float, float, float],
-    span: tuple[float, float],
 ) -> Screening:
     """Accepted steps by the ratio of the outer field to the corners."""
     ctx.info(" ESPFILT: Processing using the RATIO method.")
     name = events.names("annlc")
     annulus = f"{_field(p, events)}&&{_OUTER}"
-    ctx.call("evselect", table=events.table, expression=annulus, rateset=name, **_curve(span))
+    ctx.call("evselect", table=events.table, expression=annulus, rateset=name, **_CURVE)
     annulus_rate = _read_rate(ctx.path(name))[1][: len(curves.time_s)]
     if not areas[1] or not areas[2]:
         raise TaskError("noCounts", "the outer field or the corners were not exposed")
@@ -367,7 +364,8 @@ def _write_times(
         ctx.info(f"corner rate in the accepted time: {cards['CORRATE'][0]:.4f} ct/s")
     set_keywords(ctx.path(names("gti")), 1, cards)
     if p.method == "histogram":
-        text = qdp_text(found, curves, p.binsize)
+        obs_id = str(events.header.get("OBS_ID", "")).strip()
+        text = qdp_text(found.fit, curves.field, curves.corner, found.good, p.binsize, obs_id)
         ctx.path(names("hist", "qdp")).write_text(text, encoding="ascii")
         if found.fit is not None:
             from daxa.xmm.screen.plots import plot_flares
@@ -389,6 +387,7 @@ def _write_lists(ctx: TaskContext, p: Parameters, events: _EventList, cards: Car
             "evselect", table=source, expression=expression, filteredset=names(kind), imageset=names(image),
             **_DETECTOR,
         )  # fmt: skip
-        set_keywords(ctx.path(names(kind)), "EVENTS", cards)
+        for name in (kind, image):
+            set_keywords(ctx.path(names(name)), 0, cards)
     if p.withoot:
         ctx.call("evselect", table=p.ootfile, expression=whole, filteredset=names("allevcoot"))
