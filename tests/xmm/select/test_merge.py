@@ -272,3 +272,35 @@ def test_places_and_positions_that_cannot_be(tmp_path: Path):
         with pytest.raises(TaskError, match=message):
             merge(tmp_path, **given)
     merge(tmp_path, outset="out.fits:EVENTS").close()
+
+
+class TestFarApart:
+    """Lists whose fields do not lie on one plane of X and Y."""
+
+    def lists(self, folder: Path, ra: float, dec: float = -11.0642) -> None:
+        make_list(folder / "a.fits", count=50)
+        make_list(folder / "b.fits", count=60, start=5000.0, ra=ra, dec=dec)
+
+    @pytest.mark.parametrize(("ra", "dec"), [(0.001, -11.0642), (149.5917, 40.0), (152.5, -11.0642)])
+    def test_a_list_without_any_coordinates_is_not_made(self, tmp_path: Path, ra: float, dec: float):
+        self.lists(tmp_path, ra, dec)
+        with pytest.raises(
+            TaskError, match=r"no event of either list lies on the plane of 0.72 deg about RA"
+        ):
+            merge(tmp_path)
+        assert not (tmp_path / "out.fits").exists()
+
+    def test_on_the_plane_of_one_the_other_s_are_counted(self, tmp_path: Path, capsys):
+        self.lists(tmp_path, 152.5)
+        with merge(tmp_path, ra=149.5917, dec=-11.0642) as new:
+            assert (new["EVENTS"].data["X"] != -99999999).sum() == 50
+        err = capsys.readouterr().err
+        assert f"(nullCoordinates), 60 of 60 events of {tmp_path / 'b.fits'} lie outside the plane" in err
+        assert "a.fits lie outside" not in err
+
+    def test_near_ones_are_merged_in_silence(self, tmp_path: Path, capsys):
+        make_list(tmp_path / "a.fits", count=50)
+        make_list(tmp_path / "b.fits", count=60, start=5000.0)
+        with merge(tmp_path) as new:
+            assert len(new["EVENTS"].data) == 110
+        assert "nullCoordinates" not in capsys.readouterr().err

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -257,13 +259,17 @@ def _merge_events(
     primary["LONGSTRN"] = "OGIP 1.0"
     primary.append(("HISTORY", f"merged of {first.given.name} and {second.given.name}, in this order"))
 
+    fallen: dict[Path, tuple[int, int]] = {}
+
     def events(file: BinaryIO) -> None:
         writer = RowWriter(file, header)
         for source, sky, shift in zip(sources, skies, shifts, strict=True):
+            fallen[source.given] = (0, source.table.count)
             for _, part in source.table.chunks():
                 rows = rows_of_columns(part, source.table.dtype, dtype, names)
                 if plane is not None and (sky != plane or any(shift)):
-                    _place(rows, dtype, source.table, first.table, sky, plane, shift, size)  # type: ignore[arg-type]
+                    lost = _place(rows, dtype, source.table, first.table, sky, plane, shift, size)  # type: ignore[arg-type]
+                    fallen[source.given] = (fallen[source.given][0] + lost, source.table.count)
                 writer.write(rows)
         writer.close()
 
@@ -271,6 +277,30 @@ def _merge_events(
     changed[0] = block_bytes(primary)
     with ctx.output(p.outset) as path:
         rewrite(first.hdus, path, changed, appended)
+        if plane is not None:
+            _check_places(ctx, fallen, plane, size)
+
+
+def _check_places(
+    ctx: TaskContext, fallen: Mapping[Path, tuple[int, int]], plane: ColumnSky, size: int
+) -> None:
+    """Warn of events that have fallen off the common plane; refuse a list of which none is left on it.
+
+    Raises
+    ------
+    TaskError
+        ``largePointingOffset``: no event of any list lies on the plane.
+    """
+    ra, dec = plane.value
+    where = f"the plane of {size * abs(plane.step[0]):.3g} deg about RA {ra:.4f}, Dec {dec:.4f}"
+    if any(n for n, _ in fallen.values()) and all(lost == count for lost, count in fallen.values()):
+        raise TaskError(
+            "largePointingOffset",
+            f"no event of either list lies on {where}; ra and dec move it, imagesize widens it",
+        )
+    for path, (lost, count) in fallen.items():
+        if lost:
+            ctx.warn("nullCoordinates", f"{lost} of {count} events of {path} lie outside {where}: no X, Y")
 
 
 def _place(
@@ -282,14 +312,23 @@ def _place(
     plane: ColumnSky,
     shift: tuple[float, float, float],
     size: int,
-) -> None:
-    """Put X, Y of rows onto another plane; undefined ones and those that fall off it become null."""
+) -> int:
+    """Put X, Y of rows onto another plane; undefined ones and those that fall off it become null.
+
+    Returns
+    -------
+    int
+        How many rows have fallen off.
+    """
     view = rows.reshape(-1).view(dtype)
     x, y = (view[n].astype(np.float64) for n in plane.names)
     nulls = table.keyword("TNULL", sky.names[0]), table.keyword("TNULL", sky.names[1])
-    for name, values in zip(plane.names, place(x, y, nulls, sky, plane, shift, size), strict=True):
+    new = place(x, y, nulls, sky, plane, shift, size)
+    for name, values in zip(plane.names, new, strict=True):
         null = target.keyword("TNULL", name)
         view[name] = np.where(np.isnan(values), -99999999 if null is None else null, values)
+    known = (x != nulls[0]) & (y != nulls[1])
+    return int(np.count_nonzero(np.isnan(new[0]) & known))
 
 
 def _unite_ccds(
