@@ -21,12 +21,14 @@ CalibrationFolder = Annotated[
 
 
 def archives() -> str:
+    """The folder that archives are looked for in."""
     from daxa import config
 
     return f"{config.output_path()}archives"
 
 
 def archive_name(name: str) -> str:
+    """The name of an archive, if it can be one; else the command line is refused."""
     from daxa.archive.creation import check_name
 
     try:
@@ -65,6 +67,7 @@ def use_calibration(archive: Any, ccf: Path | None) -> None:
 
 
 def failure_line(failure: dict[str, str]) -> str:
+    """A failure in one line."""
     return plain_line(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")
 
 

@@ -20,6 +20,7 @@ Radius = Annotated[float | None, typer.Option("--radius", help="Search radius [a
 
 
 def parse_position(text: str) -> Any:
+    """A position of the command line: degrees, or hours and degrees as astropy reads them."""
     from astropy.coordinates import SkyCoord
 
     words = text.replace(",", " ").split()

@@ -1,4 +1,12 @@
-"""One simulated observation from its description: sky, cameras, raw files, truth."""
+"""One simulated observation from its description: sky, cameras, raw files, truth.
+
+Parameters
+----------
+description
+    What is simulated.
+sky
+    What shines.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +65,13 @@ class Flare:
     edge_s: float = 4.0
 
     def light_curve(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Times and relative rates: steep edges, a restless top that never falls below half the mean."""
+        """Times and relative rates: steep edges, a restless top that never falls below half the mean.
+
+        Parameters
+        ----------
+        rng
+            Random numbers.
+        """
         inner = np.arange(self.start_s + self.edge_s, self.stop_s - self.edge_s, 40.0)
         top = self.strength * np.clip(1.0 + 0.3 * rng.standard_normal(len(inner) + 1), 0.55, 1.7)
         time = np.concatenate([[self.start_s], inner, [self.stop_s - self.edge_s, self.stop_s]])
@@ -88,7 +102,15 @@ def _generator(seed: int, obs_id: str, *purpose: object) -> np.random.Generator:
 def hits_of(
     description: Description, sky: SkyModel, exposure: Exposure, seed: int
 ) -> tuple[Camera, optics.Hits]:
-    """Everything that reaches the chips of one camera during one exposure."""
+    """Everything that reaches the chips of one camera during one exposure.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    seed
+        Chooses the random numbers.
+    """
     camera, p = CAMERAS[exposure.instrument], description.pointing
     label = exposure.instrument, exposure.exp_id
     rng = _generator(seed, p.obs_id, *label, "photons")
@@ -326,6 +348,11 @@ def source_table(
     ``expected_hits`` and ``hits`` count photons on the chips while frames were taken, ``recorded`` those
     that no bad pixel, particle or gap took away; ``clear`` is the part of the 15 arcsec around the source
     that lies on sound pixels of one chip.
+
+    Parameters
+    ----------
+    observed
+        What the cameras sent.
     """
     p, rows = description.pointing, []
     rates: dict[tuple[Any, ...], Any] = {}

@@ -1,6 +1,23 @@
 """From photons to hits on the chips: mirror, filter, vignetting, PSF, attitude; and what is not from the sky.
 
 A hit is a quantum that the detector will register, at the real-valued pixel where it enters.
+
+Parameters
+----------
+camera
+    The camera.
+filter_name
+    Name of the filter, e.g. ``Medium``.
+energy_ev
+    Photon energies [eV].
+theta_arcmin
+    Angles from the optical axis [arcmin].
+phi_rad
+    Azimuths [rad].
+start_s, stop_s
+    Start and end of the exposure [s].
+rng
+    Random numbers.
 """
 
 from __future__ import annotations
@@ -62,7 +79,13 @@ class Hits:
 
 
 def merge(parts: Sequence[Hits]) -> Hits:
-    """All hits of several lists, sorted by time."""
+    """All hits of several lists, sorted by time.
+
+    Parameters
+    ----------
+    parts
+        The lists.
+    """
     columns = [np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Hits)]
     order = np.argsort(columns[0], kind="stable")
     return Hits(*(column[order] for column in columns))
@@ -139,7 +162,13 @@ def _headroom(camera: Camera) -> float:
 
 
 def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.ndarray]:
-    """Core radius [arcsec] and slope of the King profile."""
+    """Core radius [arcsec] and slope of the King profile.
+
+    Parameters
+    ----------
+    code
+        Code of the camera, e.g. ``M1``.
+    """
     a, b, c, d, x, y, z, w = response.KING[code]
     kev, theta = np.asarray(energy_ev, float) / 1000, np.asarray(theta_arcmin, float)
     radius = a + b * kev + c * theta + d * kev * theta
@@ -147,7 +176,13 @@ def king_parameters(code: str, energy_ev, theta_arcmin) -> tuple[np.ndarray, np.
 
 
 def encircled_fraction(camera: Camera, energy_ev, theta_arcmin, radius_arcsec) -> np.ndarray:
-    """Fraction of a point source's light inside a circle."""
+    """Fraction of a point source's light inside a circle.
+
+    Parameters
+    ----------
+    radius_arcsec
+        Radius of the circle [arcsec].
+    """
     core, slope = king_parameters(camera.code, energy_ev, theta_arcmin)
     whole = 1 - (1 + (response.KING_LIMIT_ARCSEC / core) ** 2) ** (1 - slope)
     return np.minimum((1 - (1 + (np.asarray(radius_arcsec) / core) ** 2) ** (1 - slope)) / whole, 1.0)
@@ -162,7 +197,13 @@ def psf_radii(camera: Camera, energy_ev, theta_arcmin, rng: np.random.Generator)
 
 
 def scatter(camera: Camera, detx, dety, energy_ev, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Detector positions [0.05 arcsec] moved by the PSF."""
+    """Detector positions [0.05 arcsec] moved by the PSF.
+
+    Parameters
+    ----------
+    detx, dety
+        Positions [0.05 arcsec].
+    """
     theta, _ = camera.off_axis(detx, dety)
     shift = psf_radii(camera, energy_ev, theta, rng) / 0.05 * np.exp(2j * np.pi * rng.random(np.shape(theta)))
     return detx + shift.real, dety + shift.imag
@@ -312,6 +353,14 @@ def expected_rates(
 
     Parameters
     ----------
+    model
+        What shines.
+    pointing
+        Where the telescope looks.
+    time_s
+        Mission time [s].
+    seed
+        Chooses the random numbers.
     recorded
         Share of the time in which a chip's pixel (CCD, RAWX, RAWY) records; always if None.
 

@@ -4,6 +4,27 @@ Spectra are photon densities on a fine energy grid, fluxes are outside the absor
 list is drawn for one effective-area curve (mirror on axis x filter x detector): the number of photons
 of a source is Poisson with mean exposure x integral of spectrum x area, which is the truth that the
 list comes with. What depends on the place in the field is left to :mod:`daxa.simulate.optics`.
+
+Parameters
+----------
+rng
+    Random numbers.
+start_s, stop_s
+    Start and end [s].
+ra_deg, dec_deg
+    The position [deg].
+count
+    How many.
+mean
+    Mean number.
+n_h
+    Absorbing column of hydrogen [cm^-2].
+flux_erg
+    Flux [erg/cm2/s].
+kt_kev
+    Temperature [keV].
+redshift
+    Redshift.
 """
 
 from __future__ import annotations
@@ -44,7 +65,13 @@ _ABSORPTION = np.array(
 
 
 def absorption(energy_ev: np.ndarray, n_h: float) -> np.ndarray:
-    """Transmission of a hydrogen column ``n_h`` [cm^-2]."""
+    """Transmission of a hydrogen column ``n_h`` [cm^-2].
+
+    Parameters
+    ----------
+    energy_ev
+        Photon energies [eV].
+    """
     kev = np.asarray(energy_ev, float) / 1000
     _, c0, c1, c2 = _ABSORPTION[np.searchsorted(_ABSORPTION[:, 0], kev)].T
     return np.exp(-n_h * 1e-24 * (c0 + c1 * kev + c2 * kev**2) / kev**3)
@@ -58,7 +85,13 @@ def _with_flux(
 
 
 def power_law(index: float, flux_erg: float, n_h: float = 5e20) -> np.ndarray:
-    """Photons/cm2/s/eV of a power law with an unabsorbed flux [erg/cm2/s] between 0.5 and 10 keV."""
+    """Photons/cm2/s/eV of a power law with an unabsorbed flux [erg/cm2/s] between 0.5 and 10 keV.
+
+    Parameters
+    ----------
+    index
+        Index of photons per energy.
+    """
     return _with_flux(CENTRES_EV**-index, flux_erg) * absorption(CENTRES_EV, n_h)
 
 
@@ -74,6 +107,15 @@ def thermal(
     """Photons/cm2/s/eV of hot gas: bremsstrahlung (Gaunt factor (kT/E)^0.3) and the iron K line.
 
     Energies, the width of the line and its equivalent width are in the frame of the source.
+
+    Parameters
+    ----------
+    iron_ev
+        Energy of the iron line at rest [eV].
+    equivalent_width_ev
+        Its equivalent width [eV].
+    width_ev
+        Its width [eV].
     """
     rest = CENTRES_EV * (1 + redshift)
     continuum = rest**-1.3 * np.exp(-rest / (kt_kev * 1000))
@@ -172,7 +214,15 @@ class BetaModel:
 
 
 def around(ra_deg: float, dec_deg: float, distance_rad, angle_rad) -> tuple[np.ndarray, np.ndarray]:
-    """RA, Dec [deg] at some distance and position angle (east of north) from a direction."""
+    """RA, Dec [deg] at some distance and position angle (east of north) from a direction.
+
+    Parameters
+    ----------
+    distance_rad
+        Distances [rad].
+    angle_rad
+        Position angles [rad].
+    """
     local = np.stack(
         np.broadcast_arrays(
             np.cos(distance_rad),
@@ -229,7 +279,13 @@ class SkyModel:
         area_cm2: Callable[[np.ndarray], np.ndarray],
         rng: np.random.Generator,
     ) -> Photons:
-        """Draw the photons of an interval, sorted by time."""
+        """Draw the photons of an interval, sorted by time.
+
+        Parameters
+        ----------
+        area_cm2
+            Effective area [cm2] of energies [eV].
+        """
         weight = area_cm2(CENTRES_EV) * np.diff(EDGES_EV)
         parts = []
         for number, source in enumerate(self.sources):

@@ -161,7 +161,13 @@ def _tasks() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one task; returns the exit status (0 done, 1 the task failed, 2 unusable arguments)."""
+    """Run one task; returns the exit status (0 done, 1 the task failed, 2 unusable arguments).
+
+    Parameters
+    ----------
+    argv
+        The words of the command line behind ``python -m daxa.xmm``; those of this process by default.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_tasks())

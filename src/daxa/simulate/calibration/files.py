@@ -57,7 +57,15 @@ class Constituent:
 
 
 def write_constituent(constituent: Constituent, folder: Path) -> Path:
-    """Write the file of a constituent; its header says that it is synthetic."""
+    """Write the file of a constituent; its header says that it is synthetic.
+
+    Parameters
+    ----------
+    constituent
+        What it holds.
+    folder
+        The folder.
+    """
     from astropy.io import fits
 
     primary = fits.PrimaryHDU()
@@ -119,5 +127,13 @@ def _as_written(column: Column, extension: Extension) -> Column:
 
 
 def table_columns(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Columns by name from rows."""
+    """Columns by name from rows.
+
+    Parameters
+    ----------
+    columns
+        Their names.
+    rows
+        The rows, each with a value per column.
+    """
     return {name: [row[i] for row in rows] for i, name in enumerate(columns)}

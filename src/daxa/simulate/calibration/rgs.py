@@ -25,7 +25,13 @@ def rgs_constituents() -> Iterator[Constituent]:
 
 
 def rgs_boresight_deg(name: str) -> tuple[float, float, float]:
-    """Euler angles (phi, theta, psi) of a spectrometer without the drift, which all instruments share."""
+    """Euler angles (phi, theta, psi) of a spectrometer without the drift, which all instruments share.
+
+    Parameters
+    ----------
+    name
+        ``RGS1`` or ``RGS2``.
+    """
     turn = attitude_rotation(*numbers.ATTITUDE).inv() * attitude_rotation(*numbers.REFERENCE[name])
     drift = boresight_drift()
     time_s = J2000_S + 86400 * numbers.REFERENCE_DAY

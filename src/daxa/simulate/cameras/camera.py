@@ -6,6 +6,23 @@ way round) are not used.
 
 Coordinates: RAWX, RAWY are real numbers with integers at pixel centres, the first pixel being 1; DETX and
 DETY are in 0.05 arcsec; times are seconds since MJDREF 50814 (TT).
+
+Parameters
+----------
+ccd
+    Numbers of the CCDs.
+rawx, rawy
+    Columns and rows, from 1; shapes go together.
+detx, dety
+    Positions on the detector [0.05 arcsec].
+ra_deg, dec_deg, pa_deg
+    Directions in the sky and position angle [deg].
+pnt_ra, pnt_dec, pnt_pa
+    Viewing direction and position angle of the telescope [deg].
+time_s
+    Mission time [s].
+energy_ev
+    Energies [eV].
 """
 
 from __future__ import annotations
@@ -271,7 +288,13 @@ class Camera:
     # --- read-out ----------------------------------------------------------------------------------
 
     def mode(self, submode: str) -> Mode:
-        """Times and windows of a SUBMODE such as ``"PrimeFullWindow"``."""
+        """Times and windows of a SUBMODE such as ``"PrimeFullWindow"``.
+
+        Parameters
+        ----------
+        submode
+            Its name.
+        """
         if submode not in self.modes:
             raise ValueError(f"{self.name} has no mode {submode!r}; it has {', '.join(self.modes)}")
         if self.is_pn:
@@ -321,7 +344,15 @@ class Camera:
         return found
 
     def bad_pixel_mask(self, ccd: int, uplinked: bool | None = None, kind: str | None = None) -> np.ndarray:
-        """Boolean image [rawx - 1, rawy - 1] of one chip's bad pixels."""
+        """Boolean image [rawx - 1, rawy - 1] of one chip's bad pixels.
+
+        Parameters
+        ----------
+        uplinked
+            Only those that are masked on board, or only the others; None: all.
+        kind
+            Only those of a kind.
+        """
         mask = np.zeros((self.nx, self.ny), bool)
         for pixel in self.bad_pixels:
             if (
@@ -453,7 +484,13 @@ class Camera:
 
 
 def pn_ltc_growth(years) -> np.ndarray:
-    """Growth of the long-term charge loss since 2000.0, linear between whole years, constant after 20."""
+    """Growth of the long-term charge loss since 2000.0, linear between whole years, constant after 20.
+
+    Parameters
+    ----------
+    years
+        Years since 2000.0.
+    """
     knots = np.arange(26.0)
     values = numbers.PN_LTC_GROWTH * (1 - np.exp(-np.minimum(knots, 20.0) / numbers.PN_LTC_SCALE_YR))
     return np.interp(years, knots, values)

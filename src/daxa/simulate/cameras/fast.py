@@ -4,6 +4,21 @@ Many rows of the chip are collected in one line. A photon's charge reaches the r
 it have left, and lands in the line that is being collected then; in which row of the chip it fell is lost.
 
 Sources: Kuster et al. (1999, SPIE 3765) and Kendziorra and Kirsch (2005) for the pn; Users' Handbook for MOS.
+
+Parameters
+----------
+mode
+    The mode.
+camera
+    The camera.
+exposure
+    What is read.
+clock
+    The on-board clock.
+noise
+    Rates of everything that is not a photon.
+rng
+    Random numbers.
 """
 
 from __future__ import annotations
@@ -225,7 +240,21 @@ def mos_lines(
     start_obt_s: float,
     n_frames: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of some hits those that are read, the frame and the line of each."""
+    """Of some hits those that are read, the frame and the line of each.
+
+    Parameters
+    ----------
+    obt_s
+        On-board times of the hits [s], shape (n,).
+    rawx, rawy
+        Where they fall, shape (n,).
+    rows
+        Numbers of the hits that may be read.
+    start_obt_s
+        On-board time of the start [s].
+    n_frames
+        Number of frames.
+    """
     n_lines = mode.window[1][3]
     place = np.floor((obt_s[rows] - start_obt_s) / mode.line_s + rawy[rows] / mode.line_rows).astype(np.int64)
     # What is still on its way when the exposure begins belongs to no frame.
@@ -248,6 +277,19 @@ def read_mos_timing(
     rng: np.random.Generator,
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Read the central MOS CCD in timing mode: neighbouring columns of a line make an event.
+
+    Parameters
+    ----------
+    ccd
+        Number of the CCD.
+    photons
+        The photons, by column.
+    frame, line
+        Frame and line of each.
+    length_s
+        Length of a frame [s].
+    sent
+        Which frames are sent.
 
     Returns
     -------

@@ -5,6 +5,13 @@ of its 3 x 3 box becomes an event, its pattern is the first of the library whose
 E1 to E4 are sums over the pixels of the box.
 
 Sources: XMM-Newton Users' Handbook (MOS read-out, patterns), Data Files Handbook (E1 to E4).
+
+Parameters
+----------
+camera
+    The camera.
+ccd
+    Number of the CCD.
 """
 
 from __future__ import annotations
@@ -63,7 +70,13 @@ _MISC = {name: value for name, value, _ in numbers.MOS_MISCELLANEOUS}
 
 
 def zero_level(ccd: int, rawx, rawy) -> np.ndarray:
-    """Zero level of pixels [adu], a smooth function of the position."""
+    """Zero level of pixels [adu], a smooth function of the position.
+
+    Parameters
+    ----------
+    rawx, rawy
+        Columns and rows; shapes go together.
+    """
     phase = 0.7 * ccd
     return ZERO_LEVEL + 0.3 * np.sin(np.asarray(rawx) / 130.0 + phase) * np.cos(np.asarray(rawy) / 170.0)
 
@@ -159,6 +172,8 @@ def observe_mos(
         What is read, and when by the on-board clock.
     noise
         Rates of everything that is not a photon.
+    rng
+        Random numbers.
     """
     if exposure.submode == "FastCompressed":
         raise NotImplementedError("FastCompressed: a mode that was not used for science is not simulated")
@@ -289,7 +304,15 @@ def _counting(ccd, table, sent, starts, ends) -> dict[str, np.ndarray]:
 
 
 def frames_per_block(noise: Noise, length_s: float) -> int:
-    """Number of frames that are worked on together."""
+    """Number of frames that are worked on together.
+
+    Parameters
+    ----------
+    noise
+        Rates of everything that is not a photon.
+    length_s
+        Length of a frame [s].
+    """
     return max(min(_BLOCK, int(_BLOCK_PIXELS / max(pixels_per_frame(noise, length_s), 1.0))), 1)
 
 

@@ -2,6 +2,13 @@
 
 Gains, powers and losses of each CCD were fitted to events of May and June 2004 and May 2006 (SAS 13.5 and
 14); offsets of the columns are drawn with the spread and the steps that the same lists show.
+
+Parameters
+----------
+code
+    ``M1`` or ``M2``.
+ccd
+    Number of the CCD.
 """
 
 from __future__ import annotations
@@ -83,7 +90,13 @@ WARM_GROWTH = 2.6e-3
 
 
 def parallel_law(code: str, ccd: int, warm: bool) -> tuple[float, float, float]:
-    """The three numbers of the law along RAWY of a CCD, before or after the cooling."""
+    """The three numbers of the law along RAWY of a CCD, before or after the cooling.
+
+    Parameters
+    ----------
+    warm
+        Whether before the cooling.
+    """
     loss, growth, power = SCALES[code][ccd].parallel
     if warm:
         return 0.0, WARM_GROWTH * loss, power

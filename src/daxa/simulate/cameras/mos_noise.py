@@ -1,4 +1,28 @@
-"""Noise of the MOS chips, deposited pixel by pixel: particles, disturbed rows, hot and flickering pixels."""
+"""Noise of the MOS chips, deposited pixel by pixel: particles, disturbed rows, hot and flickering pixels.
+
+Parameters
+----------
+frame, x, y
+    Frame, column and row of each pixel, shape (n,).
+noise
+    Rates of everything that is not a photon.
+length_s
+    Length of a frame [s].
+camera
+    The camera.
+ccd
+    Number of the CCD.
+deposits
+    Charge by pixel; changed.
+span
+    First frame, and the one behind the last.
+lost
+    Which frames are not read out.
+bad
+    Hot pixels and bright lines.
+rng
+    Random numbers.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +67,13 @@ def pixel_key(frame, x, y) -> np.ndarray:
 
 
 def pixel_of(key: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frame, column and row of keys."""
+    """Frame, column and row of keys.
+
+    Parameters
+    ----------
+    key
+        The numbers.
+    """
     return key >> 20, (key & 1023) - 8, ((key >> 10) & 1023) - 8
 
 
@@ -57,7 +87,13 @@ class Deposits:
     adu: list[np.ndarray] = field(default_factory=list)
 
     def add(self, frame, x, y, adu) -> None:
-        """Put charge into pixels."""
+        """Put charge into pixels.
+
+        Parameters
+        ----------
+        adu
+            Charge of each [adu].
+        """
         frame, x, y, adu = np.broadcast_arrays(frame, x, y, adu)
         for values, column in ((self.frame, frame), (self.x, x), (self.y, y), (self.adu, adu)):
             values.append(column.ravel())
@@ -102,7 +138,13 @@ class Particles:
     undershoot_adu: np.ndarray
 
     def hold(self, lost: np.ndarray, first: int) -> None:
-        """As :meth:`Deposits.hold`; ``first`` is the frame of the first element."""
+        """As :meth:`Deposits.hold`; ``first`` is the frame of the first element.
+
+        Parameters
+        ----------
+        first
+            Number of that frame.
+        """
         at = lost - first
         for counts in (self.tracks, self.pixels):
             counts[at + 1] += counts[at]
@@ -112,7 +154,13 @@ class Particles:
         )
 
     def add_first(self, other: Particles) -> None:
-        """Add those of another table's only frame to the first frame."""
+        """Add those of another table's only frame to the first frame.
+
+        Parameters
+        ----------
+        other
+            The other table.
+        """
         self.tracks[0] += other.tracks[0]
         self.pixels[0] += other.pixels[0]
         self.undershoot_key = np.concatenate([self.undershoot_key, other.undershoot_key])
@@ -141,7 +189,13 @@ def add_particles(
     window_pixels: int,
     rng: np.random.Generator,
 ) -> Particles:
-    """Add particles and electronic noise to the frames ``span[0]`` to ``span[1] - 1``."""
+    """Add particles and electronic noise to the frames ``span[0]`` to ``span[1] - 1``.
+
+    Parameters
+    ----------
+    window_pixels
+        Pixels of the window.
+    """
     places = _Places(span, length_s, rng)
     # Blobs wide enough to touch the ring of the box: patterns 30 and 31.
     frame, x, y = places(noise.mos_cosmic)

@@ -1,4 +1,12 @@
-"""Offsets that a MOS camera subtracts on board."""
+"""Offsets that a MOS camera subtracts on board.
+
+Parameters
+----------
+camera
+    ``M1`` or ``M2``.
+ccd
+    Number of the CCD.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +47,13 @@ def offset_tables(camera: str, ccd: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def diagnostic_image(camera: str, ccd: int, rng: np.random.Generator) -> np.ndarray:
-    """All pixels (610, 602) of a frame as read, nothing subtracted; particles have crossed some."""
+    """All pixels (610, 602) of a frame as read, nothing subtracted; particles have crossed some.
+
+    Parameters
+    ----------
+    rng
+        Random numbers.
+    """
     image = rng.normal(PIXEL_OFFSET, np.sqrt(VARIANCE), (610, 602))
     # The first columns of the read-out settle.
     image[:3] -= np.array([18.0, 9.0, 7.0])[:, None]
@@ -49,7 +63,13 @@ def diagnostic_image(camera: str, ccd: int, rng: np.random.Generator) -> np.ndar
 
 
 def masked_pixels(rawx: np.ndarray, rawy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many pixels of the 3x3 box and of the ring around it are masked; no row below the first is read."""
+    """How many pixels of the 3x3 box and of the ring around it are masked; no row below the first is read.
+
+    Parameters
+    ----------
+    rawx, rawy
+        The main pixels, shape (n,).
+    """
 
     def count(places: list[tuple[int, int]]) -> np.ndarray:
         masked = [
@@ -61,7 +81,13 @@ def masked_pixels(rawx: np.ndarray, rawy: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def mark_border(events: dict[str, np.ndarray], camera: str, ccd: int) -> None:
-    """Take the offsets of masked columns from E3 and E4 of events beside them; RAWX, RAWY from 0."""
+    """Take the offsets of masked columns from E3 and E4 of events beside them; RAWX, RAWY from 0.
+
+    Parameters
+    ----------
+    events
+        Columns of the events; changed.
+    """
     x, y = events["RAWX"] + 1, events["RAWY"] + 1
     near = np.flatnonzero((x <= LAST_LEFT + 2) | (x >= FIRST_RIGHT - 2))
     level = np.where(x[near] < 300, *MASKED_OFFSETS[camera][ccd - 1])

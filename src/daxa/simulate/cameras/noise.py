@@ -108,7 +108,13 @@ class Noise:
 
     @classmethod
     def quiet(cls, **rates: float) -> Noise:
-        """No noise but the rates given (and the pn's particles on board, which also cost live time)."""
+        """No noise but the rates given (and the pn's particles on board, which also cost live time).
+
+        Parameters
+        ----------
+        **rates
+            Names of the rates -> their values.
+        """
         silent = {f.name: 0.0 for f in fields(cls) if f.name != "ccds"}
         return cls(**(silent | {"pn_particles": -1.0} | rates))  # type: ignore[arg-type]
 
@@ -118,12 +124,26 @@ class Noise:
         return cls(ccds=rates_0802710101())
 
     def of(self, instrument: str, ccd: int) -> Noise:
-        """The rates of one CCD."""
+        """The rates of one CCD.
+
+        Parameters
+        ----------
+        instrument
+            ``M1``, ``M2`` or ``PN``.
+        ccd
+            Number of the CCD.
+        """
         own = self.ccds.get((instrument, ccd), {})
         return replace(self, ccds={}, **own)  # type: ignore[arg-type]
 
     def scaled(self, mos: float, pn: float) -> Noise:
-        """The same with the event rates of the cameras multiplied."""
+        """The same with the event rates of the cameras multiplied.
+
+        Parameters
+        ----------
+        mos, pn
+            The factors.
+        """
 
         def changed(values: Mapping[str, float]) -> dict[str, float]:
             return {

@@ -4,6 +4,21 @@ Nothing is combined on board: every pixel above the threshold is sent by itself.
 minimum ionising particle, and their neighbours, are dropped and only counted.
 
 Sources: XMM-Newton Users' Handbook (pn read-out, out-of-time events), Kuster et al. 1999 (sequence).
+
+Parameters
+----------
+camera
+    The camera.
+ccd
+    Number of the CCD.
+number
+    How many.
+n_frames
+    Number of frames.
+integration_s
+    Integration time of a frame [s].
+rng
+    Random numbers.
 """
 
 from __future__ import annotations
@@ -76,6 +91,8 @@ def read_out(
         Time since the start of the frame's integration.
     frame, row
         Frame and true row (1 to 200).
+    readout_s
+        How long a CCD is read [s].
 
     Returns
     -------
@@ -121,7 +138,13 @@ def read_window(
 
 
 def discard_columns(n_frames: int, rate_per_frame: float, rng: np.random.Generator) -> np.ndarray:
-    """Columns given up on board because of particles: boolean (frame, column)."""
+    """Columns given up on board because of particles: boolean (frame, column).
+
+    Parameters
+    ----------
+    rate_per_frame
+        Mean number of particles in a frame.
+    """
     n = rng.poisson(rate_per_frame * n_frames)
     frame, column = rng.integers(0, n_frames, n), rng.integers(0, COLUMNS, n)
     lost = np.zeros((n_frames, COLUMNS), bool)
@@ -158,6 +181,12 @@ def observe_pn(
     ----------
     hits
         Photons on the chips: ``time_s, ccd, rawx, rawy, energy_ev, source``.
+    exposure
+        What is read.
+    clock
+        The on-board clock.
+    noise
+        Rates of everything that is not a photon.
     reset_obt_s
         On-board time of the counter's reset (F1030).
     """
@@ -369,7 +398,13 @@ def _soft_noise(noise, n_frames, time_s, extent, rng) -> np.ndarray:
 
 
 def columns_lost_to_mips(frame, column, adu, n_frames: int) -> np.ndarray:
-    """Columns that particles make useless where nothing is rejected on board: boolean (frame, column)."""
+    """Columns that particles make useless where nothing is rejected on board: boolean (frame, column).
+
+    Parameters
+    ----------
+    frame, column, adu
+        Frame, column and charge of each pixel, shape (n,).
+    """
     lost = np.zeros((n_frames, COLUMNS), bool)
     mip = adu >= MIP_ADU
     for step in (-1, 0, 1):
@@ -402,6 +437,17 @@ def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str,
     """Table of listed frames (frame, running number, CCD, whether its time is lost) with jittered stamps.
 
     ``later``: seconds by which the stamps of each quadrant follow those of the first.
+
+    Parameters
+    ----------
+    listed
+        The frames.
+    stamps
+        Their stamps [s].
+    reset_obt_s
+        On-board time of the counter's reset [s].
+    later
+        How much later each quadrant is stamped [s].
     """
     order = np.lexsort((listed[2], listed[0]))
     frame, number, ccd, lost_time = listed[:, order]
@@ -423,7 +469,17 @@ def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str,
 
 
 def cycle_table(discarded, passed, sent, n_frames, rng) -> dict[str, np.ndarray]:
-    """Counter records: one per quadrant and :data:`MAX_FRAMES` frames."""
+    """Counter records: one per quadrant and :data:`MAX_FRAMES` frames.
+
+    Parameters
+    ----------
+    discarded
+        Quadrant -> number of columns given up in each frame.
+    passed
+        Quadrant -> number of events sent of each frame.
+    sent
+        Which frames are sent.
+    """
     begin = np.arange(0, n_frames, MAX_FRAMES)
     received = sent[begin]
     columns: dict[str, list[np.ndarray]] = {}

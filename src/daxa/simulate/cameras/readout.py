@@ -3,6 +3,15 @@
 A photon frees a charge that fluctuates (Fano), drifts to one pixel or is shared by up to four, and is
 measured with read noise. The shares depend on where in its pixel the photon fell, so that the pixels of
 an event surround its true position.
+
+Parameters
+----------
+camera
+    The camera.
+energy_ev
+    Energy of each photon [eV], shape (n,).
+rng
+    Random numbers.
 """
 
 from __future__ import annotations
@@ -189,7 +198,15 @@ def split_charge(
 
 
 def in_intervals(time_s: np.ndarray, intervals: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Whether times lie in one of some intervals."""
+    """Whether times lie in one of some intervals.
+
+    Parameters
+    ----------
+    time_s
+        The times, shape (n,).
+    intervals
+        Start and stop of each.
+    """
     inside = np.zeros(np.shape(time_s), bool)
     for start, stop in intervals:
         inside |= (time_s >= start) & (time_s < stop)
@@ -197,7 +214,15 @@ def in_intervals(time_s: np.ndarray, intervals: Sequence[tuple[float, float]]) -
 
 
 def photon_columns(hits: Any, **more: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns of a list of true photons."""
+    """Columns of a list of true photons.
+
+    Parameters
+    ----------
+    hits
+        The photons.
+    **more
+        Further columns.
+    """
     columns = {
         "TIME": np.asarray(hits.time_s, float),
         "ENERGY": np.asarray(hits.energy_ev, float),

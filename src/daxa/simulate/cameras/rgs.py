@@ -2,6 +2,11 @@
 
 A source shines in lines and a continuum whose rates are given as counts: the effective area of the gratings
 is not modelled. Pixels here are binned ones, counted from 0; CHIPX from the side of read-out node C.
+
+Parameters
+----------
+exposure
+    What is read.
 """
 
 from __future__ import annotations
@@ -155,6 +160,10 @@ def observe_rgs(
     ----------
     attitude
         Right ascension, declination and position angle [deg] of the spacecraft at mission times.
+    clock
+        The on-board clock.
+    rng
+        Random numbers.
     """
     ccds = working_ccds(exposure)
     step = READOUT_S[exposure.nodes]

@@ -2,6 +2,15 @@
 
 Light is traced in two planes: the plane of dispersion (x along the telescope's axis towards the camera, z
 as in SACCOORD) and across it. Numbers are those of :mod:`daxa.simulate.numbers.gratings`.
+
+Parameters
+----------
+name
+    ``RGS1`` or ``RGS2``.
+ra_deg, dec_deg
+    The direction [deg].
+time_s
+    Mission time [s].
 """
 
 from __future__ import annotations
@@ -58,7 +67,13 @@ class Chips:
         return cls(middle, np.cos(turn) * up + np.sin(turn) * forward)
 
     def hit(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """CCD (0: none) and place along CHIPX [unbinned pixels from the edge] of diffracted rays."""
+        """CCD (0: none) and place along CHIPX [unbinned pixels from the edge] of diffracted rays.
+
+        Parameters
+        ----------
+        beta
+            Angles of diffraction [rad].
+        """
         angle = np.asarray(beta, float) + ALPHA0
         ray = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
         ccd, place = np.zeros(angle.shape, int), np.full(angle.shape, np.nan)
@@ -74,7 +89,15 @@ class Chips:
         return ccd, place
 
     def distance_mm(self, ccd: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Distance from the gratings, in the plane of dispersion."""
+        """Distance from the gratings, in the plane of dispersion.
+
+        Parameters
+        ----------
+        ccd
+            Numbers of the CCDs.
+        place
+            Place along the CCD [pixel].
+        """
         s = (place - numbers.PIXELS[0] / 2) * numbers.PIXEL_MM
         return np.linalg.norm(self.middle[ccd - 1] + s[..., None] * self.along[ccd - 1], axis=-1)
 
@@ -101,7 +124,17 @@ def off_axis(name: str, ra_deg, dec_deg, attitude, time_s: float) -> tuple[np.nd
 
 
 def diffract(wavelength_a, order, along_rad) -> np.ndarray:
-    """Angle of diffraction [rad] of light that comes from an angle along the dispersion."""
+    """Angle of diffraction [rad] of light that comes from an angle along the dispersion.
+
+    Parameters
+    ----------
+    wavelength_a
+        Wavelengths [Angstrom].
+    order
+        The order.
+    along_rad
+        The angle [rad].
+    """
     cosine = (
         np.cos(ALPHA0 + MAGNIFICATION * np.asarray(along_rad))
         - np.asarray(order) * np.asarray(wavelength_a) / numbers.LINE_SPACING_A

@@ -3,6 +3,17 @@
 Each function changes the files of one CCD in a folder with a simulated ODF, so that the reduction of the
 usual files says what must come out: both nodes instead of one, single pixels instead of events (reduced
 imaging), timing without columns (compressed), and a flipped bit in the table of offsets.
+
+Parameters
+----------
+odf
+    Folder of the raw files; changed.
+instrument
+    ``M1`` or ``M2``.
+exp_id
+    Identifier of the exposure, e.g. ``S001``.
+ccd
+    Number of the CCD.
 """
 
 from __future__ import annotations
@@ -215,6 +226,13 @@ def send_no_columns(odf: Path, instrument: str, exp_id: str, ccd: int = 1) -> No
 
 def flip_offset(odf: Path, instrument: str, exp_id: str, ccd: int, rawy: int, adu: int) -> int:
     """Raise the offset of a row on board: its pixels, and what surrounds events near it, are read lower.
+
+    Parameters
+    ----------
+    rawy
+        The row.
+    adu
+        How much is subtracted more [adu].
 
     Returns
     -------

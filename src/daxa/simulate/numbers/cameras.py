@@ -3,6 +3,11 @@
 The geometry is fitted to coordinates that the real software printed for one field (see
 ``tests/simulate/test_instrument_geometry.py``, which repeats the fit); CCDs without rows there are
 inferred as noted. Positions and radii are in detector units of 0.05 arcsec.
+
+Parameters
+----------
+ccd
+    Number of the CCD.
 """
 
 from __future__ import annotations
@@ -307,6 +312,11 @@ def mos_edge_pixels(code: str, ccd: int) -> list[tuple[int, int, int, str, bool]
     """Columns at the edges that the calibration lists, too: RAWX, RAWY, length, kind, on board.
 
     In real lists the last column is dead on every CCD; on CCD 4 of MOS1 the first three columns are hot.
+
+    Parameters
+    ----------
+    code
+        ``M1`` or ``M2``.
     """
     hot = [(x, 1, 600, "hot", False) for x in (1, 2, 3)] if (code, ccd) == ("M1", 4) else []
     return [*hot, (600, 1, 600, "dead", False)]
@@ -395,7 +405,15 @@ def pn_dark_levels(ccd: int) -> np.ndarray:
 
 
 def drift_wave(name: str, days) -> np.ndarray:
-    """Yearly wave of one boresight angle [arcsec], ``days`` after 2000-01-01."""
+    """Yearly wave of one boresight angle [arcsec], ``days`` after 2000-01-01.
+
+    Parameters
+    ----------
+    name
+        Name of the angle.
+    days
+        The days.
+    """
     w = 2 * np.pi * np.asarray(days) / 365.25
     a, b = DRIFT_WAVE[name]
     return a * np.cos(w) + b * np.sin(w)

@@ -4,6 +4,13 @@ Geometry: nominal values that the Calibration Handbook prints for LINCOORD. The 
 their common shift (RGS1) are fitted to the unexposed channels of a real spectrum (ObsID 0112880201); that
 of RGS2 follows from the wavelengths that its dead chip leaves without data. Everything is for pixels before
 binning.
+
+Parameters
+----------
+name
+    ``RGS1`` or ``RGS2``.
+ccd, node
+    CCDs and nodes; shapes go together.
 """
 
 from __future__ import annotations

@@ -26,18 +26,36 @@ REVOLUTION_S = 172_360.0
 
 
 def tt_minus_utc(utc: datetime) -> float:
-    """TT minus UTC [s]."""
+    """TT minus UTC [s].
+
+    Parameters
+    ----------
+    utc
+        The date.
+    """
     return next(offset for start, offset in reversed(_TT_UTC) if utc >= start)
 
 
 def tt_of_utc(date: str) -> float:
-    """Mission time [s] of a UTC date ``yyyy-mm-ddThh:mm:ss[.f]``."""
+    """Mission time [s] of a UTC date ``yyyy-mm-ddThh:mm:ss[.f]``.
+
+    Parameters
+    ----------
+    date
+        The date.
+    """
     utc = datetime.fromisoformat(date)
     return (utc - EPOCH).total_seconds() + tt_minus_utc(utc)
 
 
 def utc_of_tt(time_s: float) -> datetime:
-    """UTC of a mission time [s]."""
+    """UTC of a mission time [s].
+
+    Parameters
+    ----------
+    time_s
+        The time.
+    """
     candidates = (
         (start, EPOCH + timedelta(seconds=float(time_s) - offset)) for start, offset in reversed(_TT_UTC)
     )
@@ -45,7 +63,15 @@ def utc_of_tt(time_s: float) -> datetime:
 
 
 def utc_text(time_s: float, *, up: bool = False) -> str:
-    """UTC date in whole seconds, rounded down (or up)."""
+    """UTC date in whole seconds, rounded down (or up).
+
+    Parameters
+    ----------
+    time_s
+        The mission time [s].
+    up
+        Whether it is rounded up.
+    """
     utc = utc_of_tt(time_s)
     whole = utc.replace(microsecond=0)
     return (whole + timedelta(seconds=1) if up and utc > whole else whole).isoformat()
@@ -71,12 +97,24 @@ class Clock:
     ageing: float = 2.5e-14
 
     def obt(self, time_s):
-        """On-board time [s]."""
+        """On-board time [s].
+
+        Parameters
+        ----------
+        time_s
+            Mission times [s].
+        """
         d = np.asarray(time_s, float) - self.reference_s
         return self.at_reference_s + d + self.rate * d + self.ageing * d * d
 
     def tt(self, obt_s):
-        """Mission time [s] of on-board times."""
+        """Mission time [s] of on-board times.
+
+        Parameters
+        ----------
+        obt_s
+            The on-board times [s].
+        """
         target = np.asarray(obt_s, float) - self.at_reference_s
         d = target / (1 + self.rate)
         for _ in range(3):

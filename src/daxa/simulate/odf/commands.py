@@ -29,6 +29,8 @@ class CommandWriter(HousekeepingWriter):
 
         Parameters
         ----------
+        instrument
+            ``M1`` or ``M2``.
         exposures
             Start of each exposure [s], and what its units do
             (:data:`~daxa.xmm.formats.records.MOS_PROCESSES`).
@@ -58,7 +60,13 @@ class CommandWriter(HousekeepingWriter):
         self._commands(instrument, "HCH", records.MOS_CONFIGURATION, blocks, "EVENT CONFIGURATION")
 
     def pn_commands(self, exposures: Sequence[tuple[float, int, Sequence[int]]]) -> None:
-        """Use of the quadrants: start [s], CCDMODE and CCDs of each exposure."""
+        """Use of the quadrants: start [s], CCDMODE and CCDs of each exposure.
+
+        Parameters
+        ----------
+        exposures
+            The exposures.
+        """
         units, blocks = np.arange(1, records.PN_UNITS + 1), []
         for start, mode, ccds in exposures:
             read = {(ccd - 1) for ccd in ccds}
@@ -73,7 +81,15 @@ class CommandWriter(HousekeepingWriter):
     def rgs_commands(
         self, instrument: str, exposures: Sequence[tuple[float, Mapping[str, np.ndarray]]]
     ) -> None:
-        """Windows, thresholds and read-out: start [s] and read-out sequence of each exposure."""
+        """Windows, thresholds and read-out: start [s] and read-out sequence of each exposure.
+
+        Parameters
+        ----------
+        instrument
+            ``R1`` or ``R2``.
+        exposures
+            The exposures.
+        """
         windows, readouts = [], []
         for start, sequence in exposures:
             place = {int(ccd): i for i, ccd in enumerate(sequence["CCDID"]) if ccd}
@@ -135,9 +151,15 @@ class CommandWriter(HousekeepingWriter):
 
         Parameters
         ----------
+        instrument
+            ``M1`` or ``M2``.
+        exp_id
+            Identifier of the exposure, e.g. ``S001``.
         cycles
             ``CCD``, ``START``, ``STOP`` (full on-board time [s]), and numbers of events ``VALID``, ``BELOW``,
             ``ABOVE``, and of ``FRAMES``.
+        start_s, stop_s
+            Its start and end [s].
         """
         data: dict[str, np.ndarray] = {"HBRID": cycles["CCD"]}
         for side, name in (("S", "START"), ("E", "STOP")):

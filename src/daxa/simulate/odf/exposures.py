@@ -1,4 +1,10 @@
-"""Which files of an ODF each exposure gets, and which housekeeping and commands go with it."""
+"""Which files of an ODF each exposure gets, and which housekeeping and commands go with it.
+
+Parameters
+----------
+writer
+    What writes the files.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +27,15 @@ DIAGNOSTIC_LEAD_S = 300.0
 
 
 def write_exposure(writer: OdfWriter, camera: Camera, data: DetectorData) -> None:
+    """Write the event, auxiliary and offset files of an exposure.
+
+    Parameters
+    ----------
+    camera
+        The camera.
+    data
+        What it sent.
+    """
     exposure, span = data.exposure, (data.start_s, data.stop_s)
     mode = camera.mode(exposure.submode)
     for ccd, one in data.ccds.items():
@@ -75,6 +90,8 @@ def write_diagnostics(
 
     Parameters
     ----------
+    exposures
+        The exposures.
     number
         That of the diagnostic exposures.
     generator
@@ -88,6 +105,15 @@ def write_diagnostics(
 
 
 def write_housekeeping(writer: OdfWriter, observed: Sequence[DetectorData], reset_obt_s: int) -> None:
+    """Write housekeeping and commands of all cameras.
+
+    Parameters
+    ----------
+    observed
+        What the cameras sent.
+    reset_obt_s
+        On-board time of the reset of the counter of the pn [s].
+    """
     for code, camera in CAMERAS.items():
         mine = [data.exposure for data in observed if data.exposure.instrument == code]
         if not mine:

@@ -4,6 +4,27 @@ Nothing here knows how photons become counts: arrays in the units of the telemet
 names, tables and keywords of a real ODF come out. Times are seconds since MJDREF 50814 (TT).
 
 Source: XMM-Newton Data Files Handbook.
+
+Parameters
+----------
+instrument
+    Two-letter code, e.g. ``M1``.
+exp_id
+    Identifier of the exposure, e.g. ``S001``.
+ccd
+    Number of the CCD.
+events
+    Columns of the list, each of shape (n,).
+frames
+    Columns of the frame table.
+start_s, stop_s
+    Start and end of the exposure [s].
+window
+    First column and row that are read, and their numbers.
+frame_time_s
+    Frame time [s].
+file_type
+    Type of the file.
 """
 
 from __future__ import annotations
@@ -57,7 +78,17 @@ class OdfWriter(CommandWriter):
         node: int = 0,
         file_type: str = "IME",
     ) -> None:
-        """Event list of one CCD (imaging, or timing: TIE), and the offset table that goes with it."""
+        """Event list of one CCD (imaging, or timing: TIE), and the offset table that goes with it.
+
+        Parameters
+        ----------
+        threshold_adu
+            Threshold of a pixel [adu].
+        offsets
+            Columns of the offset table; None: there is no such file.
+        node
+            Read-out node.
+        """
         timing = file_type == "TIE"
         header = {
             "DATATYPE": (layout.DATATYPES[file_type], "Type of the data"),
@@ -100,7 +131,13 @@ class OdfWriter(CommandWriter):
     def mos_diagnostic(
         self, instrument: str, exp_id: str, ccd: int, start_s: float, image: np.ndarray
     ) -> None:
-        """Image (610, 602) of all pixels of a CCD, read while it was set up: a frame of a short exposure."""
+        """Image (610, 602) of all pixels of a CCD, read while it was set up: a frame of a short exposure.
+
+        Parameters
+        ----------
+        image
+            The image [adu].
+        """
         from astropy.io import fits
 
         frame, shape = 14, image.shape
@@ -143,6 +180,13 @@ class OdfWriter(CommandWriter):
         """Event list of one CCD (coordinates from 0), and its count of columns discarded on board, if any.
 
         Imaging, timing (``file_type`` TIE) and burst (BUE) lists have the same columns.
+
+        Parameters
+        ----------
+        ccd_mode
+            CCDMODE.
+        discarded
+            The count, one per column.
         """
         from astropy.io import fits
 
@@ -168,7 +212,15 @@ class OdfWriter(CommandWriter):
     def pn_offset_map(
         self, exp_id: str, ccd: int, offsets: np.ndarray, start_s: float, stop_s: float, ccd_mode: int
     ) -> None:
-        """Dark levels [adu] subtracted on board from the pixels (64, 200) of a CCD."""
+        """Dark levels [adu] subtracted on board from the pixels (64, 200) of a CCD.
+
+        Parameters
+        ----------
+        offsets
+            The levels.
+        ccd_mode
+            CCDMODE.
+        """
         from astropy.io import fits
 
         quadrant, position = divmod(ccd - 1, 3)
@@ -185,7 +237,13 @@ class OdfWriter(CommandWriter):
         start_s: float,
         stop_s: float,
     ) -> None:
-        """Listed frames and counter records; counters as non-negative numbers."""
+        """Listed frames and counter records; counters as non-negative numbers.
+
+        Parameters
+        ----------
+        cycles
+            Columns of the counter records.
+        """
         frames, cycles = dict(frames), dict(cycles)
         for table, names in (
             (frames, ("FTCOARSE", "FTFINE")),
@@ -239,7 +297,13 @@ class OdfWriter(CommandWriter):
         start_s: float,
         stop_s: float,
     ) -> None:
-        """Frames of all CCDs, and the read-out sequence; counters as non-negative numbers."""
+        """Frames of all CCDs, and the read-out sequence; counters as non-negative numbers.
+
+        Parameters
+        ----------
+        sequence
+            Columns of the read-out sequence.
+        """
         header = {"DATATYPE": (layout.DATATYPES["AUX"], "Type of the data")}
         hdus = [
             make_table(schema, data, layout.extension(instrument, "AUX", number), header)
@@ -257,7 +321,21 @@ def _window(window: tuple[int, int, int, int]) -> dict[str, tuple[int, str]]:
 
 
 def pack_odf(folder: Path, archive: Path, revolution: int, obs_id: str, request: int = 276294) -> Path:
-    """Pack an ODF as the science archive sends it: a ``.tar.gz`` with a tar of the files and a manifest."""
+    """Pack an ODF as the science archive sends it: a ``.tar.gz`` with a tar of the files and a manifest.
+
+    Parameters
+    ----------
+    folder
+        Folder of the raw files.
+    archive
+        The file to write.
+    revolution
+        The revolution.
+    obs_id
+        The observation.
+    request
+        Number that names of files in it have.
+    """
     files = sorted(path for path in Path(folder).iterdir() if path.is_file())
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -285,7 +363,19 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def write_table(path: Path, schema: Sequence[Column], data: Mapping[str, Any], extname: str) -> None:
-    """Write a single table, such as a truth table."""
+    """Write a single table, such as a truth table.
+
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        Its columns.
+    data
+        Column -> values.
+    extname
+        Name of the table.
+    """
     from astropy.io import fits
 
     fits.HDUList([fits.PrimaryHDU(), make_table(schema, data, extname)]).writeto(path, overwrite=True)

@@ -1,6 +1,21 @@
 """The files of an ODF that hold no events: housekeeping, attitude, clock, summary; and what all files share.
 
 Sources: XMM-Newton Data Files Handbook; the summary file of a real ODF.
+
+Parameters
+----------
+instrument
+    Two-letter code, e.g. ``M1``.
+file_type
+    Three-letter type of the file.
+exp_id
+    Identifier of the exposure; ``X000`` for none.
+ccd
+    Number of the CCD; 0 for none.
+start_s, stop_s
+    Start and end of what is written [s].
+step_s
+    Step of time [s].
 """
 
 from __future__ import annotations
@@ -32,12 +47,26 @@ from daxa.xmm.formats.odf_names import OdfName
 
 
 def on_attitude_grid(ra_deg: float, dec_deg: float) -> tuple[float, float]:
-    """The nearest direction that an attitude file can hold (0.1 s of time, 0.1 arcsec)."""
+    """The nearest direction that an attitude file can hold (0.1 s of time, 0.1 arcsec).
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        The direction [deg].
+    """
     return round(ra_deg / 15 * 36000) / 36000 * 15, round(dec_deg * 36000) / 36000
 
 
 def sexagesimal(value: float, *, hours: bool = False) -> str:
-    """``HH:MM:SS.S`` or ``+DD:MM:SS.S`` of an angle in degrees."""
+    """``HH:MM:SS.S`` or ``+DD:MM:SS.S`` of an angle in degrees.
+
+    Parameters
+    ----------
+    value
+        The angle.
+    hours
+        Whether it is written as hours, of 15 degrees each.
+    """
     tenths = round(abs(value / 15 if hours else value) * 36000)
     sign = "" if hours else "-" if value < 0 else "+"
     whole, rest = divmod(tenths, 36000)
@@ -74,7 +103,13 @@ class Pointing:
     drift_arcsec: float = 0.0
 
     def attitude(self, time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """RA, Dec and position angle [deg] at some times: declination and angle swing, if any does."""
+        """RA, Dec and position angle [deg] at some times: declination and angle swing, if any does.
+
+        Parameters
+        ----------
+        time_s
+            The times [s].
+        """
         phase = 2 * np.pi * (np.asarray(time_s, float) - self.start_s) / DRIFT_PERIOD_S
         swing = self.drift_arcsec / 3600
         return (
@@ -112,7 +147,13 @@ class HousekeepingWriter:
     def name(
         self, instrument: str, file_type: str, exp_id: str = "X000", ccd: int = 0, extension: str = "FIT"
     ) -> str:
-        """Name of a component."""
+        """Name of a component.
+
+        Parameters
+        ----------
+        extension
+            End of the name.
+        """
         p = self.pointing
         return str(
             OdfName(
@@ -131,7 +172,15 @@ class HousekeepingWriter:
         exp_id: str = "X000",
         ccd: int = 0,
     ) -> Path:
-        """Write extensions behind the primary header that all components share."""
+        """Write extensions behind the primary header that all components share.
+
+        Parameters
+        ----------
+        hdus
+            The extensions.
+        content
+            What the file is, for its header.
+        """
         from astropy.io import fits
 
         name, p = self.name(instrument, file_type, exp_id, ccd), self.pointing
@@ -233,7 +282,23 @@ class HousekeepingWriter:
         max_frames: int,
         bad_pixel_table: Sequence[int] = (0, 0),
     ) -> None:
-        """Main and additional periodic housekeeping."""
+        """Main and additional periodic housekeeping.
+
+        Parameters
+        ----------
+        filters
+            Start, stop [s] and filter of each exposure.
+        reset_obt_s
+            On-board time of the counter's reset [s].
+        wrap_s
+            Period of the coarse time [s].
+        submode
+            SUBMODE.
+        max_frames
+            Frames that a counter record covers.
+        bad_pixel_table
+            Values of F1629 and F1630, which name the table of masked pixels.
+        """
         codes = {filter_: code for code, filter_ in layout.PN_FILTER_CODES.items()}
         times = self._housekeeping_times()
         n, p = len(times), self.pointing
@@ -264,7 +329,13 @@ class HousekeepingWriter:
         self._whole_housekeeping("PN", "PAH", 64.0, rest, "EPIC PN ADDITIONAL PERIODIC HOUSEKEEPING")
 
     def rgs_housekeeping(self, instrument: str, full_s: Sequence[tuple[float, float]] = ()) -> None:
-        """Periodic housekeeping; the input buffer is full in some intervals."""
+        """Periodic housekeeping; the input buffer is full in some intervals.
+
+        Parameters
+        ----------
+        full_s
+            The intervals [s].
+        """
         times = self._housekeeping_times(8.0)
         full = np.zeros(len(times), bool)
         for start, stop in full_s:
@@ -303,7 +374,15 @@ class HousekeepingWriter:
     # --- spacecraft --------------------------------------------------------------------------------
 
     def attitude(self, *, slew_deg: float = 41.0, slew_s: float = 2400.0, step_s: float = 10.0) -> None:
-        """Attitude history of the revolution: another field, a slew, the pointing, a slew, another field."""
+        """Attitude history of the revolution: another field, a slew, the pointing, a slew, another field.
+
+        Parameters
+        ----------
+        slew_deg
+            Length of the slews [deg].
+        slew_s
+            How long they last [s].
+        """
         p = self.pointing
         begin, end = np.floor(p.start_s) - 60.0, np.ceil(p.stop_s) + 60.0
         steps = np.arange(0.0, slew_s, step_s)
@@ -376,6 +455,13 @@ class HousekeepingWriter:
         """Raw attitude in ASCII: the pointing with a wobble of ten minutes in declination, step by step.
 
         Outside the observation the spacecraft is shown slewing in declination, 90 deg an hour.
+
+        Parameters
+        ----------
+        wobble_arcsec
+            Amplitude of the wobble [arcsec].
+        slewing
+            Whether slews are shown.
         """
         p = self.pointing
         time = np.arange(start_s, stop_s, step_s)
@@ -395,7 +481,15 @@ class HousekeepingWriter:
         return path
 
     def time_correlation(self, rng: np.random.Generator, *, scatter_s: float = 1.5e-6) -> None:
-        """Clock against UTC: TCS of the observation, TCX of the revolution."""
+        """Clock against UTC: TCS of the observation, TCX of the revolution.
+
+        Parameters
+        ----------
+        rng
+            Random numbers.
+        scatter_s
+            Scatter of the times [s].
+        """
         p = self.pointing
         margin, step = 600.0, 20.0
         for file_type, first, last in (

@@ -29,7 +29,13 @@ WOBBLE_ARCSEC = 4.0
 
 
 def describe_gratings(duration_s: float) -> list[tuple[Description, SkyModel]]:
-    """The observations of the set, each ``duration_s`` long, and the (empty) sky of the other cameras."""
+    """The observations of the set, each ``duration_s`` long, and the (empty) sky of the other cameras.
+
+    Parameters
+    ----------
+    duration_s
+        Length of the exposures [s].
+    """
     star = GratingSource(TARGET_RA_DEG, TARGET_DEC_DEG, LINES, continuum=0.3)
     result = []
     for obs_id, revolution, date, offset_arcmin, angle, wobble in (

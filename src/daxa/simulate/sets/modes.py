@@ -61,7 +61,15 @@ _FAMILIES: tuple[tuple[str, int, float, float, float, Any], ...] = (
 
 
 def describe_modes(duration_s: float, noise: Noise) -> list[tuple[Description, SkyModel]]:
-    """The observations of the set, each ``duration_s`` long, and what is seen in them."""
+    """The observations of the set, each ``duration_s`` long, and what is seen in them.
+
+    Parameters
+    ----------
+    duration_s
+        Length of the exposures [s].
+    noise
+        Rates of everything that is not a photon.
+    """
     result = []
     ra, dec = on_attitude_grid(TARGET_RA_DEG + _OFFSET_DEG[0], TARGET_DEC_DEG + _OFFSET_DEG[1])
     for obs_id, revolution, offset, period, flux, modes in _FAMILIES:

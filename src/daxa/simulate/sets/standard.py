@@ -1,4 +1,14 @@
-"""The standard set: three observations of one field, their calibration, their archives and the truth."""
+"""The standard set: three observations of one field, their calibration, their archives and the truth.
+
+Parameters
+----------
+obs_id
+    The observation.
+duration_s
+    Length of the exposures [s].
+noise
+    Rates of everything that is not a photon.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +105,15 @@ class SimulatedSet:
         return self._existing(self.folder / "truth" / f"{obs_id}_sources.csv", obs_id)
 
     def photons(self, obs_id: str, instrument: str, exp_id: str) -> Path:
-        """Table (FITS) of the photons that fell on a camera, with what became of them."""
+        """Table (FITS) of the photons that fell on a camera, with what became of them.
+
+        Parameters
+        ----------
+        instrument
+            Code of the camera, e.g. ``M1``.
+        exp_id
+            Identifier of the exposure, e.g. ``S001``.
+        """
         path = self.folder / "truth" / f"{obs_id}_{instrument}{exp_id}_photons.fits"
         return self._existing(path, obs_id)
 

@@ -239,7 +239,23 @@ def write_sky_keywords(
     imagesize_deg: float,
     calculated_limits: bool = False,
 ) -> None:
-    """Write column WCS, limits and REFX*, REFY* of X and Y into an event table and the primary header."""
+    """Write column WCS, limits and REFX*, REFY* of X and Y into an event table and the primary header.
+
+    Parameters
+    ----------
+    header
+        Header of the event table; changed.
+    primary
+        Header of the file; changed.
+    ra0_deg, dec0_deg
+        The point that the plane touches the sky in [deg].
+    x, y
+        Columns X and Y.
+    imagesize_deg
+        Half the length of a side of the plane [deg].
+    calculated_limits
+        Whether the limits are those of the values, and not those of the plane.
+    """
     from daxa.xmm.event.parts import write_reference
 
     write_sky_wcs(header, ra0_deg, dec0_deg, {"X": x, "Y": y})

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def observation_span(odf: Odf) -> tuple[float, float, dict[str, Any]]:
     """Start and stop of an observation [mission time], and keywords that describe it.
 
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+
     Raises
     ------
     TaskError

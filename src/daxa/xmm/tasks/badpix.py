@@ -76,7 +76,15 @@ def _read_found(ctx: TaskContext, name: str) -> list[BadPixel]:
 
 
 def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> list[BadPixel]:
-    """Bad pixels cut at the edges of a window (RAWX, RAWY of its first pixel, size)."""
+    """Bad pixels cut at the edges of a window (RAWX, RAWY of its first pixel, size).
+
+    Parameters
+    ----------
+    pixels
+        The bad pixels.
+    window
+        The window.
+    """
     x0, y0, dx, dy = window
     kept = []
     for pixel in pixels:
@@ -87,7 +95,15 @@ def in_window(pixels: Sequence[BadPixel], window: tuple[int, int, int, int]) -> 
 
 
 def is_mos(ctx: TaskContext, name: str) -> bool:
-    """Whether a file is one of a MOS camera."""
+    """Whether a file is one of a MOS camera.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    name
+        Name of the file.
+    """
     try:
         return str(first_header(ctx.path(name)).get("INSTRUME", "")).startswith("EMOS")
     except OSError:
@@ -95,7 +111,15 @@ def is_mos(ctx: TaskContext, name: str) -> bool:
 
 
 def add_bad_pixels(ctx: TaskContext, p: Parameters) -> None:
-    """The task badpix for a MOS CCD: add BADPIX to the events that emframes has written."""
+    """The task badpix for a MOS CCD: add BADPIX to the events that emframes has written.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    p
+        Parameters of badpix.
+    """
     path = ctx.path(p.eventset)
     table = files.read_table(path, "EVENTS", "badExtension")
     instrument, exp_id, number, node = of_header(table, "badExtension")

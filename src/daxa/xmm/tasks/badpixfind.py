@@ -67,7 +67,15 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
 
 
 def in_field_of_view(calibration: PnCalibration, ccd: int) -> npt.NDArray[np.bool_]:
-    """Pixels (64, 200) of a CCD whose centre is in the field of view."""
+    """Pixels (64, 200) of a CCD whose centre is in the field of view.
+
+    Parameters
+    ----------
+    calibration
+        The calibration of the exposure.
+    ccd
+        Number of the CCD.
+    """
     geometry = calibration.geometry
     x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1), indexing="ij")
     detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))

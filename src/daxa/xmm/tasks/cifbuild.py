@@ -28,7 +28,15 @@ from daxa.xmm.task import TaskContext, task
 
 
 def missing_types(entries: Iterable[Entry], instruments: Iterable[str]) -> list[str]:
-    """Constituents ``SCOPE_TYPEID`` that the reduction of some instruments needs and an index lacks."""
+    """Constituents ``SCOPE_TYPEID`` that the reduction of some instruments needs and an index lacks.
+
+    Parameters
+    ----------
+    entries
+        Rows of the index.
+    instruments
+        Names of the instruments, e.g. ``EMOS1``.
+    """
     have = {entry.key for entry in entries}
     wanted = dict.fromkeys(key for instrument in instruments for key in required_of(instrument))
     return [f"{scope}_{typeid}" for scope, typeid in wanted if (scope, typeid) not in have]

@@ -235,7 +235,17 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
 
 
 def is_there(run: Run, instrument: str, exp_id: str) -> bool:
-    """Whether all event lists of an exposure exist; one that makes none is not done."""
+    """Whether all event lists of an exposure exist; one that makes none is not done.
+
+    Parameters
+    ----------
+    run
+        What the chain was asked for.
+    instrument
+        ``M1`` or ``M2``.
+    exp_id
+        Identifier of the exposure, e.g. ``S001``.
+    """
     names = run.event_lists(instrument, exp_id)
     there = bool(names) and all(run.ctx.path(name).exists() for name in names)
     if there:

@@ -74,6 +74,13 @@ def epfast(ctx: TaskContext, p: Parameters) -> None:
 def check_fast(table: Any, where: str) -> None:
     """Refuse lists that epfast cannot correct.
 
+    Parameters
+    ----------
+    table
+        Table of the events.
+    where
+        Name of the list, for messages.
+
     Raises
     ------
     TaskError

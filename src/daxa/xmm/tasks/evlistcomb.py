@@ -61,6 +61,13 @@ _PRIME_CCD = 4
 def combine_lists(ctx: TaskContext, p: Parameters) -> None:
     """Join the lists that ``eventsets`` names; imaging ones in ``imagingset``, others in ``timingset``.
 
+    Parameters
+    ----------
+    ctx
+        The running task.
+    p
+        Parameters of evlistcomb.
+
     Raises
     ------
     TaskError
@@ -149,6 +156,13 @@ _COLUMNS = "TIME FLAG BETA XDSP CHIPX CHIPY PHA SHAPE GRADE PI"
 
 def extension_name(name: str, ccd: int) -> str:
     """Name of a CCD's table in the common list: six letters and two digits, the first one of a node's table.
+
+    Parameters
+    ----------
+    name
+        Name of the table in the file of the CCD.
+    ccd
+        Number of the CCD.
 
     Examples
     --------

@@ -106,6 +106,17 @@ def kept_frames(
 ) -> tuple[GTI, npt.NDArray[np.bool_]]:
     """Good times of a CCD, and which of its frames lie in them.
 
+    Parameters
+    ----------
+    hdus
+        The merged data set.
+    ccd
+        Number of the CCD.
+    frames
+        Columns of its frames: TIME, TIMEDEL, FLAG, ASPCDSP.
+    aux
+        Good times besides its own; None: all.
+
     Raises
     ------
     TaskError

@@ -1,4 +1,14 @@
-"""What several tasks share: attitude, housekeeping and exposures of the chains."""
+"""What several tasks share: attitude, housekeeping and exposures of the chains.
+
+Parameters
+----------
+ctx
+    The running task.
+odf
+    The opened ODF.
+name
+    Name of the file.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +42,24 @@ POINTING_CARDS = ("RA_PNT", "DEC_PNT", "PA_PNT")
 def pointing_of_header(
     headers: list[Any], names: tuple[str, ...], code: str, where: str
 ) -> tuple[float, ...]:
+    """Numbers of a pointing from the first header that has each.
+
+    Parameters
+    ----------
+    headers
+        The headers.
+    names
+        Their keywords.
+    code
+        Code of the error.
+    where
+        Name of the file, for messages.
+
+    Raises
+    ------
+    TaskError
+        ``code``: no header has one of the keywords.
+    """
     values = []
     for name in names:
         value = next((h[name] for h in headers if name in h), None)
@@ -42,6 +70,20 @@ def pointing_of_header(
 
 
 def attitude_file(ctx: TaskContext, odf: Odf, name: str, force: bool, allowed: bool = True) -> Path:
+    """The attitude file of atthkgen, made if need be.
+
+    Parameters
+    ----------
+    force
+        Whether one that exists is made anew.
+    allowed
+        Whether one may be made.
+
+    Raises
+    ------
+    TaskError
+        ``MissingData``: it is not there and may not be made.
+    """
     path = ctx.path(name)
     if not allowed and not path.exists():
         raise TaskError("MissingData", f"{path}: absent, and runatthkgen=no")
@@ -62,7 +104,21 @@ def housekeeping_times(
     needed: bool = False,
     keep: bool = True,
 ) -> dict[str, GTI]:
-    """Good times of the housekeeping of each camera (hkgtigen), where there is any."""
+    """Good times of the housekeeping of each camera (hkgtigen), where there is any.
+
+    Parameters
+    ----------
+    wanted
+        Instrument and identifier of the exposures.
+    name
+        Gives the name of the file of a camera's good times.
+    chosen
+        Parameters of hkgtigen.
+    needed
+        Whether a camera without housekeeping is an error.
+    keep
+        Whether files that are made here stay.
+    """
 
     found = {}
     for camera in sorted({instrument for instrument, _ in wanted}):
@@ -77,6 +133,13 @@ def housekeeping_times(
 
 
 def gti_file(ctx: TaskContext, name: str) -> GTI:
+    """Good times of a file.
+
+    Raises
+    ------
+    TaskError
+        ``flagHk10``: they cannot be read.
+    """
     try:
         return GTI.read(ctx.path(name))
     except (OSError, KeyError, ValueError) as error:
@@ -84,6 +147,7 @@ def gti_file(ctx: TaskContext, name: str) -> GTI:
 
 
 def open_calibration(ctx: TaskContext) -> Calibration:
+    """The calibration that the environment of the task describes."""
     from daxa.xmm.ccf.calibration import Calibration
 
     return Calibration.from_environment(ctx.env, ctx.cwd)
@@ -92,7 +156,22 @@ def open_calibration(ctx: TaskContext) -> Calibration:
 def select_exposures(
     ctx: TaskContext, odf: Odf, instruments: list[str], chosen: list[str], task_name: str
 ) -> list[tuple[str, str]]:
-    """Exposures to process: all, or those named ``S001`` or ``1``; those without event files are named."""
+    """Exposures to process: all, or those named ``S001`` or ``1``; those without event files are named.
+
+    Parameters
+    ----------
+    instruments
+        Codes of the instruments.
+    chosen
+        What was asked for; empty for all.
+    task_name
+        Name of the task, for messages.
+
+    Raises
+    ------
+    TaskError
+        ``badParameter``: the ODF has no such exposure. ``MissingData``: there are none.
+    """
     found = [(i, e) for i in instruments for e in odf.exposures(i)]
     empty = [(i, e) for i in instruments for e in odf.without_events(i)]
 
@@ -149,7 +228,13 @@ def housekeeping_of_chain(
 
 
 def exposure_span(odf: Odf, instexpid: str, ctx: TaskContext) -> tuple[float, float]:
-    """Start and end of an exposure, mission time."""
+    """Start and end of an exposure, mission time.
+
+    Parameters
+    ----------
+    instexpid
+        Instrument and identifier in one, e.g. ``M1S001``.
+    """
     from daxa.xmm.instruments.keywords import exposure_summary
     from daxa.xmm.odf.times import utc_to_tt
 

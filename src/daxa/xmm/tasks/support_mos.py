@@ -1,4 +1,12 @@
-"""What the MOS tasks on files share."""
+"""What the MOS tasks on files share.
+
+Parameters
+----------
+ctx
+    The running task.
+table
+    Table of a file of the chain.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +45,8 @@ def flag_mask(text: str, where: str) -> int:
 
     Parameters
     ----------
+    text
+        The number.
     where
         Task and parameter, for the message.
 
@@ -59,6 +69,19 @@ def flag_mask(text: str, where: str) -> int:
 def camera_of(
     ctx: TaskContext, instrument: str, exp_id: str, options: Options, gti: GTI | None = None
 ) -> Camera:
+    """The exposure that a step works on, with its calibration; what it prints goes under the task's own name.
+
+    Parameters
+    ----------
+    instrument
+        ``M1`` or ``M2``.
+    exp_id
+        Identifier of the exposure, e.g. ``S001``.
+    options
+        Options of the chain.
+    gti
+        Good times besides those of the frames.
+    """
     from daxa.xmm.ccf.calibration import Calibration
 
     odf = Odf.from_environment(ctx.env, ctx.cwd)
@@ -71,6 +94,18 @@ def camera_of(
 
 
 def odf_file(ctx: TaskContext, name: str) -> OdfFile:
+    """A raw file by its name.
+
+    Parameters
+    ----------
+    name
+        The file.
+
+    Raises
+    ------
+    TaskError
+        ``readEvents01``: it is not a file of an ODF.
+    """
     path = ctx.path(name)
     fields = OdfName.parse(path.name)
     if fields is None or not path.is_file():
@@ -79,7 +114,18 @@ def odf_file(ctx: TaskContext, name: str) -> OdfFile:
 
 
 def of_header(table: OdfTable, code: str) -> tuple[str, str, int, int]:
-    """Camera, exposure, CCD and node of a file of the chain."""
+    """Camera, exposure, CCD and node of a file of the chain.
+
+    Parameters
+    ----------
+    code
+        Code of the error.
+
+    Raises
+    ------
+    TaskError
+        ``code``: its header does not say so.
+    """
     try:
         camera = CODES[str(table.keyword("INSTRUME")).strip()]
         return (
@@ -93,7 +139,17 @@ def of_header(table: OdfTable, code: str) -> tuple[str, str, int, int]:
 
 
 def empty_column(camera: Camera, table: OdfTable, number: int, node: int) -> Ccd:
-    """A CCD without events."""
+    """A CCD without events.
+
+    Parameters
+    ----------
+    camera
+        The exposure.
+    number
+        Number of the CCD.
+    node
+        Read-out node, 0 or 1.
+    """
     none = np.zeros(0, np.int64)
     frames = Frames(none, none.astype(float), 1.0, none, {})
     header = RawHeader.of(table)

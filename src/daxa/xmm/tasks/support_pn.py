@@ -1,4 +1,18 @@
-"""What the pn tasks share: parameters of the two chains, exposures, files between the tasks."""
+"""What the pn tasks share: parameters of the two chains, exposures, files between the tasks.
+
+Parameters
+----------
+ctx
+    The running task.
+p
+    Parameters of the task.
+data_mode
+    DATAMODE; of `exposures_of` also ``ALL``.
+exp_id
+    Identifier of the exposure, e.g. ``S003``.
+file
+    The raw list.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +75,13 @@ def taken(names: str, **defaults: Any) -> list[Parameter]:
 
 
 def common(**defaults: Any) -> list[Parameter]:
-    """Parameters of steps that both chains take."""
+    """Parameters of steps that both chains take.
+
+    Parameters
+    ----------
+    **defaults
+        Names of parameters -> other defaults.
+    """
     return taken(_COMMON, **defaults)
 
 
@@ -80,6 +100,11 @@ def chain_options(
     ctx: TaskContext, p: Parameters, exp_id: str, data_mode: str, screening: Screening
 ) -> Options:
     """The options of all steps for one exposure, from the parameters of a chain.
+
+    Parameters
+    ----------
+    screening
+        What is selected.
 
     Raises
     ------
@@ -137,6 +162,11 @@ def _rate_of_source(ctx: TaskContext, p: Parameters, exp_id: str, *, imaging: bo
 def reject_options(ctx: TaskContext, p: Parameters, **others: Any) -> Epreject:
     """Options of epreject, with the maps of ``odilist``.
 
+    Parameters
+    ----------
+    **others
+        Options that are not parameters.
+
     Raises
     ------
     TaskError
@@ -150,7 +180,13 @@ def reject_options(ctx: TaskContext, p: Parameters, **others: Any) -> Epreject:
 
 
 def open_odf(ctx: TaskContext, folder: str | None) -> Odf:
-    """The ODF of a chain; its summary is the one that SAS_ODF names, if it does."""
+    """The ODF of a chain; its summary is the one that SAS_ODF names, if it does.
+
+    Parameters
+    ----------
+    folder
+        What wins over SAS_ODF.
+    """
     odf = Odf.from_environment(ctx.env, ctx.cwd, folder)
     if odf.sas_summary is None and ctx.env.get("SAS_ODF", "").endswith(".SAS"):
         summary = ctx.path(ctx.env["SAS_ODF"])
@@ -159,7 +195,13 @@ def open_odf(ctx: TaskContext, folder: str | None) -> Odf:
 
 
 def exposures_of(odf: Odf, data_mode: str) -> list[tuple[str, str]]:
-    """Exposures of a data mode (or of all), with the mode of each."""
+    """Exposures of a data mode (or of all), with the mode of each.
+
+    Parameters
+    ----------
+    odf
+        The opened ODF.
+    """
     modes = list(FILE_TYPES) if data_mode == "ALL" else [data_mode]
     return [
         (exp_id, mode)
@@ -170,7 +212,13 @@ def exposures_of(odf: Odf, data_mode: str) -> list[tuple[str, str]]:
 
 
 def camera_pixel(exposure: PnExposure) -> Any:
-    """Where a direction falls, for the median pointing of the exposure."""
+    """Where a direction falls, for the median pointing of the exposure.
+
+    Parameters
+    ----------
+    exposure
+        The exposure.
+    """
     from daxa.xmm.sky.attitude import Attitude, make_atthk
 
     def pixel(ra: float, dec: float) -> tuple[int, float, float]:
@@ -191,12 +239,26 @@ def calibration_of(ctx: TaskContext, file: RawFile) -> PnCalibration:
 
 
 def line_clock_of(calibration: PnCalibration, ccd: int) -> LineClock:
-    """How lines count time in the fast mode of a raw list."""
+    """How lines count time in the fast mode of a raw list.
+
+    Parameters
+    ----------
+    calibration
+        The calibration of the exposure.
+    ccd
+        Number of the CCD.
+    """
     return calibration.line_clock(calibration.times.correction_s[ccd - 1])
 
 
 def replace_table(ctx: TaskContext, name: str, file: RawFile) -> None:
-    """Write a raw list that has changed; in fast modes with the times of its lines."""
+    """Write a raw list that has changed; in fast modes with the times of its lines.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    """
     times = None
     if file.submode in FAST_MODES:
         clock = line_clock_of(calibration_of(ctx, file), file.raw.ccd)
