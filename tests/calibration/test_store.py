@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 from collections import Counter
@@ -208,6 +209,30 @@ def test_files_for_any_date(server: Server, tmp_path: Path) -> None:
     every = {p.name for p in fetch(server, tmp_path / "c", dates=None)}
     assert early | late <= every
     assert early != late
+
+
+@pytest.mark.parametrize(
+    "kept", [5, [1], {NAME: 3}, {NAME: {"scope": 1}}, {NAME: {"scope": "EPN", "x": "y"}}]
+)
+def test_damaged_notes_of_headers_are_ignored(server: Server, tmp_path: Path, kept: object) -> None:
+    target = tmp_path / "store"
+    paths = fetch(server, target)
+    for path in paths:
+        path.unlink()
+    (target / ".headers.json").write_text(json.dumps({server.url: kept}))
+    assert fetch(server, target) == paths
+    assert [p.name for p in target.glob(".headers.json*")] == [".headers.json"]
+
+
+def test_header_that_cannot_be_read_is_named(server: Server, tmp_path: Path) -> None:
+    data = (server.folder / NAME).read_bytes()
+    place = data.index(b"VALDATE ")
+    card = data[place : place + 80]
+    assert b"'" in card
+    damaged = card.replace(b"'", b"\x01", 1).ljust(80)[:80]
+    (server.folder / "EPN_LINCOORD_0099.CCF").write_bytes(data.replace(card, damaged, 1))
+    with pytest.raises(DAXADownloadError, match=r"EPN_LINCOORD_0099\.CCF: no readable calibration header"):
+        fetch(server, tmp_path / "store")
 
 
 @pytest.mark.usefixtures("with_master")

@@ -36,6 +36,20 @@ def test_as_a_module():
     assert done.stdout.startswith("daxa ")
 
 
+def test_simulate_leaves_the_sky_to_the_size(tmp_path, monkeypatch):
+    asked = {}
+
+    def refuse(folder, **options):
+        asked.update(options)
+        raise ValueError("asked")
+
+    monkeypatch.setattr("daxa.simulate.sets.standard.simulate_set", refuse)
+    run.invoke(app, ["simulate", str(tmp_path), "--size", "modes"])
+    assert asked["sky"] is None
+    run.invoke(app, ["simulate", str(tmp_path), "--size", "modes", "--sky", "cluster"])
+    assert asked["sky"] == "cluster"
+
+
 def test_version():
     from daxa import __version__
 

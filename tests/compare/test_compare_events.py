@@ -106,5 +106,11 @@ def test_what_is_no_product_is_refused(pair: tuple[Path, Path], tmp_path: Path) 
     (tmp_path / "text.fits").write_text("no FITS file")
     with pytest.raises(NotComparableError, match=r"text\.fits: cannot be read"):
         compare_files(pair[0], tmp_path / "text.fits")
+    data = pair[0].read_bytes()
+    for keyword in (b"TTYPE1  ", b"TFORM1  ", b"EXTNAME "):
+        card = data[(place := data.index(keyword)) : place + 80]
+        (tmp_path / "damaged.fits").write_bytes(data.replace(card, card.replace(b"'", b"\x01"), 1))
+        with pytest.raises(NotComparableError, match=r"damaged\.fits: (cannot be read|no event list)"):
+            compare_files(pair[0], tmp_path / "damaged.fits")
     with pytest.raises(NotComparableError, match="no such file"):
         compare_files(pair[0], tmp_path / "absent.fits")

@@ -84,6 +84,9 @@ def test_pixels_in_units_of_the_event_list(tmp_path: Path) -> None:
         NotComparableError, match=r"bare\.fits\[EVENTS\]: REFXCRVL and REFYCRVL are not numbers"
     ):
         grid_of(theirs, tmp_path / "bare.fits")
+    (tmp_path / "half.fits").write_bytes(theirs.read_bytes()[:1000])
+    with pytest.raises(NotComparableError, match=r"half\.fits: cannot be read"):
+        grid_of(tmp_path / "half.fits", tmp_path / "events.fits")
 
 
 class Maker:

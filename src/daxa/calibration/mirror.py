@@ -22,6 +22,7 @@ from daxa.fetch.http import Client, RemoteFile
 from daxa.fetch.locks import hold
 from daxa.xmm.ccf.index import CATEGORY, Entry, md5sum, normal_date, parse_name, read_entry, read_index
 from daxa.xmm.errors import DamagedConstituent, TaskError
+from daxa.xmm.fits.hdus import unreadable
 
 _HEADER_BYTES = 4 * 2880
 _TRIES = 3
@@ -123,7 +124,7 @@ class Mirror:
                 subdate=normal_date(str(header.get("SUBDATE", header["VALDATE"]))),
                 category=str(header.get("CATEGORY", CATEGORY)).strip(),
             )
-        except (OSError, ValueError, EOFError) as err:
+        except unreadable() as err:
             raise DAXADownloadError(f"{url}: no readable calibration header ({err})") from err
 
     def download(self, name: str, folder: Path, progress: Progress | None = None) -> Path:

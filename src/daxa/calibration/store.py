@@ -17,8 +17,10 @@ from typing import Any
 
 from daxa.calibration.mirror import Mirror, Progress
 from daxa.exceptions import DAXADownloadError
+from daxa.writing import write_text
 from daxa.xmm.ccf.index import (
     Entry,
+    entry_of,
     list_files,
     md5sum,
     normal_date,
@@ -26,9 +28,9 @@ from daxa.xmm.ccf.index import (
     parse_name,
     read_entry,
     select,
-    unreadable,
 )
 from daxa.xmm.errors import DamagedConstituent
+from daxa.xmm.fits.hdus import unreadable
 from daxa.xmm.formats.ccf import CALIBRATED, LAYOUT, generic_scope, wanted_of
 
 #: Public copies of the calibration files.
@@ -323,27 +325,23 @@ def fetch(
     if source is None:
         raise DAXADownloadError(f"no calibration mirror can be read: {problem}")
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        candidates = sorted(name for name in source.files if (parse_name(name) or ("", ""))[:2] in wanted)
-        known = _HeaderCache(target / ".headers.json", source.url)
-        known.restore(source)
-        entries, unreadable = _entries(source, candidates, target, pool)
-        known.save(source)
+        entries, untold = _entries(source, wanted, target, pool)
         chosen = needed(entries, observed, analysis_date)
         absent = sorted(wanted - {e.key for e in chosen})
         names = [e.name for e in chosen]
         results = dict(
             zip(names, pool.map(lambda n: _bring(source, n, target, progress), names), strict=True)
         )
-        # What one mirror cannot give another may.
-        while remaining and any(path is None for path, _ in results.values()):
-            other, _ = _open_one(remaining, timeout_s, pause_s)
-            if other is None:
-                break
-            for name in [n for n, (path, _) in results.items() if path is None and n in other.files]:
-                path, text = _bring(other, name, target, progress)
-                results[name] = (path, "" if path else f"{results[name][1]}; {text}")
+    # What one mirror cannot give another may.
+    while remaining and any(path is None for path, _ in results.values()):
+        other, _ = _open_one(remaining, timeout_s, pause_s)
+        if other is None:
+            break
+        for name in [n for n, (path, _) in results.items() if path is None and n in other.files]:
+            path, text = _bring(other, name, target, progress)
+            results[name] = (path, "" if path else f"{results[name][1]}; {text}")
     paths = [path for path, _ in results.values() if path is not None]
-    failures = [text for _, text in results.values() if text] + unreadable
+    failures = [text for _, text in results.values() if text] + untold
     failures += [f"{source.url} has no {scope}_{typeid} for these dates" for scope, typeid in absent]
     if failures:
         raise DAXADownloadError(
@@ -358,7 +356,7 @@ class _HeaderCache:
 
     def __init__(self, path: Path, url: str) -> None:
         self.path, self.url = path, url
-        self._all: dict[str, dict[str, dict[str, Any]]] = {}
+        self._all: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
             loaded = json.loads(path.read_text(encoding="utf-8"))
             self._all = loaded if isinstance(loaded, dict) else {}
@@ -366,9 +364,10 @@ class _HeaderCache:
     def restore(self, source: Mirror) -> None:
         if source.master:
             return
-        for name, row in self._all.get(self.url, {}).items():
-            with contextlib.suppress(TypeError):
-                source.entries.setdefault(name, Entry(**row))
+        kept = self._all.get(self.url)
+        for name, row in kept.items() if isinstance(kept, dict) else ():
+            if (entry := entry_of(row, None)) is not None:
+                source.entries.setdefault(name, entry)
 
     def save(self, source: Mirror) -> None:
         if source.master:
@@ -377,11 +376,9 @@ class _HeaderCache:
         if rows == self._all.get(self.url):
             return
         self._all[self.url] = rows
-        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         # The store works without this file, only slower.
         with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(self._all), encoding="utf-8")
-            os.replace(temporary, self.path)
+            write_text(self.path, json.dumps(self._all))
 
 
 def _open_one(remaining: list[str], timeout_s: float, pause_s: float) -> tuple[Mirror | None, str]:
@@ -399,9 +396,15 @@ def _open_one(remaining: list[str], timeout_s: float, pause_s: float) -> tuple[M
 
 
 def _entries(
-    source: Mirror, names: list[str], target: Path, pool: ThreadPoolExecutor
+    source: Mirror, wanted: set[tuple[str, str]], target: Path, pool: ThreadPoolExecutor
 ) -> tuple[list[Entry], list[str]]:
-    """What is known of candidates: from the master index, from files in the store, from their headers."""
+    """What is known of a mirror's files of some types, and why nothing is of others.
+
+    From the master index, from files in the store, from their headers.
+    """
+    names = sorted(name for name in source.files if (parse_name(name) or ("", ""))[:2] in wanted)
+    known = _HeaderCache(target / ".headers.json", source.url)
+    known.restore(source)
 
     def one(name: str) -> Entry | str:
         local = target / name
@@ -416,6 +419,7 @@ def _entries(
             return str(err)
 
     found = list(pool.map(one, names))
+    known.save(source)
     return [e for e in found if isinstance(e, Entry)], [e for e in found if isinstance(e, str)]
 
 

@@ -173,13 +173,16 @@ def download(
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Folder to write to; made if needed.")],
     size: Annotated[
-        str, typer.Option(help="small, demo, real (event rates of real data), modes or gratings.")
+        str, typer.Option(help="small, demo, real (event rates of real data), modes, gratings or noise.")
     ] = "demo",
     duration: Annotated[
         float | None, typer.Option(help="Exposure time of each observation [s], instead of the size's own.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same one gives the same files.")] = 907,
-    sky: Annotated[str, typer.Option(help="Field: cluster (like Abell 907) or pulsar.")] = "cluster",
+    sky: Annotated[
+        str | None,
+        typer.Option(help="Field: cluster (like Abell 907) or pulsar, instead of the size's own."),
+    ] = None,
 ) -> None:
     """Simulate XMM-Newton observations: raw files, calibration files and the truth."""
     from daxa.simulate import simulate_set

@@ -12,6 +12,7 @@ import numpy as np
 from daxa.compare.events import EventData, compare_events
 from daxa.compare.others import ImageData, compare_attitudes, compare_good_times, compare_images
 from daxa.compare.verdict import Comparison, NotComparableError
+from daxa.xmm.fits.hdus import unreadable
 
 _EVENT_COLUMNS = ("TIME", "RAWX", "RAWY", "DETX", "DETY", "X", "Y", "PHA", "PI", "FLAG", "PATTERN", "CCDNR",
                   "M_LAMBDA", "XDSP_CORR")  # fmt: skip
@@ -64,12 +65,13 @@ def _read(path: Path) -> tuple[str, Any, Any]:
     from astropy.io import fits
 
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as hdus:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _content(hdus, path)
+            with fits.open(path, memmap=False) as hdus:
+                return _content(hdus, path)
     except FileNotFoundError:
         raise NotComparableError(f"{path}: no such file") from None
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as err:
+    except unreadable() as err:
         raise NotComparableError(f"{path}: cannot be read ({err})") from None
 
 

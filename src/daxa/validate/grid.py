@@ -188,9 +188,13 @@ def _sky(path: Path) -> tuple[Any, tuple[int, int]]:
     from astropy.io import fits
     from astropy.wcs import WCS
 
-    with warnings.catch_warnings(), fits.open(path) as hdus:
-        warnings.simplefilter("ignore")
-        for hdu in hdus:
-            if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS") == 2:
-                return WCS(hdu.header, naxis=2), hdu.shape
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with fits.open(path) as hdus:
+                for hdu in hdus:
+                    if getattr(hdu, "is_image", False) and hdu.header.get("NAXIS") == 2:
+                        return WCS(hdu.header, naxis=2), hdu.shape
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, fits.VerifyError) as error:
+        raise NotComparableError(f"{path.name}: cannot be read ({error})") from None
     raise NotComparableError(f"{path.name}: no image in it")

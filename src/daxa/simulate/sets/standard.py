@@ -186,8 +186,9 @@ def simulate_set(
     seed
         The same seed gives the same bytes.
     sky
-        A sky model, or the name of one: ``cluster``, ``pulsar``. By default ``cluster``; in the set of modes
-        a pulsar at the target, with a period and brightness that suit each mode.
+        A sky model, or the name of one: ``cluster``, ``pulsar``. By default the one that suits the size:
+        ``cluster``; in the set of modes a pulsar at the target, with a period and brightness that suit each
+        mode; in that of the gratings none (the star is their own); with the noise a faint field.
 
     Raises
     ------

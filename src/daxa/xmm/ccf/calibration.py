@@ -33,11 +33,11 @@ from daxa.xmm.ccf.index import (
 from daxa.xmm.ccf.readings import may_be_absent, reading_of
 from daxa.xmm.errors import DamagedConstituent, MissingConstituent, TaskError, UnknownLayout
 from daxa.xmm.notes import fallbacks_noted, has_seen_raw_files, mixture_allowed, note_calibration
+from daxa.xmm.odf.odf import Odf
 from daxa.xmm.origin import SIMULATOR, mixture, of_calibration, of_raw_files
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import BinTableHDU
-    from daxa.xmm.odf.odf import Odf
 
 
 class Calibration:
@@ -160,9 +160,6 @@ class Calibration:
         place = str((cwd / Path(name).expanduser()).resolve())
         if place in self._checked:
             return
-        # This module is part of the foundations of the reader of raw files.
-        from daxa.xmm.odf.odf import Odf
-
         try:
             odf = Odf.open(place)
         except (TaskError, OSError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.ccf.index import Entry, open_constituent, unreadable
+from daxa.xmm.ccf.index import Entry, open_constituent
 from daxa.xmm.ccf.readings import reading_of
 from daxa.xmm.ccf.recognise import (
     Recognition,
@@ -23,9 +23,11 @@ from daxa.xmm.ccf.recognise import (
 )
 from daxa.xmm.ccf.roles import Fallback, Reading
 from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.fits.hdus import unreadable
 from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.ccf import layout_of
 from daxa.xmm.notes import fall_back
+from daxa.xmm.odf.times import utc_to_tt
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import HDUList, Header
@@ -240,9 +242,6 @@ class Constituent:
         UnknownLayout
             The keyword is nowhere and nothing stands in for it, or it is not a date.
         """
-        # The clocks are part of the reader of raw files, which stands on this module.
-        from daxa.xmm.odf.times import utc_to_tt
-
         value = str(self.keyword(name, extname)).strip()
         try:
             if not value[:4].isdigit():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daxa.xmm.errors import DamagedConstituent, TaskError
-from daxa.xmm.fits.hdus import is_table, open_hdus, primary_hdu, verify_error, write_hdus
+from daxa.xmm.fits.hdus import is_table, open_hdus, primary_hdu, unreadable, write_hdus
 from daxa.xmm.fits.schema import make_table
 from daxa.xmm.formats.ccf import CALINDEX
 
@@ -139,12 +139,6 @@ def normal_date(text: str) -> str:
 # --- constituents --------------------------------------------------------------------------------
 
 
-def unreadable() -> tuple[type[Exception], ...]:
-    """What damaged headers and tables raise in the library that reads them."""
-    known = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError)
-    return (*known, verify_error())
-
-
 def open_constituent(path: str | os.PathLike[str]) -> HDUList:
     """Open a constituent and make sure that all of it is there.
 
@@ -228,6 +222,25 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
             )
         except (ValueError, TypeError) as err:
             raise DamagedConstituent(f"{path}: unusable date or issue in the header ({err})") from err
+
+
+def entry_of(row: Any, path: Path | None) -> Entry | None:
+    """The entry that was kept as a dictionary, in a file that may be damaged; None if it is.
+
+    Parameters
+    ----------
+    row
+        What was kept.
+    path
+        Where the constituent is; None if it is not on this computer.
+    """
+    kinds = {field.name: int if field.name in ("issue", "fsize") else str for field in fields(Entry)}
+    if not isinstance(row, dict) or not all(isinstance(v, kinds.get(k, ())) for k, v in row.items()):
+        return None
+    try:
+        return Entry(**row, path=path)
+    except TypeError:
+        return None
 
 
 def md5sum(path: str | os.PathLike[str]) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.instruments import PN_MODE_IDS
+from daxa.xmm.odf.times import utc_to_tt
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -171,8 +172,6 @@ def _offset(aduconv: Constituent, ccd: int, time_s: float) -> FloatArray:
 
 def _since_reference(aduconv: Constituent, time_s: float) -> float:
     """Time since REFTIME [s]; 0, with a warning, if that is not a date."""
-    from daxa.xmm.odf.times import utc_to_tt
-
     reference = aduconv.keyword("REFTIME", "OFFSET_GAIN")
     try:
         return time_s - float(utc_to_tt(str(reference)))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from daxa.xmm.ccf.index import (
-    Entry,
-    list_files,
-    md5sum,
-    read_entry,
-)
+from daxa.writing import write_text
+from daxa.xmm.ccf.index import Entry, entry_of, list_files, md5sum, read_entry
 from daxa.xmm.errors import DamagedConstituent
 
 
@@ -61,7 +56,7 @@ class EntryCache:
             known = None
         if known is not None and known["entry"] is None:
             return None
-        entry = _entry_of(known["entry"], path) if known is not None else None
+        entry = entry_of(known["entry"], path) if known is not None else None
         if entry is None:
             entry = read_entry(path)
         if entry is not None and checksum and not entry.md5:
@@ -78,23 +73,10 @@ class EntryCache:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-            temporary.write_text(json.dumps(self._known), encoding="utf-8")
-            os.replace(temporary, self.path)
+            write_text(self.path, json.dumps(self._known))
         except OSError:
             # Without the cache the next run is only slower.
             self._changed = False
-
-
-def _entry_of(row: Any, path: Path) -> Entry | None:
-    """The entry that a row of the cache stands for; None if it is damaged."""
-    kinds = {field.name: int if field.name in ("issue", "fsize") else str for field in fields(Entry)}
-    if not isinstance(row, dict) or not all(isinstance(v, kinds.get(k, ())) for k, v in row.items()):
-        return None
-    try:
-        return Entry(**row, path=path)
-    except TypeError:
-        return None
 
 
 def scan(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BinTableHDU", "HDUList", "Header", "ImageHDU", "PrimaryHDU", "empty_header", "first_header", "hdu_list",
     "image_hdu", "is_image", "is_primary", "is_table", "make_column", "open_hdus", "primary_hdu",
-    "table_hdu", "table_of", "verify_error", "write_hdus",
+    "table_hdu", "table_of", "unreadable", "verify_error", "write_hdus",
 ]  # fmt: skip
 
 
@@ -232,3 +232,9 @@ def verify_error() -> type[Exception]:
     from astropy.io import fits
 
     return fits.VerifyError
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What damaged headers and tables raise in the library that reads them."""
+    known = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError)
+    return (*known, verify_error())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from daxa.xmm.errors import TaskError
@@ -70,13 +71,19 @@ class _Exposure:
     duration_s: float = 0.0
 
 
-def _end(odf: Odf, name: OdfName, start: str, end: str, info: Callable[[str], None]) -> str:
+def _end(
+    name: OdfName,
+    start: str,
+    end: str,
+    last_of_om: Callable[[], float | None],
+    info: Callable[[str], None],
+) -> str:
     """DATE-END of a file as odfingest corrects it."""
     if name.file_type in _MOMENTARY:
         info(f"Detected a data set with data mode {DATA_MODES[name.file_type]}: {name} counts for 1 s")
         return str(tt_to_utc(float(utc_to_tt(start)) + 1.0))
     if name.instrument == "OM":
-        last = _last_housekeeping(odf, "OM", "PEH")
+        last = last_of_om()
         if last is not None and last < float(utc_to_tt(end)):
             info(f"DATE-END = {end} of {name} is later than the last housekeeping record, which replaces it")
             return max(start, str(tt_to_utc(last)))
@@ -97,6 +104,7 @@ def _last_housekeeping(odf: Odf, instrument: str, file_type: str) -> float | Non
 
 def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tuple[str, str], _Exposure]:
     exposures: dict[tuple[str, str], _Exposure] = defaultdict(_Exposure)
+    last_of_om = cache(lambda: _last_housekeeping(odf, "OM", "PEH"))
     for file in odf.files:
         name = file.name
         if not name.is_science or name.instrument not in SUMMARY_INSTRUMENTS:
@@ -127,7 +135,7 @@ def _collect(odf: Odf, ctx_info: Callable[[str], None], warn: Warn) -> dict[tupl
             )
             continue
         exposure.duration_s = max(exposure.duration_s, duration_s)
-        end = _end(odf, name, start, end, ctx_info)
+        end = _end(name, start, end, last_of_om, ctx_info)
         ctx_info(f"Dataset Time Range: {name} : {start} - {end}")
         exposure.all_times.append((start, end))
         if name.file_type in DIAGNOSTIC_MODES:

@@ -20,12 +20,14 @@ from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats import odf_files as filetypes
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
-from daxa.xmm.formats.summary import read_ascii_summary, read_sas_summary
+from daxa.xmm.formats.summary import AsciiSummary, read_ascii_summary, read_sas_summary
 from daxa.xmm.notes import listening
 from daxa.xmm.odf.damage import DAMAGE, check_fields, damage_text
 from daxa.xmm.odf.file import OdfFile
+from daxa.xmm.odf.ingest import ingest
 from daxa.xmm.odf.mos_clock import unwrap_stamps
-from daxa.xmm.odf.odf import scan
+from daxa.xmm.odf.odf import Odf, scan
+from daxa.xmm.odf.times import TimeCorrelation
 
 #: File type -> what it holds.
 _KINDS = {
@@ -160,11 +162,6 @@ def exposures(folder: str | os.PathLike[str]) -> list[str]:
     folder
         The folder of the raw files.
     """
-    from daxa.xmm.formats.summary import AsciiSummary
-    from daxa.xmm.odf.ingest import ingest
-    from daxa.xmm.odf.odf import Odf
-    from daxa.xmm.odf.times import TimeCorrelation
-
     lines: list[str] = []
     doubts: dict[str, None] = {}
     correlation = None
