@@ -117,5 +117,6 @@ def calibration_path() -> str:
 
     ``SAS_CCFPATH`` of the environment if it is set, then the configured folders, then the cache.
     """
-    folders = [os.environ.get("SAS_CCFPATH", ""), _setting("calibration_path"), str(cache_path() / "ccf")]
-    return os.pathsep.join(folder for folder in folders if folder)
+    paths = [os.environ.get("SAS_CCFPATH", ""), _setting("calibration_path"), str(cache_path() / "ccf")]
+    # A blank between two separators would mean the folder in which one happens to be.
+    return os.pathsep.join(folder for path in paths for folder in path.split(os.pathsep) if folder)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.units import Quantity
 
-from daxa.process.arguments import check_band, check_bands, check_quantity, check_timeout
+from daxa import config
+from daxa.process.arguments import check_band, check_bands, check_cores, check_quantity, check_timeout
 from daxa.process.xmm.assemble import MOS_FILTER, PN_FILTER, clean_expression
 from daxa.process.xmm.clean import EspfiltOptions
+from daxa.process.xmm.setup import CifBuildOptions
 
 INF, NAN = float("inf"), float("nan")
 
@@ -44,6 +48,31 @@ def test_a_time_limit_beyond_what_the_system_can_wait():
     event = threading.Event()
     event.set()
     assert event.wait(limit_s)
+
+
+def test_numbers_of_any_library():
+    assert check_cores(np.int64(3)) == 3
+    assert EspfiltOptions(ratio=np.float32(1.5)).task_parameters("pn")["ratio"] == 1.5
+    for wrong in (True, 2.0, np.float64(2)):
+        with pytest.raises(TypeError, match="num_cores"):
+            check_cores(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (datetime(2020, 1, 1, 3), "2020-01-01T03:00:00"),
+        (datetime(2020, 1, 1, 3, tzinfo=timezone(timedelta(hours=5))), "2019-12-31T22:00:00"),
+        (date(2020, 1, 1), "2020-01-01"),
+    ],
+)
+def test_dates_are_those_of_utc(given, expected):
+    assert CifBuildOptions(given).date_text == expected
+
+
+def test_no_folder_of_calibration_files_is_the_one_of_today(monkeypatch):
+    monkeypatch.setenv("SAS_CCFPATH", "/a::/b:")
+    assert config.calibration_path().split(":")[:2] == ["/a", "/b"]
 
 
 @pytest.mark.parametrize(

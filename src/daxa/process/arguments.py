@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from daxa import config
@@ -27,11 +28,11 @@ def check_cores(num_cores: Any) -> int:
     """
     if num_cores is None:
         return config.num_cores()
-    if isinstance(num_cores, bool) or not isinstance(num_cores, int):
+    if isinstance(num_cores, bool) or not isinstance(num_cores, Integral):
         raise TypeError(f"num_cores: expected an integer, got {num_cores!r}")
     if num_cores < 1:
         raise ValueError(f"num_cores: expected at least 1, got {num_cores}")
-    return num_cores
+    return int(num_cores)
 
 
 def check_bool(name: str, value: Any) -> bool:

@@ -35,8 +35,14 @@ def judge(planner: Planner, mission: str, obs_id: str) -> None:
     success = any(found)
     if "merge_subexposures" not in names and not found:
         return
-    if records.observation(mission, obs_id)["final_success"] is not success:
-        planner.archive.judge(mission, obs_id, success)
+    if records.observation(mission, obs_id)["final_success"] is success:
+        return
+    if not success:
+        known = records.observation(mission, obs_id)["to_process"]
+        usable = known is None or any(used for exposures in known.values() for used in exposures.values())
+        why = "" if usable else ": none of its exposures can be used"
+        planner.tell_once([f"{obs_id}: nothing is left of it, so it is among the failed data now{why}"])
+    planner.archive.judge(mission, obs_id, success)
 
 
 def note_plan(archive: Archive, nodes: Sequence[Node]) -> None:
@@ -66,9 +72,9 @@ def summarise(planner: Planner, kept: Sequence[str]) -> None:
     kept
         What was left as it is because its raw data are away.
     """
-    if notes := [*planner.notes, *kept, *_outdated(planner)]:
-        tell("\n".join(notes))
     nodes = planner.everything()
+    if notes := [*planner.notes, *kept, *_left_out(nodes), *_outdated(planner)]:
+        tell("\n".join(notes))
     failed = [n for n in nodes if n.state == "failed"]
     if not failed:
         return
@@ -80,6 +86,19 @@ def summarise(planner: Planner, kept: Sequence[str]) -> None:
     if len(failed) > _TOLD:
         lines.append(f"  and {len(failed) - _TOLD} more; see process_errors of the archive")
     tell("\n".join(lines))
+
+
+def _left_out(nodes: Sequence[Node]) -> list[str]:
+    """What was left out because of failures in earlier calls, which are not told again."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.state == "blocked" and all(need.good for need in node.needs):
+            found.setdefault(node.step.name, []).append(node.piece.ident)
+    return [
+        f"{step}: left out {', '.join(idents[:_TOLD])}{' ...' * (len(idents) > _TOLD)}, as what "
+        f"{'it builds' if len(idents) == 1 else 'they build'} on failed in an earlier call"
+        for step, idents in found.items()
+    ]
 
 
 def _outdated(planner: Planner) -> list[str]:

@@ -108,7 +108,10 @@ class CifBuildOptions(StepOptions):
     def date_text(self) -> str:
         """The date as cifbuild takes it, or ``now``."""
         if isinstance(self.analysis_date, datetime):
-            return self.analysis_date.strftime("%Y-%m-%dT%H:%M:%S")
+            known = self.analysis_date.tzinfo is not None
+            # Calibration files are dated in UTC, and so are times that name no zone.
+            asked = self.analysis_date.astimezone(timezone.utc) if known else self.analysis_date
+            return asked.strftime("%Y-%m-%dT%H:%M:%S")
         if isinstance(self.analysis_date, date):
             return self.analysis_date.isoformat()
         if self.analysis_date == "now":
