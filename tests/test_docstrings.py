@@ -57,10 +57,9 @@ def arguments(function, method):
     return [x.arg for x in (*named, *filter(None, (a.vararg,)), *a.kwonlyargs, *filter(None, (a.kwarg,)))]
 
 
-def told(docstring):
-    """Names of arguments that a docstring explains, in its order."""
-    sections = dict(_SECTION.findall(docstring or ""))
-    lines = "".join(f"{sections.get(name, '')}\n" for name in ("Parameters", "Other Parameters")).split("\n")
+def told(docstring, section="Parameters"):
+    """Names of arguments that a section of a docstring explains, in its order."""
+    lines = dict(_SECTION.findall(docstring or "")).get(section, "").split("\n")
     heads = [line.partition(" : ")[0] for line in lines if line and not line.startswith(" ")]
     return [name.strip().lstrip("*") for head in heads for name in head.split(",")]
 
@@ -80,6 +79,23 @@ def test_arguments_are_explained():
         known = {*told(ast.get_docstring(function)), *shared(path)}
         if missing := [name for name in arguments(function, method) if name not in known]:
             bare.append(f"{path}: {function.name}: {', '.join(missing)}")
+    assert not bare, "\n".join(bare)
+
+
+def test_classes_explain_what_makes_them():
+    """Under Parameters or Attributes; those of dataclasses are told by their annotations."""
+    bare = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or node.name.startswith("_"):
+                continue
+            said = ast.get_docstring(node)
+            if not said:
+                bare.append(f"{path.relative_to(SOURCE)}: {node.name}: no docstring")
+            makers = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
+            known = {*told(said), *told(said, "Attributes"), *shared(path.relative_to(SOURCE))}
+            missing = [a for f in makers for a in arguments(f, method=True) if a not in known]
+            bare += [f"{path.relative_to(SOURCE)}: {node.name}: {', '.join(missing)}"] if missing else []
     assert not bare, "\n".join(bare)
 
 

@@ -18,6 +18,13 @@ from daxa.xmm.task import command_line
 class Task:
     """A SAS task and its parameters.
 
+    Parameters
+    ----------
+    name
+        Name of the task.
+    **parameters
+        Its parameters, as text or Python values.
+
     Examples
     --------
     >>> print(Task("evselect", table="in.fits", updateexposure=True))

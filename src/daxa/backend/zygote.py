@@ -67,7 +67,15 @@ def preload(name: str) -> None:
 
 
 class Zygote:
-    """The state of the helper: which job has which process."""
+    """The state of the helper: which job has which process.
+
+    Parameters
+    ----------
+    orders
+        File descriptor that orders are read from.
+    events
+        File descriptor that events are written to.
+    """
 
     def __init__(self, orders: int, events: int) -> None:
         self.orders = orders

@@ -19,7 +19,15 @@ MAX_PARALLEL = 10
 
 
 class Progress:
-    """One bar for everything: bytes fetched, of the bytes known to come."""
+    """One bar for everything: bytes fetched, of the bytes known to come.
+
+    Parameters
+    ----------
+    description
+        Text before the bar.
+    disable
+        Whether nothing is shown.
+    """
 
     def __init__(self, description: str, disable: bool):
         from tqdm.auto import tqdm

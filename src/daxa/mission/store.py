@@ -50,7 +50,13 @@ class Part:
 
 
 class RawStore:
-    """The raw-data folder of one mission."""
+    """The raw-data folder of one mission.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    """
 
     def __init__(self, root: str | Path):
         self.root = Path(root)

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 class Planner:
     """The nodes of one call, as far as the content of the observations is known.
 
+    Parameters
+    ----------
+    archive
+        The archive.
+    steps
+        The steps with their options, in order.
+    records
+        What has been done so far.
+
     Attributes
     ----------
     nodes

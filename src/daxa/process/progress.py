@@ -7,7 +7,13 @@ from typing import Any
 
 
 class Progress:
-    """Bars that count jobs; the totals may change while observations reveal what they hold."""
+    """Bars that count jobs; the totals may change while observations reveal what they hold.
+
+    Parameters
+    ----------
+    disable
+        Whether nothing is shown.
+    """
 
     def __init__(self, disable: bool) -> None:
         self.disable = disable

@@ -19,6 +19,11 @@ class Records:
     """What has been done to an archive, as the one process that changes it knows.
 
     Only how runs ended is kept of all of them; the runs themselves of a few observations.
+
+    Parameters
+    ----------
+    archive
+        The archive.
     """
 
     def __init__(self, archive: Archive) -> None:

@@ -39,21 +39,39 @@ def named(where: str) -> Iterator[None]:
 
 
 class MissingConstituent(TaskError):
-    """No constituent of that scope and type is in the calibration index, or its file is not found."""
+    """No constituent of that scope and type is in the calibration index, or its file is not found.
+
+    Parameters
+    ----------
+    message
+        What is missing.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__("MissingConstituent", message)
 
 
 class UnknownLayout(TaskError):
-    """A constituent holds tables, columns or keywords other than those this package understands."""
+    """A constituent holds tables, columns or keywords other than those this package understands.
+
+    Parameters
+    ----------
+    message
+        What was found, and what was expected.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__("UnknownLayout", message)
 
 
 class DamagedConstituent(TaskError):
-    """A constituent cannot be read: cut short, not FITS, or not the file that the index means."""
+    """A constituent cannot be read: cut short, not FITS, or not the file that the index means.
+
+    Parameters
+    ----------
+    message
+        The file, and what is wrong with it.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__("DamagedConstituent", message)

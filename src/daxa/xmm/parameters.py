@@ -203,7 +203,15 @@ def format_value(value: Any) -> str:
 
 
 class Parameters(Mapping[str, Any]):
-    """Parsed parameter values, as attributes and as a mapping; ``given`` names those set by the caller."""
+    """Parsed parameter values, as attributes and as a mapping; ``given`` names those set by the caller.
+
+    Parameters
+    ----------
+    values
+        Name -> value.
+    given
+        Names of those that the caller has set.
+    """
 
     def __init__(self, values: dict[str, Any], given: frozenset[str]) -> None:
         self._values = values

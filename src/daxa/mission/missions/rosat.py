@@ -95,7 +95,13 @@ class ROSATPointed(HeasarcMission):
 
 
 class ROSATAllSky(HeasarcMission):
-    """Fields of the ROSAT All-Sky Survey."""
+    """Fields of the ROSAT All-Sky Survey.
+
+    Parameters
+    ----------
+    save_file_path
+        A saved selection that is taken up again.
+    """
 
     name = "rosat_all_sky"
     pretty_name = "RASS"

@@ -37,6 +37,13 @@ class Table(Mapping[str, npt.NDArray[Any]]):
     """Columns of a calibration table by name, in native byte order; read-only.
 
     Columns that the layout does not know are there as well.
+
+    Parameters
+    ----------
+    where
+        File and extension, for messages.
+    columns
+        Name -> values, with one element per row.
     """
 
     def __init__(self, where: str, columns: dict[str, npt.NDArray[Any]]) -> None:
@@ -68,6 +75,13 @@ class Table(Mapping[str, npt.NDArray[Any]]):
 
 class Constituent:
     """One calibration file.
+
+    Parameters
+    ----------
+    entry
+        Its row in the calibration index.
+    path
+        The file.
 
     Attributes
     ----------
@@ -440,7 +454,15 @@ class Constituent:
 
 
 class AbsentConstituent(Constituent):
-    """What stands in for a file that the calibration index does not have."""
+    """What stands in for a file that the calibration index does not have.
+
+    Parameters
+    ----------
+    scope, typeid
+        What it would be.
+    reason
+        Why it is not there, for messages.
+    """
 
     def __init__(self, scope: str, typeid: str, reason: str) -> None:
         super().__init__(Entry(scope, typeid, 0), Path(f"{scope}_{typeid}"))

@@ -18,6 +18,11 @@ class EntryCache:
 
     Reading headers and checksums of a full mirror takes most of the task's time. The cache is a JSON
     file in the user's cache folder; a damaged or unwritable one is ignored.
+
+    Parameters
+    ----------
+    path
+        File of the cache; None: nothing is kept.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -32,7 +32,19 @@ _COMMENTARY = ("COMMENT", "HISTORY", "")
 
 
 class Card:
-    """One keyword with its value and comment; not changed once made."""
+    """One keyword with its value and comment; not changed once made.
+
+    Parameters
+    ----------
+    keyword
+        The keyword.
+    value
+        Its value: text, a number, a boolean, or None.
+    comment
+        Its comment.
+    text
+        The card as it stands in a file, read when it is asked for; then value and comment are not used.
+    """
 
     __slots__ = ("_content", "_text", "keyword")
 

@@ -39,6 +39,11 @@ class Field:
 class RawTable:
     """A binary table of an uncompressed FITS file.
 
+    Parameters
+    ----------
+    hdu
+        Block of the table.
+
     Attributes
     ----------
     path, hdu_index, name
@@ -232,7 +237,15 @@ def plain_file(path: Path, scratch: ExitStack) -> Path:
 
 
 class RowWriter:
-    """Writes a table whose number of rows is known only at the end."""
+    """Writes a table whose number of rows is known only at the end.
+
+    Parameters
+    ----------
+    file
+        File to write to, at the place of the table.
+    header
+        Header of the table; its number of rows is set at the end.
+    """
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self._file = file

@@ -29,7 +29,15 @@ class Unreadable(ValueError):
 
 
 class DamagedCard(Card):
-    """A card whose value cannot be read; whoever asks for it is refused."""
+    """A card whose value cannot be read; whoever asks for it is refused.
+
+    Parameters
+    ----------
+    card
+        The card as it was read.
+    where
+        The file, for messages.
+    """
 
     __slots__ = ("_where",)
 

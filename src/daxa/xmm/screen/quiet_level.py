@@ -22,7 +22,15 @@ PASSES = 3
 
 
 class FlareFitError(Exception):
-    """The quiet level cannot be found in the light curve."""
+    """The quiet level cannot be found in the light curve.
+
+    Parameters
+    ----------
+    code
+        Code of the reason, e.g. ``allFlare``.
+    message
+        The reason.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

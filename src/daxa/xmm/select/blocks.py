@@ -18,6 +18,15 @@ from daxa.xmm.select.regions import ImageMask, Region
 class SelectionError(TaskError):
     """An expression cannot be understood or evaluated; the message shows where.
 
+    Parameters
+    ----------
+    message
+        What is wrong.
+    text
+        The expression; empty if it is not known.
+    position
+        Index of the character at fault.
+
     Attributes
     ----------
     position

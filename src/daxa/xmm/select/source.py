@@ -113,7 +113,19 @@ def _with_tables(ctx: TaskContext, p: Parameters, source: Source) -> DataSubspac
 
 
 class Restriction:
-    """What a selection does to the data subspace, the good times and the live times of a source."""
+    """What a selection does to the data subspace, the good times and the live times of a source.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    p
+        Parameters of evselect.
+    source
+        The opened table.
+    selection
+        The selection.
+    """
 
     def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
         conditions, complete = alternatives(selection.tree)

@@ -195,6 +195,23 @@ class Region:
 class CameraGeometry:
     """Positions of one camera's pixels, on the detector and on the sky, at one epoch.
 
+    Parameters
+    ----------
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    pixels
+        CCD and node -> matrix of shape (2, 2) and offset of shape (2,) that make DETX, DETY of RAWX, RAWY.
+    boresight
+        Rotation of shape (3, 3) from the spacecraft frame to the camera's.
+    field_of_view
+        Region that sees the sky.
+    corner
+        Region of the dark corners; None: all outside the field of view.
+    optics
+        CCD, RAWX and RAWY of the optical axis; None: DETX and DETY are 0 there.
+    shades
+        CCD -> CCDs in front of it -> how far these shade it beyond their edges [pixel].
+
     Attributes
     ----------
     instrument

@@ -111,7 +111,13 @@ class ExposureResult:
 
 
 class StopAfterSearch(Exception):
-    """The search for bad pixels is done, and nothing else was asked for; holds the CCDs."""
+    """The search for bad pixels is done, and nothing else was asked for; holds the CCDs.
+
+    Parameters
+    ----------
+    ccds
+        The CCDs with what was found.
+    """
 
     def __init__(self, ccds: list[Ccd]) -> None:
         super().__init__("stopped after the search for bad pixels")

@@ -84,6 +84,12 @@ def chip_to_raw(chipx: npt.ArrayLike, ocb: int = BINNING) -> tuple[IntArray, Flo
 class RgsGeometry:
     """Places on the chips of one spectrometer, as angles, wavelengths and on the sky, at one epoch.
 
+    Parameters
+    ----------
+    chips
+        CCD and node -> SACCOORD of its pixel (0, 0) [mm], shape (3,), and steps along RAWX and RAWY, shape
+        (2, 3).
+
     Attributes
     ----------
     instrument
