@@ -32,13 +32,13 @@ def three_ways():
 
 def test_one_archive_made_three_ways(three_ways, short: Short, tmp_path: Path):
     pytest.importorskip("distributed")
-    made = {n: way(tmp_path / n, short.raw, short.ccf, ["M1"]) for n, way in three_ways.WAYS.items()}
+    made = {n: way(tmp_path / n, short.raw, short.ccf, ["M2"]) for n, way in three_ways.WAYS.items()}
     first = made["here"]
     assert three_ways.differences(first, made["sas"]) == []
     assert three_ways.differences(first, made["dask"]) == []
     assert made["dask"].workers == 1
     # The comparison sees what it is to see.
-    assert len(first.products) > 15
+    assert len(first.products) > 10
     assert {record["status"] for record in first.records} == {"done"}
     name = next(iter(first.products))
     other = copy.deepcopy(first)

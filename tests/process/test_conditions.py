@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 
+import fake_sas
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,13 @@ from daxa.process.xmm.clean import espfilt
 
 X, OBS = "xmm_pointed", "0800010101"
 QUIET = {"num_cores": 2, "disable_progress": True}
+
+
+@pytest.fixture
+def archive(sas, monkeypatch) -> Archive:
+    """One observation of one camera, nothing processed."""
+    monkeypatch.setattr(fake_sas, "OBSERVED", {OBS: {"M1": {"S001": fake_sas.exposure()}}})
+    return Archive("field", fake_sas.FakeMission())
 
 
 def test_a_clock_that_is_set_back(archive, sas, monkeypatch):

@@ -169,6 +169,23 @@ def test_a_job_that_is_taken_back_meanwhile_publishes_nothing(sas, monkeypatch):
     assert not list(archive.obs_folder(X, OBS).rglob("*.cif*"))
 
 
+def test_not_everything_is_handed_over_at_once(undisturbed, monkeypatch):
+    monkeypatch.setattr("daxa.process.runner._MOST_ELSEWHERE", 1)
+    under_way, most = [], []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, function, job):
+            most.append(sum(not f.done() for f in under_way))
+            under_way.append(super().submit(function, job))
+            return under_way[-1]
+
+    archive = Archive("there", FakeMission())
+    with Counting(4) as pool:
+        full_process_xmm(archive, executor=pool, disable_progress=True)
+    assert records(archive) == records(undisturbed)
+    assert max(most) == 0
+
+
 def test_what_is_no_executor_is_refused(small):
     archive = Archive("there", FakeMission())
     with pytest.raises(TypeError, match="executor: expected an executor"):

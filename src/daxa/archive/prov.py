@@ -66,7 +66,7 @@ class _Document:
     def _entity(self, origin: Origin) -> Any:
         if origin.kind != "product":
             return self._collection(origin)
-        path = os.path.normpath(os.path.join(origin.obs_id, origin.name))
+        path = os.path.normpath(os.path.join(origin.obs_id, origin.name)).replace("../", "")
         name = f"product/{path}@{(origin.sha256 or origin.data)[:12]}"
         if name in self._made:
             return self._made[name]

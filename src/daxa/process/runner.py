@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("daxa")
 #: How often the number of pieces is told while jobs run.
 _NOTE_S = 10.0
+#: Jobs that are handed to an executor at a time: more than it has workers, so that none waits and a cluster
+#: sees that it may grow, and few enough that observations are finished one after the other.
+_MOST_ELSEWHERE = 1000
 
 
 def run_steps(
@@ -149,7 +152,7 @@ class _Runner:
         try:
             if executor is None:
                 own = executor = ThreadPoolExecutor(self.settings.cores)
-            self._loop(executor, bounded=own is not None)
+            self._loop(executor, _MOST_ELSEWHERE if own is None else self.settings.cores)
         except BaseException:
             self._stop()
             raise
@@ -158,9 +161,9 @@ class _Runner:
             if own is not None:
                 own.shutdown()
 
-    def _loop(self, executor: Executor, bounded: bool) -> None:
+    def _loop(self, executor: Executor, most: int) -> None:
         while True:
-            self._start_ready(executor, bounded)
+            self._start_ready(executor, most)
             if not self.running:
                 break
             finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -188,8 +191,8 @@ class _Runner:
         with suppress(DAXAError):  # the next call does it; what went wrong before is what is to be told
             self.archive.interrupt()
 
-    def _start_ready(self, executor: Executor, bounded: bool) -> None:
-        while self.ready and not (bounded and len(self.running) >= self.settings.cores):
+    def _start_ready(self, executor: Executor, most: int) -> None:
+        while self.ready and len(self.running) < most:
             _, _, node = heapq.heappop(self.ready)
             if satisfied(node):
                 self._start(node, executor)
