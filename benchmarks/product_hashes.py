@@ -114,6 +114,7 @@ RUNS: dict[str, Run] = {
             expression="#XMMEA_EM && (PI in [500:2000]) && PATTERN <= 12"
         eexpmap imageset=image.ds attitudeset=att.ds eventset=@*M2S002MIEVLI0000.FIT \
             expimageset="exp_soft.ds exp_hard.ds" pimin="500 2000" pimax="2000 10000"
+        emask expimageset=exp_soft.ds detmaskset=mask.ds
         """,
         quick=True,
     ),

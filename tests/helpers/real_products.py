@@ -6,23 +6,31 @@ task, with the list at hand in place of the one named there.
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import re
 import shlex
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
+from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.image.exposure import wcs_functions
 from daxa.xmm.screen.flares import histogram_method, intervals
 from daxa.xmm.screen.qdp import qdp_text
 from daxa.xmm.screen.quiet_times import gti_text
 from daxa.xmm.select import dss
 from daxa.xmm.select.exposures import ccd_tables, read_frames
+from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.task import run_task
 
 ESAS = "esas_0203930101"
@@ -375,8 +383,120 @@ def good_time_tasks(data: Path, work: Path) -> list[Line]:
     return lines
 
 
+# masks and exposure maps -------------------------------------------------------------------------------
+def masks(data: Path, work: Path) -> list[Line]:
+    """Detection masks that emask made of exposure maps, both by SAS."""
+    lines = []
+    for name in (
+        "mos1S001{}-im-500-10000-ccd1", "mos1S001{}-im-500-10000", "mos1S001{}-im",
+        "pnS003{}-im-det-500-10000", "pnS003{}-im",
+    ):  # fmt: skip
+        exposure, real = (data / ESAS / f"{name.format(kind)}.fits.gz" for kind in ("-exp", "-mask"))
+        given = command(real) | {"expimageset": str(exposure), "detmaskset": "mask.fits"}
+        run_task("emask", given, cwd=work)
+        with fits.open(work / "mask.fits") as a, fits.open(real) as b:
+            pixels = int(np.sum(a["MASK"].data != b["MASK"].data))
+            sums = [f"{int(h['MASK'].data.sum())} pixels set" for h in (b, a)]
+            size = b["MASK"].data.size
+        what = f"mask 0203930101 {name.format('-mask')}"
+        lines.append(Line(what, f"{size} pixels", *sums, *_verdict(not pixels, f"{pixels} pixels differ")))
+    return lines
+
+
+@cache
+def simulated_calibration() -> dict[str, str]:
+    """Environment with the simulated calibration for 2004: no real one is at hand."""
+    from daxa.simulate.calibration.constituents import write_calibration
+
+    folder = Path(tempfile.mkdtemp(prefix="calibration"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_calibration(folder / "ccf")
+    env = {"SAS_CCFPATH": str(folder / "ccf"), "DAXA_SYNTHETIC_CALIBRATION": "allow"}
+    dated = {"withobservationdate": True, "observationdate": "2004-06-01T00:00:00"}
+    run_task("cifbuild", dated, cwd=folder, env=env, out=StringIO())
+    return env | {"SAS_CCF": str(folder / "ccf.cif")}
+
+
+def chips_of_pixels(data: Path, obs_id: str, camera: int) -> np.ndarray:
+    """CCD that each pixel of an image is on, well away from the edges of the chip; else 0."""
+    folder = data / f"sas_products_{obs_id}"
+    header = fits.getheader(folder / "images" / f"{obs_id}_mos{camera}_exp1-{BANDS[0]}keVimg.fits.gz")
+    attitude = fits.getdata(folder / "emchain" / f"P{obs_id}OBX000ATTTSR0000.FIT.gz", "ATTHK")
+    with fits.open(folder / "eclean" / f"mos{camera}_exp1_clean_evts.fits.gz") as hdus:
+        good = dss.read(hdus, hdus["EVENTS"].header).ccd_gti()[1].contains(attitude["TIME"])
+    pointing = [float(np.median(attitude[name][good])) for name in ("AHFRA", "AHFDEC", "AHFPA")]
+    env = simulated_calibration()
+    cal = Calibration.from_environment(env, Path())
+    geometry = CameraGeometry.from_calibration(cal, f"EMOS{camera}", float(attitude["TIME"][0]))
+    y, x = np.indices((header["NAXIS2"], header["NAXIS1"]), float)
+    detector = geometry.sky_to_det(*wcs_functions(header)(x.ravel(), y.ravel()), *pointing)
+    ccd, rawx, rawy = geometry.det_to_raw(*detector)
+    inside = (np.abs(rawx - 300) < 285) & (np.abs(rawy - 300) < 285)
+    return np.where(inside, ccd, 0).reshape(x.shape)
+
+
+def exposure_maps(data: Path, work: Path) -> list[Line]:
+    """Eight exposure maps from real lists and attitude, with simulated geometry, vignetting and gratings.
+
+    Comparable are therefore the largest exposure, the covered pixels, and the ratio of the maps as far as the
+    simulated calibration resembles the real one. What is calibration is the same in both observations.
+    """
+    lines = []
+    ratios: dict[tuple[int, str], list[np.ndarray]] = {}
+    for obs_id in OBSERVATIONS:
+        for camera in (1, 2):
+            chips = chips_of_pixels(data, obs_id, camera)
+            for band, made, path in _make_maps(data, work, obs_id, camera):
+                a, b = (fits.getdata(f).astype(float) for f in (made, path))
+                both = (a > 0) & (b > 0)
+                ratio = np.divide(a, b, out=np.zeros_like(a), where=both)
+                middle = float(np.median(ratio[both]))
+                by_chip = [float(np.median(ratio[both & (chips == ccd)])) for ccd in range(1, 8)]
+                ratios.setdefault((camera, band), []).append(np.array(by_chip))
+                most, area = abs(a.max() / b.max() - 1), abs((a > 0).sum() / (b > 0).sum() - 1)
+                lines.append(
+                    Line(
+                        f"exposure map {obs_id} MOS{camera} {band} keV",
+                        "largest exposure, covered pixels",
+                        *(f"{m.max():.1f} s, {(m > 0).sum()}" for m in (b, a)),
+                        f"median ratio {middle:.3f}",
+                        bool(most < 1e-3 and area < 4e-3 and abs(middle - 1) < 0.02),
+                    )
+                )
+    for (camera, band), (one, other) in ratios.items():
+        apart = float(np.abs(one - other).max())
+        texts = [" ".join(f"{v:.3f}" for v in values) for values in (one, other)]
+        lines.append(
+            Line(
+                f"ours over SAS's, CCD 1 to 7 of MOS{camera}, {band} keV",
+                "one observation, the other",
+                *texts,
+                f"the same within {apart:.4f}",
+                apart < 1e-3,
+            )
+        )
+    return lines
+
+
+def _make_maps(data: Path, work: Path, obs_id: str, camera: int) -> list[tuple[str, Path, Path]]:
+    """Maps of one camera in both bands: band, ours, SAS's."""
+    folder = data / f"sas_products_{obs_id}"
+    stem = f"{obs_id}_mos{camera}_exp1-{{}}keV{{}}.fits.gz"
+    real = [folder / "images" / stem.format(band, "expmap") for band in BANDS]
+    given = command(real[0]) | {
+        "imageset": str(folder / "images" / stem.format(BANDS[0], "img")),
+        "attitudeset": str(folder / "emchain" / f"P{obs_id}OBX000ATTTSR0000.FIT.gz"),
+        "eventset": str(folder / "eclean" / f"mos{camera}_exp1_clean_evts.fits.gz"),
+        "expimageset": "soft.fits hard.fits",
+        "pimin": "500 2000",
+        "pimax": "2000 10000",
+    }
+    run_task("eexpmap", given, cwd=work, env=simulated_calibration())
+    return list(zip(BANDS, (work / "soft.fits", work / "hard.fits"), real, strict=True))
+
+
 #: All parts of the table, in its order.
 PARTS = (
     sky_images, corner_images, corner_curve, corner_list, selections_again, live_times, good_time_tasks,
-    flare_screening,
+    flare_screening, masks, exposure_maps,
 )  # fmt: skip

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import real_products
 from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.errors import TaskError
+from daxa.xmm.response import area
 from daxa.xmm.response.area import vignetting
 from daxa.xmm.sky.tangent import from_xy
 from daxa.xmm.task import run_task
@@ -76,6 +78,72 @@ def test_map_is_live_time_times_vignetting(
     expected = live * vignetting(cal, instrument, 1250.0, theta / 60, phi)
     assert inside.sum() > 10_000
     np.testing.assert_allclose(found.ravel()[inside], expected[inside], rtol=5e-3)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.1])
+def test_ccds_count_by_their_efficiency(
+    factor, list_maker, write_attitude, calibration_env, tmp_path, monkeypatch
+):
+    """A CCD that sees more or less than the one on the axis has more or less exposure; so do real maps."""
+    maker = list_maker("EMOS1")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 200, START, START + 400), 400)
+    write_attitude(tmp_path / "att.fits", [(START - 10, START + 410, *maker.pointing)])
+    detector = {
+        "xcolumn": "DETX",
+        "ycolumn": "DETY",
+        "imagebinning": "imageSize",
+        "ximagesize": 200,
+        "yimagesize": 200,
+    }
+    call("evselect", calibration_env, tmp_path, table="ev.fits", imageset="im.fits", **detector)
+    given = {"imageset": "im.fits", "eventset": "ev.fits", "withdetcoords": True, "withvignetting": False}
+    call("eexpmap", calibration_env, tmp_path, expimageset="equal.fits", **given)
+    plain = area.quantum_efficiency
+
+    def of_ccd_3(cal, instrument, ccd, energy_ev):
+        return plain(cal, instrument, ccd, energy_ev) * (factor if ccd == 3 else 1.0)
+
+    monkeypatch.setattr(area, "quantum_efficiency", of_ccd_3)
+    call("eexpmap", calibration_env, tmp_path, expimageset="other.fits", **given)
+    equal, other = (fits.getdata(tmp_path / f"{name}.fits") for name in ("equal", "other"))
+    ratio = other[equal > 300] / equal[equal > 300]
+    assert np.isclose(ratio, 1, atol=1e-3).sum() > 10_000
+    assert np.isclose(ratio, factor, atol=1e-3).sum() > 2_000
+
+
+def test_the_times_and_ccds_of_the_image_count(list_maker, write_attitude, calibration_env, tmp_path):
+    maker = list_maker("EMOS1")
+    maker.write(tmp_path / "ev.fits", maker.flat(np.random.default_rng(1), 2000, START, START + 4000), 4000)
+    write_attitude(tmp_path / "att.fits", [(START - 10, START + 4010, *maker.pointing)])
+
+    def largest(expression):
+        call(
+            "evselect",
+            calibration_env,
+            tmp_path,
+            table="ev.fits",
+            imageset="im.fits",
+            expression=expression,
+            **GRID,
+        )
+        err = io.StringIO()
+        given = {
+            "imageset": "im.fits",
+            "attitudeset": "att.fits",
+            "eventset": "ev.fits",
+            "expimageset": "exp.fits",
+        }
+        run_task("eexpmap", given, cwd=tmp_path, env=calibration_env, out=io.StringIO(), err=err)
+        found = fits.getdata(tmp_path / "exp.fits")
+        return float(found.max()), int((found > 0).sum()), err.getvalue()
+
+    whole, pixels, _ = largest("true")
+    quarter, same, _ = largest(f"TIME in [{START + 1000}:{START + 2000}]")
+    assert quarter == pytest.approx(whole / 4, rel=0.01)
+    assert same == pixels
+    outer, fewer, _ = largest("CCDNR in 2,3")
+    assert outer < whole
+    assert 0.15 < fewer / pixels < 0.35
 
 
 @pytest.mark.slow
@@ -237,3 +305,14 @@ def test_without_the_table_of_the_gratings_the_azimuth_is_averaged(
     theta, _ = camera.det_to_tel(centre[:2], np.full(2, centre[2]))
     expected = live * vignetting(cal, "EMOS2", 1250.0, theta / 60)
     np.testing.assert_allclose(found[row, columns], expected, rtol=0.01)
+
+
+@pytest.mark.slow
+def test_real_maps_differ_from_ours_by_calibration_only(shared_data, tmp_path):
+    """Real lists and attitude, simulated calibration: the ratio is one number per CCD and band.
+
+    It is the same in both observations, whose times, pointings and lists are not.
+    """
+    lines = real_products.exposure_maps(shared_data, tmp_path)
+    assert len(lines) == 8 + 4
+    assert not [line for line in lines if not line.equal]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from daxa.xmm.image.exposure import PointingBins, good_pixel_map, live_times, re
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.file import FitsFile
+    from daxa.xmm.select.dss import DataSubspace
     from daxa.xmm.sky.geometry import CameraGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,6 +73,16 @@ class CcdFrames:
         """
         return live_times(self.time_s, self.live_s, self.good_times.contains(self.time_s), pointings)
 
+    def within(self, gti: GTI) -> CcdFrames:
+        """The same in some of the good times.
+
+        Parameters
+        ----------
+        gti
+            Those times.
+        """
+        return replace(self, good_times=self.good_times & gti)
+
     def good_pixels(self, geometry: CameraGeometry, *, strict: bool) -> BoolArray:
         """Pixels whose events are counted, shape (rows, columns).
 
@@ -93,6 +104,17 @@ class CcdFrames:
             offset_columns=self.offset_columns if strict else (),
         )
         return good[:, ::-1] if self.reversed_columns else good
+
+
+def selected_times(subspace: DataSubspace) -> dict[int, GTI] | None:
+    """Good times of the CCDs that an image holds; None where its data subspace does not tell CCDs and times.
+
+    Parameters
+    ----------
+    subspace
+        Data subspace of the image.
+    """
+    return subspace.ccd_gti() or None
 
 
 def numbers_of_ccds(hdus: FitsFile) -> list[int]:

@@ -236,6 +236,32 @@ def quantum_efficiency(
     return result
 
 
+def relative_efficiency(cal: Calibration, instrument: str, ccd: int, energy_ev: npt.ArrayLike) -> FloatArray:
+    """Quantum efficiency of a CCD over that of the CCD on the optical axis (1 of MOS, 4 of the pn).
+
+    Parameters
+    ----------
+    cal
+        Calibration.
+    instrument
+        EMOS1, EMOS2 or EPN.
+    ccd
+        Number of the CCD.
+    energy_ev
+        Photon energies [eV].
+
+    Returns
+    -------
+    array
+        Factors; 1 where the CCD on the axis sees nothing.
+    """
+    here, on_axis = (
+        quantum_efficiency(cal, instrument, number, energy_ev)
+        for number in (ccd, 4 if instrument == "EPN" else 1)
+    )
+    return np.divide(here, on_axis, out=np.ones_like(here), where=on_axis > 0)
+
+
 @functools.lru_cache(maxsize=32)
 def total_efficiency(constituent: Constituent, ccd: int) -> tuple[FloatArray, FloatArray, str]:
     """Efficiency of the patterns that are used, energies [eV], and why it is not that of this CCD, if so.

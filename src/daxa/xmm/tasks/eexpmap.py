@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daxa.xmm.errors import TaskError
+from daxa.xmm.errors import MissingConstituent, TaskError, UnknownLayout
+from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.file import FitsFile, image_bytes
 from daxa.xmm.image import exposure
-from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd, selects_flag_zero
+from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd, selected_times, selects_flag_zero
 from daxa.xmm.image.wcs import FloatArray, detector_grid
 from daxa.xmm.parameters import Parameter, Parameters
-from daxa.xmm.response.area import vignetting
+from daxa.xmm.response.area import relative_efficiency, vignetting
+from daxa.xmm.select import dss
 from daxa.xmm.task import TaskContext, task
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ _PARAMETERS = [
     Parameter(
         "attrebin", "real", 4.0, minimum=0.0, text="pointings that differ by less count as one", unit="arcsec"
     ),
-    Parameter("pimin", "list", "2000", text="lower end of each band", unit="eV"),
-    Parameter("pimax", "list", "10000", text="upper end of each band", unit="eV"),
+    Parameter("pimin", "reals", "2000", minimum=0.0, text="lower end of each band", unit="eV"),
+    Parameter("pimax", "reals", "10000", minimum=0.0, text="upper end of each band", unit="eV"),
 ]
 
 
@@ -59,16 +61,10 @@ def _bands(p: Parameters) -> list[tuple[str, float, float]]:
             f"eexpmap: expimageset, pimin and pimax: expected lists of one length, got {len(p.expimageset)}, "
             f"{len(p.pimin)} and {len(p.pimax)}",
         )
-    bands = []
-    for name, low, high in zip(p.expimageset, p.pimin, p.pimax, strict=True):
-        try:
-            band = (name, float(low), float(high))
-        except ValueError:
-            raise TaskError("badParameter", f"eexpmap: pimin, pimax: not numbers: {low}, {high}") from None
-        if band[1] >= band[2]:
-            raise TaskError("badParameter", f"eexpmap: pimin ({low}) must be below pimax ({high})")
-        bands.append(band)
-    return bands
+    for low, high in zip(p.pimin, p.pimax, strict=True):
+        if low >= high:
+            raise TaskError("badParameter", f"eexpmap: pimin ({low:g}) must be below pimax ({high:g})")
+    return list(zip(p.expimageset, p.pimin, p.pimax, strict=True))
 
 
 @task("eexpmap", "1.0", _PARAMETERS)
@@ -82,7 +78,8 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     for path in (event_path, ctx.path(p.imageset)):
         if not path.exists():
             raise TaskError("noFile", f"{path}: no such file")
-    image_header = FitsFile(ctx.path(p.imageset))[0].header
+    image = FitsFile(ctx.path(p.imageset))
+    image_header = image[0].header
     if image_header.get("NAXIS") != 2:
         raise TaskError("badImage", f"{ctx.path(p.imageset)}: the primary HDU is not a 2-D image")
 
@@ -99,9 +96,12 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
     pointings = _pointings(ctx, p)
     strict = selects_flag_zero(events, image_header)
 
-    def efficiency(angles: tuple[FloatArray, FloatArray], low: float, high: float) -> FloatArray:
+    selected = selected_times(dss.read(image, image_header))
+    relative = _relative_efficiencies(ctx, cal, instrument, numbers, bands)
+
+    def efficiency(angles: tuple[FloatArray, FloatArray], energy: float) -> FloatArray:
         def factor(theta: FloatArray, phi: FloatArray) -> FloatArray:
-            return vignetting(cal, instrument, 0.5 * (low + high), theta, phi if by_azimuth else None)
+            return vignetting(cal, instrument, energy, theta, phi if by_azimuth else None)
 
         return exposure.efficiency(angles, factor if p.withvignetting else None)
 
@@ -111,14 +111,20 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         if frames is None:
             ctx.warn("noGTI", f"{event_path}: no STDGTI{number:02d}; CCD {number} is left out")
             continue
+        if selected is not None:
+            frames = frames.within(selected.get(number, GTI()))
         live = frames.live(pointings)
         if live.sum() > 0:
             pixels = frames.good_pixels(geometry, strict=strict)
             angles = exposure.telescope_angles(geometry, frames.ccd, pixels)
-            of_bands = np.stack([efficiency(angles, *band) for _, *band in bands])
+            energies = [0.5 * (low + high) for _, low, high in bands]
+            of_bands = np.stack(
+                [efficiency(angles, e) * r for e, r in zip(energies, relative[number], strict=True)]
+            )
             chips.append(exposure.ChipMap(frames.ccd, of_bands, live))
     if not chips:
-        ctx.warn("noExposure", f"{event_path}: no good time; the map is zero")
+        within = "" if selected is None else f" in what {ctx.path(p.imageset).name} was selected by"
+        ctx.warn("noExposure", f"{event_path}: no good time{within}; the map is zero")
     maps = _maps(ctx, p, chips, geometry, pointings, image_header, len(bands))
     for (name, low, high), result in zip(bands, maps, strict=True):
         _write(ctx, p, name, (low, high), result, image_header, len(pointings.ra_deg))
@@ -126,7 +132,6 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
 
 def _knows_gratings(ctx: TaskContext, cal: Calibration, instrument: str) -> bool:
     """Whether the calibration has the shade of the gratings, without which vignetting has no azimuth."""
-    from daxa.xmm.errors import MissingConstituent, UnknownLayout
     from daxa.xmm.response.area import grating_transmission
 
     try:
@@ -137,6 +142,24 @@ def _knows_gratings(ctx: TaskContext, cal: Calibration, instrument: str) -> bool
         ctx.warn("noGratings", f"{instrument}: vignetting is averaged over azimuth: {error.message}")
         return False
     return True
+
+
+def _relative_efficiencies(
+    ctx: TaskContext,
+    cal: Calibration,
+    instrument: str,
+    numbers: list[int],
+    bands: list[tuple[str, float, float]],
+) -> dict[int, FloatArray]:
+    """Quantum efficiency of each CCD over that of the one on the axis, in the middle of each band."""
+    energies = np.array([0.5 * (low + high) for _, low, high in bands])
+    # The redundant node of a MOS CCD has the number plus 10.
+    chips = {n: n if instrument == "EPN" else n % 10 for n in numbers}
+    try:
+        return {n: relative_efficiency(cal, instrument, chip, energies) for n, chip in chips.items()}
+    except (MissingConstituent, UnknownLayout) as error:
+        ctx.warn("noEfficiency", f"{instrument}: all CCDs count as equally efficient: {error.message}")
+        return dict.fromkeys(numbers, np.ones(len(bands)))
 
 
 def _pointings(ctx: TaskContext, p: Parameters) -> exposure.PointingBins:

@@ -84,7 +84,14 @@ _PARAMETERS = [
         text="rates further from the quiet level are left out, in standard deviations",
     ),
     Parameter(
-        "limits", "list", "0.1 6.5", text="lowest rate of the histogram and highest quiet level", unit="ct/s"
+        "limits",
+        "reals",
+        "0.1 6.5",
+        count=2,
+        minimum=0.0,
+        maximum=10.0,
+        text="lowest rate of the histogram and highest quiet level",
+        unit="ct/s",
     ),
     Parameter("keepinterfiles", "bool", False, text="keep intermediate files"),
 ]
@@ -106,17 +113,10 @@ class _Names:
         return f"{self.prefix}-{kind}{self.energies}.{extension}"
 
 
-def _limits(words: list[str]) -> tuple[float, float]:
-    try:
-        low, high = (float(w) for w in words)
-    except ValueError:
-        raise TaskError(
-            "badParameter", f"espfilt: parameter limits: expected two numbers, got {words}"
-        ) from None
-    if not 0 <= low < high <= 10:
-        raise TaskError(
-            "badParameter", f"espfilt: parameter limits: expected 0 <= low < high <= 10, got {words}"
-        )
+def _limits(values: list[float]) -> tuple[float, float]:
+    low, high = values
+    if not low < high:
+        raise TaskError("badParameter", f"espfilt: parameter limits: {low:g} must be below {high:g}")
     return low, high
 
 
