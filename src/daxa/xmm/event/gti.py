@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GTI_COLUMNS = (Column("START", "1D", "s"), Column("STOP", "1D", "s"))
 #: Time keywords of every product.
-TIME_KEYWORDS: dict[str, Any] = {
+TIME_KEYWORDS: dict[str, tuple[Any, str]] = {
     "TIMESYS": ("TT", "time system"),
     "MJDREF": (50814.0, "1998-01-01T00:00:00 (TT) expressed in MJD (TT)"),
     "TIMEREF": ("LOCAL", "no barycentric correction"),

@@ -7,13 +7,22 @@ have the same order (assumed).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI_COLUMNS, TIME_KEYWORDS
-from daxa.xmm.event.parts import CcdExposure, dss_keywords, livetime_keywords, plain_text, write_reference
+from daxa.xmm.event.parts import (
+    Cards,
+    CcdExposure,
+    EventList,
+    as_cards,
+    dss_keywords,
+    livetime_keywords,
+    write_reference,
+)
 from daxa.xmm.fits.file import block_bytes, hdu_bytes, primary_header
 from daxa.xmm.fits.schema import Column, table
 from daxa.xmm.formats.eventlist import (
@@ -26,11 +35,6 @@ from daxa.xmm.formats.eventlist import (
 )
 from daxa.xmm.formats.flags import flag_keywords
 from daxa.xmm.notes import add_fallbacks
-
-if TYPE_CHECKING:
-    from daxa.xmm.fits.hdus import BinTableHDU
-
-Cards = Mapping[str, Any]
 
 _TIME = "TIMEUNIT TIMESYS MJDREF TIMEREF TASSIGN TIMEZERO CLOCKAPP"
 _OBSERVATION = (
@@ -85,7 +89,7 @@ _OWN_OF_EVENTS = ("BINODAL", "SRC_RAWX", "SRC_RAWY", "TIME_RES")
 _OWN = (*_OWN_OF_EVENTS, "FILENAME", "ORIGIN", "VERIFIED")
 
 
-def arranged(extension: str, cards: Cards) -> dict[str, Any]:
+def arranged(extension: str, cards: Cards) -> Cards:
     """Those of the cards that an extension has, in their order.
 
     Parameters
@@ -98,26 +102,18 @@ def arranged(extension: str, cards: Cards) -> dict[str, Any]:
     return {key: cards[key] for key in ORDER[extension].split() if key in cards}
 
 
-def _reference(sky: Cards, columns: Cards) -> dict[str, Any]:
-    cards: dict[str, Any] = {}
-    if sky:
-        write_reference(cards, sky["ra_deg"], sky["dec_deg"], columns)
-    return cards
-
-
-def _column_cards(
-    schema: Sequence[Column], columns: Cards, sky: Cards, det_limits: Mapping[str, tuple[int, int]]
-) -> Iterator[tuple[Any, ...]]:
+def _column_cards(schema: Sequence[Column], content: EventList) -> Iterator[tuple[Any, ...]]:
     """Limits, extremes and coordinates of the columns, as real lists have them behind all else."""
+    sky = content.sky
     for i, column in enumerate(schema, start=1):
         name = column.name
-        low, high = det_limits.get(name, (column.minimum, column.maximum))
+        low, high = content.det_limits.get(name, (column.minimum, column.maximum))
         if column.null is not None:
             yield f"TNULL{i}", column.null, "null value"
         if low is None:
             continue
         measured = name not in ("PATTERN", "CCDNR")
-        values = np.asarray(columns[name])
+        values = np.asarray(content.columns[name])
         if name in "XY":
             values = values[values > 0]
         some = measured and len(values) > 0
@@ -141,18 +137,24 @@ def _column_cards(
             yield f"TCUNI{i}", "deg", "unit"
 
 
-def _block(schema: Sequence[Column], data: Cards, name: str, cards: Cards, more: Any = ()) -> bytes:
+def _block(
+    schema: Sequence[Column],
+    data: Mapping[str, npt.ArrayLike],
+    name: str,
+    cards: Cards,
+    more: Iterable[tuple[Any, ...]] = (),
+) -> bytes:
     """A table with its cards, and others behind them."""
     bare = [Column(c.name, c.form, c.unit) for c in schema]
     made = table(bare, data, name)
-    for key, value in cards.items():
-        made.header[key] = value
-    for card in more:
-        made.header.append(card)
+    for key, card in cards.items():
+        made.header[key] = card
+    for other in more:
+        made.header.append(other)
     return made.tobytes()
 
 
-def span(ccds: Mapping[int, CcdExposure]) -> dict[str, Any]:
+def span(ccds: Mapping[int, CcdExposure]) -> Cards:
     """TSTART, TSTOP and TELAPSE of all CCDs together.
 
     Parameters
@@ -176,7 +178,7 @@ def span(ccds: Mapping[int, CcdExposure]) -> dict[str, Any]:
     }
 
 
-def ccd_cards(common: Cards, exposure: CcdExposure) -> dict[str, Any]:
+def ccd_cards(common: Cards, exposure: CcdExposure) -> Cards:
     """All that the extensions of a CCD may say.
 
     Parameters
@@ -186,7 +188,7 @@ def ccd_cards(common: Cards, exposure: CcdExposure) -> dict[str, Any]:
     exposure
         Frames and good times of the CCD.
     """
-    cards = {**common, **exposure.header, "EXTVER": (1, "version of the extension")}
+    cards = {**common, **as_cards(exposure.header), "EXTVER": (1, "version of the extension")}
     if "ATT_SRC" in cards:
         cards["ATTSRC"] = cards["ATT_SRC"]
     if len(exposure.frame_time_s):
@@ -195,105 +197,98 @@ def ccd_cards(common: Cards, exposure: CcdExposure) -> dict[str, Any]:
         "NUMGTI": (len(exposure.gti), "number of good intervals"),
         "ONTIME": (exposure.ontime_s, "[s] good time"),
         "LIVETIME": (exposure.mean_livetime_s, "[s] good time times the mean of FRACEXP"),
-        "HDUCLASS": "OGIP",
-        "HDUCLAS1": "GTI",
-        "HDUCLAS2": "STANDARD",
+        "HDUCLASS": ("OGIP", ""),
+        "HDUCLAS1": ("GTI", ""),
+        "HDUCLAS2": ("STANDARD", ""),
     }
 
 
-def write_mos_list(
-    path: str | os.PathLike[str],
-    *,
-    primary: Cards,
-    columns: Cards,
-    ccds: Mapping[int, CcdExposure],
-    sky: Cards,
-    offsets: Cards | None,
-    calindex: BinTableHDU | None,
-    prime_ccd: int,
-    more: tuple[Column, ...],
-    det_limits: Mapping[str, tuple[int, int]] | None,
-) -> None:
+def write_mos_list(path: str | os.PathLike[str], content: EventList) -> None:
     """Write a list of MOS; see :func:`daxa.xmm.event.eventlist.write_event_list`.
 
     Parameters
     ----------
     path
         The file.
-    primary
-        Cards of the primary header.
-    columns
-        Column of EVENTS -> values, each of shape (n,).
-    ccds
-        CCD number -> its frames, good times and bad pixels.
-    sky
-        Cards that place X and Y on the sky.
-    offsets
-        Column of OFFSETS -> values; None for an empty table.
-    calindex
-        Index of the calibration files that were used.
-    prime_ccd
-        CCD whose times are those of the list.
-    more
-        Columns of EVENTS behind the usual ones.
-    det_limits
-        Lowest and highest value of DETX and DETY.
+    content
+        What is in it.
     """
-    instrument, data_mode = (plain_text(primary[key]) for key in ("INSTRUME", "DATAMODE"))
-    imaging = data_mode == "IMAGING"
-    flags = {key: (text, comment) for key, text, comment in flag_keywords(instrument)}
-    common = {
+    common = _common(content)
+    blocks = [_primary(content, common), _events(content, common), _offsets(content, common)]
+    blocks += _extensions(content, common)
+    if content.calindex is not None:
+        blocks.append(hdu_bytes(content.calindex))
+    with open(path, "wb") as file:
+        file.writelines(blocks)
+
+
+def _common(content: EventList) -> Cards:
+    """Cards that every extension may have."""
+    cards: Cards = {
         "LONGSTRN": ("OGIP 1.0", "long string convention may be used"),
-        **{k: v for k, v in primary.items() if not k.startswith("XPROC")},
+        **{k: v for k, v in content.primary.items() if not k.startswith("XPROC")},
         **TIME_KEYWORDS,
         "TIMEZERO": (0.0, "[s] offset of times"),
-        **flags,
-        **_reference(sky, columns),
-        "CONTENT": f"EPIC MOS {data_mode} MODE EVENT LIST",
+        **{key: (text, comment) for key, text, comment in flag_keywords(content.instrument)},
     }
+    if content.sky:
+        reference: dict[str, Any] = {}
+        write_reference(reference, content.sky["ra_deg"], content.sky["dec_deg"], content.columns)
+        cards |= as_cards(reference)
+    return cards | {"CONTENT": (f"EPIC MOS {content.data_mode} MODE EVENT LIST", "")}
+
+
+def _primary(content: EventList, common: Cards) -> bytes:
     head = primary_header()
-    rest = {
-        k: v for k, v in primary.items() if k in _OWN or k.startswith(("XPROC", "LENOIS", "CALFB", "SYNTH"))
+    own = {
+        k: v
+        for k, v in content.primary.items()
+        if k in _OWN or k.startswith(("XPROC", "LENOIS", "CALFB", "SYNTH"))
     }
-    for key, value in {**arranged("PRIMARY", common), **rest}.items():
-        head[key] = value
-    if calindex is not None:
+    for key, card in {**arranged("PRIMARY", common), **own}.items():
+        head[key] = card
+    if content.calindex is not None:
         # What stood in for parts that calibration files lack, where readers of the list see it first.
-        add_fallbacks(head, calindex.header["CALFB*"].values())
-    blocks = [block_bytes(head)]
+        add_fallbacks(head, content.calindex.header["CALFB*"].values())
+    return block_bytes(head)
 
-    schema = (*EVENT_COLUMNS["EMOS", "IMAGING" if imaging else "TIMING"], *more)
-    cards = arranged("EVENTS", {**common, **span(ccds), **livetime_keywords(ccds, prime_ccd, instrument)})
+
+def _events(content: EventList, common: Cards) -> bytes:
+    """The events, with live times, good times and the limits of columns in the header."""
+    ccds, primary = content.ccds, content.primary
+    schema = (*EVENT_COLUMNS["EMOS", content.kind], *content.more)
+    live = livetime_keywords(ccds, content.prime_ccd, content.instrument)
+    cards = arranged("EVENTS", {**common, **span(ccds), **live})
     cards |= {k: v for k, v in primary.items() if k in _OWN_OF_EVENTS or k.startswith("LENOIS")}
-    behind = [*dss_keywords(ccds), *_column_cards(schema, columns, sky, det_limits or {})]
-    blocks.append(_block(schema, columns, "EVENTS", cards, behind))
+    behind = [*dss_keywords(ccds), *_column_cards(schema, content)]
+    return _block(schema, content.columns, "EVENTS", cards, behind)
 
-    offsets_schema = [c for c in OFFSETS_COLUMNS["EMOS"] if imaging or c.name != "OFFSETY"]
-    offsets = offsets or {c.name: [] for c in offsets_schema}
+
+def _offsets(content: EventList, common: Cards) -> bytes:
+    """Lines with odd offsets; those of timing mode have no rows."""
+    schema = [c for c in OFFSETS_COLUMNS["EMOS"] if content.imaging or c.name != "OFFSETY"]
     limits = [
         (f"TL{end}{i}", value, f"{end.lower()}imum of CCDNR")
-        for i, c in enumerate(offsets_schema, start=1)
+        for i, c in enumerate(schema, start=1)
         if c.name == "CCDNR"
         for end, value in (("MIN", 1), ("MAX", 17))
     ]
-    cards = arranged("OFFSETS", {**common, **span(ccds)})
-    blocks.append(_block(offsets_schema, offsets, "OFFSETS", cards, limits))
+    cards = arranged("OFFSETS", {**common, **span(content.ccds)})
+    return _block(schema, content.offsets or {c.name: [] for c in schema}, "OFFSETS", cards, limits)
 
-    said = {ccd: ccd_cards(common, info) for ccd, info in sorted(ccds.items())}
-    for ccd, own in said.items():
-        info = ccds[ccd]
+
+def _extensions(content: EventList, common: Cards) -> Iterator[bytes]:
+    """Frames and bad pixels of each CCD, then the good times of each."""
+    ccds = sorted(content.ccds.items())
+    said = {ccd: ccd_cards(common, exposure) for ccd, exposure in ccds}
+    bare = [Column(c.name, c.form) for c in BADPIX_COLUMNS]
+    for ccd, info in ccds:
         frames = {"TIME": info.frame_time_s, "TIMEDEL": info.frame_length_s, "FRACEXP": info.fraction}
-        cards = arranged("EXPOSU", {**own, **info.window_cards})
-        blocks.append(_block(EXPOSURE_COLUMNS["EMOS"], frames, f"EXPOSU{ccd:02d}", cards))
-        pixel_columns = [Column(c.name, c.form) for c in BADPIX_COLUMNS]
-        blocks.append(_block(pixel_columns, info.badpix, f"BADPIX{ccd:02d}", arranged("BADPIX", own)))
-    gti_columns = [Column(c.name, c.form, "SECONDS") for c in GTI_COLUMNS]
-    for ccd, own in said.items():
-        gti = ccds[ccd].gti
-        cards = arranged("STDGTI", {**own, "DATATYPE": "GTI.EL"})
-        times = {"START": gti.start, "STOP": gti.stop}
-        blocks.append(_block(gti_columns, times, f"STDGTI{ccd:02d}", cards))
-    if calindex is not None:
-        blocks.append(hdu_bytes(calindex))
-    with open(path, "wb") as file:
-        file.writelines(blocks)
+        cards = arranged("EXPOSU", said[ccd] | info.window_cards)
+        yield _block(EXPOSURE_COLUMNS["EMOS"], frames, f"EXPOSU{ccd:02d}", cards)
+        yield _block(bare, info.badpix, f"BADPIX{ccd:02d}", arranged("BADPIX", said[ccd]))
+    in_seconds = [Column(c.name, c.form, "SECONDS") for c in GTI_COLUMNS]
+    for ccd, info in ccds:
+        cards = arranged("STDGTI", said[ccd] | {"DATATYPE": ("GTI.EL", "")})
+        times = {"START": info.gti.start, "STOP": info.gti.stop}
+        yield _block(in_seconds, times, f"STDGTI{ccd:02d}", cards)

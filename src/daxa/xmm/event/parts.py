@@ -14,21 +14,31 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.eventlist import SKY_MAX, STEP_DEG
 
 if TYPE_CHECKING:
-    from daxa.xmm.fits.hdus import Header
+    from daxa.xmm.fits.hdus import BinTableHDU, Header
 
 
-def plain_text(card: Any) -> str:
-    """Value of a keyword that may come with its comment.
+#: Keywords of a header: value and comment of each, the comment empty where there is none.
+Cards = dict[str, tuple[Any, str]]
+
+
+def as_cards(values: Mapping[str, Any]) -> Cards:
+    """Keywords as value and comment.
 
     Parameters
     ----------
-    card
-        The value, or value and comment.
+    values
+        Keyword -> value, or value and comment.
+
+    Examples
+    --------
+    >>> as_cards({"CCDID": 4, "FRMTIME": (2600.0, "[ms] frame time")})
+    {'CCDID': (4, ''), 'FRMTIME': (2600.0, '[ms] frame time')}
     """
-    return str(card[0] if isinstance(card, tuple) else card)
+    return {key: value if isinstance(value, tuple) else (value, "") for key, value in values.items()}
 
 
 @dataclass
@@ -84,7 +94,7 @@ class CcdExposure:
         return live_seconds(self.frame_time_s, self.frame_length_s, self.fraction, self.gti, instrument)
 
     @property
-    def window_cards(self) -> dict[str, tuple[int, str]]:
+    def window_cards(self) -> Cards:
         """Window of EXPOSUnn of MOS."""
         if self.limits is None:
             return {}
@@ -118,6 +128,41 @@ class CcdExposure:
     def _good(self) -> npt.NDArray[np.bool_]:
         half = 0.5 * self.frame_length_s
         return self.gti.covers(self.frame_time_s - half, self.frame_time_s + half)
+
+
+@dataclass(frozen=True)
+class EventList:
+    """Content of an event list, see :func:`daxa.xmm.event.eventlist.write_event_list`."""
+
+    primary: Cards
+    columns: Mapping[str, npt.ArrayLike]
+    ccds: Mapping[int, CcdExposure]
+    sky: Mapping[str, float]
+    offsets: Mapping[str, npt.ArrayLike] | None
+    calindex: BinTableHDU | None
+    prime_ccd: int
+    more: tuple[Column, ...]
+    det_limits: Mapping[str, tuple[int, int]]
+
+    @property
+    def instrument(self) -> str:
+        """EMOS1, EMOS2 or EPN."""
+        return str(self.primary["INSTRUME"][0])
+
+    @property
+    def data_mode(self) -> str:
+        """IMAGING, TIMING or BURST."""
+        return str(self.primary["DATAMODE"][0])
+
+    @property
+    def imaging(self) -> bool:
+        """Whether the events have places in an image."""
+        return self.data_mode == "IMAGING"
+
+    @property
+    def kind(self) -> str:
+        """Kind of list that its columns are of: IMAGING, or TIMING for all fast modes."""
+        return "IMAGING" if self.imaging else "TIMING"
 
 
 def live_seconds(
@@ -158,9 +203,7 @@ def live_seconds(
     return float(np.sum((length * fraction)[inside]))
 
 
-def livetime_keywords(
-    ccds: Mapping[int, CcdExposure], prime_ccd: int, instrument: str
-) -> dict[str, tuple[float, str]]:
+def livetime_keywords(ccds: Mapping[int, CcdExposure], prime_ccd: int, instrument: str) -> Cards:
     """ONTIMEnn, LIVETInn of every CCD, and ONTIME, LIVETIME of the prime CCD (or the longest one).
 
     Parameters
@@ -177,7 +220,7 @@ def livetime_keywords(
     dict
         Keyword -> value [s] and comment.
     """
-    cards: dict[str, tuple[float, str]] = {}
+    cards: Cards = {}
     live = {ccd: exposure.livetime_s(instrument) for ccd, exposure in ccds.items()}
     for ccd, exposure in sorted(ccds.items()):
         cards[f"ONTIME{ccd:02d}"] = (exposure.ontime_s, f"[s] good time of CCD {ccd}")
@@ -237,3 +280,25 @@ def write_reference(header: Header, ra_deg: float, dec_deg: float, columns: Mapp
         header[f"REF{axis}CUNI"] = "deg"
     header["EQUINOX"] = 2000.0
     header["RADECSYS"] = "FK5"
+
+
+def write_sky_wcs(header: Header, ra_deg: float, dec_deg: float, columns: Mapping[str, Any]) -> None:
+    """Write the column WCS of X and Y (and the REFX*, REFY* copies) into an EVENTS header.
+
+    A tangent-plane projection about the given point, pixels of 0.05 arcsec, reference pixel 25921.
+
+    Parameters
+    ----------
+    header
+        The header; changed.
+    ra_deg, dec_deg
+        The point that the plane touches the sky in [deg].
+    columns
+        Columns of the list, each of shape (n,); X and Y are looked at for the range of values.
+    """
+    write_reference(header, ra_deg, dec_deg, columns)
+    number = {header[f"TTYPE{i}"]: i for i in range(1, header["TFIELDS"] + 1)}
+    for axis in "XY":
+        i = number[axis]
+        for key in ("CTYP", "CRPX", "CRVL", "CDLT", "CUNI"):
+            header[f"T{key}{i}"] = header[f"REF{axis}{key}"]

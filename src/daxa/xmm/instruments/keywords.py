@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.event.parts import Cards
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.summary import AsciiSummary, ExposureSummary, read_ascii_summary, read_sas_summary
 
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
     from daxa.xmm.odf.odf import Odf
     from daxa.xmm.odf.times import TimeCorrelation
-
-#: Keywords of a header: value and comment of each, the comment empty where there is none.
-Cards = dict[str, tuple[Any, str]]
 
 
 def exposure_summary(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.event.parts import as_cards
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FOUND, ONBOARD
 from daxa.xmm.instruments.mos import files
@@ -57,6 +55,6 @@ def embadpixfind(ctx: TaskContext, p: Parameters) -> None:
         dead = ccd.known.chosen(ONBOARD, CALIBRATION)
         dead.origin[dead.kind != DEAD], dead.kind[dead.kind != DEAD] = 0, 0
         pixels = dead.merged(pixels)
-    cards: Mapping[str, Any] = {k: header[k] for k in CCD_CARDS if k in header}
+    cards = as_cards({k: header[k] for k in CCD_CARDS if k in header})
     files.write(ctx, p.badpixset, {}, files.badpix_hdu(pixels, cards))
     ctx.info(f" Writing {len(pixels.table()['RAWX']):12d}  rows to {p.badpixset}:BADPIX")

@@ -172,33 +172,12 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         raise NotImplementedError(
             "emchain: badpixfindalgo=EP: the engine searches with embadpixfind (EM) only"
         )
-    unknown = set(p.randomize.upper()) - set("PET")
-    if unknown:
-        raise TaskError(
-            "badParameter", f"emchain: parameter randomize: expected letters of PET, got {p.randomize!r}"
-        )
-    instruments = _cameras(p.instruments, "emchain")
-    mask = flag_mask(p.rejectionflag, "emchain: parameter rejectionflag")
+    instruments, options = _cameras(p.instruments, "emchain"), _options(p)
     if p.odf:
         # The tasks inside read the same files.
         ctx = replace(ctx, env={**ctx.env, "SAS_ODF": p.odf})
     odf = Odf.from_environment(ctx.env, ctx.cwd, p.odf)
     wanted = select_exposures(ctx, odf, instruments, p.exposures, "emchain")
-    letters = p.randomize.upper()
-    options = Options(
-        emevents=Emevents(randomizeposition="P" in letters, randomizetime="T" in letters),
-        emenergy=Emenergy(randomizeenergy="E" in letters),
-        find_bad_pixels=p.badpixfindalgo != "NO",
-        low_energy_search=p.lowenerbadpix,
-        use_bad_pixels=p.withbadpix,
-        reject_bad_events=p.rejectbadevents,
-        rejection_flag=mask,
-        apply_ccd_gti=p.applyccdgti,
-        apply_flare_gti=p.applyflaregti,
-        flare_bin_s=p.flaretimebin,
-        flare_max_rate=p.flaremaxrate,
-        full_output=p.fulloutput,
-    )
     stem = f"P{odf.obs_id}{{instrument}}{{exp_id}}"
     housekeeping: dict[str, GTI] = {}
     if p.filterhk:
@@ -209,7 +188,7 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
         ctx,
         odf,
         open_calibration(ctx),
-        with_steps(options, p),
+        options,
         attitude_file(ctx, odf, f"P{odf.obs_id}OBX000ATTTSR0000.FIT", p.withatthkgen),
         FileNames(
             {"Imaging": f"{stem}MIEVLI0000.FIT", "Timing": f"{stem}TIEVLI0000.FIT"},
@@ -232,6 +211,30 @@ def emchain(ctx: TaskContext, p: Parameters) -> None:
     if not p.clobber:
         wanted = [w for w in wanted if not is_there(run, *w)]
     run_all(run, wanted)
+
+
+def _options(p: Parameters) -> Options:
+    """What the parameters choose for the steps, those of single steps last."""
+    letters = set(p.randomize.upper())
+    if letters - set("PET"):
+        raise TaskError(
+            "badParameter", f"emchain: parameter randomize: expected letters of PET, got {p.randomize!r}"
+        )
+    options = Options(
+        emevents=Emevents(randomizeposition="P" in letters, randomizetime="T" in letters),
+        emenergy=Emenergy(randomizeenergy="E" in letters),
+        find_bad_pixels=p.badpixfindalgo != "NO",
+        low_energy_search=p.lowenerbadpix,
+        use_bad_pixels=p.withbadpix,
+        reject_bad_events=p.rejectbadevents,
+        rejection_flag=flag_mask(p.rejectionflag, "emchain: parameter rejectionflag"),
+        apply_ccd_gti=p.applyccdgti,
+        apply_flare_gti=p.applyflaregti,
+        flare_bin_s=p.flaretimebin,
+        flare_max_rate=p.flaremaxrate,
+        full_output=p.fulloutput,
+    )
+    return with_steps(options, p)
 
 
 def is_there(run: Run, instrument: str, exp_id: str) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.event.parts import as_cards
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emeventsproj
@@ -66,12 +65,10 @@ def emeventsproj(ctx: TaskContext, p: Parameters) -> None:
     image, clumping = project(shape, list_, use, library, params)
     kept = ("TELESCOP", "INSTRUME", "OBS_ID", "EXP_ID", "EXPIDSTR", "DATE-OBS", "DATE-END")
     window = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
-    cards: dict[str, Any] = {}
-    for key in (*kept, *window):
-        value = table.header.get(key, table.primary.get(key))
-        if value is not None:
-            cards[key] = value
-    cards |= {"CCDID": ccdnr % 10, "CCDNODE": ccdnr // 10, "CLUMPING": (clumping, "counts per event")}
+    found = {key: table.header.get(key, table.primary.get(key)) for key in (*kept, *window)}
+    cards = as_cards({key: value for key, value in found.items() if value is not None})
+    cards |= as_cards({"CCDID": ccdnr % 10, "CCDNODE": ccdnr // 10})
+    cards["CLUMPING"] = (clumping, "counts per event")
     good = use & (list_.flag & REJECTION_FLAG == 0)
     ctx.info(f" Number of good events in input file: {int(good.sum()):12d}")
     files.write(ctx, p.evimageset, {}, files.image_hdu(image, cards))

@@ -139,7 +139,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
 
     The same steps as in emchain, with other names of files and of parameters.
     """
-    mask, expression = _filter(p.filterexpression) if p.filterevents else (0, "")
+    options = _options(ctx, p)
     odf = Odf.from_environment(ctx.env, ctx.cwd)
     cameras = (
         [i for i, on in (("M1", p.emos1), ("M2", p.emos2)) if on] if p.selectinstruments else ["M1", "M2"]
@@ -154,19 +154,6 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
             )
         wanted = sorted({(t[:2].upper(), t[2:].upper()) for t in p.instexpids})
     stem = f"{odf.revolution:04d}_{odf.obs_id}"
-    options = Options(
-        emevents=options_of(Emevents, p),
-        emenergy=options_of(Emenergy, p),
-        find_bad_pixels=p.searchforbadpixels,
-        low_energy_search=p.findlowener,
-        bad_pixel_gti=gti_file(ctx, p.badpixgti) if p.withbadpixgti else None,
-        reject_bad_events=p.filterevents,
-        rejection_flag=mask,
-        expression=expression,
-        apply_ccd_gti=p.applygti,
-        flare_bin_s=p.timebin,
-        source=(p.srcra, p.srcdec) if p.withsrccoords else None,
-    )
     housekeeping: dict[str, GTI] = {}
     if p.runhkgtigen:
         housekeeping = housekeeping_times(
@@ -180,7 +167,7 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         ctx,
         odf,
         open_calibration(ctx),
-        with_steps(options, p),
+        options,
         attitude_file(ctx, odf, f"{stem}_AttHk.ds", False, p.runatthkgen),
         FileNames(
             {kind: f"{stem}_{{scope}}_{{exp_id}}_{kind}Evts.ds" for kind in ("Imaging", "Timing")},
@@ -197,6 +184,25 @@ def emproc(ctx: TaskContext, p: Parameters) -> None:
         ),
     )
     run_all(run, wanted)
+
+
+def _options(ctx: TaskContext, p: Parameters) -> Options:
+    """What the parameters choose for the steps, those of single steps last."""
+    mask, expression = _filter(p.filterexpression) if p.filterevents else (0, "")
+    options = Options(
+        emevents=options_of(Emevents, p),
+        emenergy=options_of(Emenergy, p),
+        find_bad_pixels=p.searchforbadpixels,
+        low_energy_search=p.findlowener,
+        bad_pixel_gti=gti_file(ctx, p.badpixgti) if p.withbadpixgti else None,
+        reject_bad_events=p.filterevents,
+        rejection_flag=mask,
+        expression=expression,
+        apply_ccd_gti=p.applygti,
+        flare_bin_s=p.timebin,
+        source=(p.srcra, p.srcdec) if p.withsrccoords else None,
+    )
+    return with_steps(options, p)
 
 
 def _kept_files(p: Parameters, stem: str) -> dict[str, str]:

@@ -248,17 +248,7 @@ def cut_bad(
     events, number
         The new list and how many events were changed or flagged.
     """
-    ny, nx = bright.shape
-    sizes = np.array([len(o) for o in library.offsets])
-    mask = np.zeros(len(events), np.int64)
-    for k in range(sizes.max()):
-        offset = np.array([o[k] if k < len(o) else (0, 0) for o in library.offsets])
-        x = events.rawx + offset[events.pattern, 0] - 1
-        y = events.rawy + offset[events.pattern, 1] - 1
-        inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (k < sizes[events.pattern])
-        hit = np.zeros(len(events), bool)
-        hit[inside] = bright[y[inside], x[inside]]
-        mask |= hit.astype(np.int64) << k
+    mask = _bright_pixels(events, library, bright)
     touched = np.flatnonzero(mask)
     new: list[Events] = []
     key = events.pattern[touched] * (1 << 26) + mask[touched]
@@ -293,6 +283,22 @@ def cut_bad(
     for part in new:
         events = events.joined(part)
     return events, len(touched)
+
+
+def _bright_pixels(events: Events, library: PatternLibrary, bright: BoolArray) -> IntArray:
+    """Which pixels of each event's pattern are bright: bit k stands for the k-th of the library."""
+    ny, nx = bright.shape
+    sizes = np.array([len(o) for o in library.offsets])
+    mask = np.zeros(len(events), np.int64)
+    for k in range(sizes.max()):
+        offset = np.array([o[k] if k < len(o) else (0, 0) for o in library.offsets])
+        x = events.rawx + offset[events.pattern, 0] - 1
+        y = events.rawy + offset[events.pattern, 1] - 1
+        inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (k < sizes[events.pattern])
+        hit = np.zeros(len(events), bool)
+        hit[inside] = bright[y[inside], x[inside]]
+        mask |= hit.astype(np.int64) << k
+    return mask
 
 
 @dataclass(frozen=True)

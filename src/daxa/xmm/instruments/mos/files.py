@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import TIME_KEYWORDS
+from daxa.xmm.event.parts import as_cards
 from daxa.xmm.fits.hdus import is_primary, open_hdus, primary_hdu, write_hdus
 from daxa.xmm.fits.schema import columns, make_table
 from daxa.xmm.formats.eventlist import (
@@ -80,6 +81,7 @@ TIMEDEL 1D s
 """)
 #: What the frame file says of all frames.
 _FRAME_KEYWORDS = ("FRMTIM_S", "TRANSF_S", "STEADY", "JOINED", "COUNTING", "GATTI_ON")
+_WINDOW = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY")
 _COUNTERS = ("NPIXEL", "NVALID", "NBELOW", "NABOVE", "GATTIFLG", "FIFOOVF")
 _ORIGINS, _KINDS = (ONBOARD, CALIBRATION, FOUND), (HOT, DEAD, FLICKERING)
 #: Types of bad pixels of SAS's lists that ours do not have: pinhole, unspecified.
@@ -115,7 +117,7 @@ def read_table(path: str | os.PathLike[str], extension: str, code: str) -> OdfTa
         raise TaskError(code, f"{path}: no table {extension}: {error}") from error
 
 
-def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
+def frame_hdu(ccd: Ccd, cards: Cards) -> BinTableHDU:
     """Frame table of a CCD."""
     made = ccd.frames
     data: dict[str, npt.NDArray[Any]] = {name: made.counters[name] for name in _COUNTERS}
@@ -131,7 +133,7 @@ def frame_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
     return make_table(FRAME_COLUMNS, data, "FRAMES", {**cards, **TIME_KEYWORDS, **more})
 
 
-def gti_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
+def gti_hdu(ccd: Ccd, cards: Cards) -> BinTableHDU:
     """Good times of a CCD; TSTART and TSTOP are those of its frames, as in real lists."""
     made = ccd.frames
     span = {
@@ -174,11 +176,11 @@ def read_frames(path: str | os.PathLike[str]) -> tuple[Frames, Header]:
     return frames, table.header
 
 
-def raw_event_hdu(ccd: Ccd, cards: Mapping[str, Any]) -> BinTableHDU:
+def raw_event_hdu(ccd: Ccd, cards: Cards) -> BinTableHDU:
     """Events as they were sent, with renumbered frames; those of no listed frame are left out."""
     schema = MOS_REDUCED_IMAGING if ccd.file_type == "RIE" else MOS_IMAGING
-    kept = ("WINDOWX0", "WINDOWY0", "WINDOWDX", "WINDOWDY", "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS")
-    sent = {k: ccd.header.kept[k] for k in kept if k in ccd.header.kept}
+    kept = (*_WINDOW, "EDUTHR", "EDUMODE", "DATATYPE", "DATE-OBS")
+    sent = as_cards({k: ccd.header.kept[k] for k in kept if k in ccd.header.kept})
     listed = ccd.row_frame >= 0
     data = {c.name: ccd.rows[c.name][listed] for c in schema} | {"FRAME": ccd.row_frame[listed]}
     return make_table(schema, data, "EVENTS", {**cards, **sent})
@@ -188,7 +190,7 @@ def event_hdus(
     ccd: Ccd,
     scope: str,
     values: Mapping[str, npt.NDArray[Any]],
-    cards: Mapping[str, Any],
+    cards: Cards,
     exposure: Mapping[str, npt.NDArray[Any]],
     offsets: Mapping[str, npt.NDArray[Any]],
     pixels: bp.BadPixels | None,
@@ -207,13 +209,13 @@ def event_hdus(
         Columns of OFFSETS.
     """
     macros = {key: (text, comment) for key, text, comment in flag_keywords(scope)}
-    window = {f"WINDOW{k}": ccd.header.kept[f"WINDOW{k}"] for k in ("X0", "Y0", "DX", "DY")}
     # The window as it was sent: what reads this file works it out again.
+    window = as_cards({key: ccd.header.kept[key] for key in _WINDOW})
     plain = {**cards, **window, "EMEVENTS": (True, "went through emevents")}
     result = [
         make_table(CCD_EVENT_COLUMNS, values, "EVENTS", {**plain, **TIME_KEYWORDS, **macros}),
         make_table(
-            EXPOSURE_COLUMNS["EMOS"], exposure, "EXPOSURE", {**plain, **TIME_KEYWORDS, "TIMEPIXR": 0.5}
+            EXPOSURE_COLUMNS["EMOS"], exposure, "EXPOSURE", {**plain, **TIME_KEYWORDS, "TIMEPIXR": (0.5, "")}
         ),
         make_table(
             [c for c in OFFSETS_COLUMNS["EMOS"] if c.name != "CCDNR"], offsets, "OFFSETS", dict(plain)
@@ -224,7 +226,7 @@ def event_hdus(
     return result
 
 
-def badpix_hdu(pixels: bp.BadPixels, cards: Mapping[str, Any]) -> BinTableHDU:
+def badpix_hdu(pixels: bp.BadPixels, cards: Cards) -> BinTableHDU:
     """Table of bad pixels."""
     return make_table(BADPIX_COLUMNS, pixels.table(), "BADPIX", dict(cards))
 
@@ -257,7 +259,7 @@ def read_badpix(path: str | os.PathLike[str], shape: tuple[int, int], code: str)
     return result
 
 
-def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -> None:
+def write(ctx: TaskContext, name: str, primary: Cards, *hdus: Any) -> None:
     """Write tables, or an image as the first argument, into a file with the keywords of the exposure.
 
     Parameters
@@ -273,14 +275,14 @@ def write(ctx: TaskContext, name: str, primary: Mapping[str, Any], *hdus: Any) -
     """
     first = hdus[0] if hdus and is_primary(hdus[0]) else primary_hdu()
     rest = hdus[1:] if hdus and first is hdus[0] else hdus
-    for key, value in primary.items():
-        first.header[key] = value
+    for key, card in primary.items():
+        first.header[key] = card
     ctx.provenance(first.header)
     with ctx.output(name) as part:
         write_hdus(part, [first, *rest])
 
 
-def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> PrimaryHDU:
+def image_hdu(image: npt.NDArray[Any], cards: Cards) -> PrimaryHDU:
     """Image of a CCD, first pixel RAWX 1, RAWY 1.
 
     Parameters
@@ -290,8 +292,8 @@ def image_hdu(image: npt.NDArray[Any], cards: Mapping[str, Any]) -> PrimaryHDU:
     """
     whole = np.array_equal(image, np.rint(image))
     hdu = primary_hdu(image.astype(np.int32 if whole else np.float32))
-    for key, value in cards.items():
-        hdu.header[key] = value
+    for key, card in cards.items():
+        hdu.header[key] = card
     for axis, name in ((1, "RAWX"), (2, "RAWY")):
         hdu.header[f"CTYPE{axis}"] = name
         hdu.header[f"CRPIX{axis}"] = 1.0

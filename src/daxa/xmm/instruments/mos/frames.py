@@ -19,7 +19,13 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.instruments.mos.frame_numbers import frame_time, place_counting, place_sending
+from daxa.xmm.instruments.mos.frame_numbers import (
+    FrameTime,
+    Places,
+    frame_time,
+    place_counting,
+    place_sending,
+)
 from daxa.xmm.instruments.mos.options import Emframes
 from daxa.xmm.odf.times import TimeCorrelation
 
@@ -230,33 +236,11 @@ def build_frames(
         ``frames02``: no row; ``frames05``: the numbers span more than the file can hold.
     """
     numbers, stamp = np.asarray(number, np.int64), np.asarray(stamp_s, float)
-    if not len(numbers):
-        raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
-    clock = frame_time(numbers, stamp, header_frame_s)
-    if not clock.measured:
-        warn(
-            "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
-        )
-    if not clock.length_s > 0:
-        raise TaskError("frames02", f"frame time of {clock.length_s} s")
-    place = place_counting if clock.counting else place_sending
-    places = place(numbers, stamp, clock.length_s)
+    clock = _measured_time(numbers, stamp, header_frame_s, warn)
+    places = (place_counting if clock.counting else place_sending)(numbers, stamp, clock.length_s)
     _warn_aberrant(numbers, stamp if clock_s is None else np.asarray(clock_s, float), places.aberrant, warn)
-    shift = places.number - numbers
-    row = places.number - places.number[0]
+    row = _indices(places, numbers, clock, warn)
     span = int(row[-1]) + 1
-    if span > _SPARSEST * len(numbers) + _FEW_ROWS:
-        raise TaskError(
-            "frames05", f"{len(numbers)} frames with numbers from {places.number[0]} to {places.number[-1]}"
-        )
-    if clock.counting:
-        lost = span - len(numbers)
-        warn(
-            "framesRenumbered",
-            f"frames follow each other by multiples of {clock.length_s:.5f} s: {lost} lost",
-        )
-    elif shift[-1]:
-        warn("framesRenumbered", f"times show that frame numbers jump wrongly: {int(shift[-1])} lost")
     end = np.interp(np.arange(span), row, places.end_s)
     frames = Frames(
         number=np.arange(places.number[0], places.number[0] + span),
@@ -274,7 +258,43 @@ def build_frames(
     )
     frames.integration_s = integration_times(end[row], row, frames)
     frames.time_s -= 0.5 * frames.integration_s
-    return frames, shift
+    return frames, places.number - numbers
+
+
+def _measured_time(
+    number: IntArray, stamp_s: FloatArray, header_s: float, warn: Callable[[str, str], None]
+) -> FrameTime:
+    """Frame time of the rows of an auxiliary file; what cannot be measured is warned of."""
+    if not len(number):
+        raise TaskError("frames02", "the auxiliary file has no frame of this CCD")
+    clock = frame_time(number, stamp_s, header_s)
+    if not clock.measured:
+        warn(
+            "frames10", "time interval between frames not constant or fewer than 4 frames: FRMTIME unchecked"
+        )
+    if not clock.length_s > 0:
+        raise TaskError("frames02", f"frame time of {clock.length_s} s")
+    return clock
+
+
+def _indices(
+    places: Places, number: IntArray, clock: FrameTime, warn: Callable[[str, str], None]
+) -> IntArray:
+    """Where the rows of an auxiliary file go in the table; numbers that were lost are warned of."""
+    row = places.number - places.number[0]
+    span, lost = int(row[-1]) + 1, int(places.number[-1] - number[-1])
+    if span > _SPARSEST * len(number) + _FEW_ROWS:
+        raise TaskError(
+            "frames05", f"{len(number)} frames with numbers from {places.number[0]} to {places.number[-1]}"
+        )
+    if clock.counting:
+        warn(
+            "framesRenumbered",
+            f"frames follow each other by multiples of {clock.length_s:.5f} s: {span - len(number)} lost",
+        )
+    elif lost:
+        warn("framesRenumbered", f"times show that frame numbers jump wrongly: {lost} lost")
+    return row
 
 
 def frame_of_events(

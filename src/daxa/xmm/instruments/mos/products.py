@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI, TIME_KEYWORDS
+from daxa.xmm.event.parts import as_cards
 from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.formats.eventlist import MOS_RAW
 from daxa.xmm.formats.instruments import INSTRUMENTS
@@ -366,7 +367,7 @@ def _write(
     run: Run,
     name: str,
     instrument: str,
-    primary: Mapping[str, Any],
+    primary: Cards,
     columns: Mapping[str, Any],
     ccds: Mapping[int, CcdExposure],
     pointing: tuple[float, float, float] | None,
@@ -377,9 +378,7 @@ def _write(
     from daxa.xmm.event.eventlist import write_event_list
     from daxa.xmm.formats.eventlist import RAW_COLUMNS
 
-    header = dict(primary)
-    header["FILENAME"] = name
-    header["ORIGIN"] = "DAXA"
+    header: dict[str, Any] = {**primary, "FILENAME": (name, ""), "ORIGIN": ("DAXA", "")}
     run.ctx.provenance(header)
     with run.ctx.output(name) as part:
         write_event_list(
@@ -429,17 +428,20 @@ def corner_hardness(pi_ev: npt.NDArray[np.integer]) -> float | None:
     return hard / soft if soft else None
 
 
-def _write_flares(run: Run, stem: str, primary: Mapping[str, Any], curve: FlareCurve) -> None:
+def _write_flares(run: Run, stem: str, primary: Cards, curve: FlareCurve) -> None:
     """Write the flare curve and its good times."""
     from daxa.xmm.fits.schema import make_table
     from daxa.xmm.instruments.mos.flares import CURVE_COLUMNS
 
     head = {k: v for k, v in primary.items() if k not in ("FRMTIME",)} | TIME_KEYWORDS
     first = primary_hdu()
-    for key, value in head.items():
-        first.header[key] = value
+    for key, card in head.items():
+        first.header[key] = card
     run.ctx.provenance(first.header)
-    extra = {"TIMEDEL": (curve.bin_s, "[s] bin"), "FLCUTTHR": (run.options.flare_max_rate, "threshold")}
+    extra: Cards = {
+        "TIMEDEL": (curve.bin_s, "[s] bin"),
+        "FLCUTTHR": (run.options.flare_max_rate, "threshold"),
+    }
     rate = make_table(CURVE_COLUMNS, curve.table(), "RATE", head | extra)
     with run.ctx.output(f"{stem}TSR0000.FIT") as part:
         write_hdus(part, [first, rate])
@@ -478,5 +480,5 @@ def run_all(run: Run, wanted: list[tuple[str, str]]) -> None:
     if run.extras.flare_gti and run.extras.global_flare and inputs:
         from daxa.xmm.instruments.mos.flares import mean_curve
 
-        cards = {"TELESCOP": "XMM", "INSTRUME": "EMOS", "OBS_ID": run.odf.obs_id}
+        cards = as_cards({"TELESCOP": "XMM", "INSTRUME": "EMOS", "OBS_ID": run.odf.obs_id})
         _write_flares(run, f"P{run.odf.obs_id}EMX000FBK", cards, mean_curve(inputs, run.options.flare_bin_s))

@@ -12,9 +12,11 @@ from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos import energy, events
 from daxa.xmm.instruments.mos.context import StepContext
+from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Ccd
 from daxa.xmm.instruments.mos.offsets import corrected
 from daxa.xmm.instruments.mos.options import Emenergy
+from daxa.xmm.instruments.mos.patterns import PatternLibrary
 from daxa.xmm.instruments.seeds import MOS_ENERGY
 
 
@@ -58,24 +60,10 @@ def emenergy(
     out = int((list_.flag & int(MosFlag.OUT_OF_FOV) != 0).sum())
     say(f" {out:12d}  events outside field of view")
     e3, e4 = corrected(list_, library, made.wrong)
-    level: npt.NDArray[np.float64] = np.zeros(len(list_))
-    image = np.zeros((1, 1))
-    parts = scale.parts
+    level, image, parts = np.zeros(len(list_)), np.zeros((1, 1)), scale.parts
     seen = replace(list_, e3=e3, e4=e4)
     if params.getccdbkg and parts is not None:
-        trial = replace(seen, flag=list_.flag.copy())
-        if params.rejectbade3e4:
-            bad = energy.flag_incoherent(trial, library, 0.0, parts.ellipse)
-            say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
-        level, image, clipped = energy.background(
-            trial,
-            ccd.shape,
-            min_energy_adu=params.minenergy,
-            max_peripix=params.maxperipix,
-            min_number=params.fillminnumber,
-            fill=params.fillccdbkg,
-        )
-        say(f" {clipped:12d}  events rejected by   3.0      sigma clipping on E4 for CCDBKG")
+        level, image = _background(seen, ccd.shape, library, parts, params, say)
     if params.rejectbade3e4 and parts is not None:
         bad = energy.flag_incoherent(seen, library, level, parts.ellipse)
         say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
@@ -93,6 +81,31 @@ def emenergy(
         ends = energy.apply_gain([low, events.ADC_MAXIMUM], [0, 0], scale.gain)
         _count_outside(say, "PI", made.pi, *np.rint(ends))
     return image
+
+
+def _background(
+    seen: Events,
+    shape: tuple[int, int],
+    library: PatternLibrary,
+    parts: energy.Parts,
+    params: Emenergy,
+    say: Callable[[str], None],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Level of the local background at each event, and its map (CCDBKG); flags stay as they are."""
+    trial = replace(seen, flag=seen.flag.copy())
+    if params.rejectbade3e4:
+        bad = energy.flag_incoherent(trial, library, 0.0, parts.ellipse)
+        say(f" {bad:12d}  events outside the ellipse in E3/E1, E4/E1")
+    level, image, clipped = energy.background(
+        trial,
+        shape,
+        min_energy_adu=params.minenergy,
+        max_peripix=params.maxperipix,
+        min_number=params.fillminnumber,
+        fill=params.fillccdbkg,
+    )
+    say(f" {clipped:12d}  events rejected by   3.0      sigma clipping on E4 for CCDBKG")
+    return level, image
 
 
 def _count_outside(

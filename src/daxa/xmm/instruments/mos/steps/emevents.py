@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -105,34 +106,10 @@ def _flag_events(
     outside = events.flag_window(list_, ccd.limits[:2], ccd.limits[2:])
     say(f" {outside:12d}  events outside window")
     if params.rejectrows:
-        noisy = events.flag_noisy_rows(
-            list_, len(made), max_above=params.maxeventsperrow, width=params.widthnexttorow
-        )
-        say(f" maximum number of expected events per row  {noisy.expected:.9g}")
-        most = f"{params.maxeventsperrow:g}"
-        say(f" {noisy.in_rows:12d}  events in rows with more than {most}  events above expected.")
-        say(f" {noisy.beside:12d}  flagged events next to bad rows")
-        if noisy.worst_share > _MANY_FRAMES:
-            warn(
-                "emevents",
-                "rejectRows12",
-                f"Fraction of rejected frames {noisy.worst_share:.6g} exceeds 1% at some rows, "
-                f"{noisy.worst_row} of CCD {ccd.number}",
-            )
-    imaging = ccd.file_type != "RIE"
+        _reject_rows(ccd, list_, params, messages)
     wrong = LineOffsets.none(ccd.shape)
-    if params.detectbadoffsets and imaging:
-        wrong = _wrong_offsets(ccd, list_)
-        for name, lines in (("OFFSETX", wrong.column), ("OFFSETY", wrong.row)):
-            if lines.any():
-                say(f" {int((lines > 0).sum()):12d}  wrong {name}")
-        hit = _on_lines(list_, wrong.column > 0, wrong.row > 0)
-        list_.flag[hit] |= MosFlag.ON_BADOFFSET
-        say(f" {int(hit.sum()):12d}  events on row/column with wrong offset")
-    if params.rejectbade3 and imaging:
-        e3, _ = corrected(list_, library, wrong)
-        low, threshold = events.flag_undershoot(replace(list_, e3=e3))
-        say(f" {low:12d}  events with E3 < {threshold:12.0f}  + local median")
+    if ccd.file_type != "RIE":
+        wrong = _reject_surroundings(ccd, list_, params, library, say)
     truncated = 0
     if params.flagtruncatede1:
         truncated = events.flag_truncated(list_, made.gatti, ccd.offsets.column, ccd.offsets.row)
@@ -150,6 +127,45 @@ def _flag_events(
             "checkRejected10",
             f"CCD {ccd.number}: the fraction of good events {good:.6g} is less than {_FEW_GOOD:g}",
         )
+    return wrong
+
+
+def _reject_rows(ccd: Ccd, list_: Events, params: Emevents, messages: Messages) -> None:
+    """Flag events on and beside noisy rows of single frames."""
+    say = messages.lines_of("emevents")
+    noisy = events.flag_noisy_rows(
+        list_, len(ccd.frames), max_above=params.maxeventsperrow, width=params.widthnexttorow
+    )
+    say(f" maximum number of expected events per row  {noisy.expected:.9g}")
+    most = f"{params.maxeventsperrow:g}"
+    say(f" {noisy.in_rows:12d}  events in rows with more than {most}  events above expected.")
+    say(f" {noisy.beside:12d}  flagged events next to bad rows")
+    if noisy.worst_share > _MANY_FRAMES:
+        messages.warn(
+            "emevents",
+            "rejectRows12",
+            f"Fraction of rejected frames {noisy.worst_share:.6g} exceeds 1% at some rows, "
+            f"{noisy.worst_row} of CCD {ccd.number}",
+        )
+
+
+def _reject_surroundings(
+    ccd: Ccd, list_: Events, params: Emevents, library: PatternLibrary, say: Callable[[str], None]
+) -> LineOffsets:
+    """Flag events of lines with a wrong offset, and those among very low charge; gives the offsets."""
+    wrong = LineOffsets.none(ccd.shape)
+    if params.detectbadoffsets:
+        wrong = _wrong_offsets(ccd, list_)
+        for name, lines in (("OFFSETX", wrong.column), ("OFFSETY", wrong.row)):
+            if lines.any():
+                say(f" {int((lines > 0).sum()):12d}  wrong {name}")
+        hit = _on_lines(list_, wrong.column > 0, wrong.row > 0)
+        list_.flag[hit] |= MosFlag.ON_BADOFFSET
+        say(f" {int(hit.sum()):12d}  events on row/column with wrong offset")
+    if params.rejectbade3:
+        e3, _ = corrected(list_, library, wrong)
+        low, threshold = events.flag_undershoot(replace(list_, e3=e3))
+        say(f" {low:12d}  events with E3 < {threshold:12.0f}  + local median")
     return wrong
 
 
