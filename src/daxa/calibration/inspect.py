@@ -86,7 +86,7 @@ def finding(constituent: Constituent, extname: str) -> Finding:
     try:
         constituent.table(extname)
     except UnknownLayout as error:
-        return _instead(constituent, extname, reading, error.message)
+        return _instead(extname, reading, error.message)
     said = constituent.recognised[extname]
     lost = [f"{missing} ({f.code}): {f.cost}" for missing, f in said.fallbacks if f.code]
     if extname not in constituent and not lost:
@@ -118,7 +118,7 @@ def _has_number(name: str, reading: Reading, header: Mapping[str, Any]) -> bool:
         return False
 
 
-def _instead(constituent: Constituent, extname: str, reading: Reading, message: str) -> Finding:
+def _instead(extname: str, reading: Reading, message: str) -> Finding:
     """A table that cannot be read: another may stand in for it."""
     other = reading.lacking.get("*")
     if other is None:
@@ -134,7 +134,7 @@ def _efficiency(constituent: Constituent, extname: str, reading: Reading) -> Fin
         _, _, missing = total_efficiency(constituent, int(extname.removeprefix("QE_CCD")))
     except UnknownLayout as error:
         return Finding(extname, "refused", error.message)
-    return _instead(constituent, extname, reading, missing) if missing else None
+    return _instead(extname, reading, missing) if missing else None
 
 
 def _image(constituent: Constituent, extname: str) -> Finding:

@@ -66,7 +66,7 @@ def build_report(archive: Archive, output: str | os.PathLike[str] | None = None)
         written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         products=summary.product_table(archive),
         steps=summary.status_table(archive),
-        observations=_observations(archive, root, folder),
+        observations=_observations(archive, folder),
         runs=_runs(archive),
     )
     page = folder / "index.html"
@@ -79,7 +79,7 @@ def build_report(archive: Archive, output: str | os.PathLike[str] | None = None)
     return page
 
 
-def _observations(archive: Archive, root: Path, folder: Path) -> list[dict[str, Any]]:
+def _observations(archive: Archive, folder: Path) -> list[dict[str, Any]]:
     images: dict[str, list[dict[str, str]]] = {}
     for obs_id, band, image, _ in summary.image_pairs(archive):
         picture = folder / f"{image.stem}.png"

@@ -127,7 +127,7 @@ def product_table(archive: Archive) -> list[dict[str, Any]]:
                 final = folder / layout.final_events(obs_id, inst)
                 if not final.exists():
                     continue
-                chain = [p for p in sorted(folder.glob(layout.events(obs_id, inst, "*")))]
+                chain = sorted(folder.glob(layout.events(obs_id, inst, "*")))
                 try:
                     before = sum(float(fits.getheader(p, "EVENTS").get("LIVETIME", 0.0)) for p in chain)
                     header = fits.getheader(final, "EVENTS")

@@ -46,7 +46,7 @@ def offset_tables(camera: str, ccd: int) -> tuple[np.ndarray, np.ndarray]:
     return columns, np.full(602, PIXEL_OFFSET - usual)
 
 
-def diagnostic_image(camera: str, ccd: int, rng: np.random.Generator) -> np.ndarray:
+def diagnostic_image(rng: np.random.Generator) -> np.ndarray:
     """All pixels (610, 602) of a frame as read, nothing subtracted; particles have crossed some.
 
     Parameters

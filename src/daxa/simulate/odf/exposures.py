@@ -100,7 +100,7 @@ def write_diagnostics(
     for code in ("M1", "M2"):
         starts = [e.start_s for e in exposures if e.instrument == code]
         if starts:
-            image = diagnostic_image(code, 1, generator(code))
+            image = diagnostic_image(generator(code))
             writer.mos_diagnostic(code, f"U{number:03d}", 1, min(starts) - DIAGNOSTIC_LEAD_S, image)
 
 

@@ -41,7 +41,7 @@ def _save(figure: Any, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray, title: str) -> None:
+def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, title: str) -> None:
     """Light curve with accepted times, and the histogram of rates with its Gaussian.
 
     Parameters
@@ -50,8 +50,8 @@ def plot_flares(path: Path, fit: FlareFit, time_s: np.ndarray, rate: np.ndarray,
         PNG file to write.
     fit
         What was found.
-    time_s, rate
-        The 1 s light curve of the field of view, s and ct/s.
+    time_s
+        Times of the light curve of the field of view [s], 1 s apart.
     title
         Title of the picture.
     """

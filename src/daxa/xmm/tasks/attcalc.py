@@ -30,9 +30,7 @@ _POINTING_COMMENTS = (
 )
 
 
-def _pointing(
-    ctx: TaskContext, p: Parameters, headers: list[Any]
-) -> tuple[tuple[float, float, float] | None, str]:
+def _pointing(ctx: TaskContext, p: Parameters) -> tuple[tuple[float, float, float] | None, str]:
     """Pointing written to the event list, and AVRG_PNT."""
     if p.setpnttouser:
         return (p.nominalra, p.nominaldec, p.fixedposangle), "USER"
@@ -167,7 +165,7 @@ def attcalc(ctx: TaskContext, p: Parameters) -> None:
             raise TaskError("badInfile", str(err.args[0])) from err
         if len(time) == 0:
             ctx.warn("noEvents", f"{where}: no events")
-        pointing, average = _pointing(ctx, p, headers)
+        pointing, average = _pointing(ctx, p)
         ra0, dec0 = _reference(p, headers, pointing, where)
         centre = reference_pixel(p.imagesize)
         if p.attitudelabel == "fixed":

@@ -371,7 +371,7 @@ def _write_times(
             from daxa.xmm.screen.plots import plot_flares
 
             path = ctx.path(names("hist", "png"))
-            plot_flares(path, found.fit, curves.time_s, curves.field, names.prefix)
+            plot_flares(path, found.fit, curves.time_s, names.prefix)
 
 
 def _write_lists(ctx: TaskContext, p: Parameters, events: _EventList, cards: Cards) -> None:
