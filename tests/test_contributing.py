@@ -52,11 +52,8 @@ def house(tmp_path, monkeypatch):
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
     """An archive of two observations without data."""
-    sys.path.insert(0, str(ROOT / "tests" / "archive"))
-    try:
-        from small_mission import SmallMission
-    finally:
-        sys.path.pop(0)
+    from small_mission import SmallMission
+
     from daxa.archive import Archive
 
     monkeypatch.setenv("DAXA_BACKEND", "embedded")

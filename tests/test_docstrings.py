@@ -7,7 +7,11 @@ import re
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from small_mission import OBS, SmallMission, record
+
+from daxa.archive import Archive
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "daxa"
 
@@ -123,9 +127,40 @@ def with_examples():
             )
 
 
+class ThreeFields(SmallMission):
+    """What the examples of selections are about: three pointings, a year after each other."""
+
+    def _query(self, refresh):
+        start = pd.to_datetime(["2017-06-01T10:00", "2018-06-01T10:00", "2019-06-01T10:00"])
+        hour = pd.Timedelta(1, "h")
+        columns = {"ObsID": [*OBS, "0800010301"], "ra": [149.6, 150.0, 10.0], "dec": [-11.1, -11.1, 20.0]}
+        return pd.DataFrame(
+            {**columns, "start": start, "end": start + hour, "duration": hour, "science_usable": True}
+        ), None
+
+
+def an_archive():
+    """What the examples of archives are about: emchain succeeded once, and failed once."""
+    mission = ThreeFields()
+    mission.download()
+    archive = Archive("examples", [mission], clobber=True)
+    record(archive)
+    record(archive, ident="0800010201M1S001", status="failed")
+    return archive
+
+
+#: What the examples of a module find there, made anew for each docstring.
+GIVEN = {"daxa.mission.selection": {"mission": ThreeFields}, "daxa.archive.views": {"archive": an_archive}}
+
+
 @pytest.mark.parametrize("name", list(with_examples()))
+@pytest.mark.filterwarnings("ignore:the archive examples is deleted")
 def test_examples_run(name):
     module = importlib.import_module(name)
-    result = doctest.testmod(module)
+    runner = doctest.DocTestRunner()
+    for test in doctest.DocTestFinder().find(module):
+        test.globs |= {word: make() for word, make in GIVEN.get(name, {}).items()} if test.examples else {}
+        runner.run(test)
+    result = runner.summarize(verbose=False)
     assert result.attempted
     assert not result.failed, f"{name}: {result.failed} of {result.attempted} examples"

@@ -240,6 +240,12 @@ class ProcessViews(Places):
         ------
         NoDependencyProcessError
             A process was not run, or nothing succeeded.
+
+        Examples
+        --------
+        >>> good = archive.check_dependence_success("xmm_pointed", [["0800010101", "M1", "S001"]], "emchain")
+        >>> good.tolist()
+        [True]
         """
         import numpy as np
 
@@ -274,7 +280,7 @@ class ProcessViews(Places):
         inst: str | list[str] | None = None,
         full_ident: str | list[str] | None = None,
     ) -> dict[str, dict[str, str]]:
-        """Standard output of a process, mission -> identifier -> text.
+        r"""Standard output of a process, mission -> identifier -> text.
 
         Empty if the process has not been run. `full_ident` overrides `obs_id` and `inst`.
 
@@ -289,6 +295,11 @@ class ProcessViews(Places):
         ------
         MissionNotAssociatedError
             The archive does not have a mission.
+
+        Examples
+        --------
+        >>> archive.get_process_logs("emchain", obs_id="0800010101")
+        {'xmm_pointed': {'0800010101M1S001': 'emchain odf=x\n'}}
         """
         return self._logs("stdout", process_name, mission_name, obs_id, inst, full_ident)
 
@@ -346,6 +357,11 @@ class ProcessViews(Places):
         ----------
         process_name : str
             The process.
+
+        Examples
+        --------
+        >>> archive.get_failed_processes("emchain")
+        {'xmm_pointed': ['0800010201M1S001']}
         """
         return {
             mission: [ident for ident, ok in processes[process_name].items() if not ok]

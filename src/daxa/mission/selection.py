@@ -155,7 +155,15 @@ class Selection:
     # -- filters ----------------------------------------------------------------------------
 
     def reset_filter(self) -> None:
-        """Go back to all scientifically usable observations."""
+        """Go back to all scientifically usable observations.
+
+        Examples
+        --------
+        >>> mission.filter_on_obs_ids("0800010101")
+        >>> mission.reset_filter()
+        >>> mission.num_filtered_obs
+        3
+        """
         self._check_unlocked()
         self._operations = []
         self._select(self._initial_mask())
@@ -170,15 +178,23 @@ class Selection:
         invert : bool
             Keep all others.
 
+        Raises
+        ------
+        ValueError
+            An ObsID is not of the mission's form, or the catalogue does not know it.
+
         Warns
         -----
         UserWarning
             Some are not in the catalogue; similar ones are named.
 
-        Raises
-        ------
-        ValueError
-            An ObsID is not of the mission's form, or the catalogue does not know it.
+        Examples
+        --------
+        On a mission of three observations:
+
+        >>> mission.filter_on_obs_ids("0800010101", invert=True)
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010201', '0800010301']
         """
         ids = [str(o) for o in np.atleast_1d(np.asarray(allowed_obs_ids, dtype=object))]
         malformed = [o for o in ids if not self.check_obsid_pattern(o)]
@@ -207,6 +223,21 @@ class Selection:
         lower_left, upper_right : SkyCoord or [ra, dec] in degrees
             Two opposite corners. If the first right ascension is the larger one, the box crosses right
             ascension 0 when they are more than 180 degrees apart, and is swapped with a warning otherwise.
+
+        Raises
+        ------
+        ValueError
+            The corner that is named first lies above the other one.
+        NoObsAfterFilterError
+            Nothing is left.
+
+        Examples
+        --------
+        On a mission that has pointed at (149.6, -11.1), (150, -11.1) and (10, 20):
+
+        >>> mission.filter_on_rect_region([149.5, -11.5], [149.8, -11.0])
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010101']
         """
         corners = {"lower_left": lower_left, "upper_right": upper_right}
         (ra0, dec0), (ra1, dec1) = (self._radec(k, v, scalar=True) for k, v in corners.items())
@@ -236,6 +267,19 @@ class Selection:
         return_pos_obs_info : bool
             Return a frame with the columns ``pos_ind``, ``pos_ra``, ``pos_dec`` and ``ObsIDs`` (comma
             separated) of the positions that have observations.
+
+        Raises
+        ------
+        NoObsAfterFilterError
+            Nothing is left.
+
+        Examples
+        --------
+        On a mission that has pointed at (149.6, -11.1), (150, -11.1) and (10, 20):
+
+        >>> mission.filter_on_positions([149.7, -11.1], search_distance=0.2)
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010101']
         """
         arguments = {"positions": positions, "search_distance": search_distance}
         mask, (obs, pos), (ra, dec) = self._near(positions, search_distance, pairs=return_pos_obs_info)
@@ -299,6 +343,22 @@ class Selection:
         start_datetime, end_datetime : datetime (UTC)
         over_run : bool
             Keep observations that overlap the window, not only those wholly inside.
+
+        Raises
+        ------
+        ValueError
+            The end comes before the start.
+        NoObsAfterFilterError
+            Nothing is left.
+
+        Examples
+        --------
+        On a mission that has observed for an hour on the first of June 2017, 2018 and 2019:
+
+        >>> from datetime import datetime
+        >>> mission.filter_on_time(datetime(2018, 1, 1), datetime(2020, 1, 1))
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010201', '0800010301']
         """
         start, end = _datetime64("start_datetime", start_datetime), _datetime64("end_datetime", end_datetime)
         if start.ndim or end.ndim or not start <= end:

@@ -66,6 +66,11 @@ def utc_to_tt(utc: str | npt.ArrayLike) -> Any:
     ------
     ValueError
         Not a date.
+
+    Examples
+    --------
+    >>> float(utc_to_tt("2017-01-01T00:00:00") - utc_to_tt("2016-12-31T23:59:59"))  # a leap second between
+    2.0
     """
     scalar = np.ndim(utc) == 0
     text = np.char.strip(np.atleast_1d(np.asarray(utc, dtype=str)))

@@ -56,6 +56,11 @@ def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray
     -------
     array of shape (3, 3)
         The rotation.
+
+    Examples
+    --------
+    >>> euler_matrix(90.0, 0.0, 0.0).round(12).tolist()
+    [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     a, b, c = np.deg2rad([phi_deg, theta_deg, psi_deg])
     r3 = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
@@ -71,6 +76,11 @@ def euler_angles(matrix: npt.ArrayLike) -> tuple[float, float, float]:
     ----------
     matrix
         Rotation, shape (3, 3).
+
+    Examples
+    --------
+    >>> [round(angle, 9) for angle in euler_angles(euler_matrix(10.0, -20.0, 30.0))]
+    [10.0, -20.0, 30.0]
     """
     m = np.asarray(matrix, float)
     theta = -np.arcsin(np.clip(m[0, 2], -1, 1))

@@ -59,6 +59,12 @@ def position(vectors: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     ----------
     vectors
         The vectors.
+
+    Examples
+    --------
+    >>> ra, dec = position([0.0, -2.0, 0.0])
+    >>> float(ra), float(dec)
+    (270.0, 0.0)
     """
     v = np.asarray(vectors, float)
     ra = np.rad2deg(np.arctan2(v[..., 1], v[..., 0])) % 360.0
@@ -107,6 +113,12 @@ def to_xy(
     -------
     x, y
         Real-valued pixel coordinates; NaN for positions 90 deg or more from the tangent point.
+
+    Examples
+    --------
+    >>> x, y = to_xy(150.0, -11.0, 150.0, -11.0)
+    >>> float(x.round(6)), float(y.round(6))
+    (25921.0, 25921.0)
     """
     w = direction(ra_deg, dec_deg) @ local_frame(ra0_deg, dec0_deg).T
     depth = np.where(w[..., 0] > 0, w[..., 0], np.nan)
