@@ -50,21 +50,34 @@ def epexposure(ctx: TaskContext, p: Parameters) -> None:
             if not p.randomizetime or fast or head.get(_TIMES_DRAWN):
                 ctx.info(f"{name}: times stay as they are")
                 continue
-            _draw_times(hdus)
+            _draw_times(hdus, str(path))
             ctx.provenance(hdus[0].header, sum(k.startswith("XPROC") for k in hdus[0].header))
             with ctx.output(name) as temporary:
                 hdus.writeto(temporary)
         ctx.info(f"{name}: times are random within the integration of their frame")
 
 
-def _draw_times(hdus: Any) -> None:
+def _draw_times(hdus: Any, where: str) -> None:
+    """Move TIME, in place.
+
+    Raises
+    ------
+    TaskError
+        ``badInfile``: keywords, columns or tables of frames are missing.
+    """
     events = hdus["EVENTS"]
+    missing = [key for key in ("OBS_ID", "EXPIDSTR") if key not in events.header]
+    missing += [name for name in ("TIME",) if name not in events.columns.names]
+    if missing:
+        raise TaskError("badInfile", f"{where}[EVENTS]: no {missing[0]}")
     random = seeds.pn(str(events.header["OBS_ID"]), str(events.header["EXPIDSTR"]), 0)
     part = random(PN_TIME).random(len(events.data)) - 0.5
     length = np.zeros(len(part))
     ccds = np.asarray(events.data["CCDNR"])
     for ccd in np.unique(ccds):
-        frames = next(h for h in hdus if h.name in (f"EXPOSU{ccd:02d}", "EXPOSURE"))
+        frames = next((h for h in hdus if h.name in (f"EXPOSU{ccd:02d}", "EXPOSURE")), None)
+        if frames is None or "TIMEDEL" not in frames.columns.names:
+            raise TaskError("badInfile", f"{where}: no table EXPOSU{ccd:02d} with the column TIMEDEL")
         length[ccds == ccd] = float(np.median(frames.data["TIMEDEL"]))
     events.data["TIME"] = np.asarray(events.data["TIME"], float) + part * length
     events.header[_TIMES_DRAWN] = (True, "TIME is random within the frame")

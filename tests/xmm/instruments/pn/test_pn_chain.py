@@ -165,8 +165,9 @@ def test_reuse_needs_the_file_and_the_same_data(filled, tmp_path):
     with pytest.raises(TaskError, match="rawevents_PNS003.npz"):
         filled.run(tmp_path, **common, **skip)
     filled.run(tmp_path, **common, keepintermediate="raw")
-    with pytest.raises(TaskError, match="other data or settings"):
-        filled.run(tmp_path, **(common | {"ccds": "4"}), **skip)
+    for other in ({"ccds": "4"}, {"gainctiaccuracy": 0}, {"runepreject": "Y"}):
+        with pytest.raises(TaskError, match="other data or settings"):
+            filled.run(tmp_path, **(common | other), **skip)
     (tmp_path / "rawevents_PNS003.npz").write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(TaskError, match="cannot be read"):
         filled.run(tmp_path, **common, **skip)

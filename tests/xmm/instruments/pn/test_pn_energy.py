@@ -63,7 +63,7 @@ def test_pattern_shift():
 
 def test_no_pixel_below_the_amplitude_reaches_the_energy():
     s = scale()
-    limit = s.amplitude_below(150.0)
+    limit = s.amplitude_below(150.0, 0.5)
     assert 10 < limit < 35
     x, y = (a.ravel() for a in np.meshgrid(np.arange(1, 65), np.arange(1, 201)))
     assert s.pixel_energy(np.full(len(x), limit - 0.5), x, y).max() < 150.0

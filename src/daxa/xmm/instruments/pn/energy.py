@@ -90,14 +90,18 @@ class EnergyScale:
             shift[chosen] = np.interp(energy[chosen], energies, values)
         return shift
 
-    def amplitude_below(self, energy_ev: float) -> float:
-        """An amplitude [adu] whose pixel is below an energy wherever on the CCD it is.
+    def amplitude_below(self, energy_ev: float, beyond: float) -> float:
+        """An amplitude [adu] whose pixel, if alone, is below an energy wherever on the CCD it is.
 
         Parameters
         ----------
         energy_ev
-            The energy [eV].
+            The energy.
+        beyond
+            By how much the amplitude that energies are made of may exceed the telemetered one [adu].
         """
+        if 0 in self.shifts:
+            energy_ev -= max(float(np.max(self.shifts[0][1])), 0.0)
         amplitude = np.arange(0.0, 4096.0)
         # The worst place: the column with the largest gain and loss, the farthest row.
         gain, loss = self.gain.max(), self.loss.max()
@@ -113,7 +117,7 @@ class EnergyScale:
             self.ageing_now,
         )
         energy = worst.pixel_energy(
-            amplitude + 0.5, np.ones(len(amplitude), int), np.full(len(amplitude), 200)
+            amplitude + beyond, np.ones(len(amplitude), int), np.full(len(amplitude), 200)
         )
         above = np.flatnonzero(energy >= energy_ev)
         return float(above[0]) if len(above) else 4096.0

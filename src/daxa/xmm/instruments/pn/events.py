@@ -27,7 +27,7 @@ from daxa.xmm.instruments.pn.badpixels import BadPixelMap
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.options import REJECTED, Epevents, Screening
 from daxa.xmm.instruments.pn.patterns import Patterns
-from daxa.xmm.instruments.pn.rawlist import RawCcd
+from daxa.xmm.instruments.pn.rawlist import RawCcd, RawList
 from daxa.xmm.instruments.seeds import PN_ENERGY, PN_POSITION
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ def pattern_energies(
     if not options.testenergywidth:
         energy = scale.adu_ev * np.rint(energy / scale.adu_ev)
     return np.rint(energy)
+
+
+def most_added(raw: RawList, scale: EnergyScale) -> float:
+    """By how much amplitudes that energies are made of may exceed the telemetered ones [adu].
+
+    See :func:`pattern_energies`: the fractions that rounding has cut off, and the place within an adu.
+    """
+    cut_off = max(float(np.max(np.rint(scale.offset) - scale.offset)), 0.0)
+    return 0.5 + cut_off + (0.5 if raw.off_cor is not None else 0.0)
 
 
 def filtered(columns: Columns, expression: str) -> Columns:

@@ -310,7 +310,7 @@ class PnExposure:
             Number of the quadrant.
         """
         name = BOX_TEMPERATURES[quadrant]
-        mean = mean_in_exposure(self.odf.find("PN", "PAH"), name, (self.start_s, self.stop_s))
+        mean = mean_in_exposure(self.odf.find("PN", "PAH"), name, (self.start_s, self.stop_s), self.warn)
         if mean is None:
             self.warn(
                 "noGainTemperature", f"quadrant {quadrant}: no temperature ({name}) in the housekeeping"

@@ -21,7 +21,7 @@ warn
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -451,15 +451,19 @@ class Housekeeping:
         return PN_FILTER_CODES[nearest]
 
 
-def mean_in_exposure(files: list[OdfFile], name: str, span_s: tuple[float, float]) -> float | None:
+def mean_in_exposure(
+    files: Sequence[OdfFile], name: str, span_s: tuple[float, float], warn: Warn
+) -> float | None:
     """Mean of a column of housekeeping files in an exposure; None if no file has one that can be read.
 
     Parameters
     ----------
-    files
-        The files.
-    name
-        Name of the column.
+    files, name
+        The files, and the column.
+    span_s
+        Start and end of the exposure (mission time).
+    warn
+        Is told of files that cannot be read.
     """
     from daxa.xmm.odf.times import housekeeping_times
 
@@ -470,8 +474,8 @@ def mean_in_exposure(files: list[OdfFile], name: str, span_s: tuple[float, float
             time = housekeeping_times(table["TIME"], table.where)
             inside = (time >= span_s[0]) & (time <= span_s[1])
             values = np.concatenate([values, table[name][inside].astype(float)])
-        except (TaskError, ValueError, TypeError):
-            continue
+        except (TaskError, ValueError, TypeError) as error:
+            warn("illegalODF", f"{file.path.name}: {error}")
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
 

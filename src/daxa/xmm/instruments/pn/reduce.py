@@ -109,6 +109,9 @@ def _kept_or_made(ctx: TaskContext, exposure: PnExposure, request: Request) -> d
         "files": {str(c): f.path.stat().st_size for c, f in exposure.files.items()},
         "calibration": exposure.calibration.names(),
         "lowest_ev": request.options.lowest_ev,
+        "accuracy": request.options.epevents.gainctiaccuracy,
+        # The other steps of the stage can be left out by their own parameters, this one cannot.
+        "epreject": request.options.epreject is not None,
         "source_row": request.options.epframes.source_row,
     }
     if request.reuse:
@@ -261,7 +264,7 @@ def raw_ccd(
     pixels = _bad_pixels(exposure, raw, options, sub)
     if keep is not None:
         keep(raw, pixels)
-    scale = exposure.calibration.energy_scale(ccd)
+    scale = exposure.calibration.energy_scale(ccd, options.epevents.gainctiaccuracy)
     return recognise(raw, pixels, scale, options.lowest_ev, sub("epevents").info)
 
 

@@ -17,6 +17,7 @@ from daxa.xmm.instruments.pn.events import (
     above,
     bad_pixel_flags,
     edge_map,
+    most_added,
     offset_flags,
     on_detector,
     pattern_energies,
@@ -171,7 +172,7 @@ def recognise(
     patterns = find_patterns(row, rawx, rawy, pha)
     rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, PN_SHAPE[1])
     n_patterns = len(patterns)
-    kept, patterns = without_faint(patterns, pha, scale.amplitude_below(lowest_ev))
+    kept, patterns = without_faint(patterns, pha, scale.amplitude_below(lowest_ev, most_added(raw, scale)))
     info(
         f" CCD {raw.ccd}: events: {len(row)} used, patterns: {n_patterns}, "
         f"{np.count_nonzero(patterns.size > 1)} of more than one pixel"
