@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Size of a pn CCD: columns, rows.
+#: Size of a pn CCD: columns, rows. Arrays of its pixels have the shape (rows, columns), as images have.
 PN_SHAPE = (64, 200)
 
 #: Two-letter code of file names -> INSTRUME keyword.

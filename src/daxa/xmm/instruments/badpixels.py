@@ -1,7 +1,6 @@
 """Bad pixels in all cameras: what they are, who found them, and what the types of the calibration mean.
 
-Maps of MOS and RGS have the indices [RAWY - 1, RAWX - 1], those of the pn [RAWX - 1, RAWY - 1]: all of its
-arrays of pixels (offsets, noise, reject maps) count in this order.
+Maps of pixels have the indices [RAWY - 1, RAWX - 1] in all cameras, as images have (CHIPY, CHIPX in the RGS).
 """
 
 from __future__ import annotations

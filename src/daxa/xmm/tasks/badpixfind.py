@@ -59,7 +59,7 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
         good = ~BadPixelMap.of([*known, *found]).bad
         if p.withfovmask:
             good &= in_field_of_view(calibration, ccd)
-        image = image_hdu(good.T.astype(np.uint8), name="MASK")
+        image = image_hdu(good.astype(np.uint8), name="MASK")
         primary.header.update(cards)
         primary.header["GOODPIX"] = (int(good.sum()), "good pixels")
         with ctx.output(p.badpixmap) as temporary:
@@ -67,7 +67,7 @@ def badpixfind(ctx: TaskContext, p: Parameters) -> None:
 
 
 def in_field_of_view(calibration: PnCalibration, ccd: int) -> npt.NDArray[np.bool_]:
-    """Pixels (64, 200) of a CCD whose centre is in the field of view.
+    """Map (200, 64) of the pixels of a CCD whose centre is in the field of view.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def in_field_of_view(calibration: PnCalibration, ccd: int) -> npt.NDArray[np.boo
         Number of the CCD.
     """
     geometry = calibration.geometry
-    x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1), indexing="ij")
+    x, y = np.meshgrid(np.arange(1, PN_SHAPE[0] + 1), np.arange(1, PN_SHAPE[1] + 1))
     detx, dety = geometry.raw_to_det(ccd, x.ravel().astype(float), y.ravel().astype(float))
-    return np.asarray(geometry.in_fov(detx, dety)).reshape(PN_SHAPE)
+    return np.asarray(geometry.in_fov(detx, dety)).reshape(x.shape)
 
 
 def _user_pixels(p: Parameters) -> list[BadPixel]:

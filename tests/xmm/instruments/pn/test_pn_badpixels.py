@@ -78,8 +78,8 @@ def test_known_pixels_and_rates_below_the_threshold_are_left_out():
     rng = np.random.default_rng(12)
     lists = add(events(rng), 30, 80, rng.uniform(0, EXPOSURE, 400))
     lists = add(lists, 40, 80, rng.uniform(0, EXPOSURE, 70))
-    known = np.zeros((64, 200), bool)
-    known[29, 79] = True
+    known = np.zeros((200, 64), bool)
+    known[79, 29] = True
     assert find_bad_pixels(*lists, EXPOSURE, SHARE, known=known) == []
 
 
@@ -136,11 +136,11 @@ def test_merging_covers_every_pixel_once(pixels):
 def test_maps():
     maps = BadPixelMap.of([BadPixel(10, 50, HOT, 2, ONBOARD), BadPixel(64, 200, DEAD, 1, CALIBRATION)])
     assert maps.bad.sum() == 3
-    assert maps.near_on_board[8, 49]
-    assert maps.near_on_board[9, 48]
-    assert not maps.near_on_board[8, 48]
-    assert maps.near_dead[62, 199]
-    assert maps.near_dead[63, 198]
+    assert maps.near_on_board[49, 8]
+    assert maps.near_on_board[48, 9]
+    assert not maps.near_on_board[48, 8]
+    assert maps.near_dead[199, 62]
+    assert maps.near_dead[198, 63]
     assert not maps.near_bright.any()
 
 

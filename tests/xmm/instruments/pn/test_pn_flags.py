@@ -22,7 +22,7 @@ def test_bad_pixels_and_their_neighbours_by_kind():
     badpix = BadPixelMap.of([*pixels, BadPixel(50, 20, HOT, 1, ONBOARD)])
     # On the hot one, beside it, diagonal to it; beyond the dead two; beside the one switched off on board.
     x, y = np.array([[10, 20], [9, 20], [9, 21], [30, 22], [51, 20]]).T
-    flag = bad_pixel_flags(badpix, (x - 1, y - 1))
+    flag = bad_pixel_flags(badpix, (y - 1, x - 1))
     assert flag[0] & int(PnFlag.ON_BADPIX)
     assert flag[1:].tolist() == [
         int(PnFlag.CLOSE_TO_BRIGHTPIX), 0, int(PnFlag.CLOSE_TO_DEADPIX), int(PnFlag.CLOSE_TO_ONBOARD_BADPIX),

@@ -14,7 +14,7 @@ from daxa.xmm.instruments.pn.reject import (
     residual_offsets,
 )
 
-SHAPE = (64, 200)
+SHAPE = (200, 64)
 
 
 def test_a_wrong_dark_level_stands_out_of_its_column_and_row():
@@ -23,31 +23,31 @@ def test_a_wrong_dark_level_stands_out_of_its_column_and_row():
     truth = np.zeros(SHAPE)
     # Blocks of four pixels along the read-out, as particles leave them.
     for x, y, adu in ((10, 50, -4.0), (40, 120, 3.0), (63, 196, 30.0)):
-        truth[x, y : y + 4] = adu
-    found = residual_offsets(column[:, None] + row[None, :] + truth, limit_adu=7.0)
+        truth[y : y + 4, x] = adu
+    found = residual_offsets(column + row[:, None] + truth, limit_adu=7.0)
     # The medians of a column with outliers, and of their rows, move a little.
     assert found == pytest.approx(np.clip(truth, -7, 7), abs=0.2)
     assert np.count_nonzero(np.abs(found) > 0.2) == 12
     # What is always there is no mistake.
     master = rng.normal(0, 2, SHAPE)
-    levels = column[:, None] + row[None, :] + truth + master
-    assert residual_offsets(levels, master)[10, 50] == pytest.approx(-4.0, abs=0.2)
+    levels = column + row[:, None] + truth + master
+    assert residual_offsets(levels, master)[50, 10] == pytest.approx(-4.0, abs=0.2)
 
 
 def test_pixels_without_a_dark_level_are_left_alone():
     levels = np.full(SHAPE, 50.0)
-    levels[:, :136] = 0.0
-    levels[3, 150] = np.nan
-    levels[7, 160] = 53.0
+    levels[:136] = 0.0
+    levels[150, 3] = np.nan
+    levels[160, 7] = 53.0
     found = residual_offsets(levels)
-    assert found[7, 160] == 3.0
+    assert found[160, 7] == 3.0
     assert np.count_nonzero(found) == 1
 
 
 def test_images_count_events_of_a_band():
     image = band_image([1, 1, 64, 5], [1, 1, 200, 9], [30, 40, 35, 41], 30, 40)
     assert image[0, 0] == 2
-    assert image[63, 199] == 1
+    assert image[199, 63] == 1
     assert image.sum() == 3
 
 
@@ -55,20 +55,20 @@ def test_images_count_events_of_a_band():
 def test_sources_and_offset_columns_are_left_out(mean):
     rng = np.random.default_rng(4)
     image = rng.poisson(mean, SHAPE)
-    image[30:35, 100:105] += 40
+    image[100:105, 30:35] += 40
     area = correction_area(image, [12])
-    assert not area[11].any()
-    assert not area[31:34, 101:104].any()
-    area[11] = True
-    area[28:37, 98:107] = True
+    assert not area[:, 11].any()
+    assert not area[101:104, 31:34].any()
+    area[:, 11] = True
+    area[98:107, 28:37] = True
     assert area.all()
 
 
 def test_loading_is_the_excess_of_a_column():
     closed = np.random.default_rng(5).normal(50, 5, SHAPE)
     levels = closed.copy()
-    levels[35:39] += np.array([2.0, 10.0, 9.0, 1.0])[:, None]
-    levels[20, 7] += 500.0
+    levels[:, 35:39] += np.array([2.0, 10.0, 9.0, 1.0])
+    levels[7, 20] += 500.0
     shift = loading_shift(levels, closed, 0.8)
     assert shift[35:39] == pytest.approx([1.6, 8.0, 7.2, 0.8])
     assert np.count_nonzero(np.round(shift, 9)) == 4
@@ -97,14 +97,14 @@ def exponential(excess):
 @pytest.mark.parametrize("unit", [1.0, 1e-4])
 def test_dark_levels_by_brightness(unit):
     rng = np.random.default_rng(8)
-    median = rng.uniform(2.0, 3.0, SHAPE)
+    median = rng.uniform(2.0, 3.0, SHAPE[::-1]).T
     error = np.zeros(SHAPE)
     for x, y, adu in ((10, 48, 5.0), (40, 120, 3.0), (63, 196, 6.0), (20, 80, -4.0)):
-        error[x, y : y + 4] = adu
+        error[y : y + 4, x] = adu
     area = np.ones(SHAPE, bool)
-    area[10, 49] = False
+    area[49, 10] = False
     # Four times the exposure of the map.
-    image = rng.poisson(4 * median * np.exp(error / 4))
+    image = rng.poisson(4 * median.T * np.exp(error.T / 4)).T
     found = brightness_shift(image, unit * median, area, lambda e: exponential(e / unit), 4.0)
     expected = np.where(area & (error > 0), -error, 0.0)
     # Ten counts and more in a pixel: within an adu, hardly ever two.
@@ -142,7 +142,7 @@ def wrong_levels(pn_odf):
 
     rng = np.random.default_rng(11)
     odf = pn_odf(n_frames=20_000)
-    error = np.zeros(SHAPE)
+    error = np.zeros(SHAPE[::-1])
     for _ in range(60):
         x, y = rng.integers(0, 64), rng.integers(20, 190)
         error[x, y : y + 4] = rng.choice([-5.0, -3.0, 3.0, 5.0, 40.0])
@@ -191,13 +191,13 @@ def noisy_pixels(pn_odf):
     def make(**options):
         rng = np.random.default_rng(14)
         odf = pn_odf(n_frames=20_000, **options)
-        error = np.zeros(SHAPE)
+        error = np.zeros(SHAPE[::-1])
         for _ in range(40):
             x, y = rng.integers(0, 64), 4 * rng.integers(5, 48)
             error[x, y : y + 4] = 5.0
         counts = rng.poisson(4 * np.exp(error / numbers.PN_NOISE_SCALE_ADU))
         counts[:, :12] = 0
-        x, y = (np.repeat(v + 1, counts.ravel()) for v in np.indices(SHAPE).reshape(2, -1))
+        x, y = (np.repeat(v + 1, counts.ravel()) for v in np.indices(SHAPE[::-1]).reshape(2, -1))
         odf.add(2, rng.integers(0, odf.n_frames, len(x)), x, y, np.full(len(x), 20))
         n = 60_000
         x, y = rng.integers(1, 65, n), rng.integers(13, 201, n)

@@ -185,8 +185,8 @@ def test_lists_of_bad_pixels_are_joined(say, said):
 
 
 def test_dark_levels_by_the_offset_map(say, said):
-    offsets = np.full((64, 200), 50.0)
-    offsets[9, 49] = 47.0
+    offsets = np.full((200, 64), 50.0)
+    offsets[49, 9] = 47.0
     raw = raw_list([1, 2, 3], [10, 10, 11], [50, 51, 50], [100, 100, 100])
     corrections = Corrections(OffsetMap(offsets, "map"), DarkLevels(None, limit_adu=2.0))
     made = epreject(raw, "PrimeFullWindow", corrections, Epreject(), lambda: random(3), *say)
@@ -212,7 +212,7 @@ def test_dark_levels_by_brightness(say, said):
         np.concatenate([frame, extra]), np.concatenate([x, np.full(100, 20)]),
         np.concatenate([y, np.full(100, 101)]), np.full(len(x) + 100, 20),
     )  # fmt: skip
-    levels = DarkLevels(np.ones((64, 200)), "median", shift_of=lambda excess: np.where(excess > 50, 3.0, 0.0))
+    levels = DarkLevels(np.ones((200, 64)), "median", shift_of=lambda excess: np.where(excess > 50, 3.0, 0.0))
     made = epreject(raw, "PrimeFullWindow", Corrections(levels=levels), Epreject(), lambda: random(3), *say)
     bright = (raw.rawx == 20) & (raw.rawy == 101)
     assert set(made.pha[bright].tolist()) == {23}
@@ -242,9 +242,9 @@ def test_noise_is_flagged_by_its_probability(say, said):
 
 
 def test_loading_of_fast_modes(say, said):
-    closed = np.full((64, 200), 40.0)
+    closed = np.full((200, 64), 40.0)
     offsets = closed.copy()
-    offsets[29] += 8.0
+    offsets[:, 29] += 8.0
     raw = raw_list([1, 2], [30, 31], [5, 5], [100, 100])
     corrections = Corrections(OffsetMap(offsets, "map"), loading=Loading(closed, 0.5))
     options = Epreject(withxrlcorrection=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, FOUND, HOT
-from daxa.xmm.instruments.pn.badpixels import BadPixel, join_rows
+from daxa.xmm.instruments.pn.badpixels import MAP_SHAPE, BadPixel, join_rows
 from daxa.xmm.instruments.pn.options import Badpixfind
 from daxa.xmm.statistics import poisson_at_least, poisson_at_most
 
@@ -66,7 +66,7 @@ def find_bad_pixels(
     core_share
         Share of a point source on its central pixel (:func:`psf_core_share`).
     known
-        Pixels (64, 200) that are known to be bad and left out.
+        Map (200, 64) of pixels that are known to be bad and left out.
     limits
         Thresholds.
 
@@ -84,26 +84,27 @@ def find_bad_pixels(
     time = np.asarray(time_s, float)
     if exposure_s <= 0 or not len(x):
         return []
-    counts = np.bincount(x * PN_SHAPE[1] + y, minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(PN_SHAPE)
-    good = np.ones(PN_SHAPE, bool) if known is None else ~known
-    rows = np.flatnonzero(counts.any(axis=0))
-    good[:, : rows[0]] = good[:, rows[-1] + 1 :] = False
+    pixel = y * PN_SHAPE[0] + x
+    counts = np.bincount(pixel, minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(MAP_SHAPE)
+    good = np.ones(MAP_SHAPE, bool) if known is None else ~known
+    rows = np.flatnonzero(counts.any(axis=1))
+    good[: rows[0]] = good[rows[-1] + 1 :] = False
 
     found = []
     if limits.withsearchbadcolumn:
         for column, kind in _hot_columns(counts, good, exposure_s, limits):
             found.append(BadPixel(column + 1, int(rows[0]) + 1, kind, int(rows[-1] - rows[0]) + 1, FOUND))
-            good[column] = False
+            good[:, column] = False
         for column in _dead_columns(counts, good, exposure_s, limits):
             found.append(BadPixel(column + 1, int(rows[0]) + 1, DEAD, int(rows[-1] - rows[0]) + 1, FOUND))
-            good[column] = False
-    order = np.argsort(x * PN_SHAPE[1] + y, kind="stable")
-    begin = np.searchsorted((x * PN_SHAPE[1] + y)[order], np.arange(PN_SHAPE[0] * PN_SHAPE[1] + 1))
+            good[:, column] = False
+    order = np.argsort(pixel, kind="stable")
+    begin = np.searchsorted(pixel[order], np.arange(PN_SHAPE[0] * PN_SHAPE[1] + 1))
     for column, row in _hot_pixels(counts, good, exposure_s, core_share, limits):
-        pixel = column * PN_SHAPE[1] + row
-        kind = _kind(time[order[begin[pixel] : begin[pixel + 1]]], time, limits)
+        place = row * PN_SHAPE[0] + column
+        kind = _kind(time[order[begin[place] : begin[place + 1]]], time, limits)
         found.append(BadPixel(column + 1, row + 1, kind, 1, FOUND))
-        good[column, row] = False
+        good[row, column] = False
     for column, row in _dead_pixels(counts, good, exposure_s, limits.lothresh, limits.cellsize):
         found.append(BadPixel(column + 1, row + 1, DEAD, 1, FOUND))
     return join_rows(found)
@@ -129,7 +130,7 @@ def _hot_pixels(
         in_box = uniform_filter(usable, size, mode="constant") * area - usable
         wide_n = uniform_filter(good.astype(float), 4 * size + 1, mode="constant")
         wide = uniform_filter(np.minimum(usable, _clip_level(usable[good])), 4 * size + 1, mode="constant")
-        background = np.divide(wide, wide_n, out=np.zeros(PN_SHAPE), where=wide_n > 0)
+        background = np.divide(wide, wide_n, out=np.zeros(MAP_SHAPE), where=wide_n > 0)
         n_box = np.maximum(n_box, 1.0)
         # What the neighbours may hold at most, and the peak that a point source would add to them.
         around = in_box + 3.0 * np.sqrt(in_box + 1.0)
@@ -140,10 +141,10 @@ def _hot_pixels(
         if not hot.any():
             return
         # A hot pixel hides its hot neighbours: take the brightest of a box, look again.
-        for column, row in np.argwhere(hot):
-            box = np.s_[max(column - 1, 0) : column + 2, max(row - 1, 0) : row + 2]
-            if counts[column, row] >= (counts[box] * good[box]).max():
-                good[column, row] = False
+        for column, row in np.argwhere(hot.T):
+            box = np.s_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+            if counts[row, column] >= (counts[box] * good[box]).max():
+                good[row, column] = False
                 yield int(column), int(row)
 
 
@@ -162,9 +163,9 @@ def _dead_pixels(
     n_box = uniform_filter(good.astype(float), size, mode="constant") * size**2 - good
     in_box = uniform_filter(np.where(good, counts, 0).astype(float), size, mode="constant") * size**2
     in_box -= np.where(good, counts, 0)
-    level = np.divide(in_box, n_box, out=np.zeros(PN_SHAPE), where=n_box > 0.5)
+    level = np.divide(in_box, n_box, out=np.zeros(MAP_SHAPE), where=n_box > 0.5)
     dead = good & (counts < lothresh * exposure_s) & (poisson_at_most(counts, level) < _CHANCE)
-    return [(int(c), int(r)) for c, r in np.argwhere(dead)]
+    return [(int(c), int(r)) for c, r in np.argwhere(dead.T)]
 
 
 def _dead_columns(
@@ -172,7 +173,7 @@ def _dead_columns(
 ) -> list[int]:
     if not limits.locolthresh > 0:
         return []
-    total, n_good = np.where(good, counts, 0).sum(axis=1), good.sum(axis=1)
+    total, n_good = np.where(good, counts, 0).sum(axis=0), good.sum(axis=0)
     dead = []
     for column in np.flatnonzero(n_good):
         beside = [
@@ -201,17 +202,17 @@ def _clip_level(values: npt.NDArray[Any]) -> float:
 def _hot_columns(
     counts: npt.NDArray[np.int64], good: npt.NDArray[np.bool_], exposure_s: float, limits: Badpixfind
 ) -> list[tuple[int, int]]:
-    rows = np.flatnonzero(good.any(axis=0))
+    rows = np.flatnonzero(good.any(axis=1))
     if not len(rows):
         return []
     middle = (rows[0] + rows[-1] + 1) // 2
     is_hot = np.ones(PN_SHAPE[0], bool)
     for part in (slice(rows[0], middle), slice(middle, rows[-1] + 1)):
-        usable, n_good = good[:, part], good[:, part].sum(axis=1)
-        level = _clip_level(counts[:, part][usable]) if usable.any() else 0.0
-        total = np.where(usable, counts[:, part], 0).sum(axis=1)
+        usable, n_good = good[part], good[part].sum(axis=0)
+        level = _clip_level(counts[part][usable]) if usable.any() else 0.0
+        total = np.where(usable, counts[part], 0).sum(axis=0)
         # A single hot pixel is not a hot column.
-        clipped = np.where(usable, np.minimum(counts[:, part], 5 * level), 0).sum(axis=1)
+        clipped = np.where(usable, np.minimum(counts[part], 5 * level), 0).sum(axis=0)
         rate = np.divide(clipped, n_good * exposure_s, out=np.zeros(PN_SHAPE[0]), where=n_good > 0)
         expected = np.zeros(PN_SHAPE[0])
         for column in range(PN_SHAPE[0]):

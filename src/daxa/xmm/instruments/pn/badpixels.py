@@ -20,6 +20,9 @@ import numpy.typing as npt
 from daxa.xmm.formats.instruments import PN_SHAPE
 from daxa.xmm.instruments.badpixels import DEAD, FLICKERING, HOT, ONBOARD
 
+#: Shape of maps of the pixels of a CCD.
+MAP_SHAPE = PN_SHAPE[::-1]
+
 
 class BadPixel(NamedTuple):
     """A stretch of bad pixels along one column.
@@ -64,14 +67,14 @@ def merge_bad_pixels(*sets: Iterable[BadPixel]) -> list[BadPixel]:
         Bad pixels; the origins are told by each of them.
     """
     rank = {HOT: 0, DEAD: 1, FLICKERING: 2}
-    taken = np.zeros(PN_SHAPE, bool)
+    taken = np.zeros(MAP_SHAPE, bool)
     merged = []
     for pixel in sorted((p for s in sets for p in s), key=lambda p: (p.badflag, rank[p.kind], p)):
         if not 1 <= pixel.rawx <= PN_SHAPE[0]:
             continue
         rows = np.arange(max(pixel.rawy, 1), min(pixel.rawy + pixel.yextent, PN_SHAPE[1] + 1))
-        free = rows[~taken[pixel.rawx - 1, rows - 1]]
-        taken[pixel.rawx - 1, free - 1] = True
+        free = rows[~taken[rows - 1, pixel.rawx - 1]]
+        taken[free - 1, pixel.rawx - 1] = True
         for run in np.split(free, np.flatnonzero(np.diff(free) > 1) + 1):
             if len(run):
                 merged.append(pixel._replace(rawy=int(run[0]), yextent=len(run)))
@@ -80,7 +83,7 @@ def merge_bad_pixels(*sets: Iterable[BadPixel]) -> list[BadPixel]:
 
 @dataclass(frozen=True)
 class BadPixelMap:
-    """Maps (64, 200) of one CCD.
+    """Maps of one CCD, shape (200, 64), indices RAWY - 1 and RAWX - 1.
 
     Attributes
     ----------
@@ -98,10 +101,10 @@ class BadPixelMap:
     @classmethod
     def of(cls, pixels: Iterable[BadPixel]) -> BadPixelMap:
         """The maps of a list of bad pixels."""
-        kinds = {name: np.zeros(PN_SHAPE, bool) for name in ("on_board", "bright", "dead")}
+        kinds = {name: np.zeros(MAP_SHAPE, bool) for name in ("on_board", "bright", "dead")}
         for pixel in pixels:
             name = "on_board" if pixel.badflag == ONBOARD else "dead" if pixel.kind == DEAD else "bright"
-            kinds[name][pixel.rawx - 1, pixel.rawy - 1 : pixel.rawy - 1 + pixel.yextent] = True
+            kinds[name][pixel.rawy - 1 : pixel.rawy - 1 + pixel.yextent, pixel.rawx - 1] = True
         bad = kinds["on_board"] | kinds["bright"] | kinds["dead"]
         return cls(bad, *(_beside(kinds[name]) for name in ("on_board", "bright", "dead")))
 

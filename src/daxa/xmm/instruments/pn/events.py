@@ -23,7 +23,7 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.flags import MACROS, PnFlag
 from daxa.xmm.formats.instruments import PN_SHAPE
-from daxa.xmm.instruments.pn.badpixels import BadPixelMap
+from daxa.xmm.instruments.pn.badpixels import MAP_SHAPE, BadPixelMap
 from daxa.xmm.instruments.pn.energy import EnergyScale
 from daxa.xmm.instruments.pn.options import REJECTED, Epevents, Screening
 from daxa.xmm.instruments.pn.patterns import Patterns
@@ -39,21 +39,21 @@ Columns = dict[str, npt.NDArray[Any]]
 
 
 def edge_map(window: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Pixels (64, 200) at the edge of the CCD (not at the read-out), and at the edge of a smaller window.
+    """Maps (200, 64) of pixels at the edge of the CCD (not at the read-out), and at that of a smaller window.
 
     Parameters
     ----------
     window
-        RAWX and RAWY of the first pixel of the window, and its size.
+        RAWX and RAWY of the first pixel that is read out, and size of the window.
     """
     x0, y0, dx, dy = window
-    border = np.zeros(PN_SHAPE, bool)
-    border[[0, -1], :] = True
-    border[:, -1] = True
-    inner = np.zeros(PN_SHAPE, bool)
+    border = np.zeros(MAP_SHAPE, bool)
+    border[:, [0, -1]] = True
+    border[-1] = True
+    inner = np.zeros(MAP_SHAPE, bool)
     x1, y1 = min(x0 + dx - 1, PN_SHAPE[0]), min(y0 + dy - 1, PN_SHAPE[1])
-    inner[[x0 - 1, x1 - 1], y0 - 1 : y1] = True
-    inner[x0 - 1 : x1, [y0 - 1, y1 - 1]] = True
+    inner[y0 - 1 : y1, [x0 - 1, x1 - 1]] = True
+    inner[[y0 - 1, y1 - 1], x0 - 1 : x1] = True
     return border, inner & ~border
 
 
@@ -166,7 +166,7 @@ def bad_pixel_flags(
     badpix
         Bad pixels of the CCD.
     pixel
-        Column and row of each event, from 0.
+        Row and column of each event, from 0.
     """
     flag = np.zeros(len(pixel[0]), np.int32)
     for mask, bit in (

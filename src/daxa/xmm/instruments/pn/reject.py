@@ -1,7 +1,7 @@
 """Wrong dark levels and detector noise of the pn at low energies: the algorithms of epreject.
 
 Source: algorithm section and usage of the epreject manual, release notes of EPN_REJECT. All maps have the
-axes (column, row) and the shape (64, 200).
+indices RAWY - 1 and RAWX - 1 and the shape (200, 64).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.formats.instruments import PN_SHAPE
+from daxa.xmm.instruments.pn.badpixels import MAP_SHAPE
 
 FloatArray = npt.NDArray[np.float64]
 #: Significance of an excess at 30 to 40 adu that is taken for a source.
@@ -86,7 +87,7 @@ class Loading:
 
 
 def as_map(image: npt.ArrayLike, where: str) -> FloatArray:
-    """An image as a map with the axes (column, row).
+    """An image as a map, whichever way it lies.
 
     Parameters
     ----------
@@ -101,9 +102,9 @@ def as_map(image: npt.ArrayLike, where: str) -> FloatArray:
         ``illegalODF``: it has not the size of a CCD.
     """
     values = np.asarray(image, float)
-    if values.shape == PN_SHAPE[::-1]:
-        return values.T
     if values.shape == PN_SHAPE:
+        return values.T
+    if values.shape == MAP_SHAPE:
         return values
     raise TaskError("illegalODF", f"{where}: an image of {values.shape[::-1]} pixels, expected 64 x 200")
 
@@ -138,8 +139,8 @@ def band_image(
     """
     pha = np.asarray(pha)
     chosen = (pha >= low) & (pha <= high)
-    pixel = (np.asarray(rawx, np.int64) - 1) * PN_SHAPE[1] + np.asarray(rawy, np.int64) - 1
-    return np.bincount(pixel[chosen], minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(PN_SHAPE)
+    pixel = (np.asarray(rawy, np.int64) - 1) * PN_SHAPE[0] + np.asarray(rawx, np.int64) - 1
+    return np.bincount(pixel[chosen], minlength=PN_SHAPE[0] * PN_SHAPE[1]).reshape(MAP_SHAPE)
 
 
 def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -159,14 +160,14 @@ def correction_area(image: npt.ArrayLike, offset_columns: npt.ArrayLike) -> npt.
     from scipy.ndimage import uniform_filter
 
     image = np.asarray(image, float)
-    area = np.ones(PN_SHAPE, bool)
-    area[np.asarray(offset_columns, np.int64) - 1] = False
-    read = area & np.asarray(image.any(axis=0))[None, :]
+    area = np.ones(MAP_SHAPE, bool)
+    area[:, np.asarray(offset_columns, np.int64) - 1] = False
+    read = area & np.asarray(image.any(axis=1))[:, None]
     if not read.any():
         return area
     inside = uniform_filter(read.astype(float), 3, mode="constant") * 9
     box = uniform_filter(np.where(read, image, 0.0), 3, mode="constant") * 9
-    per_pixel = np.divide(box, inside, out=np.zeros(PN_SHAPE), where=inside > 0.5)
+    per_pixel = np.divide(box, inside, out=np.zeros(MAP_SHAPE), where=inside > 0.5)
     # The median of sparse images is zero: then the mean of the quieter nine tenths.
     level = np.median(per_pixel[read])
     if level <= 0:
@@ -197,7 +198,7 @@ def residual_offsets(
     values = np.asarray(offset_map, float)
     known = np.isfinite(values) & (values != 0)
     rest = np.where(known, values - (0.0 if master is None else np.asarray(master, float)), np.nan)
-    for axis in (1, 0):
+    for axis in (0, 1):
         rest = rest - _median(rest, axis)
     rest = np.where(np.isfinite(rest), rest, 0.0)
     return rest if limit_adu is None else np.clip(rest, -limit_adu, limit_adu)
@@ -223,7 +224,7 @@ def brightness_shift(
     shift_of: Callable[[FloatArray], FloatArray],
     sigma: float,
 ) -> FloatArray:
-    """Amplitude to add per pixel (64, 200) for its brightness at the lowest amplitude [adu].
+    """Amplitude to add per pixel (200, 64) for its brightness at the lowest amplitude [adu].
 
     Parameters
     ----------
@@ -246,17 +247,17 @@ def brightness_shift(
     image, median = np.asarray(image, float), np.asarray(median, float)
     used = np.asarray(area, bool) & np.isfinite(median) & (median > 0)
     image, median = np.where(used, image, 0.0), np.where(used, median, 0.0)
-    bright = np.zeros(PN_SHAPE, bool)
+    bright = np.zeros(MAP_SHAPE, bool)
     level = 0.0
     for _ in range(_LEVEL_ROUNDS):
         level = image[~bright].sum() / max(median[~bright].sum(), np.finfo(float).tiny)
         counts, expected = (
-            v.reshape(PN_SHAPE[0], -1, _BLOCK_ROWS).sum(axis=-1) for v in (image, level * median)
+            v.reshape(-1, _BLOCK_ROWS, PN_SHAPE[0]).sum(axis=1) for v in (image, level * median)
         )
         over = counts - expected > sigma * np.sqrt(np.maximum(expected, 1.0))
-        bright = np.repeat(over, _BLOCK_ROWS, axis=1)
+        bright = np.repeat(over, _BLOCK_ROWS, axis=0)
     if level <= 0:
-        return np.zeros(PN_SHAPE)
+        return np.zeros(MAP_SHAPE)
     excess = image / level - median
     return np.where(bright & used & (excess > 0), shift_of(excess), 0.0)
 
@@ -278,7 +279,7 @@ def loading_shift(offset_map: npt.ArrayLike, closed: npt.ArrayLike, coefficient:
     In fast modes rows are times, so that a column has one excess: the median over its rows.
     """
     excess = np.asarray(offset_map, float) - np.asarray(closed, float)
-    return coefficient * np.median(excess, axis=1)
+    return coefficient * np.median(excess, axis=0)
 
 
 def noise_probability(

@@ -118,8 +118,8 @@ def fast_events(
     main = raw.main[chosen]
     x = raw.rawx[main].astype(np.int64)
     badpix = BadPixelMap.of(raw.badpix)
-    border = (x == 1) | (x == len(badpix.bad))
-    pixel = x - 1, raw.rawy[main].astype(np.int64) - 1
+    border = (x == 1) | (x == PN_SHAPE[0])
+    pixel = raw.rawy[main].astype(np.int64) - 1, x - 1
     near = [m[pixel] for m in (badpix.near_on_board, badpix.near_bright, badpix.near_dead)]
     at_edge = np.logical_or.reduce([border, *near])
     code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])

@@ -76,9 +76,9 @@ def detector_events(
     border, inner = edge_map(window)
     # The pattern is judged where it was measured, out-of-time or not.
     beside = border | inner | badpix.near_on_board | badpix.near_bright | badpix.near_dead
-    at_edge = beside[x - 1, raw.rawy[main].astype(np.int64) - 1]
+    at_edge = beside[raw.rawy[main].astype(np.int64) - 1, x - 1]
     code = np.where(at_edge, code_at_edge(raw.code[chosen]), raw.code[chosen])
-    pixel = x - 1, y - 1
+    pixel = y - 1, x - 1
     flag = raw.flag[main].copy()
     flag[border[pixel]] |= int(PnFlag.CLOSE_TO_CCD_BORDER)
     flag[inner[pixel]] |= int(PnFlag.CLOSE_TO_CCD_WINDOW)
@@ -167,7 +167,7 @@ def recognise(
     info
         Takes lines of the log.
     """
-    clean = ~BadPixelMap.of(badpix).bad[raw.rawx - 1, raw.rawy - 1]
+    clean = ~BadPixelMap.of(badpix).bad[raw.rawy - 1, raw.rawx - 1]
     row, rawx, rawy, pha, flag = (a[clean] for a in (raw.frame, raw.rawx, raw.rawy, raw.pha, raw.flag))
     patterns = find_patterns(row, rawx, rawy, pha)
     rows = (int(rawy.min()), int(rawy.max())) if len(rawy) else (1, PN_SHAPE[1])

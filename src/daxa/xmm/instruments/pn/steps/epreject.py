@@ -118,8 +118,8 @@ def _with_right_dark_levels(
 
 
 def _shifted(raw: RawList, shift: FloatArray, name: str, info: Info) -> RawList:
-    """With the amplitude to add of each pixel (64, 200), or of each column (64), added [adu]."""
-    of_event = shift[raw.rawx - 1, raw.rawy - 1] if shift.ndim == 2 else shift[raw.rawx - 1]
+    """With the amplitude to add of each pixel (200, 64), or of each column (64), added [adu]."""
+    of_event = shift[raw.rawy - 1, raw.rawx - 1] if shift.ndim == 2 else shift[raw.rawx - 1]
     pha = np.rint(raw.pha + of_event).astype(np.int32)
     below = int(np.count_nonzero((pha < _FIRST_CHANNEL) & (raw.pha >= _FIRST_CHANNEL)))
     shifted = int(np.count_nonzero(pha != raw.pha))
