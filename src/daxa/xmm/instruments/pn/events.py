@@ -93,6 +93,13 @@ def most_added(raw: RawList, scale: EnergyScale) -> float:
     """By how much amplitudes that energies are made of may exceed the telemetered ones [adu].
 
     See :func:`pattern_energies`: the fractions that rounding has cut off, and the place within an adu.
+
+    Parameters
+    ----------
+    raw
+        The raw events of a CCD.
+    scale
+        Its energy scale.
     """
     cut_off = max(float(np.max(np.rint(scale.offset) - scale.offset)), 0.0)
     return 0.5 + cut_off + (0.5 if raw.off_cor is not None else 0.0)
