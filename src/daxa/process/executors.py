@@ -66,7 +66,7 @@ def check_name(given: str | None) -> None:
     Raises
     ------
     ValueError
-        It is none.
+        It is not one.
     """
     if given not in (None, "dask") and not str(given).startswith(_ADDRESSES):
         raise ValueError(f"executor: expected 'dask' or an address such as tcp://host:8786, got {given!r}")

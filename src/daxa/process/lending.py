@@ -36,7 +36,7 @@ def lend(job: Job, process: str, environment: Mapping[str, str]) -> None:
 
 
 def take_back(job: Job) -> None:
-    """End the wish for a job: whoever may still be at it can publish nothing.
+    """Take back the folder of a job: whoever still runs it can publish nothing.
 
     Parameters
     ----------

@@ -61,8 +61,8 @@ def parse_odf_sum(sum_path: str | os.PathLike[str], obs_id: str | None = None) -
 def _analysis_date(piece: Piece, asked: str, folders: str) -> str:
     """The date of the calibration to take: the one asked for, for "now" that of the index there is.
 
-    An index is kept, lest everything is done again whenever a file is added somewhere. It is made anew when
-    something was missed for lack of a type of files that has come since.
+    An index is kept, so that not everything is done again whenever a file is added somewhere. It is made anew
+    when something was missed for lack of a type of files that has come since.
     """
     known = piece.records.of(piece.mission.name, piece.obs_id)
     last, _ = known.get(("cif_build", piece.obs_id), (None, 0))

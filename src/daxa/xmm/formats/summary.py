@@ -277,7 +277,7 @@ def span_s(start: str, end: str) -> float:
     ValueError
         A text is not a date.
     """
-    # A second of 60 is none of the calendar's.
+    # The calendar has no second of 60.
     first, last = (
         datetime.fromisoformat(text[:17] + text[17:19].replace("60", "59")) for text in (start, end)
     )

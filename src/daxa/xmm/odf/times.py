@@ -328,7 +328,7 @@ class TimeCorrelation:
     def from_odf(
         cls, odf: OdfFolder, start_tt_s: float | None = None, stop_tt_s: float | None = None
     ) -> TimeCorrelation:
-        """Fit the reconstructed (TCX) or, where there is none of use, the raw (TCS) correlation of an ODF.
+        """Fit the reconstructed (TCX) or, where there is no useful one, the raw (TCS) correlation of an ODF.
 
         SAS_TIMECORR changes the order (``TCX:TCS`` by default). A file that is empty, damaged or of another
         time is replaced by the other one, with a warning; two that differ by seconds are told, by more

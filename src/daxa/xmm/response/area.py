@@ -280,7 +280,7 @@ def total_efficiency(constituent: Constituent, ccd: int) -> tuple[FloatArray, Fl
     """
     extname = f"QE_CCD{ccd}"
     if extname not in layout_of(constituent.scope, constituent.typeid):
-        raise UnknownLayout(f"{constituent.path.name}: no {extname}, there being no CCD {ccd}")
+        raise UnknownLayout(f"{constituent.path.name}: no {extname}: there is no CCD {ccd}")
     try:
         return *_efficiency(constituent, extname, "QE", "EBINS"), ""
     except UnknownLayout as error:
