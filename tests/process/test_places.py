@@ -83,6 +83,8 @@ def test_a_path_that_begins_with_another_is_left_alone(tmp_path):
         "table": "e.fits:EVENTS",
         "expression": f"region({region}) && GTI(e.fits,TIME)",
     }
+    both = plain([Task("merge", sets=f"{events} {events}2 {region} {raw} {events},{raw}")], {}, [events], raw)
+    assert both.tasks[0].parameters == {"sets": f"e.fits {events}2 {region} odf e.fits,odf"}
     inside = plain([Task("epchain", odf=str(raw), more=f"{raw}/x.FIT")], {}, [], raw)
     assert inside.tasks[0].parameters == {"odf": "odf", "more": "odf/x.FIT"}
 

@@ -60,7 +60,8 @@ def preload(name: str) -> None:
         Name of a module; after a colon that of a function of it, which is called.
     """
     module, _, function = name.partition(":")
-    with contextlib.suppress(ImportError, OSError):
+    # Of any kind: libraries that do not fit each other fail in many ways, and this process must go on.
+    with contextlib.suppress(Exception):
         loaded = importlib.import_module(module)
         if function:
             getattr(loaded, function)()

@@ -6,7 +6,6 @@ letters. Tasks therefore see everything that they read under a name of its own i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 from daxa.backend.contract import Task
 from daxa.backend.job import RAW
 
-#: What makes of a path a part of another one only.
-_NOT_BEFORE, _NOT_AFTER = r"(?<![\w.+-])", r"(?![\w.+-])"
+#: Beside letters and digits, what makes of a path a part of another one only.
+_PART = "_.+-"
 
 
 @dataclass
@@ -64,10 +63,12 @@ def plain(
         links[RAW] = raw
     # A path may begin with another: the longest first; so may the name of a file that is not one of them.
     ordered = sorted(names, key=len, reverse=True)
-    known = re.compile(rf"{_NOT_BEFORE}({'|'.join(map(re.escape, ordered))}){_NOT_AFTER}")
 
     def renamed(text: str) -> str:
-        return known.sub(lambda match: names[match[1]], text) if ordered else text
+        for path in ordered:
+            if path in text:
+                text = _renamed(text, path, names[path])
+        return text
 
     named = [Task(t.name, **{k: renamed(v) for k, v in t.parameters.items()}) for t in tasks]
     found = Plain(named, links, dict(env))
@@ -81,6 +82,20 @@ def plain(
     needed = {name for name in links if any(name in text for text in texts)} | ({RAW} if raw else set())
     found.links = {name: path for name, path in links.items() if name in needed}
     return found
+
+
+def _renamed(text: str, path: str, name: str) -> str:
+    """A text with a path replaced by a name, but where it is a part of another path only."""
+    first, *others = text.split(path)
+    made = first
+    for after in others:
+        part = _goes_on(made[-1:]) or _goes_on(after[:1])
+        made += (path if part else name) + after
+    return made
+
+
+def _goes_on(letter: str) -> bool:
+    return letter.isalnum() or (letter != "" and letter in _PART)
 
 
 def _free(name: str, taken: Mapping[str, Path]) -> str:
