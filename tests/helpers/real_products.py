@@ -30,6 +30,7 @@ from daxa.xmm.screen.qdp import qdp_text
 from daxa.xmm.screen.quiet_times import gti_text
 from daxa.xmm.select import dss
 from daxa.xmm.select.exposures import ccd_tables, read_frames
+from daxa.xmm.select.goodtimes import gti_hdu
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.task import run_task
 
@@ -249,6 +250,34 @@ def _good_times(what: str, gti: GTI, real: Path, work: Path) -> Line:
     return Line(what, "edges and keywords", *sums, *_verdict(not wrong, "differ: " + ", ".join(wrong)))
 
 
+def corner_spectra(data: Path, work: Path) -> list[Line]:
+    """Spectra of the corners on six CCDs of MOS1, each of which a box cuts out."""
+    folder = data / ESAS
+    wrong, counts, seconds = [], [0, 0], [0.0, 0.0]
+    for ccd in range(2, 8):
+        with fits.open(folder / f"mos1S001-{ccd}oc.pi.gz") as hdus:
+            real, header = hdus["SPECTRUM"].data["COUNTS"].copy(), hdus["SPECTRUM"].header
+            given = {
+                "table": str(folder / "mos1S001-corn.fits.gz"), "expression": header["SLCTEXPR"],
+                "withspectrumset": True, "spectrumset": "made.pi", "energycolumn": "PI",
+                "spectralbinsize": header["SPECDELT"], "withspecranges": True, "specchannelmin": 0,
+                "specchannelmax": 11999,
+            }  # fmt: skip
+            run_task("evselect", given, cwd=work)
+            made = fits.getdata(work / "made.pi", "SPECTRUM")["COUNTS"]
+            exposure = fits.getheader(work / "made.pi", "SPECTRUM")["EXPOSURE"]
+            same = np.array_equal(made, real) and abs(exposure - header["EXPOSURE"]) < 1e-3
+            wrong += [] if same else [f"CCD {ccd}"]
+            for k, (number, live) in enumerate(((real.sum(), header["EXPOSURE"]), (made.sum(), exposure))):
+                counts[k] += int(number)
+                seconds[k] += live
+    sums = [f"{n} counts, {t:.3f} s" for n, t in zip(counts, seconds, strict=True)]
+    name = "spectra of the corners 0203930101 MOS1, CCD 2 to 7"
+    return [
+        Line(name, "2400 channels each, EXPOSURE", *sums, *_verdict(not wrong, "differ: " + ", ".join(wrong)))
+    ]
+
+
 # lists -------------------------------------------------------------------------------------------------
 LISTS = {
     "corev": "0203930101 MOS1 corev",
@@ -383,6 +412,22 @@ def good_time_tasks(data: Path, work: Path) -> list[Line]:
     return lines
 
 
+def housekeeping_times(data: Path, work: Path) -> list[Line]:
+    """Good times of housekeeping: the same intervals, as our task writes them (its input is not at hand)."""
+    lines = []
+    for camera in (1, 2):
+        real = data / ESAS / f"P0203930101M{camera}X000HK_GTI0000.FIT"
+        made = gti_hdu(GTI.read(real))
+        with fits.open(real) as hdus:
+            wrong = differing_columns(made, hdus[1]) + list(differing_keywords(made.header, hdus[1].header))
+            sums = [f"{h.header['ONTIME']:.4f} s" for h in (hdus[1], made)]
+        name = f"hkgtigen 0203930101 MOS{camera}, form of the table"
+        lines.append(
+            Line(name, "columns, units, keywords", *sums, *_verdict(not wrong, "differ: " + ", ".join(wrong)))
+        )
+    return lines
+
+
 # masks and exposure maps -------------------------------------------------------------------------------
 def masks(data: Path, work: Path) -> list[Line]:
     """Detection masks that emask made of exposure maps, both by SAS."""
@@ -497,6 +542,7 @@ def _make_maps(data: Path, work: Path, obs_id: str, camera: int) -> list[tuple[s
 
 #: All parts of the table, in its order.
 PARTS = (
-    sky_images, corner_images, corner_curve, corner_list, selections_again, live_times, good_time_tasks,
+    sky_images, corner_images, corner_curve, corner_spectra, corner_list, selections_again, live_times,
+    good_time_tasks, housekeeping_times,
     flare_screening, masks, exposure_maps,
 )  # fmt: skip

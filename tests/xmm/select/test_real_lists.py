@@ -17,8 +17,8 @@ def unequal(lines: list[Line]) -> list[Line]:
 @pytest.mark.parametrize(
     "lines",
     [
-        "sky_images", "corner_images", "corner_curve", "corner_list", "selections_again", "live_times",
-        "good_time_tasks",
+        "sky_images", "corner_images", "corner_curve", "corner_spectra", "corner_list", "selections_again",
+        "live_times", "good_time_tasks", "housekeeping_times",
     ],
 )  # fmt: skip
 def test_products_equal_those_of_sas(shared_data: Path, tmp_path: Path, lines: str):
