@@ -152,7 +152,7 @@ def geometry_set(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) ->
     """LINCOORD, BORESIGHT and MISCDATA fitted to every second real row; the other rows to test with."""
     from daxa.xmm.fits.schema import make_table
     from daxa.xmm.formats.ccf import layout_of
-    from daxa.xmm.sky.geometry import attitude_frame, camera_vectors, euler_angles
+    from daxa.xmm.sky.rotations import attitude_frame, camera_vectors, euler_angles
     from daxa.xmm.sky.tangent import direction, from_xy
 
     folder = tmp_path_factory.mktemp("geometry_ccf")

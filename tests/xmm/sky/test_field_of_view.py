@@ -10,7 +10,8 @@ import pytest
 from astropy.io import fits
 
 from daxa.xmm.ccf.calibration import Calibration
-from daxa.xmm.sky.geometry import CameraGeometry, Region
+from daxa.xmm.sky.detector_region import Region
+from daxa.xmm.sky.geometry import CameraGeometry
 
 #: Pixels that a light curve's selection rejected around bad ones: CCD -> centres (RAWX, RAWY).
 BAD_PIXELS = {

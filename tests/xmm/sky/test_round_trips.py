@@ -16,7 +16,8 @@ from daxa.xmm.instruments.mos.events import raw_to_ccd
 from daxa.xmm.sky.attcalc import sky_coordinates
 from daxa.xmm.sky.attitude import Attitude
 from daxa.xmm.sky.coordinates import ccds_of_circle, ecoordconv, format_coordinates
-from daxa.xmm.sky.geometry import CameraGeometry, euler_angles, euler_matrix
+from daxa.xmm.sky.geometry import CameraGeometry
+from daxa.xmm.sky.rotations import euler_angles, euler_matrix
 from daxa.xmm.sky.tangent import direction, from_xy, local_frame, position, to_xy
 
 CAMERAS = ("EMOS1", "EMOS2", "EPN")

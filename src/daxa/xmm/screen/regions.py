@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.sky.geometry import Region
+from daxa.xmm.sky.detector_region import Region
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -17,17 +17,23 @@ theta, phi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.ccf.chip_heights import chip_factors, chip_heights
-from daxa.xmm.errors import TaskError, UnknownLayout
+from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.eventlist import IMAGE_SHAPES, UNIT_ARCSEC
-from daxa.xmm.sky.tangent import direction, local_frame, position
+from daxa.xmm.sky.detector_region import Region
+from daxa.xmm.sky.rotations import (
+    DET_UNIT_RAD,
+    attitude_frame,
+    boresight_matrix,
+    camera_vectors,
+    check_orientation,
+)
+from daxa.xmm.sky.tangent import direction, position
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -35,171 +41,6 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-DET_UNIT_RAD = np.deg2rad(UNIT_ARCSEC / 3600.0)
-#: Where the position angle PA points on each detector, along DETX and DETY: the dispersion of the gratings
-#: (XMM-Newton Users' Handbook; signs measured on products).
-_TOWARDS_PA = {"EMOS1": (0, 1), "EMOS2": (-1, 0), "EPN": (1, 0)}
-#: How far a camera may be turned from that, and its axis from the spacecraft's (really 0.4 and 0.04 deg).
-_MISALIGNMENT_DEG = 2.0
-
-
-def euler_matrix(phi_deg: float, theta_deg: float, psi_deg: float) -> FloatArray:
-    """Passive 3-2-1 rotation R1(psi) R2(theta) R3(phi); its rows are the new axes in the old frame.
-
-    Parameters
-    ----------
-    phi_deg, theta_deg, psi_deg
-        Angles of the rotations about the third, second and first axis [deg].
-
-    Returns
-    -------
-    array of shape (3, 3)
-        The rotation.
-
-    Examples
-    --------
-    >>> euler_matrix(90.0, 0.0, 0.0).round(12).tolist()
-    [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    """
-    a, b, c = np.deg2rad([phi_deg, theta_deg, psi_deg])
-    r3 = np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]])
-    r2 = np.array([[np.cos(b), 0, -np.sin(b)], [0, 1, 0], [np.sin(b), 0, np.cos(b)]])
-    r1 = np.array([[1, 0, 0], [0, np.cos(c), np.sin(c)], [0, -np.sin(c), np.cos(c)]])
-    return r1 @ r2 @ r3
-
-
-def euler_angles(matrix: npt.ArrayLike) -> tuple[float, float, float]:
-    """Angles phi, theta, psi [deg] of a rotation; inverse of :func:`euler_matrix`.
-
-    Parameters
-    ----------
-    matrix
-        Rotation, shape (3, 3).
-
-    Examples
-    --------
-    >>> [round(angle, 9) for angle in euler_angles(euler_matrix(10.0, -20.0, 30.0))]
-    [10.0, -20.0, 30.0]
-    """
-    m = np.asarray(matrix, float)
-    theta = -np.arcsin(np.clip(m[0, 2], -1, 1))
-    phi = np.arctan2(m[0, 1], m[0, 0])
-    psi = np.arctan2(m[1, 2], m[2, 2])
-    return tuple(float(v) for v in np.rad2deg([phi, theta, psi]))  # type: ignore[return-value]
-
-
-def attitude_frame(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, pa_deg: npt.ArrayLike) -> FloatArray:
-    """Spacecraft axes in J2000 as rows (..., 3, 3): viewing direction, position angle PA + 90 deg, PA.
-
-    Parameters
-    ----------
-    ra_deg, dec_deg, pa_deg
-        Viewing direction and position angle [deg], of shapes that go together.
-    """
-    frame = local_frame(ra_deg, dec_deg)
-    pa = np.deg2rad(np.asarray(pa_deg, float))[..., None]
-    view, east, north = frame[..., 0, :], frame[..., 1, :], frame[..., 2, :]
-    view, along = np.broadcast_arrays(view, north * np.cos(pa) + east * np.sin(pa))
-    across = np.broadcast_to(-north * np.sin(pa) + east * np.cos(pa), view.shape)
-    return np.stack([view, across, along], axis=-2)
-
-
-@dataclass(frozen=True)
-class Region:
-    """Union of intersections of shapes in DETX, DETY (FOV and CORNER of LINCOORD), or an expression."""
-
-    shapes: tuple[tuple[int, bool, str, float, float, float, float, float], ...] = ()
-    expression: str | None = None
-
-    @classmethod
-    def from_table(cls, table: Table) -> Region:
-        """Region rows: SHAPE (``!`` negates), X, Y, R, ROTANG, COMPONENT; or EXPRESSION, rows joined by OR.
-
-        R of a BOX holds half-widths (assumed), that of a ROTBOX the full widths, as in tables of real lists.
-
-        Parameters
-        ----------
-        table
-            The table of the calibration file.
-
-        Raises
-        ------
-        UnknownLayout
-            An expression of it cannot be read.
-        """
-        if "EXPRESSION" in table:
-            region = cls(expression="||".join(f"({str(text).strip()})" for text in table["EXPRESSION"]))
-            try:
-                region.contains(0.0, 0.0)
-            except TaskError as error:
-                raise UnknownLayout(f"{table.where}, column EXPRESSION: {error.message}") from None
-            return region
-        shapes = []
-        for i in range(table.n_rows):
-            name = str(table["SHAPE"][i]).strip().upper()
-            kind = name.lstrip("!")
-            r = np.asarray(table["R"][i], float) * (0.5 if kind == "ROTBOX" else 1.0)
-            shapes.append(
-                (
-                    int(table["COMPONENT"][i]), name.startswith("!"), kind.removeprefix("ROT"),
-                    float(table["X"][i]), float(table["Y"][i]), float(r[0]), float(r[1]),
-                    float(table["ROTANG"][i]),
-                )
-            )  # fmt: skip
-        return cls(tuple(shapes))
-
-    @classmethod
-    def of(cls, lincoord: Constituent, extname: str) -> Region:
-        """FOV or CORNER of LINCOORD, or what stands in for one that cannot be used.
-
-        Parameters
-        ----------
-        lincoord
-            The constituent LINCOORD.
-        extname
-            ``FOV`` or ``CORNER``.
-        """
-        try:
-            return cls.from_table(lincoord.table(extname))
-        except UnknownLayout as error:
-            return cls.from_table(lincoord.instead_of(extname, error.message))
-
-    @cached_property
-    def _selection(self) -> Any:
-        from daxa.xmm.select.expression import compile
-
-        return compile(str(self.expression))
-
-    def contains(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
-        """Which positions lie inside.
-
-        Parameters
-        ----------
-        detx, dety
-            Positions [0.05 arcsec], of shapes that go together.
-        """
-        detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
-        if self.expression is not None:
-            inside = self._selection.mask({"DETX": detx.ravel(), "DETY": dety.ravel()})
-            return np.asarray(inside).reshape(detx.shape)
-        result = np.zeros(detx.shape, dtype=bool)
-        for component in sorted({shape[0] for shape in self.shapes}):
-            inside = np.ones(detx.shape, dtype=bool)
-            for _, negated, kind, x, y, r1, r2, angle in (s for s in self.shapes if s[0] == component):
-                dx, dy = detx - x, dety - y
-                if kind != "CIRCLE" and angle:
-                    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-                    dx, dy = c * dx + s * dy, -s * dx + c * dy
-                if kind == "CIRCLE":
-                    within = dx * dx + dy * dy <= r1 * r1
-                elif kind == "ELLIPSE":
-                    within = (dx * r2) ** 2 + (dy * r1) ** 2 <= (r1 * r2) ** 2
-                else:
-                    within = (np.abs(dx) <= r1) & (np.abs(dy) <= r2)
-                inside &= within != negated
-            result |= inside
-        return result
 
 
 class CameraGeometry:
@@ -343,7 +184,7 @@ class CameraGeometry:
             where = cal.constituent("XMM", "MISCDATA").path.name
             raise UnknownLayout(f"{where}[MISCDATA], row OPTICS_CCD of {instrument}: no CCD {optics[0]}")
         boresight = boresight_matrix(cal, instrument, time_s)
-        _check_orientation(instrument, boresight)
+        check_orientation(instrument, boresight)
         result = cls(
             instrument,
             pixels,
@@ -686,25 +527,6 @@ def _shades(lincoord: Constituent, table: Table, height_mm: FloatArray) -> dict[
     }
 
 
-def _check_orientation(instrument: str, boresight: FloatArray) -> None:
-    """Refuse angles that mean another frame than ours: they would give wrong positions, quietly.
-
-    The frame of the real file's angles is known in words only; a quarter turn or a sign apart it would
-    look like ours.
-    """
-    x, y = _TOWARDS_PA[instrument]
-    for axis, expected, name in (
-        (boresight[0], (1, 0, 0), "the optical axis"), (boresight[1], (0, y, x), "+DETX"),
-        (boresight[2], (0, -x, y), "+DETY"),
-    ):  # fmt: skip
-        if axis @ np.array(expected, float) < np.cos(np.deg2rad(_MISALIGNMENT_DEG)):
-            found = ", ".join(f"{v:.4f}" for v in axis)
-            raise UnknownLayout(
-                f"XMM_BORESIGHT: its angles for {instrument} put {name} at ({found}) in the "
-                f"spacecraft frame (view, PA + 90 deg, PA), not near {expected}: they mean another frame"
-            )
-
-
 def _redundant_nodes(
     pixels: dict[tuple[int, int], tuple[FloatArray, FloatArray]], n_columns: int
 ) -> dict[tuple[int, int], tuple[FloatArray, FloatArray]]:
@@ -714,47 +536,3 @@ def _redundant_nodes(
         for (ccd, node), (matrix, origin) in pixels.items()
         if node == 0
     }
-
-
-def camera_vectors(x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-    """Directions (axis, +DETX, +DETY), not normalised, of positions from the axis [0.05 arcsec]; (..., 3).
-
-    Parameters
-    ----------
-    x, y
-        Positions, of shapes that go together.
-    """
-    x, y = np.broadcast_arrays(np.asarray(x, float) * DET_UNIT_RAD, np.asarray(y, float) * DET_UNIT_RAD)
-    return np.stack([np.ones_like(x), x, y], axis=-1)
-
-
-def boresight_matrix(cal: Calibration, instrument: str, time_s: float) -> FloatArray:
-    """Rotation from the spacecraft frame to a camera's frame at a mission time (XMM_BORESIGHT).
-
-    Parameters
-    ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
-    time_s
-        Mission time [s].
-
-    Raises
-    ------
-    MissingConstituent, UnknownLayout
-        The calibration lacks something.
-    """
-    constituent = cal.constituent("XMM", "BORESIGHT")
-    table = constituent.table("BORESIGHT")
-    rows = np.flatnonzero(np.char.strip(table["INSTRUMENT_ID"]) == instrument)
-    if len(rows) != 1:
-        raise UnknownLayout(f"{table.where}: {len(rows)} rows for {instrument}")
-    angles: list[Any] = []
-    offsets = constituent.table(f"{instrument}_ANGVAR")
-    for name in ("PHI", "THETA", "PSI"):
-        value = float(table[f"EULER_{name}"][rows[0]])
-        if offsets.n_rows:
-            value += float(np.interp(time_s, offsets["TIME"], offsets[f"DELTA_{name}"])) / 3600.0
-        angles.append(value)
-    return euler_matrix(*angles)

@@ -17,7 +17,8 @@ from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.instruments.mos import energy
 from daxa.xmm.sky.attcalc import sky_coordinates
 from daxa.xmm.sky.attitude import Attitude
-from daxa.xmm.sky.geometry import CameraGeometry, euler_matrix
+from daxa.xmm.sky.geometry import CameraGeometry
+from daxa.xmm.sky.rotations import euler_matrix
 
 DATES = {"0201901401": date(2004, 5, 9), "0201903501": date(2004, 6, 17)}
 LISTS = [(obs_id, camera) for obs_id in DATES for camera in ("MOS1", "MOS2")]

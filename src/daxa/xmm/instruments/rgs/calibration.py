@@ -26,7 +26,7 @@ from daxa.xmm.instruments.rgs.badpixels import Segment, Window
 from daxa.xmm.instruments.rgs.energy import EnergyScale
 from daxa.xmm.instruments.rgs.geometry import RgsGeometry, camera_axes
 from daxa.xmm.response.gratings import Gratings, vector
-from daxa.xmm.sky.geometry import boresight_matrix, euler_matrix
+from daxa.xmm.sky.rotations import boresight_matrix, euler_matrix
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration

@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from daxa.xmm.instruments.rgs.dispersion import diffraction_angle
 from daxa.xmm.response.gratings import Gratings
-from daxa.xmm.sky.geometry import attitude_frame, euler_matrix
+from daxa.xmm.sky.rotations import attitude_frame, euler_matrix
 from daxa.xmm.sky.tangent import direction, local_frame, position
 
 FloatArray = npt.NDArray[np.float64]
