@@ -62,7 +62,7 @@ FLARE_INDEX, FLARE_CUTOFF_EV, FLARE_VIGNETTING = 0.6, 6000.0, 0.25
 
 @dataclass(frozen=True)
 class Hits:
-    """Quanta on the chips; ``source`` is the sky source's number or PARTICLES, FLARE, FLUORESCENCE."""
+    """Quanta on the chips; ``source`` is the sky source's number or PARTICLES, FLARE, ..., CALIBRATION."""
 
     time_s: np.ndarray
     ccd: np.ndarray

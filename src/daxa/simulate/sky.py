@@ -299,6 +299,8 @@ class SkyModel:
         return Photons(*(column[order] for column in columns))
 
 
+#: Where all simulated observations look [deg]: the place of A907.
+FIELD_RA_DEG, FIELD_DEC_DEG = 149.5917, -11.0642
 #: Point sources of the default field: offsets east and north [arcmin], power-law index, flux 0.5-10 keV
 #: [erg/cm2/s]. Brighter than those of a real field of this size, so that each can be located to a fraction
 #: of an arcsecond in a short exposure.
@@ -317,8 +319,8 @@ FIELD_SOURCES = (
 
 
 def cluster_field(
-    ra_deg: float = 149.5917,
-    dec_deg: float = -11.0642,
+    ra_deg: float = FIELD_RA_DEG,
+    dec_deg: float = FIELD_DEC_DEG,
     *,
     cluster_flux_erg: float = 1.5e-11,
     kt_kev: float = 5.0,

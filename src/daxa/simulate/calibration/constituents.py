@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate.calibration.files import Constituent, Extension, table_columns, write_constituent
-from daxa.simulate.calibration.pn import low_energy_constituents
+from daxa.simulate.calibration.mos import mos_constituents
+from daxa.simulate.calibration.pn import pn_constituents
 from daxa.simulate.calibration.rgs import rgs_boresight_deg, rgs_constituents
-from daxa.simulate.cameras import mos_energies
-from daxa.simulate.cameras.camera import ANGLES, CAMERAS, Camera, pn_ltc_growth
+from daxa.simulate.cameras.camera import ANGLES, CAMERAS, Camera
 from daxa.simulate.cameras.mos_offsets import offset_tables
 from daxa.simulate.numbers import cameras as numbers
 from daxa.simulate.numbers import gratings as rgs_numbers
 from daxa.simulate.numbers import response as response
 from daxa.simulate.optics import king_parameters
-from daxa.xmm.fits.schema import Column, columns
+from daxa.xmm.fits.schema import Column
 from daxa.xmm.formats.ccf import layout_of
 from daxa.xmm.formats.instruments import MOS_MODE_IDS, PN_MODE_IDS
 
@@ -64,11 +64,10 @@ def constituents() -> Iterator[Constituent]:
         yield _mirror(camera)
         yield _psf(camera)
         if camera.is_pn:
-            yield from _pn_only(camera)
-            yield from low_energy_constituents()
+            yield from pn_constituents(camera)
         else:
             yield _darkframe(camera)
-            yield from _mos_only(camera, int(code[1]))
+            yield from mos_constituents(camera, int(code[1]))
     yield from rgs_constituents()
 
 
@@ -394,197 +393,4 @@ def _psf(camera: Camera) -> Constituent:
     issue = 18 if camera.is_pn else 16
     return Constituent(
         camera.telescope, "XPSF", issue, [Extension("KING_PARAMS", data)], "2000-01-13T00:00:00"
-    )
-
-
-# --- energy and time -------------------------------------------------------------------------------
-
-
-def _mos_only(camera: Camera, number: int) -> Iterator[Constituent]:
-    scales = mos_energies.SCALES[camera.code]
-    data: dict[str, Any] = {"CCD_ID": list(camera.ccds)}
-    for p, suffix in enumerate(("", "1", "2", "3")):
-        data[f"OFFSET{suffix}"] = [(scales[ccd].sets[p][0],) * 2 for ccd in camera.ccds]
-        data[f"GAIN{suffix}"] = [(scales[ccd].sets[p][1],) * 2 for ccd in camera.ccds]
-        data[f"POLY_TERM{suffix}"] = [(0.0, 0.0)] * len(camera.ccds)
-    weights = {"PATTERN": range(32), "C1": [1.0] * 32, "C2": [1.0] * 32, "C3": [0.0] * 32, "C4": [0.0] * 32}
-    weights = {name: list(values) for name, values in weights.items()}
-    scale = {"KEV0": (0.0, "[keV]"), "KEV_P_PI": (0.001, "[keV] per PI channel")}
-    yield Constituent(
-        camera.name,
-        "ADUCONV",
-        88 + number,
-        [Extension("OFFSET_GAIN", data, scale), Extension("ENERGY_COMBINE", weights)],
-    )
-    # The last law is not valid before 2030 but has the highest issue.
-    future = ("2030-01-01T00:00:00", None, 120, 120, None)
-    for start, end, issue1, issue2, warm in (*mos_energies.CTI_PERIODS, future):
-        rows = []
-        for mode in MOS_MODE_IDS.values():
-            for ccd in camera.ccds:
-                serial = parallel = (2.0e-2, 0.0, 0.6)
-                if warm is not None:
-                    serial = mos_energies.serial_law(camera.code, ccd)
-                    parallel = mos_energies.parallel_law(camera.code, ccd, warm)
-                rows += [(mode, ccd, node, *serial, *parallel) for node in (0, 1)]
-        names = ("MODE_ID", "CCD_ID", "NODE_ID", *(f"CTI_{axis}{i}" for axis in "XY" for i in range(3)))
-        law = {"REF_DATE": mos_energies.CTI_REF_DATE, "ALGOID": 2}
-        steps = [(ccd, 0, x, y, length, adu) for ccd, x, y, length, adu in camera.mos_columns]
-        columns = ("CCD_ID", "NODE_ID", "RAWX", "RAWY_START", "YLENGTH", "OFFSET")
-        yield Constituent(
-            camera.name,
-            "CTI",
-            (issue1, issue2)[number - 1],
-            [
-                Extension("CTI_EXTENDED", table_columns(names, rows), law),
-                Extension("CTI_COLUMN", table_columns(columns, steps)),
-            ],
-            start,
-            end,
-        )
-    times = [
-        (m.mode_id, (m.frame_time_s, m.outer_frame_time_s), (m.delay_s(1), m.delay_s(2)))
-        for m in map(camera.mode, camera.modes)
-    ]
-    yield Constituent(
-        camera.name,
-        "TIMECORR",
-        3,
-        [Extension("FRAMETIME", table_columns(("MODE_ID", "FRAME_TIME", "DELAY"), times))],
-    )
-    limits = table_columns(
-        ("CCD_ID", "BAD", "GOOD"), [(ccd, *numbers.MOS_HARDNESS_LIMITS) for ccd in camera.ccds]
-    )
-    yield Constituent(camera.name, "SCREENTHRESH", 1, [Extension("SCREEN_THRESH", limits)])
-
-
-#: Documented columns of CTI_EXTENDED of the pn (the odd spelling is the handbook's); most are not used.
-_PN_CTI = columns("""
-MODE_ID 1I
-CCD_ID 1I
-NODE_ID 1I
-CTI_FRAME_TRANSFER 1D
-D_CTI_FRAME_TRANDFER 1D
-CTI_X 1D
-D_SERIAL_CTI 1D
-CTI_Y 1D
-D_CTI_PARALLEL 1D
-""")
-
-
-def _pn_only(camera: Camera) -> Iterator[Constituent]:
-    gain, loss = numbers.pn_column_numbers()
-    offset = np.zeros((12, 64))
-    for ccd, x, adu in numbers.PN_OFFSET_COLUMNS:
-        offset[ccd - 1, x - 1] = adu
-    ccds = list(camera.ccds)
-    header = {
-        "ALGOID": 0,
-        "REFTIME": "2000-01-01T00:00:00",
-        "BPT_CODE": (0, "code of the table uploaded on board"),
-        "KEV0": (0.0, "[keV]"),
-        "KEV_P_PI": (0.001, "[keV] per PI channel"),
-    }
-    yield Constituent(
-        "EPN",
-        "ADUCONV",
-        123,
-        [
-            Extension("OFFSET_GAIN", {"CCD_ID": ccds, "GAIN": gain, "OFFSET": offset}, header),
-            Extension("GAIN-HIGH", {"CCD_ID": ccds, "GAIN": gain}, {"ADU_EV": (numbers.PN_ADU_EV, "[eV]")}),
-        ],
-    )
-    modes = np.array(sorted(PN_MODE_IDS.values()))
-    mode, chip, node = (a.ravel() for a in np.meshgrid(modes, ccds, np.arange(64), indexing="ij"))
-    transfer = dict.fromkeys((c.name for c in _PN_CTI), np.zeros(len(mode))) | {
-        "MODE_ID": mode,
-        "CCD_ID": chip,
-        "NODE_ID": node,
-        "CTI_Y": loss[chip - 1, node],
-    }
-    law = {
-        "E_REF": (numbers.PN_CTI_ENERGY_EV, "[eV]"),
-        "SLOPE": (numbers.PN_CTI_SLOPE, "power of the energy"),
-    }
-    used = [(m, c) for m in (0, 1, 2) for c in ccds] + [(m, 4) for m in (3, 4, 5)]
-    years = np.arange(26.0)
-    shifts = [
-        (m, c, pattern, kev, numbers.PN_PATTERN_SHIFT_EV[pixels])
-        for m, c in used
-        for pattern, pixels in ((p, 2 if p < 5 else 3 if p < 9 else 4) for p in range(1, 13))
-        for kev in (0.3, 10.0)
-    ]
-    # The superseded issue knows no ageing.
-    for issue, growth in ((48, 0.0), (56, 1.0)):
-        ageing = [
-            (m, c, kev, start + growth * pn_ltc_growth(years))
-            for m, c in used
-            for kev, start in zip(numbers.PN_LTC_ENERGY_KEV, numbers.PN_LTC_START, strict=True)
-        ]
-        yield Constituent(
-            "EPN",
-            "CTI",
-            issue,
-            [
-                Extension("CTI_EXTENDED", transfer, law, schema=_PN_CTI),
-                Extension("LONG_TERM_CTI", table_columns(("MODE_ID", "CCD_ID", "ENERGY", "T_COEFF"), ageing)),
-                Extension("LTC_TIMES", {"TIME": years[None, :]}),
-                Extension(
-                    "RATE_DEPENDENT_CTI", table_columns(("MODE_ID", "A0", "A1", "A2"), numbers.PN_RATE_CTI)
-                ),
-                Extension(
-                    "COMB_EVT_OFFSET",
-                    table_columns(("MODE_ID", "CCD_ID", "PATTERN", "ENERGY", "SHIFT"), shifts),
-                ),
-            ],
-            "2000-03-23T05:00:00",
-        )
-    known = [camera.mode(submode) for submode in camera.modes]
-    residual = numbers.PN_FIFO_RESIDUAL
-    frames = [
-        (
-            m.mode_id,
-            ms,
-            numbers.PN_FIFO_FRAMES.get(m.submode, 0) * ms,
-            1 - m.loss_s / m.frame_time_s,
-            residual,
-        )
-        for m in known
-        for ms in [m.frame_time_s * 1e3]
-    ]
-    # The stamp comes after the centre of the integration: the constant that is added to it is negative.
-    constants = [
-        (m.mode_id, position, m.frame_time_s * 1e3, -m.delay_s(position + 1))
-        for m in known
-        for position in range(3)
-    ]
-    yield Constituent(
-        "EPN",
-        "TIMECORR",
-        11,
-        [
-            Extension(
-                "FRAMETIME",
-                table_columns(("MODE_ID", "FRAME_TIME", "FIFO_DEAD_TIME", "LIVE", "FIFO_RESIDUAL"), frames),
-            ),
-            Extension("TIMECORR", table_columns(("MODE_ID", "CCD_ID", "FRAME_TIME", "TIME_CORR"), constants)),
-        ],
-    )
-    tolerance = [
-        (mode_id, revolution, fast if submode.startswith("Fast") else imaging)
-        for submode, mode_id in PN_MODE_IDS.items()
-        for revolution, imaging, fast in numbers.PN_JUMP_TOLERANCE
-    ]
-    yield Constituent(
-        "EPN",
-        "TIMEJUMPTOL",
-        1,
-        [
-            Extension(
-                "TIMEJUMPTOL",
-                table_columns(("MODE_ID", "REVOLUTION", "TOLERANCE"), tolerance),
-                letters={"TOLERANCE": "I"},
-            )
-        ],
-        "2000-01-01T00:00:00",
     )

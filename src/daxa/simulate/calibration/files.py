@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daxa.writing import replacing_file
 from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats.ccf import layout_of
 
@@ -113,9 +113,8 @@ def write_constituent(constituent: Constituent, folder: Path) -> Path:
             hdu.columns.change_attrib(column, "dim", str(shape).replace(" ", ""))
         hdus.append(hdu)
     path = folder / constituent.name
-    temporary = path.with_name(f".{path.name}.part")
-    fits.HDUList(hdus).writeto(temporary, overwrite=True)
-    os.replace(temporary, path)
+    with replacing_file(path) as temporary:
+        fits.HDUList(hdus).writeto(temporary, overwrite=True)
     return path
 
 

@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 
 from daxa.simulate.cameras.camera import Camera, Mode
-from daxa.simulate.cameras.mos_offsets import VARIANCE, offset_tables
+from daxa.simulate.cameras.mos_offsets import offset_columns
 from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.cameras.pn import (
-    ADC_MAXIMUM,
     COLUMNS,
-    MIP_ADU,
     ROWS,
     columns_lost_to_mips,
     cycle_table,
     frame_table,
+    mip_trails,
+    with_soft_noise,
 )
 from daxa.simulate.cameras.readout import (
     CcdData,
@@ -45,9 +45,11 @@ from daxa.simulate.cameras.readout import (
     Exposure,
     fluctuate,
     in_intervals,
+    measure,
     number_of_pixels,
     photon_columns,
     split_charge,
+    unseen,
 )
 from daxa.simulate.numbers import cameras as numbers
 from daxa.simulate.odf.clock import Clock
@@ -118,52 +120,32 @@ def observe_pn_fast(
     stamps = begin + mode.delay_s(ccd) + period * np.arange(n_frames)
     sent = ~in_intervals(clock.tt(stamps), exposure.gaps_s)
     columns = photon_columns(hits)
-    fate = _unseen(len(columns["TIME"]))
+    fate = unseen(len(columns["TIME"]))
     here = np.flatnonzero(columns["CCDNR"] == ccd)
     row = np.clip(np.rint(columns["RAWY"][here]), 1, ROWS).astype(np.int64)
     frame, line = pn_lines(mode, clock.obt(columns["TIME"][here]) - begin, row)
     used = (frame >= 0) & (frame < n_frames) & (line >= _first_line(mode))
     here, frame, line, row = here[used], frame[used], line[used], row[used]
     photons = {k: columns[k][here] for k in columns}
-
-    energy = fluctuate(camera, photons["ENERGY"], rng)
-    pixels = number_of_pixels(camera, photons["ENERGY"], rng)
-    x, y, t = photons["RAWX"], photons["RAWY"], photons["TIME"]
-    split = split_charge(camera, energy / 5.15, pixels, x, y, rng)
-    event = split.event
-    own_column = np.clip(np.rint(x), 1, COLUMNS).astype(np.int64)
-    energy = energy * _left_by_rate(mode, own_column, energy, n_frames * period)
-    column = own_column[event] + split.dx
-    # Pixels above each other mostly end up in the same line.
-    own = line[event] + (row[event] + split.dy) // mode.line_rows - row[event] // mode.line_rows
-    cells = np.unique(np.stack([event, own * 128 + column]), axis=1)[0]
-    n_cells = np.bincount(cells, minlength=len(here))
-    adu = camera.amplitude(
-        energy[event] * split.share, ccd, column, np.rint(y)[event], t[event], n_cells[event]
-    )
-    parts = [(frame[event], own, column, adu)]
+    part, n_cells = _charge_of_photons(camera, mode, photons, frame, line, row, n_frames * period, rng)
+    parts = [part]
     window_cm2 = COLUMNS * ROWS * (camera.pixel_mm / 10) ** 2
     parts.append(_particles(camera, mode, n_frames, window_cm2, n_lines, rng))
-    k, lines, px, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
+    k, px, lines, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
     inside = (px >= 1) & (px <= COLUMNS) & (lines >= _first_line(mode)) & (lines < n_lines)
     key = (k[inside].astype(np.int64) << 16) + (lines[inside].astype(np.int64) << 8) + px[inside]
-    key, index = np.unique(key, return_inverse=True)
-    charge = np.bincount(index, weights=adu[inside], minlength=len(key)).astype(float)
-    value = np.rint(charge + camera.noise_adu * rng.standard_normal(len(key))).astype(np.int64)
+    key, value = measure(camera, key, adu[inside], rng)
     n = rng.poisson(noise.pn_soft * n_frames * mode.integration_s)
     soft = (rng.integers(0, n_frames, n) << 16) + (rng.integers(_first_line(mode), n_lines, n) << 8)
     soft += rng.integers(1, COLUMNS + 1, n)
-    key = np.concatenate([key, soft])
-    value = np.concatenate([value, round(camera.event_threshold_adu) + rng.exponential(1.7, n).astype(int)])
-    key, first = np.unique(key, return_index=True)
-    value = np.minimum(value[first], ADC_MAXIMUM)
+    key, value = with_soft_noise(camera, key, value, soft, rng)
     k, lines, px = key >> 16, (key >> 8) & 255, key & 255
     lost = columns_lost_to_mips(k, px, value, n_frames)
     keep = (value >= camera.event_threshold_adu) & sent[k]
     k, lines, px, value = k[keep], lines[keep], px[keep], value[keep]
     number, order = np.unique(k, return_inverse=True)
     fate["FRAME"][here], fate["NPIXELS"][here] = frame, n_cells
-    main = np.clip(np.rint(x), 1, COLUMNS).astype(int) - 1
+    main = np.clip(np.rint(photons["RAWX"]), 1, COLUMNS).astype(int) - 1
     fate["KEPT"][here] = sent[frame] & ~lost[frame, main]
     start_s, stop_s = (float(clock.tt(begin + n * period)) for n in (0, n_frames))
     truth = {
@@ -192,6 +174,28 @@ def observe_pn_fast(
     return DetectorData(exposure, {ccd: one}, auxiliary, start_s, stop_s, columns | fate)
 
 
+def _charge_of_photons(
+    camera, mode, photons, frame, line, row, duration_s, rng
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Frame, column, line and charge of the pixels of photons, and the number of pixels of each photon."""
+    energy = fluctuate(camera, photons["ENERGY"], rng)
+    pixels = number_of_pixels(camera, photons["ENERGY"], rng)
+    x, y, t = photons["RAWX"], photons["RAWY"], photons["TIME"]
+    split = split_charge(camera, energy / 5.15, pixels, x, y, rng)
+    event = split.event
+    own_column = np.clip(np.rint(x), 1, COLUMNS).astype(np.int64)
+    energy = energy * _left_by_rate(mode, own_column, energy, duration_s)
+    column = own_column[event] + split.dx
+    # Pixels above each other mostly end up in the same line.
+    own = line[event] + (row[event] + split.dy) // mode.line_rows - row[event] // mode.line_rows
+    cells = np.unique(np.stack([event, own * 128 + column]), axis=1)[0]
+    n_cells = np.bincount(cells, minlength=len(frame))
+    adu = camera.amplitude(
+        energy[event] * split.share, mode.ccds[0], column, np.rint(y)[event], t[event], n_cells[event]
+    )
+    return (frame[event], column, own, adu), n_cells
+
+
 def _left_by_rate(mode: Mode, column: np.ndarray, energy_ev: np.ndarray, duration_s: float) -> np.ndarray:
     """Share of the charge of each photon that is left at the rate of electrons of its column."""
     a0, a1, a2 = {row[0]: row[1:] for row in numbers.PN_RATE_CTI}[mode.mode_id]
@@ -205,15 +209,6 @@ def _first_line(mode: Mode) -> int:
     return 1 if mode.submode == "FastTiming" else 0
 
 
-def _unseen(n: int) -> dict[str, np.ndarray]:
-    return {
-        "FRAME": np.full(n, -1),
-        "NPIXELS": np.zeros(n, int),
-        "OOT": np.zeros(n, bool),
-        "KEPT": np.zeros(n, bool),
-    }
-
-
 def _particles(camera, mode, n_frames, window_cm2, n_lines, rng):
     """Particles: a bright pixel and a trail in the following lines."""
     n = rng.poisson(camera.cosmic_rays_s_cm2 * window_cm2 * mode.integration_s * n_frames)
@@ -222,10 +217,7 @@ def _particles(camera, mode, n_frames, window_cm2, n_lines, rng):
         rng.integers(1, n_lines, n),
         rng.integers(1, COLUMNS + 1, n),
     )
-    trail = np.arange(3)
-    adu = np.where(trail == 0, rng.uniform(MIP_ADU + 150, 4600, n)[:, None], rng.uniform(100, 2500, (n, 3)))
-    frame, line, x = (np.broadcast_to(v[:, None], adu.shape) for v in (frame, line, x))
-    return frame.ravel(), (line + trail).ravel(), x.ravel(), adu.ravel()
+    return mip_trails(frame, x, line, 3, rng)
 
 
 # --- MOS ---------------------------------------------------------------------------------------------
@@ -338,9 +330,7 @@ def read_mos_timing(
     k, lines, px, charge = (np.concatenate(c) for c in zip(*parts, strict=True))
     inside = (px >= x_first) & (px < x_first + n_columns)
     key = (k[inside].astype(np.int64) * n_lines + lines[inside]) * 1024 + px[inside]
-    key, index = np.unique(key, return_inverse=True)
-    value = np.bincount(index, weights=charge[inside], minlength=len(key)).astype(float)
-    value = np.rint(value + camera.noise_adu * rng.standard_normal(len(key))).astype(np.int64)
+    key, value = measure(camera, key, charge[inside], rng)
     key, value = key[value >= threshold], value[value >= threshold]
     k = key // 1024 // n_lines
     pixels_above = np.bincount(k, minlength=n_frames)
@@ -353,13 +343,6 @@ def read_mos_timing(
     }
     keep = sent[table["FRAME"] - 1]
     table = {name: values[keep] for name, values in table.items()}
-    columns, rows = offset_tables(camera.code, ccd)
-    offsets = {
-        "AXIS": np.repeat([0, 1], [len(columns), len(rows)]),
-        "INDEX": np.concatenate([np.arange(len(columns)), np.arange(len(rows))]),
-        "OFFSET": np.concatenate([columns, rows]),
-        "VARIANCE": np.full(len(columns) + len(rows), VARIANCE),
-    }
     truth = {
         "live_fraction": 1.0 - float((_TRACK_SIZE * track_cells / area)[sent].mean()) if sent.any() else 0.0,
         "n_events": len(table["FRAME"]),
@@ -367,6 +350,7 @@ def read_mos_timing(
         "line_s": mode.line_s,
     }
     fate = {"NPIXELS": n_wide, "OOT": np.zeros(n, bool), "KEPT": alive & sent[frame]}
+    offsets = offset_columns(camera.code, ccd)
     return CcdData(table, mode.window[ccd], offsets, truth=truth, file_type="TIE"), counters, fate
 
 

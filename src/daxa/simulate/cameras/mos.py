@@ -16,13 +16,14 @@ ccd
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from daxa.simulate.calibration.constituents import pattern_roles
-from daxa.simulate.cameras.camera import Camera
+from daxa.simulate.cameras.camera import Camera, Mode
 from daxa.simulate.cameras.fast import mos_lines, read_mos_timing
 from daxa.simulate.cameras.mos_noise import (
     Deposits,
@@ -33,7 +34,7 @@ from daxa.simulate.cameras.mos_noise import (
     pixel_of,
     pixels_per_frame,
 )
-from daxa.simulate.cameras.mos_offsets import VARIANCE, mark_border, offset_tables
+from daxa.simulate.cameras.mos_offsets import BOX, RING, mark_border, offset_columns, offset_tables
 from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.cameras.readout import (
     CcdData,
@@ -44,6 +45,7 @@ from daxa.simulate.cameras.readout import (
     number_of_pixels,
     photon_columns,
     split_charge,
+    unseen,
 )
 from daxa.simulate.numbers import cameras as numbers
 from daxa.simulate.odf.clock import Clock, tt_of_utc, utc_text
@@ -64,8 +66,6 @@ _ARRIVAL_S = np.array([2.0, 5.0, 0.0, 16.0, 9.0, 1.0, 12.0])
 #: Share of a frame's events that fit the buffer when it overflows.
 _BUFFER_SHARE = 0.6
 
-_RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
-_BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
 _MISC = {name: value for name, value, _ in numbers.MOS_MISCELLANEOUS}
 
 
@@ -114,7 +114,7 @@ def recognise(
         none = np.zeros(0, np.int64)
         return {"key": none} | dict.fromkeys(("e1", "e2", "e3", "e4", "pattern", "peripix"), none)
     # Of two equal pixels the one read first is the main one.
-    for dx, dy in _BOX:
+    for dx, dy in BOX:
         value, found = look_up(centre, dx, dy)
         earlier = (dy, dx) < (0, 0)
         highest = ~found | (e1 > value if earlier else e1 >= value)
@@ -122,28 +122,28 @@ def recognise(
     n = len(centre)
     above = np.zeros(n, np.int64)
     e2, e3, e4 = (np.zeros(n, np.int64) for _ in range(3))
-    for bit, (dx, dy) in enumerate([*_BOX, *_RING]):
+    for bit, (dx, dy) in enumerate([*BOX, *RING]):
         value, found = look_up(centre, dx, dy)
         value = np.where(found, value, 0)
         value[~found] = empty(int((~found).sum()))
         over = value >= threshold
         above |= over.astype(np.int64) << bit
-        if bit < len(_BOX):
+        if bit < len(BOX):
             e2 += np.where(over, value, 0)
             e3 += np.where(over, 0, value)
         else:
             e4 += np.where(over, 0, value)
     peripix = np.zeros(n, np.int64)
-    for bit in range(len(_BOX), 24):
+    for bit in range(len(BOX), 24):
         peripix += above >> bit & 1
     pattern = np.full(n, 31)
-    sides = sum(1 << bit for bit, (dx, dy) in enumerate(_BOX) if dx == 0 or dy == 0)
+    sides = sum(1 << bit for bit, (dx, dy) in enumerate(BOX) if dx == 0 or dy == 0)
     pattern[above & sides == 0] = 30
     free = np.ones(n, bool)
     for number, role in roles.items():
         if number >= 30:
             continue
-        bits = [(bit, role[dy + 2, dx + 2]) for bit, (dx, dy) in enumerate([*_BOX, *_RING])]
+        bits = [(bit, role[dy + 2, dx + 2]) for bit, (dx, dy) in enumerate([*BOX, *RING])]
         ones = sum(1 << bit for bit, kind in bits if kind == 1)
         cared = sum(1 << bit for bit, kind in bits if kind != 2)
         fits = free & (above & cared == ones)
@@ -177,96 +177,43 @@ def observe_mos(
     """
     if exposure.submode == "FastCompressed":
         raise NotImplementedError("FastCompressed: a mode that was not used for science is not simulated")
-    mode, whole = camera.mode(exposure.submode), camera.mode("PrimeFullWindow")
+    mode = camera.mode(exposure.submode)
     ccds = exposure.ccds or mode.ccds
     columns = photon_columns(hits)
-    n_hits = len(columns["TIME"])
-    fate = {
-        "FRAME": np.full(n_hits, -1),
-        "NPIXELS": np.zeros(n_hits, int),
-        "OOT": np.zeros(n_hits, bool),
-        "KEPT": np.zeros(n_hits, bool),
-    }
+    fate = unseen(len(columns["TIME"]))
     obt_hit = clock.obt(columns["TIME"])
-    data: dict[int, CcdData] = {}
-    frames: list[dict[str, np.ndarray]] = []
-    cycles: list[dict[str, np.ndarray]] = []
-    first_start = clock.obt(exposure.start_s)
     # The camera's clock starts anew two seconds before the exposure, at a whole second.
-    first = min(float(clock.tt(first_start + numbers.MOS_STARTS_S[ccd])) for ccd in ccds)
+    begin = clock.obt(exposure.start_s)
+    first = min(float(clock.tt(begin + numbers.MOS_STARTS_S[ccd])) for ccd in ccds)
     reset = np.floor(clock.obt(tt_of_utc(utc_text(first))) + 0.5) - 2.0
+    data: dict[int, CcdData] = {}
+    listed: list[dict[str, np.ndarray]] = []
+    cycles: list[dict[str, np.ndarray]] = []
     for ccd in ccds:
-        central = ccd == 1
-        rates = noise.of(camera.code, ccd)
-        length = mode.frame_time_s if central else mode.outer_frame_time_s
-        integration = mode.integration_s if central else mode.outer_integration_s
-        gap = length - integration
-        if exposure.frame_time_s and abs(gap - numbers.MOS_FRAME_GAP_S) < 1e-6:
-            length, integration = exposure.frame_time_s, exposure.frame_time_s - gap
-        n_frames = int((exposure.duration_s - 0.1) / length)
-        # The CCDs are read in turn.
-        start = first_start + numbers.MOS_STARTS_S[ccd]
-        ends = start + length * np.arange(1, n_frames + 1)
-        centres = clock.tt(ends - length / 2)
-        here = np.flatnonzero(columns["CCDNR"] == ccd)
-        sent = ~in_intervals(centres, exposure.gaps_s)
-        lost = np.zeros(0, np.int64)
-        if ccd in mode.fast_ccds:
-            here, frame, line = mos_lines(
-                mode, obt_hit, columns["RAWX"], columns["RAWY"], here, start, n_frames
-            )
-            photons = {k: columns[k][here] for k in columns}
-            one, counters, kept = read_mos_timing(
-                camera, ccd, mode, photons, frame, line, length, rates, sent, rng
-            )
-        else:
-            cycle = (obt_hit[here] - start) / length
-            frame = np.floor(cycle).astype(np.int64)
-            used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= integration + 1e-9)
-            used &= _in_window(mode.image(ccd), columns["RAWX"][here], columns["RAWY"][here])
-            here, frame = here[used], frame[used]
-            n_lost = round(rates.mos_lost_frames * n_frames * length)
-            lost = _not_read(n_lost, sent, frames_per_block(rates, length), rng)
-            frame = frame + np.isin(frame, lost)
-            one, counters, kept = _read_ccd(
-                camera, ccd, mode, {k: columns[k][here] for k in columns}, frame, centres, length,
-                mode.oot_fraction if ccd == 1 else whole.oot_fraction, exposure, rates, sent, lost, rng,
-            )  # fmt: skip
+        frames = _frames(mode, ccd, exposure, clock)
+        here, frame, one, counters, kept = _read(
+            camera, mode, frames, columns, obt_hit, exposure, noise.of(camera.code, ccd), rng
+        )
         fate["FRAME"][here] = frame
         for name in ("NPIXELS", "OOT", "KEPT"):
             fate[name][here] = kept[name]
         data[ccd] = one
-        stamp = ends - mode.delay_s(ccd) - reset
-        coarse = np.floor(stamp).astype(np.int64)
-        fine = np.minimum(
-            np.rint((stamp - coarse) / MOS_FTFINE_UNIT_S).astype(np.int64), round(1 / MOS_FTFINE_UNIT_S) - 1
-        )
-        number = np.arange(n_frames)
-        table = {
-            "FRAME": number + 1,
-            "CCDID": np.full(n_frames, ccd),
-            "CCDNODE": np.zeros(n_frames, int),
-            "FTCOARSE": coarse % 32768,
-            "FTFINE": fine,
-            **counters,
-            "GATTIFLG": (number % GATTI_CYCLE == 0).astype(int),
-        }
-        table.setdefault("FIFOOVF", np.isin(number, exposure.overflow_frames).astype(int))
-        listed = sent & ~np.isin(number, lost)
-        frames.append({name: values[listed] for name, values in table.items()} | {"OBT": ends[listed]})
-        cycles.append(_counting(ccd, table, sent, ends - length, ends))
+        rows = _frame_rows(mode, frames, counters, exposure, reset)
+        received = frames.sent & ~np.isin(np.arange(len(frames.sent)), frames.lost)
+        listed.append({n: values[received] for n, values in rows.items()} | {"OBT": frames.ends[received]})
+        cycles.append(_counting(ccd, rows, frames.sent, frames.ends - frames.length, frames.ends))
         one.truth |= {
-            "n_frames": int(listed.sum()),
-            "bad_frames": np.flatnonzero(table["FIFOOVF"]).tolist(),
-            "lost_frames": lost.tolist(),
-            "frame_time_s": length,
-            "integration_s": integration,
-            "frame_time_tt_s": float((clock.tt(ends[-1]) - clock.tt(start)) / n_frames),
-            "start_s": float(clock.tt(start)),
-            "stop_s": float(clock.tt(ends[-1])),
+            "n_frames": int(received.sum()),
+            "bad_frames": np.flatnonzero(rows["FIFOOVF"]).tolist(),
+            "lost_frames": frames.lost.tolist(),
+            "frame_time_s": frames.length,
+            "integration_s": frames.integration,
+            "frame_time_tt_s": float((clock.tt(frames.ends[-1]) - clock.tt(frames.start)) / len(frames.ends)),
+            "start_s": float(clock.tt(frames.start)),
+            "stop_s": float(clock.tt(frames.ends[-1])),
         }
     merged, counting = (
-        {name: np.concatenate([f[name] for f in f_]) for name in f_[0]} for f_ in (frames, cycles)
+        {name: np.concatenate([f[name] for f in f_]) for name in f_[0]} for f_ in (listed, cycles)
     )
     # Rows of the CCDs arrive interleaved, some CCDs later than others.
     order = np.lexsort((merged["CCDID"], merged.pop("OBT") + _ARRIVAL_S[merged["CCDID"] - 1]))
@@ -281,6 +228,109 @@ def observe_mos(
         columns | fate,
         clock_reset_obt_s=reset,
     )
+
+
+@dataclass
+class _Frames:
+    """The frames of a CCD in an exposure; on-board times [s].
+
+    Attributes
+    ----------
+    start, length, integration
+        When the first one begins, how long each is, and how long it gathers.
+    ends, centres
+        When each ends (on board), and its middle (mission time).
+    sent, lost
+        Whether each comes to the ground, and numbers of those that are not read out.
+    """
+
+    ccd: int
+    start: float
+    length: float
+    integration: float
+    ends: np.ndarray
+    centres: np.ndarray
+    sent: np.ndarray
+    lost: np.ndarray
+
+
+def _frames(mode: Mode, ccd: int, exposure: Exposure, clock: Clock) -> _Frames:
+    central = ccd == 1
+    length = mode.frame_time_s if central else mode.outer_frame_time_s
+    integration = mode.integration_s if central else mode.outer_integration_s
+    gap = length - integration
+    if exposure.frame_time_s and abs(gap - numbers.MOS_FRAME_GAP_S) < 1e-6:
+        length, integration = exposure.frame_time_s, exposure.frame_time_s - gap
+    # The CCDs are read in turn.
+    start = clock.obt(exposure.start_s) + numbers.MOS_STARTS_S[ccd]
+    ends = start + length * np.arange(1, int((exposure.duration_s - 0.1) / length) + 1)
+    centres = clock.tt(ends - length / 2)
+    sent = ~in_intervals(centres, exposure.gaps_s)
+    return _Frames(ccd, start, length, integration, ends, centres, sent, np.zeros(0, np.int64))
+
+
+def _read(
+    camera: Camera,
+    mode: Mode,
+    frames: _Frames,
+    columns: dict[str, np.ndarray],
+    obt_hit: np.ndarray,
+    exposure: Exposure,
+    noise: Noise,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Read a CCD out: photons that were read, their frames, what was sent, the counters, the photons' fate.
+
+    Draws which frames are lost, and notes them in ``frames``.
+    """
+    ccd, length, n_frames = frames.ccd, frames.length, len(frames.sent)
+    here = np.flatnonzero(columns["CCDNR"] == ccd)
+    if ccd in mode.fast_ccds:
+        here, frame, line = mos_lines(
+            mode, obt_hit, columns["RAWX"], columns["RAWY"], here, frames.start, n_frames
+        )
+        photons = {k: columns[k][here] for k in columns}
+        one, counters, kept = read_mos_timing(
+            camera, ccd, mode, photons, frame, line, length, noise, frames.sent, rng
+        )
+        return here, frame, one, counters, kept
+    cycle = (obt_hit[here] - frames.start) / length
+    frame = np.floor(cycle).astype(np.int64)
+    used = (frame >= 0) & (frame < n_frames) & ((frame + 1 - cycle) * length <= frames.integration + 1e-9)
+    used &= _in_window(mode.image(ccd), columns["RAWX"][here], columns["RAWY"][here])
+    here, frame = here[used], frame[used]
+    n_lost = round(noise.mos_lost_frames * n_frames * length)
+    frames.lost = _not_read(n_lost, frames.sent, frames_per_block(noise, length), rng)
+    frame = frame + np.isin(frame, frames.lost)
+    # The outer CCDs stay in full frame, whatever the central one does.
+    smeared = (mode if ccd == 1 else camera.mode("PrimeFullWindow")).oot_fraction
+    one, counters, kept = _read_ccd(
+        camera, mode, frames, {k: columns[k][here] for k in columns}, frame, smeared, exposure, noise, rng
+    )
+    return here, frame, one, counters, kept
+
+
+def _frame_rows(
+    mode: Mode, frames: _Frames, counters: dict[str, np.ndarray], exposure: Exposure, reset: float
+) -> dict[str, np.ndarray]:
+    """Rows of the auxiliary file, one for each frame."""
+    stamp = frames.ends - mode.delay_s(frames.ccd) - reset
+    coarse = np.floor(stamp).astype(np.int64)
+    fine = np.minimum(
+        np.rint((stamp - coarse) / MOS_FTFINE_UNIT_S).astype(np.int64), round(1 / MOS_FTFINE_UNIT_S) - 1
+    )
+    number = np.arange(len(frames.ends))
+    table = {
+        "FRAME": number + 1,
+        "CCDID": np.full(len(number), frames.ccd),
+        "CCDNODE": np.zeros(len(number), int),
+        "FTCOARSE": coarse % 32768,
+        "FTFINE": fine,
+        **counters,
+        "GATTIFLG": (number % GATTI_CYCLE == 0).astype(int),
+    }
+    table.setdefault("FIFOOVF", np.isin(number, exposure.overflow_frames).astype(int))
+    return table
 
 
 def _counting(ccd, table, sent, starts, ends) -> dict[str, np.ndarray]:
@@ -331,8 +381,9 @@ def _in_window(window: tuple[int, int, int, int], rawx, rawy) -> np.ndarray:
 
 
 def _read_ccd(
-    camera, ccd, mode, photons, frame, centres, length, oot_fraction, exposure, noise, sent, unread, rng
+    camera, mode, frames, photons, frame, oot_fraction, exposure, noise, rng
 ) -> tuple[CcdData, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    ccd, length, sent, unread = frames.ccd, frames.length, frames.sent, frames.lost
     n_frames, n = len(sent), len(frame)
     window = mode.image(ccd)
     bad = defects(camera, ccd, noise, length)
@@ -356,7 +407,7 @@ def _read_ccd(
         for name, values in fate.items():
             kept[name][here] = values
         kept["KEPT"][here] &= sent[frame[here]]
-        _hot_pixels(camera, ccd, deposits, centres, span, length, noise, exposure, rng)
+        _hot_pixels(camera, ccd, deposits, frames.centres, span, length, noise, exposure, rng)
         add_defects(deposits, bad, span, length, noise, rng)
         struck = np.repeat(showers[(showers >= span[0]) & (showers < span[1])], _SHOWER_EVENTS)
         x, y = rng.integers(1, 601, (2, len(struck)))
@@ -390,22 +441,15 @@ def _read_ccd(
     )
     counters["FIFOOVF"] = np.isin(np.arange(n_frames), overflow).astype(int)
     new = [{"rawx": x, "rawy": y, "kind": kind} for x, y, kind in found_bad_pixels(camera, ccd)]
-    column_offset, row_offset = offset_tables(camera.code, ccd)
     truth = {
         "live_fraction": 1.0 - _MISC["COSMICSI"] * dead / (window[2] * window[3] * max(int(sent.sum()), 1)),
         "n_events": len(table["FRAME"]),
         "found_bad_pixels": [b for b in new if _in_window(window, b["rawx"], b["rawy"])],
         "defects": defects_truth(bad),
     }
-    offsets = {
-        "AXIS": np.repeat([0, 1], [len(column_offset), len(row_offset)]),
-        "INDEX": np.concatenate([np.arange(len(column_offset)), np.arange(len(row_offset))]),
-        "OFFSET": np.concatenate([column_offset, row_offset]),
-        "VARIANCE": np.full(len(column_offset) + len(row_offset), VARIANCE),
-    }
     for name, scan in (("RAWX", "UNDER_X"), ("RAWY", "UNDER_Y")):
         table[name] = table[name] + numbers.MOS_SCAN[scan] + numbers.MOS_EVENT_OFFSET
-    return CcdData(table, mode.window[ccd], offsets, truth=truth), counters, kept
+    return CcdData(table, mode.window[ccd], offset_columns(camera.code, ccd), truth=truth), counters, kept
 
 
 @cache

@@ -28,8 +28,9 @@ _LARGEST_OFFSET = 4095
 LAST_LEFT, FIRST_RIGHT, LOWEST_SUM = -1, 602, -16384
 #: Pixels of a diagnostic frame with charge of particles: 1 % in a real one.
 _STRUCK = 3700
-_BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
-_RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
+#: Places of the pixels around an event: those of its 3x3 box, and of the ring around that.
+BOX = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if (x, y) != (0, 0)]
+RING = [(x, y) for y in range(-2, 3) for x in range(-2, 3) if max(abs(x), abs(y)) == 2]
 
 
 def offset_tables(camera: str, ccd: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +45,25 @@ def offset_tables(camera: str, ccd: int) -> tuple[np.ndarray, np.ndarray]:
     # One column far off the others, as the real MOS1 CCD 1 has.
     columns[(97 + 31 * ccd) % 600 + numbers.MOS_SCAN["UNDER_X"]] += 13
     return columns, np.full(602, PIXEL_OFFSET - usual)
+
+
+def offset_columns(camera: str, ccd: int) -> dict[str, np.ndarray]:
+    """Columns of the table of offsets: axis (0: columns, 1: rows), place, offset and variance.
+
+    Parameters
+    ----------
+    camera
+        ``M1`` or ``M2``.
+    ccd
+        Number of the CCD.
+    """
+    columns, rows = offset_tables(camera, ccd)
+    return {
+        "AXIS": np.repeat([0, 1], [len(columns), len(rows)]),
+        "INDEX": np.concatenate([np.arange(len(columns)), np.arange(len(rows))]),
+        "OFFSET": np.concatenate([columns, rows]),
+        "VARIANCE": np.full(len(columns) + len(rows), VARIANCE),
+    }
 
 
 def diagnostic_image(rng: np.random.Generator) -> np.ndarray:
@@ -77,7 +97,7 @@ def masked_pixels(rawx: np.ndarray, rawy: np.ndarray) -> tuple[np.ndarray, np.nd
         ]
         return np.asarray(np.sum(masked, axis=0, dtype=np.int64))
 
-    return count(_BOX), count(_RING)
+    return count(BOX), count(RING)
 
 
 def mark_border(events: dict[str, np.ndarray], camera: str, ccd: int) -> None:

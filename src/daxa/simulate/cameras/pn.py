@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from daxa.simulate.cameras.camera import Camera
+from daxa.simulate.cameras.camera import Camera, Mode
 from daxa.simulate.cameras.noise import Noise
 from daxa.simulate.cameras.readout import (
     CcdData,
@@ -35,9 +35,11 @@ from daxa.simulate.cameras.readout import (
     Exposure,
     fluctuate,
     in_intervals,
+    measure,
     number_of_pixels,
     photon_columns,
     split_charge,
+    unseen,
 )
 from daxa.simulate.numbers.cameras import PN_FAST_SHIFT_S
 from daxa.simulate.odf.clock import Clock
@@ -201,13 +203,7 @@ def observe_pn(
     later = period / 4 * np.arange(4)
     sent = ~in_intervals(clock.tt(stamps), exposure.gaps_s)
     columns = photon_columns(hits)
-    n_hits = len(columns["TIME"])
-    fate = {
-        "FRAME": np.full(n_hits, -1),
-        "NPIXELS": np.zeros(n_hits, int),
-        "OOT": np.zeros(n_hits, bool),
-        "KEPT": np.zeros(n_hits, bool),
-    }
+    fate = unseen(len(columns["TIME"]))
     obt_hit = clock.obt(columns["TIME"])
     data: dict[int, CcdData] = {}
     listed: list[np.ndarray] = []
@@ -216,20 +212,7 @@ def observe_pn(
     resets: dict[int, np.ndarray] = {}
     for ccd in ccds:
         begin = first_stamp + later[(ccd - 1) // 3] - mode.delay_s(ccd) - mode.integration_s / 2
-        here = np.flatnonzero(columns["CCDNR"] == ccd)
-        cycle = np.floor((obt_hit[here] - begin) / period).astype(np.int64)
-        phase = obt_hit[here] - begin - cycle * period
-        true_row = np.clip(np.rint(columns["RAWY"][here]), 1, ROWS).astype(np.int64)
-        first_row = mode.window[ccd][1] + 1
-        if first_row > WHOLE_CHIP_FIRST_ROW:
-            frame, row, late, used = read_window(phase, cycle, true_row, mode.integration_s, first_row)
-            used &= np.rint(columns["RAWX"][here]) <= mode.window[ccd][2]
-        else:
-            frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
-            used = np.ones(len(here), bool)
-        # What arrives while the chip is cleared is lost.
-        used &= (frame >= 0) & (frame < n_frames) & (phase >= mode.loss_s)
-        here, frame, row, late = here[used], frame[used], row[used], late[used]
+        here, frame, row, late = _seen(mode, ccd, columns, obt_hit - begin, n_frames)
         quadrant = (ccd - 1) // 3
         if quadrant not in resets:
             rate = noise.of("PN", 3 * quadrant + 1).pn_fifo_resets
@@ -268,6 +251,29 @@ def observe_pn(
     return DetectorData(
         exposure, data, auxiliary, min(b[0] for b in bounds), max(b[1] for b in bounds), columns | fate
     )
+
+
+def _seen(
+    mode: Mode, ccd: int, columns: dict[str, np.ndarray], since_s: np.ndarray, n_frames: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Photons that are read from a CCD: their numbers, frame and row in which they appear, whether too late.
+
+    ``since_s``: on-board time since the first frame of the CCD began.
+    """
+    here = np.flatnonzero(columns["CCDNR"] == ccd)
+    cycle = np.floor(since_s[here] / mode.frame_time_s).astype(np.int64)
+    phase = since_s[here] - cycle * mode.frame_time_s
+    true_row = np.clip(np.rint(columns["RAWY"][here]), 1, ROWS).astype(np.int64)
+    first_row = mode.window[ccd][1] + 1
+    if first_row > WHOLE_CHIP_FIRST_ROW:
+        frame, row, late, used = read_window(phase, cycle, true_row, mode.integration_s, first_row)
+        used &= np.rint(columns["RAWX"][here]) <= mode.window[ccd][2]
+    else:
+        frame, row, late = read_out(phase, cycle, true_row, mode.integration_s, mode.readout_s)
+        used = np.ones(len(here), bool)
+    # What arrives while the chip is cleared is lost.
+    used &= (frame >= 0) & (frame < n_frames) & (phase >= mode.loss_s)
+    return here[used], frame[used], row[used], late[used]
 
 
 def _read_ccd(camera, ccd, photons, frame, row, period, mode, noise, sent, resets, rng):
@@ -356,16 +362,8 @@ def _read_frames(camera, ccd, photons, frame, row, period, mode, noise, awake, e
     k, px, py, adu = (np.concatenate(c) for c in zip(*parts, strict=True))
     inside = (px >= 1) & (px <= n_columns) & (py >= first_row) & (py <= ROWS)
     k, px, py, adu = k[inside].astype(np.int64), px[inside], py[inside], adu[inside]
-    key, index = np.unique((k << 16) + (py.astype(np.int64) << 8) + px, return_inverse=True)
-    adu = np.bincount(index, weights=adu, minlength=len(key)).astype(float)
-    adu += camera.noise_adu * rng.standard_normal(len(adu))
-    value = np.rint(adu).astype(np.int64)
-    soft = _soft_noise(noise, n_frames, time, extent, rng)
-    n = len(soft)
-    key = np.concatenate([key, soft])
-    value = np.concatenate([value, round(camera.event_threshold_adu) + rng.exponential(1.7, n).astype(int)])
-    key, first = np.unique(key, return_index=True)
-    value = np.minimum(value[first], ADC_MAXIMUM)
+    key, value = measure(camera, (k << 16) + (py.astype(np.int64) << 8) + px, adu, rng)
+    key, value = with_soft_noise(camera, key, value, _soft_noise(noise, n_frames, time, extent, rng), rng)
     k, py, px = key >> 16, (key >> 8) & 255, key & 255
     if not on_board:
         lost = columns_lost_to_mips(k, px, value, n_frames)
@@ -397,6 +395,25 @@ def _soft_noise(noise, n_frames, time_s, extent, rng) -> np.ndarray:
     return (frame << 16) + (rng.integers(first_row, ROWS + 1, n) << 8) + rng.integers(1, n_columns + 1, n)
 
 
+def with_soft_noise(
+    camera: Camera, key: np.ndarray, adu: np.ndarray, soft: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and those that only read noise lifts above the threshold, with the amplitudes that are sent.
+
+    Parameters
+    ----------
+    key, adu
+        Pixels with charge, and their amplitudes, which they keep.
+    soft
+        Pixels with nothing but noise, which may be among the others.
+    """
+    threshold = round(camera.event_threshold_adu)
+    key = np.concatenate([key, soft])
+    adu = np.concatenate([adu, threshold + rng.exponential(1.7, len(soft)).astype(int)])
+    key, first = np.unique(key, return_index=True)
+    return key, np.minimum(adu[first], ADC_MAXIMUM)
+
+
 def columns_lost_to_mips(frame, column, adu, n_frames: int) -> np.ndarray:
     """Columns that particles make useless where nothing is rejected on board: boolean (frame, column).
 
@@ -422,15 +439,26 @@ def _mips(n_frames, expected, first_row, rng):
         rng.integers(1, COLUMNS + 1, n),
         rng.integers(first_row, ROWS, n),
     )
-    trail = np.arange(4)
-    adu = np.where(trail == 0, rng.uniform(MIP_ADU + 150, 4600, n)[:, None], rng.uniform(100, 2500, (n, 4)))
-    shape = (n, len(trail))
-    return (
-        np.broadcast_to(frame[:, None], shape).ravel(),
-        np.broadcast_to(x[:, None], shape).ravel(),
-        (y[:, None] + trail).ravel(),
-        adu.ravel(),
-    )
+    return mip_trails(frame, x, y, 4, rng)
+
+
+def mip_trails(
+    frame: np.ndarray, x: np.ndarray, y: np.ndarray, length: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels of particles, each a bright one and its trail behind: frame, column, row or line, amplitude.
+
+    Parameters
+    ----------
+    frame, x, y
+        Those of the bright pixels.
+    length
+        Number of pixels of each.
+    """
+    trail, n = np.arange(length), len(frame)
+    bright, faint = rng.uniform(MIP_ADU + 150, 4600, n), rng.uniform(100, 2500, (n, length))
+    adu = np.where(trail == 0, bright[:, None], faint)
+    frame, x, y = (np.broadcast_to(v[:, None], adu.shape) for v in (frame, x, y))
+    return frame.ravel(), x.ravel(), (y + trail).ravel(), adu.ravel()
 
 
 def frame_table(listed, stamps, reset_obt_s, rng, later=(0.0,) * 4) -> dict[str, np.ndarray]:

@@ -197,6 +197,42 @@ def split_charge(
     )
 
 
+def unseen(n: int) -> dict[str, np.ndarray]:
+    """What became of photons of which no pixel was read: columns to be filled for those that were.
+
+    Parameters
+    ----------
+    n
+        Number of photons.
+    """
+    return {
+        "FRAME": np.full(n, -1),
+        "NPIXELS": np.zeros(n, int),
+        "OOT": np.zeros(n, bool),
+        "KEPT": np.zeros(n, bool),
+    }
+
+
+def measure(
+    camera: Camera, key: np.ndarray, charge_adu: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and their amplitudes: charge that falls on the same pixel is added, read noise comes to it.
+
+    Parameters
+    ----------
+    key, charge_adu
+        A number of the pixel and a charge, for each deposit.
+
+    Returns
+    -------
+    key, adu
+        Each pixel once, in the order of its number.
+    """
+    key, index = np.unique(key, return_inverse=True)
+    charge = np.bincount(index, weights=charge_adu, minlength=len(key)).astype(float)
+    return key, np.rint(charge + camera.noise_adu * rng.standard_normal(len(key))).astype(np.int64)
+
+
 def in_intervals(time_s: np.ndarray, intervals: Sequence[tuple[float, float]]) -> np.ndarray:
     """Whether times lie in one of some intervals.
 

@@ -24,10 +24,10 @@ from daxa.simulate.calibration.rgs import rgs_boresight_deg
 from daxa.simulate.cameras.camera import ANGLES, J2000_S, attitude_rotation
 from daxa.simulate.numbers import gratings as numbers
 from daxa.simulate.numbers.cameras import boresight_drift
+from daxa.simulate.numbers.response import FOCAL_LENGTH_MM
 
 #: Wavelength times energy [eV Angstrom].
 HC = 12398.42
-FOCAL_LENGTH_MM = 7493.0
 _X = np.array(numbers.CAMERA_MM) - np.array(numbers.GRATING_CENTRE_MM)
 DISTANCE_MM = float(np.hypot(_X[0], _X[2]))
 #: Rays gain this much in angle between sky and camera.

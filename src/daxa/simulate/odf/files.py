@@ -38,18 +38,11 @@ from typing import Any
 
 import numpy as np
 
-from daxa.simulate.odf.clock import Clock, tt_of_utc, utc_of_tt, utc_text
 from daxa.simulate.odf.commands import CommandWriter
-from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid, sexagesimal
+from daxa.writing import replacing_file
 from daxa.xmm.fits.schema import Column, make_table
 from daxa.xmm.formats import odf as layout
 from daxa.xmm.formats.instruments import DATA_MODES
-
-__all__ = [
-    "Clock", "OdfWriter", "Pointing", "on_attitude_grid", "pack_odf", "sexagesimal", "tt_of_utc", "utc_of_tt",
-    "utc_text", "write_table",
-]  # fmt: skip
-
 
 #: Frame time of diagnostic exposures and how long they last [s].
 _DIAGNOSTIC_FRAME_S, _DIAGNOSTIC_S = 2.7, 240.0
@@ -343,16 +336,15 @@ def pack_odf(folder: Path, archive: Path, revolution: int, obs_id: str, request:
             _add(tar, path.name.upper(), path.read_bytes())
     manifest = "".join(f"{path.name.upper()}\n" for path in files)
     archive = Path(archive)
-    part = archive.with_name(archive.name + ".part")
     # No time stamps and the fastest compression: the same input gives the same bytes, soon.
     with (
+        replacing_file(archive) as part,
         part.open("wb") as raw,
         gzip.GzipFile("", "wb", 1, raw, 0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         _add(tar, f"{revolution:04d}_{obs_id}.TAR", inner.getvalue())
         _add(tar, f"MANIFEST.{request:06d}", manifest.encode())
-    part.replace(archive)
     return archive
 
 

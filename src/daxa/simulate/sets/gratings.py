@@ -13,9 +13,9 @@ from daxa.simulate.cameras.rgs import GratingExposure, GratingSource
 from daxa.simulate.observation import Description
 from daxa.simulate.odf.clock import tt_of_utc
 from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid
-from daxa.simulate.sky import SkyModel
+from daxa.simulate.sky import FIELD_DEC_DEG, FIELD_RA_DEG, SkyModel
 
-TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "Star", 149.5917, -11.0642
+TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "Star", FIELD_RA_DEG, FIELD_DEC_DEG
 #: Wavelength [Angstrom], counts/s in the first and in the second order.
 LINES = (
     (12.132, 0.4, 0.3),

@@ -13,9 +13,9 @@ from daxa.simulate.cameras.readout import Exposure
 from daxa.simulate.observation import Description
 from daxa.simulate.odf.clock import tt_of_utc
 from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid
-from daxa.simulate.sky import SkyModel, pulsar_field
+from daxa.simulate.sky import FIELD_DEC_DEG, FIELD_RA_DEG, SkyModel, pulsar_field
 
-TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "Pulsar", 149.5917, -11.0642
+TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "Pulsar", FIELD_RA_DEG, FIELD_DEC_DEG
 #: Pointing from the target: degrees of RA and Dec, position angle. The target falls on row 189 of the pn's
 #: CCD 4, and near the middle of both MOS cameras.
 _OFFSET_DEG, _ANGLE_DEG = (0.69353 / 60, 1.50170 / 60), 150.375

@@ -25,7 +25,7 @@ from daxa.simulate.odf.housekeeping import Pointing, on_attitude_grid
 from daxa.simulate.sets.gratings import describe_gratings
 from daxa.simulate.sets.modes import describe_modes
 from daxa.simulate.sets.real_exposure import DURATION_S, describe_like_0802710101
-from daxa.simulate.sky import SkyModel, cluster_field
+from daxa.simulate.sky import FIELD_DEC_DEG, FIELD_RA_DEG, SkyModel, cluster_field
 
 #: Names of skies that :func:`simulate_set` knows.
 SKIES = {
@@ -43,7 +43,7 @@ SIZES = {
     "gratings": (4000.0, 0.0, 0.0),
     "noise": (DURATION_S, 1.0, 1.0),
 }
-TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", 149.5917, -11.0642
+TARGET, TARGET_RA_DEG, TARGET_DEC_DEG = "A907", FIELD_RA_DEG, FIELD_DEC_DEG
 REVOLUTION, REVOLUTION_START = 3100, "2016-11-13T01:12:00"
 #: ObsID, offset of the pointing [arcmin east, north], position angle [deg], start in the revolution [s].
 #: Chosen so that no point source falls within 20 arcsec of a chip edge, or on a bad or offset column.
