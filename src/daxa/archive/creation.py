@@ -2,6 +2,11 @@
 
 A file is written before anything else of an archive and removed when the archive stands. An archive that has
 it is taken up where its creation stopped; one that lacks its state is restored from what is there.
+
+Parameters
+----------
+layout
+    Where the archive is.
 """
 
 from __future__ import annotations
@@ -111,13 +116,7 @@ def state(layout: Layout) -> State:
 
 
 def saved_missions(layout: Layout) -> list[str]:
-    """Names of the missions whose states are there.
-
-    Parameters
-    ----------
-    layout
-        Where the archive is.
-    """
+    """Names of the missions whose states are there."""
     return sorted(p.name.removesuffix("_state.json") for p in layout.save_info.glob("*_state.json"))
 
 
@@ -176,8 +175,6 @@ def take_back(layout: Layout, clobber: bool) -> None:
 
     Parameters
     ----------
-    layout
-        Where the archive is.
     clobber
         Whether an existing archive is to be replaced.
 
@@ -213,8 +210,6 @@ def replacing(layout: Layout, clobber: bool) -> Iterator[None]:
 
     Parameters
     ----------
-    layout
-        Where the archive is.
     clobber
         Whether an existing archive is replaced; if not, nothing is put aside.
 

@@ -2,6 +2,15 @@
 
 Paths of outputs are relative to the observation's folder. The schema's version is SQLite's ``user_version``;
 older files are migrated when opened, and kept beside.
+
+Parameters
+----------
+mission
+    Name of the mission.
+process
+    Name of the process.
+obs_id
+    The observation.
 """
 
 from __future__ import annotations
@@ -216,10 +225,6 @@ class Ledger(Tallies):
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
         ident
             Identifier of the piece of data: ObsID, instrument and sub-exposure in one, as far as it has them.
         """
@@ -231,15 +236,7 @@ class Ledger(Tallies):
         return None if row is None else self._run(row)
 
     def has_run(self, mission: str, process: str) -> bool:
-        """Whether a process has been run on anything, successfully or not.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
-        """
+        """Whether a process has been run on anything, successfully or not."""
         query = f"SELECT 1 FROM run WHERE mission=? AND process=? AND {FINISHED} LIMIT 1"
         return self._db.execute(query, [mission, process]).fetchone() is not None
 
@@ -297,13 +294,6 @@ class Ledger(Tallies):
 
         The number is that of the newest run, which may be one that has not ended. Runs come without
         logs, tasks, options and jobs.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
         """
         rows = self._db.execute(
             f"SELECT process, ident, MAX(id) AS newest, MAX(CASE WHEN {FINISHED} THEN id END) AS last "
@@ -393,10 +383,6 @@ class Ledger(Tallies):
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
         ident
             Identifier of the piece of data.
         kind
@@ -426,10 +412,6 @@ class Ledger(Tallies):
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
         arguments
             Argument -> value that JSON can hold; see `recordable` in ``arguments.py``.
         """
@@ -449,10 +431,6 @@ class Ledger(Tallies):
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
         **values
             The properties; others stay as they are.
 
@@ -475,15 +453,7 @@ class Ledger(Tallies):
                 )
 
     def observation(self, mission: str, obs_id: str) -> dict[str, Any]:
-        """``summary``, ``to_process`` and ``final_success`` of an observation, None where not set.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
-        """
+        """``summary``, ``to_process`` and ``final_success`` of an observation, None where not set."""
         row = self._db.execute(
             "SELECT * FROM observation WHERE mission=? AND obs_id=?", [mission, obs_id]
         ).fetchone()

@@ -3,6 +3,13 @@
 ``ROOT/OBSID/`` holds what has been fetched. A folder counts as complete only for the parts that its
 manifest (``.daxa.json``) lists, with every file present at its recorded size; what is still under way
 lies in ``ROOT/.partial/OBSID/``. Complete files are read-only.
+
+Parameters
+----------
+obs_id
+    The observation.
+part
+    ``raw`` or ``products``.
 """
 
 from __future__ import annotations
@@ -62,22 +69,11 @@ class RawStore:
         self.root = Path(root)
 
     def folder(self, obs_id: str) -> Path:
-        """Where the files of an observation are, or go.
-
-        Parameters
-        ----------
-        obs_id
-            The observation.
-        """
+        """Where the files of an observation are, or go."""
         return self.root / obs_id
 
     def staging(self, obs_id: str) -> Path:
         """Where files of an observation are put until all are there; survives interruptions.
-
-        Parameters
-        ----------
-        obs_id
-            The observation.
 
         Returns
         -------
@@ -89,13 +85,7 @@ class RawStore:
         return path
 
     def parts(self, obs_id: str) -> dict[str, Part]:
-        """What the manifest says is complete; empty if there is none or it cannot be read.
-
-        Parameters
-        ----------
-        obs_id
-            The observation.
-        """
+        """What the manifest says is complete; empty if there is none or it cannot be read."""
         try:
             text = (self.folder(obs_id) / MANIFEST).read_text(encoding="utf-8")
             return {name: Part(**part) for name, part in json.loads(text)["parts"].items()}
@@ -109,8 +99,6 @@ class RawStore:
         ----------
         obs_id
             ObsID.
-        part
-            ``raw`` or ``products``.
         instruments
             Names; None for all that there are.
         """
@@ -126,8 +114,6 @@ class RawStore:
         ----------
         obs_id
             ObsID.
-        part
-            ``raw`` or ``products``.
         """
         held = self.parts(obs_id).get(part)
         folder, names = self.folder(obs_id), set()
@@ -139,13 +125,7 @@ class RawStore:
 
     @contextlib.contextmanager
     def lock(self, obs_id: str) -> Iterator[None]:
-        """Keep other processes from fetching the same observation at the same time.
-
-        Parameters
-        ----------
-        obs_id
-            The observation.
-        """
+        """Keep other processes from fetching the same observation at the same time."""
         with hold(self.root / ".partial" / f"{obs_id}.lock"):
             yield
 
@@ -158,8 +138,6 @@ class RawStore:
         ----------
         obs_id
             ObsID.
-        part
-            ``raw`` or ``products``.
         staged
             The staging folder.
         description
@@ -196,13 +174,7 @@ class RawStore:
         return folder
 
     def delete(self, obs_id: str) -> None:
-        """Remove everything of an observation.
-
-        Parameters
-        ----------
-        obs_id
-            The observation.
-        """
+        """Remove everything of an observation."""
         for folder in (self.folder(obs_id), self.root / ".partial" / obs_id):
             if folder.is_dir():
                 self._writable(folder)

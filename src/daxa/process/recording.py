@@ -1,4 +1,12 @@
-"""What is recorded of a run: what its result depends on, and how it ended."""
+"""What is recorded of a run: what its result depends on, and how it ended.
+
+Parameters
+----------
+piece
+    The piece of data.
+recipe
+    The recipe of the job.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +85,6 @@ def take_made(run: Run, recipe: Recipe, piece: Piece) -> None:
         The run.
     recipe
         What was to be made.
-    piece
-        The piece of data.
     """
     made = {}
     for name, path in recipe.files.items():
@@ -127,8 +133,6 @@ def new_run(process: str, piece: Piece, *, ident: str | None = None, **values: A
     ----------
     process
         Name of the process.
-    piece
-        The piece of data.
     ident
         Another identifier than the piece's.
     **values
@@ -171,15 +175,7 @@ def seen_by(job: Job, folder: Path) -> Seen:
 
 
 def reads_raw(recipe: Recipe, piece: Piece) -> bool:
-    """Whether a job reads the raw files.
-
-    Parameters
-    ----------
-    recipe
-        The recipe of the job.
-    piece
-        The piece of data.
-    """
+    """Whether a job reads the raw files."""
     raw = raw_folder(piece)
     named = raw is not None and any(str(raw) in v for t in recipe.tasks for v in t.parameters.values())
     return recipe.reads_raw or named
@@ -190,8 +186,6 @@ def inputs_of(recipe: Recipe, piece: Piece) -> list[Input]:
 
     Parameters
     ----------
-    recipe
-        The recipe of the job.
     piece
         The piece of data; it knows which products the recipe has asked for.
 
@@ -218,8 +212,6 @@ def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
     ----------
     tasks
         The tasks, with plain names of files.
-    recipe
-        The recipe of the job.
     run
         The run, with its inputs, back-end and versions.
 
@@ -239,13 +231,7 @@ def fingerprint(tasks: Sequence[Task], recipe: Recipe, run: Run) -> str:
 
 
 def raw_folder(piece: Piece) -> Path | None:
-    """The observation's raw files, if they are there.
-
-    Parameters
-    ----------
-    piece
-        The piece of data.
-    """
+    """The observation's raw files, if they are there."""
     key = ("raw", piece.mission.name, piece.obs_id)
     notes = piece.records.notes
     if key not in notes:

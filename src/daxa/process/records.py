@@ -1,4 +1,14 @@
-"""The ledger at hand: what is asked of it again and again while an archive is processed, read once."""
+"""The ledger at hand: what is asked of it again and again while an archive is processed, read once.
+
+Parameters
+----------
+mission
+    Name of the mission.
+obs_id
+    The observation.
+process
+    Name of the process.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +66,7 @@ class Records:
         self.processes.add((mission, process))
 
     def has_run(self, mission: str, process: str) -> bool:
-        """Whether a process has been run on anything, successfully or not.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
-        """
+        """Whether a process has been run on anything, successfully or not."""
         return bool(self.ends) and (mission, process) in self.processes
 
     def success(
@@ -74,10 +76,6 @@ class Records:
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
         obs_id, inst, exp_id
             The piece of data; None for a whole observation or instrument.
         """
@@ -95,15 +93,7 @@ class Records:
     # -- of one observation -----------------------------------------------------------------
 
     def of(self, mission: str, obs_id: str) -> dict[tuple[str, str], tuple[Run | None, int]]:
-        """(process, identifier) -> last finished run, number of the newest one.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
-        """
+        """(process, identifier) -> last finished run, number of the newest one."""
         key = (mission, obs_id)
         if key not in self._runs:
             self._runs[key] = self.archive.ledger.of_observation(mission, obs_id)
@@ -115,10 +105,6 @@ class Records:
 
         Parameters
         ----------
-        mission
-            Name of the mission.
-        process
-            Name of the process.
         ident
             Identifier of the piece of data.
         obs_id
@@ -138,15 +124,7 @@ class Records:
         return run.id is not None and newest > run.id
 
     def observation(self, mission: str, obs_id: str) -> dict[str, Any]:
-        """Summary, what is to be processed, and final success.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
-        """
+        """Summary, what is to be processed, and final success."""
         key = (mission, obs_id)
         if key not in self._observations:
             self._observations[key] = self.archive.ledger.observation(mission, obs_id)
@@ -160,8 +138,6 @@ class Records:
         ----------
         mission
             The mission.
-        obs_id
-            The observation.
 
         Raises
         ------
@@ -185,15 +161,7 @@ class Records:
         self.forget(run.mission, run.obs_id)
 
     def forget(self, mission: str, obs_id: str) -> None:
-        """Read an observation's record again when it is next asked for.
-
-        Parameters
-        ----------
-        mission
-            Name of the mission.
-        obs_id
-            The observation.
-        """
+        """Read an observation's record again when it is next asked for."""
         self._runs.pop((mission, obs_id), None)
         self._observations.pop((mission, obs_id), None)
 

@@ -1,4 +1,12 @@
-"""One calibration file: its tables, images and keywords, and what stands in for parts that it lacks."""
+"""One calibration file: its tables, images and keywords, and what stands in for parts that it lacks.
+
+Parameters
+----------
+extname
+    Name of the table.
+name
+    The keyword.
+"""
 
 from __future__ import annotations
 
@@ -186,8 +194,6 @@ class Constituent:
 
         Parameters
         ----------
-        name
-            The keyword.
         extname
             Name of the extension; None: wherever it is.
 
@@ -221,8 +227,6 @@ class Constituent:
 
         Parameters
         ----------
-        name
-            The keyword.
         extname
             Name of the extension; None: wherever it is.
 
@@ -246,8 +250,6 @@ class Constituent:
 
         Parameters
         ----------
-        name
-            The keyword.
         extname
             Name of the extension; None: wherever it is.
 
@@ -270,8 +272,6 @@ class Constituent:
 
         Parameters
         ----------
-        extname
-            Name of the table.
         column
             Column whose values would tell; the reading of the table knows what stands in.
         what
@@ -286,8 +286,6 @@ class Constituent:
 
         Parameters
         ----------
-        extname
-            Name of the table.
         item
             Name of the row.
         instrument
@@ -306,11 +304,6 @@ class Constituent:
 
     def contents(self, extname: str) -> dict[str, npt.NDArray[Any]]:
         """All columns of a table as they stand in the file.
-
-        Parameters
-        ----------
-        extname
-            Name of the table.
 
         Raises
         ------
@@ -370,11 +363,6 @@ class Constituent:
         Strings come without trailing blanks, numbers stored as text as numbers. What the file lacks and
         no result needs is filled in; a fallback that costs something is warned of in the running task.
 
-        Parameters
-        ----------
-        extname
-            Name of the table.
-
         Raises
         ------
         UnknownLayout
@@ -408,8 +396,6 @@ class Constituent:
 
         Parameters
         ----------
-        extname
-            Name of the table.
         message
             Why it cannot be used.
 

@@ -2,6 +2,15 @@
 
 A mode or CCD without rows, or with a pointer to a dummy, has no map; what then stands in,
 :mod:`daxa.xmm.ccf.readings_pn` says.
+
+Parameters
+----------
+submode
+    SUBMODE of the pn.
+ccd
+    Number of the CCD.
+constituent
+    The constituent REJECT.
 """
 
 from __future__ import annotations
@@ -73,10 +82,6 @@ def rows_of_ccd(table: Mapping[str, npt.NDArray[Any]], submode: str, ccd: int) -
     ----------
     table
         Column -> values, with MODE and CCD.
-    submode
-        SUBMODE of the pn.
-    ccd
-        Number of the CCD.
     """
     names = {submode.upper(), *_SHORT_NAMES[submode], str(PN_MODE_IDS[submode])}
     mode = np.char.upper(np.char.strip(np.asarray(table["MODE"], str)))
@@ -90,14 +95,8 @@ def pointed_map(
 
     Parameters
     ----------
-    constituent
-        The constituent REJECT.
     index
         Name of the index table.
-    submode
-        SUBMODE of the pn.
-    ccd
-        Number of the CCD.
 
     Raises
     ------
@@ -116,15 +115,6 @@ def largest_shift(constituent: Constituent, submode: str, ccd: int) -> float:
     """Largest correction of a dark level by an offset map [adu].
 
     The largest of CORRECTION_VALUES, but no more than :data:`LARGEST_DARK_SHIFT_ADU` (assumed).
-
-    Parameters
-    ----------
-    constituent
-        The constituent REJECT.
-    submode
-        SUBMODE of the pn.
-    ccd
-        Number of the CCD.
     """
     table = constituent.table("CORRECTION_VALUES")
     shift = np.abs(table["COR_VAL"][rows_of_ccd(table, submode, ccd)])
@@ -137,15 +127,6 @@ def brightness_shifts(
     constituent: Constituent, submode: str, ccd: int
 ) -> tuple[npt.NDArray[Any], str, BrightnessShifts] | None:
     """The median image at the threshold, what to call it, and the shift for an excess over it.
-
-    Parameters
-    ----------
-    constituent
-        The constituent REJECT.
-    submode
-        SUBMODE of the pn.
-    ccd
-        Number of the CCD.
 
     Returns
     -------

@@ -2,6 +2,11 @@
 
 astropy.io.fits is imported when the first of them is opened or made: its import takes longer than most
 selections. Where keywords and columns are enough, :mod:`daxa.xmm.fits.file` is quicker.
+
+Parameters
+----------
+hdu
+    The block.
 """
 
 from __future__ import annotations
@@ -189,39 +194,21 @@ def make_column(name: str, form: str, **options: Any) -> Any:
 
 
 def is_table(hdu: Any) -> bool:
-    """Whether a block is a binary table.
-
-    Parameters
-    ----------
-    hdu
-        The block.
-    """
+    """Whether a block is a binary table."""
     from astropy.io import fits
 
     return isinstance(hdu, fits.BinTableHDU)
 
 
 def is_image(hdu: Any) -> bool:
-    """Whether a block is an image that is stored as such, or empty.
-
-    Parameters
-    ----------
-    hdu
-        The block.
-    """
+    """Whether a block is an image that is stored as such, or empty."""
     from astropy.io import fits
 
     return isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU))
 
 
 def is_primary(hdu: Any) -> bool:
-    """Whether a block is made to stand first.
-
-    Parameters
-    ----------
-    hdu
-        The block.
-    """
+    """Whether a block is made to stand first."""
     from astropy.io import fits
 
     return isinstance(hdu, fits.PrimaryHDU)

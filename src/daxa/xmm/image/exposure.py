@@ -4,6 +4,11 @@ Source: eexpmap task manual. The map is made from the sky inwards: points inside
 carried to the detector for every attitude of the observation, where the chip's own map of good pixels
 times vignetting is read. A fully covered sky pixel then has exactly the value of the product of live time
 and vignetting; only pixels at chip edges and bad pixels are sampled.
+
+Parameters
+----------
+geometry
+    Geometry of the camera.
 """
 
 from __future__ import annotations
@@ -179,8 +184,6 @@ def telescope_angles(
 
     Parameters
     ----------
-    geometry
-        Geometry of the camera.
     ccd
         Number of the CCD.
     good
@@ -241,8 +244,6 @@ def sky_exposure_map(
     ----------
     chips
         Efficiencies and live times.
-    geometry
-        Geometry of the camera.
     pointings
         Attitude bins.
     sky_of_pixel
@@ -327,8 +328,6 @@ def detector_exposure_map(
     ----------
     chips
         Efficiencies and live times.
-    geometry
-        Geometry of the camera.
     det_of_pixel
         DETX, DETY of 0-based pixel coordinates (x, y).
     shape

@@ -2,6 +2,13 @@
 
 Names and order are those of three summaries that SAS made of real observations. Where no public text names
 the housekeeping parameter behind one, its value is ``Unknown``, as in those summaries where a file is absent.
+
+Parameters
+----------
+span
+    Start and end of the exposure [mission time].
+name
+    Column of the value.
 """
 
 from __future__ import annotations
@@ -49,10 +56,6 @@ class Records:
 
         Parameters
         ----------
-        name
-            Column of the value.
-        span
-            Start and end of the exposure [mission time].
         **where
             Values that other columns must have, e.g. ``CCDID=1``.
 
@@ -71,13 +74,7 @@ class Records:
         return text_of(self.columns[name][before[-1] if len(before) else rows[0]])
 
     def sequence(self, span: tuple[float, float]) -> npt.NDArray[np.int64]:
-        """Rows of the last command of several records that was given before an exposure (or within it).
-
-        Parameters
-        ----------
-        span
-            Start and end of the exposure [mission time].
-        """
+        """Rows of the last command of several records that was given before an exposure (or within it)."""
         if not len(self.time_s):
             return np.zeros(0, np.int64)
         given = self.time_s[self.time_s <= span[0]]
@@ -86,13 +83,6 @@ class Records:
 
     def steady(self, name: str, span: tuple[float, float]) -> str:
         """Value of a periodic parameter that does not change during an exposure.
-
-        Parameters
-        ----------
-        name
-            Column of the value.
-        span
-            Start and end of the exposure [mission time].
 
         Returns
         -------
@@ -111,13 +101,6 @@ class Records:
     def first(self, name: str, span: tuple[float, float]) -> str:
         """Value of a periodic parameter at the start of an exposure.
 
-        Parameters
-        ----------
-        name
-            Column of the value.
-        span
-            Start and end of the exposure [mission time].
-
         Returns
         -------
         str
@@ -127,13 +110,7 @@ class Records:
         return text_of(self.columns[name][rows[0]]) if name in self.columns and len(rows) else UNKNOWN
 
     def covers(self, span: tuple[float, float]) -> bool:
-        """Whether any row lies within an exposure.
-
-        Parameters
-        ----------
-        span
-            Start and end of the exposure [mission time].
-        """
+        """Whether any row lies within an exposure."""
         return bool(np.any((self.time_s >= span[0]) & (self.time_s <= span[1])))
 
 
@@ -403,8 +380,6 @@ def om_filter(hk: Housekeeping, span: tuple[float, float]) -> tuple[str | None, 
     ----------
     hk
         Housekeeping of the observation.
-    span
-        Start and end of the exposure [mission time].
 
     Returns
     -------

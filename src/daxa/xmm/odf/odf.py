@@ -1,6 +1,11 @@
 """Opening an Observation Data File set: a folder of files of one observation.
 
 Files may be plain or gzipped, in upper or lower case, in the folder itself or in a sub-folder ``ODF``.
+
+Parameters
+----------
+instrument
+    Two-letter code, e.g. ``PN``.
 """
 
 from __future__ import annotations
@@ -163,8 +168,6 @@ class Odf:
 
         Parameters
         ----------
-        instrument
-            Two-letter code, e.g. ``PN``.
         file_type
             Three-letter type, e.g. ``IME``.
         exp_id
@@ -268,11 +271,6 @@ class Odf:
         """Exposure identifiers with science event files, sorted (``S001`` before ``U002``).
 
         Exposures that hold only offset, noise, diagnostic or discarded-line files are left out.
-
-        Parameters
-        ----------
-        instrument
-            Two-letter code, e.g. ``PN``.
         """
         types = SCIENCE_TYPES.get(instrument, ())
         return sorted(
@@ -280,13 +278,7 @@ class Odf:
         )
 
     def without_events(self, instrument: str) -> list[str]:
-        """Exposure identifiers with an auxiliary file but without event files, sorted.
-
-        Parameters
-        ----------
-        instrument
-            Two-letter code, e.g. ``PN``.
-        """
+        """Exposure identifiers with an auxiliary file but without event files, sorted."""
         listed = {f.name.exp_id for f in self.find(instrument, "AUX") if f.name.is_science}
         return sorted(listed - set(self.exposures(instrument)))
 
@@ -295,8 +287,6 @@ class Odf:
 
         Parameters
         ----------
-        instrument
-            Two-letter code, e.g. ``PN``.
         exp_id
             Identifier, e.g. ``S003``.
         """

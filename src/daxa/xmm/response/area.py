@@ -3,6 +3,15 @@
 Source: CAL handbook (vignetting: linear in off-axis angle and energy, end values held; gratings: share of
 the light lost on axis times angle of incidence over that on axis), manual of arfgen (product of the
 factors). Arrays broadcast; everything is interpolated linearly in energy.
+
+Parameters
+----------
+cal
+    The calibration.
+instrument
+    ``EMOS1``, ``EMOS2`` or ``EPN``.
+energy_ev
+    Photon energies [eV], any shape.
 """
 
 from __future__ import annotations
@@ -38,17 +47,7 @@ def _interpolate(energy_ev: npt.ArrayLike, grid: FloatArray, values: FloatArray)
 
 
 def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> FloatArray:
-    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included.
-
-    Parameters
-    ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
-    energy_ev
-        Photon energies [eV], any shape.
-    """
+    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included."""
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     area = constituent.table("ONAXISXAREAEF")
     result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
@@ -72,10 +71,6 @@ def grating_transmission(
 
     Parameters
     ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
     energy_ev
         Photon energies [eV].
     theta_arcmin, phi_rad
@@ -104,10 +99,6 @@ def vignetting(
 
     Parameters
     ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
     energy_ev
         Photon energies [eV].
     theta_arcmin
@@ -178,14 +169,8 @@ def filter_transmission(
 
     Parameters
     ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
     filter_name
         The filter.
-    energy_ev
-        Photon energies [eV], any shape.
 
     Raises
     ------
@@ -210,10 +195,6 @@ def quantum_efficiency(
 
     Parameters
     ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
     ccd
         Numbers of the CCDs.
     energy_ev
@@ -311,12 +292,6 @@ def effective_area(
 
     Parameters
     ----------
-    cal
-        The calibration.
-    instrument
-        ``EMOS1``, ``EMOS2`` or ``EPN``.
-    energy_ev
-        Photon energies [eV], any shape.
     theta_arcmin
         Angle from the optical axis [arcmin].
     filter_name

@@ -12,6 +12,13 @@ DETX, DETY
 theta, phi
     angle from the telescope's optical axis [arcsec] and azimuth [rad], phi = 0 towards the position
     angle PA of the spacecraft and growing towards PA - 90 deg.
+
+Parameters
+----------
+detx, dety
+    Positions [0.05 arcsec], of shapes that go together.
+ccd
+    Number of the CCD.
 """
 
 from __future__ import annotations
@@ -202,11 +209,6 @@ class CameraGeometry:
     def shape(self, ccd: int) -> tuple[int, int]:
         """Number of columns and rows of a CCD.
 
-        Parameters
-        ----------
-        ccd
-            Number of the CCD.
-
         Raises
         ------
         ValueError
@@ -260,11 +262,6 @@ class CameraGeometry:
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
         """CCD and real-valued RAWX, RAWY (primary node) of detector positions.
 
-        Parameters
-        ----------
-        detx, dety
-            Positions [0.05 arcsec], of shapes that go together.
-
         Returns
         -------
         ccd, rawx, rawy
@@ -289,11 +286,6 @@ class CameraGeometry:
     def covered(self, ccd: int) -> BoolArray:
         """Pixels of a CCD that another one stands in front of, shape (rows, columns).
 
-        Parameters
-        ----------
-        ccd
-            Number of the CCD.
-
         Raises
         ------
         ValueError
@@ -316,13 +308,7 @@ class CameraGeometry:
     def nearest_pixel(
         self, detx: npt.ArrayLike, dety: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
-        """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel.
-
-        Parameters
-        ----------
-        detx, dety
-            Positions [0.05 arcsec], of shapes that go together.
-        """
+        """Like :meth:`det_to_raw`, with the nearest CCD (and RAW beyond its edge) where there is no pixel."""
         detx, dety = np.broadcast_arrays(np.asarray(detx, float), np.asarray(dety, float))
         number, rawx, rawy = self.det_to_raw(detx, dety)
         gap = number == 0
@@ -341,13 +327,7 @@ class CameraGeometry:
         return number, rawx, rawy
 
     def in_fov(self, detx: npt.ArrayLike, dety: npt.ArrayLike) -> BoolArray:
-        """Which detector positions lie in the field of view.
-
-        Parameters
-        ----------
-        detx, dety
-            Positions [0.05 arcsec], of shapes that go together.
-        """
+        """Which detector positions lie in the field of view."""
         return self.field_of_view.contains(detx, dety)
 
     def fov_mask(self, ccd: int) -> BoolArray:
@@ -355,11 +335,6 @@ class CameraGeometry:
 
         Shape (rows, columns). Shades reach beyond the edge of the CCD that casts them by the widths in the
         header of LINCOORD; without those keywords nothing is shaded.
-
-        Parameters
-        ----------
-        ccd
-            Number of the CCD.
 
         Raises
         ------
@@ -387,11 +362,6 @@ class CameraGeometry:
         """Which detector positions lie in the dark corners used for the particle background.
 
         Without a CORNER table (pn): everything outside the field of view.
-
-        Parameters
-        ----------
-        detx, dety
-            Positions [0.05 arcsec], of shapes that go together.
         """
         if self.corner is None:
             return ~self.in_fov(detx, dety)
