@@ -56,8 +56,9 @@ def emanom(ctx: TaskContext, p: Parameters) -> None:
         pi = np.asarray(hdus["EVENTS"].data["PI"])
         ccdnr = np.asarray(hdus["EVENTS"].data["CCDNR"])
     table = cal.constituent(instrument, "SCREENTHRESH").table("SCREEN_THRESH")
-    rows = zip(table["CCD_ID"], table["BAD"], table["GOOD"], strict=True)
-    limits = {int(ccd): (float(bad), float(good)) for ccd, bad, good in rows}
+    rows = list(zip(table["CCD_ID"], table["BAD"], table["GOOD"], strict=True))
+    # The first row of a CCD counts.
+    limits = {int(ccd): (float(bad), float(good)) for ccd, bad, good in reversed(rows)}
     live = {ccd: float(header.get(f"LIVETI{ccd:02d}", 0.0)) for ccd in range(1, 8)}
     states = ccd_states(pi, ccdnr, live, limits)
     name = f"mos{instrument[-1]}{str(header.get('EXPIDSTR', '')).strip()}-anom.log"

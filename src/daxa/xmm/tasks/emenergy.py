@@ -7,7 +7,7 @@ from daxa.xmm.fits.hdus import hdu_list, open_hdus
 from daxa.xmm.instruments.mos import files
 from daxa.xmm.instruments.mos.files import ccd_of_events
 from daxa.xmm.instruments.mos.options import Emenergy, Options
-from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_keywords, measure
+from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_keywords, measure, step_keywords
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import camera_of, of_header
@@ -67,12 +67,15 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     image = measure(camera, ccd, made, pixels, options.emenergy, camera.context(number, node))
     columns = ccd_columns(made, ccd)
     if p.writebackgroundset:
-        hdu = files.image_hdu(files.background_image(image, ccd.shape), ccd_keywords(camera, ccd))
+        cards = ccd_keywords(camera, ccd, ("emenergy",)) | files.said_before(table, ("emframes", "emevents"))
+        hdu = files.image_hdu(files.background_image(image, ccd.shape), cards)
         files.write(ctx, p.backgroundset, {}, hdu)
     with ctx.output(p.outeventset if p.newoutput else p.ineventset) as part, open_hdus(path) as hdus:
         copies = hdu_list(hdu.copy() for hdu in hdus)
         data = copies["EVENTS"].data
         for name in ("PHA", "PI", "FLAG", "PERIPIX"):
             data[name] = columns[name]
+        for key, card in step_keywords(options, ("emenergy",)).items():
+            copies["EVENTS"].header[key] = card
         ctx.provenance(copies[0].header, 1)
         copies.writeto(part)

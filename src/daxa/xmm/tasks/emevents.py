@@ -79,7 +79,7 @@ def emevents(ctx: TaskContext, p: Parameters) -> None:
     made = analyse(ccd, pixels, options.emevents, camera.context(number, node))
     exposure = ccd_exposure(camera, ccd, frames.gti(), {})
     lines = (ccd.lines + made.wrong).table(ccd.name)
-    cards = files.plain_keywords(camera, ccd)
+    cards = files.plain_keywords(camera, ccd, ("emevents",)) | files.said_before(table, ("emframes",))
     hdus = files.event_hdus(
         ccd,
         camera.scope,

@@ -74,7 +74,7 @@ def emframes(ctx: TaskContext, p: Parameters) -> None:
     camera = camera_of(ctx, name.instrument, name.exp_id, options, gti)
     auxiliary = odf_file(ctx, p.auxiliaryset).read(1, MOS_AUXILIARY)
     ccd = read_ccd(camera, file, auxiliary)
-    cards = files.plain_keywords(camera, ccd)
+    cards = files.plain_keywords(camera, ccd, ("emframes",))
     files.write(ctx, p.frameset, cards, files.frame_hdu(ccd, cards))
     if p.writegtiset:
         files.write(ctx, p.outgtiset, cards, files.gti_hdu(ccd, cards))

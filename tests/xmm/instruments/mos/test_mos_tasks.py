@@ -108,6 +108,32 @@ def image(work):
     return "image.ds"
 
 
+def test_files_say_what_each_step_was_told(work):
+    """And nothing of the steps that are still to come."""
+    work(
+        "emframes", auxiliaryset=str(work.odf / f"{RAW}00AUX.FIT"), frameset="told_frames.ds",
+        odfeventset=str(work.odf / f"{RAW}30IME.FIT"), outeventset="told_raw.ds", outgtiset="told_gti.ds",
+        checknvalid="no",
+    )  # fmt: skip
+    work(
+        "emevents", odfeventset="told_raw.ds", frameset="told_frames.ds", eventset="told.ds",
+        randomizetime="no",
+    )  # fmt: skip
+    for name in ("told_frames.ds", "told_raw.ds", "told_gti.ds"):
+        header = fits.getheader(work.folder / name, 1)
+        assert (header["CHECKNVA"], header["FLAGFIFO"]) == (0, 1)
+        assert not {"RAND_TIM", "BKGE1MIN"} & set(header)
+    header = fits.getheader(work.folder / "told.ds", "EVENTS")
+    assert (header["CHECKNVA"], header["RAND_TIM"], header["RAND_XY"]) == (0, 0, 1)
+    assert "BKGE1MIN" not in header
+    work("emenergy", ineventset="told.ds", minenergy=200, writebackgroundset="yes", backgroundset="told.map")
+    for header in (
+        fits.getheader(work.folder / "told.ds", "EVENTS"),
+        fits.getheader(work.folder / "told.map"),
+    ):
+        assert [header[k] for k in ("CHECKNVA", "RAND_TIM", "BKGE1MIN", "CORRECTG")] == [0, 0, 200, 1]
+
+
 def test_an_image_is_of_a_ccd_that_there_is(work, final):
     final.writeto(work.folder / "merged.ds", overwrite=True)
     for number in (0, 8, 23):

@@ -25,7 +25,7 @@ shape
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,9 @@ from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets
+from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.raw import RawHeader, raw_events
-from daxa.xmm.instruments.mos.reduce import ccd_keywords
+from daxa.xmm.instruments.mos.reduce import ccd_keywords, step_keywords
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext
@@ -315,12 +316,31 @@ def background_image(image: npt.NDArray[np.float64], shape: tuple[int, int]) -> 
     return np.repeat(np.repeat(image, cell[1], axis=0), cell[0], axis=1)[: shape[1], : shape[0]]
 
 
-def plain_keywords(camera: Camera, ccd: Ccd) -> Cards:
-    """Keywords of the exposure and the CCD for a file that knows nothing of the sky."""
+def plain_keywords(camera: Camera, ccd: Ccd, steps: Sequence[str]) -> Cards:
+    """Keywords of the exposure and the CCD for a file that knows nothing of the sky.
+
+    Parameters
+    ----------
+    steps
+        The steps that the CCD has gone through.
+    """
     time = ccd.frames.time_s
     primary = exposure_keywords(camera, "IMAGING", (float(time[0]), float(time[-1])))
     pointing = ("RA_PNT", "DEC_PNT", "PA_PNT", "AVRG_PNT")
-    return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd)
+    return {k: v for k, v in primary.items() if k not in pointing} | ccd_keywords(camera, ccd, steps)
+
+
+def said_before(table: OdfTable, steps: Sequence[str]) -> Cards:
+    """What earlier steps have said in the header of a file.
+
+    Parameters
+    ----------
+    steps
+        These steps.
+    """
+    header = table.header
+    names = step_keywords(Options(), steps)
+    return {key: (header[key], header.comments[key]) for key in names if key in header}
 
 
 def ccd_of_frames(

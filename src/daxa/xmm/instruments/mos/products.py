@@ -36,7 +36,7 @@ from daxa.xmm.instruments.mos.calibration import noise_limits
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, exposure_keywords, open_camera
 from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
-from daxa.xmm.instruments.mos.reduce import ExposureResult, StopAfterSearch, process
+from daxa.xmm.instruments.mos.reduce import SAID_OF_STEPS, ExposureResult, StopAfterSearch, process
 from daxa.xmm.instruments.mos.reduce_timing import TimingResult, process_timing
 from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.odf import Odf
@@ -350,7 +350,8 @@ def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, A
     from daxa.xmm.instruments.mos import files
 
     for ccd in ccds:
-        cards = files.plain_keywords(camera, ccd)
+        # Found bad pixels are older than the events and energies of the list.
+        cards = files.plain_keywords(camera, ccd, ("emframes",))
         names = run.names.of_ccd(camera.instrument, camera.exp_id, ccd.name)
         if "frames" in names:
             files.write(run.ctx, names["frames"], cards, files.frame_hdu(ccd, cards))
@@ -360,6 +361,7 @@ def _keep(run: Run, camera: Camera, ccds: list[Ccd], backgrounds: Mapping[int, A
             files.write(run.ctx, names["badpix"], cards, files.badpix_hdu(ccd.found, cards))
         if "background" in names and ccd.name in backgrounds:
             image = files.background_image(backgrounds[ccd.name], ccd.shape)
+            cards = files.plain_keywords(camera, ccd, SAID_OF_STEPS)
             files.write(run.ctx, names["background"], {}, files.image_hdu(image, cards))
 
 

@@ -18,7 +18,7 @@ gti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -44,7 +44,7 @@ from daxa.xmm.instruments.mos.context import Messages, StepContext
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd
 from daxa.xmm.instruments.mos.flares import FlareCurve, flare_curve
 from daxa.xmm.instruments.mos.nodes import join_nodes
-from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy
+from daxa.xmm.instruments.mos.options import REJECTION_FLAG, Emenergy, Options
 from daxa.xmm.instruments.mos.patterns import COSMIC_PATTERNS
 from daxa.xmm.instruments.mos.raw import RawCcd, without_repetition
 from daxa.xmm.instruments.mos.steps.badpix import badpix, ebadpixupdate
@@ -69,6 +69,8 @@ _SENT = {
     "EMDHLOW": "[adu] lower threshold",
     "EMDHUPP": "[adu] upper threshold",
 }
+#: Steps of which keywords say what they were told.
+SAID_OF_STEPS = ("emframes", "emevents", "emenergy")
 #: Flare-free times are applied if they are at least this share of the exposure.
 _LEAST_QUIET = 0.1
 _ALL_ROWS = slice(None)
@@ -305,21 +307,48 @@ def select(camera: Camera, columns: dict[str, npt.NDArray[Any]]) -> npt.NDArray[
         raise TaskError("badExpression", f"filterexpression {text!r}: {error}") from error
 
 
-def ccd_keywords(camera: Camera, ccd: Ccd) -> Cards:
-    """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done."""
-    sent = {key: (ccd.header.kept[key], comment) for key, comment in _SENT.items() if key in ccd.header.kept}
-    frames, events, energies = (getattr(camera.options, f"em{n}") for n in ("frames", "events", "energy"))
-    done = {
-        "CHECKFRA": True, "CHECKNVA": frames.checknvalid, "FLAGFIFO": frames.flagfifooverflow,
-        "SETDEADT": frames.setdeadtime, "SETGATTI": frames.setgatti, "FLAGBADP": events.flagbadpixels,
-        "SPLITDIA": events.splitdiagonals, "FLAGBADT": events.flagbadtimes, "SETCOORD": True,
-        "RAND_XY": events.randomizeposition, "SETTIMES": True, "RAND_TIM": events.randomizetime,
-        "REJECTRO": events.rejectrows, "REJECTBA": events.rejectbade3, "REJECTFL": events.rejectflickering,
-        "FLAGTRUN": events.flagtruncatede1, "FLAGEVEN": energies.flagevents, "BKGE1MIN": energies.minenergy,
-        "BKGPERIP": energies.maxperipix, "FILLCCDB": energies.fillccdbkg, "NMAXFILL": energies.fillminnumber,
-        "GETCCDBK": energies.getccdbkg, "MAKEPHA": True, "RAND_PI": energies.randomizeenergy,
-        "CORRECTC": energies.correctcti, "CORRECTG": energies.correctgain,
+def step_keywords(options: Options, steps: Sequence[str]) -> Cards:
+    """What steps were told, under the names of real lists.
+
+    Parameters
+    ----------
+    options
+        Parameters of the steps.
+    steps
+        Some of :data:`SAID_OF_STEPS`.
+    """
+    frames, events, energies = options.emframes, options.emevents, options.emenergy
+    told: dict[str, dict[str, float]] = {
+        "emframes": {
+            "CHECKFRA": True, "CHECKNVA": frames.checknvalid, "FLAGFIFO": frames.flagfifooverflow,
+            "SETDEADT": frames.setdeadtime, "SETGATTI": frames.setgatti,
+        },
+        "emevents": {
+            "FLAGBADP": events.flagbadpixels and options.use_bad_pixels, "SPLITDIA": events.splitdiagonals,
+            "FLAGBADT": events.flagbadtimes, "SETCOORD": True, "RAND_XY": events.randomizeposition,
+            "SETTIMES": True, "RAND_TIM": events.randomizetime, "REJECTRO": events.rejectrows,
+            "REJECTBA": events.rejectbade3, "REJECTFL": events.rejectflickering,
+            "FLAGTRUN": events.flagtruncatede1,
+        },
+        "emenergy": {
+            "FLAGEVEN": energies.flagevents, "BKGE1MIN": energies.minenergy, "BKGPERIP": energies.maxperipix,
+            "FILLCCDB": energies.fillccdbkg, "NMAXFILL": energies.fillminnumber,
+            "GETCCDBK": energies.getccdbkg, "MAKEPHA": True, "RAND_PI": energies.randomizeenergy,
+            "CORRECTC": energies.correctcti, "CORRECTG": energies.correctgain,
+        },
     }  # fmt: skip
+    return {key: (int(value), "as the task was told") for step in steps for key, value in told[step].items()}
+
+
+def ccd_keywords(camera: Camera, ccd: Ccd, steps: Sequence[str] = SAID_OF_STEPS) -> Cards:
+    """Keywords of the extensions of one CCD, under the names of real lists: what it was, what was done.
+
+    Parameters
+    ----------
+    steps
+        The steps that the CCD has gone through.
+    """
+    sent = {key: (ccd.header.kept[key], comment) for key, comment in _SENT.items() if key in ccd.header.kept}
     return {
         **sent,
         "CCDID": (ccd.number, "CCD"),
@@ -336,7 +365,7 @@ def ccd_keywords(camera: Camera, ccd: Ccd) -> Cards:
         "DET_SYST": (2, "system of DETX, DETY: CAMCOORD2"),
         "REFPOINT": ("PNT", "source of the reference point"),
         **{f"CRPAT{i}": (p, "pattern of cosmic rays") for i, p in enumerate(COSMIC_PATTERNS, start=1)},
-        **{key: (int(value), "as the task was told") for key, value in done.items()},
+        **step_keywords(camera.options, steps),
     }
 
 

@@ -74,6 +74,22 @@ def test_events_of_bad_and_of_spoiled_frames():
     assert said.count("events outside good frames") == 2
 
 
+def test_rows_of_a_ccd_that_sends_every_tenth_frame():
+    """What a row holds on average is counted over the frames that came, not over all."""
+    frames = frame_table(np.arange(1, 200, 10))
+    came = np.flatnonzero(frames.received)
+    assert len(frames) > 9 * len(came)
+    n = 5 * len(came)
+    raw = event_list(n, frame=np.repeat(came, 5), rawy=70, rawx=np.arange(n) * 7 % 590 + 5)
+    params = replace(FIXED, rejectflickering=False)
+    made, said = run(ccd_of(raw, frames), params)
+    assert flagged(made, MosFlag.ON_BADROW) == []
+    assert " maximum number of expected events per row  5" in said.lines
+    raw.frame[:3] = came[1]
+    made, _ = run(ccd_of(raw, frames), replace(params, maxeventsperrow=2))
+    assert flagged(made, MosFlag.ON_BADROW) == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
 def test_diagonal_doubles_are_two_photons_unless_one_is_silicon():
     # The second pixel of the last has 580 adu, 1740 eV.
     ccd = ccd_of(event_list(2, pattern=[27, 26], rawx=[100, 200], e2=[300, 580]))

@@ -114,7 +114,9 @@ def _flag_events(
     if params.flagtruncatede1:
         truncated = events.flag_truncated(list_, made.gatti, ccd.offsets.column, ccd.offsets.row)
     if params.rejectflickering:
-        flickering, most_expected = events.flag_flickering(list_, len(made), tolerance=params.tolfxy)
+        flickering, most_expected = events.flag_flickering(
+            list_, int(made.received.sum()), tolerance=params.tolfxy
+        )
         say(f" maximum number of expected events per bin  {most_expected:.9g}")
         listed = "  ".join(map(str, params.tolfxy))
         say(f" {flickering:12d}  events detected as flickering at tolerances  {listed}")
@@ -134,7 +136,7 @@ def _reject_rows(ccd: Ccd, list_: Events, params: Emevents, messages: Messages) 
     """Flag events on and beside noisy rows of single frames."""
     say = messages.lines_of("emevents")
     noisy = events.flag_noisy_rows(
-        list_, len(ccd.frames), max_above=params.maxeventsperrow, width=params.widthnexttorow
+        list_, int(ccd.frames.received.sum()), max_above=params.maxeventsperrow, width=params.widthnexttorow
     )
     say(f" maximum number of expected events per row  {noisy.expected:.9g}")
     most = f"{params.maxeventsperrow:g}"
