@@ -45,7 +45,7 @@ FLOORS = [
     {"select"},
     {"sky"},
     {"image"},
-    {"screen", "instruments"},
+    {"screen", "instruments", "detect"},
     {"tasks"},
     {"__main__"},
 ]

@@ -5,7 +5,7 @@
     ARCHIVE/
         .save_info/                       ledger, mission states, what earlier versions wrote
         processed_data/MISSION/OBSID/     set-up files and logs of the observation
-            events/ images/ background/ cleaning/ misc/ logs/
+            events/ images/ background/ cleaning/ sources/ misc/ logs/
         failed_data/MISSION/OBSID/        the same for observations of which nothing is left
         regions/MISSION/OBSID/source_regions_radec.reg
         mosaics/                          images of all observations that overlap or touch
@@ -253,6 +253,16 @@ def exposure_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
 def rate_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
     """Image of the count rate of an instrument."""
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-rate.fits"
+
+
+def source_list(obs_id: str) -> str:
+    """Table of the sources found in an observation."""
+    return f"sources/obsid{obs_id}-sources.fits"
+
+
+def found_regions(obs_id: str) -> str:
+    """The same sources as regions of ds9."""
+    return f"sources/obsid{obs_id}-sources.reg"
 
 
 def field_mosaic(field: str, lo_kev: float, hi_kev: float, kind: str) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive import regions
-from daxa.archive.layout import SUBFOLDERS, Layout
+from daxa.archive.layout import SUBFOLDERS, Layout, found_regions
 from daxa.archive.ledger import Ledger
 from daxa.exceptions import MissionNotAssociatedError, NoRegionsAssociatedError, ObsNotAssociatedError
 from daxa.mission import BaseMission
@@ -117,16 +117,24 @@ class Places:
             The observation has none.
         """
         name, observation = self._named(mission, obs_id)
-        path = self.layout.regions(name, observation)
-        if mission is not None and obs_id is not None and not path.exists():
+        if mission is None or obs_id is None:
+            return str(self.layout.regions(name, observation))
+        path = self._region_file(name, observation)
+        if not path.exists():
             raise NoRegionsAssociatedError(f"obs_id: there are no regions for {obs_id} of {name}")
         return str(path)
 
     # -- regions ----------------------------------------------------------------------------
 
+    def _region_file(self, mission: str, obs_id: str) -> Path:
+        """Regions that were set; without them those of the sources found in the observation."""
+        own = self.layout.regions(mission, obs_id)
+        found = self.obs_folder(mission, obs_id) / found_regions(obs_id)
+        return found if found.exists() and not own.exists() else own
+
     @property
     def source_regions(self) -> dict[str, dict[str, list[Any]]]:
-        """Mission -> ObsID -> list of sky regions.
+        """Mission -> ObsID -> list of sky regions: those that were set, else those of `find_sources`.
 
         To be set with a path of a region file, a list of ``regions`` objects, or a dictionary with
         ``regions`` (one of these) and ``wcs_src`` (a WCS or an image) for each observation.
@@ -134,7 +142,7 @@ class Places:
         found: dict[str, dict[str, list[Any]]] = {name: {} for name in self._missions}
         for name, mission in self._missions.items():
             for obs_id in map(str, mission.filtered_obs_ids):
-                path = self.layout.regions(name, obs_id)
+                path = self._region_file(name, obs_id)
                 if path.exists():
                     found[name][obs_id] = regions.sky_regions(path)
         return found

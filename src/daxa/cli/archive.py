@@ -1,4 +1,4 @@
-"""Commands on an archive that is there: status, verify, rebuild, logs, mosaic, report."""
+"""Commands on an archive that is there: status, verify, rebuild, logs, mosaic, sources, report."""
 
 from __future__ import annotations
 
@@ -223,6 +223,27 @@ def mosaic(
         typer.echo(str(path))
     if not mosaics:
         typer.echo(f"{archive}: no mosaic was made", err=True)
+        raise typer.Exit(1)
+
+
+def sources(
+    archive: ArchiveName,
+    likelihood: Annotated[float, typer.Option(help="Least likelihood of a source, 1 to 50.")] = 10.0,
+    cores: Cores = None,
+    ccf: CalibrationFolder = None,
+) -> None:
+    """Find the sources in the images of each observation."""
+    from daxa.process.xmm import find_sources
+
+    opened = _open(archive)
+    use_calibration(opened, ccf)
+    find_sources(opened, likelihood=likelihood, num_cores=cores)
+    found = opened.source_regions
+    for mission, observations in found.items():
+        for obs_id, regions in observations.items():
+            typer.echo(f"{obs_id}: {len(regions)} sources, {opened.get_region_file_path(mission, obs_id)}")
+    if not any(found.values()):
+        typer.echo(f"{archive}: no source list was made", err=True)
         raise typer.Exit(1)
 
 

@@ -26,6 +26,7 @@ from daxa.cli.archive import (
     replay,
     report,
     reproduce,
+    sources,
     status,
     use_calibration,
     verify,
@@ -51,7 +52,7 @@ app.command()(compare)
 app.command()(validate)
 app.command()(doctor)
 app.command()(sas_shims)
-for command in (status, verify, rebuild, logs, provenance, replay, reproduce, mosaic, report):
+for command in (status, verify, rebuild, logs, provenance, replay, reproduce, mosaic, sources, report):
     app.command()(command)
 
 BackendOption = Annotated[

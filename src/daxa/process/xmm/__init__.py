@@ -19,6 +19,7 @@ _MODULES = {
     "clean": ("espfilt",),
     "generate": ("generate_images_expmaps",),
     "mosaics": ("generate_mosaics",),
+    "sources": ("find_sources",),
 }
 
 

@@ -73,9 +73,24 @@ class ImageOptions(StepOptions):
         return {**super().given(), "lo_en": lows, "hi_en": highs}
 
 
-def _check_within(piece: Piece, bands: list[tuple[float, float]]) -> None:
-    """Refuse bands that the event list holds a part of only: their images would miss counts."""
-    run = piece.run_of("merge_subexposures")
+def check_within(piece: Piece, bands: list[tuple[float, float]], ident: str | None = None) -> None:
+    """Refuse bands that the event list holds a part of only: their images would miss counts.
+
+    Parameters
+    ----------
+    piece
+        The data.
+    bands
+        Lower and upper energies [keV].
+    ident
+        Whose event list it is; the piece's own by default.
+
+    Raises
+    ------
+    ValueError
+        Names the bands, and what the list holds.
+    """
+    run = piece.run_of("merge_subexposures", ident=ident)
     energies = re.search(r"([\d.]+)_([\d.]+)keV", str(run.extra.get("en_key", "")) if run is not None else "")
     if energies is None:
         return
@@ -83,7 +98,7 @@ def _check_within(piece: Piece, bands: list[tuple[float, float]]) -> None:
     wrong = [f"{lo:g}-{hi:g}" for lo, hi in bands if lo < low - 1e-6 or hi > high + 1e-6]
     if wrong:
         raise ValueError(
-            f"{piece.ident}: the final event list holds {low:g}-{high:g} keV only; "
+            f"{ident or piece.ident}: the final event list holds {low:g}-{high:g} keV only; "
             f"no image of {', '.join(wrong)} keV can be made of it"
         )
 
@@ -94,7 +109,7 @@ def _images(piece: Piece, options: ImageOptions) -> Recipe:
     attitude = piece.attitude() or piece.folder / layout.attitude(piece.obs_id)
     tasks, outputs, files = [], {}, {}
     bands = options.bands
-    _check_within(piece, bands)
+    check_within(piece, bands)
     for number, (lo, hi) in enumerate(bands):
         image = f"image{number}.fits"
         tasks.append(

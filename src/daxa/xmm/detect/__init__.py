@@ -1,0 +1,1 @@
+"""Finding sources: boxes above the background, background maps, fits of the point-spread function."""

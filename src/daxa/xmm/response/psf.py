@@ -1,0 +1,180 @@
+"""The point-spread function of a telescope: a King profile whose core and slope depend on energy and angle.
+
+Source: Calibration Handbook (table KING_PARAMS of XRTn_XPSF: ``(1 + (r / core)^2)^-slope``); the enclosed
+share is that of the profile within 300 arcsec, where scattered light is lost in the background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
+
+from daxa.xmm.errors import UnknownLayout
+from daxa.xmm.formats.instruments import TELESCOPES
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
+
+FloatArray = npt.NDArray[np.float64]
+#: Radius that holds all of a source [arcsec].
+WHOLE_ARCSEC = 300.0
+#: Squares into which the side of a pixel is cut to integrate the profile over it.
+_PARTS = 3
+
+
+@dataclass(frozen=True)
+class King:
+    """A King profile of total 1 within :data:`WHOLE_ARCSEC`.
+
+    Attributes
+    ----------
+    core_arcsec, slope
+        ``(1 + (r / core)^2)^-slope``.
+    """
+
+    core_arcsec: float
+    slope: float
+
+    @property
+    def _outside(self) -> float:
+        return float((1 + (WHOLE_ARCSEC / self.core_arcsec) ** 2) ** (1 - self.slope))
+
+    def brightness(self, distance2_arcsec2: npt.ArrayLike) -> FloatArray:
+        """Share of a source per square arcsec.
+
+        Parameters
+        ----------
+        distance2_arcsec2
+            Squares of the distances from the source [arcsec^2].
+
+        Examples
+        --------
+        >>> round(float(King(6.0, 1.5).brightness(0.0)), 5)
+        0.00451
+        """
+        peak = (self.slope - 1) / (np.pi * self.core_arcsec**2 * (1 - self._outside))
+        return peak * (1 + np.asarray(distance2_arcsec2, float) / self.core_arcsec**2) ** -self.slope
+
+    def enclosed(self, radius_arcsec: npt.ArrayLike) -> FloatArray:
+        """Share of a source within a radius [arcsec].
+
+        Parameters
+        ----------
+        radius_arcsec
+            Radii [arcsec]; beyond 300 arcsec the share is 1.
+
+        Examples
+        --------
+        >>> King(6.0, 1.5).enclosed([0.0, 15.0, 300.0]).round(3).tolist()
+        [0.0, 0.641, 1.0]
+        """
+        radius = np.minimum(np.asarray(radius_arcsec, float), WHOLE_ARCSEC)
+        within = 1 - (1 + (radius / self.core_arcsec) ** 2) ** (1 - self.slope)
+        return within / (1 - self._outside)
+
+    def radius(self, share: float) -> float:
+        """Radius [arcsec] within which a share of a source lies; inverse of :meth:`enclosed`.
+
+        Parameters
+        ----------
+        share
+            From 0 to 1.
+
+        Examples
+        --------
+        >>> round(King(6.0, 1.5).radius(0.641), 1)
+        15.0
+        """
+        left = 1 - share * (1 - self._outside)
+        return float(self.core_arcsec * np.sqrt(left ** (1 / (1 - self.slope)) - 1))
+
+    def on_pixels(self, dx_arcsec: FloatArray, dy_arcsec: FloatArray, pixel_arcsec: float) -> FloatArray:
+        """Share of a source in each pixel.
+
+        Parameters
+        ----------
+        dx_arcsec, dy_arcsec
+            Offsets of the pixels' middles from the source [arcsec], of one shape.
+        pixel_arcsec
+            Side of a pixel [arcsec]; the profile is integrated over it.
+        """
+        total = np.zeros(np.shape(dx_arcsec))
+        steps = ((np.arange(_PARTS) + 0.5) / _PARTS - 0.5) * pixel_arcsec
+        for v in steps:
+            row = (dy_arcsec + v) ** 2
+            for u in steps:
+                total += self.brightness((dx_arcsec + u) ** 2 + row)
+        return total * pixel_arcsec**2 / _PARTS**2
+
+
+class PointSpread:
+    """King profiles of one telescope, by energy and angle.
+
+    Parameters
+    ----------
+    energy_ev, theta_arcmin
+        Grid of the table, growing.
+    core_arcsec, slope
+        Arrays of the shape (energies, angles).
+    """
+
+    def __init__(
+        self, energy_ev: FloatArray, theta_arcmin: FloatArray, core_arcsec: FloatArray, slope: FloatArray
+    ) -> None:
+        self._limits = (energy_ev[0], energy_ev[-1]), (theta_arcmin[0], theta_arcmin[-1])
+        values = np.stack([core_arcsec, slope], axis=-1)
+        # A table with one energy or one angle says the same of all.
+        grid = [np.append(g, g[-1] + 1.0) if len(g) == 1 else g for g in (energy_ev, theta_arcmin)]
+        values = np.repeat(values, 2, axis=0) if len(energy_ev) == 1 else values
+        values = np.repeat(values, 2, axis=1) if len(theta_arcmin) == 1 else values
+        self._table = RegularGridInterpolator(tuple(grid), values)
+
+    @classmethod
+    def from_calibration(cls, cal: Calibration, instrument: str) -> PointSpread:
+        """Profiles of the telescope of a camera, from KING_PARAMS of its XPSF file.
+
+        Parameters
+        ----------
+        cal
+            The calibration.
+        instrument
+            ``EMOS1``, ``EMOS2`` or ``EPN``.
+
+        Raises
+        ------
+        UnknownLayout
+            The rows are not a grid of energies and angles.
+        """
+        constituent = cal.constituent(TELESCOPES[instrument], "XPSF")
+        table = constituent.table("KING_PARAMS")
+        energy, theta = np.asarray(table["ENERGY"], float), np.asarray(table["THETA"], float)
+        parameters = np.asarray(table["PARAMS"], float).reshape(len(energy), -1)
+        energies, angles = np.unique(energy), np.unique(theta)
+        if len(energy) != len(energies) * len(angles):
+            raise UnknownLayout(
+                f"{constituent.path.name} KING_PARAMS: {len(energy)} rows for {len(energies)} energies and "
+                f"{len(angles)} angles; expected one row for each pair"
+            )
+        order = np.lexsort((theta, energy))
+        core, slope = (parameters[order, k].reshape(len(energies), len(angles)) for k in (0, 1))
+        return cls(energies, np.degrees(angles) * 60, core, slope)
+
+    def king(self, energy_ev: float, theta_arcmin: float) -> King:
+        """The profile at an energy and an angle; interpolated linearly, the ends of the table held.
+
+        Parameters
+        ----------
+        energy_ev
+            Energy [eV].
+        theta_arcmin
+            Angle from the optical axis [arcmin].
+        """
+        point = [
+            np.clip(v, *limits) for v, limits in zip((energy_ev, theta_arcmin), self._limits, strict=True)
+        ]
+        core, slope = self._table(point)[0]
+        return King(float(core), float(slope))
