@@ -13,7 +13,7 @@ from daxa.archive import Archive
 from daxa.backend.contract import Job, Task
 from daxa.backend.job import write_place
 from daxa.backend.runner import run_job
-from daxa.process.naming import plain
+from daxa.process.naming import _renamed, plain
 from daxa.process.simple import full_process_xmm
 
 X, OBS = "xmm_pointed", "0800010101"
@@ -117,3 +117,18 @@ def test_folders_of_more_than_one_line_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "a\nb"))
     with pytest.raises(ValueError, match="line break"):
         Archive("field", fake_sas.FakeMission())
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("/a/b", "N"),
+        ("GTI(/a/b,TIME) && /a/b", "GTI(N,TIME) && N"),
+        ("/a/b/c", "N/c"),
+        ("/a/bc x/a/b /a/b-1 /a/b.fits", "/a/bc x/a/b /a/b-1 /a/b.fits"),
+        ("/a/b/a/b", "N/a/b"),
+        ("'/a/b' /a/b:EVENTS", "'N' N:EVENTS"),
+    ],
+)
+def test_only_whole_paths_get_a_plain_name(text, named):
+    assert _renamed(text, "/a/b", "N") == named
