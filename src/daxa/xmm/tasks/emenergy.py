@@ -53,6 +53,12 @@ def emenergy(ctx: TaskContext, p: Parameters) -> None:
     instrument, exp_id, number, node = of_header(table, "openEventsIn03")
     if not table.header.get("EMEVENTS"):
         raise TaskError("openEventsIn02", f"{table.where}: not the output of emevents")
+    if "MAKEPHA" in table.header:
+        raise TaskError(
+            "alreadyMeasured",
+            f"{table.where}: already went through emenergy, which adds to PERIPIX and FLAG; take the output "
+            "of emevents again",
+        )
     options = Options(emenergy=options_of(Emenergy, p))
     camera = camera_of(ctx, instrument, exp_id, options)
     exposure = files.read_table(path, "EXPOSURE", "openEventsIn02")

@@ -132,6 +132,9 @@ def test_files_say_what_each_step_was_told(work):
         fits.getheader(work.folder / "told.map"),
     ):
         assert [header[k] for k in ("CHECKNVA", "RAND_TIM", "BKGE1MIN", "CORRECTG")] == [0, 0, 200, 1]
+    # A second time dead pixels would be taken off the ring again.
+    with pytest.raises(TaskError, match=r"told.ds\[EVENTS\]: already went through emenergy"):
+        work("emenergy", ineventset="told.ds")
 
 
 def test_an_image_is_of_a_ccd_that_there_is(work, final):
