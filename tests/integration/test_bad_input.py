@@ -78,7 +78,7 @@ def outcomes(archive: Archive) -> dict[tuple[str, str], bool]:
 
 def test_damaged_files_of_single_ccds(environment, copy, short):
     obs = short.obs_id
-    absent, cut = the_file(copy, "M1S00130IME"), the_file(copy, "M1U00250IME")
+    absent, cut = the_file(copy, "M1S00120IME"), the_file(copy, "M1U00250IME")
     zeros, pn_cut = the_file(copy, "M2S00270IME"), the_file(copy, "PNS00304IME")
     absent.unlink()
     truncate(cut)
@@ -95,7 +95,7 @@ def test_damaged_files_of_single_ccds(environment, copy, short):
         text = messages(archive, name, obs + ident)
         assert path.name in text
         assert f"CCD {ccd} is left out" in text
-    assert ccds(archive, obs, "M1S001") == MOS_CCDS - {3}
+    assert ccds(archive, obs, "M1S001") == MOS_CCDS - {2}
     assert ccds(archive, obs, "M1U002") == MOS_CCDS - {5}
     assert ccds(archive, obs, "M2S002") == MOS_CCDS - {7}
     assert ccds(archive, obs, "PNS003") == PN_CCDS - {4}
