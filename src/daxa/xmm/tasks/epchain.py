@@ -13,7 +13,7 @@ from daxa.xmm.instruments.pn.reduce import run_exposure
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import open_calibration
+from daxa.xmm.tasks.support import for_each, open_calibration
 from daxa.xmm.tasks.support_pn import chain_options, common, exposures_of, open_odf, taken
 
 _ALWAYS = "the chain cannot leave out this step"
@@ -100,7 +100,9 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
     odf, cal = open_odf(ctx, folder), open_calibration(ctx)
     if p.runbackground and "runbackground" in p.given:
         ctx.warn("noBackground", "runbackground=yes: masks and light curve of the background are not made")
-    for exp_id, data_mode in _chosen(ctx, odf, p):
+
+    def reduce(exposure: tuple[str, str]) -> None:
+        exp_id, data_mode = exposure
         root = f"P{odf.obs_id}PN{exp_id}"
         kind = _KINDS[p.withoutoftime, p.withctisrcpos] if data_mode == "IMAGING" else "TI"
         reuse = not (p.runepframes or p.runbadpixfind or p.runbadpix)
@@ -120,6 +122,8 @@ def epchain(ctx: TaskContext, p: Parameters) -> None:
             timestep=p.timestep,
         )
         run_exposure(ctx, odf, cal, request)
+
+    for_each(ctx, _chosen(ctx, odf, p), lambda exposure: f"PN{exposure[0]}", reduce)
 
 
 def _chosen(ctx: TaskContext, odf: Odf, p: Parameters) -> list[tuple[str, str]]:

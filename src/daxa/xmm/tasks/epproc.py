@@ -10,7 +10,7 @@ from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import Files
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import HOUSEKEEPING, housekeeping_of_chain, open_calibration
+from daxa.xmm.tasks.support import HOUSEKEEPING, for_each, housekeeping_of_chain, open_calibration
 from daxa.xmm.tasks.support_pn import chain_options, common, exposures_of, open_odf, taken
 from daxa.xmm.tasks.support_proc import proc_parameters
 
@@ -121,7 +121,10 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
     chosen = _chosen(odf, p)
     root = f"{odf.revolution:04d}_{odf.obs_id}"
     gti = _good_times(ctx, p, root)
-    for number, (exp_id, data_mode) in enumerate(chosen):
+    made: list[str] = []
+
+    def reduce(exposure: tuple[str, str]) -> None:
+        exp_id, data_mode = exposure
         kind = "Imaging" if data_mode == "IMAGING" else "Timing"
         request = Request(
             exp_id,
@@ -131,7 +134,7 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
             output=f"{root}_EPN_{exp_id}_{kind}Evts.ds",
             attitude=f"{root}_AttHk.ds",
             stage=f"rawevents_PN{exp_id}.npz",
-            run_atthkgen=p.runatthkgen and number == 0,
+            run_atthkgen=p.runatthkgen and not made,
             timestep=p.timestep,
             gti=gti,
             reference=p.referencepointing,
@@ -140,6 +143,9 @@ def epproc(ctx: TaskContext, p: Parameters) -> None:
             pileup=f"{root}_EPN_{exp_id}" if p.pileuptempfile else "",
         )
         run_exposure(ctx, odf, cal, request)
+        made.append(exp_id)
+
+    for_each(ctx, chosen, lambda exposure: f"PN{exposure[0]}", reduce)
 
 
 def _screening(p: Parameters) -> Screening:

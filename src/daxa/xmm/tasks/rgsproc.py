@@ -22,7 +22,7 @@ from daxa.xmm.instruments.rgs.options import (
 from daxa.xmm.odf.odf import Odf
 from daxa.xmm.parameters import Parameter, Parameters, parameters_of
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support import housekeeping_of_chain, open_calibration
+from daxa.xmm.tasks.support import for_each, housekeeping_of_chain, open_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,35 +236,41 @@ def rgsproc(ctx: TaskContext, p: Parameters) -> None:
     odf = Odf.from_environment(ctx.env, ctx.cwd)
     # If it does not belong to the observation nothing is made; else all files say what it is.
     open_calibration(ctx)
-    exposures = _chosen(odf, p)
-    for instrument, exp_id in exposures:
+
+    def reduce(exposure: tuple[str, str]) -> None:
         # Files of good times name no instrument: what stood in for another's calibration is not theirs.
         ctx.fallbacks.clear()
-        files = _Files(p, odf, instrument, exp_id)
-        if first <= 1:
-            _events(ctx, p, odf, files, instrument, exp_id)
-        if first <= 2 <= last:
-            _clone(ctx, files)
-            chosen = {"withsunanglecorr": False} if not p.withsunanglecorr else {}
-            ctx.call(
-                "rgsangles",
-                mergedset=files("merged"),
-                srclist=files("SRCLI_"),
-                **_arguments(p, Rgsangles),
-                **chosen,
-            )
-        if first <= 3 <= last:
-            _clone(ctx, files)
-            tables = [
-                f"{files(code)}:STDGTI" for code in ("attgti", "hkgti_") if ctx.path(files(code)).is_file()
-            ]
-            ctx.call(
-                "rgsfilter", mergedset=files("merged"), evlist=files("EVENLI"),
-                auxgtitables=[*tables, *p.auxgtitables], withexpmaps=True, expimageset=files("EXPMAP"),
-                **_arguments(p, Rgsfilter),
-            )  # fmt: skip
-            if "merged" in p.expunge:
-                ctx.path(files("merged")).unlink(missing_ok=True)
+        _reduce(ctx, p, odf, *exposure, range(first, last + 1))
+
+    # A spectrometer in high time resolution does not cost the other one.
+    for_each(ctx, _chosen(odf, p), "".join, reduce, bearable=(TaskError, NotImplementedError))
+
+
+def _reduce(ctx: TaskContext, p: Parameters, odf: Odf, instrument: str, exp_id: str, stages: range) -> None:
+    """The stages of one exposure."""
+    files = _Files(p, odf, instrument, exp_id)
+    if 1 in stages:
+        _events(ctx, p, odf, files, instrument, exp_id)
+    if 2 in stages:
+        _clone(ctx, files)
+        chosen = {"withsunanglecorr": False} if not p.withsunanglecorr else {}
+        ctx.call(
+            "rgsangles",
+            mergedset=files("merged"),
+            srclist=files("SRCLI_"),
+            **_arguments(p, Rgsangles),
+            **chosen,
+        )
+    if 3 in stages:
+        _clone(ctx, files)
+        tables = [f"{files(code)}:STDGTI" for code in ("attgti", "hkgti_") if ctx.path(files(code)).is_file()]
+        ctx.call(
+            "rgsfilter", mergedset=files("merged"), evlist=files("EVENLI"),
+            auxgtitables=[*tables, *p.auxgtitables], withexpmaps=True, expimageset=files("EXPMAP"),
+            **_arguments(p, Rgsfilter),
+        )  # fmt: skip
+        if "merged" in p.expunge:
+            ctx.path(files("merged")).unlink(missing_ok=True)
 
 
 def _arguments(p: Parameters, options: type) -> dict[str, Any]:

@@ -12,10 +12,10 @@ name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
@@ -144,6 +144,50 @@ def gti_file(ctx: TaskContext, name: str) -> GTI:
         return GTI.read(ctx.path(name))
     except (OSError, KeyError, ValueError) as error:
         raise TaskError("flagHk10", f"{name}: no good-time intervals: {error}") from error
+
+
+Exposure = TypeVar("Exposure")
+
+
+def for_each(
+    ctx: TaskContext,
+    exposures: Sequence[Exposure],
+    name: Callable[[Exposure], str],
+    work: Callable[[Exposure], None],
+    *,
+    bearable: tuple[type[Exception], ...] = (TaskError,),
+) -> None:
+    """Do something with each exposure: one that fails is warned of, as long as another succeeds.
+
+    Parameters
+    ----------
+    ctx
+        The chain's context.
+    exposures
+        The exposures.
+    name
+        What to call one in messages.
+    work
+        What to do with one.
+    bearable
+        Failures of one exposure that leave the others alone.
+
+    Raises
+    ------
+    Exception
+        The failure of the first exposure, if all have failed.
+    """
+    failures: list[Exception] = []
+    for exposure in exposures:
+        try:
+            work(exposure)
+        except bearable as error:
+            failures.append(error)
+            if len(exposures) > 1:
+                code = error.code if isinstance(error, TaskError) else "notImplemented"
+                ctx.warn(code, f"{name(exposure)} is left out: {error}")
+    if failures and len(failures) == len(exposures):
+        raise failures[0]
 
 
 def open_calibration(ctx: TaskContext) -> Calibration:
