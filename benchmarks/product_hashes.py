@@ -115,6 +115,14 @@ RUNS: dict[str, Run] = {
         eexpmap imageset=image.ds attitudeset=att.ds eventset=@*M2S002MIEVLI0000.FIT \
             expimageset="exp_soft.ds exp_hard.ds" pimin="500 2000" pimax="2000 10000"
         emask expimageset=exp_soft.ds detmaskset=mask.ds
+        eboxdetect usemap=no imagesets=image.ds expimagesets=exp_soft.ds boxlistset=local.ds
+        esplinemap imageset=image.ds expimageset=exp_soft.ds detmaskset=mask.ds boxlistset=local.ds \
+            bkgimageset=back.ds
+        eboxdetect imagesets=image.ds expimagesets=exp_soft.ds bkgimagesets=back.ds boxlistset=boxes.ds \
+            likemin=5
+        emldetect imagesets=image.ds expimagesets=exp_soft.ds bkgimagesets=back.ds boxlistset=boxes.ds \
+            mllistset=sources.ds fitextent=yes ecut=15
+        srcdisplay boxlistset=sources.ds regionfile=sources.txt
         """,
         quick=True,
     ),
