@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from daxa.xmm.errors import TaskError
-from daxa.xmm.instruments.pn.raw import Housekeeping
+from daxa.xmm.instruments.pn.housekeeping import Housekeeping
 from daxa.xmm.odf.table import OdfTable
 
 

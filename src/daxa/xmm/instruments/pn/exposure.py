@@ -24,13 +24,12 @@ from daxa.xmm.instruments.keywords import Cards, merge_headers
 from daxa.xmm.instruments.pn.calibration import PnCalibration
 from daxa.xmm.instruments.pn.clock import FAST_MODES, LineClock
 from daxa.xmm.instruments.pn.frames import discarded_fraction
+from daxa.xmm.instruments.pn.housekeeping import Housekeeping, mean_in_exposure
 from daxa.xmm.instruments.pn.raw import (
     Auxiliary,
-    Housekeeping,
     RawEvents,
     check_header,
     discarded_lines,
-    mean_in_exposure,
     read_window,
 )
 from daxa.xmm.instruments.pn.readout import ExposureClock, Quadrant
