@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.file import FitsFile
-from daxa.xmm.image.ccds import CcdFrames, numbers_of_ccds, read_ccd, selects_flag_zero
+from daxa.xmm.image.ccds import CcdFrames, good_times, numbers_of_ccds, read_ccd, selects_flag_zero
 from daxa.xmm.image.exposure import PointingBins
 
 
@@ -78,8 +79,7 @@ class TestReading:
     def test_pn(self, tmp_path):
         hdus = write_list(tmp_path / "list.fits", 12)
         assert numbers_of_ccds(hdus) == [12]
-        found = read_ccd(hdus, 12, "EPN")
-        assert found is not None
+        found = read_ccd(hdus, 12, "EPN", GTI([0.0], [5.0]))
         assert (found.ccd, found.window, found.reversed_columns) == (12, (3, 1, 6, 5), False)
         # The length of frames is in the header.
         np.testing.assert_allclose(found.live_s, [2, 2, 1, 1])
@@ -89,14 +89,42 @@ class TestReading:
 
     def test_redundant_node_of_a_mos_ccd(self, tmp_path):
         hdus = write_list(tmp_path / "list.fits", 12, length=np.array([2.0, 1.0, 2.0, 1.0]))
-        found = read_ccd(hdus, 12, "EMOS1")
-        assert found is not None
+        found = read_ccd(hdus, 12, "EMOS1", GTI([0.0], [5.0]))
         assert (found.ccd, found.reversed_columns) == (2, True)
         np.testing.assert_allclose(found.live_s, [2, 1, 1, 0.5])
         assert len(found.offset_columns) == 0
 
-    def test_without_good_times_there_is_nothing(self, tmp_path):
-        assert read_ccd(write_list(tmp_path / "list.fits", 3, gti=False), 3, "EPN") is None
+    def test_without_frames_all_good_time_is_live(self, tmp_path):
+        write_list(tmp_path / "list.fits", 3)
+        with fits.open(tmp_path / "list.fits") as all_:
+            fits.HDUList([all_[0].copy(), all_["STDGTI03"].copy()]).writeto(tmp_path / "few.fits")
+        hdus = FitsFile(tmp_path / "few.fits")
+        assert numbers_of_ccds(hdus) == [3]
+        found = read_ccd(hdus, 3, "EPN", GTI([0.0, 10.0], [5.5, 10.2]))
+        np.testing.assert_allclose(found.live_s, [5.5 / 6] * 6 + [0.2])
+        assert found.good_times.contains(found.time_s).all()
+        assert found.window is None
+
+    def test_what_stands_in_for_good_times(self, tmp_path):
+        hdus = write_list(tmp_path / "list.fits", 3)
+        said = []
+        assert good_times(hdus, [3], None, lambda *w: said.append(w)) == {3: GTI([0.0], [5.0])}
+        assert said == []
+        both = good_times(hdus, [3, 4], None, lambda *w: said.append(w))
+        assert both == {3: GTI([0.0], [5.0]), 4: GTI([0.0], [5.0])}
+        assert said[0][0] == "NumGTI"
+        assert "no STDGTI04" in said[0][1]
+
+    def test_without_any_an_exposure_is_needed(self, tmp_path):
+        hdus = write_list(tmp_path / "list.fits", 3, gti=False)
+        hdus[1].header["TSTART"] = 100.0
+        hdus[1].name = "EVENTS"
+        said = []
+        found = good_times(hdus, [3, 4], 50.0, lambda *w: said.append(w))
+        assert found == {3: GTI([100.0], [150.0]), 4: GTI([100.0], [150.0])}
+        assert said[0][0] == "noGTI"
+        with pytest.raises(TaskError, match="no EXPOSURE"):
+            good_times(hdus, [3], None, lambda *w: None)
 
 
 @pytest.mark.parametrize(

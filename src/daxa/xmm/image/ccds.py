@@ -6,13 +6,14 @@ Tables are turned into values once (:func:`read_ccd`); what follows needs no fil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.image.exposure import PointingBins, good_pixel_map, live_times, read_window
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 _FLAG_ZERO = re.compile(r"FLAG\s*(==|\.eq\.)\s*0\b", re.IGNORECASE)
-_CCD_TABLE = re.compile(r"^EXPOSU(\d\d)$")
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,61 @@ def selected_times(subspace: DataSubspace) -> dict[int, GTI] | None:
 
 
 def numbers_of_ccds(hdus: FitsFile) -> list[int]:
-    """Numbers of the EXPOSUnn tables of an event list.
+    """Numbers of the EXPOSUnn tables of an event list; without any, of its STDGTInn, or in its CCDNR.
 
     Parameters
     ----------
     hdus
         The event list.
     """
-    return sorted(int(m[1]) for h in hdus if (m := _CCD_TABLE.match(h.name)))
+    for stem in ("EXPOSU", "STDGTI"):
+        found = sorted(int(m[1]) for h in hdus if (m := re.fullmatch(rf"{stem}(\d\d)", h.name)))
+        if found:
+            return found
+    if "EVENTS" in hdus and "CCDNR" in hdus["EVENTS"].columns:
+        return [int(n) for n in np.unique(hdus["EVENTS"].data["CCDNR"])]
+    return []
 
 
-def read_ccd(hdus: FitsFile, number: int, instrument: str) -> CcdFrames | None:
-    """Frames and pixels from the tables of one number, or None without good times.
+def good_times(
+    hdus: FitsFile, numbers: Iterable[int], exposure_s: float | None, warn: Callable[[str, str], None]
+) -> dict[int, GTI]:
+    """Good times of each number, with what stands in for tables that an event list lacks.
+
+    Parameters
+    ----------
+    hdus
+        The event list.
+    numbers
+        Numbers of its CCDs.
+    exposure_s
+        Exposure [s] that counts, from TSTART on, if there are no good times at all.
+    warn
+        Called with code and text of what stands in; codes of the manual of eexpmap.
+
+    Raises
+    ------
+    TaskError
+        ``NoGTI/noExposure``: there are neither good times nor an exposure.
+    """
+    numbers = list(numbers)
+    found = {n: GTI.from_hdu(hdus[f"STDGTI{n:02d}"]) for n in numbers if f"STDGTI{n:02d}" in hdus}
+    missing = [n for n in numbers if n not in found]
+    names = ", ".join(f"STDGTI{n:02d}" for n in missing)
+    if found and missing:
+        warn("NumGTI", f"{hdus.path}: no {names}: what is good on any other CCD counts as good")
+        return found | dict.fromkeys(missing, GTI.union(found.values()))
+    if not found:
+        start = hdus["EVENTS"].header.get("TSTART")
+        if exposure_s is None or start is None:
+            raise TaskError("NoGTI/noExposure", f"{hdus.path}: no STDGTInn, and no EXPOSURE or no TSTART")
+        warn("noGTI", f"{hdus.path}: no STDGTInn: {exposure_s:.6g} s (EXPOSURE) from TSTART on count as good")
+        return dict.fromkeys(numbers, GTI([float(start)], [float(start) + exposure_s]))
+    return found
+
+
+def read_ccd(hdus: FitsFile, number: int, instrument: str, good: GTI) -> CcdFrames:
+    """Frames and pixels from the tables of one number; all good time is live without EXPOSUnn.
 
     Parameters
     ----------
@@ -139,15 +182,21 @@ def read_ccd(hdus: FitsFile, number: int, instrument: str) -> CcdFrames | None:
         Number of the tables: that of the CCD, and 10 more for the redundant node of a MOS CCD.
     instrument
         ``EMOS1``, ``EMOS2`` or ``EPN``.
+    good
+        Its good times.
     """
-    if f"STDGTI{number:02d}" not in hdus:
-        return None
-    table = hdus[f"EXPOSU{number:02d}"]
-    time = np.asarray(table.data["TIME"], float)
-    if "TIMEDEL" in table.columns:
-        length = np.asarray(table.data["TIMEDEL"], float)
+    window = None
+    if f"EXPOSU{number:02d}" in hdus:
+        table = hdus[f"EXPOSU{number:02d}"]
+        time = np.asarray(table.data["TIME"], float)
+        if "TIMEDEL" in table.columns:
+            length = np.asarray(table.data["TIMEDEL"], float)
+        else:
+            length = np.full(len(time), float(table.header["TIMEDEL"]))
+        live = length * np.asarray(table.data["FRACEXP"], float)
+        window = read_window(table.header)
     else:
-        length = np.full(len(time), float(table.header["TIMEDEL"]))
+        time, live = _steps(good)
     name = f"BADPIX{number:02d}"
     bad = hdus[name].data if name in hdus else None
     # The redundant node of a MOS CCD has the number plus 10, and counts columns from the other side.
@@ -155,14 +204,22 @@ def read_ccd(hdus: FitsFile, number: int, instrument: str) -> CcdFrames | None:
     return CcdFrames(
         ccd,
         time,
-        length * np.asarray(table.data["FRACEXP"], float),
-        GTI.from_hdu(hdus[f"STDGTI{number:02d}"]),
+        live,
+        good,
         {c: bad[c] if bad is not None else [] for c in ("RAWX", "RAWY", "YEXTENT")},
-        read_window(table.header),
+        window,
         # Events on such columns carry a flag in pn lists only.
         _offset_columns(hdus, number) if instrument == "EPN" else (),
         bool(redundant),
     )
+
+
+def _steps(good: GTI) -> tuple[FloatArray, FloatArray]:
+    """Middle and length [s] of equal steps, none longer than a second, that fill good times."""
+    counts = np.maximum(np.ceil(good.stop - good.start).astype(int), 1)
+    length = np.repeat((good.stop - good.start) / counts, counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(good.start, counts) + (within + 0.5) * length, length
 
 
 def _offset_columns(hdus: FitsFile, number: int) -> npt.ArrayLike:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from daxa.xmm.sky.geometry import CameraGeometry
 
 FloatArray = npt.NDArray[np.float64]
+#: How far from the known attitude [s] a time may lie.
+_ATTITUDE_REACH = 20.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,27 @@ class PointingBins:
         last = np.flatnonzero(np.diff(self.index))
         edges = self.time_s[last] + 0.5 * (self.time_s[last + 1] - self.time_s[last])
         return self.index[np.append(last, -1)][np.searchsorted(edges, times)]
+
+
+def beyond_attitude(times: FloatArray, pointings: PointingBins) -> npt.NDArray[np.bool_]:
+    """Which times lie more than 20 s outside of the time for which the attitude is known.
+
+    20 s is how far SAS takes the nearest attitude without a warning.
+
+    Parameters
+    ----------
+    times
+        Mission times [s], shape (n,).
+    pointings
+        The bins; samples without attitude do not count.
+
+    Returns
+    -------
+    bool array
+        Shape (n,).
+    """
+    known = pointings.time_s[pointings.index >= 0]
+    return (times < known.min() - _ATTITUDE_REACH) | (times > known.max() + _ATTITUDE_REACH)
 
 
 def bin_attitude(
@@ -277,6 +300,8 @@ def sky_exposure_map(
         detx, dety = geometry.sky_to_det(
             ra, dec, pointings.ra_deg[k], pointings.dec_deg[k], pointings.pa_deg[k]
         )
+        if not np.isfinite([detx, dety]).all():
+            continue  # more than 90 deg away
         # Over one field the projections differ from an affine map by a hundredth of an arcsecond.
         to_det = _affine(pixels, np.column_stack([detx, dety]))
         for chip in chips:
