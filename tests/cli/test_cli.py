@@ -67,6 +67,8 @@ def test_version():
         (["simulate", "x", "--size", "huge"], "size: expected one of modes, demo"),
         (["find", "A907", "--mission", "voyager"], "expected one of xmm_pointed"),
         (["find", "--position", "north"], "expected RA and Dec"),
+        (["find", "--local", ".", " "], "NAME is blank"),
+        (["find", "--local", ".", "--file", "none.csv"], "No such file"),
     ],
 )
 def test_mistakes_give_one_message_and_status_2(words, message, tmp_path, monkeypatch):
@@ -162,6 +164,12 @@ def test_demo_status_and_logs(tmp_path, monkeypatch):
     done = run.invoke(app, ["logs", "demo", "epchain", "--obs-id", "0800010101"])
     assert done.exit_code == 0
     assert "epchain" in done.stdout
+    for cells, found in (("09:58:21.6,-11:03:36", 3), ("149.59,-11.06", 3), ("9.97,-11.06", 0)):
+        (tmp_path / "p.csv").write_text(f"RA, Dec\n{cells}\n")
+        done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--file", "p.csv", "--json"])
+        assert (len(json.loads(done.stdout)) if found else done.exit_code) == (found or 1)
+    done = run.invoke(app, ["find", "--local", "work/simulated/odf", "149.59 -11.06"])
+    assert (done.exit_code, "is a position" in done.output.replace("\n", " ")) == (2, True)
     for obs_id, status in (("12", 2), ("0999999999", 1)):
         done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--obs-id", obs_id])
         assert done.exit_code == status

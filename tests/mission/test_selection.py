@@ -17,7 +17,9 @@ from archive_server import ArchiveServer
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.coordinates.angles import angular_separation
+from astropy.table import MaskedColumn
 from astropy.time import Time
+from astropy.utils.masked import Masked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -492,3 +494,80 @@ def test_info(survey: Survey, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "selected of 17000" in text
     assert "filter_on_target_type" in text
+
+
+def _masked_skycoord() -> SkyCoord:
+    ra, dec = (
+        Masked([149.59, 10.0] * u.deg, mask=[True, False]),
+        Masked([-11.06, 20.0] * u.deg, mask=[True, False]),
+    )
+    return SkyCoord(ra, dec)
+
+
+class TestMaskedValues:
+    """What is stored under a mask is no value: such entries are refused, and nothing is selected."""
+
+    @pytest.mark.parametrize(
+        "positions",
+        [
+            np.ma.masked_array([[149.59, -11.06], [10.0, 20.0]], mask=[[1, 1], [0, 0]]),
+            np.ma.masked_array([[149.59, -11.06], [10.0, 20.0]], mask=[[0, 1], [0, 0]]),
+            np.ma.column_stack(
+                [MaskedColumn([149.59, 10.0], mask=[1, 0]), MaskedColumn([1.0, 2.0], mask=[1, 0])]
+            ),
+            [[np.ma.masked, 1.0], [10.0, 20.0]],
+            _masked_skycoord(),
+            [_masked_skycoord()[0], _masked_skycoord()[1]],
+            Masked([[149.59, -11.06], [10.0, 20.0]] * u.deg, mask=[[True, True], [False, False]]),
+        ],
+    )
+    def test_positions(self, survey: Survey, positions) -> None:
+        before = list(survey.filtered_obs_ids)
+        with pytest.raises(ValueError, match=r"positions: .*(masked|ra nan)"):
+            survey.filter_on_positions(positions)
+        assert list(survey.filtered_obs_ids) == before
+
+    def test_stacks_that_have_lost_their_masks(self, survey: Survey) -> None:
+        columns = [MaskedColumn([149.59, 10.0], mask=[1, 0]), MaskedColumn([1.0, 2.0], mask=[1, 0])]
+        with pytest.raises(ValueError, match="lose the masks"):
+            survey.filter_on_positions(np.column_stack(columns))
+
+    def test_masks_of_nothing_do_not_matter(self, survey: Survey) -> None:
+        place, first = survey.filtered_ra_decs[:1], survey.filtered_obs_ids[0]
+        plain = np.array([[place.ra.deg[0], place.dec.deg[0]]])
+        for positions in (
+            np.ma.masked_array(plain),
+            np.ma.masked_array(plain, mask=[[0, 0]]),
+            Masked(plain * u.deg),
+        ):
+            survey.reset_filter()
+            survey.filter_on_positions(positions)
+            assert first in survey.filtered_obs_ids
+
+    def test_obs_ids_and_others(self, survey: Survey) -> None:
+        ids = np.ma.masked_array(survey.obs_ids[:3].astype(str), mask=[0, 1, 0])
+        with pytest.raises(ValueError, match="allowed_obs_ids: number 1 is masked"):
+            survey.filter_on_obs_ids(ids)
+        with pytest.raises(ValueError, match="allowed_obs_ids: number 0 is masked"):
+            survey.filter_on_obs_ids([np.ma.masked, survey.obs_ids[0]])
+        with pytest.raises(ValueError, match="object_name: number 0 is masked"):
+            survey.filter_on_name(np.ma.masked_array(["A907", "M87"], mask=[1, 0]))
+        with pytest.raises(ValueError, match="search_distance: number 1 is masked"):
+            survey.filter_on_positions([[1, 2], [3, 4]], np.ma.masked_array([1.0, 2.0], mask=[0, 1]))
+        times = np.ma.masked_array(["2001-01-01", "2002-01-01"], mask=[0, 1])
+        with pytest.raises(ValueError, match="start_datetimes: number 1 is masked"):
+            survey.filter_on_positions_at_time([[1, 2], [3, 4]], times, ["2003-01-01", "2003-01-01"])
+
+
+@pytest.mark.parametrize("name", ["149.59 -11.06", "09:58:21.6 -11:03:36", ["A907", "149.59, -11.06"]])
+def test_coordinates_are_no_names(survey: Survey, name) -> None:
+    survey.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
+    with pytest.raises(ValueError, match="is a position, not a name"):
+        survey.filter_on_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "  ", ["A907", " "], []])
+def test_blanks_are_no_names(survey: Survey, name) -> None:
+    survey.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
+    with pytest.raises(ValueError, match="at least one name"):
+        survey.filter_on_name(name)

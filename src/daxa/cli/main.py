@@ -90,7 +90,8 @@ def find(
     radius: Radius = None,
     obs_id: ObsIds = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="CSV table of positions, columns ra and dec [deg].")
+        Path | None,
+        typer.Option("--file", help="Table of positions, columns ra and dec [deg, or sexagesimal]."),
     ] = None,
     mission: Annotated[str, typer.Option("--mission", help="Mission to search.")] = "xmm_pointed",
     local: Local = None,
@@ -101,9 +102,14 @@ def find(
     from astropy.units import Quantity
 
     from daxa.mission import MISS_INDEX, XMMPointed
+    from daxa.mission.positions import read_positions
 
     if mission not in MISS_INDEX:
         raise typer.BadParameter(f"--mission: expected one of {', '.join(MISS_INDEX)}, got {mission!r}")
+    try:
+        positions = None if file is None else read_positions(file)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"--file: {wrong}") from None
     selected: Any
     if mission != "xmm_pointed":
         selected = MISS_INDEX[mission]()
@@ -117,19 +123,13 @@ def find(
             selected.filter_on_obs_ids(obs_id)
         if position:
             selected.filter_on_positions(parse_position(position), search_distance=distance)
-        if name:
-            selected.filter_on_name(name, search_distance=distance)
-    if file is not None:
-        import pandas as pd
-        from astropy.coordinates import SkyCoord
-
-        table = pd.read_csv(file)
-        missing = {"ra", "dec"} - set(table.columns)
-        if missing:
-            raise typer.BadParameter(f"--file: {file} has no column {', '.join(sorted(missing))}")
-        selected.filter_on_positions(
-            SkyCoord(table["ra"].to_numpy(), table["dec"].to_numpy(), unit="deg"), search_distance=distance
-        )
+        if name is not None:
+            try:
+                selected.filter_on_name(name, search_distance=distance)
+            except ValueError as wrong:
+                raise typer.BadParameter(str(wrong)) from None
+    if positions is not None:
+        selected.filter_on_positions(positions, search_distance=distance)
     info = selected.filtered_obs_info
     if output is not None:
         info.to_csv(output, index=False)

@@ -56,6 +56,8 @@ class Request:
         inst: list[str] | None,
     ) -> Request:
         place = None if position is None else parse_position(position)
+        if name is not None and not name.strip():
+            raise typer.BadParameter("NAME is blank; the name of an object is expected")
         return cls(
             name,
             sorted(obs_id) if obs_id else None,

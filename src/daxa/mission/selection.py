@@ -19,6 +19,7 @@ from daxa.exceptions import (
     NoTargetSourceTypeInfo,
 )
 from daxa.mission import filters
+from daxa.mission.positions import is_position
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -49,10 +50,36 @@ TARGET_TYPES = {
 }
 
 
+def _refuse_masked(argument: str, values: Any) -> None:
+    """Refuse values of which some are masked: what is stored under a mask is no value.
+
+    Raises
+    ------
+    ValueError
+        Some are masked, or their masks have been lost.
+    """
+    entries = list(values) if isinstance(values, (list, tuple)) else [values]
+    for number, entry in enumerate(entries):
+        if getattr(entry, "mask", None) is None and isinstance(entry, np.ma.MaskedArray):
+            raise ValueError(
+                f"{argument}: numpy.column_stack and the like lose the masks of table columns; "
+                "give SkyCoord(ra, dec) of columns with units, or numpy.ma.column_stack"
+            )
+        masked = np.asarray(np.ma.getmaskarray(entry) if np.ma.isMA(entry) else getattr(entry, "mask", False))
+        if masked.any():
+            rows = np.flatnonzero(
+                masked if masked.ndim < 2 else masked.any(axis=tuple(range(1, masked.ndim)))
+            )
+            first = number if len(entries) > 1 else int(rows[0])
+            more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+            raise ValueError(f"{argument}: number {first}{more} is masked; leave such entries out")
+
+
 def _datetime64(argument: str, value: Any) -> np.ndarray:
     """Times as datetime64[us]; accepts datetimes, astropy Times, ISO text and lists of them."""
     from astropy.time import Time
 
+    _refuse_masked(argument, value)
     if isinstance(value, Time):
         value = value.utc.to_datetime()
     try:
@@ -196,6 +223,7 @@ class Selection:
         >>> mission.filtered_obs_ids.tolist()
         ['0800010201', '0800010301']
         """
+        _refuse_masked("allowed_obs_ids", allowed_obs_ids)
         ids = [str(o) for o in np.atleast_1d(np.asarray(allowed_obs_ids, dtype=object))]
         malformed = [o for o in ids if not self.check_obsid_pattern(o)]
         if malformed:
@@ -314,9 +342,16 @@ class Selection:
         DAXADownloadError
             The name service cannot be reached.
         """
-        names = [object_name] if isinstance(object_name, str) else list(object_name)
-        if not names:
-            raise ValueError("object_name: expected at least one name")
+        _refuse_masked("object_name", object_name)
+        names = [object_name] if isinstance(object_name, str) else [str(n) for n in object_name]
+        if not names or not all(n.strip() for n in names):
+            raise ValueError("object_name: expected at least one name, and none of blanks")
+        for name in names:
+            if is_position(name) and not (resolved and name in resolved):
+                raise ValueError(
+                    f"object_name: {name!r} is a position, not a name; "
+                    "give it to filter_on_positions (daxa find --position)"
+                )
         if resolved is None:
             resolved = {n: list(p) for n in names if (p := self.name_resolver(n, parse_name)) is not None}
             unknown = [n for n in names if n not in resolved]
@@ -432,6 +467,7 @@ class Selection:
         NoTargetSourceTypeInfo
             The mission's catalogue has no target types.
         """
+        _refuse_masked("target_type", target_type)
         types = [str(t).upper() for t in np.atleast_1d(target_type)]
         wrong = [t for t in types if t not in TARGET_TYPES]
         if wrong:
@@ -510,6 +546,7 @@ class Selection:
         from astropy.coordinates import SkyCoord
         from astropy.units import Quantity
 
+        _refuse_masked(argument, positions)
         if isinstance(positions, (list, tuple)) and positions and isinstance(positions[0], SkyCoord):
             positions = SkyCoord(list(positions))
         if isinstance(positions, SkyCoord):
@@ -555,6 +592,7 @@ class Selection:
             if unknown:
                 raise ValueError(f"search_distance: unknown instruments {', '.join(unknown)}")
             return {inst: float(Quantity(d, "deg").value) for inst, d in search_distance.items()}
+        _refuse_masked("search_distance", search_distance)
         radii = np.asarray(Quantity(search_distance, "deg").value, float)
         if radii.ndim > 1 or (radii.ndim == 1 and len(radii) != n_positions):
             raise ValueError(

@@ -117,6 +117,23 @@ def test_summary_points_to_the_folder_and_falls_back_to_its_own(tmp_path):
     assert Odf.from_environment({"SAS_ODF": str(beside)}, tmp_path).folder == data
 
 
+@pytest.mark.parametrize("path", ["/data/elsewhere/", "gone"])
+def test_a_summary_of_files_that_are_gone_says_where_it_has_looked(tmp_path, path):
+    summary = tmp_path / (STEM + "SCX00000SUM.SAS")
+    summary.write_text(f"PATH {path}\n")
+    with pytest.raises(
+        TaskError, match=f"line PATH, {path.rstrip('/')}, nor in its own, .*run odfingest again"
+    ):
+        Odf.open(summary)
+
+
+def test_a_summary_without_a_path(tmp_path):
+    summary = tmp_path / (STEM + "SCX00000SUM.SAS")
+    summary.write_text("// x\n")
+    with pytest.raises(TaskError, match=f"^{tmp_path}: no ODF file"):
+        Odf.open(summary)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_reading_tables(tmp_path, packed):
     path = tmp_path / (STEM + "M1S00110IME.FIT")

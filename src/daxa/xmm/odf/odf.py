@@ -101,7 +101,16 @@ class Odf:
                 odf = None
             if odf is not None:
                 return cls(odf.folder, odf.obs_id, odf.revolution, odf.files, path)
-        odf = cls.open(path.parent)
+        try:
+            odf = cls.open(path.parent)
+        except TaskError as error:
+            if error.code != "NoOdfFound" or not places:
+                raise
+            raise TaskError(
+                "NoOdfFound",
+                f"{path}: no ODF file (RRRR_OOOOOOOOOO_II...FIT) in the folder of its line PATH, "
+                f"{places[0]}, nor in its own, {path.parent}; edit PATH, or run odfingest again",
+            ) from None
         return cls(odf.folder, odf.obs_id, odf.revolution, odf.files, path)
 
     @classmethod

@@ -149,9 +149,16 @@ def _chosen(ctx: TaskContext, odf: Odf, p: Parameters) -> list[tuple[str, str]]:
             ctx.info(f"{i}: {odf.revolution:04d}_{odf.obs_id}_PN{exp_id} {mode[:2]}")
         rest = [f"{e} ({m})" for e, m in exposures_of(odf, "ALL") if (e, m) not in found]
         other = f", and in other modes {', '.join(rest)}" if rest else ""
-        raise TaskError(
-            "exposure",
-            f"{odf.folder}: no {p.datamode} exposure {p.schedule}{p.exposure:03d}; "
-            f"there are {', '.join(e for e, _ in found) or 'none'}{other}",
-        )
+        if p.odfaccess == "odf" or not found:
+            there = ", ".join(e for e, _ in found) or "none"
+            said = f"no {p.datamode} exposure {p.schedule}{p.exposure:03d}; there are {there}{other}"
+        elif p.odfaccess == "name":
+            said = f"no {p.datamode} exposure {p.odf}; there are {', '.join(e for e, _ in found)}{other}"
+        else:
+            listed = ", ".join(f"{i} ({e})" for i, (e, _) in enumerate(found, start=1))
+            said = (
+                f"exposure={p.exposure} counts {p.datamode} exposures in the order of the ODF; "
+                f"there are {listed}{other}"
+            )
+        raise TaskError("exposure", f"{odf.folder}: {said}")
     return chosen
