@@ -50,8 +50,8 @@ def angle_deg(text: str, right_ascension: bool) -> float:
 
     Examples
     --------
-    >>> angle_deg("09:30:00", True), angle_deg("149.6", True), angle_deg("-11 30", False)
-    (142.5, 149.6, -11.5)
+    >>> [round(angle_deg(text, True), 9) for text in ("09:58:24", "149.6", "149d36m")]
+    [149.6, 149.6, 149.6]
     """
     from astropy.coordinates import Angle
 
