@@ -202,5 +202,5 @@ class TestImagesOfSomethingElse:
         assert bool(said) == bool(warned)
 
     def test_bands_that_are_none(self, field):
-        with pytest.raises(TaskError, match="must be below"):
+        with pytest.raises(TaskError, match="expected a number"):
             field.map(pimin="nan")
