@@ -238,7 +238,9 @@ REFUSED = [
     ("(X,Y)", 0, "only allowed on the left of 'in'"),
     ("(X,Y) IN circle(X,Y,3)", 16, "a constant is expected"),
     ("(RA,DEC) IN circle(149,-95,1)", 12, "declination of -90 to 90"),
-    ("RA > 149", None, "only understood as the pair (RA,DEC)"),
+    ("RA > 149", 0, "only understood as the pair (RA,DEC)"),
+    ("PI>500 && RA in [149:150]", 10, "only understood as the pair (RA,DEC)"),
+    ("sqrt(DEC) > 1", 0, "only understood as the pair"),
     ("gti(,TIME)", 0, "no file is named"),
     ("gti(none.fits,TIME)", 0, "none.fits: no such file"),
     ("gti(gti.fits)", 0, "one column"),
@@ -347,17 +349,14 @@ def test_counts_are_those_of_numpy(expression: str, text: str, select, numpy_of)
     with np.errstate(all="ignore"):
         expected = numpy_of(text)
     assert np.array_equal(select(expression), expected)
-    assert 0 < expected.sum() or expression == "false"
+    assert expected.any() or expression == "false"
 
 
 @pytest.mark.parametrize(("expression", "position", "message"), REFUSED)
-def test_what_is_wrong_is_refused_where_it_stands(
-    expression: str, position: int | None, message: str, select
-):
+def test_what_is_wrong_is_refused_where_it_stands(expression: str, position: int, message: str, select):
     with pytest.raises(SelectionError, match=re.escape(message)) as caught:
         select(expression)
     lines = caught.value.message.splitlines()
-    if position is not None:
-        assert caught.value.position == position
-        assert lines[-1].endswith("^")
-        assert len(lines[-1]) - 5 == position
+    assert caught.value.position == position
+    assert lines[-1].endswith("^")
+    assert len(lines[-1]) - 5 == position

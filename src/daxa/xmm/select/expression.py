@@ -245,7 +245,10 @@ class _Builder:
         return node
 
     def checked(self, node: Node, tree: Any) -> Node:
-        """The node, if it can be evaluated in case that it is constant."""
+        """The node, if its columns are there, and it can be evaluated in case that it is constant."""
+        for column in (node, *node.children()):
+            if isinstance(column, nodes.Column) and self.columns and column.name not in self.columns:
+                raise self.error("RA and DEC are only understood as the pair (RA,DEC)", tree)
         if node.constant:
             try:
                 with np.errstate(all="ignore"):
@@ -358,7 +361,7 @@ class _Builder:
             if self.is_text(node):
                 raise self.error("intervals need a number, not text", left)
             intervals = [self.interval(c) for c in target.children if getattr(c, "data", None)]
-            return nodes.InIntervals(node, tuple(intervals))
+            return self.checked(nodes.InIntervals(node, tuple(intervals)), t)
         extra = [node.x, node.y] if isinstance(node, _Pair) else [node]
         return self.call(target, extra) if kind == "call" else self.filter(target, extra)
 
