@@ -88,6 +88,20 @@ class TestManyAlternatives:
         evselect(pn_list, filteredset="again.fits", filtertype="dataSubspace", dssblock="out.fits:EVENTS")
         assert np.array_equal(events(pn_list.parent / "again.fits"), kept)
 
+    def test_a_hot_column_on_each_ccd(self, pn_list: Path, capsys):
+        data = events(pn_list)
+        keep = (data["PI"] > 300) & (data["TIME"] > 1002)  # inside the good times of every CCD
+        for ccd in range(1, 13):
+            keep &= ~((data["CCDNR"] == ccd) & np.isin(data["RAWX"], [ccd * 5, ccd * 5 + 1]))
+        bad = "".join(f" && !(CCDNR=={c} && RAWX in [{c * 5}:{c * 5 + 1}])" for c in range(1, 13))
+        kept = selected(pn_list, "PI>300 && TIME>1002" + bad)
+        assert len(kept) == keep.sum() > 0
+        assert "incompleteDSS" not in capsys.readouterr().err
+        subspace = self.restored(pn_list, "EVENTS")
+        assert [int(c) for c in subspace.ccds()] == list(range(1, 13))
+        evselect(pn_list, filteredset="again.fits", filtertype="dataSubspace", dssblock="out.fits:EVENTS")
+        assert np.array_equal(events(pn_list.parent / "again.fits"), kept)
+
     @pytest.mark.parametrize("product", ["imageset", "spectrumset", "rateset"])
     def test_boxes_of_which_any_may_hold(self, pn_list: Path, product: str):
         boxes = [(a, a + 2, a) for a in range(1, 60, 6)]
@@ -358,9 +372,9 @@ class TestNothingFound:
             mos_list, capsys, rateset="r.fits", timebinsize=100, maketimecolumn=True, expression="PI<0"
         )
         with fits.open(mos_list.parent / "r.fits") as hdus:
-            header = hdus["RATE"].header
-            assert len(hdus["RATE"].data) == 10
-            assert (header["TSTART"], header["TSTOP"]) == (1000.1, 2000.0)
+            header, of_list = hdus["RATE"].header, fits.getheader(mos_list, "EVENTS")
+            assert len(hdus["RATE"].data) == 11
+            assert [header[k] for k in ("TSTART", "TSTOP")] == [of_list[k] for k in ("TSTART", "TSTOP")]
         low, high = (f(events(mos_list)["PI"]) for f in (np.min, np.max))
         assert "(noEvents), none of the 2000 rows" in err
         assert f"PI is {low} to {high}" in err
@@ -489,3 +503,22 @@ class TestPlacesOfProducts:
         evselect(mos_list, filteredset="o.fits:EVENTS", rateset="a:b.fits")
         assert {"o.fits", "a:b.fits"} < {p.name for p in mos_list.parent.iterdir()}
         assert "(ignoredTable), o.fits:EVENTS: o.fits is written" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"filteredset": "o.fits", "rateset": "o.fits"}, "filteredset and rateset both name o.fits"),
+            ({"imageset": "o.fits", "spectrumset": "./o.fits"}, "imageset and spectrumset both name"),
+            ({"imageset": "mos.fits"}, "imageset names mos.fits, the list that it is made of"),
+        ],
+    )
+    def test_two_products_in_one_file(self, mos_list: Path, parameters, message: str):
+        before = mos_list.read_bytes()
+        with pytest.raises(TaskError, match=message):
+            evselect(mos_list, **parameters)
+        assert mos_list.read_bytes() == before
+
+    def test_a_list_that_is_changed_itself_is_named(self, mos_list: Path, capsys):
+        evselect(mos_list, keepfilteroutput=True, expression="PI>500")
+        assert (events(mos_list)["PI"] > 500).all()
+        assert "no filteredset is named" in capsys.readouterr().out

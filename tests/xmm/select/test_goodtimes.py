@@ -220,6 +220,15 @@ class TestSpecifiersOfTables:
                 run_task(task, arguments, cwd=folder)
 
 
+def test_what_times_are_made_of_is_not_overwritten(tmp_path: Path):
+    rate_file(tmp_path / "r.fits", np.arange(5.0), np.ones(5), TIMEDEL=1.0)
+    (tmp_path / "t.txt").write_text("0 3 +\n")
+    with pytest.raises(TaskError, match="gtiset names r.fits:ALL, the table"):
+        run_task("tabgtigen", {"table": "r.fits:RATE", "gtiset": "r.fits:ALL"}, cwd=tmp_path)
+    with pytest.raises(TaskError, match="table names t.txt, the text"):
+        run_task("gtibuild", {"file": "t.txt", "table": "t.txt"}, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("names", [("TIME", "RATE"), ("time", "rate")])
 def test_rows_without_a_time_are_left_out(tmp_path: Path, capsys, names):
     time = [0.0, 1.0, np.nan, 3.0, 4.0]

@@ -8,7 +8,7 @@ comparisons of columns) is left out, and reported as incomplete.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,6 +110,55 @@ def alternatives(tree: Node) -> tuple[Alternatives, bool]:
     if len(result) > _MOST:
         return [[]], False
     return result, complete
+
+
+def alternatives_by_ccd(tree: Node, ccds: Iterable[int]) -> tuple[Alternatives, bool]:
+    """As :func:`alternatives`, for the events of some CCDs, one CCD after the other.
+
+    Hot columns of many CCDs, each left out by itself, have more alternatives together than can be written
+    down, and few on each CCD.
+
+    Parameters
+    ----------
+    tree
+        Syntax tree of the expression.
+    ccds
+        Numbers of the CCDs.
+
+    Examples
+    --------
+    >>> from daxa.xmm.select.expression import compile
+    >>> tree = compile("!(CCDNR == 1 && RAWX == 5)").tree
+    >>> [[(c.axis, format_intervals(c.intervals)) for c in a] for a in alternatives_by_ccd(tree, [1, 2])[0]]
+    [[('CCDNR', '1'), ('RAWX', ':5),(5:')], [('CCDNR', '2')]]
+    """
+    result: Alternatives = []
+    complete = True
+    for ccd in ccds:
+        of_this, whole = alternatives(_of_ccd(tree, ccd))
+        complete &= whole
+        result += [[RangeCondition("CCDNR", (Interval(ccd, ccd),)), *conditions] for conditions in of_this]
+    return result, complete
+
+
+def _of_ccd(node: Node, ccd: int) -> Node:
+    """An expression for the events of one CCD: what it says of CCDNR is true or false, and left out."""
+    if isinstance(node, nodes.Not):
+        inner = _of_ccd(node.operand, ccd)
+        return nodes.Const(not inner.literal) if isinstance(inner, nodes.Const) else nodes.Not(inner)
+    if isinstance(node, (nodes.And, nodes.Or)):
+        decisive = isinstance(node, nodes.Or)
+        terms = []
+        for term in (_of_ccd(t, ccd) for t in _flat(node)):
+            if not isinstance(term, nodes.Const):
+                terms.append(term)
+            elif term.literal == decisive:
+                return term
+        return type(node)(tuple(terms)) if terms else nodes.Const(not decisive)
+    names = {n.name for n in node.walk() if isinstance(n, nodes.Column)}
+    if node.constant or {name.upper() for name in names} == {"CCDNR"}:
+        return nodes.Const(bool(node.truth(Rows({name: np.array([ccd]) for name in names}, 1))[0]))
+    return node
 
 
 def _convert(node: Node, negated: bool) -> tuple[Alternatives, bool]:

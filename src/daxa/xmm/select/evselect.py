@@ -137,6 +137,7 @@ def run(ctx: TaskContext, p: Parameters) -> None:
     """
     with ExitStack() as scratch:
         source = Source(ctx, p.table, scratch)
+        _check_files(ctx, p, source)
         selection = build_selection(ctx, p, source)
         restriction = Restriction(ctx, p, source, selection)
         if p.updateexposure and not restriction.gti and "INSTRUME" in source.header:
@@ -152,6 +153,8 @@ def run(ctx: TaskContext, p: Parameters) -> None:
             kept = _walk(source, selection, chosen, counters, None, None)
         else:
             target = p.filteredset if p.withfilteredset else source.given
+            if not p.withfilteredset:
+                ctx.info(f"no filteredset is named: {source.given} itself is changed")
             if not p.withfilteredset and source.path != source.given:
                 raise TaskError(
                     "compressedInput", f"{source.given} is compressed and cannot be changed in place"
@@ -167,6 +170,27 @@ def run(ctx: TaskContext, p: Parameters) -> None:
         ctx.info(f"{kept} of {source.table.count} rows selected")
         outputs.check(kept, selection)
         outputs.write()
+
+
+def _check_files(ctx: TaskContext, p: Parameters, source: Source) -> None:
+    """Refuse products that would overwrite each other, or the list that they are made of.
+
+    Raises
+    ------
+    TaskError
+        ``sameFile``: two parameters name one file.
+    """
+    kinds = [
+        k for k in ("filteredset", "imageset", "spectrumset", "rateset", "histogramset") if p[f"with{k}"]
+    ]
+    places: dict[Path, str] = {}
+    for kind in kinds:
+        place = ctx.path(p[kind]).resolve()
+        if place in places:
+            raise TaskError("sameFile", f"{places[place]} and {kind} both name {p[kind]}")
+        if kind != "filteredset" and place == source.given.resolve():
+            raise TaskError("sameFile", f"{kind} names {p[kind]}, the list that it is made of")
+        places[place] = kind
 
 
 def slctexpr(p: Parameters, source: Source, selection: Selection) -> str:

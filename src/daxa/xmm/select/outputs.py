@@ -146,7 +146,7 @@ class Outputs:
     def _span(self, axis: str) -> tuple[float, float] | None:
         """TSTART and TSTOP of the table, from where to where its light curves run, also in SAS."""
         header = self.source.header
-        if axis != "rate" or self.p.timecolumn != "TIME" or not {"TSTART", "TSTOP"} <= set(header):
+        if axis != "rate" or self.p.timecolumn.upper() != "TIME" or not {"TSTART", "TSTOP"} <= set(header):
             return None
         start, stop = (header[key] for key in ("TSTART", "TSTOP"))
         return (float(start), float(stop)) if start < stop else None

@@ -13,7 +13,7 @@ from daxa.xmm.fits.rows import RawTable, plain_file
 from daxa.xmm.parameters import Parameters
 from daxa.xmm.select import dss as dss_module
 from daxa.xmm.select.blocks import split_block
-from daxa.xmm.select.conditions import Alternatives, alternatives
+from daxa.xmm.select.conditions import Alternatives, alternatives, alternatives_by_ccd
 from daxa.xmm.select.dss import DataSubspace, Filter
 from daxa.xmm.select.exposures import ccd_tables, read_frames
 from daxa.xmm.select.expression import Selection
@@ -130,7 +130,13 @@ class Restriction:
     def __init__(self, ctx: TaskContext, p: Parameters, source: Source, selection: Selection) -> None:
         conditions, complete = alternatives(selection.tree)
         self.old = _with_tables(ctx, p, source)
-        self.subspace = self.old.restrict(conditions, source.table.units)
+        written = conditions
+        ccds = self.old.ccds()
+        if not complete and ccds and None not in ccds:
+            numbers = dict.fromkeys(c for c in ccds if c is not None)
+            by_ccd, whole = alternatives_by_ccd(selection.tree, numbers)
+            written, complete = (by_ccd, True) if whole else (conditions, False)
+        self.subspace = self.old.restrict(written, source.table.units)
         if p.cleandss:
             self.subspace = self.subspace.clean()
         if p.writedss and not complete:

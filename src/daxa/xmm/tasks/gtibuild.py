@@ -40,6 +40,8 @@ def gtibuild(ctx: TaskContext, p: Parameters) -> None:
     # The table cannot hold infinity in a way that every reader understands.
     gti = GTI(gti.start, np.where(np.isinf(gti.stop), 1e10, gti.stop))
     name, block = split_block(p.table)
+    if ctx.path(name).resolve() == path.resolve():
+        raise TaskError("sameFile", f"table names {p.table}, the text that it is made of")
     write_gti(ctx, name, [gti_hdu(gti, str(block) if block is not None else "STDGTI")])
 
 

@@ -65,7 +65,10 @@ def _open_table(ctx: TaskContext, specification: str, needed: Sequence[str]) -> 
 def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
     """Make good times of the rows of time series that fulfil an expression."""
     gti: GTI | None = None
+    name, block = split_block(p.gtiset)
     for specification in p.table:
+        if ctx.path(split_block(specification)[0]).resolve() == ctx.path(name).resolve():
+            raise TaskError("sameFile", f"gtiset names {p.gtiset}, the table that it is made of")
         hdus, hdu, path = _open_table(ctx, specification, [p.timecolumn])
         with hdus:
             selection = compile(p.expression, hdu.header, Files(ctx.cwd, path))
@@ -95,7 +98,6 @@ def tabgtigen(ctx: TaskContext, p: Parameters) -> None:
     gti = GTI(gti.start[~short], gti.stop[~short])
     if not len(gti):
         ctx.warn("noGoodTime", f"no row fulfils {p.expression!r}")
-    name, block = split_block(p.gtiset)
     write_gti(
         ctx,
         name,
