@@ -375,3 +375,10 @@ def test_every_test_asserts_something():
         if f.name.startswith("test_") and f.name not in found
     ]
     assert not idle, "\n".join(idle)
+
+
+def test_modules_of_tests_have_names_of_their_own():
+    """Folders of tests are no packages: pytest takes two modules of one name for one."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    names = [p.name for p in paths]
+    assert not [str(p.relative_to(ROOT)) for p in paths if names.count(p.name) > 1]

@@ -65,6 +65,12 @@ GIVEN: dict[str, dict[str, Any]] = {
         "weighting": "time",
         "whole_archive": False,
     },
+    "find_sources": {
+        "lo_en": Quantity([0.6, 1], "keV"),
+        "hi_en": Quantity([0.9, 5], "keV"),
+        "likelihood": 6.0,
+        "extent": False,
+    },
     "full_process_xmm": {
         "lo_en": Quantity(0.3, "keV"),
         "hi_en": Quantity(8, "keV"),
@@ -76,7 +82,11 @@ GIVEN: dict[str, dict[str, Any]] = {
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("cleaned_evt_lists", "acc_mos_anom_states"): {"filt_mos_anom_state": True},
     **{(name, limit): BAND for name in ("cleaned_evt_lists", "full_process_xmm") for limit in BAND},
-    **{(name, limit): BANDS for name in ("generate_images_expmaps", "generate_mosaics") for limit in BAND},
+    **{
+        (name, limit): BANDS
+        for name in ("generate_images_expmaps", "generate_mosaics", "find_sources")
+        for limit in BAND
+    },
 }
 RUNNING = {"num_cores": 3, "disable_progress": True, "timeout": Quantity(7, "s"), "executor": "dask"}
 
@@ -101,7 +111,7 @@ class Recorder:
         self.archive = archive
         self.calls: list[tuple[list[Planned], Running, str]] = []
         self.fields: list[Any] = []
-        for module in ("setup", "assemble", "check", "clean", "generate", "grating", "mosaics"):
+        for module in ("setup", "assemble", "check", "clean", "generate", "grating", "mosaics", "sources"):
             monkeypatch.setattr(f"daxa.process.xmm.{module}.run_steps", self.run)
         monkeypatch.setattr("daxa.process.simple.run_steps", self.run)
         monkeypatch.setattr("daxa.process.xmm.mosaics.field_mosaics", self.field)
@@ -159,7 +169,7 @@ class Recorder:
                 for p in pieces
                 for exp_id in summary[p.obs_id].get(p.inst, {}).get("exposures", {})
             ]
-        return [p for p in pieces if p.ident in done or step.name == "generate_mosaics"]
+        return [p for p in pieces if p.ident in done or step.name in ("generate_mosaics", "find_sources")]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

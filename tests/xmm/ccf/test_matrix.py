@@ -411,9 +411,9 @@ def test_numbers_by_name_that_are_not_there(synthetic_ccf: Path, said) -> None:
     made = changed(file, "MISCDATA", {name: v[kept] for name, v in columns.items()})
     cal._constituents["XMM", "MISCDATA"] = made
     assert [cal.misc("EMOS1", name) for name in items] == [f.value for f in items.values()]
-    codes = ("noCosmicRaySize", "noEnergyLimits", "noSurroundings")
+    codes = ("noCosmicRaySize", "noEnergyLimits", "noOnBoardVersion", "noSurroundings")
     assert list(said.fallbacks) == [f"{made.path.name}[MISCDATA]: {code}" for code in codes]
-    assert [said.err.getvalue().count(f"({code})") for code in codes] == [1, 1, 1]
+    assert [said.err.getvalue().count(f"({code})") for code in codes] == [1, 1, 1, 1]
     assert cal.misc("EPN", "OPTICS_CCD") == 4
     inspected = finding(made, "MISCDATA")
     assert inspected.how == "fallback"

@@ -201,6 +201,13 @@ class TestImagesOfSomethingElse:
         assert said in warned
         assert bool(said) == bool(warned)
 
+    def test_of_several_bands_the_image_gives_the_grid_only(self, field):
+        """As archives call it: one image, maps of all their bands."""
+        field.image(expression="PI in [500:1500]")
+        _, said = field.map(pimin="500 2000", pimax="1500 10000", expimageset="exp.fits hard.fits")
+        assert said == ""
+        assert (field.folder / "hard.fits").exists()
+
     def test_bands_that_are_none(self, field):
         with pytest.raises(TaskError, match="expected a number"):
             field.map(pimin="nan")

@@ -113,7 +113,9 @@ def eexpmap(ctx: TaskContext, p: Parameters) -> None:
         raise TaskError("noExposure", f"{event_path}: no EXPOSUnn, no STDGTInn, no event with a CCDNR")
     pointings = _pointings(ctx, p)
     subspace = dss.read(image, image_header)
-    _check_bands(ctx, bands, {p.imageset: subspace, p.eventset: dss.read(hdus, events)})
+    # An image gives its grid to maps of several bands; to a single one, its band, too.
+    files = {p.imageset: subspace} if len(bands) == 1 else {}
+    _check_bands(ctx, bands, {**files, p.eventset: dss.read(hdus, events)})
     exposures = (h.get("EXPOSURE") for h in (image_header, events))
     good = good_times(hdus, numbers, next((float(e) for e in exposures if e is not None), None), ctx.warn)
     without = [f"EXPOSU{n:02d}" for n in good if f"EXPOSU{n:02d}" not in hdus]

@@ -153,6 +153,7 @@ def open_images(ctx: TaskContext, p: Parameters, *, with_background: bool) -> Op
     pictures = [read_image(ctx, name) for name in names]
     shape = pictures[0][0].shape
     first = pictures[0][1]
+    _check_images(ctx, names, pictures)
     exposures = _maps(ctx, p.expimagesets, "expimagesets", names, shape) if p.withexpimage else None
     masks = _masks(ctx, p.detmasksets, pictures, shape) if p.withdetmask else None
     backgrounds = _maps(ctx, p.bkgimagesets, "bkgimagesets", names, shape) if with_background else None
@@ -164,11 +165,7 @@ def open_images(ctx: TaskContext, p: Parameters, *, with_background: bool) -> Op
     images = []
     for k, (counts, header) in enumerate(pictures):
         where = str(ctx.path(names[k]))
-        if counts.shape != shape or not _same_grid(header, first):
-            raise TaskError("badImage", f"{where}: not of the grid of {ctx.path(names[0])}")
-        instrument = str(header.get("INSTRUME", "")).strip()
-        if instrument not in CAMERA_NUMBERS:
-            raise TaskError("badImage", f"{where}: INSTRUME is {instrument!r}, expected EMOS1, EMOS2 or EPN")
+        instrument = str(header["INSTRUME"]).strip()
         if instrument not in spreads:
             spreads[instrument] = PointSpread.from_calibration(cal, instrument)
         exposure = exposures[k] if exposures else np.full(shape, float(header.get("EXPOSURE", 0.0)) or 1.0)
@@ -191,6 +188,18 @@ def open_images(ctx: TaskContext, p: Parameters, *, with_background: bool) -> Op
     wcs = sky_wcs(first.to_astropy())
     pixel = abs(float(first["CDELT2"])) * 3600
     return Opened(Field(images, pixel), wcs, first)
+
+
+def _check_images(ctx: TaskContext, names: Sequence[str], pictures: Sequence[tuple[FloatArray, Any]]) -> None:
+    """Refuse images that are not of EPIC, or of different grids."""
+    counts, first = pictures[0]
+    for name, (data, header) in zip(names, pictures, strict=True):
+        where = ctx.path(name)
+        if data.shape != counts.shape or not _same_grid(header, first):
+            raise TaskError("badImage", f"{where}: not of the grid of {ctx.path(names[0])}")
+        instrument = str(header.get("INSTRUME", "")).strip()
+        if instrument not in CAMERA_NUMBERS:
+            raise TaskError("badImage", f"{where}: INSTRUME is {instrument!r}, expected EMOS1, EMOS2 or EPN")
 
 
 def _maps(
@@ -249,7 +258,12 @@ def _bands(
 
 def _same_grid(header: Any, first: Any) -> bool:
     keys = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CDELT1", "CDELT2")
-    return all(abs(float(header[k]) - float(first[k])) < 1e-7 * max(1.0, abs(float(first[k]))) for k in keys)
+    return all(
+        k in header
+        and k in first
+        and abs(float(header[k]) - float(first[k])) < 1e-7 * max(1.0, abs(float(first[k])))
+        for k in keys
+    )
 
 
 def _off_axis(cal: Calibration, instrument: str, header: Any, where: str) -> Callable[[float, float], float]:
