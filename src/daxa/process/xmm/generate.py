@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
@@ -46,6 +46,7 @@ DEFAULT_BANDS = ((0.5, 2.0), (2.0, 10.0))
 class ImageOptions(StepOptions):
     """Options of `generate_images_expmaps`."""
 
+    default_bands: ClassVar[tuple[tuple[float, float], ...]] = DEFAULT_BANDS
     lo_en: Quantity | None = argument(None, "Lower energies of the bands; 0.5 keV and 2.0 keV by default.")
     hi_en: Quantity | None = argument(None, "Upper energies of the bands; 2.0 keV and 10.0 keV by default.")
 
@@ -57,7 +58,7 @@ class ImageOptions(StepOptions):
         """Lower and upper energies of the bands."""
         from astropy.units import Quantity
 
-        lows, highs = zip(*DEFAULT_BANDS, strict=True)
+        lows, highs = zip(*self.default_bands, strict=True)
         return (
             Quantity(lows, "keV") if self.lo_en is None else self.lo_en,
             Quantity(highs, "keV") if self.hi_en is None else self.hi_en,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.exceptions import NoDependencyProcessError
-from daxa.process.arguments import check_bands, check_bool
-from daxa.process.options import Running, StepOptions, argument
+from daxa.process.arguments import check_bool
+from daxa.process.options import Running, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Piece, Recipe, Step
-from daxa.process.xmm.generate import GRID, check_within
+from daxa.process.xmm.generate import GRID, ImageOptions, check_within
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
@@ -43,9 +42,10 @@ _BOX_LIKELIHOOD = 5.0
 
 
 @dataclass(frozen=True, eq=False)
-class SourceOptions(StepOptions):
+class SourceOptions(ImageOptions):
     """Options of `find_sources`."""
 
+    default_bands: ClassVar[tuple[tuple[float, float], ...]] = DEFAULT_BANDS
     lo_en: Quantity | None = argument(
         None, "Lower energies of the bands; those of the 4XMM catalogue (0.2, 0.5, 1, 2, 4.5 keV) by default."
     )
@@ -60,30 +60,11 @@ class SourceOptions(StepOptions):
     )
 
     def check(self) -> None:
-        _ = self.bands
+        super().check()
         check_bool("extent", self.extent)
-        if not isinstance(self.likelihood, (int, float)) or not 1 <= self.likelihood <= 50:
+        number = isinstance(self.likelihood, (int, float)) and not isinstance(self.likelihood, bool)
+        if not number or not 1 <= self.likelihood <= 50:
             raise ValueError(f"likelihood: expected a number from 1 to 50, got {self.likelihood!r}")
-
-    @property
-    def limits(self) -> tuple[Quantity, Quantity]:
-        """Lower and upper energies of the bands."""
-        from astropy.units import Quantity
-
-        lows, highs = zip(*DEFAULT_BANDS, strict=True)
-        return (
-            Quantity(lows, "keV") if self.lo_en is None else self.lo_en,
-            Quantity(highs, "keV") if self.hi_en is None else self.hi_en,
-        )
-
-    @cached_property
-    def bands(self) -> list[tuple[float, float]]:
-        """The bands [keV]."""
-        return check_bands(*self.limits)
-
-    def given(self) -> dict[str, Any]:
-        lows, highs = self.limits
-        return {**super().given(), "lo_en": lows, "hi_en": highs}
 
 
 def _camera_tasks(

@@ -31,6 +31,8 @@ _FIRST_EXTENTS = (1.5, 3.0, 6.0, 12.0)
 _LEAST_EXTENT = 0.5
 #: Least gain of a point source [in logarithms of the likelihood] at whose place an extended one is tried.
 _WORTH_A_LOOK = 3.0
+#: Loss outside of the limits: finite, as the search takes differences.
+_NOT_HERE = 1e30
 #: Furthest that a source moves away from where it was found [pixel].
 _FURTHEST = 5.0
 
@@ -328,7 +330,7 @@ def _fit_one(
 def _best_place(stamp: _Stamp, at: tuple[float, float], found: tuple[float, float]) -> tuple[float, float]:
     def loss(p: FloatArray) -> float:
         if np.hypot(p[0] - found[0], p[1] - found[1]) > _FURTHEST:
-            return np.inf
+            return _NOT_HERE
         return -stamp.gain(p[0], p[1])
 
     start = np.array(at)
@@ -360,7 +362,7 @@ def _best_extent(
             not _LEAST_EXTENT < size < options.largest_extent
             or np.hypot(p[0] - found[0], p[1] - found[1]) > 2 * _FURTHEST
         ):
-            return np.inf
+            return _NOT_HERE
         return -stamp.gain(p[0], p[1], size)
 
     start = np.array([*at, np.log(first)])
