@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import archive_server as faults
-import numpy as np
-import odf_files
 import pandas as pd
 import pytest
 from archive_server import ArchiveServer
 from astropy import units as u
 from astropy.coordinates import ICRS, SkyCoord
-from astropy.table import Table
 
 from daxa.exceptions import (
     DAXADownloadError,
@@ -33,8 +30,6 @@ from daxa.mission import (
     Swift,
     XMMPointed,
     XRISMPointed,
-    eRASS1DE,
-    eROSITACalPV,
 )
 from daxa.mission.tools import multi_mission_filter_on_positions
 
@@ -291,72 +286,6 @@ def test_renamed_columns_are_told(server: ArchiveServer) -> None:
         DAXADownloadError, match=r"its columns have changed: there is no start \(start_time\)"
     ):
         Swift()
-
-
-# -- eROSITA --------------------------------------------------------------------------------------
-
-
-def tiles(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Table(
-        {
-            "SRVMAP": np.array([150102, 60120], "i4"),
-            "OWNER": np.array([2, 2], "i2"),
-            "RA_CEN": [149.6, 60.0],
-            "DE_CEN": [-11.9, -30.0],
-            **{name: [0.0, 0.0] for name in ("RA_MIN", "RA_MAX", "DE_MIN", "DE_MAX")},
-        }
-    )
-    table.write(tmp_path / "tiles.fits")
-    server.files["tiles.fits"] = (tmp_path / "tiles.fits").read_bytes()
-    monkeypatch.setenv("DAXA_URL_ERASS_TILES", f"{server.url}/FTP/tiles.fits")
-
-
-def test_erass(server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiles(server, tmp_path, monkeypatch)
-    names = ["020_EventList", "024_Image", "021_Image", "024_ExposureMap"]
-    for version in ("009", "010"):
-        for name in names:
-            path = f"erass/102/150/EXP_{version}/em01_150102_{name}_c{version}.fits.gz"
-            server.files[path] = faults.gzipped(f"{name} {version}".encode())
-    server.files["erass/102/150/DET_010/em01_150102_021_BackgrImage_c010.fits.gz"] = faults.gzipped(
-        b"background"
-    )
-    mission = eRASS1DE()
-    assert list(mission.obs_ids) == ["150102", "060120"]
-    mission.filter_on_positions([149.6, -11.1])
-    mission.download(disable_progress=True)
-    assert Path(mission.get_evt_list_path("150102")).read_bytes() == b"020_EventList 010"
-    assert Path(mission.get_image_path("150102", 0.2, 2.3)).read_bytes() == b"024_Image 010"
-    assert Path(mission.get_expmap_path("150102", 0.2, 2.3)).name == "em01_150102_024_ExposureMap_c010.fits"
-    assert Path(mission.get_background_path("150102", 0.2, 0.6)).read_bytes() == b"background"
-    mission.delete_raw_data(force_del=True)
-    with pytest.raises(DAXADownloadError, match="no version 011, there are 009, 010"):
-        mission.download(pipeline_version=11, disable_progress=True)
-    # the tiles are cached
-    server.files.pop("tiles.fits")
-    assert len(eRASS1DE()) == 2
-
-
-def test_calpv(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAXA_URL_EROSITA_EDR", f"{server.url}/FTP/edr")
-    files = {f"eFEDS/fm00_30000{n}_020_EventList_c001.fits": f"{n}".encode() for n in (7, 8, 9)}
-    files["eFEDS/fm00_300010_020_EventList_c001.fits"] = b"10"
-    server.files["edr/eFEDS.tar.gz"] = odf_files.tar_bytes(files, "w:gz")
-    mission = eROSITACalPV(fields="efeds")
-    assert mission.chosen_fields == ["EFEDS"]
-    assert len(mission) == 4
-    mission.filter_on_obs_ids(["300007", "300010"])
-    mission.download(disable_progress=True)
-    assert Path(mission.get_evt_list_path("300007")).read_bytes() == b"7"
-    assert server.requests["/FTP/edr/eFEDS.tar.gz"] == 1  # one file for the whole field
-    with pytest.raises(
-        ValueError, match="'EFED' is not an eROSITA CalPV field or field type; near it: EFEDS"
-    ):
-        eROSITACalPV(fields="EFED")
-    whole = eROSITACalPV("TM1")
-    whole.filter_on_fields("magellanic clouds")
-    assert whole.chosen_fields == ["LMC_SN1987A"]
-    assert "SURVEY" in whole.all_mission_field_types
 
 
 # -- several at once ------------------------------------------------------------------------------

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
 import os
 import re
 import shutil
 import tempfile
 import warnings
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +17,16 @@ import pandas as pd
 from daxa.exceptions import DAXADownloadError
 from daxa.fetch import unpack
 from daxa.fetch.http import RemoteFile
-from daxa.mission import remote
+from daxa.mission import calpv_fields, remote
 from daxa.mission.catalogue import read_cache, write_cache
 from daxa.mission.download import Progress, Report, Request, sizes_of
 from daxa.mission.endpoints import address
+from daxa.mission.erass_tiles import public_tiles
 from daxa.mission.heasarc import ArchiveMission, Product
 from daxa.mission.selection import today
 from daxa.mission.store import Part
 
+_CACHE = "erass1-public-tiles"
 _TMS = tuple(f"TM{n}" for n in range(1, 8))
 # energy band digit in the file names -> keV
 _BANDS = {
@@ -82,7 +80,7 @@ class eRASS1DE(_ErositaMission):
         return Quantity(1.8, "deg")
 
     def _query(self, refresh: bool) -> tuple[Any, str | None]:
-        cached = read_cache("erass1-tiles")
+        cached = read_cache(_CACHE)
         if cached is not None and not refresh:
             frame, date = cached
         else:
@@ -96,7 +94,7 @@ class eRASS1DE(_ErositaMission):
                 warnings.warn(f"{err}; the catalogue in the cache is used", stacklevel=4)
                 frame, date = cached
             else:
-                write_cache("erass1-tiles", frame, date)
+                write_cache(_CACHE, frame, date)
         return frame, date.isoformat(timespec="seconds")
 
     def _tiles(self) -> pd.DataFrame:
@@ -107,26 +105,22 @@ class eRASS1DE(_ErositaMission):
             with tempfile.TemporaryDirectory() as scratch:
                 path = Path(scratch) / "erass1_tiles.fits"
                 self.client.fetch(RemoteFile(address("erass_tiles"), path.name), path)
-                table = Table.read(path, hdu=1)
-            tile = np.asarray(table["SRVMAP"]).astype(int)
-            columns = {
-                "ObsID": np.array([f"{t:06d}" for t in tile]),
-                "ra": np.asarray(table["RA_CEN"], float),
-                "dec": np.asarray(table["DE_CEN"], float),
-                **{
-                    name.lower(): np.asarray(table[name], float)
-                    for name in ("RA_MIN", "RA_MAX", "DE_MIN", "DE_MAX")
-                },
-                "owner": np.asarray(table["OWNER"]).astype(int),
-            }
+                return public_tiles(Table.read(path, hdu=1))
         except (OSError, KeyError, ValueError) as err:
             raise DAXADownloadError(f"{address('erass_tiles')}: not the table of sky tiles ({err})") from err
-        frame = pd.DataFrame(columns)
-        # the survey scanned every tile several times between these dates
-        frame["start"] = np.datetime64("2019-12-12T00:00:00", "us")
-        frame["end"] = np.datetime64("2020-06-11T00:00:00", "us")
-        frame["target_category"] = "ASK"
-        return frame
+
+    def neighbours(self, obs_id: str) -> list[str]:
+        """ObsIDs of the public tiles around one, which it overlaps by a few arcminutes.
+
+        Parameters
+        ----------
+        obs_id : str
+            A tile of the catalogue.
+        """
+        self._known(obs_id)
+        info = self._catalogue()
+        around = info.loc[info["ObsID"] == obs_id, "neigh_obs"].iloc[0]
+        return around.split(",") if around else []
 
     def download(
         self,
@@ -171,18 +165,19 @@ class eRASS1DE(_ErositaMission):
 class eROSITACalPV(_ErositaMission):
     """Fields of eROSITA's calibration and performance-verification phase (early data release).
 
-    The release has no catalogue that programs can query. The packaged table lists the fields whose
-    ObsIDs and addresses are documented publicly; where no date is, that of the whole phase stands. `table`
-    takes a longer one.
+    The release has no catalogue that programs can query; the package has a table of its 170 observations in
+    32 fields (facts of the release, as tabulated in the DAXA package of D. J. Turner and contributors, BSD
+    3-Clause licence).
 
     Parameters
     ----------
     insts : str or list of str, optional
     fields : str or list of str, optional
-        Field names (`all_mission_fields`) or types (`all_mission_field_types`).
+        Field names (`all_mission_fields`) or types (`all_mission_field_types`), in any spelling; ``crab``
+        means all four fields around it.
     save_file_path : str or Path, optional
     table : str or Path, optional
-        A CSV file to use instead of the packaged table of fields (also ``DAXA_EROSITA_CALPV_TABLE``), with
+        A CSV file to use instead of the package's table (also ``DAXA_EROSITA_CALPV_TABLE``), with
         the columns ObsID, ra, dec, start, end, Field_Name, Field_Type, active_insts, link.
     """
 
@@ -213,16 +208,7 @@ class eROSITACalPV(_ErositaMission):
         return Quantity(4.5, "deg")
 
     def _query(self, refresh: bool) -> tuple[Any, str | None]:
-        if self._table is not None:
-            if not Path(self._table).is_file():
-                raise FileNotFoundError(f"table: no such file {self._table}")
-            source = Path(self._table).read_text(encoding="utf-8")
-        else:
-            source = (
-                resources.files("daxa.mission").joinpath("data/erosita_calpv.csv").read_text(encoding="utf-8")
-            )
-        rows = list(csv.DictReader(io.StringIO(source)))
-        return pd.DataFrame(rows), None
+        return pd.DataFrame(calpv_fields.read_table(self._table)), None
 
     @property
     def all_mission_fields(self) -> list[str]:
@@ -253,17 +239,8 @@ class eROSITACalPV(_ErositaMission):
             There is no such field or type; similar ones are named.
         """
         info = self._catalogue()
-        by_key = {_key(n): [n] for n in info["Field_Name"]}
-        for kind, names in info.groupby("Field_Type")["Field_Name"]:
-            by_key.setdefault(_key(str(kind)), sorted(set(names)))
-        fields_of_keys: list[str] = []
-        for field in [fields] if isinstance(fields, str) else fields:
-            if _key(field) not in by_key:
-                near = difflib.get_close_matches(_key(field), by_key, n=3)
-                hint = f"; near it: {', '.join(n for k in near for n in by_key[k][:1])}" if near else ""
-                raise ValueError(f"fields: {field!r} is not an eROSITA CalPV field or field type{hint}")
-            fields_of_keys += by_key[_key(field)]
-        return sorted(set(fields_of_keys))
+        columns = ("Field_Name", "Field_Type", "link")
+        return calpv_fields.find(fields, zip(*(info[c] for c in columns), strict=True))
 
     def filter_on_fields(self, fields: str | list[str]) -> None:
         """Keep the observations of these fields, or types of field.
@@ -282,6 +259,34 @@ class eROSITACalPV(_ErositaMission):
         mask = self._catalogue()["Field_Name"].isin(names).to_numpy()
         self._apply("filter_on_fields", {"fields": names}, mask)
         self._fields = names
+
+    def filter_on_obs_ids(self, allowed_obs_ids: Any, invert: bool = False) -> None:
+        """As for every mission; an ObsID that the release gives by mistake means the ones that are there.
+
+        Parameters
+        ----------
+        allowed_obs_ids : str or list of str
+            Observations.
+        invert : bool
+            Leave them out instead.
+
+        Warns
+        -----
+        UserWarning
+            An ObsID was misprinted.
+        """
+        known = set(self.obs_ids)
+        given = [allowed_obs_ids] if isinstance(allowed_obs_ids, str) else allowed_obs_ids
+        if isinstance(given, (list, tuple, set, np.ndarray, pd.Series)):
+            wrong = [str(o) for o in given if str(o) in calpv_fields.MISPRINTS and str(o) not in known]
+            for obs_id in wrong:
+                meant = calpv_fields.MISPRINTS[obs_id]
+                warnings.warn(
+                    f"{obs_id} is a misprint of the release and means {' and '.join(meant)}", stacklevel=2
+                )
+            if wrong:
+                allowed_obs_ids = [m for o in given for m in calpv_fields.MISPRINTS.get(str(o), (o,))]
+        super().filter_on_obs_ids(allowed_obs_ids, invert)
 
     def _initial_mask(self) -> np.ndarray:
         info = self._catalogue()
@@ -327,7 +332,3 @@ class eROSITACalPV(_ErositaMission):
 
     def _set_extra_state(self, saved: dict, folder: Path) -> None:
         self._fields = saved.get("chos_field")
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\s_\-+]", "", str(name)).upper()
