@@ -30,7 +30,15 @@ ALLOWED = {
         "validate",
     },
 }  # fmt: skip
-COMMON = {"daxa", "daxa._version", "daxa.config", "daxa.exceptions", "daxa.trust", "daxa.writing"}
+COMMON = {
+    "daxa",
+    "daxa._version",
+    "daxa.config",
+    "daxa.exceptions",
+    "daxa.former",
+    "daxa.trust",
+    "daxa.writing",
+}
 
 #: Floors of the engine, the lowest first: an arrow leads from a floor to a lower one, or stays in its room.
 FLOORS = [

@@ -10,33 +10,24 @@ import importlib
 from typing import Any
 
 from daxa._version import __version__
+from daxa.former import find_modules
 
 # Public names that live in other modules, loaded on first use.
 _LAZY = {
-    "NUM_CORES": ("daxa.config", "num_cores"),
-    "OUTPUT": ("daxa.config", "output_path"),
-    "BACKEND": ("daxa.config", "backend"),
-    "daxa_conf": ("daxa.config", "as_dict"),
-}
-_LAZY_OBJECTS = {
+    **dict.fromkeys(("NUM_CORES", "OUTPUT", "PFILES_PATH", "BACKEND", "daxa_conf", "sb_rate"), "daxa.config"),
     "XMMPointed": "daxa.mission",
     "BaseMission": "daxa.mission",
     "Archive": "daxa.archive",
 }
 
-__all__ = ["__version__", *_LAZY, *_LAZY_OBJECTS, "sb_rate"]
+__all__ = ["__version__", *_LAZY]
+
+find_modules()
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        module, function = _LAZY[name]
-        return getattr(importlib.import_module(module), function)()
-    if name in _LAZY_OBJECTS:
-        return getattr(importlib.import_module(_LAZY_OBJECTS[name]), name)
-    if name == "sb_rate":
-        from astropy import units
-
-        return units.def_unit("sb_rate", units.ct / (units.deg**2 * units.s))
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'daxa' has no attribute {name!r}")
 
 

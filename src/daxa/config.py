@@ -2,7 +2,7 @@
 
 Read, in rising order of precedence, from the defaults, the user's configuration file
 (``$XDG_CONFIG_HOME/daxa/daxa.cfg`` or the platform's equivalent, an INI file with the section
-``[DAXA_SETUP]``) and the environment:
+``[DAXA_SETUP]``; without it the one that DAXA 0.3 wrote) and the environment:
 
 ======================  ==================  =================================================
 configuration key       environment         meaning
@@ -11,16 +11,23 @@ configuration key       environment         meaning
 ``num_cores``           ``DAXA_NUM_CORES``  processes to use (-1: 90 % of the cores)
 ``backend``             ``DAXA_BACKEND``    ``auto``, ``sas`` or ``embedded``
 ``calibration_path``    ``DAXA_CCFPATH``    colon-separated folders of calibration files
+``pfiles_path``                             folder of HEASoft's parameter files (``~/pfiles``)
 ======================  ==================  =================================================
 
-Nothing is cached: a changed environment is seen at the next call. Nothing is written.
+Nothing is cached: a changed environment is seen at the next call. Nothing is written. ``OUTPUT``,
+``NUM_CORES``, ``BACKEND``, ``PFILES_PATH``, ``CONFIG_FILE``, ``CONFIG_PATH`` and ``daxa_conf`` are the
+settings as they are when these names are imported.
 """
 
 from __future__ import annotations
 
 import configparser
 import os
+import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from daxa.exceptions import DAXAConfigError
 
@@ -32,7 +39,13 @@ _ENVIRONMENT = {
     "backend": "DAXA_BACKEND",
     "calibration_path": "DAXA_CCFPATH",
 }
-_DEFAULTS = {"daxa_save_path": "daxa_output", "num_cores": "-1", "backend": "auto", "calibration_path": ""}
+_DEFAULTS = {
+    "daxa_save_path": "daxa_output",
+    "num_cores": "-1",
+    "backend": "auto",
+    "calibration_path": "",
+    "pfiles_path": "",
+}
 
 
 def config_file() -> Path:
@@ -40,6 +53,19 @@ def config_file() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("daxa") / "daxa.cfg"
+
+
+def former_config_file() -> Path:
+    """Where DAXA 0.3 keeps its configuration file, on all platforms."""
+    folder = os.environ.get("XDG_CONFIG_HOME")
+    return Path(folder) / "daxa.cfg" if folder else Path.home() / ".config" / "daxa" / "daxa.cfg"
+
+
+@cache
+def _note_former(former: Path, own: Path) -> None:
+    warnings.warn(
+        f"settings are read from {former}, where DAXA 0.3 had them; their place is {own}", stacklevel=4
+    )
 
 
 def cache_path() -> Path:
@@ -52,7 +78,10 @@ def cache_path() -> Path:
 def as_dict() -> dict[str, dict[str, str]]:
     """Every setting in force, by section, as text."""
     values = dict(_DEFAULTS)
-    path = config_file()
+    path, former = config_file(), former_config_file()
+    if not path.is_file() and former.is_file():
+        _note_former(former, path)
+        path = former
     if path.is_file():
         parser = configparser.ConfigParser(interpolation=None)
         try:
@@ -120,3 +149,52 @@ def calibration_path() -> str:
     paths = [os.environ.get("SAS_CCFPATH", ""), _setting("calibration_path"), str(cache_path() / "ccf")]
     # A blank between two separators would mean the folder in which one happens to be.
     return os.pathsep.join(folder for path in paths for folder in path.split(os.pathsep) if folder)
+
+
+def pfiles_path() -> str:
+    """Folder of HEASoft's parameter files; it need only be there if it was configured.
+
+    Raises
+    ------
+    FileNotFoundError
+        The configured folder is not there.
+    """
+    configured = _setting("pfiles_path")
+    if configured and not os.path.isdir(os.path.expanduser(configured)):
+        raise FileNotFoundError(f"pfiles_path: no such folder {configured}")
+    return os.path.abspath(os.path.expanduser(configured or "~/pfiles"))
+
+
+def _sb_rate() -> Any:
+    from astropy import units
+
+    return units.def_unit("sb_rate", units.ct / (units.deg**2 * units.s))
+
+
+def _calpv_table() -> Any:
+    from importlib import resources
+
+    import pandas as pd
+
+    with resources.files("daxa.mission").joinpath("data/erosita_calpv.csv").open(encoding="utf-8") as table:
+        return pd.read_csv(table, dtype={"ObsID": str})
+
+
+#: Names that give a setting or a table as it is when they are imported.
+_VALUES: dict[str, Callable[[], Any]] = {
+    "OUTPUT": output_path,
+    "NUM_CORES": num_cores,
+    "BACKEND": backend,
+    "PFILES_PATH": pfiles_path,
+    "CONFIG_FILE": lambda: str(config_file()),
+    "CONFIG_PATH": lambda: str(config_file().parent),
+    "daxa_conf": as_dict,
+    "sb_rate": _sb_rate,
+    "EROSITA_CALPV_INFO": _calpv_table,
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VALUES:
+        return _VALUES[name]()
+    raise AttributeError(f"module 'daxa.config' has no attribute {name!r}")

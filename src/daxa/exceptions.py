@@ -1,6 +1,7 @@
 """Every exception that DAXA raises on purpose.
 
-A message names the argument, file, HDU or column at fault and says what was expected.
+A message names the argument, file, HDU or column at fault and says what was expected. Where DAXA 0.3 raises
+a class of Python in the same case, ours is of that class too, so that what catches that one catches ours.
 """
 
 from __future__ import annotations
@@ -8,6 +9,17 @@ from __future__ import annotations
 
 class DAXAError(Exception):
     """Base of all exceptions raised by this package."""
+
+    __str__ = Exception.__str__  # that of KeyError gives a representation
+
+    @property
+    def message(self) -> str | None:
+        """What it says; None if it says nothing."""
+        return str(self) or None
+
+
+class WrongTypeError(DAXAError, TypeError, ValueError):
+    """An argument is of a type that is not understood."""
 
 
 class DAXAConfigError(DAXAError):
@@ -66,7 +78,7 @@ class NoProcessingError(DAXAError):
     """Nothing has been processed yet."""
 
 
-class NoDependencyProcessError(DAXAError):
+class NoDependencyProcessError(NoProcessingError):
     """A step that this one builds on has not been run, or succeeded for nothing."""
 
 
@@ -82,15 +94,15 @@ class NoTargetSourceTypeInfo(DAXAError):
     """The mission's catalogue has no target types."""
 
 
-class ObsNotAssociatedError(DAXAError):
+class ObsNotAssociatedError(DAXAError, ValueError):
     """The observation does not belong to this archive."""
 
 
-class MissionNotAssociatedError(DAXAError):
+class MissionNotAssociatedError(DAXAError, KeyError, ValueError):
     """The mission does not belong to this archive."""
 
 
-class NoRegionsAssociatedError(DAXAError):
+class NoRegionsAssociatedError(DAXAError, ValueError):
     """The archive holds no regions for that observation."""
 
 
@@ -102,7 +114,7 @@ class PreProcessedNotSupportedError(DAXAError):
     """The mission offers no processed products."""
 
 
-class PreProcessedNotAvailableError(DAXAError):
+class PreProcessedNotAvailableError(DAXANotDownloadedError, FileNotFoundError):
     """The processed product was not downloaded or does not exist."""
 
 

@@ -1,31 +1,37 @@
 """Which observations exist, which are wanted, and their raw files."""
 
 from daxa.mission.base import BaseMission
-from daxa.mission.missions.asca import ASCA
-from daxa.mission.missions.chandra import Chandra
-from daxa.mission.missions.erosita import eRASS1DE, eROSITACalPV
-from daxa.mission.missions.integral import INTEGRALPointed
-from daxa.mission.missions.nustar import NuSTARPointed
-from daxa.mission.missions.rosat import ROSATAllSky, ROSATPointed
-from daxa.mission.missions.suzaku import Suzaku
-from daxa.mission.missions.swift import Swift
-from daxa.mission.missions.xmm import XMMPointed
-from daxa.mission.missions.xrism import XRISMPointed
-
-MISSIONS: tuple[type[BaseMission], ...] = (
-    XMMPointed,
-    NuSTARPointed,
-    eROSITACalPV,
-    eRASS1DE,
-    Chandra,
-    ROSATPointed,
-    ROSATAllSky,
-    Swift,
-    Suzaku,
+from daxa.mission.missions import (
     ASCA,
+    MISS_INDEX,
+    Chandra,
     INTEGRALPointed,
+    NuSTARPointed,
+    ROSATAllSky,
+    ROSATPointed,
+    Suzaku,
+    Swift,
+    XMMPointed,
     XRISMPointed,
+    eRASS1DE,
+    eROSITACalPV,
 )
-MISS_INDEX = {mission.name: mission for mission in MISSIONS}
+from daxa.mission.tools import multi_mission_filter_on_positions
 
-__all__ = ["MISS_INDEX", "BaseMission", *sorted(mission.__name__ for mission in MISSIONS)]
+__all__ = [
+    "ASCA",
+    "MISS_INDEX",
+    "BaseMission",
+    "Chandra",
+    "INTEGRALPointed",
+    "NuSTARPointed",
+    "ROSATAllSky",
+    "ROSATPointed",
+    "Suzaku",
+    "Swift",
+    "XMMPointed",
+    "XRISMPointed",
+    "eRASS1DE",
+    "eROSITACalPV",
+    "multi_mission_filter_on_positions",
+]

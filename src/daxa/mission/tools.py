@@ -42,7 +42,7 @@ def multi_mission_filter_on_positions(
     NoObsAfterFilterError
         No mission has data there.
     """
-    from daxa.mission import MISS_INDEX
+    from daxa.mission.missions import MISS_INDEX
 
     names = (
         list(MISS_INDEX) if missions is None else [missions] if isinstance(missions, str) else list(missions)

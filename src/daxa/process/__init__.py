@@ -1,13 +1,34 @@
 """Processing: which task runs on which piece of data, in which order.
 
-``PROC_LOOKUP`` has the processing functions, by mission and name.
+``PROC_LOOKUP`` has the processing functions, by mission and name; each can also be imported from here.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+#: Package of steps -> the missions whose data they are for.
+_PACKAGES = {"xmm": ("xmm_pointed",)}
+_WITHOUT_STEPS = (
+    "nustar_pointed",
+    "erosita_calpv",
+    "erosita_all_sky_de_dr1",
+    "chandra",
+    "rosat_all_sky",
+    "rosat_pointed",
+    "swift",
+    "suzaku",
+    "asca",
+    "integral_pointed",
+    "xrism_pointed",
+)
+
 __all__ = ["PROC_LOOKUP", "redoing", "use_executor"]
+
+
+def _functions(package: str) -> dict[str, Any]:
+    return importlib.import_module(f"daxa.process.{package}").FUNCTIONS
 
 
 def __getattr__(name: str) -> Any:
@@ -16,7 +37,10 @@ def __getattr__(name: str) -> Any:
 
         return getattr(settings, name)
     if name == "PROC_LOOKUP":
-        from daxa.process.xmm import FUNCTIONS
-
-        return {"xmm_pointed": FUNCTIONS}
+        steps = {mission: _functions(p) for p, missions in _PACKAGES.items() for mission in missions}
+        return steps | {mission: {} for mission in _WITHOUT_STEPS if mission not in steps}
+    if not name.startswith("_"):
+        for package in _PACKAGES:
+            if name in (functions := _functions(package)):
+                return functions[name]
     raise AttributeError(f"module 'daxa.process' has no attribute {name!r}")

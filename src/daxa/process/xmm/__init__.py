@@ -22,6 +22,8 @@ _MODULES = {
     "sources": ("find_sources",),
 }
 
+__all__ = [function for functions in _MODULES.values() for function in functions]
+
 
 def __getattr__(name: str) -> Any:
     import importlib
