@@ -19,7 +19,7 @@ demo: $(BIN)/daxa
 	$(BIN)/daxa demo
 
 test: $(BIN)/.test-tools
-	$(BIN)/python -m pytest -n 2 -rs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 lint: $(BIN)/.test-tools
 	$(BIN)/ruff format --check .

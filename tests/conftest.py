@@ -29,16 +29,17 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the user's configuration, caches and outputs."""
     for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR", "SAS_PATH"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("DAXA_NUM_CORES", "DAXA_BACKEND", "DAXA_CCFPATH", "DAXA_SYNTHETIC_CALIBRATION"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path_factory.mktemp("settings")))
+        # Beside the test's own folder: to number two more would take longer than most tests.
+        folder = tmp_path.with_name(f"{tmp_path.name}-{variable.lower()}")
+        folder.mkdir(exist_ok=True)
+        monkeypatch.setenv(variable, str(folder))
     monkeypatch.setenv("DAXA_OUTPUT", str(tmp_path / "daxa_output"))
 
 
