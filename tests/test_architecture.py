@@ -36,6 +36,7 @@ COMMON = {
     "daxa.config",
     "daxa.exceptions",
     "daxa.former",
+    "daxa.plain",
     "daxa.trust",
     "daxa.writing",
 }

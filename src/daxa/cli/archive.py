@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from daxa.archive.views import error_text
-from daxa.cli.output import Json, plain_line, plain_text, print_table
+from daxa.cli.output import Json, print_table
+from daxa.plain import plain_line, plain_text
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
 CalibrationFolder = Annotated[

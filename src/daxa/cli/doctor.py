@@ -16,7 +16,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from daxa._version import __version__
-from daxa.cli.output import Json, plain_line
+from daxa.cli.output import Json
+from daxa.plain import plain_line
 
 
 class Check(NamedTuple):

@@ -35,8 +35,9 @@ from daxa.cli.calibration import calibration, fetch_calibration
 from daxa.cli.compare import compare, validate
 from daxa.cli.doctor import doctor, sas_shims
 from daxa.cli.odf import odf
-from daxa.cli.output import AllowSynthetic, Json, allow_mixture, plain_line, print_table
+from daxa.cli.output import AllowSynthetic, Json, allow_mixture, print_table
 from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
+from daxa.plain import plain_line
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from daxa.plain import plain_line
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 AllowSynthetic = Annotated[
     bool,
@@ -38,16 +40,6 @@ def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
     # A pipe has no width of its own; a wide one keeps every column whole.
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
-
-
-def plain_line(text: str) -> str:
-    """A line without what a terminal would obey: control characters are spelt out."""
-    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
-
-
-def plain_text(text: str) -> str:
-    """The same for several lines."""
-    return "\n".join(plain_line(line) for line in text.split("\n"))
 
 
 def _cell(value: Any) -> str:

@@ -21,7 +21,7 @@ import urllib3
 
 from daxa._version import __version__
 from daxa.exceptions import DAXADownloadError
-from daxa.fetch.unpack import RESERVE, free_bytes
+from daxa.fetch.disk import RESERVE, free_bytes
 
 BLOCK = 1 << 16
 #: Asking again for an address of this kind helps nothing.

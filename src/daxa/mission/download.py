@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from daxa.exceptions import DAXADownloadError, DAXAError
-from daxa.fetch.unpack import RESERVE, free_bytes
+from daxa.fetch.disk import RESERVE, free_bytes
 from daxa.mission.store import Part, RawStore
 
 # more at once gets a client throttled or blocked by the archives
