@@ -15,6 +15,10 @@ from daxa.archive.ledger import Ledger
 from daxa.archive.run import Input, Run
 from daxa.exceptions import DAXAError
 
+#: Steps that look through an observation's raw files, one for each mission, and what they call their place.
+TELL_OF_RAW = ("odf_ingest", "prepare_chandra_info", "prepare_nustar_info")
+RAW_PLACES = ("odf_path", "raw_path")
+
 
 @dataclass
 class Origin:
@@ -232,11 +236,25 @@ class _Chain:
 
     def _raw(self, run: Run, state: str) -> tuple[bool, dict[str, str]]:
         """Whether the raw files are where they were last seen, as they were; their names and sizes."""
-        ingested = self.ledger.latest(run.mission, "odf_ingest", run.obs_id)
-        folder = Path(str((ingested or run).extra.get("odf_path", "")) or "no folder")
+        folder = Path(raw_place(self.ledger, run) or "no folder")
         if not folder.is_dir() or raw_state(folder) != state:
             return False, {}
         return True, {name: str(size) for name, size, _ in raw_files(folder)}
+
+
+def raw_place(ledger: Ledger, run: Run) -> str:
+    """Where the raw files of an observation were last seen; empty if nothing tells.
+
+    Parameters
+    ----------
+    ledger
+        The archive's record.
+    run
+        A run on the observation.
+    """
+    told = (ledger.latest(run.mission, process, run.obs_id) for process in TELL_OF_RAW)
+    places = (r.extra.get(key) for r in (*told, run) if r is not None for key in RAW_PLACES)
+    return next((str(place) for place in places if place), "")
 
 
 def as_lines(origin: Origin, depth: int = 0, told: set[tuple[str, str]] | None = None) -> Iterator[str]:

@@ -61,6 +61,8 @@ class Seen(TypedDict, total=False):
         The observation's summary, which was put beside them with the place of the raw files.
     raw
         Whether the raw files were there, as ``odf``.
+    raw_name
+        The other name under which they were there, of missions without ODF.
     env
         Environment variables but the folders of calibration files; ``{work}`` is the scratch folder.
     outputs
@@ -75,6 +77,7 @@ class Seen(TypedDict, total=False):
     copies: dict[str, str]
     summary: str | None
     raw: bool
+    raw_name: str
     env: dict[str, str]
     outputs: dict[str, str]
     optional: list[str]

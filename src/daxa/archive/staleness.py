@@ -13,22 +13,26 @@ if TYPE_CHECKING:
 
 #: In place of a version: the record of a run is lost, its products are there.
 REBUILT = "unknown"
+#: Back-ends whose version is that of this package.
+_OWN = ("embedded", "python")
 Key = tuple[str, str, str]
 
 
 def generation(versions: Mapping[str, str]) -> str:
     """The part of the versions that results depend on.
 
-    Releases of the engine that differ in the last number only give the same results. Of SAS every release
-    counts.
+    Releases of the engine that differ in the last number only give the same results. Of other software every
+    release counts, and the state of its calibration files, where these are not recorded by themselves.
 
     Parameters
     ----------
     versions
         Versions that a run was made with.
     """
-    if versions.get("backend") == "sas":
-        return f"sas {versions.get('sas', 'unknown')}"
+    backend = versions.get("backend", "embedded")
+    if backend not in _OWN:
+        calibration = f", caldb {versions['caldb']}" if "caldb" in versions else ""
+        return f"{backend} {versions.get(backend, 'unknown')}{calibration}"
     return "daxa " + ".".join(versions.get("daxa", "").split(".")[:2])
 
 
@@ -61,7 +65,7 @@ def stale(ledger: Ledger) -> dict[Key, str]:
         number, versions = good[key]
         if newest[key] > number:
             return "a later run was interrupted"
-        if versions.get("backend") == "embedded" and generation(versions) != here:
+        if versions.get("backend") in _OWN and generation(versions) != here:
             return f"made by DAXA {versions.get('daxa')}"
         if "backend" not in versions:
             by = versions.get("daxa", REBUILT)

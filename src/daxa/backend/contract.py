@@ -89,7 +89,7 @@ class Job:
     logs
         ``stdout`` and ``stderr`` -> file that all of it is put into, whatever becomes of the job.
     backend
-        ``embedded`` or ``sas``.
+        ``embedded``, ``python``, ``sas`` or the name of another software.
     scratch
         Folder in which the job's own scratch folder is made; the system's temporary folder by default.
     leased

@@ -15,10 +15,13 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from daxa.backend.contract import Job, Task
+from daxa.backend.software import SOFTWARE
 
 #: Linux's order to share the blocks of a file with another.
 _FICLONE = 0x40049409
@@ -72,11 +75,19 @@ def _embedded(task: Task, work: Path, env: dict[str, str]) -> str | None:
     return None
 
 
-def _sas(task: Task, work: Path, env: dict[str, str]) -> str | None:
+def _python(task: Task, work: Path, env: dict[str, str]) -> str | None:
+    """Run a task on event lists of other missions: as one of the engine, once its module is loaded."""
+    from daxa.events import load
+
+    load(task.name)
+    return _embedded(task, work, env)
+
+
+def _program(task: Task, work: Path, env: dict[str, str], title: str) -> str | None:
     arguments = task.arguments()
     program = shutil.which(arguments[0], path=env.get("PATH"))
     if program is None:
-        text = f"no program {task.name} on PATH; is SAS initialised?"
+        text = f"no program {task.name} on PATH; is {title} initialised?"
         print(f"** {task.name}: error (programNotFound), {text}", file=sys.stderr)
         return text
     status = subprocess.run(
@@ -108,9 +119,11 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _environment(folder: Path, given: dict[str, str]) -> dict[str, str]:
+def _environment(folder: Path, given: dict[str, str], backend: str) -> dict[str, str]:
     """The job's environment, with parameter files of its own."""
     env = dict(given)
+    if backend in SOFTWARE:
+        env |= SOFTWARE[backend].environment
     pfiles = folder / "pfiles"
     pfiles.mkdir(exist_ok=True)
     env["PFILES"] = ";".join([str(pfiles), *env.get("PFILES", "").split(";")[1:]])
@@ -143,12 +156,13 @@ def run_tasks(folder: Path) -> dict[str, Any]:
     except OSError as failure:
         print(f"** daxa: error (inputNotReadable), {failure}", file=sys.stderr)
         return {"ok": False, "task": "daxa", "message": str(failure)}
-    env = _environment(folder, {k: v.replace("{work}", str(work)) for k, v in spec["env"].items()})
+    given = {k: v.replace("{work}", str(work)) for k, v in spec["env"].items()}
+    env = _environment(folder, given, spec["backend"])
     # Shells take the folder's name from here, not from the system, which knows no links.
     env["PWD"] = str(work)
     os.environ.clear()
     os.environ.update(env)
-    runner = {"embedded": _embedded, "sas": _sas}[spec["backend"]]
+    runner = _runner(spec["backend"])
     os.chdir(work)
     for k, (name, parameters) in enumerate(spec["tasks"]):
         task = Task(name, **parameters)
@@ -166,6 +180,14 @@ def run_tasks(folder: Path) -> dict[str, Any]:
             if not path.is_symlink():
                 write_place(path, path, spec["raw"])
     return {"ok": True}
+
+
+def _runner(backend: str) -> Callable[[Task, Path, dict[str, str]], str | None]:
+    """What runs the tasks of a back-end."""
+    if backend in ("embedded", "python"):
+        return _embedded if backend == "embedded" else _python
+    title = "SAS" if backend == "sas" else SOFTWARE[backend].title
+    return partial(_program, title=title)
 
 
 def _copy(source: str, target: Path) -> None:

@@ -3,7 +3,9 @@
 SAS prints ``** task: warning (Code), text``; nested tasks are ``parent::child``. What was silenced is counted
 in a block headed by the code ``SummaryOfWarnings``. Codes may have blanks in them. Chains that are scripts
 print ``chain: warning(code) !`` themselves, and the text below. What programs of HEASOFT and Python print has
-neither task nor code, and is not taken.
+neither task nor code, and is not taken; where it is software of other missions that runs, `Messages` is told,
+and takes what these print: CIAO ``# tool (version): ERROR text``, NuSTARDAS ``task_version: Error: text``,
+others of HEASOFT ``Task tool version terminating with status n``.
 """
 
 from __future__ import annotations
@@ -25,6 +27,15 @@ _SILENCED = re.compile(
     r"^\s*warning\s+(?P<code>\S.*?)\s+silently occurred\s+(?P<count>\d+)\s+times?", re.IGNORECASE
 )
 
+#: How programs of CIAO and HEASOFT print.
+_OF_OTHERS = (
+    re.compile(
+        r"^\s*#\s*(?P<task>\w+)\s*(?:\([^()]*\))?\s*:?\s*(?P<kind>error|warning)\b\s*:?\s*(?P<text>.*)$",
+        re.IGNORECASE | re.ASCII,
+    ),
+    re.compile(r"^(?P<task>[a-z]\w*?)_[\d.]+:\s*(?P<kind>error|warning)\b:?\s*(?P<text>.*)$", re.IGNORECASE),
+    re.compile(r"^Task (?P<task>\w+) \S+ (?P<text>terminating with status -?\d+)$", re.ASCII),
+)
 #: Most messages of a kind that are kept; the others are counted.
 LIMIT = 1000
 #: Most kinds of messages that are counted.
@@ -50,9 +61,16 @@ def printable(text: str) -> str:
 
 
 class Messages:
-    """Warnings and errors in the output of tasks, line by line; a bounded number of them is kept."""
+    """Warnings and errors in the output of tasks, line by line; a bounded number of them is kept.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    others
+        Take what programs of CIAO and HEASOFT print.
+    """
+
+    def __init__(self, others: bool = False) -> None:
+        self._patterns = _OF_OTHERS if others else ()
         self._found: dict[str, list[dict[str, str]]] = {"warning": [], "error": []}
         self._more: dict[str, Counter[tuple[str, str]]] = {"warning": Counter(), "error": Counter()}
         self._summary_of: str | None = None
@@ -71,6 +89,9 @@ class Messages:
             self._summary_of = match["task"] if code == "SummaryOfWarnings" else None
             if self._summary_of is None:
                 self._add(match["kind"].lower(), match["task"], code, match["text"].strip())
+        elif others := next((m for p in self._patterns if (m := p.match(line))), None):
+            kind = (others.groupdict().get("kind") or "error").lower()
+            self._add(kind, others["task"], kind, others["text"].strip())
         elif self._summary_of is not None:
             if match := _SILENCED.match(line):
                 text = f"silently occurred {match['count']} times"
@@ -98,13 +119,17 @@ class Messages:
         return warnings, errors
 
 
-def parse_messages(text: str | Iterable[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+def parse_messages(
+    text: str | Iterable[str], others: bool = False
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Find warnings and errors in the output of a task.
 
     Parameters
     ----------
     text
         Standard output or standard error, or its lines.
+    others
+        Take what programs of CIAO and HEASOFT print.
 
     Returns
     -------
@@ -118,7 +143,7 @@ def parse_messages(text: str | Iterable[str]) -> tuple[list[dict[str, str]], lis
     >>> parse_messages("** evselect: error (noEvents), nothing to select from")[1]
     [{'originator': 'evselect', 'name': 'noEvents', 'message': 'nothing to select from'}]
     """
-    messages = Messages()
+    messages = Messages(others)
     for line in text.splitlines() if isinstance(text, str) else text:
         messages.feed(line)
     return messages.found()

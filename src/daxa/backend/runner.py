@@ -20,6 +20,7 @@ from daxa.backend.launch import Launcher, launcher
 from daxa.backend.messages import parse_messages
 from daxa.backend.output import excerpt, keep, lines
 from daxa.backend.publish import PublishError, checksum, find_outputs, publish
+from daxa.backend.software import SOFTWARE
 
 #: Paths that need no other name: programs, and the languages of their parameters, take them as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
@@ -110,9 +111,9 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
     outcome.cpu_seconds, outcome.peak_memory = end.cpu_seconds, end.peak_memory
     outcome.timed_out = end.timed_out
     outcome.stdout, outcome.stderr = (excerpt(folder / s, job.logs.get(s)) for s in STREAMS)
-    under_way = _UnderWay(job)
+    under_way, others = _UnderWay(job), job.backend in SOFTWARE
     for stream in STREAMS:
-        warnings, errors = parse_messages(under_way.seen(lines(folder / stream)))
+        warnings, errors = parse_messages(under_way.seen(lines(folder / stream)), others)
         outcome.warnings += warnings
         outcome.errors += errors
         if stream in job.logs and (problem := keep(folder / stream, job.logs[stream], stream == "stdout")):
@@ -135,6 +136,10 @@ def _run_in(folder: Path, job: Job, runner: Launcher, outcome: Outcome) -> None:
         if not outcome.errors:
             outcome.errors.append(_error(result["task"], "failed", result["message"]))
         return
+    if others:
+        # Their programs say by their status how they ended, and go on after some of what they call an error.
+        outcome.warnings += outcome.errors
+        outcome.errors = []
     if outcome.errors:
         return
     pairs, missing = find_outputs(folder / "work", job.outputs, job.optional)

@@ -10,12 +10,15 @@ from daxa import config
 from daxa.archive.files import raw_state
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
+from daxa.archive.provenance import raw_place
 from daxa.archive.run import Input, Run
 from daxa.archive.staleness import generation
 from daxa.backend.calibration import changed
 from daxa.backend.contract import Job, Task
 from daxa.backend.datasum import sums
+from daxa.backend.job import RAW
 from daxa.backend.select import why_no_sas
+from daxa.backend.software import SOFTWARE
 from daxa.process.recording import versions
 
 
@@ -66,8 +69,7 @@ class Again:
 
     def raw_folder(self) -> Path | None:
         """Where the raw files are, if they are there."""
-        ingested = self.ledger.latest(self.run.mission, "odf_ingest", self.run.obs_id) or self.run
-        place = self.raw or ingested.extra.get("odf_path")
+        place = self.raw or raw_place(self.ledger, self.run)
         return Path(place) if place and Path(place).is_dir() else None
 
     def calibration_folders(self) -> list[str]:
@@ -99,7 +101,7 @@ class Again:
             optional=frozenset(seen["optional"]),
             renames={int(place): names for place, names in seen.get("renames", {}).items()},
             inputs={name: folder / path for name, path in seen["copies"].items()},
-            links=links | ({"odf": raw} if raw is not None and seen["raw"] else {}),
+            links=links | ({seen.get("raw_name", RAW): raw} if raw is not None and seen["raw"] else {}),
             summary=None if summary is None else folder / summary,
             raw=raw,
             backend=self.run.backend,
@@ -126,6 +128,10 @@ class Again:
         run = self.run
         if run.backend == "sas" and (why := why_no_sas()):
             self.gone.append(f"SAS, which made it ({why})")
+            return
+        software = SOFTWARE.get(run.backend)
+        if software is not None and (why := software.why_absent()):
+            self.gone.append(f"{software.title}, which made it ({why})")
             return
         here = versions(run.backend)
         then, now = generation(run.versions), generation(here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daxa.archive.legacy import RELEASE
+from daxa.archive.provenance import RAW_PLACES
 from daxa.archive.run import Run
 from daxa.archive.staleness import REBUILT
 from daxa.backend.calibration import changed
@@ -68,8 +69,7 @@ def why_again(run: Run, last: Run | None, piece: Piece, redo: str) -> str:
         return "asked for" if redo == "stale" else ""
     if last.fingerprint != run.fingerprint:
         return "made of something else, or otherwise"
-    place = run.extra.get("odf_path")
-    if place is not None and place != last.extra.get("odf_path"):
+    if any(run.extra.get(key) not in (None, last.extra.get(key)) for key in RAW_PLACES):
         return "the raw files are elsewhere now"
     return _calibration_changed(last, piece)
 

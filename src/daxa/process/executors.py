@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from daxa.backend.software import OWN, SOFTWARE
 from daxa.exceptions import DAXAError
 
 #: Beginnings of addresses of Dask schedulers.
@@ -104,5 +105,7 @@ def carried(backend: str) -> dict[str, str]:
     backend
         The back-end of the job.
     """
-    wanted = _OF_TASKS + (_OF_PROGRAMS if backend == "sas" else ())
+    wanted = _OF_TASKS + (_OF_PROGRAMS if backend not in OWN else ())
+    if backend in SOFTWARE:
+        wanted += SOFTWARE[backend].carried
     return {name: value for name, value in os.environ.items() if name.startswith(wanted)}

@@ -6,7 +6,7 @@ letters. Tasks therefore see everything that they read under a name of its own i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,11 @@ class Plain:
 
 
 def plain(
-    tasks: Iterable[Task], env: Mapping[str, str], used: Iterable[Path], raw: Path | None = None
+    tasks: Iterable[Task],
+    env: Mapping[str, str],
+    used: Iterable[Path],
+    raw: Path | None = None,
+    raw_name: str = RAW,
 ) -> Plain:
     """Give everything that tasks read its plain name.
 
@@ -50,17 +54,19 @@ def plain(
         Products that they may name.
     raw
         Folder of the raw files, if it is there.
+    raw_name
+        Name that tasks see it under.
     """
     names: dict[str, str] = {}
     links: dict[str, Path] = {}
     places = list(used)
     for path in places:
-        name = _free(path.name, links)
+        name = _free(path.name, {*links, raw_name})
         names[str(path)] = name
         links[name] = path
     if raw is not None:
-        names[str(raw)] = RAW
-        links[RAW] = raw
+        names[str(raw)] = raw_name
+        links[raw_name] = raw
     # A path may begin with another: the longest first; so may the name of a file that is not one of them.
     ordered = sorted(names, key=len, reverse=True)
 
@@ -76,10 +82,10 @@ def plain(
         if env.get(variable, "") in names:
             found.env[variable] = f"{{work}}/{names[env[variable]]}"
     summary = names.get(env.get("SAS_ODF", ""))
-    if summary is not None and summary != RAW:
+    if summary is not None and summary != raw_name:
         found.summary = links.pop(summary)
     texts = [v for t in named for v in t.parameters.values()] + list(found.env.values())
-    needed = {name for name in links if any(name in text for text in texts)} | ({RAW} if raw else set())
+    needed = {name for name in links if any(name in text for text in texts)} | ({raw_name} if raw else set())
     found.links = {name: path for name, path in links.items() if name in needed}
     return found
 
@@ -98,10 +104,10 @@ def _goes_on(letter: str) -> bool:
     return letter.isalnum() or (letter != "" and letter in _PART)
 
 
-def _free(name: str, taken: Mapping[str, Path]) -> str:
+def _free(name: str, taken: Collection[str]) -> str:
     """A name that is not taken yet."""
     number, candidate = 1, name
-    while candidate in taken or candidate == RAW:
+    while candidate in taken:
         number += 1
         candidate = f"{number}_{name}"
     return candidate

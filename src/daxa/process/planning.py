@@ -77,7 +77,7 @@ class Planner:
         nodes = self.nodes.setdefault(key, [])
         before = len(nodes)
         known = self.records.observation(mission.name, obs_id)["to_process"]
-        ingesting = "odf_ingest" in self.names
+        revealing = any(step.done is not None for step, _ in self.steps)
         first = key not in self._expanded
         for position, (step, options) in enumerate(self.steps):
             order = (number, position)
@@ -85,10 +85,10 @@ class Planner:
                 if first:
                     self._add(nodes, step, options, self._piece(mission, obs_id), order)
                 continue
-            if known is None or (ingesting and first):
+            if known is None or (revealing and first):
                 continue
             for inst, exposures in known.items():
-                if inst not in step.instruments:
+                if inst not in step.instruments or exposures is False:
                     continue
                 used: list[str | None] = (
                     [None] if step.scope == "instrument" else [e for e, use in exposures.items() if use]

@@ -64,7 +64,7 @@ def prepare(node: Node, run: Run) -> Plain:
     piece = node.piece
     piece.used.clear()
     recipe = node.recipe = _in_words_of(run, node.step.recipe(piece, node.options))
-    named = plain(recipe.tasks, recipe.env, piece.used, raw_folder(piece))
+    named = plain(recipe.tasks, recipe.env, piece.used, raw_folder(piece), recipe.raw_name)
     run.tasks = [(t.name, t.parameters) for t in named.tasks]
     run.inputs = inputs_of(recipe, piece)
     run.fingerprint = fingerprint(named.tasks, recipe, run)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Given = TypeVar("Given", bound=StepOptions)
 Result = TypeVar("Result")
 
-_ARCHIVE = "obs_archive : Archive\n    Archive with XMM-Newton observations."
+_ARCHIVE = "obs_archive : Archive\n    Archive with {} observations."
 _SECTION = re.compile(r"^\w+\n-+$", re.MULTILINE)
 _WIDTH = 106
 
 
 def public(
-    options: type[Given], order: Sequence[str] = ()
+    options: type[Given], order: Sequence[str] = (), mission: str = "XMM-Newton"
 ) -> Callable[[Callable[[Archive, Given, Running], Result]], Callable[..., Result]]:
     """Make a public function of one that takes an archive, checked options and how jobs are run.
 
@@ -34,6 +34,8 @@ def public(
         in this order.
     order
         Names of its arguments in another order.
+    mission
+        Whose observations it works on, for the docstring.
     """
     items = [*fields(options), *fields(Running)]
     if order:
@@ -62,20 +64,19 @@ def public(
 
         called.__signature__ = signature  # type: ignore[attr-defined]
         called.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        called.__doc__ = _with_parameters(function.__doc__ or "", items)
+        called.__doc__ = _with_parameters(function.__doc__ or "", items, mission)
         return called
 
     return decorate
 
 
-def _with_parameters(text: str, items: Sequence[Any]) -> str:
+def _with_parameters(text: str, items: Sequence[Any], mission: str) -> str:
     """A docstring with the section of parameters put before its other sections."""
     text = cleandoc(text)
     section = _SECTION.search(text)
     place = section.start() if section is not None else len(text)
-    lines = "\n".join(
-        [_ARCHIVE, *(f"{i.name} : {_kind(i)}\n{_paragraph(i.metadata['text'])}" for i in items)]
-    )
+    told = (f"{i.name} : {_kind(i)}\n{_paragraph(i.metadata['text'])}" for i in items)
+    lines = "\n".join([_ARCHIVE.format(mission), *told])
     parts = [text[:place].rstrip(), f"Parameters\n----------\n{lines}", text[place:]]
     return "\n\n".join(part for part in parts if part)
 

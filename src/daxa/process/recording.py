@@ -28,6 +28,7 @@ from daxa.backend.calibration import CalibrationError, named
 from daxa.backend.contract import Job, Outcome, Task
 from daxa.backend.job import RAW
 from daxa.backend.select import sas_version
+from daxa.backend.software import SOFTWARE
 from daxa.exceptions import DAXANotDownloadedError
 from daxa.process.step import Piece, Recipe
 
@@ -38,9 +39,11 @@ def versions(backend: str) -> dict[str, str]:
     Parameters
     ----------
     backend
-        ``embedded`` or ``sas``.
+        ``embedded``, ``python``, ``sas`` or the name of another software.
     """
     found = {"daxa": __version__, "python": platform.python_version(), "backend": backend}
+    if backend in SOFTWARE:
+        return found | SOFTWARE[backend].versions()
     return found | ({"sas": sas_version()} if backend == "sas" else {})
 
 
@@ -158,18 +161,22 @@ def seen_by(job: Job, folder: Path) -> Seen:
         The observation's folder.
     """
 
+    raw = next((name for name, path in job.links.items() if path == job.raw), "")
+
     def inside(paths: Mapping[str, Path]) -> dict[str, str]:
         return {name: os.path.relpath(path, folder) for name, path in paths.items()}
 
     return {
-        "links": inside({name: path for name, path in job.links.items() if name != RAW}),
+        "links": inside({name: path for name, path in job.links.items() if path != job.raw}),
         "copies": inside(job.inputs),
         "summary": None if job.summary is None else os.path.relpath(job.summary, folder),
-        "raw": RAW in job.links,
+        "raw": bool(raw),
         "env": {name: value for name, value in job.env.items() if name != "SAS_CCFPATH"},
         "outputs": inside(job.outputs),
         "optional": sorted(job.optional),
         "shared": sorted(job.shared),
+        # Under another name than that of the files of an ODF only for other missions.
+        **({"raw_name": raw} if raw not in ("", RAW) else {}),
         **({"renames": {str(k): dict(v) for k, v in job.renames.items()}} if job.renames else {}),
     }
 

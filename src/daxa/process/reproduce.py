@@ -16,13 +16,18 @@ from pathlib import Path
 
 from daxa._version import __version__
 from daxa.archive.ledger import Ledger
+from daxa.archive.provenance import raw_place
 from daxa.archive.run import Run
 from daxa.archive.staleness import stale
+from daxa.backend.job import RAW
 from daxa.backend.launch import SINGLE_THREADED
+from daxa.backend.software import SOFTWARE
 from daxa.exceptions import DAXAError
 
 #: What stands for the fields of an archive, which are made of several observations.
 FIELDS = "mosaics"
+#: What runs tasks of a back-end that are no programs.
+_MODULES = {"embedded": "daxa.xmm", "python": "daxa.events"}
 _PATTERN = re.compile(r"[*?\[]")
 #: Writes a summary with the place of the raw files; the variable ``place`` has it.
 _WITH_PLACE = """LC_ALL=C awk '/^PATH /{print "PATH " ENVIRON["place"]; next} {print}'"""
@@ -109,8 +114,7 @@ def _in_order(runs: Iterable[Run]) -> Iterator[Run]:
 def _head(ledger: Ledger, archive: str, mission: str, obs_id: str, runs: list[Run]) -> Iterator[str]:
     index = ledger.latest(mission, "cif_build", runs[0].obs_id)
     calibration = "" if index is None else str(index.extra.get("ccf_path", ""))
-    ingested = ledger.latest(mission, "odf_ingest", runs[0].obs_id)
-    raw = "" if ingested is None else str(ingested.extra.get("odf_path", ""))
+    raw = next((place for run in runs if (place := raw_place(ledger, run))), "")
     made = sorted({f"{r.backend} ({_version(r)})" for r in runs})
     yield "#!/bin/sh"
     yield f"# {obs_id} of {mission}, as it is in the archive {archive}: every run that made something of it."
@@ -127,8 +131,9 @@ def _head(ledger: Ledger, archive: str, mission: str, obs_id: str, runs: list[Ru
 
 
 def _version(run: Run) -> str:
-    if run.backend == "sas":
-        return f"SAS {run.versions.get('sas', 'unknown')}"
+    if run.backend == "sas" or run.backend in SOFTWARE:
+        title = "SAS" if run.backend == "sas" else SOFTWARE[run.backend].title
+        return f"{title} {run.versions.get(run.backend, 'unknown')}"
     return f"DAXA {run.versions.get('daxa', 'unknown')}"
 
 
@@ -147,7 +152,7 @@ def _run(run: Run, late: str) -> Iterator[str]:
     work = f'"$here"/{shlex.quote(f"work/{run.process}_{run.ident}")}'
     yield f"rm -rf {work} && mkdir -p {work} && cd {work}"
     if seen["raw"]:
-        yield 'ln -s "$raw" odf'
+        yield f'ln -s "$raw" {shlex.quote(seen.get("raw_name", RAW))}'
     for name, path in seen["links"].items():
         yield f"ln -s {place(path)} {shlex.quote(name)}"
     for name, path in seen["copies"].items():
@@ -161,7 +166,7 @@ def _run(run: Run, late: str) -> Iterator[str]:
     renames = seen.get("renames", {})
     for number, (task, parameters) in enumerate(run.tasks):
         words = shlex.join([task, *(f"{k}={v}" for k, v in parameters.items())])
-        yield words if run.backend == "sas" else f'"$python" -m daxa.xmm {words}'
+        yield f'"$python" -m {_MODULES[run.backend]} {words}' if run.backend in _MODULES else words
         for old, new in renames.get(str(number), {}).items():
             yield f"mv {shlex.quote(old)} {shlex.quote(new)}"
     yield from _kept(run, place)

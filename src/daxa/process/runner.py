@@ -25,6 +25,7 @@ from daxa.backend.contract import Job, Outcome
 from daxa.backend.releases import refuse_absent
 from daxa.backend.runner import run_job
 from daxa.backend.select import why_no_sas
+from daxa.backend.software import SOFTWARE, require
 from daxa.exceptions import DAXAError, DAXANotDownloadedError, NoValidMissionsError
 from daxa.process.done import satisfied, still_good, why_again
 from daxa.process.graph import Node
@@ -37,7 +38,7 @@ from daxa.process.recording import error_of, now, seen_by, take_made, take_outco
 from daxa.process.records import Records
 from daxa.process.settings import Settings, settings_of
 from daxa.process.step import Planned
-from daxa.process.summary import LAST_STEPS, judge, note_plan, summarise
+from daxa.process.summary import ends_with, judge, note_plan, summarise
 from daxa.process.tell import tell
 from daxa.trust import TRUST
 
@@ -79,6 +80,8 @@ def run_steps(
         Nothing that the steps build on is there.
     SASVersionError
         The release of SAS lacks a task.
+    BackendSoftwareError
+        The software that a step calls is absent.
     """
     if not isinstance(archive, Archive):
         raise TypeError(f"obs_archive: expected an Archive, got {type(archive).__name__}")
@@ -88,7 +91,8 @@ def run_steps(
             f"{steps[0][0].name}: works on {', '.join(missions)}; the archive {archive.archive_name} has "
             f"{', '.join(archive.mission_names)}"
         )
-    with settings_of(running) as settings, archive.processing():
+    require((step.name, step.backend or "") for step, _ in steps)
+    with settings_of(running, [step.backend for step, _ in steps]) as settings, archive.processing():
         if settings.backend == "sas":
             # Known by the name of the step, which is that of its task; better now than after hours.
             refuse_absent((step.name for step, _ in steps), settings.versions["sas"]["sas"])
@@ -125,8 +129,8 @@ class _Runner:
                 ledger.set_configuration(mission.name, step.name, options.recorded())
         self._note_plan()
         self._execute()
-        if any(name in planner.names for name in LAST_STEPS):
-            for mission in missions:
+        for mission in missions:
+            if ends_with(mission.name, planner.names):
                 if not mission.processed:
                     mission.processed = True
                 mission.save(self.archive.layout.save_info)
@@ -220,7 +224,7 @@ class _Runner:
         self.planner.tell_once(node.recipe.notes)
         job = job_of(node, run, named, self.settings)
         run.job = seen_by(job, node.piece.folder)
-        self._announce()
+        self._announce(run.backend)
         self.progress.begin(node.bar)
         self.archive.ledger.start(run)
         node.state = "running"
@@ -337,11 +341,15 @@ class _Runner:
 
     # -- what others see --------------------------------------------------------------------
 
-    def _announce(self) -> None:
+    def _announce(self, backend: str) -> None:
         """Say once which back-end works."""
-        backend = self.settings.backend
-        if backend == "sas":
-            text = f"DAXA: tasks are run by SAS ({self.settings.versions['sas']['sas']})"
+        versions = self.settings.versions[backend]
+        if backend in SOFTWARE:
+            text = f"DAXA: programs of {SOFTWARE[backend].title} are run ({versions[backend]})"
+        elif backend == "python":
+            return
+        elif backend == "sas":
+            text = f"DAXA: tasks are run by SAS ({versions['sas']})"
         else:
             # Somebody who has begun to set SAS up wants to know why it is not taken.
             broken = config.backend() == "auto" and os.environ.get("SAS_DIR")

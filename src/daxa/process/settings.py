@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -97,13 +97,15 @@ class Settings:
 
 
 @contextmanager
-def settings_of(running: Running) -> Iterator[Settings]:
+def settings_of(running: Running, fixed: Iterable[str | None]) -> Iterator[Settings]:
     """The settings of a call in this context; what runs its jobs is there as long as they are.
 
     Parameters
     ----------
     running
         How the user wants the step to run: cores, time limit, progress bars.
+    fixed
+        Back-ends of the steps, None where the configured one does it.
 
     Raises
     ------
@@ -111,8 +113,10 @@ def settings_of(running: Running) -> Iterator[Settings]:
         An argument is not usable, or there is no back-end.
     """
     cores, limit_s = running.cores, running.limit_s
-    backend = select_backend()
-    used = {backend, "embedded"}
+    known = set(fixed)
+    # What is configured concerns XMM-Newton only: without a step that asks for it, it is not looked for.
+    backend = select_backend() if None in known else "embedded"
+    used = {backend, "embedded", *(b for b in known if b is not None)}
     given = _executor.get() if running.executor is None else running.executor
     with executor_of(given, cores) as executor:
         yield Settings(

@@ -14,6 +14,7 @@ from daxa.archive import layout
 from daxa.archive.archive import Archive
 from daxa.archive.run import SHARED, Input, Run
 from daxa.backend.contract import Task
+from daxa.backend.job import RAW
 from daxa.exceptions import DAXANotDownloadedError, NoDependencyProcessError
 from daxa.process.options import StepOptions
 from daxa.process.records import Records
@@ -221,6 +222,8 @@ class Recipe:
         As those of a job.
     notes
         What users should know of the way in which the tasks are called.
+    raw_name
+        Name under which the tasks find the folder of the raw files.
     """
 
     tasks: list[Task]
@@ -234,6 +237,7 @@ class Recipe:
     reads_raw: bool = False
     renames: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    raw_name: str = RAW
 
 
 def _always(piece: Piece, options: StepOptions) -> bool:
@@ -268,9 +272,11 @@ class Step(Generic[Options]):
     note
         What the user should know of a piece, or of its being left out; a warning tells it.
     done
-        Called after a success, e.g. to take what the job found out into the archive.
+        Called after a success to take what the job found out of the observation's content into the archive;
+        steps on instruments and sub-exposures are planned after it.
     backend
-        The back-end of a step that only one of them can do; None for the configured one.
+        The back-end of a step that only one of them can do: ``embedded``, ``python``, or a software of
+        :data:`daxa.backend.software.SOFTWARE`; None for the configured one, of XMM-Newton.
     """
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from daxa.archive import Archive
 from daxa.archive.staleness import stale
@@ -11,9 +11,25 @@ from daxa.process.graph import Node
 from daxa.process.planning import Planner
 from daxa.process.tell import tell
 
-#: The step after which an observation is judged, by the instruments' family.
-LAST_STEPS = ("merge_subexposures", "cleaned_rgs_event_lists")
+#: The steps after which an observation is judged, by mission: that of the images' lists first, then those of
+#: other instruments, which judge only what has gone through one of them.
+LAST_STEPS: dict[str, tuple[str, ...]] = {
+    "xmm_pointed": ("merge_subexposures", "cleaned_rgs_event_lists"),
+}
 _TOLD = 20
+
+
+def ends_with(mission: str, names: Collection[str]) -> bool:
+    """Whether steps reach the end of a mission's processing.
+
+    Parameters
+    ----------
+    mission
+        Name of the mission.
+    names
+        Names of the steps.
+    """
+    return any(name in names for name in LAST_STEPS.get(mission, ()))
 
 
 def judge(planner: Planner, mission: str, obs_id: str) -> None:
@@ -29,17 +45,20 @@ def judge(planner: Planner, mission: str, obs_id: str) -> None:
         The observation.
     """
     names, records = planner.names, planner.records
-    if not any(name in names for name in LAST_STEPS):
+    if not ends_with(mission, names):
         return
-    found = [good for p in LAST_STEPS for good in records.success(mission, p, obs_id, None, None)]
+    last = LAST_STEPS[mission]
+    found = [good for p in last for good in records.success(mission, p, obs_id, None, None)]
     success = any(found)
-    if "merge_subexposures" not in names and not found:
+    if last[0] not in names and not found:
         return
     if records.observation(mission, obs_id)["final_success"] is success:
         return
     if not success:
         known = records.observation(mission, obs_id)["to_process"]
-        usable = known is None or any(used for exposures in known.values() for used in exposures.values())
+        usable = known is None or any(
+            any(use.values()) if isinstance(use, dict) else use for use in known.values()
+        )
         why = "" if usable else ": none of its exposures can be used"
         planner.tell_once([f"{obs_id}: nothing is left of it, so it is among the failed data now{why}"])
     planner.archive.judge(mission, obs_id, success)

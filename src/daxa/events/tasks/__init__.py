@@ -1,0 +1,1 @@
+"""One file per task on event lists of other missions."""
