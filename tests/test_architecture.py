@@ -35,6 +35,7 @@ COMMON = {
     "daxa",
     "daxa._version",
     "daxa.config",
+    "daxa.ds9",
     "daxa.exceptions",
     "daxa.former",
     "daxa.plain",

@@ -241,6 +241,17 @@ def test_regions(archive, tmp_path):
         archive.source_regions = {X: {OBS[0]: tmp_path / "none.reg"}}
 
 
+def test_regions_as_text(archive):
+    archive.source_regions = {X: {OBS[0]: 'fk5; circle(150,2,36"); -ellipse(150,2,3",4",20)'}}
+    circle, ellipse = archive.source_regions[X][OBS[0]]
+    assert circle.radius.to_value("arcsec") == pytest.approx(36)
+    assert ellipse.meta["include"] == 0
+    with pytest.raises(ValueError, match="source_regions: regions: line 1: .*a point has no area"):
+        archive.source_regions = {X: {OBS[0]: "fk5; point(150,2)"}}
+    with pytest.raises(ValueError, match="source_regions: physical coordinates"):
+        archive.source_regions = {X: {OBS[0]: "circle(150,2,3)"}}
+
+
 def test_an_image_without_coordinates_is_refused(archive, tmp_path):
     from astropy.io import fits
     from regions import CirclePixelRegion, PixCoord

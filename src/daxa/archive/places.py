@@ -136,7 +136,7 @@ class Places:
     def source_regions(self) -> dict[str, dict[str, list[Any]]]:
         """Mission -> ObsID -> list of sky regions: those that were set, else those of `find_sources`.
 
-        To be set with a path of a region file, a list of ``regions`` objects, or a dictionary with
+        To be set with a path of a region file, its text, a list of ``regions`` objects, or a dictionary with
         ``regions`` (one of these) and ``wcs_src`` (a WCS or an image) for each observation.
         """
         found: dict[str, dict[str, list[Any]]] = {name: {} for name in self._missions}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from daxa.ds9 import is_physical, read_regions
 from daxa.writing import write_text
 
 
@@ -49,7 +50,7 @@ def sky_regions(regions: Any, wcs_src: Any = None) -> list[Any]:
     Parameters
     ----------
     regions
-        Path of a DS9 file, or a list of ``regions`` objects.
+        Path of a DS9 file, its text, or a list of ``regions`` objects.
     wcs_src
         Where pixel regions get their coordinates from.
 
@@ -58,18 +59,19 @@ def sky_regions(regions: Any, wcs_src: Any = None) -> list[Any]:
     FileNotFoundError, TypeError
         The regions are neither.
     ValueError
-        Pixel regions without a WCS.
+        Pixel regions without a WCS, or what is no region.
     """
-    from regions import PixelRegion, Region, Regions
+    from regions import PixelRegion
 
-    if isinstance(regions, (str, os.PathLike)):
-        if not Path(regions).is_file():
-            raise FileNotFoundError(f"source_regions: no such file {regions}")
-        found = list(Regions.read(str(regions), format="ds9"))
-    elif isinstance(regions, (list, tuple, Regions)) and all(isinstance(r, Region) for r in regions):
-        found = list(regions)
-    else:
-        raise TypeError("source_regions: expected a path of a region file or a list of regions objects")
+    try:
+        found = read_regions(regions)
+    except (OSError, TypeError, ValueError) as error:
+        raise type(error)(f"source_regions: {error}") from None
+    if any(is_physical(r) for r in found):
+        raise ValueError(
+            "source_regions: physical coordinates, which ds9 also means where none are named; save the "
+            "regions in fk5"
+        )
     if any(isinstance(r, PixelRegion) for r in found):
         if wcs_src is None:
             raise ValueError("source_regions: pixel regions need a WCS, given as 'wcs_src'")

@@ -472,7 +472,7 @@ class TestDoubtfulExpressions:
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
-            ("r.reg", "physical\ncircle(25921,25921,1200)\n", "r.reg is not a FITS file; a table"),
+            ("r.reg", "a circle\n", "r.reg is not a FITS file; a table|'a circle' is no region of ds9"),
             ("none.fits", None, "none.fits: no such file"),
             ("folder", "", "folder is a folder"),
         ],

@@ -67,6 +67,27 @@ def test_what_is_no_map_is_refused(folder: Path):
         mask_of(folder, expimageset="none.fits")
     with pytest.raises(TaskError, match="regionset"):
         mask_of(folder, withregionset=True, regionset="none.fits")
+
+
+def test_regions_of_ds9_are_left_out(folder: Path):
+    header = {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 20.5, "CRPIX2": 15.5, "CRVAL1": 150.0,
+        "CRVAL2": 2.0, "CDELT1": -4 / 3600, "CDELT2": 4 / 3600, "RADECSYS": "FK5",
+    }  # fmt: skip
+    with fits.open(folder / "exp.fits", mode="update") as hdus:
+        hdus[0].header.update(header)
+    without, _, _ = mask_of(folder, threshold2=5)
+    (folder / "s.reg").write_text('fk5\ncircle(150,2,20")\n-circle(150,2,8")\n')
+    mask, _, said = mask_of(folder, threshold2=5, withregionset=True, regionset="s.reg")
+    y, x = np.indices(mask.shape)
+    far = np.hypot(x - 19.5, y - 14.5)
+    np.testing.assert_array_equal(mask, without * ~((far <= 5) & (far > 2)))
+    assert "regionOutside" not in said
+    text, _, _ = mask_of(folder, threshold2=5, withregionset=True, regionset='fk5; circle(150,2,20")')
+    np.testing.assert_array_equal(text, without * (far > 5))
+    assert "regionOutside" in mask_of(folder, withregionset=True, regionset='fk5; circle(151,2,20")')[2]
+    with pytest.raises(TaskError, match="regionset: region.*a point has no area"):
+        mask_of(folder, withregionset=True, regionset="fk5; point(150,2)")
     fits.PrimaryHDU().writeto(folder / "empty.fits")
     with pytest.raises(TaskError, match="not a 2-D image"):
         mask_of(folder, expimageset="empty.fits")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from daxa.ds9 import is_text, read_regions
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.fits.file import is_fits
 from daxa.xmm.fits.hdus import is_table, open_hdus
+from daxa.xmm.select.ds9 import Plane
 from daxa.xmm.select.regions import ImageMask, Region
 
 
@@ -99,19 +101,27 @@ class Files:
         except (OSError, KeyError, ValueError) as error:
             raise SelectionError(f"gti({block}): {_reason(error, file)}") from error
 
-    def region(self, block: str) -> Region:
-        """Shapes of a region table.
+    def region(self, block: str, plane: Plane | None = None) -> Region:
+        """Shapes of a region table, or of regions of ds9.
 
         Parameters
         ----------
         block
-            As written in an expression.
+            As written in an expression; or regions of ds9 as text.
+        plane
+            Where regions of ds9 are to lie; without it only tables are understood.
 
         Raises
         ------
         SelectionError
-            There is no such table, or it is not a region table.
+            There is no such table, or it is not a region table; or it is no region of ds9.
         """
+        if plane is not None and (regions := self.ds9(block)) is not None:
+            try:
+                where = "region" if is_text(block) else f"region({block})"
+                return plane.region(read_regions(regions), where)
+            except (OSError, ValueError) as error:
+                raise SelectionError(f"region({block}): {error}") from error
         file, identifier = self.resolve(block)
         try:
             with open_hdus(file) as hdus:
@@ -124,6 +134,22 @@ class Files:
                 return Region.from_hdu(hdus[identifier], str(file))
         except (OSError, KeyError, ValueError) as error:
             raise SelectionError(f"region({block}): {_reason(error, file)}") from error
+
+    def ds9(self, block: str) -> str | Path | None:
+        """The text, or the file, of regions of ds9; None if the block names something else.
+
+        Parameters
+        ----------
+        block
+            As for :meth:`region`.
+        """
+        plain = block.strip()
+        if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'":
+            plain = plain[1:-1]
+        if is_text(plain):
+            return plain
+        file = self.folder / Path(plain).expanduser()
+        return file if plain and file.is_file() and not is_fits(file) else None
 
     def image(self, block: str) -> ImageMask:
         """Pixels of an image.

@@ -35,6 +35,7 @@ from daxa.xmm.fits.schema import name_of_column
 from daxa.xmm.notes import warn_once
 from daxa.xmm.select import nodes
 from daxa.xmm.select.blocks import Files, SelectionError, split_block
+from daxa.xmm.select.ds9 import Plane
 from daxa.xmm.select.nodes import Node, Rows
 from daxa.xmm.select.regions import ALIASES, SHAPES, ColumnSky, Shape
 
@@ -211,6 +212,7 @@ class _Builder:
         self.text = text
         self.files = files
         self.selected = selected
+        self.header = header
         self.sky = ColumnSky.from_header(header)
         numbers = range(1, int(header.get("TFIELDS", 0)) + 1)
         forms = {str(header[f"TTYPE{i}"]).strip(): str(header.get(f"TFORM{i}", "")) for i in numbers}
@@ -462,7 +464,8 @@ class _Builder:
                 return nodes.InGti(self.files.gti(block), arguments[0], block)
             arguments = built + (extra or [])
             if kind == "region":
-                region = self.files.region(block)
+                arguments = self.on_the_sky(arguments)
+                region = self.files.region(block, self.plane(arguments))
                 if not arguments and region.columns:
                     arguments = [nodes.Column(name_of_column(self.columns, c) or c) for c in region.columns]
                 if len(arguments) != 2:
@@ -491,6 +494,20 @@ class _Builder:
             if error.position or "character" in error.message:
                 raise
             raise self.error(error.message, token) from error
+
+    def on_the_sky(self, arguments: list[Node]) -> list[Node]:
+        """The columns that RA, DEC are the coordinates of, in place of these."""
+        names = [getattr(n, "name", None) for n in arguments]
+        if names == ["RA", "DEC"] and self.sky is not None and not self.columns >= {"RA", "DEC"}:
+            return [nodes.Column(n) for n in self.sky.names]
+        return arguments
+
+    def plane(self, arguments: list[Node]) -> Plane:
+        """The plane of two columns; of those with coordinates on the sky if none are named."""
+        if not arguments and self.sky is not None:
+            return Plane.of_columns(self.sky.names, self.header)
+        names = [str(getattr(n, "name", "")) for n in (*arguments, *(nodes.Const(0),) * 2)[:2]]
+        return Plane.of_columns((names[0], names[1]), self.header)
 
     def check_columns(self, arguments: list[Node], token: Any) -> None:
         for node in arguments:

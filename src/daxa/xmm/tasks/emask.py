@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import block_bytes, image_bytes, primary_header
 from daxa.xmm.fits.hdus import open_hdus
 from daxa.xmm.image.mask import detection_mask, pixels_in
+from daxa.xmm.image.wcs import sky_wcs
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.select.blocks import Files
+from daxa.xmm.select.ds9 import Plane
 from daxa.xmm.select.expression import SelectionError
 from daxa.xmm.task import TaskContext, task
 
@@ -39,7 +42,12 @@ _OF_THE_MAP = re.compile(r"BUNIT|PIMIN|PIMAX|VIGNETT|XPROC\d+|BITPIX|NAXIS\d*|SI
             text="greatest change of the exposure over two pixels, likewise",
         ),
         Parameter("withregionset", "bool", False, text="leave out regions"),
-        Parameter("regionset", "dataset", "region.fits", text="table of regions in pixels of the image"),
+        Parameter(
+            "regionset",
+            "dataset",
+            "region.fits",
+            text="table of regions in pixels of the image, or regions of ds9: a file, or text",
+        ),
     ],
 )
 def emask(ctx: TaskContext, p: Parameters) -> None:
@@ -50,11 +58,7 @@ def emask(ctx: TaskContext, p: Parameters) -> None:
     if not exposure.max() > 0:
         ctx.warn("noExposure", f"{path}: no pixel is exposed; the mask is zero")
     if p.withregionset:
-        try:
-            region = Files(ctx.cwd, path).region(p.regionset)
-        except SelectionError as error:
-            raise TaskError("badRegion", f"emask: parameter regionset: {error}") from error
-        inside = pixels_in(region, mask.shape)
+        inside = _inside(ctx, p, path, header, mask.shape)
         if not (inside & mask).any():
             ctx.warn("regionOutside", f"{p.regionset}: no region covers a pixel of the mask of {path.name}")
         mask &= ~inside
@@ -67,6 +71,21 @@ def emask(ctx: TaskContext, p: Parameters) -> None:
             block_bytes(primary) + image_bytes(mask.astype(np.int32), header.cards, p.detmasktable)
         )
     ctx.info(f"{int(mask.sum())} of {mask.size} pixels are in the mask")
+
+
+def _inside(
+    ctx: TaskContext, p: Parameters, path: Path, header: Any, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Pixels that the regions cover."""
+    files = Files(ctx.cwd, path)
+    sky = sky_wcs(header) if str(header.get("CTYPE1", "")).startswith("RA--") else None
+    try:
+        if files.ds9(p.regionset) is None:
+            return pixels_in(files.region(p.regionset), shape)
+        y, x = np.indices(shape, float) + 1.0
+        return files.region(p.regionset, Plane.of_image(header, sky, shape)).contains(x, y)
+    except SelectionError as error:
+        raise TaskError("badRegion", f"emask: parameter regionset: {error.message}") from error
 
 
 def _read(path: Path) -> tuple[np.ndarray, Any]:
