@@ -150,7 +150,11 @@ def an_archive():
 
 
 #: What the examples of a module find there, made anew for each docstring.
-GIVEN = {"daxa.mission.selection": {"mission": ThreeFields}, "daxa.archive.views": {"archive": an_archive}}
+GIVEN = {
+    "daxa.mission.selection": {"mission": ThreeFields},
+    "daxa.mission.filtering": {"mission": ThreeFields},
+    "daxa.archive.views": {"archive": an_archive},
+}
 
 
 @pytest.mark.parametrize("name", list(with_examples()))

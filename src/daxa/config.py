@@ -177,7 +177,7 @@ def _calpv_table() -> Any:
     import pandas as pd
 
     with resources.files("daxa.mission").joinpath("data/erosita_calpv.csv").open(encoding="utf-8") as table:
-        return pd.read_csv(table, dtype={"ObsID": str})
+        return pd.read_csv(table, dtype={"ObsID": str}, comment="#")
 
 
 #: Names that give a setting or a table as it is when they are imported.

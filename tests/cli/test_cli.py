@@ -168,8 +168,8 @@ def test_demo_status_and_logs(tmp_path, monkeypatch):
         (tmp_path / "p.csv").write_text(f"RA, Dec\n{cells}\n")
         done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--file", "p.csv", "--json"])
         assert (len(json.loads(done.stdout)) if found else done.exit_code) == (found or 1)
-    done = run.invoke(app, ["find", "--local", "work/simulated/odf", "149.59 -11.06"])
-    assert (done.exit_code, "is a position" in done.output.replace("\n", " ")) == (2, True)
+    done = run.invoke(app, ["find", "--local", "work/simulated/odf", "149.59 -11.06", "--json"])
+    assert len(json.loads(done.stdout)) == 3, done.output  # coordinates, although there stands a name
     for obs_id, status in (("12", 2), ("0999999999", 1)):
         done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--obs-id", obs_id])
         assert done.exit_code == status

@@ -85,13 +85,13 @@ CASES: dict[type, dict[str, Any]] = {
         "root": "rosat/data/pspc/processed_data/800000/rp800001n00",
         "files": {"rp800001n00_bas.fits.Z": True, "rp800001n00_anc.fits.Z": True,
                   "rp800001n00_im2.fits.Z": "product", "rp800001n00_mex.fits.Z": "product"},
-        "id": "rp800001n00",
+        "id": "RP800001N00",
         "events": ("PSPCB", "rp800001n00_bas.fits"),
         "image": ("PSPCB", 0.4, 2.4, "rp800001n00_im2.fits"),
     },
     ROSATAllSky: {
         "table": "rassmaster",
-        "rows": [{"seq_id": "rs931016n00", "start_date": 48100.0, "end_date": 48200.0, "exposure": 9e3}],
+        "rows": [{"seq_id": "RS931016N00", "start_date": 48100.0, "end_date": 48200.0, "exposure": 9e3}],
         "root": "rosat/data/pspc/processed_data/900000/rs931016n00",
         "files": {"rs931016n00_bas.fits.Z": True, "rs931016n00_im1.fits.Z": "product"},
         "events": ("PSPC", "rs931016n00_bas.fits"),
@@ -318,3 +318,39 @@ def test_every_mission_is_described() -> None:
         assert set(mission.default_instruments) <= set(mission.instruments)
         assert set(mission.aliases.values()) <= set(mission.instruments)
     assert XMMPointed.instruments == ("M1", "M2", "PN", "OM", "R1", "R2")
+
+
+def test_calls_of_daxa_0_3(server: ArchiveServer) -> None:
+    """Capitals of ROSAT, positional arguments, columns of catalogues, types of arguments."""
+    for mission in (ROSATPointed, NuSTARPointed, Suzaku, INTEGRALPointed, XRISMPointed):
+        fill(server, mission)
+    server.tables["rosmaster"] |= {"filter": ["N", "N"], "proc_rev": [2, 2], "name": ["A907", "x"]}
+    server.tables["numaster"] |= {"exposure_a": [9e3] * 3, "subject_category": ["GCL", "x", "x"]}
+    server.tables["xrismmastr"] |= {"xtd_datamode1": ["WINDOW1", "x"], "rsl_datamode": ["PX_NORMAL", "x"]}
+    rosat = ROSATPointed()
+    rosat.filter_on_obs_ids(["rp800001n00"])
+    rosat.filter_on_obs_ids(["RP800001N00"])
+    columns = ["with_filter", "proc_rev", "target_name", "target_category"]
+    assert rosat.all_obs_info.loc[0, columns].tolist() == ["N", 2, "A907", "GCL"]
+    for wrong in (0, -3, 1.5, "x"):
+        with pytest.raises(ValueError, match="num_cores: expected a number of downloads at once"):
+            rosat.download(wrong)
+    rosat.download(1, False, disable_progress=True)  # number of cores, products
+    assert rosat.downloaded_type == "raw"
+    nustar = NuSTARPointed()
+    nustar.filter_on_target_type("GCL")
+    assert nustar.all_obs_info["exposure_a"].tolist()[0] == pd.Timedelta("2.5h")
+    assert {f"xis{n}_expo" for n in range(4)}.isdisjoint(Suzaku().all_obs_info)  # not in this service's table
+    integral = INTEGRALPointed().all_obs_info
+    assert integral["isgri_exposure"].tolist()[0] == pd.Timedelta(2000, "s")
+    assert integral["proprietary_usable"].all()
+    assert XRISMPointed().all_obs_info["xtend_mode1-2"].tolist() == ["WINDOW1", "x"]
+    for name in ("locked", "processed"):
+        with pytest.raises(TypeError, match=f"{name}: expected True or False"):
+            setattr(nustar, name, 3)
+    with pytest.raises(ValueError, match="missions: expected names of missions, got 2"):
+        multi_mission_filter_on_positions([1, 2], missions=2)
+    with pytest.raises(ValueError, match="search_distance: expected an angle"):
+        multi_mission_filter_on_positions([1, 2], ["wrong"], "suzaku")
+    with pytest.raises(ValueError, match="insts: swift not among the missions to search, suzaku"):
+        multi_mission_filter_on_positions([1, 2], missions=["suzaku"], insts={"swift": ["XRT"]})

@@ -32,6 +32,7 @@ from daxa.exceptions import (
 )
 from daxa.mission import BaseMission, XMMPointed, filters
 from daxa.mission.catalogue_table import make_frame
+from daxa.mission.resolve import resolve
 
 N = 17_000
 
@@ -260,8 +261,6 @@ def test_names(survey: Survey, tmp_path: Path) -> None:
 
 
 def test_sesame(server: ArchiveServer) -> None:
-    from daxa.mission.resolve import resolve
-
     server.names["A 907"] = (149.591700, -11.064200)
     assert resolve("A 907") == (149.5917, -11.0642)
     assert resolve("no such thing") is None
@@ -292,7 +291,8 @@ def test_positions_at_time(survey: Survey) -> None:
         (lambda m: m.filter_on_positions("here"), "positions: expected a SkyCoord"),
         (lambda m: m.filter_on_positions([1, 2, 3]), "positions: expected .* pairs"),
         (lambda m: m.filter_on_positions([10, 95]), "not a place in the sky"),
-        (lambda m: m.filter_on_positions([np.nan, 5]), "not a place in the sky"),
+        (lambda m: m.filter_on_positions([np.nan, 5]), "positions: 1 of 1 are missing .*nothing is left"),
+        (lambda m: m.filter_on_positions([np.inf, 5]), "not a place in the sky"),
         (
             lambda m: m.filter_on_positions([[1, 2], [3, 4]], [1, 2, 3] * u.deg),
             "search_distance: expected one",
@@ -505,7 +505,7 @@ def _masked_skycoord() -> SkyCoord:
 
 
 class TestMaskedValues:
-    """What is stored under a mask is no value: such entries are refused, and nothing is selected."""
+    """What is stored under a mask is no value: such entries are left out, and their places named."""
 
     @pytest.mark.parametrize(
         "positions",
@@ -519,12 +519,33 @@ class TestMaskedValues:
             _masked_skycoord(),
             [_masked_skycoord()[0], _masked_skycoord()[1]],
             Masked([[149.59, -11.06], [10.0, 20.0]] * u.deg, mask=[[True, True], [False, False]]),
+            [[np.nan, 1.0], [10.0, 20.0]],
+            [[10.0, None], [10.0, 20.0]],
+            pd.DataFrame({"ra": [None, 10.0], "dec": [5.0, 20.0]}),
+            [["--", ""], ["10", "20"]],
+            [["09:58:21.6", ""], ["00:40:00", "+20:00:00"]],
         ],
     )
     def test_positions(self, survey: Survey, positions) -> None:
+        with pytest.warns(UserWarning, match=r"positions: 1 of 2 are missing \(number 0, counted from 0\)"):
+            found = survey.filter_on_positions(positions, [1, 9] * u.deg, return_pos_obs_info=True)
+        assert found["pos_ind"].tolist() == [1]
+        selected = list(survey.filtered_obs_ids)
+        near = SkyCoord(found["pos_ra"], found["pos_dec"], unit="deg").separation(survey.filtered_ra_decs).deg
+        assert (near <= 9).all()
+        assert near.max() > 5  # the distance of the one that is left
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            operations = survey.filtering_operations
+            survey.reset_filter()
+            survey.filtering_operations = operations[0]  # replayed without what was left out
+        assert list(survey.filtered_obs_ids) == selected
+
+    def test_nothing_but_masked_ones(self, survey: Survey) -> None:
         before = list(survey.filtered_obs_ids)
-        with pytest.raises(ValueError, match=r"positions: .*(masked|ra nan)"):
-            survey.filter_on_positions(positions)
+        for positions in (np.ma.masked_all((3, 2)), [[np.nan, np.nan]], [["", ""]]):
+            with pytest.raises(ValueError, match=r"positions: (\d) of \1 are missing .*; nothing is left"):
+                survey.filter_on_positions(positions)
         assert list(survey.filtered_obs_ids) == before
 
     def test_stacks_that_have_lost_their_masks(self, survey: Survey) -> None:
@@ -545,29 +566,86 @@ class TestMaskedValues:
             assert first in survey.filtered_obs_ids
 
     def test_obs_ids_and_others(self, survey: Survey) -> None:
-        ids = np.ma.masked_array(survey.obs_ids[:3].astype(str), mask=[0, 1, 0])
-        with pytest.raises(ValueError, match="allowed_obs_ids: number 1 is masked"):
-            survey.filter_on_obs_ids(ids)
-        with pytest.raises(ValueError, match="allowed_obs_ids: number 0 is masked"):
-            survey.filter_on_obs_ids([np.ma.masked, survey.obs_ids[0]])
-        with pytest.raises(ValueError, match="object_name: number 0 is masked"):
-            survey.filter_on_name(np.ma.masked_array(["A907", "M87"], mask=[1, 0]))
-        with pytest.raises(ValueError, match="search_distance: number 1 is masked"):
+        ids = survey.obs_ids[1:4].astype(str)
+        masked = np.ma.masked_array(ids, mask=[0, 1, 0])
+        for column in (
+            masked,
+            list(masked),
+            [ids[0], None, ids[2]],
+            [ids[0], float("nan"), ids[2]],
+            pd.Series([ids[0], None, ids[2]]),
+        ):
+            survey.reset_filter()
+            with pytest.warns(UserWarning, match=r"allowed_obs_ids: 1 of 3 are missing \(number 1"):
+                survey.filter_on_obs_ids(column)
+            assert list(survey.filtered_obs_ids) == [ids[0], ids[2]]
+        survey.reset_filter()
+        with pytest.raises(ValueError, match="search_distance: must be positive, and not masked"):
             survey.filter_on_positions([[1, 2], [3, 4]], np.ma.masked_array([1.0, 2.0], mask=[0, 1]))
-        times = np.ma.masked_array(["2001-01-01", "2002-01-01"], mask=[0, 1])
-        with pytest.raises(ValueError, match="start_datetimes: number 1 is masked"):
-            survey.filter_on_positions_at_time([[1, 2], [3, 4]], times, ["2003-01-01", "2003-01-01"])
+        survey.name_resolver = lambda name, parse: (10.0, 20.0) if name == "M87" else pytest.fail(name)
+        with pytest.warns(UserWarning, match=r"object_name: 1 of 2 are missing \(number 0"):
+            survey.filter_on_name(np.ma.masked_array(["A907", "M87"], mask=[1, 0]), 9)
+        assert survey.filtering_operations[0]["arguments"]["object_name"] == ["M87"]
+
+    def test_windows_of_time(self, survey: Survey) -> None:
+        places = [[10, 20], [np.nan, 0], [200, -20]]
+        starts = np.ma.masked_array(["2000-01-01", "2000-01-01", "2001-01-01"], mask=[1, 0, 0])
+        with pytest.warns(UserWarning, match="missing") as told:
+            found = survey.filter_on_positions_at_time(
+                places, starts, ["2009-01-01"] * 3, 20, return_obs_info=True
+            )
+        assert [str(w.message).partition(" and")[0] for w in told] == [
+            "positions: 1 of 3 are missing (number 1, counted from 0)",
+            "start_datetimes, end_datetimes: 1 of 2 are missing (number 0, counted from 0)",
+        ]
+        assert found["pos_ind"].tolist() == [2]
+        assert found["start"].tolist() == [pd.Timestamp("2001-01-01")]
+        with pytest.raises(TypeError, match="expected one of each for every of the 3 positions, got 2 and 3"):
+            survey.filter_on_positions_at_time([[1, 2]] * 3, starts[:2], ["2009-01-01"] * 3)
 
 
-@pytest.mark.parametrize("name", ["149.59 -11.06", "09:58:21.6 -11:03:36", ["A907", "149.59, -11.06"]])
-def test_coordinates_are_no_names(survey: Survey, name) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "10 20",
+        "10.0, +20.0",
+        "00:40:00 +20:00:00",
+        "0h40m0s,20d0m0s",
+        "00 40 00 20 00 00",
+        ["10 20", "10 20"],
+    ],
+)
+def test_coordinates_given_as_names_are_coordinates(survey: Survey, name: Any) -> None:
     survey.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
-    with pytest.raises(ValueError, match="is a position, not a name"):
+    survey.filter_on_name(name, 9)
+    assert (SkyCoord(10, 20, unit="deg").separation(survey.filtered_ra_decs).deg <= 9).all()
+    for wrong in ("10 -95", "400 5", "25:00:00 5", "10 20 30"):
+        with pytest.raises(ValueError, match="right ascension|declination|hour"):
+            survey.filter_on_name(wrong)
+
+
+def test_names_of_local_targets_come_first(survey: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    survey.name_resolver = lambda name, parse: asked.append(name)
+    with pytest.raises(ValueError, match="no object named 'abell_77'"):
+        survey.filter_on_name("abell_77")
+    assert asked == ["abell_77"]
+    monkeypatch.setattr(Survey, "_names_are_ours", True)
+    survey.filter_on_name(["abell_77", "ABELL 1234"], 1e-3)
+    assert list(survey.filtered_obs_ids) == ["0000000077", "0000001234"]
+    with pytest.raises(ValueError, match="no object named 'Abell'"):
+        survey.filter_on_name("Abell")
+    assert asked == ["abell_77", "Abell"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", ["  ", None], []])
+def test_blanks_are_no_names(survey: Survey, name: Any) -> None:
+    survey.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
+    with pytest.raises(ValueError, match="object_name: .*(nothing is left|got none)"):
         survey.filter_on_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "  ", ["A907", " "], []])
-def test_blanks_are_no_names(survey: Survey, name) -> None:
-    survey.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
-    with pytest.raises(ValueError, match="at least one name"):
-        survey.filter_on_name(name)
+@pytest.mark.parametrize("name", ["PSR J0537+41", "M&M 31", "50% off", "A#907", "a=b/c?d"])
+def test_names_reach_the_service_as_they_were_typed(server: ArchiveServer, name: str) -> None:
+    server.names[name] = (10.0, 20.0)
+    assert resolve(name) == (10.0, 20.0)

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from daxa import config
-from daxa.exceptions import MissionLockedError
+from daxa.exceptions import MissionLockedError, WrongTypeError
 from daxa.fetch.http import Client
 from daxa.mission.catalogue_table import REQUIRED, make_frame
 from daxa.mission.download import Report
 from daxa.mission.resolve import resolve
 from daxa.mission.saved import SavedState
+
+#: Columns of exposures, which catalogues give in seconds.
+_EXPOSURE = re.compile(r"(^|_)(exposure|expo|ontime)(_[ab])?$")
 
 
 class BaseMission(SavedState):
@@ -140,7 +143,10 @@ class BaseMission(SavedState):
         raise NotImplementedError(f"{type(self).__name__} does not define _query")
 
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
-        """A mission's own columns, after the common ones have been checked."""
+        """A mission's own columns, after the common ones have been checked; exposures become durations."""
+        for column in filter(_EXPOSURE.search, info.columns):
+            if info[column].dtype.kind in "iuf":
+                info[column] = pd.to_timedelta(info[column], unit="s")
         if "proprietary_end_date" in info.columns:
             # an unknown date means that the data are not public yet
             public = info["proprietary_end_date"].to_numpy("datetime64[us]") <= np.datetime64("now", "us")
@@ -230,7 +236,7 @@ class BaseMission(SavedState):
     @locked.setter
     def locked(self, value: bool) -> None:
         if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"locked: expected True or False, got {value!r}")
+            raise WrongTypeError(f"locked: expected True or False, got {value!r}")
         if self._locked and not value:
             raise MissionLockedError(f"{self.pretty_name}: a locked mission stays locked")
         self._locked = bool(value)
@@ -243,7 +249,7 @@ class BaseMission(SavedState):
     @processed.setter
     def processed(self, value: bool) -> None:
         if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"processed: expected True or False, got {value!r}")
+            raise WrongTypeError(f"processed: expected True or False, got {value!r}")
         if self._processed and not value:
             raise ValueError("processed: a processed mission stays so")
         self._processed = bool(value)

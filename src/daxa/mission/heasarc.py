@@ -23,6 +23,7 @@ from daxa.mission.catalogue import TapTable
 from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
 from daxa.mission.store import Part
+from daxa.mission.target_types import TARGET_TYPES
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,26 @@ def text(column: pd.Series) -> pd.Series:
         Shape (n,).
     """
     return column.astype(str).str.strip().str.upper()
+
+
+def target_types(frame: pd.DataFrame) -> pd.Series:
+    """Types of target from a catalogue's ``target_category``: a key of the taxonomy, or what it stands for.
+
+    Parameters
+    ----------
+    frame
+        Rows of the catalogue.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"target_category": ["GCL", "Active galaxies and quasars", "dust"]})
+    >>> target_types(frame).tolist()
+    ['GCL', 'AGN', 'MISC']
+    """
+    if "target_category" not in frame.columns:
+        return pd.Series("MISC", index=frame.index)
+    keys = {name.upper(): key for key, name in TARGET_TYPES.items()} | {key: key for key in TARGET_TYPES}
+    return text(frame["target_category"]).map(keys).fillna("MISC")
 
 
 def positive(frame: pd.DataFrame, columns: Iterable[str]) -> pd.Series:

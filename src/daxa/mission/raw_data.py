@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from daxa import config
-from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
+from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError, WrongTypeError
 from daxa.fetch.http import Client
 from daxa.mission.download import MAX_PARALLEL, Report, Request, fetch_all
+from daxa.mission.filtering import Filters
 from daxa.mission.products import ArchiveProducts
-from daxa.mission.selection import Selection
 from daxa.mission.store import RawStore
 
 
-class RawData(ArchiveProducts, Selection):
+class RawData(ArchiveProducts, Filters):
     """The part of a mission that brings the raw data to disk and knows where they are."""
 
     # filled by BaseMission
@@ -115,7 +115,8 @@ class RawData(ArchiveProducts, Selection):
         num_cores : int, optional
             Observations at once, at most 10.
         credentials
-            What gives access to proprietary observations; without, they are left out with a warning.
+            What gives access to proprietary observations; without, they are left out with a warning. Of
+            missions without such, ``download_products`` may stand here.
         download_products : bool, optional
             Fetch the archive's processed products as well, where there are any. Default: yes, except for
             XMM-Newton, whose raw data this package processes itself.
@@ -127,6 +128,8 @@ class RawData(ArchiveProducts, Selection):
         DAXADownloadError
             Nothing could be fetched at all.
         """
+        if isinstance(credentials, bool):  # as in DAXA 0.3
+            credentials, download_products = None, credentials
         if download_products is None:
             download_products = self.products_by_default
         if not isinstance(download_products, bool):
@@ -174,6 +177,8 @@ class RawData(ArchiveProducts, Selection):
     def _download(
         self, obs_ids: list[str], num_cores: int | None, credentials: Any, products: bool, quiet: bool
     ) -> Report:
+        if num_cores is not None and (not isinstance(num_cores, (int, np.integer)) or num_cores < 1):
+            raise WrongTypeError(f"num_cores: expected a number of downloads at once, got {num_cores!r}")
         requests = self._requests(obs_ids, True, products, credentials)
         self.client.stopped.clear()
         threads = config.num_cores() if num_cores is None else num_cores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import requests
 
@@ -40,7 +41,8 @@ def resolve(name: str, parse: bool = False) -> tuple[float, float] | None:
             return float(coordinates.ra.deg), float(coordinates.dec.deg)
     url = address("sesame")
     try:
-        answer = requests.get(f"{url}/A", params=name, timeout=30)
+        # with everything quoted: + would be a blank, & and % something else
+        answer = requests.get(f"{url}/A", params=quote(name, safe=""), timeout=30)
         answer.raise_for_status()
     except requests.RequestException as err:
         raise DAXADownloadError(f"object_name: the name service {url} did not answer ({err})") from err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from daxa.exceptions import DAXADownloadError, NoObsAfterFilterError
+from daxa.exceptions import DAXADownloadError, NoObsAfterFilterError, WrongTypeError
 
 if TYPE_CHECKING:
     from daxa.mission.base import BaseMission
@@ -38,12 +38,14 @@ def multi_mission_filter_on_positions(
     Raises
     ------
     ValueError
-        A mission name is unknown.
+        A mission name is unknown, or instruments are given for a mission that is not searched.
     NoObsAfterFilterError
         No mission has data there.
     """
     from daxa.mission.missions import MISS_INDEX
 
+    if missions is not None and not isinstance(missions, (str, list, tuple)):
+        raise WrongTypeError(f"missions: expected names of missions, got {missions!r}")
     names = (
         list(MISS_INDEX) if missions is None else [missions] if isinstance(missions, str) else list(missions)
     )
@@ -55,6 +57,9 @@ def multi_mission_filter_on_positions(
             raise ValueError(
                 f"{argument}: unknown mission(s) {', '.join(unknown)}, there are {', '.join(MISS_INDEX)}"
             )
+    idle = sorted(set(insts) - set(names))
+    if idle:
+        raise ValueError(f"insts: {', '.join(idle)} not among the missions to search, {', '.join(names)}")
     selected, without = [], []
     for name in names:
         distance = distances.get(name) if isinstance(search_distance, dict) else search_distance

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from daxa.mission.catalogue import TapTable
-from daxa.mission.heasarc import HeasarcMission, Product, positive
+from daxa.mission.heasarc import HeasarcMission, Product, positive, target_types
 
 _BANDS = {"lo": (0.4, 2.0), "all": (0.4, 10.0), "hi": (2.0, 10.0)}
 _CODES = {"SIS0": "s0", "SIS1": "s1", "GIS2": "g2", "GIS3": "g3"}
@@ -36,6 +36,7 @@ class ASCA(HeasarcMission):
             "end": ("end_time", "stop_time"),
             "sis_exposure": "sis_exposure",
             "gis_exposure": "gis_exposure",
+            "target_category": "subject_category",
             "target": "name",
         },
         id_width=8,
@@ -65,6 +66,7 @@ class ASCA(HeasarcMission):
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         known = [c for c in ("sis_exposure", "gis_exposure") if c in frame.columns] or ["duration"]
         frame["science_usable"] = positive(frame, known)
+        frame["target_category"] = target_types(frame)
         return frame
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

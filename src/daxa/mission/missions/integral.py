@@ -17,13 +17,7 @@ from daxa.mission.endpoints import address
 from daxa.mission.heasarc import HeasarcMission, positive
 from daxa.mission.store import Part
 
-_GOOD = {
-    "JEMX1": "good_jemx1",
-    "JEMX2": "good_jemx2",
-    "ISGRI": "good_isgri",
-    "PICSIT": "good_picsit",
-    "SPI": "good_spi",
-}
+_EXPOSURES = {inst: f"{inst.lower()}_exposure" for inst in ("JEMX1", "JEMX2", "ISGRI", "PICSIT", "SPI")}
 
 
 class INTEGRALPointed(HeasarcMission):
@@ -50,7 +44,10 @@ class INTEGRALPointed(HeasarcMission):
             "end": ("end_date", "end_time"),
             "scw_ver": "scw_ver",
         },
-        optional={name: name for name in (*_GOOD.values(), "scw_type")},
+        optional={
+            **{name: f"good_{inst.lower()}" for inst, name in _EXPOSURES.items()},
+            "scw_type": "scw_type",
+        },
         id_width=12,
     )
     inst_files = {
@@ -70,13 +67,15 @@ class INTEGRALPointed(HeasarcMission):
         return {inst: Quantity(radius, "deg") for inst, radius in radii.items()}
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame["science_usable"] = positive(frame, _GOOD.values())
+        frame["science_usable"] = positive(frame, _EXPOSURES.values())
         frame["scw_ver"] = frame["scw_ver"].astype(str).str.strip().str.zfill(3)
         frame["revolution"] = frame["ObsID"].str[:4]
+        frame["target_category"] = "MISC"
+        frame["proprietary_usable"] = True  # the table is of public science windows
         return frame
 
     def _initial_mask(self) -> np.ndarray:
-        good = [_GOOD[inst.upper()] for inst in self._chosen]
+        good = [_EXPOSURES[inst.upper()] for inst in self._chosen]
         return self.science_usable & positive(self._catalogue(), good).to_numpy(bool)
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from daxa.mission.catalogue import TapTable
-from daxa.mission.heasarc import HeasarcMission, Product, positive, text
+from daxa.mission.heasarc import HeasarcMission, Product, positive, target_types, text
 
 
 class NuSTARPointed(HeasarcMission):
@@ -36,8 +36,13 @@ class NuSTARPointed(HeasarcMission):
             "pointing": "spacecraft_mode",
             "ontime_a": ("ontime_a", "exposure_a"),
             "ontime_b": ("ontime_b", "exposure_b"),
+            "exposure_a": "exposure_a",
+            "exposure_b": "exposure_b",
+            "nupsdout": "nupsdout",
+            "issue_flag": "issue_flag",
             "target_category": "subject_category",
             "target": "name",
+            "target_name": "name",
         },
         id_width=11,
     )
@@ -65,6 +70,7 @@ class NuSTARPointed(HeasarcMission):
         frame = frame[keep].drop(columns=["status", "mode", "pointing"], errors="ignore")
         ontime = [f"ontime_{inst[-1].lower()}" for inst in self._chosen]
         frame["science_usable"] = positive(frame, ontime)
+        frame["target_category"] = target_types(frame)
         return frame
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

@@ -12,18 +12,7 @@ from daxa.mission.heasarc import HeasarcMission, Product, positive, text
 _PSPC = ("PSPCB", "PSPCC")
 _BANDS = {1: (0.07, 2.4), 2: (0.4, 2.4), 3: (0.07, 0.4)}
 # first digit of the sequence number, the subject of the proposal -> target type
-_SUBJECTS = {
-    0: "MISC",
-    1: "CAL",
-    2: "STR",
-    3: "CV",
-    4: "XRB",
-    5: "SNR",
-    6: "NGS",
-    7: "AGN",
-    8: "GCL",
-    9: "MISC",
-}
+_SUBJECTS = {1: "STR", 2: "STR", 3: "CV", 4: "NS", 5: "SNR", 6: "NGS", 7: "AGN", 8: "GCL", 9: "EGE"}
 
 
 def _products(insts: tuple[str, ...], code: str) -> tuple[Product, ...]:
@@ -36,7 +25,14 @@ def _products(insts: tuple[str, ...], code: str) -> tuple[Product, ...]:
     )
 
 
-class ROSATPointed(HeasarcMission):
+class _ROSAT(HeasarcMission):
+    """ObsIDs are in capitals, as in HEASARC's tables; its folders have them in small letters."""
+
+    def _spelled(self, obs_id: str) -> str:
+        return obs_id.upper()
+
+
+class ROSATPointed(_ROSAT):
     """Pointed ROSAT observations."""
 
     name = "rosat_pointed"
@@ -59,8 +55,12 @@ class ROSATPointed(HeasarcMission):
         },
         optional={
             "end": ("end_date", "end_time", "stop_time"),
-            "subject": "subject_category",
+            "subject": ("subj_cat", "subject_category"),
+            "with_filter": "filter",
+            "proc_rev": "proc_rev",
+            "fits_type": "fits_type",
             "target": "name",
+            "target_name": "name",
         },
     )
     product_files = r"_(im\d|bk\d|mex)\.fits(\.Z|\.gz)?$"
@@ -78,7 +78,7 @@ class ROSATPointed(HeasarcMission):
         return {inst: Quantity(19 if inst == "HRI" else 60, "arcmin") for inst in self.instruments}
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame["ObsID"] = frame["ObsID"].astype(str).str.strip().str.lower()
+        frame["ObsID"] = text(frame["ObsID"])
         frame["instrument"] = text(frame["instrument"]).str.replace("-", "", regex=False)
         frame["science_usable"] = positive(frame, ["duration"])
         subject = frame.pop("subject") if "subject" in frame.columns else frame["ObsID"].str[2]
@@ -90,11 +90,11 @@ class ROSATPointed(HeasarcMission):
         return (info["science_usable"] & info["instrument"].isin(self._chosen)).to_numpy(bool)
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:
-        kind = "hri" if row.ObsID[1] == "h" else "pspc"
-        return [(f"rosat/data/{kind}/processed_data/{row.ObsID[2]}00000/{row.ObsID}", "")]
+        kind = "hri" if row.ObsID[1] == "H" else "pspc"
+        return [(f"rosat/data/{kind}/processed_data/{row.ObsID[2]}00000/{row.ObsID.lower()}", "")]
 
 
-class ROSATAllSky(HeasarcMission):
+class ROSATAllSky(_ROSAT):
     """Fields of the ROSAT All-Sky Survey.
 
     Parameters
@@ -133,10 +133,10 @@ class ROSATAllSky(HeasarcMission):
         return Quantity(180, "arcmin")
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame["ObsID"] = frame["ObsID"].astype(str).str.strip().str.lower()
+        frame["ObsID"] = text(frame["ObsID"])
         frame["science_usable"] = True
         frame["target_category"] = "ASK"
         return frame
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:
-        return [(f"rosat/data/pspc/processed_data/900000/{row.ObsID}", "")]
+        return [(f"rosat/data/pspc/processed_data/900000/{row.ObsID.lower()}", "")]

@@ -10,6 +10,8 @@ from daxa.mission.catalogue import TapTable
 from daxa.mission.heasarc import HeasarcMission, Product, positive
 
 _BAND = (0.2, 12.0)
+# code of the proposal's category -> target type
+_CATEGORIES = {1: "CAL", 4: "GS", 5: "GS", 7: "EGS", 8: "GCL", 9: "TOO"}
 _XIS = ("XIS0", "XIS1", "XIS2", "XIS3")
 
 
@@ -30,7 +32,9 @@ class Suzaku(HeasarcMission):
             "end": ("stop_time", "end_time"),
             "proprietary_end_date": "public_date",
             "target": "name",
-            **{f"xis{n}_exposure": (f"xis{n}_expo", f"xis{n}_exposure") for n in range(4)},
+            "category": "category_code",
+            **{f"xis{n}_expo": (f"xis{n}_expo", f"xis{n}_exposure") for n in range(4)},
+            **{f"xis{n}_num_modes": f"xis{n}_num_modes" for n in range(4)},
         },
         id_width=9,
     )
@@ -53,9 +57,12 @@ class Suzaku(HeasarcMission):
         return Quantity(9.5, "arcmin")
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        exposures = [f"{inst.lower()}_exposure" for inst in self.instruments]
+        exposures = [f"{inst.lower()}_expo" for inst in self.instruments]
         known = [c for c in exposures if c in frame.columns] or ["duration"]
         frame["science_usable"] = positive(frame, known)
+        if "category" in frame.columns:
+            codes = pd.to_numeric(frame.pop("category"), errors="coerce")
+            frame["target_category"] = codes.map(_CATEGORIES).fillna("MISC")
         return frame
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

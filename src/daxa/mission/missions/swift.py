@@ -29,6 +29,7 @@ class Swift(HeasarcMission):
             "xrt_exposure": "xrt_exposure",
             "bat_exposure": "bat_exposure",
             "uvot_exposure": "uvot_exposure",
+            "roll_angle": "roll_angle",
             "target": "name",
         },
         id_width=11,

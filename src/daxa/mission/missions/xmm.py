@@ -137,6 +137,10 @@ class XMMPointed(BaseMission):
 
     # -- catalogue --------------------------------------------------------------------------
 
+    @property
+    def _names_are_ours(self) -> bool:
+        return self._local is not None
+
     def _query(self, refresh: bool) -> tuple[Any, str | None]:
         if self._local is not None:
             self._found = local_files.scan(self._local)

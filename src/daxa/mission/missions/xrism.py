@@ -7,7 +7,15 @@ from typing import Any
 import pandas as pd
 
 from daxa.mission.catalogue import TapTable
-from daxa.mission.heasarc import HeasarcMission, Product, positive
+from daxa.mission.heasarc import HeasarcMission, Product, positive, target_types
+
+# what the four CCDs of Xtend do, two by two; no service takes a name with a dash
+_XTEND = {
+    "xtend_mode1-2": "xtd_datamode1",
+    "xtend_mode3-4": "xtd_datamode2",
+    "xtend_dataclass1-2": "xtd_dataclas1",
+    "xtend_dataclass3-4": "xtd_dataclas2",
+}
 
 
 class XRISMPointed(HeasarcMission):
@@ -26,12 +34,17 @@ class XRISMPointed(HeasarcMission):
             "ra": "ra",
             "dec": "dec",
             "start": ("time", "start_time"),
-            "duration": ("exposure", "rsl_exposure", "xtd_exposure"),
+            "duration": ("duration", "exposure", "rsl_exposure", "xtd_exposure"),
         },
         optional={
             "end": ("end_time", "stop_time"),
             "proprietary_end_date": "public_date",
             "target": "name",
+            "target_category": "subject_category",
+            "exposure": "exposure",
+            "xtend_exposure": "xtd_expo",
+            "resolve_mode": "rsl_datamode",
+            **{ours.replace("-", ""): theirs for ours, theirs in _XTEND.items()},
         },
         id_width=9,
     )
@@ -51,7 +64,9 @@ class XRISMPointed(HeasarcMission):
         return {"XTEND": Quantity(19, "arcmin"), "RESOLVE": Quantity(1.5, "arcmin")}
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame["science_usable"] = positive(frame, ["duration"])
+        frame = frame.rename(columns={ours.replace("-", ""): ours for ours in _XTEND})
+        frame["science_usable"] = positive(frame, ["exposure" if "exposure" in frame.columns else "duration"])
+        frame["target_category"] = target_types(frame)
         return frame
 
     def _folders(self, row: Any) -> list[tuple[str, str]]:

@@ -1,0 +1,25 @@
+"""The taxonomy of targets: key -> what it stands for."""
+
+TARGET_TYPES = {
+    "AGN": "Active Galaxies and Quasars",
+    "BLZ": "Blazars",
+    "CV": "Cataclysmic Variables",
+    "CAL": "Calibration Observation (possibly of objects)",
+    "EGS": "Extragalactic Surveys",
+    "GCL": "Galaxy Clusters",
+    "GS": "Galactic Survey",
+    "ASK": "All Sky Survey",
+    "MAG": "Magnetars and Rotation-Powered Pulsars",
+    "NGS": "Normal and Starburst Galaxies",
+    "NS": "Neutron stars and Black Holes",
+    "STR": "Non-Degenerate Stars",
+    "OAGN": "Obscured Active Galaxies and Quasars",
+    "SNE": "Non-ToO Supernovae",
+    "SNR": "Supernova Remnants and Galactic diffuse",
+    "SOL": "Solar System Observations",
+    "ULX": "Ultra-luminous X-ray Sources",
+    "XRB": "X-ray Binaries",
+    "TOO": "Targets of Opportunity",
+    "EGE": "Extended galactic or extragalactic",
+    "MISC": "Catch-all for other sources",
+}
