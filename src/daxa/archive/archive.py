@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,27 @@ class Archive(ProcessViews, Work):
                 f"    processed      {'yes' if mission.processed else 'no'}",
             ]
         return "\n".join(lines)
+
+    def report(self, output: str | os.PathLike[str] | None = None) -> Path:
+        """Write the HTML report of the archive: a folder of pages, which can be handed on.
+
+        Parameters
+        ----------
+        output : path, optional
+            Folder of the report; ``report`` in the archive by default.
+
+        Returns
+        -------
+        Path
+            The first page.
+
+        Raises
+        ------
+        DAXAError
+            The folder cannot be made, or is in an archive that can only be read.
+        """
+        # What looks at archives knows them; they know it by name only.
+        return Path(import_module("daxa.report").build_report(self, output))
 
     # -- observations -----------------------------------------------------------------------
 
