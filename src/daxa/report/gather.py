@@ -2,6 +2,13 @@
 
 Values of products are kept as JSON beside the pages and read again only where a product has changed; what was
 done is asked of the archive's record each time.
+
+Parameters
+----------
+mission
+    Name of the mission.
+obs_id
+    The observation.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Reader:
             What was raised.
         """
         name = path.relative_to(self.folder) if path.is_relative_to(self.folder) else path
-        text = " ".join(str(failure).replace(str(path), name.name).split())
+        text = " ".join(str(failure).replace(f"{path}: ", "").replace(str(path), "it").split())
         self.problems.append(f"{name}: {text or type(failure).__name__}"[:300])
 
     def files(self, pattern: str) -> list[Path]:

@@ -59,6 +59,11 @@ class Frame:
     def cut(self, data: FloatArray) -> FloatArray:
         """The part of an image of the same shape.
 
+        Parameters
+        ----------
+        data
+            The whole image.
+
         Raises
         ------
         ValueError
