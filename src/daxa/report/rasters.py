@@ -50,10 +50,12 @@ class Frame:
 
     @property
     def width(self) -> int:
+        """Number of columns."""
         return self.columns[1] - self.columns[0]
 
     @property
     def height(self) -> int:
+        """Number of rows."""
         return self.rows[1] - self.rows[0]
 
     def cut(self, data: FloatArray) -> FloatArray:
