@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "daxa"
 #: Room -> rooms it may import (besides itself, what is common to all, and the formats of files).
 ALLOWED = {
     "fetch": set(),
-    "mission": {"fetch"},
+    "mission": {"events", "fetch"},
     "archive": {"mission"},
     "process": {"archive", "backend"},
     "backend": {"events", "xmm"},

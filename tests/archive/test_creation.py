@@ -334,14 +334,12 @@ def test_two_processes_make_one_archive(archive, tmp_path):
 
 
 def test_what_cannot_work_is_refused_before_anything_is_made(archive):
-    class Offers(SmallMission):
-        has_products = True
-
+    class WithoutProducts(SmallMission):
         def download(self, **options):
             raise AssertionError("downloaded")
 
     with pytest.raises(PreProcessedNotSupportedError):
-        Archive("new", Offers(), use_preprocessed=True)
+        Archive("new", WithoutProducts(), use_preprocessed=True)
     assert not archive.layout.root.with_name("new").exists()
 
 

@@ -8,14 +8,16 @@ from datetime import datetime
 from pathlib import Path
 
 import archive_server as faults
+import erosita_list
 import numpy as np
 import odf_files
 import pytest
 from archive_server import ArchiveServer
 from astropy import units as u
+from astropy.io import fits
 from astropy.table import Table
 
-from daxa.exceptions import DAXADownloadError, NoObsAfterFilterError
+from daxa.exceptions import DAXADownloadError, NoObsAfterFilterError, PreProcessedNotAvailableError
 from daxa.mission import calpv_fields, eRASS1DE, eROSITACalPV
 from daxa.mission.erass_tiles import scan_limits
 
@@ -233,3 +235,44 @@ def test_modules_choose_observations(tmp_path: Path) -> None:
     assert list(eROSITACalPV("TM2", table=own).filtered_obs_ids) == ["300004"]
     with pytest.raises(FileNotFoundError, match="table: no such file"):
         eROSITACalPV(table=tmp_path / "none.csv")
+
+
+def test_modules_choose_events(
+    server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAXA_URL_EROSITA_EDR", f"{server.url}/FTP/edr")
+    content = erosita_list.write(tmp_path / "list.fits").read_bytes()
+    name = "fm00_300007_020_EventList_c001"
+    server.files["edr/eFEDS.tar.gz"] = odf_files.tar_bytes({f"eFEDS/{name}.fits": content}, "w:gz")
+    mission = eROSITACalPV(["TM1", "TM2"])
+    mission.filter_on_obs_ids("300007")
+    mission.download(disable_progress=True)
+    folder = mission.get_obs_path("300007")
+    assert (folder / f"{name}_if_12.fits").is_file()  # made with the download
+    path = Path(mission.get_evt_list_path("300007"))
+    assert path == folder / f"{name}_if_12.fits"
+    with fits.open(path) as hdus:
+        assert set(hdus["EVENTS"].data["TM_NR"]) == {1, 2}
+        assert "GTI3" not in hdus
+    assert Path(mission.get_evt_list_path("300007", "TM7")).name == f"{name}_if_7.fits"
+    assert not os.stat(path).st_mode & 0o222  # as all raw data
+    # the list itself is as it was, and that of all modules
+    whole = eROSITACalPV()
+    assert whole.get_evt_list_path("300007") == str(folder / f"{name}.fits")
+    assert (folder / f"{name}.fits").read_bytes() == content
+    mission.delete_raw_data(force_del=True)
+    assert not folder.exists()
+
+
+def test_a_list_whose_events_cannot_be_chosen(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAXA_URL_EROSITA_EDR", f"{server.url}/FTP/edr")
+    files = {"a/fm00_700016_020_EventList_c001.fits": b"damaged"}
+    server.files["edr/LMC_SN1987A.tar.gz"] = odf_files.tar_bytes(files, "w:gz")
+    mission = eROSITACalPV("TM3")
+    mission.filter_on_obs_ids("700016")
+    with pytest.warns(UserWarning, match="events of TM3 could not be chosen: .*not a readable FITS file"):
+        mission.download(disable_progress=True)
+    # it has TM3 and TM4: both together are the whole list, TM1 has nothing there
+    assert eROSITACalPV(["TM3", "TM4", "TM5"]).get_evt_list_path("700016").endswith("c001.fits")
+    with pytest.raises(PreProcessedNotAvailableError, match="ObsID 700016: TM1 was not active"):
+        mission.get_evt_list_path("700016", "TM1")

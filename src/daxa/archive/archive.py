@@ -18,14 +18,11 @@ from daxa.archive.creation import State
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
 from daxa.archive.lock import hold
+from daxa.archive.preprocessed import take_in
 from daxa.archive.update import update
 from daxa.archive.views import ProcessViews
 from daxa.archive.work import Work
-from daxa.exceptions import (
-    DAXAError,
-    PreProcessedNotAvailableError,
-    PreProcessedNotSupportedError,
-)
+from daxa.exceptions import DAXAError, PreProcessedNotAvailableError
 from daxa.mission import BaseMission
 from daxa.writing import write_text
 
@@ -46,7 +43,8 @@ class Archive(ProcessViews, Work):
         Fetch the missions' ready-made products too; a dictionary has every mission's name. By default
         each mission decides: yes, except for XMM-Newton, whose raw data are processed here.
     use_preprocessed : bool or dict
-        Take such products into the archive.
+        Take such products into the archive, whose final products they then are; of XMM-Newton those of its
+        pipeline (PPS), without the raw data. Missions without any are refused before anything is fetched.
 
     Raises
     ------
@@ -110,16 +108,15 @@ class Archive(ProcessViews, Work):
     def _create(
         self, missions: list[BaseMission], products: dict[str, bool | None], ready: dict[str, bool]
     ) -> None:
-        if any(ready.values()):
-            raise PreProcessedNotSupportedError(
-                "use_preprocessed: ready-made products cannot be taken into an archive yet"
-            )
         creation.begin(self.layout, [m.name for m in missions])
         self._missions = {m.name: m for m in missions}
         for mission in missions:
             mission.save(self.layout.save_info)
             mission.locked = True
-            mission.download(download_products=products[mission.name])
+            if ready[mission.name]:
+                mission.fetch_products()
+            else:
+                mission.download(download_products=products[mission.name])
             # The state also says what has been downloaded.
             mission.save(self.layout.save_info)
         self._version = "0.0.0"
@@ -129,6 +126,9 @@ class Archive(ProcessViews, Work):
         for mission in missions:
             self.make_folders(mission)
         self.save()
+        wanted = [m for m in missions if ready[m.name]]
+        if wanted:
+            take_in(self, wanted)
 
     def _take_up(self, given: list[BaseMission] | None) -> None:
         """Open an existing archive, and say if it is of other observations than those given."""

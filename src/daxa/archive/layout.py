@@ -255,6 +255,45 @@ def rate_map(obs_id: str, inst: str, lo_kev: float, hi_kev: float) -> str:
     return f"images/{_stem(obs_id, inst, ALL)}-en{energy_text(lo_kev, hi_kev)}-rate.fits"
 
 
+def ready_made(
+    obs_id: str, inst: str, exp_id: str | None, kind: str, lo: float | None = None, hi: float | None = None
+) -> str:
+    """A product that the mission's archive offers ready-made.
+
+    Parameters
+    ----------
+    exp_id
+        Sub-exposure; None where the archive does not tell them apart.
+    kind
+        ``event list``, ``image``, ``exposure map``, ``background map`` or ``light curve``.
+
+    Examples
+    --------
+    >>> ready_made("3205", "ACIS", None, "image", 0.5, 7.0)
+    'images/obsid3205-instACIS-subexpNone-en0.5_7.0keV-image.fits'
+    """
+    folder, ending = {
+        "event list": ("events", "finalevents"),
+        "image": ("images", "image"),
+        "exposure map": ("images", "expmap"),
+        "background map": ("background", "backmap"),
+        "light curve": ("cleaning", "lightcurve"),
+    }[kind]
+    band = f"-en{energy_text(lo, hi)}" if lo is not None or (kind == "event list" and exp_id) else ""
+    return f"{folder}/{_stem(obs_id, inst, exp_id or 'None')}{band}-{ending}.fits"
+
+
+def erosita_flares(obs_id: str, inst: str, band: str, kind: str) -> str:
+    """What flares of eROSITA were found by: ``kind`` is lightcurve, thresholdimage or maskimage.
+
+    Parameters
+    ----------
+    band
+        Energies as they stand in the name, e.g. ``200_10000PI``.
+    """
+    return f"cleaning/{_stem(obs_id, inst, 'None')}-en{band}-{kind}.fits"
+
+
 def source_list(obs_id: str) -> str:
     """Table of the sources found in an observation."""
     return f"sources/obsid{obs_id}-sources.fits"

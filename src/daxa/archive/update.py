@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any, Protocol
 
-from daxa.archive.layout import Layout
+from daxa.archive.preprocessed import PROCESS, Receiving, take_in
 from daxa.exceptions import DAXAError, NoDependencyProcessError
 from daxa.mission import BaseMission
 from daxa.writing import copy_file
@@ -22,10 +21,8 @@ from daxa.writing import copy_file
 GROUP = "daxa.processes"
 
 
-class Updatable(Protocol):
+class Updatable(Receiving, Protocol):
     """What of an archive takes part in its being brought up to date."""
-
-    layout: Layout
 
     @property
     def read_only(self) -> bool: ...
@@ -35,9 +32,7 @@ class Updatable(Protocol):
     def missions(self) -> list[BaseMission]: ...
     @property
     def process_configurations(self) -> dict[str, list[dict[str, Any]]]: ...
-    def processing(self) -> AbstractContextManager[None]: ...
     def replace_version(self, version: str) -> None: ...
-    def make_folders(self, mission: BaseMission) -> None: ...
 
 
 def update(archive: Updatable) -> None:
@@ -69,6 +64,9 @@ def update(archive: Updatable) -> None:
     left_out = []
     for mission_name, configurations in archive.process_configurations.items():
         for process, arguments in (item for entry in configurations for item in entry.items()):
+            if process == PROCESS:
+                take_in(archive, [m for m in archive.missions if m.name == mission_name])
+                continue
             function = known[mission_name].get(process)
             if function is None:
                 left_out.append(f"{process}: recorded for {mission_name}, but there is no such process")

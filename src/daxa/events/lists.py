@@ -9,9 +9,10 @@ Source of the keywords: OGIP 93-003 (events), the data products guides of Chandr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -186,6 +187,8 @@ def write_selection(
     keep: npt.NDArray[np.bool_],
     cut: Callable[[Hdu, GTI], GTI] | None = None,
     history: Iterable[str] = (),
+    left_out: Iterable[int] = (),
+    cards: Mapping[str, str | int | None] | None = None,
 ) -> None:
     """Write the events that are kept, with everything else of the file.
 
@@ -201,6 +204,10 @@ def write_selection(
         Gives of each table of good times, and what it holds, what is left; None leaves all as they are.
     history
         What to say in the header, a card or more each.
+    left_out
+        Numbers of blocks that are not written.
+    cards
+        Keywords of the events that change; None removes one.
 
     Raises
     ------
@@ -217,16 +224,22 @@ def write_selection(
     header = hdu.header.copy()
     header["NAXIS2"] = len(rows)
     header.discard("CHECKSUM", "DATASUM")
-    changed: dict[int, bytes] = {}
+    changed: dict[int, bytes | Callable[[BinaryIO], None] | None] = {}
     if cut is not None:
         old = events.good_times()
         new = {index: cut(events.file[index], times) for index, times in old.items()}
         _set_times(header, events, old, new)
         for index, times in new.items():
             changed[index] = _gti_block(events.file[index], times)
+    for key, value in (cards or {}).items():
+        if value is None:
+            header.discard(key)
+        else:
+            header[key] = value
     for line in history:
         header.append(("HISTORY", line))
     changed[hdu.index] = block_bytes(header, rows)
+    changed |= dict.fromkeys(left_out)
     rewrite(events.file, target, changed)
 
 

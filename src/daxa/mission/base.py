@@ -310,7 +310,9 @@ class BaseMission(SavedState):
                 changed = sorted(both[then[both].to_numpy() != now[both].to_numpy()])
             self._meta[f"{column}_change"] = bool(changed)
             self._meta[f"which_changed_{column}"] = changed
-        if download_new and self._meta["any_obs_add"]:
+        if download_new and self._meta["any_obs_add"] and downloaded is not None and not downloaded["raw"]:
+            self.fetch_products(**options)
+        elif download_new and self._meta["any_obs_add"]:
             self.download(download_products=downloaded is None or downloaded["products"], **options)
         elif not self._meta["any_obs_add"]:
             self._downloaded = downloaded

@@ -15,13 +15,14 @@ from typing import Any
 
 import pandas as pd
 
-from daxa.exceptions import DAXADownloadError, PreProcessedNotAvailableError
+from daxa.exceptions import DAXADownloadError
 from daxa.fetch.http import RemoteFile
 from daxa.mission import catalogue, remote
 from daxa.mission.base import BaseMission
 from daxa.mission.catalogue import TapTable
 from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
+from daxa.mission.ready import IMAGE, KINDS, Band, ReadyProduct
 from daxa.mission.store import Part
 from daxa.mission.target_types import TARGET_TYPES
 
@@ -32,7 +33,7 @@ class Product:
 
     Parameters
     ----------
-    kind : {"event list", "image", "exposure map", "background map"}
+    kind : {"event list", "image", "exposure map", "background map", "light curve"}
     pattern : str
         Regular expression searched in paths below the observation's folder.
     insts : tuple of str
@@ -98,13 +99,11 @@ class ArchiveMission(BaseMission):
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        if "products" in cls.__dict__ and "energy_bands" not in cls.__dict__:
-            cls.energy_bands = bands_of(cls.products, cls.instruments)
-
-    @property
-    def has_products(self) -> bool:
-        """Whether the archive has products that can be asked for."""
-        return bool(self.products)
+        if "products" in cls.__dict__:
+            cls.product_kinds = tuple(k for k in KINDS if any(p.kind == k for p in cls.products))
+            if "energy_bands" not in cls.__dict__:
+                images = [p for p in cls.products if p.kind == IMAGE]
+                cls.energy_bands = bands_of(images, cls.instruments)
 
     def _listings(self, row: Any) -> list[RemoteFile]:
         """Files of one observation (a row of the catalogue), with paths below its folder."""
@@ -150,35 +149,25 @@ class ArchiveMission(BaseMission):
         instruments = None if self._wanted_files() is None else list(self._chosen)
         return Part(source="archive", files=sizes_of(got, staging), instruments=instruments)
 
-    def _product(self, kind: str, obs_id: str, inst: str | None, lo_en: Any, hi_en: Any) -> Path:
-        from astropy.units import Quantity
+    def _bands_of(self, kind: str, inst: str | None) -> list[Band | None]:
+        return [p.band for p in self.products if p.kind == kind and inst in (None, *(p.insts or (inst,)))]
 
-        fits = [p for p in self.products if p.kind == kind and (inst is None or inst in (p.insts or (inst,)))]
-        if not fits:
-            raise PreProcessedNotAvailableError(
-                f"{self.pretty_name} offers no {kind}" + (f" of {inst}" if inst else "")
-            )
-        if lo_en is not None:
-            limits = tuple(Quantity(e, "keV").value for e in (lo_en, hi_en))
-            bands = sorted({p.band for p in fits if p.band is not None})
-            fits = [p for p in fits if p.band is not None and _close(p.band, limits)]
-            if not fits:
-                raise PreProcessedNotAvailableError(
-                    f"lo_en, hi_en: no {kind} from {limits[0]:g} to {limits[1]:g} keV, there are "
-                    + (", ".join(f"{lo:g}-{hi:g}" for lo, hi in bands) or "none by energy")
-                )
-        held = [name for part in self.store.parts(obs_id).values() for name in part.files]
-        for product in fits:
-            for name in sorted(held):
-                if re.search(product.pattern, name):
-                    return self.store.folder(obs_id) / name
-        raise PreProcessedNotAvailableError(
-            f"ObsID {obs_id}: no {kind} of {inst or 'any instrument'} on disk"
-        )
-
-
-def _close(band: tuple[float, float], limits: tuple[float, ...]) -> bool:
-    return all(abs(a - b) < 1e-6 for a, b in zip(band, limits, strict=True))
+    def _held_products(self, obs_id: str) -> list[ReadyProduct]:
+        folder = self.store.folder(obs_id)
+        held = sorted(name for part in self.store.parts(obs_id).values() for name in part.files)
+        found: dict[tuple[str, str], ReadyProduct] = {}
+        taken = set(self.instruments)
+        if self.one_inst_per_obs:
+            info = self._catalogue()
+            taken &= set(info.loc[info["ObsID"] == obs_id, "instrument"])
+        for product in self.products:
+            insts = taken & set(product.insts or self.instruments)
+            for name in filter(re.compile(product.pattern).search, held):
+                # A file of several instruments may be described once for each.
+                known = found.get((product.kind, name))
+                every = tuple(i for i in self.instruments if i in insts or (known and i in known.insts))
+                found[product.kind, name] = ReadyProduct(product.kind, folder / name, every, product.band)
+        return [p for p in found.values() if set(p.insts) & set(self._chosen)]
 
 
 class HeasarcMission(ArchiveMission):

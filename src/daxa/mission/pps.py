@@ -6,7 +6,10 @@ Source: XMM-Newton Data Files Handbook, "PPS file names"; bands as in the 4XMM c
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from daxa.mission.ready import BACKGROUND, CURVE, EVENTS, EXPOSURE, IMAGE
 
 PPS = "PPS"
 # band number in the file name -> keV
@@ -16,9 +19,18 @@ _NAME = re.compile(
     r"(?P<source>\w{3})\.(?P<ext>[A-Z]{3})(?:\.gz)?$",
     re.IGNORECASE,
 )
-_KINDS = {"event list": "EVLI", "image": "IMAGE_", "exposure map": "EXPMAP", "background map": "BKGMAP"}
-# of the whole observation: attitude, source list, summary page
-_COMMON = ("ATTTSR", "OBSMLI", "PPSSUM")
+# Ends of product types. Light curves are those of the background of the whole camera, in which flares show.
+_KINDS = {
+    EVENTS: ("EVLI",),
+    IMAGE: ("IMAGE_",),
+    EXPOSURE: ("EXPMAP",),
+    BACKGROUND: ("BKGMAP",),
+    CURVE: ("FBKTSR",),
+}
+# Of the whole observation: attitude, source list, regions of sources, summary page.
+_COMMON = ("ATTTSR", "OBSMLI", "REGION", "PPSSUM")
+# Event lists of these kinds are not of the sky as it was observed: out-of-time events.
+_NOT_OBSERVED = ("OOEVLI", "OSEVLI")
 
 
 @dataclass(frozen=True)
@@ -61,28 +73,42 @@ class PpsName:
             match["ext"].upper(),
         )
 
+    @property
+    def kind(self) -> str | None:
+        """Which of `daxa.mission.ready.KINDS` it is; None if it is none of them."""
+        if self.extension not in ("FTZ", "FIT") or self.file_type in _NOT_OBSERVED:
+            return None
+        return next((k for k, ends in _KINDS.items() if self.file_type.endswith(ends)), None)
+
+    @property
+    def energies(self) -> tuple[float, float] | None:
+        """Energies of an image or a map [keV]."""
+        if self.kind not in (IMAGE, EXPOSURE, BACKGROUND):
+            return None
+        return PPS_BANDS.get(self.band or 0)
+
     def is_kind(self, kind: str, band: int | None = None) -> bool:
-        """Whether this is an event list, image, exposure map or background map (in a band).
+        """Whether this is an event list, image, exposure map ... (in a band).
 
         Parameters
         ----------
         kind
-            ``event list``, ``image``, ``exposure map`` or ``background map``.
+            One of `daxa.mission.ready.KINDS`.
         band
             Number of the energy band; any by default.
         """
-        code = _KINDS[kind]
-        matches = self.file_type.endswith(code) or self.file_type == code
-        return matches and self.extension in ("FTZ", "FIT") and (band is None or self.band == band)
+        return self.kind == kind and (band is None or self.band == band)
 
-    def wanted_for(self, instruments: list[str]) -> bool:
-        """Whether it is one of the products worth having beside our own.
+    def wanted_for(self, instruments: list[str], kinds: Collection[str] = tuple(_KINDS)) -> bool:
+        """Whether it is one of the products worth having.
 
         Parameters
         ----------
         instruments
             Names as in the catalogue, e.g. ``M1``.
+        kinds
+            Kinds of products; what is of the whole observation is always wanted.
         """
         if self.file_type in _COMMON:
             return True
-        return self.instrument in instruments and any(self.is_kind(kind) for kind in _KINDS)
+        return self.instrument in instruments and self.kind in kinds

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from daxa import config
-from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError, WrongTypeError
+from daxa.exceptions import (
+    DAXADownloadError,
+    DAXANotDownloadedError,
+    PreProcessedNotSupportedError,
+    WrongTypeError,
+)
 from daxa.fetch.http import Client
 from daxa.mission.download import MAX_PARALLEL, Report, Request, fetch_all
 from daxa.mission.filtering import Filters
@@ -134,17 +139,46 @@ class RawData(ArchiveProducts, Filters):
             download_products = self.products_by_default
         if not isinstance(download_products, bool):
             raise TypeError(f"download_products: expected True or False, got {download_products!r}")
+        obs_ids = self._allowed_ids(credentials)
+        return self._download(obs_ids, num_cores, credentials, download_products, disable_progress)
+
+    def fetch_products(
+        self, num_cores: int | None = None, credentials: Any = None, *, disable_progress: bool = False
+    ) -> Report:
+        """Bring the archive's processed products to disk, as `download` does.
+
+        Raw data come only where products need them, which those of XMM-Newton do not.
+
+        Parameters
+        ----------
+        num_cores, credentials, disable_progress
+            As for `download`.
+
+        Raises
+        ------
+        PreProcessedNotSupportedError
+            The archive offers no products of this mission.
+        DAXADownloadError
+            Nothing could be fetched at all.
+        """
+        if not self.has_products:
+            raise PreProcessedNotSupportedError(f"{self.pretty_name} offers no processed products")
+        obs_ids = self._allowed_ids(credentials)
+        raw = not self.products_stand_alone
+        return self._download(obs_ids, num_cores, credentials, True, disable_progress, raw)
+
+    def _allowed_ids(self, credentials: Any) -> list[str]:
         allowed = self._downloadable(credentials)
         if not allowed.all():
             warnings.warn(
                 f"{self.pretty_name}: {int((~allowed).sum())} of {len(allowed)} selected observations are "
                 "proprietary and left out",
-                stacklevel=2,
+                stacklevel=3,
             )
         obs_ids = list(self.filtered_obs_ids[allowed])
         if not obs_ids:
             raise DAXADownloadError(f"{self.pretty_name}: all selected observations are proprietary")
-        return self._download(obs_ids, num_cores, credentials, download_products, disable_progress)
+        return obs_ids
 
     def retry_failed(self, num_cores: int | None = None, credentials: Any = None, **options: Any) -> Report:
         """Try the observations again that the last `download` did not get.
@@ -175,11 +209,17 @@ class RawData(ArchiveProducts, Filters):
         )
 
     def _download(
-        self, obs_ids: list[str], num_cores: int | None, credentials: Any, products: bool, quiet: bool
+        self,
+        obs_ids: list[str],
+        num_cores: int | None,
+        credentials: Any,
+        products: bool,
+        quiet: bool,
+        raw: bool = True,
     ) -> Report:
         if num_cores is not None and (not isinstance(num_cores, (int, np.integer)) or num_cores < 1):
             raise WrongTypeError(f"num_cores: expected a number of downloads at once, got {num_cores!r}")
-        requests = self._requests(obs_ids, True, products, credentials)
+        requests = self._requests(obs_ids, raw, products, credentials)
         self.client.stopped.clear()
         threads = config.num_cores() if num_cores is None else num_cores
         if num_cores is not None and num_cores > MAX_PARALLEL:
@@ -199,10 +239,12 @@ class RawData(ArchiveProducts, Filters):
                 setattr(report, name, dict(sorted((untouched | getattr(report, name)).items())))
         self._report = report
         has_products = self.has_products and (products or "products" not in self._parts)
-        self._downloaded = {"raw": True, "products": has_products}
+        before_raw = self._downloaded is not None and self._downloaded["raw"]
+        self._downloaded = {"raw": raw or before_raw, "products": has_products}
+        failed = report.failed if raw else report.failed_products
         if report.failed or report.failed_products:
-            text = f"{self.pretty_name}: {len(report.failed)} observations did not come\n{report}"
-            if not report.done and not report.present and set(obs_ids) <= set(report.failed):
+            text = f"{self.pretty_name}: {len(failed)} observations did not come\n{report}"
+            if not report.done and not report.present and set(obs_ids) <= set(failed):
                 self._downloaded = None
                 raise DAXADownloadError(text)
             warnings.warn(text, stacklevel=3)

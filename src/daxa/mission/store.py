@@ -173,6 +173,28 @@ class RawStore:
         shutil.rmtree(staged, ignore_errors=True)
         return folder
 
+    @contextlib.contextmanager
+    def adding(self, obs_id: str) -> Iterator[Path]:
+        """Let a file be added that is made of an observation's own; it belongs to no part.
+
+        Parameters
+        ----------
+        obs_id
+            ObsID.
+
+        Yields
+        ------
+        Path
+            The observation's folder, which can be written and is locked for other processes.
+        """
+        folder = self.folder(obs_id)
+        with self.lock(obs_id):
+            self._writable(folder)
+            try:
+                yield folder
+            finally:
+                self._read_only(folder)
+
     def delete(self, obs_id: str) -> None:
         """Remove everything of an observation."""
         for folder in (self.folder(obs_id), self.root / ".partial" / obs_id):

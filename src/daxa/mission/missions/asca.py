@@ -53,8 +53,8 @@ class ASCA(HeasarcMission):
             for n in numbers
             for tag, band in _BANDS.items()
         ),
-        Product("exposure map", r"^images/ad\d{8}sis\d+(_all)?\.totexpo?$", ("SIS0", "SIS1")),
-        Product("exposure map", r"^images/ad\d{8}gis\d+(_all)?\.totexpo?$", ("GIS2", "GIS3")),
+        Product("exposure map", r"^images/ad\d{8}sis\d+(_all)?\.totexp?o?$", ("SIS0", "SIS1")),
+        Product("exposure map", r"^images/ad\d{8}gis\d+(_all)?\.totexp?o?$", ("GIS2", "GIS3")),
     )
 
     @property

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daxa.exceptions import DAXADownloadError
+from daxa.exceptions import DAXADownloadError, DAXAError, PreProcessedNotAvailableError
 from daxa.fetch import unpack
 from daxa.fetch.http import RemoteFile
 from daxa.mission import calpv_fields, remote
@@ -23,6 +24,7 @@ from daxa.mission.download import Progress, Report, Request, sizes_of
 from daxa.mission.endpoints import address
 from daxa.mission.erass_tiles import public_tiles
 from daxa.mission.heasarc import ArchiveMission, Product
+from daxa.mission.ready import EVENTS, ReadyProduct
 from daxa.mission.selection import today
 from daxa.mission.store import Part
 
@@ -53,6 +55,111 @@ class _ErositaMission(ArchiveMission):
                 sky = str(info.get("filter", "OPEN")).upper() in ("OPEN", "FILTER")
                 use[inst] = bool(info.get("active")) and sky
         return use
+
+    def active_instruments(self, obs_id: str) -> list[str]:
+        """Which of the chosen telescope modules observed, as far as the catalogue says.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        """
+        self._known(obs_id)
+        there = self._active(obs_id)
+        return [inst for inst in self._chosen if inst in there]
+
+    def _active(self, obs_id: str) -> set[str]:
+        info = self._catalogue()
+        if "active_insts" not in info.columns:
+            return set(self.instruments)
+        row = info.loc[info["ObsID"] == obs_id, "active_insts"].iloc[0]
+        return set(re.split(r"[\s,;]+", str(row).strip()))
+
+    def _modules(self, obs_id: str, inst: str | None) -> tuple[int, ...] | None:
+        """Numbers of the modules whose events are wanted; None if those are all of the list."""
+        wanted = self._chosen if inst is None else self.check_inst_names(inst, show_warn=False)
+        there = self._active(obs_id)
+        if there <= set(wanted):
+            return None
+        return tuple(int(name[2:]) for name in wanted if name in there)
+
+    def ready_products(self, obs_id: str) -> list[ReadyProduct]:
+        """As of every mission; event lists are those of the chosen telescope modules.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        """
+        found = super().ready_products(obs_id)
+        modules = self._modules(obs_id, None)
+        if not modules:
+            return found
+        names = tuple(f"TM{n}" for n in modules)
+        return [
+            replace(p, path=Path(self.get_evt_list_path(obs_id)), insts=names) if p.kind == EVENTS else p
+            for p in found
+        ]
+
+    def get_evt_list_path(self, obs_id: str, inst: str | None = None) -> str:
+        """Path of the event list of the chosen telescope modules, or of one.
+
+        The archive's list holds the events of all modules. Where not all are wanted, one of those that are is
+        made beside it, whose name ends in ``_if_`` and their numbers.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        inst : str, optional
+            A telescope module; the chosen ones by default.
+
+        Raises
+        ------
+        PreProcessedNotAvailableError
+            There is no list on disk, or the module was not active.
+        """
+        from daxa.events.erosita import Selection, TaskError, select_list
+
+        whole = Path(super().get_evt_list_path(obs_id, inst))
+        modules = self._modules(obs_id, inst)
+        if modules is None:
+            return str(whole)
+        if not modules:
+            raise PreProcessedNotAvailableError(
+                f"ObsID {obs_id}: {inst or ', '.join(self._chosen)} was not active"
+            )
+        numbers = "".join(map(str, modules))
+        made = whole.with_name(f"{whole.stem}_if_{numbers}.fits")
+        if not _newer(made, whole):
+            with self.store.adding(obs_id):
+                if not _newer(made, whole):
+                    try:
+                        select_list(whole, made, Selection(modules=modules))
+                    except TaskError as failure:
+                        raise DAXAError(failure.message) from None
+        return str(made)
+
+    def _download(self, obs_ids: list[str], *args: Any, **kwargs: Any) -> Report:
+        report = super()._download(obs_ids, *args, **kwargs)
+        if set(self._chosen) != set(self.instruments):
+            faults = []
+            for obs_id in (o for o in obs_ids if o not in report.failed):
+                try:
+                    self.get_evt_list_path(obs_id)
+                except DAXAError as failure:
+                    faults.append(str(failure))
+            if faults:
+                warnings.warn(
+                    f"{self.pretty_name}: events of {', '.join(self._chosen)} could not be chosen: "
+                    + "; ".join(faults[:5]),
+                    stacklevel=4,
+                )
+        return report
+
+
+def _newer(made: Path, source: Path) -> bool:
+    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
 class eRASS1DE(_ErositaMission):
@@ -305,8 +412,8 @@ class eROSITACalPV(_ErositaMission):
             for row in rows.itertuples(index=False)
         ]
 
-    def _download(self, *args: Any, **kwargs: Any) -> Report:
-        report = super()._download(*args, **kwargs)
+    def _download(self, obs_ids: list[str], *args: Any, **kwargs: Any) -> Report:
+        report = super()._download(obs_ids, *args, **kwargs)
         if not report.failed:
             shutil.rmtree(self.store.root / ".partial" / "fields", ignore_errors=True)
         return report

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError, PreProcessedNotAvailableError
+from daxa.exceptions import DAXADownloadError, DAXANotDownloadedError
 from daxa.fetch import unpack
 from daxa.fetch.http import RemoteFile
 from daxa.mission import catalogue, remote
@@ -22,6 +22,7 @@ from daxa.mission.catalogue import TapTable
 from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
 from daxa.mission.pps import PPS, PPS_BANDS, PpsName
+from daxa.mission.ready import BACKGROUND, EXPOSURE, IMAGE, KINDS, Band, ReadyProduct
 from daxa.mission.store import Part
 from daxa.xmm.formats.instruments import MOS, RGS, SHORT_NAMES
 from daxa.xmm.formats.odf_names import OdfName
@@ -85,7 +86,9 @@ class XMMPointed(BaseMission):
     instruments = ("M1", "M2", "PN", "OM", "R1", "R2")
     default_instruments = ("M1", "M2", "PN")
     energy_bands = {inst: list(PPS_BANDS.values()) for inst in ("M1", "M2", "PN")}
+    product_kinds = KINDS
     products_by_default = False
+    products_stand_alone = True
     aliases = {SHORT_NAMES[code].upper(): code for code in (*MOS, *RGS)}
 
     def __init__(
@@ -101,6 +104,7 @@ class XMMPointed(BaseMission):
         self._source = "heasarc" if use_heasarc and source == "auto" else source
         self._local: Path | None = None if local is None else Path(local).expanduser().resolve()
         self._found: dict[str, local_files.LocalObservation] | None = None
+        self._product_choice: tuple[str, ...] = self.product_kinds
         super().__init__(insts, save_file_path)
 
     @property
@@ -179,6 +183,7 @@ class XMMPointed(BaseMission):
 
     @property
     def has_products(self) -> bool:
+        """Whether there are processed products: of the archives, not of a folder of raw files."""
         return self._local is None
 
     # -- raw data ---------------------------------------------------------------------------
@@ -225,7 +230,7 @@ class XMMPointed(BaseMission):
                 requests.append(Request(obs_id, "raw", self._wanted_files(), bring))
             if products:
                 bring = partial(self._bring_products, obs_id, credentials)
-                requests.append(Request(obs_id, "products", tuple(self._chosen), bring))
+                requests.append(Request(obs_id, "products", self._product_cover(), bring))
         return requests
 
     def _wanted_files(self) -> tuple[str, ...]:
@@ -274,8 +279,12 @@ class XMMPointed(BaseMission):
 
     def _bring_products(self, obs_id: str, credentials: Any, staging: Path, progress: Progress) -> Part:
         def wanted(path: str) -> bool:
-            name = PpsName.parse(path.rpartition("/")[2])
-            return name is not None and name.obs_id == obs_id and name.wanted_for(self._chosen)
+            name = _pps(path)
+            return (
+                name is not None
+                and name.obs_id == obs_id
+                and name.wanted_for(self._chosen, self._product_choice)
+            )
 
         def from_xsa() -> Part:
             archive = staging / "xsa" / f"{obs_id}_PPS.tar"
@@ -286,12 +295,12 @@ class XMMPointed(BaseMission):
 
             file = RemoteFile(address("xsa_aio"), archive.name)
             remote.fetch_checked(self.client, file, archive, progress, use, _aio(obs_id, "PPS", credentials))
-            return Part("xsa", sizes_of(unpacked, staging), list(self._chosen))
+            return Part("xsa", sizes_of(unpacked, staging), list(self._product_cover()))
 
         def from_listing(source: str) -> Part:
             files = self._listing(source, obs_id, "PPS", wanted)
             got = remote.fetch_files(self.client, files, staging, progress, PPS, decompress=False)
-            return Part(source, sizes_of(got, staging), list(self._chosen))
+            return Part(source, sizes_of(got, staging), list(self._product_cover()))
 
         return self._from_sources(
             {"xsa": from_xsa, "heasarc": partial(from_listing, "heasarc"), "s3": partial(from_listing, "s3")}
@@ -316,13 +325,15 @@ class XMMPointed(BaseMission):
             raise DAXADownloadError("its files at HEASARC are encrypted: the observation is proprietary")
         return files
 
-    def list_products(self, obs_id: str) -> list[str]:
-        """Names of the processed (PPS) files that HEASARC holds of an observation, of every kind.
+    def list_products(self, obs_id: str, kind: str | None = None) -> list[str]:
+        """Names of the processed (PPS) files that HEASARC holds of an observation.
 
         Parameters
         ----------
         obs_id : str
             An observation of the catalogue.
+        kind : str, optional
+            One of `product_kinds`; files of every kind by default, pages and plots too.
 
         Raises
         ------
@@ -330,33 +341,61 @@ class XMMPointed(BaseMission):
             The archive does not answer.
         """
         self._known(obs_id)
+        if kind is not None:
+            self._need_products(kind)
         source = "s3" if self._source == "s3" else "heasarc"
-        return sorted(f.path for f in self._listing(source, obs_id, "PPS", lambda path: True))
+        names = sorted(f.path for f in self._listing(source, obs_id, "PPS", lambda path: True))
+        return [n for n in names if kind is None or ((name := _pps(n)) is not None and name.kind == kind)]
 
-    def _product(self, kind: str, obs_id: str, inst: str | None, lo_en: Any, hi_en: Any) -> Path:
-        from astropy.units import Quantity
+    @property
+    def chosen_products(self) -> list[str]:
+        """Kinds of products that are fetched; all of `product_kinds` unless others are set."""
+        return list(self._product_choice)
 
+    @chosen_products.setter
+    def chosen_products(self, kinds: str | list[str]) -> None:
+        self._check_unlocked()
+        given = [kinds] if isinstance(kinds, str) else list(kinds)
+        for kind in given:
+            self._need_products(kind)
+        if not given:
+            raise ValueError(f"chosen_products: none given, there are {', '.join(self.product_kinds)}")
+        self._product_choice = tuple(k for k in self.product_kinds if k in given)
+        self._downloaded = None
+
+    def _product_cover(self) -> tuple[str, ...]:
+        """What a set of products has to hold: every chosen kind of every chosen instrument."""
+        return tuple(f"{inst} {kind}" for inst in self._chosen for kind in self._product_choice)
+
+    def _bands_of(self, kind: str, inst: str | None) -> list[Band | None]:
+        of_bands = kind in (IMAGE, EXPOSURE, BACKGROUND)
+        return list(PPS_BANDS.values()) if of_bands else [None]
+
+    def _held_products(self, obs_id: str) -> list[ReadyProduct]:
         held = self.store.parts(obs_id).get("products")
-        if held is None:
-            raise PreProcessedNotAvailableError(
-                f"ObsID {obs_id}: no processed products on disk; use download(download_products=True)"
-            )
-        band = None
-        if kind != "event list":
-            limits = (0.2, 12.0) if lo_en is None else tuple(Quantity(e, "keV").value for e in (lo_en, hi_en))
-            band = next((n for n, b in PPS_BANDS.items() if np.allclose(b, limits)), None)
-            if band is None:
-                raise PreProcessedNotAvailableError(
-                    f"lo_en, hi_en: no {kind} from {limits[0]:g} to {limits[1]:g} keV, there are "
-                    + ", ".join(f"{lo:g}-{hi:g}" for lo, hi in PPS_BANDS.values())
-                )
-        names = [n for f in held.files if (n := PpsName.parse(Path(f).name)) is not None]
-        matches = [n for n in names if n.is_kind(kind, band) and inst in (None, n.instrument)]
-        if not matches:
-            raise PreProcessedNotAvailableError(
-                f"ObsID {obs_id}: no {kind} of {inst or 'any instrument'} on disk"
-            )
-        return self.store.folder(obs_id) / PPS / min(matches, key=lambda n: n.exposure != "X000").file_name
+        names = [] if held is None else [n for f in held.files if (n := _pps(f)) is not None]
+        folder = self.store.folder(obs_id) / PPS
+        return [
+            ReadyProduct(n.kind, folder / n.file_name, (n.instrument,), n.energies, n.exposure)
+            # Scheduled exposures first.
+            for n in sorted(names, key=lambda n: (n.exposure[0] != "S", n.exposure, n.file_name))
+            if n.kind is not None and n.instrument in self._chosen
+        ]
+
+    def ready_companions(self, obs_id: str) -> list[ReadyProduct]:
+        """Attitude, list and regions of sources, and summary of an observation, as the pipeline made them.
+
+        Parameters
+        ----------
+        obs_id : str
+            An observation of the catalogue.
+        """
+        self._known(obs_id)
+        held = self.store.parts(obs_id).get("products")
+        names = [] if held is None else [n for f in held.files if (n := _pps(f)) is not None]
+        folder = self.store.folder(obs_id) / PPS
+        found = [ReadyProduct("companion", folder / n.file_name, ()) for n in names if n.kind is None]
+        return [p for p in found if p.path.is_file()]
 
     # -- processing -------------------------------------------------------------------------
 
@@ -386,6 +425,7 @@ class XMMPointed(BaseMission):
         return {
             "source": self._source,
             "local": None if self._local is None else str(self._local),
+            "chosen_products": list(self._product_choice),
             "science_usable": self.filtered_obs_info["science_usable"].tolist(),
             "proprietary_usable": self.filtered_obs_info["proprietary_usable"].tolist(),
         }
@@ -393,8 +433,14 @@ class XMMPointed(BaseMission):
     def _set_extra_state(self, saved: dict, folder: Path) -> None:
         if saved.get("source") in SOURCES and self._source == "auto":
             self._source = saved["source"]
+        kinds = saved.get("chosen_products") or self.product_kinds
+        self._product_choice = tuple(k for k in self.product_kinds if k in kinds)
         if self._local is None and saved.get("local"):
             self._local = Path(saved["local"])
+
+
+def _pps(path: str) -> PpsName | None:
+    return PpsName.parse(path.rpartition("/")[2])
 
 
 def _usable(inst: str, exposure: dict) -> bool:
