@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
+
+#: Lists of some of eROSITA's telescope modules, which are made of the raw files beside them.
+_MADE = re.compile(r"_if_[1-7]+\.fits$")
 
 
 def raw_files(folder: Path) -> list[tuple[str, int, int]]:
@@ -16,7 +20,7 @@ def raw_files(folder: Path) -> list[tuple[str, int, int]]:
         Where they are.
     """
     with os.scandir(folder) as entries:
-        states = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+        states = [(e.name, e.stat()) for e in entries if e.is_file() and not _MADE.search(e.name)]
     states.sort(key=lambda state: state[0])
     return [(name, status.st_size, status.st_mtime_ns) for name, status in states]
 

@@ -9,7 +9,10 @@ import importlib
 from typing import Any
 
 #: Package of steps -> the missions whose data they are for.
-_PACKAGES = {"xmm": ("xmm_pointed",)}
+_PACKAGES = {
+    "xmm": ("xmm_pointed",),
+    "erosita": ("erosita_calpv", "erosita_all_sky_de_dr1"),
+}
 _WITHOUT_STEPS = (
     "nustar_pointed",
     "erosita_calpv",

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from daxa.backend.software import SOFTWARE
 from daxa.process.arguments import check_bool
+from daxa.process.erosita import assemble as erosita
+from daxa.process.erosita.clean import ALLOWED as EROSITA
+from daxa.process.erosita.clean import FLAREGTI, FlareOptions
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
 from daxa.process.settings import redoing
 from daxa.process.step import RGS, Planned
+from daxa.process.tell import tell
 from daxa.process.xmm.assemble import (
     CLEANED_EVT_LISTS,
     EMCHAIN,
@@ -134,3 +139,46 @@ def full_process_xmm(obs_archive: Archive, options: ReductionOptions, running: R
     )
     with redoing(options.redo):
         run_steps(obs_archive, steps, ALLOWED, running)
+
+
+@dataclass(frozen=True, eq=False)
+class ErositaOptions(StepOptions):
+    """Options of `full_process_erosita`."""
+
+    lo_en: Quantity | None = argument(None, "Lower energy of the cleaned event lists, 0.2 keV by default.")
+    hi_en: Quantity | None = argument(None, "Upper energy of the cleaned event lists, 10 keV by default.")
+    redo: Literal["changed", "stale", "all", "never"] = argument(
+        "changed",
+        "What is made again although it has been made: what depends on something that has changed, by "
+        "default; see `daxa.process.redoing`.",
+    )
+
+
+@public(
+    ErositaOptions,
+    order=("lo_en", "hi_en", "num_cores", "timeout", "disable_progress", "redo", "executor"),
+    mission="eROSITA",
+)
+def full_process_erosita(obs_archive: Archive, options: ErositaOptions, running: Running) -> None:
+    """Take eROSITA observations from the archive's event lists to cleaned ones.
+
+    Flares are found and lists are cleaned with eSASS. Without it, events are selected in Python, with the
+    flare-free times that the archive's lists have.
+
+    Warns
+    -----
+    UserWarning
+        eSASS is not there; or names what failed, and why: everything else is processed.
+    """
+    cleaning = erosita.CleanedOptions(options.lo_en, options.hi_en)
+    step = erosita.cleaning_step()
+    steps: list[Planned] = [(step, cleaning)]
+    if step is erosita.CLEANED_IN_PYTHON:
+        tell(
+            f"full_process_erosita: {SOFTWARE['esass'].why_absent()}; without eSASS no flares are looked "
+            "for, and events are selected in Python by the flare-free times of the archive's lists"
+        )
+    else:
+        steps.insert(0, (FLAREGTI, FlareOptions()))
+    with redoing(options.redo):
+        run_steps(obs_archive, steps, EROSITA, running)

@@ -15,6 +15,8 @@ from daxa.process.tell import tell
 #: other instruments, which judge only what has gone through one of them.
 LAST_STEPS: dict[str, tuple[str, ...]] = {
     "xmm_pointed": ("merge_subexposures", "cleaned_rgs_event_lists"),
+    "erosita_calpv": ("cleaned_evt_lists",),
+    "erosita_all_sky_de_dr1": ("cleaned_evt_lists",),
 }
 _TOLD = 20
 
