@@ -123,6 +123,12 @@ RUNS: dict[str, Run] = {
         emldetect imagesets=image.ds expimagesets=exp_soft.ds bkgimagesets=back.ds boxlistset=boxes.ds \
             mllistset=sources.ds fitextent=yes ecut=15
         srcdisplay boxlistset=sources.ds regionfile=sources.txt
+        evselect table=@*M2S002MIEVLI0000.FIT withspectrumset=yes spectrumset=source.ds energycolumn=PI \
+            spectralbinsize=5 withspecranges=yes specchannelmin=0 specchannelmax=11999 \
+            expression="#XMMEA_EM && PATTERN <= 12 && ((X,Y) IN circle(25921,25921,1200))"
+        arfgen spectrumset=source.ds arfset=area.ds badpixlocation=@*M2S002MIEVLI0000.FIT
+        backscale spectrumset=source.ds badpixlocation=@*M2S002MIEVLI0000.FIT
+        specgroup spectrumset=source.ds groupedset=grouped.ds mincounts=20 oversample=3 arfset=area.ds
         """,
         quick=True,
     ),

@@ -61,7 +61,7 @@ FLOORS = [
     {"select"},
     {"sky"},
     {"image"},
-    {"screen", "instruments", "detect"},
+    {"screen", "instruments", "detect", "spectra"},
     {"tasks"},
     {"__main__"},
 ]

@@ -46,13 +46,21 @@ def _interpolate(energy_ev: npt.ArrayLike, grid: FloatArray, values: FloatArray)
     return np.interp(np.asarray(energy_ev, float), grid[order], values[order])
 
 
-def mirror_area(cal: Calibration, instrument: str, energy_ev: npt.ArrayLike) -> FloatArray:
-    """On-axis area of the instrument's telescope [cm^2]: in-flight correction and gratings included."""
+def mirror_area(
+    cal: Calibration, instrument: str, energy_ev: npt.ArrayLike, *, corrected: bool = True
+) -> FloatArray:
+    """On-axis area of the instrument's telescope [cm^2], gratings included.
+
+    Parameters
+    ----------
+    corrected
+        With the in-flight correction CORRAREA, which areas made by SAS 18 to 20 do not have by default.
+    """
     constituent = cal.constituent(_telescope(instrument), "XAREAEF")
     area = constituent.table("ONAXISXAREAEF")
     result = _interpolate(energy_ev, area["ENERGY"], area["AREA"])
-    factor = constituent.table("CORRAREA")
-    if factor.n_rows:
+    factor = constituent.table("CORRAREA") if corrected else None
+    if factor is not None and factor.n_rows:
         result = result * _interpolate(energy_ev, factor["ENERGY"], factor["FACTOR"])
     return result * grating_transmission(cal, instrument, energy_ev)
 

@@ -1,0 +1,96 @@
+"""What tasks on spectra share: the spectrum, the geometry of its camera, and pixels that count.
+
+Parameters
+----------
+ctx
+    The running task.
+observed
+    What a spectrum was extracted from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from daxa.xmm.errors import TaskError
+from daxa.xmm.event.gti import GTI
+from daxa.xmm.fits.file import FitsFile
+from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd
+from daxa.xmm.spectra.region import Observed
+
+if TYPE_CHECKING:
+    from daxa.xmm.sky.geometry import CameraGeometry
+    from daxa.xmm.task import TaskContext
+
+BoolArray = npt.NDArray[np.bool_]
+#: Side of the squares that areas are counted in [0.05 arcsec]: half an arcsecond.
+STEP = 10.0
+
+
+def read_observed(ctx: TaskContext, name: str) -> tuple[Path, Observed]:
+    """A spectrum's file, and what it was extracted from.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    """
+    path = ctx.path(name)
+    return path, Observed.read(path)
+
+
+def geometry_of(ctx: TaskContext, observed: Observed) -> CameraGeometry:
+    """Geometry of the camera at the time of the spectrum."""
+    from daxa.xmm.odf.times import utc_to_tt
+    from daxa.xmm.sky.geometry import CameraGeometry
+    from daxa.xmm.tasks.support import open_calibration
+
+    try:
+        time = utc_to_tt(observed.date_obs)
+    except ValueError:
+        raise TaskError("badSpectrum", f"{observed.path}: DATE-OBS is {observed.date_obs!r}") from None
+    return CameraGeometry.from_calibration(open_calibration(ctx), observed.instrument, time)
+
+
+def good_pixels(
+    ctx: TaskContext, name: str, observed: Observed, geometry: CameraGeometry
+) -> dict[int, BoolArray]:
+    """Pixels of each CCD that can hold a selected event: by CCD, shape (rows, columns).
+
+    Parameters
+    ----------
+    name
+        Event list with bad pixels and windows; ``notSpecified``: none is bad.
+    geometry
+        Geometry of the camera.
+
+    Raises
+    ------
+    TaskError
+        ``noFile``, ``notFits``: the list cannot be read.
+    """
+    everywhere = {int(n): np.ones(geometry.shape(int(n))[::-1], bool) for n in geometry.ccds}
+    if name in ("", "notSpecified"):
+        ctx.warn("noBadPixels", "badpixlocation is not given: no pixel counts as bad")
+        return everywhere
+    path = ctx.path(name)
+    if not path.exists():
+        raise TaskError("noFile", f"{path}: no such file")
+    try:
+        hdus = FitsFile(path)
+    except OSError as error:
+        raise TaskError("notFits", f"{path}: {error}") from error
+    numbers = numbers_of_ccds(hdus)
+    if not numbers:
+        ctx.warn("noBadPixels", f"{path}: no EXPOSUnn, STDGTInn or CCDNR: no pixel counts as bad")
+        return everywhere
+    found: dict[int, BoolArray] = {}
+    for number in numbers:
+        frames = read_ccd(hdus, number, observed.instrument, GTI())
+        good = frames.good_pixels(geometry, strict=observed.flag_zero)
+        found[frames.ccd] = found.get(frames.ccd, np.zeros_like(good)) | good
+    return found
