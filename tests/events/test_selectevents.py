@@ -41,11 +41,11 @@ def test_rows_stay_as_they_are_and_times_are_cut(tmp_path):
 def test_energies_leave_times_alone(tmp_path):
     energies = np.linspace(100, 9000, 90)
     acis_list(tmp_path / "in.fits", np.arange(90.0), energies)
-    with select(tmp_path, ranges="energy:500:7000 CCD_ID:7:7]") as new:
+    with select(tmp_path, ranges="energy:500:7000 CCD_ID:7:7]", values="ccd_id:3,7") as new:
         kept = new["EVENTS"].data["energy"]
         assert len(kept) == ((energies >= 500) & (energies < 7000)).sum()
         assert new["EVENTS"].header["ONTIME"] == 1000
-        assert "kept energy 500 to 7000, CCD_ID 7 to 7" in str(new["EVENTS"].header["HISTORY"])
+        assert "kept energy 500 to 7000, CCD_ID 7 to 7, ccd_id 3, 7" in str(new["EVENTS"].header["HISTORY"])
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,8 @@ def test_energies_leave_times_alone(tmp_path):
         ({"ranges": "energy:500"}, "badRange"),
         ({"ranges": "energy:5e5e5:7"}, "badRange"),
         ({"ranges": "pha:1:2"}, "noColumn"),
+        ({"values": "ccd_id:one"}, "badValues"),
+        ({"gtifile": "bare.fits"}, "noGoodTimes"),
         ({"table": "gti.fits"}, "noEvents"),
         ({"table": "none.fits"}, "notFits"),
     ],
@@ -61,6 +63,7 @@ def test_energies_leave_times_alone(tmp_path):
 def test_what_is_wrong_is_named(tmp_path, arguments, code):
     acis_list(tmp_path / "in.fits", np.arange(9.0))
     fits.HDUList([fits.PrimaryHDU(), gti_table([(0, 1)])]).writeto(tmp_path / "gti.fits")
+    fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
     with pytest.raises(TaskError) as caught:
         select(tmp_path, **arguments)
     assert caught.value.code == code

@@ -5,7 +5,7 @@
     ARCHIVE/
         .save_info/                       ledger, mission states, what earlier versions wrote
         processed_data/MISSION/OBSID/     set-up files and logs of the observation
-            events/ images/ background/ cleaning/ sources/ misc/ logs/
+            events/ images/ background/ cleaning/ sources/ spectra/ misc/ logs/
         failed_data/MISSION/OBSID/        the same for observations of which nothing is left
         regions/MISSION/OBSID/source_regions_radec.reg
         mosaics/                          images of all observations that overlap or touch
@@ -21,7 +21,7 @@ mission
 obs_id
     The observation.
 inst
-    Instrument: M1, M2, PN, R1 or R2.
+    Instrument: M1, M2, PN, R1 or R2; of other missions as these name it, e.g. ACIS.
 exp_id
     Sub-exposure: a letter and three digits, e.g. S001.
 oot
@@ -292,6 +292,30 @@ def erosita_flares(obs_id: str, inst: str, band: str, kind: str) -> str:
         Energies as they stand in the name, e.g. ``200_10000PI``.
     """
     return f"cleaning/{_stem(obs_id, inst, 'None')}-en{band}-{kind}.fits"
+
+
+#: Folders of files of other missions by what they hold; what is in none of them is in ``misc``.
+_FOLDERS = {
+    **dict.fromkeys(("events", "cleanevents"), "events"),
+    **dict.fromkeys(("lightcurve", "flaringGTI", "defaultGTI", "GTI"), "cleaning"),
+    **dict.fromkeys(("image", "expmap", "weightedexpmap", "ratemap", "fluxmap", "psfmap"), "images"),
+}
+
+
+def of_kind(obs_id: str, inst: str, kind: str) -> str:
+    """File of an instrument of another mission: ``kind`` is badpix, en-events, en0.5_7.0keV-fluxmap..."""
+    folder = _FOLDERS.get(kind.rpartition("-")[2], "misc")
+    return f"{folder}/{_stem(obs_id, inst, ALL)}-{kind}.fits"
+
+
+def contents(obs_id: str) -> str:
+    """What an observation of another mission holds."""
+    return f"misc/obsid{obs_id}-contents.json"
+
+
+def spectra(name: str) -> str:
+    """Spectrum, light curve or response of a source, by the name that files of it give each other."""
+    return f"spectra/{name}"
 
 
 def source_list(obs_id: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 _PACKAGES = {
     "xmm": ("xmm_pointed",),
     "erosita": ("erosita_calpv", "erosita_all_sky_de_dr1"),
+    "chandra": ("chandra",),
+    "nustar": ("nustar_pointed",),
 }
 _WITHOUT_STEPS = (
     "nustar_pointed",

@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Literal
 
 from daxa.backend.software import SOFTWARE
 from daxa.process.arguments import check_bool
+from daxa.process.chandra import assemble as chandra
+from daxa.process.chandra.clean import DEFLARE, DeflareOptions
+from daxa.process.chandra.generate import FLUX_IMAGE, RATE_IMAGE
+from daxa.process.chandra.generate import ImageOptions as ChandraImageOptions
+from daxa.process.chandra.generate import bands_within as chandra_bands_within
+from daxa.process.chandra.setup import ALLOWED as CHANDRA
+from daxa.process.chandra.setup import PREPARE_CHANDRA_INFO
 from daxa.process.erosita import assemble as erosita
 from daxa.process.erosita.clean import ALLOWED as EROSITA
 from daxa.process.erosita.clean import FLAREGTI, FlareOptions
+from daxa.process.nustar.assemble import NUPIPELINE_CALIBRATE, CalibrateOptions
+from daxa.process.nustar.clean import NUPIPELINE_SCREEN, ScreenOptions
+from daxa.process.nustar.setup import ALLOWED as NUSTAR
+from daxa.process.nustar.setup import PREPARE_NUSTAR_INFO
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
@@ -182,3 +193,91 @@ def full_process_erosita(obs_archive: Archive, options: ErositaOptions, running:
         steps.insert(0, (FLAREGTI, FlareOptions()))
     with redoing(options.redo):
         run_steps(obs_archive, steps, EROSITA, running)
+
+
+_REDO = (
+    "What is made again although it has been made: what depends on something that has changed, by default; "
+    "see `daxa.process.redoing`."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ChandraOptions(StepOptions):
+    """Options of `full_process_chandra`."""
+
+    evt_lo_en: Quantity | None = argument(
+        None,
+        "Lower energy of the cleaned event lists of ACIS; everything by default. Images are made in what of "
+        "the default bands is within their energies.",
+    )
+    evt_hi_en: Quantity | None = argument(
+        None, "Upper energy of the cleaned event lists of ACIS; everything by default."
+    )
+    redo: Literal["changed", "stale", "all", "never"] = argument("changed", _REDO)
+
+
+_ORDER_OF_CHANDRA = ("evt_lo_en", "evt_hi_en", "num_cores", "timeout", "disable_progress", "redo", "executor")
+
+
+@public(ChandraOptions, order=_ORDER_OF_CHANDRA, mission="Chandra")
+def full_process_chandra(obs_archive: Archive, options: ChandraOptions, running: Running) -> None:
+    """Take Chandra observations from what the archive gives to cleaned event lists and images, with CIAO.
+
+    Raises
+    ------
+    CIAONotFoundError
+        CIAO is not there; the message says how it is recognised.
+
+    Warns
+    -----
+    UserWarning
+        Names what failed, and why; everything else is processed.
+    """
+    cleaning = chandra.CleanedOptions(options.evt_lo_en, options.evt_hi_en)
+    images = ChandraImageOptions()
+    if cleaning.band_ev is not None:
+        images = chandra_bands_within(images, *(e / 1000 for e in cleaning.band_ev))
+    steps: list[Planned] = [
+        (PREPARE_CHANDRA_INFO, StepOptions()),
+        (chandra.CHANDRA_REPRO, chandra.ReproOptions()),
+        (DEFLARE, DeflareOptions()),
+        (chandra.CLEANED_CHANDRA_EVTS, cleaning),
+        (FLUX_IMAGE, images),
+        (RATE_IMAGE, images),
+    ]
+    with redoing(options.redo):
+        run_steps(obs_archive, steps, CHANDRA, running)
+
+
+@dataclass(frozen=True, eq=False)
+class NustarOptions(StepOptions):
+    """Options of `full_process_nustar`."""
+
+    redo: Literal["changed", "stale", "all", "never"] = argument("changed", _REDO)
+
+
+@public(
+    NustarOptions, order=("num_cores", "timeout", "disable_progress", "redo", "executor"), mission="NuSTAR"
+)
+def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: Running) -> None:
+    """Take NuSTAR observations from what the archive gives to cleaned event lists, with NuSTARDAS.
+
+    Spectra need a source: `daxa.process.nustar.nuproducts` makes them afterwards.
+
+    Raises
+    ------
+    NuSTARDASNotFoundError
+        NuSTARDAS is not there; the message says how it is recognised.
+
+    Warns
+    -----
+    UserWarning
+        Names what failed, and why; everything else is processed.
+    """
+    steps: list[Planned] = [
+        (PREPARE_NUSTAR_INFO, StepOptions()),
+        (NUPIPELINE_CALIBRATE, CalibrateOptions()),
+        (NUPIPELINE_SCREEN, ScreenOptions()),
+    ]
+    with redoing(options.redo):
+        run_steps(obs_archive, steps, NUSTAR, running)

@@ -17,6 +17,8 @@ LAST_STEPS: dict[str, tuple[str, ...]] = {
     "xmm_pointed": ("merge_subexposures", "cleaned_rgs_event_lists"),
     "erosita_calpv": ("cleaned_evt_lists",),
     "erosita_all_sky_de_dr1": ("cleaned_evt_lists",),
+    "chandra": ("cleaned_chandra_evts",),
+    "nustar_pointed": ("nupipeline_screen",),
 }
 _TOLD = 20
 

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import numpy as np
 
-from daxa.events.lists import EventList, Range, read_times, selected, write_selection
-from daxa.xmm.errors import TaskError
+from daxa.events.lists import EventList, read_times, selected, write_selection
+from daxa.events.ranges import parse_range, parse_values
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
-
-_RANGE = re.compile(r"(\w+):([-+.\deE]+):([-+.\deE]+)(\]?)", re.ASCII)
-
-
-def parse_range(text: str) -> Range:
-    """A range of values from ``COLUMN:lo:hi``; with ``]`` behind it the upper limit belongs to it.
-
-    Parameters
-    ----------
-    text
-        The text.
-
-    Raises
-    ------
-    TaskError
-        ``badRange``: it is none.
-
-    Examples
-    --------
-    >>> print(parse_range("energy:500:7000"))
-    energy 500 to 7000
-    """
-    match = _RANGE.fullmatch(text)
-    try:
-        if match is not None:
-            return Range(match[1], float(match[2]), float(match[3]), bool(match[4]))
-    except ValueError:  # of digits in an order that is no number
-        pass
-    raise TaskError("badRange", f"ranges: expected COLUMN:lo:hi or COLUMN:lo:hi], got {text!r}")
 
 
 @task(
@@ -47,6 +18,7 @@ def parse_range(text: str) -> Range:
         Parameter("filteredset", "dataset", "filtered.fits", text="the new list"),
         Parameter("gtifile", "dataset", None, text="file of good times to keep"),
         Parameter("ranges", "list", (), text="values to keep: COLUMN:lo:hi, where ] behind it takes hi in"),
+        Parameter("values", "list", (), text="values to keep: COLUMN:a,b,c, whole numbers"),
     ],
 )
 def selectevents(ctx: TaskContext, p: Parameters) -> None:
@@ -59,7 +31,11 @@ def selectevents(ctx: TaskContext, p: Parameters) -> None:
     times = None if p.gtifile is None else read_times(ctx.path(p.gtifile))
     ranges = [parse_range(text) for text in p.ranges or ()]
     keep = selected(events, times, ranges)
-    said = [f"{ctx.name}: kept {', '.join(map(str, ranges))}"] if ranges else []
+    said = list(map(str, ranges))
+    for name, wanted in map(parse_values, p["values"] or ()):
+        keep &= np.isin(events.column(name), wanted)
+        said.append(f"{name} {', '.join(map(str, wanted))}")
+    said = [f"{ctx.name}: kept {', '.join(said)}"] if said else []
     if times is not None:
         said.append(f"{ctx.name}: kept the good times of {ctx.path(p.gtifile).name}")
         if events.header.get("INSTRUME") == "HRC":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from daxa.process.lookup import getter
 
 _MODULES = {
     "setup": ("cif_build", "odf_ingest"),
@@ -23,18 +23,4 @@ _MODULES = {
 }
 
 __all__ = [function for functions in _MODULES.values() for function in functions]
-
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name == "FUNCTIONS":
-        return {
-            function: getattr(importlib.import_module(f"daxa.process.xmm.{module}"), function)
-            for module, functions in _MODULES.items()
-            for function in functions
-        }
-    for module, functions in _MODULES.items():
-        if name in functions:
-            return getattr(importlib.import_module(f"daxa.process.xmm.{module}"), name)
-    raise AttributeError(f"module 'daxa.process.xmm' has no attribute {name!r}")
+__getattr__ = getter("daxa.process.xmm", _MODULES)
