@@ -91,7 +91,8 @@ case $task in
 chandra_repro)
     there "$p_indir/primary" "$p_indir/secondary"
     mkdir -p "$p_outdir"
-    stem=$p_outdir/acisf$(printf %05d "$obs")
+    if [ "$obs" = 144 ]; then detector=hrc; echo factors > "$p_outdir/hrcf00144_000N001_dtf1.fits"; fi
+    stem=$p_outdir/${detector-acis}f$(printf %05d "$obs")
     cp "$FAKE/$obs.evt2" "${stem}_repro_evt2.fits"
     for kind in bpix1 fov1 flt2; do echo "$kind $obs $p_pix_adj" > "${stem}_repro_$kind.fits"; done
     echo mask > "${stem}_000N001_msk1.fits"
@@ -195,10 +196,10 @@ class FakeChandra(SmallMission):
         for name in ("primary", "secondary"):
             (folder / name).mkdir(parents=True)
         (folder / "primary" / f"pcadf{obs_id:0>5}_000N001_asol1.fits").write_text("aspect")
-        parts = ("_e1", "_e2") if obs_id == "578" else ("",)
+        detector, parts = "hrc" if obs_id == "144" else "acis", ("_e1", "_e2") if obs_id == "578" else ("",)
         for part in parts:
             acis_list(
-                folder / "secondary" / f"acisf{obs_id:0>5}_000N001{part}_evt1.fits",
+                folder / "secondary" / f"{detector}f{obs_id:0>5}_000N001{part}_evt1.fits",
                 [1.0],
                 DETNAM="ACIS-7",
                 GRATING="NONE",
@@ -246,9 +247,10 @@ class FakeNustar(FakeChandra):
 def _flaring(folder: Path) -> None:
     """The reprocessed lists: a quiet rate of one per second, and a flare from 1000 to 1400 s."""
     times = np.concatenate([np.arange(0.5, 6000), np.arange(1000.05, 1400, 0.1)])
-    for obs_id in FakeChandra.observed:
+    for obs_id in ("4935", "144"):
         energies = np.where(np.arange(len(times)) % 4, 1500.0, 9000.0)
         acis_list(folder / f"{obs_id}.evt2", times, energies, {7: [(0.0, 6000.0)], 3: [(0.0, 5900.0)]})
+    fits.setval(folder / "144.evt2", "INSTRUME", value="HRC", ext=1)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from astropy.units import Quantity
 from fake_programs import FakeChandra, opened
 
 from daxa.archive import Archive
+from daxa.archive.provenance import as_lines, provenance
 from daxa.exceptions import CIAONotFoundError, NoDependencyProcessError, NoValidMissionsError
 from daxa.process.chandra import (
     chandra_repro,
@@ -171,7 +172,7 @@ def test_without_ciao_one_error_says_how_it_is_recognised(chandra, monkeypatch):
     assert chandra.process_success["chandra"]["cleaned_chandra_evts"] == {IDENT: True}
 
 
-def test_the_script_makes_it_again(chandra, tmp_path, programs):
+def test_the_record_is_whole(chandra):
     run_all(chandra)
     script = reproduce(chandra.ledger, chandra.archive_name, "chandra", "4935")
     lines = script.splitlines()
@@ -181,6 +182,17 @@ def test_the_script_makes_it_again(chandra, tmp_path, programs):
     assert REPRO in lines
     assert "# Made with: ciao (CIAO 4.17.0), python (DAXA" in script
     assert any(line.startswith('"$python" -m daxa.events selectevents table=') for line in lines)
+    (image,) = Path(chandra.get_current_data_path("chandra", "4935")).glob("images/*-fluxmap.fits")
+    origin = "\n".join(as_lines(provenance(image)))
+    assert f"  $ {REPRO}" in origin
+    assert "raw files" in origin
+    again = Archive("chandra")
+    assert again.process_success["chandra"] == chandra.process_success["chandra"]
+    assert again.process_extra_info["chandra"]["cleaned_chandra_evts"][IDENT]["evt_clean_path"].endswith(
+        "en-cleanevents.fits"
+    )
+    assert again.get_obs_to_process("chandra") == [["4935", "ACIS"]]
+    assert np.all(again.check_dependence_success("chandra", [["4935", "ACIS"]], "rate_image"))
 
 
 @pytest.mark.parametrize(
@@ -216,12 +228,31 @@ def test_steps_in_the_wrong_order_or_on_other_missions(chandra, nustar):
         prepare_chandra_info(nustar)
 
 
-def test_it_is_opened_again_with_all_of_it(chandra):
-    run_all(chandra)
-    again = Archive("chandra")
-    assert again.process_success["chandra"] == chandra.process_success["chandra"]
-    assert again.process_extra_info["chandra"]["cleaned_chandra_evts"][IDENT]["evt_clean_path"].endswith(
-        "en-cleanevents.fits"
-    )
-    assert again.get_obs_to_process("chandra") == [["4935", "ACIS"]]
-    assert np.all(again.check_dependence_success("chandra", [["4935", "ACIS"]], "rate_image"))
+def test_hrc(programs, monkeypatch):
+    """No energies, one band, and the factors of its dead time."""
+    monkeypatch.setattr(FakeChandra, "observed", ("144",))
+    archive = Archive("hrc", FakeChandra(["HRC"]))
+    chandra_repro(archive, **QUIET)
+    deflare(archive, **QUIET)
+    band = {"lo_en": Quantity(1, "keV"), "hi_en": Quantity(2, "keV")}
+    with pytest.warns(UserWarning, match="144HRC: HRC tells neither energies nor grades"):
+        cleaned_chandra_evts(archive, **band, **QUIET)
+    rate_image(archive, **QUIET)
+    assert programs.calls[1:] == [
+        "fluximage infile=obsid144-instHRC-subexpALL-en-cleanevents.fits outroot=band1 bands=wide binsize=16 "
+        "asolfile=obsid144-instHRC-subexpALL-aspectsolution.fits "
+        "badpixfile=obsid144-instHRC-subexpALL-badpix.fits maskfile=obsid144-instHRC-subexpALL-mask.fits "
+        "dtffile=obsid144-instHRC-subexpALL-deadtimefile.fits random=1 units=time parallel=no tmpdir=. "
+        "cleanup=yes clobber=yes verbose=1 mode=h"
+    ]
+    (warning,) = archive.process_warnings["chandra"]["cleaned_chandra_evts"]["144HRC"]
+    assert warning["name"] == "varyingDeadTime"
+    folder = Path(archive.get_current_data_path("chandra", "144"))
+    assert (folder / "images" / "obsid144-instHRC-subexpALL-en0.06_10.0keV-ratemap.fits").is_file()
+
+
+def test_an_instrument_that_was_not_chosen_is_told(programs, monkeypatch):
+    monkeypatch.setattr(FakeChandra, "observed", ("4935",))
+    archive = Archive("hrc", FakeChandra(["HRC"]))
+    with pytest.warns(UserWarning, match="4935: observed with ACIS, which is not among .* HRC"):
+        prepare_chandra_info(archive, **QUIET)

@@ -46,6 +46,8 @@ revolution
     Number of the orbit, or a pattern such as ``*``.
 field
     Name of the field.
+name
+    Name that a mission's own software gives a file.
 """
 
 from __future__ import annotations

@@ -207,9 +207,8 @@ class _Chain:
         if given.kind == "raw":
             found, files = self._raw(run, given.data)
             note = "" if found else "not at hand as they were"
-            return Origin(
-                "raw", "files of the ODF", note=note, obs_id=run.obs_id, data=given.data, files=files
-            )
+            said = "files of the ODF" if run.mission.startswith("xmm") else "raw files"
+            return Origin("raw", said, note=note, obs_id=run.obs_id, data=given.data, files=files)
         if given.kind == "calibration":
             chosen = dict(self.ledger.meta(f"calibration {given.data}", {}))
             return Origin("calibration", f"{len(chosen)} files", data=given.data, files=chosen)

@@ -39,6 +39,7 @@ def checks() -> Iterator[Check]:
     yield Check("version", "ok", f"daxa {__version__}, Python {platform.python_version()}, {sys.platform}")
     yield from _processes()
     yield from _backends()
+    yield from _other_software()
     yield from _folders()
     yield from _calibration()
     yield _machine()
@@ -69,6 +70,20 @@ def _backends() -> Iterator[Check]:
         yield Check("SAS", "note" if os.environ.get("SAS_DIR") else "ok", f"not used: {why}")
     else:
         yield from _sas()
+
+
+def _other_software() -> Iterator[Check]:
+    """Software of other missions; it is a note where its set-up was begun."""
+    from daxa.backend.software import SOFTWARE
+
+    for software in SOFTWARE.values():
+        if why := software.why_absent():
+            begun = any(os.environ.get(variable) for variable in software.folders)
+            text = f"{software.missions} cannot be processed: {why}"
+            yield Check(software.title, "note" if begun else "ok", text)
+        else:
+            version = software.versions()[software.name]
+            yield Check(software.title, "ok", f"{version}, for {software.missions}")
 
 
 def _sas() -> Iterator[Check]:

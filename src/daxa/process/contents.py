@@ -43,6 +43,13 @@ def contents_step(name: str, mission: str) -> Step[Any]:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as failure:
             raise DAXAError(f"{path}: not a list of what {piece.obs_id} holds ({failure})") from None
+        used = [inst for inst, about in found.items() if about["active"]]
+        chosen = piece.mission.chosen_instruments
+        if used and not set(used) & set(chosen):
+            raise DAXAError(
+                f"{piece.obs_id}: observed with {' and '.join(used)}, which is not among the chosen "
+                f"instruments, {', '.join(chosen)}"
+            )
         piece.archive.observation_summaries = {piece.mission.name: {piece.obs_id: found}}
 
     return Step(name, "Reading what was observed", "observation", recipe, done=take, backend="python")
