@@ -83,7 +83,7 @@ def test_absence_is_told_in_one_error(name, monkeypatch, tmp_path):
             require([("a_step", name)])
     text = str(caught.value)
     assert text.startswith(f"a_step: needs {SOFTWARE[name].title}, but ")
-    assert f"It is recognised by {SETS[name]}, CALDB and its programs on PATH" in text
+    assert f"It is recognised by {SETS[name]}, PFILES, CALDB and its programs on PATH" in text
     assert "https://" in text
 
 
@@ -92,9 +92,16 @@ def test_a_caldb_without_the_mission_is_none(ciao, monkeypatch):
     assert "which has no data/chandra/caldb.indx" in SOFTWARE["ciao"].why_absent()
     monkeypatch.delenv("CALDB")
     assert "CALDB, the folder of calibration files, is not set" in SOFTWARE["ciao"].why_absent()
+    monkeypatch.delenv("PFILES")
+    assert (
+        "PFILES, which leads to the parameter files of its programs, is not set"
+        in SOFTWARE["ciao"].why_absent()
+    )
 
 
-def test_programs_have_parameter_files_of_their_own(ciao, tmp_path):
+@pytest.mark.parametrize("given", ["/home/me/cxcds_param4;/soft/ciao/param", "/soft/ciao/param"])
+def test_programs_have_parameter_files_of_their_own(ciao, monkeypatch, given):
+    monkeypatch.setenv("PFILES", given)
     outcome = run_job(Job("4935ACIS", [Task("fluximage", infile="a.fits", clobber=True)], {}, backend="ciao"))
     assert outcome.ok
     pfiles, call = outcome.stdout.splitlines()[-1].split("|")

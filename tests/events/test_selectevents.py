@@ -38,6 +38,16 @@ def test_rows_stay_as_they_are_and_times_are_cut(tmp_path):
         ]
 
 
+def test_the_ccd_of_good_times_may_be_in_their_name_only(tmp_path):
+    path = acis_list(tmp_path / "in.fits", [1.0], gtis={7: [(0, 100)], 3: [(0, 60)]})
+    with fits.open(path, mode="update") as file:
+        for hdu in file[2:]:
+            hdu.header["HDUNAME"] = f"GTI{hdu.header.pop('CCD_ID')}"
+    fits.HDUList([fits.PrimaryHDU(), gti_table([(0, 50)])]).writeto(tmp_path / "gti.fits")
+    with select(tmp_path, gtifile="gti.fits") as new:
+        assert [new["EVENTS"].header[k] for k in ("ONTIME", "ONTIME7", "ONTIME3")] == [50, 50, 50]
+
+
 def test_energies_leave_times_alone(tmp_path):
     energies = np.linspace(100, 9000, 90)
     acis_list(tmp_path / "in.fits", np.arange(90.0), energies)

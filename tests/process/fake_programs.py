@@ -273,6 +273,7 @@ def programs(tmp_path, monkeypatch) -> Fake:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     for variable in ("ASCDS_INSTALL", "HEADAS"):
         monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("PFILES", f"{tmp_path};{tmp_path}")
     monkeypatch.setenv("CALDB", str(tmp_path / "caldb"))
     index = __import__("daxa.mission").mission.MISS_INDEX
     monkeypatch.setitem(index, "chandra", FakeChandra)

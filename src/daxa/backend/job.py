@@ -126,7 +126,9 @@ def _environment(folder: Path, given: dict[str, str], backend: str) -> dict[str,
         env |= SOFTWARE[backend].environment
     pfiles = folder / "pfiles"
     pfiles.mkdir(exist_ok=True)
-    env["PFILES"] = ";".join([str(pfiles), *env.get("PFILES", "").split(";")[1:]])
+    # Before the semicolon are the user's files, of which each job has its own; then those of the software.
+    own, *shared = env.get("PFILES", "").split(";")
+    env["PFILES"] = ";".join([str(pfiles), *(shared or [own] * bool(own))])
     return env
 
 

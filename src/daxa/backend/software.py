@@ -45,6 +45,8 @@ class Software:
         What must be on ``PATH``.
     folders
         Environment variables that its set-up script sets, each to a folder.
+    parameter_files
+        Its programs do not start without ``PFILES``.
     teller
         Command that prints the version; empty if there is none.
     version
@@ -66,6 +68,7 @@ class Software:
     missions: str
     programs: tuple[str, ...]
     folders: tuple[str, ...] = ()
+    parameter_files: bool = False
     teller: tuple[str, ...] = ()
     version: str = r"(\S+)"
     indexes: tuple[str, ...] = ()
@@ -85,6 +88,8 @@ class Software:
         lacking = [name for name in self.programs if shutil.which(name) is None]
         if lacking:
             return f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not on PATH"
+        if self.parameter_files and not os.environ.get("PFILES"):
+            return "PFILES, which leads to the parameter files of its programs, is not set"
         if not self.indexes:
             return ""
         place = os.environ.get("CALDB", "")
@@ -109,10 +114,10 @@ class Software:
         """
         why = self.why_absent()
         if why:
-            recognised = [*self.folders, *(("CALDB",) if self.indexes else ())]
-            by = f"{', '.join(recognised)} and " if recognised else ""
+            variables = [*self.folders, *["PFILES"] * self.parameter_files, *["CALDB"] * bool(self.indexes)]
+            recognised = f"{', '.join(variables)} and " if variables else ""
             raise self.error(
-                f"{step}: needs {self.title}, but {why}. {self.install} It is recognised by {by}"
+                f"{step}: needs {self.title}, but {why}. {self.install} It is recognised by {recognised}"
                 f"its programs on PATH ({', '.join(self.programs)})."
             )
 
@@ -179,6 +184,7 @@ SOFTWARE: dict[str, Software] = {
             "Chandra",
             ("chandra_repro", "fluximage"),
             folders=("ASCDS_INSTALL",),
+            parameter_files=True,
             teller=("ciaover",),
             # The first is of ciao-install, the second of a conda environment.
             version=r"\bCIAO\s+(\d+\.\d+[\w.]*)|^ciao\s+(\d+\.\d+[\w.]*)",
@@ -195,6 +201,7 @@ SOFTWARE: dict[str, Software] = {
             "NuSTAR",
             ("nupipeline", "nuproducts"),
             folders=("HEADAS",),
+            parameter_files=True,
             teller=("fversion",),
             version=r"(\w*V\d+\.\d+\S*)",
             indexes=("data/nustar/fpm/caldb.indx",),

@@ -9,6 +9,7 @@ Source of the keywords: OGIP 93-003 (events), the data products guides of Chandr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,8 +247,7 @@ def write_selection(
 def _set_times(header: Header, events: EventList, old: dict[int, GTI], new: dict[int, GTI]) -> None:
     """Let keywords of times follow good times; dead time stays the fraction that it was."""
     for index, times in old.items():
-        ccd = events.file[index].header.get("CCD_ID")
-        if ccd is not None:
+        if ccd := _ccd(events.file[index].header):
             _scale(header, [f"{key}{ccd}" for key in _TIMES_OF_CCD], times.total, new[index].total)
     if not old:
         return
@@ -256,6 +256,14 @@ def _set_times(header: Header, events: EventList, old: dict[int, GTI], new: dict
     fitting = [i for i, g in old.items() if ontime is not None and abs(g.total - float(ontime)) < _SAME_S]
     chosen = (fitting or sorted(old, key=lambda i: -old[i].total))[0]
     _scale(header, _TIMES, old[chosen].total, new[chosen].total)
+
+
+def _ccd(header: Header) -> str:
+    """The CCD that a table of good times is of: its keyword, else the number at the end of its name."""
+    if "CCD_ID" in header:
+        return str(header["CCD_ID"])
+    found = re.fullmatch(r"\D+(\d+)", str(header.get("HDUNAME", "")), re.ASCII)
+    return found[1] if found else ""
 
 
 def _scale(header: Header, keys: Iterable[str], before: float, after: float) -> None:
