@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from astropy import units as u
 from small_mission import MISSIONS, OBS, OtherMission, SmallMission, X, record
 
 from daxa.archive import Archive
@@ -114,7 +115,7 @@ def test_views_of_the_ledger(archive):
         {X: {"0800010201M1S001": "** noData"}},
     )
     assert list(archive.get_process_logs("emchain", X, obs_id=OBS[1])[X]) == ["0800010201M1S001"]
-    assert archive.get_process_logs("emchain", inst="M2") == {}
+    assert archive.get_process_logs("emchain", inst="M2") == {X: {}}
     assert list(archive.get_process_logs("emchain", inst="M2", full_ident="0800010101M1S001")[X])
     with pytest.raises(MissionNotAssociatedError):
         archive.get_process_logs("emchain", "chandra")
@@ -303,3 +304,69 @@ def test_damaged_states_are_named(archive):
     archive.layout.process_info.write_text("{")
     with pytest.raises(DAXAError, match=r"process_info\.json"):
         Archive("field")
+
+
+def test_calls_of_daxa_0_3(archive):
+    """What its users may still call: `next`, setters, questions that have no answer."""
+    assert next(archive) is archive[0]
+    assert list(archive) == list(archive) == archive.missions
+    with pytest.raises(StopIteration):
+        next(archive)
+    assert archive.process_configurations == {X: []}
+    archive.process_configurations = ("mine", {X: {"size": 5 * u.s, "names": ["a"]}})
+    archive.process_configurations = ("mine", {X: {"size": 9 * u.s}})
+    assert archive.process_configurations == {X: [{"mine": {"size": 5 * u.s, "names": ["a"]}}]}
+    with pytest.raises(TypeError, match="process_configurations: expected a tuple"):
+        archive.process_configurations = {X: {}}
+    archive.process_success = ("mine", {X: {OBS[0]: True, OBS[1]: False}})
+    archive.process_logs = ("mine", {X: {OBS[0]: "hello"}})
+    archive.raw_process_errors = ("mine", {X: {OBS[1]: "alas"}})
+    assert archive.get_process_logs("mine", [X], [OBS[0]]) == {X: {OBS[0]: "hello"}}
+    assert archive.get_process_logs("mine", inst="PN") == {X: {}}
+    assert archive.get_process_logs("other") == archive.get_failed_processes("other") == {}
+    assert archive.get_failed_logs("mine") == ({X: {}}, {X: {OBS[1]: "alas"}})
+    record(
+        archive, "cleaned_evt_lists", extra={"en_key": "en0.5_2.0keV", "evt_list": {"path": "events/a.fits"}}
+    )
+    extra = archive.process_extra_info[X]["cleaned_evt_lists"]["0800010101M1S001"]
+    assert extra["en_key"] == "0.5_2.0keV"
+    assert extra["evt_list"] == extra["evt_clean_path"]
+    assert extra["evt_list"] == f"{archive.get_current_data_path(X, OBS[0])}events/a.fits"
+
+
+def test_a_summary_that_is_there_stays(archive):
+    info = {"M1": {"active": True, "exposures": {"S001": {}}}}
+    archive.observation_summaries = {X: {OBS[0]: info}}
+    with pytest.warns(UserWarning, match=f"{X} has one of {OBS[0]} already"):
+        archive.observation_summaries = {X: {OBS[0]: {"M1": {"active": False, "exposures": {}}}}}
+    assert archive.observation_summaries[X][OBS[0]] == info
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda a: a["nope"], KeyError),
+        (lambda a: a[1.5], ValueError),
+        (lambda a: a[7], IndexError),
+        (lambda a: a.__delitem__("nope"), KeyError),
+        (lambda a: setattr(a, "source_regions", {"nope": {}}), KeyError),
+        (lambda a: setattr(a, "process_logs", ("p", {"nope": {}})), KeyError),
+        (lambda a: setattr(a, "observation_summaries", {"nope": {}}), KeyError),
+        (lambda a: setattr(a, "final_process_success", {"nope": {}}), KeyError),
+        (lambda a: a.construct_processed_data_path("nope"), ValueError),
+        (lambda a: a.construct_processed_data_path(X, "zz"), ValueError),
+        (lambda a: a.construct_processed_data_path(obs_id=OBS[0]), ValueError),
+        (lambda a: a.construct_failed_data_path(X, OBS[0]), ValueError),
+        (lambda a: a.get_current_data_path(X, "zz"), ValueError),
+        (lambda a: a.get_region_file_path(X, OBS[0]), ValueError),
+        (lambda a: a.get_obs_to_process("nope"), ValueError),
+        (lambda a: a.get_obs_to_process(X, "zz"), ValueError),
+        (lambda a: a.check_dependence_success("nope", [OBS[0]], "p"), ValueError),
+        (lambda a: a.check_dependence_success(X, [], "p"), ValueError),
+        (lambda a: a.check_dependence_success(X, [OBS[0]], "p"), NoProcessingError),
+        (lambda a: a.get_process_logs("p", "nope"), MissionNotAssociatedError),
+    ],
+)
+def test_errors_are_what_scripts_catch(archive, call, error):
+    with pytest.raises(error):
+        call(archive)

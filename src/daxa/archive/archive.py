@@ -22,7 +22,7 @@ from daxa.archive.preprocessed import take_in
 from daxa.archive.update import update
 from daxa.archive.views import ProcessViews
 from daxa.archive.work import Work
-from daxa.exceptions import DAXAError, PreProcessedNotAvailableError
+from daxa.exceptions import DAXAError, PreProcessedNotAvailableError, WrongTypeError
 from daxa.mission import BaseMission
 from daxa.writing import write_text
 
@@ -65,6 +65,8 @@ class Archive(ProcessViews, Work):
     ...
     ValueError: missions: there is no archive PHL1811 yet; give the missions to make it of
     """
+
+    _to_come: Iterator[BaseMission] | None = None
 
     def __init__(
         self,
@@ -252,9 +254,17 @@ class Archive(ProcessViews, Work):
     def __iter__(self) -> Iterator[BaseMission]:
         return iter(self.missions)
 
+    def __next__(self) -> BaseMission:
+        """The next mission, the first to begin with."""
+        if self._to_come is None:
+            self._to_come = iter(self)
+        return next(self._to_come)
+
     def __getitem__(self, key: str | int) -> BaseMission:
         if isinstance(key, int):
             return self.missions[key]
+        if not isinstance(key, str):
+            raise WrongTypeError(f"a mission is asked for by name or number, not by {key!r}")
         self._mission_name(key)
         return self._missions[key]
 
@@ -319,7 +329,8 @@ class Archive(ProcessViews, Work):
     def observation_summaries(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Mission -> ObsID -> instrument -> what was observed, for the chosen instruments.
 
-        Setting it also decides what should be processed (`process_observation`).
+        Setting it also decides what should be processed (`process_observation`); a summary that is there
+        stays.
         """
         return self._observation_view("summary")
 
@@ -329,6 +340,7 @@ class Archive(ProcessViews, Work):
             raise TypeError(
                 "observation_summaries: expected a dictionary mission -> ObsID -> instrument -> info"
             )
+        present = self.observation_summaries
         for mission_name, observations in new.items():
             self._mission_name(mission_name)
             mission = self._missions[mission_name]
@@ -337,6 +349,12 @@ class Archive(ProcessViews, Work):
                 for inst, info in instruments.items():
                     if "active" not in info:
                         raise KeyError(f"observation_summaries: {obs_id} {inst} has no key 'active'")
+                if obs_id in present[mission_name]:
+                    warnings.warn(
+                        f"observation_summaries: {mission_name} has one of {obs_id} already; no change made",
+                        stacklevel=2,
+                    )
+                    continue
                 kept = {i: info for i, info in instruments.items() if i in mission.chosen_instruments}
                 self.ledger.set_observation(
                     mission_name, obs_id, summary=kept, to_process=mission.assess_process_obs(kept)

@@ -59,6 +59,8 @@ class Places:
         """Mission and observation as they stand in paths, and what stands for those that are not given."""
         if mission is not None and obs_id is not None:
             return self._checked(mission, obs_id), obs_id
+        if mission is None and obs_id is not None:
+            raise ValueError(f"obs_id: {obs_id} says nothing without its mission")
         return "{mn}" if mission is None else self._mission_name(mission), obs_id or "{oi}"
 
     def obs_folder(self, mission: BaseMission | str, obs_id: str) -> Path:
@@ -82,7 +84,10 @@ class Places:
 
     def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
         """The same as text, absolute and with a trailing slash."""
-        return os.path.join(str(self.obs_folder(mission, obs_id)), "")
+        name = self._mission_name(mission)
+        if not self._missions[name].check_obsid_pattern(obs_id):
+            raise ObsNotAssociatedError(f"obs_id: {obs_id!r} cannot be an ObsID of {name}")
+        return os.path.join(str(self.obs_folder(name, obs_id)), "")
 
     def construct_processed_data_path(
         self, mission: BaseMission | str | None = None, obs_id: str | None = None
@@ -153,6 +158,7 @@ class Places:
             raise TypeError("source_regions: expected a dictionary mission -> ObsID -> regions")
         ready = []
         for mission, observations in new.items():
+            self._mission_name(mission)
             for obs_id, value in observations.items():
                 name = self._checked(mission, obs_id)
                 if isinstance(value, dict):

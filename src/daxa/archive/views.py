@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from daxa.archive.arguments import recordable
 from daxa.archive.legacy import NAMES
 from daxa.archive.places import Places
 from daxa.archive.staleness import stale
@@ -80,22 +81,20 @@ class ProcessViews(Places):
 
     def _extra_of(self, run: Run) -> dict[str, Any]:
         """Extra information with paths as they are now, also under the names that DAXA 0.3.7 gave them."""
-        folder = self.get_current_data_path(run.mission, run.obs_id)
+        folder = self.obs_folder(run.mission, run.obs_id)
         found = {
-            key: f"{folder}{value['path']}" if isinstance(value, dict) and "path" in value else value
+            key: f"{folder}/{value['path']}" if isinstance(value, dict) and "path" in value else value
             for key, value in run.extra.items()
         }
+        if isinstance(found.get("en_key"), str):  # what follows "en" in names of files
+            found["en_key"] = found["en_key"].removeprefix("en")
         for old, new in NAMES.get(run.process, {}).items():
             if new in found:
                 found.setdefault(old, found[new])
         return found
 
     def _set_view(self, kind: str, value: tuple[str, Nested]) -> None:
-        if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
-            raise TypeError(
-                f"{kind}: expected a tuple of process name and dictionary (mission -> identifier -> value)"
-            )
-        process, missions = value
+        process, missions = _named(value, kind, "mission -> identifier -> value")
         try:
             present = self._view(kind)
         except NoProcessingError:
@@ -143,15 +142,27 @@ class ProcessViews(Places):
 
     @property
     def process_configurations(self) -> dict[str, list[dict[str, Any]]]:
-        """Arguments each process was last run with: mission -> list of {process: arguments}."""
+        """Arguments each process was last run with: mission -> list of {process: arguments}.
+
+        Setting it takes a tuple of process name and dictionary mission -> arguments.
+        """
         from daxa.mission.state import decode
 
-        configurations: dict[str, list[dict[str, Any]]] = {}
+        configurations: dict[str, list[dict[str, Any]]] = {name: [] for name in self.mission_names}
         for mission, process, arguments in self.ledger.configurations():
             configurations.setdefault(mission, []).append(
                 {process: {k: decode(v) for k, v in arguments.items()}}
             )
         return configurations
+
+    @process_configurations.setter
+    def process_configurations(self, new: tuple[str, dict[str, dict[str, Any]]]) -> None:
+        process, missions = _named(new, "process_configurations", "mission -> arguments")
+        present = self.process_configurations
+        for mission, arguments in missions.items():
+            self._mission_name(mission)
+            if not any(process in one for one in present[mission]):
+                self.ledger.set_configuration(mission, process, recordable(arguments))
 
     @property
     def stale(self) -> dict[str, dict[str, dict[str, str]]]:
@@ -198,8 +209,15 @@ class ProcessViews(Places):
             Mission.
         search_ident : str, optional
             Only of this ObsID, or of this instrument.
+
+        Raises
+        ------
+        ValueError
+            The archive has neither of that name.
         """
-        self._mission_name(mission_name)
+        mission = self._missions[self._mission_name(mission_name)]
+        if search_ident is not None and search_ident not in mission.chosen_instruments:
+            self._checked(mission_name, search_ident)
         found: list[list[str]] = []
         for obs_id, instruments in self.process_observation.get(mission_name, {}).items():
             for inst, use in instruments.items():
@@ -240,6 +258,8 @@ class ProcessViews(Places):
         ------
         NoDependencyProcessError
             A process was not run, or nothing succeeded.
+        ValueError
+            There are no identifiers.
 
         Examples
         --------
@@ -253,6 +273,8 @@ class ProcessViews(Places):
         idents: list[Any] = [obs_ident] if isinstance(obs_ident, str) else list(obs_ident)
         if idents and all(isinstance(i, str) for i in idents) and len(idents) > 1 and len(idents[1]) < 5:
             idents = [idents]  # one identifier given in parts
+        if not idents:
+            raise ValueError("obs_ident: expected at least one identifier")
         names = [i if isinstance(i, str) else "".join(i) for i in idents]
         processes = [dep_proc] if isinstance(dep_proc, str) else list(dep_proc)
         run = self._run_so_far().get(mission_name, [])
@@ -282,7 +304,7 @@ class ProcessViews(Places):
     ) -> dict[str, dict[str, str]]:
         r"""Standard output of a process, mission -> identifier -> text.
 
-        Empty if the process has not been run. `full_ident` overrides `obs_id` and `inst`.
+        It has the missions for which the process has been run. `full_ident` overrides `obs_id` and `inst`.
 
         Parameters
         ----------
@@ -335,9 +357,11 @@ class ProcessViews(Places):
                 wanted = run.ident in idents
             else:
                 wanted = (obs_ids is None or run.obs_id in obs_ids) and (insts is None or run.inst in insts)
-            text = getattr(run, stream)
-            if wanted and (chosen is None or run.mission in chosen) and (text or stream == "stdout"):
-                found.setdefault(run.mission, {})[run.ident] = text
+            if chosen is not None and run.mission not in chosen:
+                continue
+            text, texts = getattr(run, stream), found.setdefault(run.mission, {})
+            if wanted and (text or stream == "stdout"):
+                texts[run.ident] = text
         kind = "process_logs" if stream == "stdout" else "raw_process_errors"
         for mission, name, ident, text in self.ledger.entries(kind):
             if idents is not None:
@@ -346,8 +370,13 @@ class ProcessViews(Places):
                 wanted = (obs_ids is None or any(ident.startswith(o) for o in obs_ids)) and (
                     insts is None or any(i in ident for i in insts)
                 )
-            if name == process and wanted and (chosen is None or mission in chosen):
-                found.setdefault(mission, {}).setdefault(ident, text)
+            if name == process and (chosen is None or mission in chosen):
+                texts = found.setdefault(mission, {})
+                if wanted:
+                    texts.setdefault(ident, text)
+        for mission, name, _, _ in self.ledger.entries("process_success"):
+            if name == process and (chosen is None or mission in chosen):
+                found.setdefault(mission, {})
         return found
 
     def get_failed_processes(self, process_name: str) -> dict[str, list[str]]:
@@ -392,6 +421,13 @@ class ProcessViews(Places):
                 outputs |= self.get_process_logs(process_name, mission, full_ident=idents)
                 errors |= self.get_process_raw_error_logs(process_name, mission, full_ident=idents)
         return outputs, errors
+
+
+def _named(value: Any, kind: str, shape: str) -> tuple[str, dict[str, Any]]:
+    """What the setters of processes take, checked."""
+    if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict)):
+        raise TypeError(f"{kind}: expected a tuple of process name and dictionary ({shape})")
+    return value
 
 
 def _as_set(value: str | list[str] | None) -> set[str] | None:

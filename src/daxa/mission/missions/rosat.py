@@ -10,7 +10,7 @@ from daxa.mission.catalogue import TapTable
 from daxa.mission.heasarc import HeasarcMission, Product, positive, text
 
 _PSPC = ("PSPCB", "PSPCC")
-_BANDS = {1: (0.07, 2.4), 2: (0.4, 2.4), 3: (0.07, 0.4)}
+_BANDS = {1: (0.07, 2.4), 3: (0.07, 0.4), 2: (0.4, 2.4)}
 # first digit of the sequence number, the subject of the proposal -> target type
 _SUBJECTS = {1: "STR", 2: "STR", 3: "CV", 4: "NS", 5: "SNR", 6: "NGS", 7: "AGN", 8: "GCL", 9: "EGE"}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
+from daxa.exceptions import WrongTypeError
 from daxa.process.arguments import check_quantity
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
@@ -115,7 +116,7 @@ class EspfiltOptions(StepOptions):
         if given is None:
             return dict(RANGE_SCALES)
         if not isinstance(given, Mapping):
-            raise TypeError(f"range_scale: expected a dictionary with 'mos' and 'pn', got {given!r}")
+            raise WrongTypeError(f"range_scale: expected a dictionary with 'mos' and 'pn', got {given!r}")
         if set(given) != set(RANGE_SCALES):
             raise KeyError(f"range_scale: expected the keys 'mos' and 'pn', got {sorted(given)}")
         scales = {k: _number(f"range_scale[{k!r}]", v) for k, v in given.items()}
@@ -128,7 +129,7 @@ class EspfiltOptions(StepOptions):
         """Limits of the fitted centre [ct/s]."""
         given = self.gauss_fit_lims
         if not isinstance(given, (tuple, list)) or len(given) != 2:
-            raise TypeError(f"gauss_fit_lims: expected two numbers, got {given!r}")
+            raise WrongTypeError(f"gauss_fit_lims: expected two numbers, got {given!r}")
         low, high = (_number("gauss_fit_lims", v) for v in given)
         if not 0 <= low < high <= 10:
             raise ValueError(f"gauss_fit_lims: expected 0 <= low < high <= 10, got {given}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
 from daxa.backend.contract import Task
-from daxa.exceptions import DAXAError, DAXANotDownloadedError
+from daxa.exceptions import DAXAError, DAXANotDownloadedError, WrongTypeError
 from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
@@ -116,7 +116,7 @@ class CifBuildOptions(StepOptions):
             return self.analysis_date.isoformat()
         if self.analysis_date == "now":
             return "now"
-        raise TypeError(f"analysis_date: expected 'now' or a datetime, got {self.analysis_date!r}")
+        raise WrongTypeError(f"analysis_date: expected 'now' or a datetime, got {self.analysis_date!r}")
 
 
 def _cif(piece: Piece, options: CifBuildOptions) -> Recipe:
