@@ -370,3 +370,9 @@ def test_a_summary_that_is_there_stays(archive):
 def test_errors_are_what_scripts_catch(archive, call, error):
     with pytest.raises(error):
         call(archive)
+
+
+def test_a_warning_points_at_the_line_of_the_user(archive):
+    with pytest.warns(UserWarning, match="is opened with its own") as told:
+        Archive("field", SmallMission(["M2"]))
+    assert told[0].filename == __file__

@@ -140,7 +140,7 @@ class Archive(ProcessViews, Work):
             warnings.warn(
                 f"missions: the archive {self._name} exists and is opened with its own ({different}); "
                 "clobber=True or another name makes a new one",
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def _restore_state(self) -> None:

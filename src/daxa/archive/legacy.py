@@ -95,7 +95,7 @@ def migrate(archive: Opened, saved: dict[str, Any]) -> None:
     warnings.warn(
         f"the archive {archive.archive_name} was made by DAXA {RELEASE}: its history ({count} runs) is taken "
         f"over, its products stay as they are; its old state is kept as {kept}",
-        stacklevel=6,
+        stacklevel=5,
     )
 
 

@@ -329,8 +329,12 @@ class eROSITACalPV(_ErositaMission):
 
     @property
     def chosen_fields(self) -> list[str]:
-        """Names of the fields in use."""
+        """Names of the fields in use; setting them keeps the observations of these."""
         return self.all_mission_fields if self._fields is None else list(self._fields)
+
+    @chosen_fields.setter
+    def chosen_fields(self, fields: str | list[str]) -> None:
+        self.filter_on_fields(fields)
 
     def check_fields(self, fields: str | list[str]) -> list[str]:
         """Field names for names or types in any spelling.
