@@ -46,6 +46,19 @@ def mixed(root: Path) -> None:
         odf_files.write(odf_files.odf(obs), root)
 
 
+def test_targets_are_found_by_name_without_a_service(tmp_path: Path) -> None:
+    flat(tmp_path)
+    mission = XMMPointed(local=tmp_path)
+    mission.name_resolver = lambda name, parse: pytest.fail("the service of names was asked")
+    target = str(mission.all_obs_info.target[0])
+    for name in (target, target.lower(), f" {target[0]} {target[1:]} "):
+        mission.reset_filter()
+        mission.filter_on_name(name)
+        assert list(mission.filtered_obs_ids) == OBS
+    mission.filter_on_name("149.59 -11.06")
+    assert list(mission.filtered_obs_ids) == OBS
+
+
 @pytest.mark.parametrize("layout", [flat, heasarc, xsa, packed, mixed])
 def test_every_layout(layout, tmp_path: Path) -> None:
     root = tmp_path / "mine"

@@ -289,6 +289,9 @@ def test_positions_at_time(survey: Survey) -> None:
     ("call", "message"),
     [
         (lambda m: m.filter_on_positions("here"), "positions: expected a SkyCoord"),
+        (lambda m: m.filter_on_positions([["north", "1"]]), "positions: number 0: "),
+        (lambda m: m.filter_on_positions([["1:2:3", "-95"]]), "positions: number 0: '-95' is no declination"),
+        (lambda m: m.filter_on_positions([{"ra": 1}]), "positions: expected a SkyCoord"),
         (lambda m: m.filter_on_positions([1, 2, 3]), "positions: expected .* pairs"),
         (lambda m: m.filter_on_positions([10, 95]), "not a place in the sky"),
         (lambda m: m.filter_on_positions([np.nan, 5]), "positions: 1 of 1 are missing .*nothing is left"),

@@ -133,7 +133,8 @@ class Selection:
         obs_id_to_check : str
             The text.
         """
-        return re.match(self.id_regex, str(obs_id_to_check)) is not None
+        text = str(obs_id_to_check)
+        return re.match(self.id_regex, text) is not None and not text.endswith("\n")  # which $ lets through
 
     # -- inside -----------------------------------------------------------------------------
 
