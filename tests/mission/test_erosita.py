@@ -113,6 +113,9 @@ def test_erass_download(tiles: ArchiveServer) -> None:
     mission.delete_raw_data(force_del=True)
     with pytest.raises(DAXADownloadError, match="no version 011, there are 009, 010"):
         mission.download(pipeline_version=11, disable_progress=True)
+    mission.download(1, False, 9, disable_progress=True)  # products, version
+    assert Path(mission.get_evt_list_path("150102")).read_bytes() == b"020_EventList 009"
+    assert mission.downloaded_type == "raw"
     # the tiles are cached
     tiles.files.pop("tiles.fits")
     assert len(eRASS1DE()) == 3

@@ -247,6 +247,9 @@ class eRASS1DE(_ErositaMission):
         pipeline_version : int, optional
             The processing.
         """
+        if isinstance(credentials, bool):  # as in DAXA 0.3: what are products here, and the version behind it
+            pipeline_version = download_products if pipeline_version is None else pipeline_version
+            credentials, download_products = None, credentials
         self._pipeline_version = None if pipeline_version is None else f"{int(pipeline_version):03d}"
         return super().download(num_cores, credentials, download_products, disable_progress=disable_progress)
 
