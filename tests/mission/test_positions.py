@@ -60,7 +60,20 @@ def test_angles(text, right_ascension, expected):
 
 @pytest.mark.parametrize(
     ("text", "right_ascension"),
-    [("north", True), ("-95", False), ("400", True), ("25:00:00", True), ("1:2:3:4", True)],
+    [
+        ("north", True),
+        ("-95", False),
+        ("400", True),
+        ("25:00:00", True),
+        ("1:2:3:4", True),
+        ("09:58:21.6s", True),
+        ("21.6s", True),
+        ("35m", True),
+        ("5'", False),
+        ("1h03m", False),
+        ("149,59", True),
+        ("inf", True),
+    ],
 )
 def test_what_is_no_angle(text, right_ascension):
     with pytest.raises(ValueError, match=r".+"):
@@ -112,9 +125,9 @@ def test_positions_in_a_text(text):
     assert position_deg(text) == pytest.approx((RA, DEC))
 
 
-@pytest.mark.parametrize("text", ["149.59", "1 2 3", "1,2,3", "", "A 907"])
+@pytest.mark.parametrize("text", ["149.59", "1 2 3", "1,2,3", "9,59 -11,06", "9,5 -11", "", "A 907"])
 def test_texts_without_a_position(text):
-    with pytest.raises(ValueError, match="expected|could not|is no|Cannot|Invalid|convert"):
+    with pytest.raises(ValueError, match=r".+"):
         position_deg(text)
 
 

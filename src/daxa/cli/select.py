@@ -23,14 +23,13 @@ def parse_position(text: str) -> Any:
     """A position of the command line: degrees, or hours and degrees as astropy reads them."""
     from astropy.coordinates import SkyCoord
 
-    words = text.replace(",", " ").split()
+    from daxa.mission.positions import position_deg
+
     try:
-        if len(words) == 2 and not any(c in text for c in ":hd"):
-            return SkyCoord(float(words[0]), float(words[1]), unit="deg", frame="fk5")
-        return SkyCoord(text, unit=("hourangle", "deg"), frame="fk5")
-    except ValueError:
+        return SkyCoord(*position_deg(text), unit="deg", frame="fk5")
+    except ValueError as wrong:
         raise typer.BadParameter(
-            f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal, got {text!r}"
+            f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal: {wrong}"
         ) from None
 
 

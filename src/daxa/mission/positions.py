@@ -55,6 +55,8 @@ def position_deg(text: str) -> tuple[float, float]:
     [149.6, -11.1]
     """
     parts = [part.split() for part in text.split(",")]
+    if len(parts) > 2:
+        raise ValueError(f"{text!r}: one comma at most is expected, between the two")
     if len(parts) != 2 or not all(parts):
         words = text.replace(",", " ").split()
         if len(words) not in (2, 4, 6):
@@ -90,7 +92,11 @@ def angle_deg(text: str, right_ascension: bool) -> float:
     if _NUMBER.fullmatch(text):
         value = float(text)
     else:
-        own = re.search(r"[hd\u00b0]", text)
+        letters = set(re.findall(r"[^\W\d_]|[\u00b0'\"]", text))
+        own = letters & set("hd\u00b0")
+        if letters and (":" in text or not own or ("h" in letters and not right_ascension)):
+            # read otherwise than meant: 09:58:21.6s are seconds of arc, a declination of 1h is 15 degrees
+            raise ValueError(f"{text!r} mixes ways to write an angle, or lacks its unit")
         value = Angle(text, None if own else "hourangle" if right_ascension else "deg").to_value("deg").item()
     if not (abs(value) <= 360 if right_ascension else abs(value) <= 90):
         kind, span = ("right ascension", "0 to 360") if right_ascension else ("declination", "-90 to 90")
