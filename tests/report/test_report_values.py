@@ -151,11 +151,14 @@ def test_rates_are_given_where_there_is_exposure():
 
 def test_a_scale_is_shared_and_ends_at_a_round_number():
     pictures = [
-        {"kind": "rate", "unit": "ct/s per pixel", "low": 0.5, "high": 2.0, "top": top}
+        {"kind": "rate", "inst": "M1", "unit": "ct/s per pixel", "low": 0.5, "high": 2.0, "top": top}
         for top in (0.0031, 0.0030, 0.0029, 0.9)
     ]
-    assert drawing.scales_of(pictures) == {"rate ct/s per pixel 0.5-2": 0.3}
-    assert drawing.scales_of(pictures[:3]) == {"rate ct/s per pixel 0.5-2": 0.004}
+    # The brightest does not spoil the others; two cameras meet in the middle.
+    assert drawing.scales_of(pictures) == {"rate ct/s per pixel 0.5-2": 0.004}
+    other = {**pictures[0], "inst": "PN", "top": 0.0128}
+    stripes = {**other, "kind": "oot", "top": 5.0}
+    assert drawing.scales_of([*pictures, other, stripes]) == {"rate ct/s per pixel 0.5-2": 0.008}
     empty = [{**pictures[0], "top": 0.0}]
     assert list(drawing.scales_of(empty).values()) == [1.0]
     assert [rasters.round_up(v) for v in (0.0, float("nan"), 1.0, 5500.0)] == [1.0, 1.0, 1.0, 6000.0]

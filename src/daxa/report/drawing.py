@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -270,19 +271,25 @@ def scale_key(picture: Values) -> str:
 
 
 def scales_of(pictures: list[Values]) -> dict[str, float]:
-    """Where the scales end: three of four images keep within, the brightest few do not spoil the others.
+    """Where the scales end: at the longest exposure; between the medians of the brightnesses of the cameras.
 
     Parameters
     ----------
     pictures
         Those of all observations.
     """
-    tops: dict[str, list[float]] = {}
+    tops: dict[str, dict[str, list[float]]] = {}
     for one in pictures:
-        tops.setdefault(scale_key(one), []).append(one["top"])
+        cameras = tops.setdefault(scale_key(one), {})
+        # Stripes of out-of-time events take the scale of the images.
+        if one["kind"] != "oot" and one["top"] > 0:
+            cameras.setdefault(one["inst"], []).append(one["top"])
     found = {}
-    for key, values in tops.items():
-        positive = [v for v in values if v > 0]
-        share = 100 if key.startswith("exposure") else 75
-        found[key] = rasters.round_up(float(np.percentile(positive, share)) if positive else 0.0)
+    for key, cameras in tops.items():
+        if key.startswith("exposure"):
+            top = max((t for values in cameras.values() for t in values), default=0.0)
+        else:
+            medians = [statistics.median(values) for values in cameras.values()]
+            top = statistics.geometric_mean(medians) if medians else 0.0
+        found[key] = rasters.round_up(top)
     return found

@@ -182,7 +182,7 @@ def _camera(inst: str, found: Values, summary: Values, wanted: Values, runs: Ite
     """An instrument: what it was to do, what is left of it, and what went wrong."""
     exposures = [e for e in found["exposures"] if e["inst"] == inst]
     final = found["finals"].get(inst)
-    planned = summary.get("exposures") or {}
+    planned = {exp: e for exp, e in (summary.get("exposures") or {}).items() if wanted.get(exp)}
     gratings = [g for g in found["gratings"] if g["inst"] == inst]
     if gratings:
         times = [g["livetime_s"] or g["ontime_s"] for g in gratings]
@@ -200,7 +200,6 @@ def _camera(inst: str, found: Values, summary: Values, wanted: Values, runs: Ite
         "inst": inst,
         "name": CAMERAS.get(inst, inst),
         "observed": any(wanted.values()) or bool(exposures),
-        "planned": planned,
         "exposures": [e["exp"] for e in exposures] or [g["exp"] for g in gratings],
         "modes": _distinct([e["mode"] for e in (*exposures, *gratings)], planned, "mode"),
         "filters": _distinct([e["filter"] for e in exposures], planned, "filter"),
@@ -220,7 +219,7 @@ def _camera(inst: str, found: Values, summary: Values, wanted: Values, runs: Ite
 
 def _distinct(values: list[str], planned: Values, key: str) -> list[str]:
     """Values in the order in which they occur; those of the plan where products have none."""
-    used = values or [e.get(key) for e in planned.values() if e.get("type") == "SCIENCE"]
+    used = values or [e.get(key) for e in planned.values()]
     return list(dict.fromkeys(v for v in used if v))
 
 
@@ -246,13 +245,15 @@ def _done(runs: list[Run]) -> Values:
     for run in runs:
         for name, version in run.versions.items():
             versions.setdefault(name, set()).add(version)
-    notes = Counter(w["name"] for run in runs if run.backend == "embedded" for w in run.warnings)
+    warned = [w for run in runs if run.backend == "embedded" for w in run.warnings]
+    notes = Counter(w["name"] for w in warned)
     setup = {run.process: run.extra for run in runs}
     return {
         "runs": len(runs),
         "unfinished": [f"{r.process} {r.ident}" for r in runs if r.status in ("interrupted", "running")],
         "failures": [failure_text(r) for r in runs if r.status == "failed" and r.inst is None],
         "notes": dict(notes),
+        "note_texts": {w["name"]: " ".join(w["message"].split()) for w in reversed(warned)},
         "warning_count": sum(len(run.warnings) for run in runs),
         "versions": {name: sorted(values) for name, values in versions.items()},
         "backends": sorted({run.backend for run in runs}),

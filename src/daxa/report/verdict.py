@@ -30,11 +30,15 @@ WORDS = {
     UNUSABLE: "not usable",
     PENDING: "not reduced",
 }
+#: The same where there is little room.
+SHORT = WORDS | {WARNINGS: "with warnings"}
 #: More of the time lost than this is said.
 _MUCH_LOST = 50.0
 #: De Luca & Molendi 2004 (A&A 419, 837): above, an exposure is very, and extremely, contaminated.
 _CONTAMINATED, _VERY = 1.3, 1.5
 _CLEAN = 1.15
+#: Kinds of warnings that are told, and how much of the text of each.
+_KINDS, _LONG = 4, 160
 #: A line is off if its shift is larger than this [eV], this share of its energy, and this many errors.
 _SHIFT_EV, _SHIFT_SHARE, _SHIFT_ERRORS = 20.0, 0.005, 4.0
 
@@ -59,6 +63,11 @@ class Verdict:
         """The judgement in words."""
         return WORDS[self.level]
 
+    @property
+    def short(self) -> str:
+        """The same where there is little room."""
+        return SHORT[self.level]
+
 
 def judge(observation: Values) -> Verdict:
     """Judge an observation.
@@ -69,6 +78,7 @@ def judge(observation: Values) -> Verdict:
         ``cameras`` (those that were chosen: ``inst``, ``observed``, ``final``, ``before_s``, ``after_s``,
         ``events``, ``lost``, ``failures``), ``exposures`` as the products tell them, ``runs`` (number of
         steps begun), ``unfinished``, ``stale``, ``problems``, ``notes`` (codes of warnings -> number),
+        ``note_texts`` (the same -> text),
         ``simulated``, ``synthetic``, ``header`` (``fallbacks``) and ``failures`` of the whole observation.
     """
     if not observation["runs"]:
@@ -87,17 +97,14 @@ def judge(observation: Values) -> Verdict:
         *(reason for camera in good for reason in _camera(camera)),
         *(reason for exposure in observation["exposures"] for reason in _exposure(exposure)),
         *(f"cannot be read: {problem}" for problem in observation["problems"]),
-        *(f"out of date: {text}" for text in observation["stale"]),
+        *([f"out of date: {_some(observation['stale'], 1)}"] if observation["stale"] else []),
         *([f"not finished: {_some(observation['unfinished'])}"] if observation["unfinished"] else []),
         *_other_failures(observation),
     ]
     fallbacks = observation["header"].get("fallbacks") or []
     if fallbacks:
         reasons.append(f"calibration: {_count(len(fallbacks), 'part')} stood in for: {_some(fallbacks)}")
-    notes = observation["notes"]
-    if notes:
-        number = sum(notes.values())
-        reasons.append(f"{_count(number, 'warning')} of the steps: {_some(sorted(notes))}")
+    reasons += _notes(observation["notes"], observation.get("note_texts") or {})
     return Verdict(WARNINGS if reasons else USABLE, reasons)
 
 
@@ -108,6 +115,19 @@ def _count(number: int, word: str) -> str:
 def _some(words: list[str], most: int = 4) -> str:
     shown = ", ".join(words[:most])
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def _notes(numbers: dict[str, int], texts: dict[str, str]) -> list[str]:
+    """Warnings of the engine, one line for each kind."""
+    found = []
+    for name in sorted(numbers, key=lambda n: -numbers[n])[:_KINDS]:
+        text = texts.get(name, "")
+        often = "" if numbers[name] == 1 else f", {numbers[name]} times"
+        found.append(
+            f"warning {name}{often}" + (f": {text[:_LONG]}{'…' * (len(text) > _LONG)}" if text else "")
+        )
+    left = sum(sorted(numbers.values())[: max(0, len(numbers) - _KINDS)])
+    return [*found, _count(left, "further warning")] if left else found
 
 
 def _failures(observation: Values) -> list[str]:

@@ -32,6 +32,7 @@
   const axis = (given) => ({
     gridcolor: colour("faint"), linecolor: colour("line"), zerolinecolor: colour("line"), showline: true,
     ticks: "outside", tickcolor: colour("line"), ticklen: 4, automargin: true,
+    spikecolor: colour("soft"), spikethickness: -1, spikedash: "dot",
     ...given, title: { standoff: 8, ...given.title },
   });
   const layoutOf = (figure) => {
@@ -40,6 +41,7 @@
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true, hovermode: "x unified",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11.5, color: colour("ink") },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("accent") },
       hoverlabel: { bgcolor: colour("bg"), bordercolor: colour("line"), font: { color: colour("ink") } },
       ...given, ...axes, margin: { l: 52, r: 14, t: 14, b: 40, ...given.margin },
       legend: { bgcolor: "rgba(0,0,0,0)", font: { size: 11 }, ...given.legend },
@@ -54,7 +56,7 @@
     area.dataset.drawn = "yes";
     return Plotly.react(area, resolved(figure.data), layoutOf(figure), {
       responsive: true, displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
       toImageButtonOptions: { format: "svg", filename: area.dataset.plot },
     }).then(() => {
       const size = area.getBoundingClientRect();
