@@ -147,6 +147,18 @@ def test_a_new_observation_is_taken_in_too(nustar: ArchiveServer) -> None:
     assert archive.final_process_success["nustar_pointed"] == dict.fromkeys(NU, True)
 
 
+def test_an_interrupted_creation_is_completed(nustar: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Archive, "record", stop)
+        with pytest.raises(KeyboardInterrupt):
+            Archive("stopped", NuSTARPointed(), use_preprocessed=True)
+    # by its name alone
+    assert Archive("stopped").final_process_success["nustar_pointed"] == dict.fromkeys(NU, True)
+
+
 def test_from_the_products_of_the_pipeline(xmm: ArchiveServer) -> None:
     """XMM-Newton without raw data, and without any reduction."""
     mission = XMMPointed(["M1", "PN"])

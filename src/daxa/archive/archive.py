@@ -102,6 +102,9 @@ class Archive(ProcessViews, Work):
             return
         if given is None and found is State.BEGUN and creation.saved_missions(self.layout):
             given = self._saved_missions()
+            begun = creation.begun_with_products(self.layout)
+            if use_preprocessed is False and begun:
+                use_preprocessed = {m.name: m.name in begun for m in given}
         checked = check_missions(self._name, given)
         products, ready = check_products(checked, download_products, use_preprocessed)
         with creation.replacing(self.layout, clobber):
@@ -110,7 +113,7 @@ class Archive(ProcessViews, Work):
     def _create(
         self, missions: list[BaseMission], products: dict[str, bool | None], ready: dict[str, bool]
     ) -> None:
-        creation.begin(self.layout, [m.name for m in missions])
+        creation.begin(self.layout, [m.name for m in missions], [n for n, taken in ready.items() if taken])
         self._missions = {m.name: m for m in missions}
         for mission in missions:
             mission.save(self.layout.save_info)

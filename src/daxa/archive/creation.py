@@ -17,7 +17,7 @@ import os
 import shutil
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -143,7 +143,7 @@ def alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def begin(layout: Layout, names: list[str]) -> None:
+def begin(layout: Layout, names: list[str], ready: Collection[str] = ()) -> None:
     """Mark an archive's creation as begun; an archive never exists without the mark.
 
     Parameters
@@ -152,12 +152,15 @@ def begin(layout: Layout, names: list[str]) -> None:
         Where the archive is going to be.
     names
         Names of its missions.
+    ready
+        Names of those whose ready-made products are to be taken in.
     """
     content = json.dumps(
         {
             "begun": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "daxa_version": __version__,
             "mission_names": names,
+            "use_preprocessed": sorted(ready),
         }
     )
     if layout.save_info.is_dir():
@@ -168,6 +171,20 @@ def begin(layout: Layout, names: list[str]) -> None:
     new.save_info.mkdir(parents=True)
     new.creating.write_text(content, encoding="utf-8")
     os.rename(new.root, layout.root)
+
+
+def begun_with_products(layout: Layout) -> set[str]:
+    """Missions whose ready-made products an interrupted creation was to take in.
+
+    Parameters
+    ----------
+    layout
+        Where the archive is.
+    """
+    try:
+        return set(json.loads(layout.creating.read_text(encoding="utf-8"))["use_preprocessed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def take_back(layout: Layout, clobber: bool) -> None:
