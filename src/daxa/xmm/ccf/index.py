@@ -23,6 +23,7 @@ import numpy as np
 from daxa.xmm.errors import DamagedConstituent, TaskError
 from daxa.xmm.fits.hdus import is_table, open_hdus, primary_hdu, unreadable, write_hdus
 from daxa.xmm.fits.schema import make_table
+from daxa.xmm.fits.sound import sound_blocks
 from daxa.xmm.formats.ccf import CALINDEX
 
 if TYPE_CHECKING:
@@ -185,43 +186,53 @@ def read_entry(path: str | os.PathLike[str]) -> Entry | None:
         The file is cut short, or a keyword cannot be read.
     """
     path = Path(path)
-    with open_constituent(path) as hdus:
-        headers = [hdu.header for hdu in hdus[:2]]
+    headers, names = _headers(path)
 
-        def get(keyword: str, default: Any = "") -> Any:
-            try:
-                return next((h[keyword] for h in headers if keyword in h), default)
-            except unreadable() as err:
-                raise DamagedConstituent(f"{path}: keyword {keyword} is unreadable ({err})") from None
-
-        named = parse_name(path.name)
-        scope = str(get("SCOPE", named[0] if named else "")).strip().upper()
-        typeid = str(get("TYPEID", named[1] if named else "")).strip().upper()
-        valdate = str(get("VALDATE")).strip()
-        if not (scope and typeid and valdate):
-            return None
-        extensions = " ".join(hdu.name for hdu in hdus[1:])
+    def get(keyword: str, default: Any = "") -> Any:
         try:
-            return Entry(
-                scope,
-                typeid,
-                int(get("ISSUE", named[2] if named else 0)),
-                normal_date(valdate),
-                normal_date(str(get("EVALDATE"))) if str(get("EVALDATE")).strip() else "",
-                path.name,
-                str(get("DATE")).strip()[:19],
-                path.stat().st_size,
-                normal_date(str(get("SUBDATE") or valdate)),
-                str(get("EXTSEQU", "ANY")).strip(),
-                (str(get("EXTSEQID")).strip() or extensions)[:256].strip(),
-                "",
-                str(get("CREATOR")).strip()[:64],
-                str(get("TELESCOP", "XMM")).strip()[:4],
-                str(get("CATEGORY", CATEGORY)).strip(),
-                path,
-            )
-        except (ValueError, TypeError) as err:
-            raise DamagedConstituent(f"{path}: unusable date or issue in the header ({err})") from err
+            return next((h[keyword] for h in headers if keyword in h), default)
+        except unreadable() as err:
+            raise DamagedConstituent(f"{path}: keyword {keyword} is unreadable ({err})") from None
+
+    named = parse_name(path.name)
+    scope = str(get("SCOPE", named[0] if named else "")).strip().upper()
+    typeid = str(get("TYPEID", named[1] if named else "")).strip().upper()
+    valdate = str(get("VALDATE")).strip()
+    if not (scope and typeid and valdate):
+        return None
+    try:
+        return Entry(
+            scope,
+            typeid,
+            int(get("ISSUE", named[2] if named else 0)),
+            normal_date(valdate),
+            normal_date(str(get("EVALDATE"))) if str(get("EVALDATE")).strip() else "",
+            path.name,
+            str(get("DATE")).strip()[:19],
+            path.stat().st_size,
+            normal_date(str(get("SUBDATE") or valdate)),
+            str(get("EXTSEQU", "ANY")).strip(),
+            (str(get("EXTSEQID")).strip() or " ".join(names))[:256].strip(),
+            "",
+            str(get("CREATOR")).strip()[:64],
+            str(get("TELESCOP", "XMM")).strip()[:4],
+            str(get("CATEGORY", CATEGORY)).strip(),
+            path,
+        )
+    except (ValueError, TypeError) as err:
+        raise DamagedConstituent(f"{path}: unusable date or issue in the header ({err})") from err
+
+
+def _headers(path: Path) -> tuple[list[Any], list[str]]:
+    """The first two headers of a file, and the names of its extensions."""
+    try:
+        blocks = sound_blocks(path)
+    except OSError as err:
+        raise DamagedConstituent(f"{path}: not a complete FITS file ({err})") from err
+    if blocks is not None:
+        return [block.header for block in blocks[:2]], [block.text("EXTNAME") for block in blocks[1:]]
+    with open_constituent(path) as hdus:
+        return [hdu.header for hdu in hdus[:2]], [hdu.name for hdu in hdus[1:]]
 
 
 def entry_of(row: Any, path: Path | None) -> Entry | None:

@@ -19,16 +19,13 @@ from daxa.xmm.fits.file import Hdu
 from daxa.xmm.fits.hdus import is_image, is_table, open_hdus, verify_error
 from daxa.xmm.fits.header import BLOCK, Header, read_header
 from daxa.xmm.fits.schema import Column
+from daxa.xmm.fits.sound import plain_rows, sound_table
 from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.odf.damage import DAMAGE, Unreadable, check_fields, damage_text, with_damage_marked
 from daxa.xmm.odf.table import OdfTable
 
 _OBS_ID = re.compile(r"\d{10}")
-#: Formats of columns whose cells are values as they are stored.
-_PLAIN = re.compile(r"([1-9]\d*)?[BIJKEDA]")
-#: Keywords of columns that are more than that.
-_CONVERTED = ("TSCAL", "TZERO", "TDIM")
 _ORIGIN = re.compile(rb"ORIGIN  = '([^']*)'")
 
 
@@ -168,35 +165,17 @@ class OdfFile:
         """
         data = self.bytes()
         try:
-            with warnings.catch_warnings(), open_hdus(io.BytesIO(data), memmap=False) as hdus:
+            primary, header, rows = sound_table(data, hdu) or self._damaged_table(data, hdu)
+            names = rows.dtype.names or ()
+            where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
+            wanted = names if schema is None else [c.name for c in schema]
+            missing = [n for n in wanted if n not in names]
+            if missing:
+                have = ", ".join(names)
+                raise TaskError("missingColumn", f"{where}: no column {missing[0]}; it has {have}")
+            arrays = {}
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                try:
-                    table, first = hdus[hdu], hdus[0]
-                except (IndexError, KeyError):
-                    raise Unreadable("there is no such extension") from None
-                if not is_table(table):
-                    raise Unreadable("not a binary table")
-                primary, header = (_cards(h, data, self.path.name) for h in (first, table))
-                if header["BITPIX"] != 8:
-                    raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
-                check_fields(header)
-                end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
-                if end > len(data):
-                    raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
-                rows = _plain_rows(data, table)
-                if rows is None:
-                    width = table.columns.dtype.itemsize
-                    if width != header["NAXIS1"]:
-                        raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
-                    rows = table.data
-                names = rows.dtype.names or ()
-                where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
-                wanted = names if schema is None else [c.name for c in schema]
-                missing = [n for n in wanted if n not in names]
-                if missing:
-                    have = ", ".join(names)
-                    raise TaskError("missingColumn", f"{where}: no column {missing[0]}; it has {have}")
-                arrays = {}
                 for name in wanted:
                     values = np.asarray(rows[name])
                     if schema is not None and values.ndim != 1:
@@ -211,6 +190,31 @@ class OdfFile:
         if identity:
             self._check_identity(header, primary)
         return OdfTable(where, header, primary, arrays)
+
+    def _damaged_table(self, data: bytes, hdu: int | str) -> tuple[Any, Any, np.ndarray]:
+        """Primary header, header and rows of a table that is not sound, as far as astropy can read it."""
+        with warnings.catch_warnings(), open_hdus(io.BytesIO(data), memmap=False) as hdus:
+            warnings.simplefilter("ignore")
+            try:
+                table, first = hdus[hdu], hdus[0]
+            except (IndexError, KeyError):
+                raise Unreadable("there is no such extension") from None
+            if not is_table(table):
+                raise Unreadable("not a binary table")
+            primary, header = (_cards(h, data, self.path.name) for h in (first, table))
+            if header["BITPIX"] != 8:
+                raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
+            check_fields(header)
+            end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
+            if end > len(data):
+                raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
+            rows = _plain_rows(data, table)
+            if rows is None:
+                width = table.columns.dtype.itemsize
+                if width != header["NAXIS1"]:
+                    raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
+                rows = table.data
+        return primary, header, rows
 
     def image(self) -> np.ndarray:
         """The first image of the file, axes as FITS counts them reversed.
@@ -252,19 +256,9 @@ def _plain_rows(data: bytes, table: Any) -> np.ndarray | None:
     """
     place = table.fileinfo()
     try:
-        hdu = Hdu(Path(), 1, 0, data[place["hdrLoc"] : place["datLoc"]])
-        numbers = range(1, hdu.number("TFIELDS") + 1)
-        names = [str(name) for i in numbers if isinstance(name := hdu.header.get(f"TTYPE{i}"), str)]
-        plain = all(_PLAIN.fullmatch(hdu.text(f"TFORM{i}")) for i in numbers)
-        converted = any(key.startswith(_CONVERTED) for key in hdu.header)
-        if not plain or converted or not all(names) or len({n.lower() for n in names}) < len(numbers):
-            return None
-        dtype = hdu.dtype
+        return plain_rows(data, Hdu(Path(), 1, place["hdrLoc"], data[place["hdrLoc"] : place["datLoc"]]))
     except TaskError:
         return None
-    if not names or sum(dtype[name].itemsize for name in names) != dtype.itemsize:
-        return None
-    return np.frombuffer(data, dtype, hdu.rows, place["datLoc"])
 
 
 def _ascii(values: np.ndarray) -> np.ndarray:
