@@ -6,13 +6,13 @@ limit on its time and memory, so that a hang or a crash is a result like any oth
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import os
 import re
 import resource
 import select
+import shutil
 import signal
 import traceback
 import warnings
@@ -37,7 +37,7 @@ def small_observation(folder: Path) -> None:
     from daxa.simulate.cameras.noise import Noise
     from daxa.simulate.observation import simulate_observation
     from daxa.simulate.sets.standard import SKIES, describe_set
-    from daxa.xmm.task import find_task, run_task
+    from daxa.xmm.task import run_task
 
     description = describe_set(600.0, Noise().scaled(0.3, 0.01))[0]
     start = description.pointing.start_s
@@ -59,10 +59,10 @@ def small_observation(folder: Path) -> None:
     simulate_observation(small, SKIES["cluster"](), folder / "odf")
     env = environment(folder, folder / "odf")
     run_task("cifbuild", {}, cwd=folder, env=env, out=io.StringIO(), err=io.StringIO())
-    # Loaded here, once for all children.
-    for name in (*TASKS, "atthkgen"):
-        find_task(name)
-    importlib.import_module("scipy.stats")
+    # Whatever is imported or made on first use is so here, once for all children.
+    warm = folder / "warm" / "odf"
+    shutil.copytree(folder / "odf", warm)
+    _child(folder, warm, TASKS)
 
 
 def environment(base: Path, odf: Path) -> dict[str, str]:
