@@ -1,10 +1,8 @@
 """The command line as a user meets it."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -137,39 +135,14 @@ def test_task_syntax():
     assert "has no task 'rmfgen'" in done.stderr
 
 
-@pytest.mark.slow
-def test_demo_status_and_logs(tmp_path, monkeypatch):
-    """The whole way on the small set: simulate, reduce, table, picture, report, status, logs."""
-    monkeypatch.chdir(tmp_path)
-    done = run.invoke(app, ["demo", "work", "--size", "small", "--json"])
-    assert done.exit_code == 0, done.output
-    result = json.loads(done.stdout[done.stdout.index("{") :])
-    rows = result["products"]
-    assert {(r["ObsID"], r["camera"]) for r in rows} == {
-        (f"0800010{n}01", c) for n in (1, 2, 3) for c in ("M1", "M2", "PN")
-    }
-    for row in rows:
-        assert 0 < row["clean events"] < row["raw events"]
-        assert 0 < row["exposure after [s]"] < row["exposure before [s]"]
-    assert result["failed"] == []
-    assert (tmp_path / "work" / "field.png").stat().st_size > 10_000
-    page = Path(result["report"]).read_text(encoding="utf-8")
-    assert "0800010101" in page
+def test_demo_simulates_the_size_it_is_given(tmp_path, monkeypatch):
+    asked = {}
 
-    done = run.invoke(app, ["status", "demo", "--json"])
-    assert done.exit_code == 0, done.output
-    steps = {s["step"]: s for s in json.loads(done.stdout)["steps"]}
-    assert steps["emchain"]["done"] == 7
-    assert steps["epchain"]["done"] == 3
-    done = run.invoke(app, ["logs", "demo", "epchain", "--obs-id", "0800010101"])
-    assert done.exit_code == 0
-    assert "epchain" in done.stdout
-    for cells, found in (("09:58:21.6,-11:03:36", 3), ("149.59,-11.06", 3), ("9.97,-11.06", 0)):
-        (tmp_path / "p.csv").write_text(f"RA, Dec\n{cells}\n")
-        done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--file", "p.csv", "--json"])
-        assert (len(json.loads(done.stdout)) if found else done.exit_code) == (found or 1)
-    done = run.invoke(app, ["find", "--local", "work/simulated/odf", "149.59 -11.06", "--json"])
-    assert len(json.loads(done.stdout)) == 3, done.output  # coordinates, although there stands a name
-    for obs_id, status in (("12", 2), ("0999999999", 1)):
-        done = run.invoke(app, ["find", "--local", "work/simulated/odf", "--obs-id", obs_id])
-        assert done.exit_code == status
+    def refuse(folder, **options):
+        asked.update(options, folder=folder)
+        raise ValueError("asked")
+
+    monkeypatch.setattr("daxa.simulate.simulate_set", refuse)
+    for words, size in (([], "demo"), (["--size", "small"], "small")):
+        assert run.invoke(app, ["demo", str(tmp_path / "work"), *words]).exit_code
+        assert asked == {"folder": tmp_path / "work" / "simulated", "size": size}

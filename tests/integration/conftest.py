@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from simulated_field import Field, Short, Undisturbed, begin, once, process, run_folder, set_environment
+from simulated_field import Field, Short, Undisturbed, begin, once, run_folder, set_environment
+from typer.testing import CliRunner
 
 from daxa.archive import Archive
+from daxa.cli.main import app
 from daxa.process.simple import full_process_xmm
-from daxa.simulate import SimulatedSet, simulate_set
+from daxa.simulate import SimulatedSet
 
 
 @pytest.fixture(scope="session")
 def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
-    """The standard set at the demo's length, which gives the sources enough counts, processed."""
-    folder = run_folder(tmp_path_factory) / "integration_field"
-    with once(folder) as todo, pytest.MonkeyPatch.context() as patch:
-        raw, output = folder / "simulated", folder / "output"
+    """What ``daxa demo`` makes: the standard set, long enough for its sources to have counts, processed."""
+    work = run_folder(tmp_path_factory) / "integration_field"
+    said = work / "said.json"
+    with once(work) as todo, pytest.MonkeyPatch.context() as patch:
         if todo:
-            made = simulate_set(raw, size="demo")
-            set_environment(patch, output, made.ccf)
-            success = process("field", raw / "odf").process_success
-            assert all(
-                ok for steps in success.values() for idents in steps.values() for ok in idents.values()
-            )
-    return Field(SimulatedSet(raw), output / "archives" / "field")
+            set_environment(patch, work / "daxa_output", work / "simulated" / "ccf")
+            done = CliRunner().invoke(app, ["demo", str(work), "--cores", "2", "--json"])
+            assert done.exit_code == 0, done.output
+            said.write_text(done.stdout[done.stdout.index("{") :])
+    root = work / "daxa_output" / "archives" / "demo"
+    return Field(SimulatedSet(work / "simulated"), root, json.loads(said.read_text()))
 
 
 @pytest.fixture(scope="session")

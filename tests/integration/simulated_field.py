@@ -90,10 +90,11 @@ def table(hdu: fits.BinTableHDU, names: Sequence[str] | None = None) -> np.recar
 
 @dataclass(frozen=True)
 class Field:
-    """The archive of the simulated field and what is true of it."""
+    """The archive of the simulated field, what is true of it, and what the command said that made it."""
 
     simulated: SimulatedSet
     root: Path
+    said: dict[str, Any]
 
     def folder(self, obs_id: str) -> Path:
         return self.root / "processed_data" / X / obs_id

@@ -27,10 +27,10 @@ def searched(field, tmp_path_factory) -> Archive:
     import shutil
 
     output = tmp_path_factory.mktemp("searched")
-    shutil.copytree(field.root, output / "archives" / "field")
+    shutil.copytree(field.root, output / "archives" / "demo")
     with pytest.MonkeyPatch.context() as patch:
         set_environment(patch, output, field.simulated.ccf)
-        archive = Archive("field")
+        archive = Archive("demo")
         with pytest.raises(NoRegionsAssociatedError):
             archive.get_region_file_path(X, OBSERVATIONS[0])
         find_sources(archive, u.Quantity([0.5, 2.0], "keV"), u.Quantity([2.0, 7.0], "keV"))

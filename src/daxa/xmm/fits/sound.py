@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def sound_blocks(path: Path) -> list[Hdu] | None:
     return blocks or None
 
 
-def _block(file: io.BufferedIOBase, path: Path, index: int, start: int) -> Hdu | None:
+def _block(file: BinaryIO, path: Path, index: int, start: int) -> Hdu | None:
     """The block whose header begins where a file stands; None where that is not sound."""
     try:
         raw = read_raw_header(file)

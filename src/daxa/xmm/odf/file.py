@@ -165,7 +165,7 @@ class OdfFile:
         """
         data = self.bytes()
         try:
-            primary, header, rows = sound_table(data, hdu) or self._damaged_table(data, hdu)
+            primary, header, rows = sound_table(data, hdu) or _damaged_table(data, hdu, self.path.name)
             names = rows.dtype.names or ()
             where = f"{self.path.name}[{header.get('EXTNAME', hdu)}]"
             wanted = names if schema is None else [c.name for c in schema]
@@ -191,31 +191,6 @@ class OdfFile:
             self._check_identity(header, primary)
         return OdfTable(where, header, primary, arrays)
 
-    def _damaged_table(self, data: bytes, hdu: int | str) -> tuple[Any, Any, np.ndarray]:
-        """Primary header, header and rows of a table that is not sound, as far as astropy can read it."""
-        with warnings.catch_warnings(), open_hdus(io.BytesIO(data), memmap=False) as hdus:
-            warnings.simplefilter("ignore")
-            try:
-                table, first = hdus[hdu], hdus[0]
-            except (IndexError, KeyError):
-                raise Unreadable("there is no such extension") from None
-            if not is_table(table):
-                raise Unreadable("not a binary table")
-            primary, header = (_cards(h, data, self.path.name) for h in (first, table))
-            if header["BITPIX"] != 8:
-                raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
-            check_fields(header)
-            end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
-            if end > len(data):
-                raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
-            rows = _plain_rows(data, table)
-            if rows is None:
-                width = table.columns.dtype.itemsize
-                if width != header["NAXIS1"]:
-                    raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
-                rows = table.data
-        return primary, header, rows
-
     def image(self) -> np.ndarray:
         """The first image of the file, axes as FITS counts them reversed.
 
@@ -236,6 +211,32 @@ class OdfFile:
         except (*DAMAGE, verify_error()) as error:
             raise TaskError("damagedFile", f"{self.path.name}: {damage_text(error)}") from error
         raise TaskError("damagedFile", f"{self.path.name}: no image in it")
+
+
+def _damaged_table(data: bytes, hdu: int | str, where: str) -> tuple[Any, Any, np.ndarray]:
+    """Primary header, header and rows of a table that is not sound, as far as astropy can read it."""
+    with warnings.catch_warnings(), open_hdus(io.BytesIO(data), memmap=False) as hdus:
+        warnings.simplefilter("ignore")
+        try:
+            table, first = hdus[hdu], hdus[0]
+        except (IndexError, KeyError):
+            raise Unreadable("there is no such extension") from None
+        if not is_table(table):
+            raise Unreadable("not a binary table")
+        primary, header = (_cards(h, data, where) for h in (first, table))
+        if header["BITPIX"] != 8:
+            raise Unreadable(f"BITPIX of a table is 8, not {header['BITPIX']}")
+        check_fields(header)
+        end = table.fileinfo()["datLoc"] + int(header["NAXIS1"]) * int(header["NAXIS2"])
+        if end > len(data):
+            raise Unreadable(f"truncated: {len(data)} bytes, the table ends at byte {end}")
+        rows = _plain_rows(data, table)
+        if rows is None:
+            width = table.columns.dtype.itemsize
+            if width != header["NAXIS1"]:
+                raise Unreadable(f"its columns take {width} bytes, its rows have {header['NAXIS1']}")
+            rows = table.data
+    return primary, header, rows
 
 
 def _cards(hdu: Any, data: bytes, where: str) -> Any:
