@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs bench hashes records clean
+.PHONY: demo tools test lint docs bench hashes records clean
 
 $(BIN)/daxa: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -11,15 +11,20 @@ $(BIN)/daxa: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $(BIN)/daxa
 
-$(BIN)/.test-tools: pyproject.toml $(BIN)/daxa
+$(BIN)/.test-tools: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	@touch $@
+	@touch $(BIN)/daxa $@
+
+tools: $(BIN)/.test-tools
 
 demo: $(BIN)/daxa
 	$(BIN)/daxa demo
 
+# Many tests start Python: it finds what it has compiled before.
 test: $(BIN)/.test-tools
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 lint: $(BIN)/.test-tools
 	$(BIN)/ruff format --check .
