@@ -57,3 +57,30 @@ def acis_list(path: Path, times, energies=None, gtis=None, ccds=(7,), **cards) -
         [gti_table(its, CCD_ID=ccd) for ccd, its in gtis.items()],
         **(keys | cards),
     )
+
+
+def sky_columns(x, y=None) -> dict:
+    """Columns X and Y; Y is X where it is not given."""
+    return {"X": ("1I", "pixel", x), "Y": ("1I", "pixel", x if y is None else y)}
+
+
+def sky_keywords(first: int) -> dict:
+    """What columns X and Y, of which X is the ``first`` column of a list, count."""
+    grid = {"TCRVL": (10.0, 20.0), "TCDLT": (-0.001, 0.001), "TCRPX": (500.5, 500.5)}
+    return {f"{key}{first + k}": values[k] for key, values in grid.items() for k in (0, 1)}
+
+
+def exposure_map(path: Path, shift: float = 0.0, size: int = 6) -> Path:
+    """An exposure map on the same grid, whose first pixel is ``shift`` pixels further on."""
+    pixels = np.full((size, size), 50.0, ">f4")
+    pixels[:, -1] = 0
+    hdu = fits.PrimaryHDU(pixels)
+    for axis, (value, step) in enumerate(((10.0, -0.001), (20.0, 0.001)), start=1):
+        hdu.header[f"CRVAL{axis}"], hdu.header[f"CDELT{axis}"] = value, step
+        hdu.header[f"CRPIX{axis}"], hdu.header[f"CTYPE{axis}"] = (
+            500.5 - shift,
+            ("RA---TAN", "DEC--TAN")[axis - 1],
+        )
+    hdu.header["BUNIT"] = "s"
+    hdu.writeto(path, overwrite=True)
+    return path

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from event_lists import acis_list, gti_table, write_list
+from event_lists import acis_list, exposure_map, gti_table, sky_columns, sky_keywords, write_list
 from small_mission import SmallMission
 
 from daxa.archive import Archive
@@ -120,7 +120,7 @@ nupipeline)
         there "$evt" "$p_attfile" "$p_inmastaspectfile" "$p_inpsdfilecor" "$oa" "$ref"
         cp "$evt" "$stem${m}01_cl.evt"; echo changed >> "$evt"
         echo "gti $p_saamode" > "$stem${m}01_gti.fits"; echo hk > "$stem${m}_fpm.hk"
-        [ "$p_createexpomap" = no ] || echo "map $p_energy" > "$stem${m}01_ex.img"
+        [ "$p_createexpomap" = no ] || cp "$FAKE/ex.img" "$stem${m}01_ex.img"
     fi ;;
 nuproducts)
     stem=$p_steminputs; m=${p_instrument#FPM}
@@ -232,13 +232,18 @@ class FakeNustar(FakeChandra):
             (folder / name).mkdir(parents=True)
         for letter in "AB":
             number = 0 if (obs_id, letter) == ("30001039004", "B") else 5
+            columns = {
+                "TIME": ("1D", "s", np.arange(float(number))),
+                "PI": ("1J", "", 33 + np.arange(number)),
+            }
             write_list(
                 folder / "event_uf" / f"nu{obs_id}{letter}_uf.evt",
-                {"TIME": ("1D", "s", np.arange(float(number))), "PI": ("1J", "", np.arange(number))},
+                columns | sky_columns(3 + np.arange(number) % 2),
                 [gti_table([(0, 5)])],
                 TELESCOP="NuSTAR",
                 INSTRUME=f"FPM{letter}",
                 EXPOSURE=5.0,
+                **sky_keywords(3),
             )
 
     assess_process_obs = NuSTARPointed.assess_process_obs
@@ -269,6 +274,7 @@ def programs(tmp_path, monkeypatch) -> Fake:
         place.mkdir(parents=True)
         (place / "caldb.indx").write_text(index)
     _flaring(folder)
+    exposure_map(folder / "ex.img")
     monkeypatch.setenv("FAKE", str(folder))
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     for variable in ("ASCDS_INSTALL", "HEADAS"):

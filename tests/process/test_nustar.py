@@ -10,7 +10,13 @@ from astropy.units import Quantity
 from fake_programs import opened
 
 from daxa.exceptions import NoDependencyProcessError, NuSTARDASNotFoundError
-from daxa.process.nustar import nupipeline_calibrate, nupipeline_screen, nuproducts, prepare_nustar_info
+from daxa.process.nustar import (
+    nupipeline_calibrate,
+    nupipeline_screen,
+    nuproducts,
+    prepare_nustar_info,
+    sky_images,
+)
 from daxa.process.reproduce import reproduce
 from daxa.process.simple import full_process_nustar
 
@@ -52,7 +58,7 @@ def test_each_step_and_its_command_line(nustar, programs):
     # The second module of the second observation saw nothing.
     assert len(programs.calls) == 9
     idents = {f"{FIRST}FPMA", f"{FIRST}FPMB", f"{SECOND}FPMA"}
-    for process in ("nupipeline_calibrate", "nupipeline_screen", "nuproducts"):
+    for process in ("nupipeline_calibrate", "nupipeline_screen", "nuproducts", "sky_images"):
         assert nustar.process_success[N][process] == dict.fromkeys(idents, True)
     assert nustar.final_process_success[N] == {FIRST: True, SECOND: True}
     assert nustar.process_observation[N][SECOND] == {"FPMA": True, "FPMB": False}
@@ -78,13 +84,18 @@ def test_each_step_and_its_command_line(nustar, programs):
         f"events/{stem}en-events.fits",
         f"events/{stem}en-finalevents.fits",
         f"cleaning/{stem}GTI.fits",
-        f"images/{stem}expmap.fits",
+        *(f"images/{stem}{kind}.fits" for kind in ("expmap", "pi35_1909-image", "pi35_1909-ratemap")),
         *(
             f"spectra/nu{FIRST}{m}01_{end}"
             for m in "AB"
             for end in ("sr.pha", "bk.pha", "sr.lc", "bk.lc", "sr.arf", "sr.rmf", "sk.img")
         ),
     }
+    with opened(nustar, N, FIRST, f"images/{stem}pi35_1909-ratemap.fits") as rate:
+        # Channels 35 to 37 at pixels 3, 4 and 3; 50 s of exposure.
+        assert rate[0].data[[2, 3], [2, 3]] == pytest.approx([0.04, 0.02])
+        assert rate[0].data.sum() == pytest.approx(0.06)
+        assert rate[0].header["CRPIX1"] == 500.5
     # The second stage has changed its copy, not the product of the first.
     with opened(nustar, N, FIRST, f"events/{stem}en-events.fits") as events:
         assert len(events["EVENTS"].data) == 5
@@ -177,6 +188,8 @@ def test_the_script_makes_it_again(nustar):
         (nuproducts, {"radius": Quantity(20, "arcmin")}, ValueError),
         (nuproducts, {"bkg_inner": Quantity(200, "arcsec")}, ValueError),
         (nuproducts, {"time_bin": Quantity(0, "s")}, ValueError),
+        (sky_images, {"pi_lo": 2000}, ValueError),
+        (sky_images, {"pi_lo": 1.5}, TypeError),
     ],
 )
 def test_wrong_arguments_are_named(nustar, step, wrong, kind):

@@ -19,6 +19,7 @@ from daxa.process.erosita.clean import ALLOWED as EROSITA
 from daxa.process.erosita.clean import FLAREGTI, FlareOptions
 from daxa.process.nustar.assemble import NUPIPELINE_CALIBRATE, CalibrateOptions
 from daxa.process.nustar.clean import NUPIPELINE_SCREEN, ScreenOptions
+from daxa.process.nustar.generate import SKY_IMAGES, SkyOptions
 from daxa.process.nustar.setup import ALLOWED as NUSTAR
 from daxa.process.nustar.setup import PREPARE_NUSTAR_INFO
 from daxa.process.options import Running, StepOptions, argument
@@ -260,7 +261,7 @@ class NustarOptions(StepOptions):
     NustarOptions, order=("num_cores", "timeout", "disable_progress", "redo", "executor"), mission="NuSTAR"
 )
 def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: Running) -> None:
-    """Take NuSTAR observations from what the archive gives to cleaned event lists, with NuSTARDAS.
+    """Take NuSTAR observations from what the archive gives to cleaned event lists and images, with NuSTARDAS.
 
     Spectra need a source: `daxa.process.nustar.nuproducts` makes them afterwards.
 
@@ -278,6 +279,7 @@ def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: R
         (PREPARE_NUSTAR_INFO, StepOptions()),
         (NUPIPELINE_CALIBRATE, CalibrateOptions()),
         (NUPIPELINE_SCREEN, ScreenOptions()),
+        (SKY_IMAGES, SkyOptions()),
     ]
     with redoing(options.redo):
         run_steps(obs_archive, steps, NUSTAR, running)

@@ -8,7 +8,7 @@ _MODULES = {
     "setup": ("prepare_nustar_info",),
     "assemble": ("nupipeline_calibrate",),
     "clean": ("nupipeline_screen",),
-    "generate": ("nuproducts",),
+    "generate": ("nuproducts", "sky_images"),
 }
 
 __all__ = [function for functions in _MODULES.values() for function in functions]

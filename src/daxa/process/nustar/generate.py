@@ -1,4 +1,4 @@
-"""Spectra, light curves and images of a source in NuSTAR data: nuproducts."""
+"""Products of NuSTAR: spectra, light curves and the image of a source (nuproducts), images of the sky."""
 
 from __future__ import annotations
 
@@ -165,3 +165,56 @@ def nuproducts(obs_archive: Archive, options: ProductsOptions, running: Running)
         NuSTARDAS is not there; the message says how it is recognised.
     """
     run_steps(obs_archive, [(NUPRODUCTS, options)], ALLOWED, running)
+
+
+@dataclass(frozen=True, eq=False)
+class SkyOptions(StepOptions):
+    """Options of `sky_images`."""
+
+    pi_lo: int = argument(35, "Lowest channel PI of the events that are counted; 35 is 3 keV.")
+    pi_hi: int = argument(1909, "Highest channel; 1909 is 78 keV.")
+
+    def check(self) -> None:
+        for name in ("pi_lo", "pi_hi"):
+            value: Any = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name}: expected a channel, a whole number, got {value!r}")
+        if not 0 <= self.pi_lo <= self.pi_hi <= 4095:
+            raise ValueError(
+                f"pi_lo, pi_hi: expected 0 <= pi_lo <= pi_hi <= 4095, got {self.pi_lo}, {self.pi_hi}"
+            )
+
+
+def _sky(piece: Piece, options: SkyOptions) -> Recipe:
+    where = piece.obs_id, str(piece.inst)
+    band = f"pi{options.pi_lo}_{options.pi_hi}"
+    files = {kind: layout.of_kind(*where, f"{band}-{kind}") for kind in ("image", "ratemap")}
+    task = Task(
+        "ratemap",
+        table=str(piece.made("nupipeline_screen", "evt_clean_path")),
+        expimageset=str(piece.made("nupipeline_screen", "expmap")),
+        imageset="image.fits",
+        rateset="rate.fits",
+        ranges=f"PI:{options.pi_lo}:{options.pi_hi}]",
+    )
+    return Recipe([task], {"image.fits": files["image"], "rate.fits": files["ratemap"]}, files=files)
+
+
+SKY_IMAGES = Step(
+    "sky_images",
+    "Making images",
+    "instrument",
+    _sky,
+    instruments=INSTRUMENTS,
+    needs=lambda inst, options: ("nupipeline_screen",),
+    backend="python",
+)
+
+
+@public(SkyOptions, mission="NuSTAR")
+def sky_images(obs_archive: Archive, options: SkyOptions, running: Running) -> None:
+    """Make images of counts and of the count rate on the exposure map's grid. Needs `nupipeline_screen`.
+
+    NuSTARDAS is not needed. The exposure map is that of one energy, with vignetting if it has been made so.
+    """
+    run_steps(obs_archive, [(SKY_IMAGES, options)], ALLOWED, running)
