@@ -183,6 +183,12 @@ RUNS: dict[str, Run] = {
             expimageset=expmap.ds pimin=500 pimax=2000
         eexpmap imageset=detector.ds attitudeset=@*OBX000ATTTSR0000.FIT eventset=filtered.ds \
             expimageset=flat.ds withvignetting=no withdetcoords=yes
+        evselect table=@*PNS003OOEVLI0000.FIT withimageset=yes imageset=oot.ds xcolumn=X ycolumn=Y \
+            imagebinning=imageSize ximagesize=400 yimagesize=400 expression="PI in [500:2000]"
+        ootsubtract imageset=image.ds ootimageset=oot.ds outset=subtracted.ds
+        asmooth inset=subtracted.ds outset=smooth.ds nconvolvers=5 maxwidth=8 withexpimageset=yes \
+            expimageset=expmap.ds withweightset=yes weightset=expmap.ds readvarianceset=yes \
+            invarianceset=image.ds
         emosaic imagesets="image.ds image.ds" exposuremaps="expmap.ds expmap.ds" withexposure=yes \
             mosaicedset=mosaic.ds expmosaicset=mosaic_exp.ds ratemosaicset=mosaic_rate.ds weighting=area
         ecoordconv imageset=image.ds x=149.6 y=-11.06 coordtype=eqpos

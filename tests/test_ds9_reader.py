@@ -63,6 +63,8 @@ def test_text_objects_and_files_are_told_apart(tmp_path: Path):
         read_regions(tmp_path / "gone.reg")
     with pytest.raises(TypeError, match="path of a region file, its text, or objects"):
         read_regions([1, 2])
+    (tmp_path / "latin").write_bytes(b'fk5; circle(1,2,3") # text={\xe9toile}\r\n')
+    assert len(read_regions(tmp_path / "latin")) == 1
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00SIMPLE")
     with pytest.raises(ValueError, match="not a text file of ds9 regions"):
         read_regions(tmp_path / "binary")

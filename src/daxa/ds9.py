@@ -92,11 +92,11 @@ def read_regions(regions: Any) -> list[Any]:
         path = Path(regions).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"no such file of regions: {path}")
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}: not a text file of ds9 regions") from None
-        return _parsed(text, str(path))
+        content = path.read_bytes()
+        if b"\0" in content or content.startswith(b"SIMPLE  ="):
+            raise ValueError(f"{path}: not a text file of ds9 regions")
+        # Labels may be in whatever encoding; nothing else is.
+        return _parsed(content.decode("utf-8-sig", "replace"), str(path))
     raise TypeError(
         f"expected a path of a region file, its text, or objects of the regions package, got {regions!r}"
     )

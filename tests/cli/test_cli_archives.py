@@ -176,7 +176,34 @@ def test_the_archive_remembers_its_calibration(processed, tmp_path):
 def test_impossible_names_of_archives(command, name):
     done = run.invoke(app, [*command, name, *(["epchain"] if command == ["logs"] else [])])
     assert done.exit_code == 2
-    assert "notusable" in plain(done.output) or "longerthan200" in plain(done.output)
+    said = plain(done.output)
+    assert any(why in said for why in ("notusable", "longerthan200", "isnoarchive:thereisnofolder"))
+
+
+def test_an_archive_by_its_path(processed, tmp_path, monkeypatch):
+    """From anywhere, and from within its folder; the name alone means the folder of output."""
+    Archive("here", Local())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("DAXA_OUTPUT", str(elsewhere))
+    assert run.invoke(app, ["status", "here"]).exit_code == 2
+    folder = tmp_path / "daxa_output" / "archives" / "here"
+    for words in ([str(folder)], [f"{folder}/"], [os.path.relpath(folder)]):
+        monkeypatch.setenv("DAXA_OUTPUT", str(elsewhere))
+        done = run.invoke(app, ["status", *words])
+        assert done.exit_code == 0, done.output
+        assert "here: nothing has been processed yet" in done.output
+    monkeypatch.setenv("DAXA_OUTPUT", str(elsewhere))
+    monkeypatch.chdir(folder)
+    assert run.invoke(app, ["status", "."]).exit_code == 0
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("DAXA_OUTPUT", str(elsewhere))
+    assert run.invoke(app, ["verify", "here"]).exit_code == 0
+    # A copy that does not lie where archives do cannot be opened.
+    (elsewhere / "copy" / ".save_info").mkdir(parents=True)
+    refused = run.invoke(app, ["status", str(elsewhere / "copy")])
+    assert refused.exit_code == 2
+    assert "liesinonenamed'archives'" in plain(refused.output)
 
 
 def test_an_archive_whose_creation_was_interrupted(monkeypatch, processed):

@@ -58,6 +58,13 @@ GIVEN: dict[str, dict[str, Any]] = {
     "generate_images_expmaps": {
         "lo_en": Quantity([0.6, 1], "keV"),
         "hi_en": Quantity([0.9, 5], "keV"),
+        "pixel_size": Quantity(4, "arcsec"),
+        "unvignetted": True,
+        "masks": True,
+        "subtract_oot": True,
+        "smooth": "adaptive",
+        "background": True,
+        "regions": "fk5; circle(150, 2, 0.01)",
     },
     "generate_mosaics": {
         "lo_en": Quantity([0.6, 1], "keV"),
@@ -81,6 +88,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("cleaned_evt_lists", "acc_mos_anom_states"): {"filt_mos_anom_state": True},
+    ("generate_images_expmaps", "regions"): {"masks": True},
     **{(name, limit): BAND for name in ("cleaned_evt_lists", "full_process_xmm") for limit in BAND},
     **{
         (name, limit): BANDS
@@ -114,6 +122,8 @@ class Recorder:
         for module in ("setup", "assemble", "check", "clean", "generate", "grating", "mosaics", "sources"):
             monkeypatch.setattr(f"daxa.process.xmm.{module}.run_steps", self.run)
         monkeypatch.setattr("daxa.process.simple.run_steps", self.run)
+        # Some arguments are for the engine only.
+        monkeypatch.setattr("daxa.process.xmm.generate.select_backend", lambda: "embedded")
         monkeypatch.setattr("daxa.process.xmm.mosaics.field_mosaics", self.field)
         monkeypatch.setattr("daxa.process.xmm.mosaics._check_bands", lambda archive, options: None)
 

@@ -58,6 +58,8 @@ from pathlib import Path
 SUBFOLDERS = ("events", "images", "background", "cleaning", "misc", "logs")
 #: Label of products made of all sub-exposures, or all cameras.
 ALL = "ALL"
+#: Usual size of the pixels of images [arcsec].
+PIXEL_ARCSEC = 4.35
 
 
 @dataclass(frozen=True)
@@ -318,6 +320,53 @@ def contents(obs_id: str) -> str:
 def spectra(name: str) -> str:
     """Spectrum, light curve or response of a source, by the name that files of it give each other."""
     return f"spectra/{name}"
+
+
+def arcsec_text(size_arcsec: float) -> str:
+    """An angle on the sky as it stands in file names, e.g. ``4.0arcsec``.
+
+    Parameters
+    ----------
+    size_arcsec
+        The angle.
+    """
+    return f"{_decimal(size_arcsec)}arcsec"
+
+
+def _pixels(pixel_arcsec: float | None) -> str:
+    return "" if pixel_arcsec is None else f"px{arcsec_text(pixel_arcsec)}"
+
+
+def image_product(
+    obs_id: str, inst: str, kind: str, lo_kev: float, hi_kev: float, pixel_arcsec: float | None = None
+) -> str:
+    """What is made with an image.
+
+    ``kind`` is image, expmap, novigexpmap, mask, sourcemask, ootsubimage, backmap, or smooth and its width.
+
+    Parameters
+    ----------
+    pixel_arcsec
+        Size of a pixel; None for the usual one.
+    """
+    words = [f"en{energy_text(lo_kev, hi_kev)}", _pixels(pixel_arcsec), kind]
+    return f"images/{_stem(obs_id, inst, ALL)}-{'-'.join(filter(None, words))}.fits"
+
+
+def image_key(kind: str, lo_kev: float, hi_kev: float, pixel_arcsec: float | None = None) -> str:
+    """Name under which the record of a run knows a product of :func:`image_product`.
+
+    Parameters
+    ----------
+    pixel_arcsec
+        Size of a pixel; None for the usual one.
+
+    Examples
+    --------
+    >>> image_key("expmap", 0.5, 2), image_key("image", 0.5, 2, 4)
+    ('expmap_0.5_2.0keV', 'image_0.5_2.0keV_px4.0arcsec')
+    """
+    return "_".join(filter(None, [kind, energy_text(lo_kev, hi_kev), _pixels(pixel_arcsec)]))
 
 
 def source_list(obs_id: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive.arguments import recordable
+from daxa.archive.images import Images
 from daxa.archive.legacy import NAMES
-from daxa.archive.places import Places
 from daxa.archive.staleness import stale
 from daxa.exceptions import (
     NoDependencyProcessError,
@@ -44,7 +44,7 @@ def _property(kind: str, doc: str) -> property:
     return property(read, write, doc=doc)
 
 
-class ProcessViews(Places):
+class ProcessViews(Images):
     """Properties and methods of an archive that tell how processing went.
 
     The nested dictionaries are mission -> process -> identifier -> value. They are copies: setting a

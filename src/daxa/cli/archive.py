@@ -12,6 +12,7 @@ import typer
 
 from daxa.archive.views import error_text
 from daxa.cli.output import Json, print_table
+from daxa.cli.select import BANDS_HELP, parse_bands
 from daxa.plain import plain_line, plain_text
 
 Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
@@ -85,9 +86,44 @@ def failures(archive: Any) -> list[dict[str, str]]:
     ]
 
 
-def _open(archive: str) -> Any:
+def located(archive: str) -> str:
+    """Name of an archive that is given by its name or its path.
+
+    A path sets the folder of output for this command, as ``DAXA_OUTPUT`` does.
+
+    Parameters
+    ----------
+    archive
+        As on the command line.
+    """
+    is_path = any(sign in archive for sign in (os.sep, os.altsep) if sign) or archive in (".", "..", "~")
+    given = os.path.expanduser(archive)
+    # These take names that are none, which other paths raise errors of.
+    is_archive = os.path.isdir(os.path.join(given, ".save_info"))
+    if not is_path and (os.path.isdir(os.path.join(archives(), archive)) or not is_archive):
+        return archive
+    folder = Path(os.path.realpath(given))
+    if not is_archive:
+        raise typer.BadParameter(f"{archive} is no archive: there is no folder {folder / '.save_info'}")
+    if folder.parent.name != "archives":
+        raise typer.BadParameter(
+            f"{archive}: the folder of an archive lies in one named 'archives'; it is in {folder.parent}"
+        )
+    os.environ["DAXA_OUTPUT"] = str(folder.parent.parent)
+    return folder.name
+
+
+def open_archive(archive: str) -> Any:
+    """The archive of a name or path; else the command line is refused.
+
+    Parameters
+    ----------
+    archive
+        As on the command line.
+    """
     from daxa.archive import Archive
 
+    archive = located(archive)
     here = Path(archives())
     if not exists(archive_name(archive)):
         if (here / archive).is_dir():
@@ -102,22 +138,24 @@ def _open(archive: str) -> Any:
     return Archive(archive)
 
 
-ArchiveName = Annotated[str, typer.Argument(help="Name of the archive.")]
+ArchiveName = Annotated[str, typer.Argument(help="Name of the archive, or path of its folder.")]
 
 
 def status(archive: ArchiveName, as_json: Json = False) -> None:
     """Show what of an archive is done, failed and pending."""
     from daxa.report import status_table
 
-    opened = _open(archive)
+    opened = open_archive(archive)
     rows = status_table(opened)
     if as_json:
-        typer.echo(json.dumps({"archive": archive, "steps": rows, "failed": failures(opened)}, indent=1))
+        typer.echo(
+            json.dumps({"archive": opened.archive_name, "steps": rows, "failed": failures(opened)}, indent=1)
+        )
         return
     if not rows:
-        typer.echo(f"{archive}: nothing has been processed yet")
+        typer.echo(f"{opened.archive_name}: nothing has been processed yet")
         return
-    print_table(rows, f"{archive}: steps")
+    print_table(rows, f"{opened.archive_name}: steps")
     for failure in failures(opened):
         typer.echo(failure_line(failure))
 
@@ -136,7 +174,7 @@ def verify(archive: ArchiveName, as_json: Json = False) -> None:
     from daxa.archive.verify import verify as compare_with_record
     from daxa.backend.publish import checksum
 
-    findings = compare_with_record(_open(archive), checksum)
+    findings = compare_with_record(open_archive(archive), checksum)
     faults = [f for f in findings if f.fault]
     if as_json:
         typer.echo(json.dumps([asdict(f) for f in findings], indent=1))
@@ -158,6 +196,7 @@ def rebuild(archive: ArchiveName) -> None:
     from daxa.archive.rescue import begin_anew
     from daxa.process.rebuild import rebuild as record_products
 
+    archive = located(archive)
     if not exists(archive_name(archive)):
         raise typer.BadParameter(f"no archive {archive!r} in {archives()}")
     layout = Layout(Path(archives()) / archive)
@@ -179,7 +218,7 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Print what the tasks of a step printed."""
-    opened = _open(archive)
+    opened = open_archive(archive)
     names = sorted({p for processes in _run_so_far(opened).values() for p in processes})
     if process_name not in names:
         raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
@@ -195,6 +234,7 @@ def logs(
 
 def mosaic(
     archive: ArchiveName,
+    bands: Annotated[str | None, typer.Option("--bands", help=BANDS_HELP)] = None,
     low: Annotated[
         list[float] | None, typer.Option("--low", help="Lower energy of a band [keV]; may be repeated.")
     ] = None,
@@ -216,8 +256,12 @@ def mosaic(
         raise typer.BadParameter(f"--weighting: expected {' or '.join(WEIGHTINGS)}, got {weighting!r}")
     if len(low or []) != len(high or []):
         raise typer.BadParameter("--low and --high: give as many of one as of the other")
+    if bands is not None and low:
+        raise typer.BadParameter("--bands, --low and --high: give the one or the others")
     lows, highs = (Quantity(low, "keV"), Quantity(high, "keV")) if low and high else (None, None)
-    opened = _open(archive)
+    if bands is not None:
+        lows, highs = parse_bands(bands)
+    opened = open_archive(archive)
     use_calibration(opened, ccf)
     mosaics = generate_mosaics(opened, lows, highs, weighting=weighting, num_cores=cores)
     for path in mosaics:
@@ -229,6 +273,9 @@ def mosaic(
 
 def sources(
     archive: ArchiveName,
+    bands: Annotated[
+        str | None, typer.Option("--bands", help=f"{BANDS_HELP} By default those of the 4XMM catalogue.")
+    ] = None,
     likelihood: Annotated[float, typer.Option(help="Least likelihood of a source, 1 to 50.")] = 10.0,
     cores: Cores = None,
     ccf: CalibrationFolder = None,
@@ -236,9 +283,10 @@ def sources(
     """Find the sources in the images of each observation."""
     from daxa.process.xmm import find_sources
 
-    opened = _open(archive)
+    lows, highs = (None, None) if bands is None else parse_bands(bands)
+    opened = open_archive(archive)
     use_calibration(opened, ccf)
-    find_sources(opened, likelihood=likelihood, num_cores=cores)
+    find_sources(opened, lows, highs, likelihood=likelihood, num_cores=cores)
     found = opened.source_regions
     for mission, observations in found.items():
         for obs_id, regions in observations.items():
@@ -257,7 +305,7 @@ def report(
     """Write the HTML report of an archive and print where it is."""
     from daxa.report import build_report
 
-    typer.echo(str(build_report(_open(archive), output)))
+    typer.echo(str(build_report(open_archive(archive), output)))
 
 
 def provenance(
@@ -337,7 +385,7 @@ def reproduce(
     from daxa.process.reproduce import reproduce as script
     from daxa.writing import write_text
 
-    opened = _open(archive)
+    opened = open_archive(archive)
     wanted = [(m, o) for m, o in reproduced(opened.ledger) if obs_id in (None, o)]
     if not wanted:
         what = "no successful run" if obs_id is None else f"no successful run of {obs_id}"

@@ -34,6 +34,7 @@ from daxa.cli.archive import (
 from daxa.cli.calibration import calibration, fetch_calibration
 from daxa.cli.compare import compare, validate
 from daxa.cli.doctor import doctor, sas_shims
+from daxa.cli.images import images
 from daxa.cli.odf import odf
 from daxa.cli.output import AllowSynthetic, Json, allow_mixture, print_table
 from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
@@ -53,7 +54,19 @@ app.command()(compare)
 app.command()(validate)
 app.command()(doctor)
 app.command()(sas_shims)
-for command in (status, verify, rebuild, logs, provenance, replay, reproduce, mosaic, sources, report):
+for command in (
+    status,
+    verify,
+    rebuild,
+    logs,
+    provenance,
+    replay,
+    reproduce,
+    mosaic,
+    images,
+    sources,
+    report,
+):
     app.command()(command)
 
 BackendOption = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,34 @@ def parse_position(text: str) -> Any:
         raise typer.BadParameter(
             f"expected RA and Dec, as degrees ('149.59 -11.06') or sexagesimal: {wrong}"
         ) from None
+
+
+BANDS_HELP = "Energy bands [keV], e.g. 0.3-1,1-2,2-7."
+_BAND = re.compile(r"\s*(\d*\.?\d+|\d+\.)\s*-\s*(\d*\.?\d+|\d+\.)\s*")
+
+
+def parse_bands(text: str) -> tuple[Any, Any]:
+    """Lower and upper energies of bands as ``0.3-1,1-2,2-7`` in keV; else the command line is refused.
+
+    Parameters
+    ----------
+    text
+        The bands.
+    """
+    from astropy.units import Quantity
+
+    found = [_BAND.fullmatch(part) for part in text.split(",")]
+    wrong = [part for part, match in zip(text.split(","), found, strict=True) if match is None]
+    if wrong:
+        raise typer.BadParameter(f"--bands: expected bands such as 0.3-1,1-2,2-7 [keV], got {wrong[0]!r}")
+    pairs = [(float(m[1]), float(m[2])) for m in found if m is not None]
+    for low, high in pairs:
+        if low >= high:
+            raise typer.BadParameter(f"--bands: {low:g}-{high:g} keV is empty; the lower energy goes first")
+    if len(set(pairs)) < len(pairs):
+        raise typer.BadParameter(f"--bands: a band is named twice in {text!r}")
+    lows, highs = zip(*pairs, strict=True)
+    return Quantity(lows, "keV"), Quantity(highs, "keV")
 
 
 @dataclass

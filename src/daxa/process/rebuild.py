@@ -26,7 +26,7 @@ from daxa.process.step import Piece, Planned, Recipe
 from daxa.process.xmm.assemble import CleanedOptions
 from daxa.process.xmm.clean import EspfiltOptions
 from daxa.process.xmm.exposures import ExposureOptions
-from daxa.process.xmm.generate import ImageOptions
+from daxa.process.xmm.generate import ImageSetOptions
 from daxa.process.xmm.mosaics import GENERATE_MOSAICS, MosaicOptions, field_run, fields
 from daxa.process.xmm.setup import ALLOWED, ODF_INGEST
 
@@ -228,7 +228,7 @@ def _steps(archive: Archive, names: list[str]) -> list[Planned]:
         ExposureOptions(),
         EspfiltOptions(filter_lo_en=low, filter_hi_en=high),
         CleanedOptions(low_en, high_en),
-        ImageOptions(*_limits(images)),
+        ImageSetOptions(*_limits(images)),
         anomalies=any(n.endswith("-anom.log") for n in names),
     )
 

@@ -38,7 +38,7 @@ from daxa.process.xmm.assemble import (
 from daxa.process.xmm.check import EMANOM
 from daxa.process.xmm.clean import ESPFILT, EspfiltOptions
 from daxa.process.xmm.exposures import ExposureOptions
-from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, ImageOptions, bands_within
+from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, ImageSetOptions, bands_within
 from daxa.process.xmm.grating import CLEANED_RGS_EVENT_LISTS, RGS_ANGLES, RGS_EVENTS
 from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, CifBuildOptions
 
@@ -77,7 +77,7 @@ def steps_of_reduction(
     chain: ExposureOptions,
     flares: EspfiltOptions,
     cleaning: CleanedOptions,
-    images: ImageOptions,
+    images: ImageSetOptions,
     *,
     anomalies: bool,
 ) -> list[Planned]:
@@ -146,7 +146,7 @@ def full_process_xmm(obs_archive: Archive, options: ReductionOptions, running: R
         ExposureOptions(options.process_unscheduled),
         EspfiltOptions(),
         CleanedOptions(*band, filt_mos_anom_state=options.find_mos_anom_state),
-        ImageOptions(*bands_within(*band)),
+        ImageSetOptions(*bands_within(*band)),
         anomalies=options.find_mos_anom_state,
     )
     with redoing(options.redo):

@@ -186,7 +186,8 @@ def combined_images(archive: Archive, band: str | None = None) -> tuple[list[str
         Paths, in the same order; those of single cameras only.
     """
     pairs = image_pairs(archive)
-    bands = sorted({b for _, b, _, _ in pairs}, key=lambda text: float(text.partition("_")[0]))
+    # Of images of one band those of the usual pixels come first.
+    bands = sorted({b for _, b, _, _ in pairs}, key=lambda text: (float(text.partition("_")[0]), text))
     if not bands:
         return [], []
     # Mosaics of the cameras hold the same photons once more.

@@ -13,7 +13,8 @@ from daxa.process.options import Running, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Piece, Recipe, Step
-from daxa.process.xmm.generate import GRID, ImageOptions, check_within
+from daxa.process.xmm.generate import ImageOptions, check_within
+from daxa.process.xmm.image_sets import grid
 from daxa.process.xmm.setup import ALLOWED
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_BANDS = ((0.2, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.5), (4.5, 12.0))
 #: Sky grid of the search: pixels of 4 arcsec, as wide as the other images.
 SEARCH_GRID = {
-    **GRID,
+    **grid(None),
     "ximagebinsize": 80,
     "yimagebinsize": 80,
     "ximagesize": 560,
