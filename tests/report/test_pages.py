@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -175,6 +176,31 @@ def test_the_folder_is_whole_and_foreign_text_is_text(unlucky, tmp_path):
     logs = (tmp_path / f"elsewhere/files/{X}_{SECOND}-logs.txt").read_text(encoding="utf-8")
     assert NASTY in logs
     assert "oh no" in logs
+
+
+def test_strange_headers_do_not_end_the_report(archive, tmp_path):
+    image = reduced_camera(archive, FIRST, "M1")
+    fits.PrimaryHDU(np.ones((40, 40), np.float32)).writeto(image, overwrite=True)  # no coordinates
+    events = archive.obs_folder(X, FIRST) / f"events/obsid{FIRST}-instM1-subexpS001-events.fits"
+    event_list(events, 90, 6000.0, RA_PNT="north", REVOLUT="?", LIVETIME="long", MJDREF=0)
+    image = reduced_camera(archive, SECOND, "M1")
+    header = fits.getheader(image)
+    header["CDELT1"] = 0.0
+    fits.PrimaryHDU(np.full((40, 40), np.nan, np.float32), header).writeto(image, overwrite=True)
+    clean = archive.obs_folder(X, SECOND) / "cleaning"
+    clean.mkdir(exist_ok=True)
+    row = " nan nan nan nan -1.0 0.0 -1.0 0.0 -1.0 0.0 -1.0 0.0 -1.0 -1.0\n 30.0 -1.0 0.0 -1.0 nan 0.1"
+    row += " -1.0 0.0 -1.0 0.0 -1.0 0.0 -1.0 -1.0\n"
+    (clean / f"obsid{SECOND}-instM1-subexpS001-en2500_8500keV-hist.qdp").write_text(row)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.report(tmp_path / "site")
+    for path in (tmp_path / "site").rglob("*.html"):
+        assert Page(path).wrong() == []
+        for data in re.findall(r'id="figures">(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL):
+            json.loads(data, parse_constant=pytest.fail)
+    shown = text_of(tmp_path / f"site/observations/{X}_{FIRST}.html")
+    assert "149.6000 −11.1000" in shown
 
 
 def test_what_has_not_changed_is_not_read_again(archive, tmp_path, monkeypatch):

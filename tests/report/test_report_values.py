@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_the_file_for_qdp_is_taken_apart():
     assert flares.read_qdp("\n".join(QDP.splitlines()[:6])).limits is None
     with pytest.raises(ValueError, match="no rows of a light curve"):
         flares.read_qdp("histogram of another kind")
+
+
+@pytest.mark.parametrize(
+    ("name", "bins", "limits"), [("mos1S001", 845, (0.89, 1.892)), ("pnS003", 780, (3.144, 4.709))]
+)
+def test_a_file_of_espfilt_itself_is_taken_apart(shared_data, name, bins, limits):
+    text = gzip.decompress((shared_data / f"esas_0203930101/{name}-hist.qdp.gz").read_bytes())
+    seen = flares.read_qdp(text.decode("latin-1"))
+    assert len(seen.field) == len(seen.corner) == bins
+    assert seen.limits == limits
+    assert len(seen.histogram) == len(seen.fit) == 657
+    likely = seen.histogram[np.argmax(seen.histogram[:, 1]), 0]
+    assert limits[0] < likely < limits[1]
 
 
 def test_times_are_utc():
@@ -187,6 +201,7 @@ def test_projections():
     west, north = skymap.tangent([(149.5, -11.0)], (149.6, -11.1))[0]
     assert (west, north) == pytest.approx((0.1 * np.cos(np.radians(11)), 0.1), rel=0.01)
     assert skymap.sexagesimal(359.99999, -0.0003) == ("00 00 00.0", "−00 00 01")
+    assert skymap.sexagesimal(float("nan"), 0.0) == ("–", "")
 
 
 def test_the_map_of_the_sky():

@@ -39,6 +39,8 @@ def observation(**values: Any) -> dict[str, Any]:
         "cameras": [camera(), camera("PN")],
         "exposures": [exposure()],
         "runs": 9,
+        "done": 9,
+        "known": True,
         "unfinished": [],
         "stale": [],
         "problems": [],
@@ -118,6 +120,9 @@ LINE = {"name": "Al Kα", "laboratory": 1486.6, "energy": 1526.6, "error": 2.0, 
             ["MOS1: images and exposure maps"],
         ),
         ({"cameras": [camera("R1", after_s=None)]}, USABLE, []),
+        ({"known": False}, WARNINGS, ["the steps came through; products"]),
+        ({"known": False, "done": 0, "failures": ["repro failed"]}, UNUSABLE, ["repro failed"]),
+        ({"known": False, "unfinished": ["chandra_repro 1"]}, PENDING, ["has not come to an end"]),
     ],
 )  # fmt: skip
 def test_verdicts(values, level, reasons):
@@ -130,7 +135,7 @@ def test_verdicts(values, level, reasons):
 
 @pytest.mark.parametrize(
     ("shift", "error", "laboratory", "off"),
-    [(None, None, 1486.6, False), (15, 1, 1486.6, False), (-25, 2, 1486.6, True), (-25, 10, 1486.6, False),
+    [(None, None, 1486.6, False), (15, 1, 1486.6, False), (-35, 2, 1486.6, True), (-35, 10, 1486.6, False),
      (30, 2, 8041.1, False), (50, 2, 8041.1, True)],
 )  # fmt: skip
 def test_lines_are_off_by_energy_and_error(shift, error, laboratory, off):

@@ -104,13 +104,10 @@ def _pictures(
     frames = _frames(opened)
     found: Values = {"frames": {}, "pictures": [], "outline": []}
     for key, frame in frames.items():
-        marks = []
-        for source in sources or []:
-            if source.get("ra") is not None:
-                x, y = rasters.place(frame, source["ra"], source["dec"])[0]
-                marks.append([round(float(x), 1), round(float(y), 1)])
-        drawn = asdict(rasters.around(frame))
-        found["frames"][key] = drawn | {"width": frame.width, "height": frame.height, "marks": marks}
+        shown = {"width": frame.width, "height": frame.height, "marks": []}
+        found["frames"][key] = asdict(rasters.Around()) | shown
+        with reader.trying(reader.folder / "images"):
+            found["frames"][key] |= asdict(rasters.around(frame)) | {"marks": _marks(frame, sources)}
     exposed: dict[str, Any] = {}
     for number, (path, inst, low, high, counts, exposure, header, wcs) in enumerate(opened):
         key = _key(counts, wcs)
@@ -130,8 +127,19 @@ def _pictures(
         if inst == "PN" and obs_id:
             _out_of_time(reader, obs_id, (low, high), header, frame, time, shared, found, scratch, number)
     for key, mask in exposed.items():
-        found["outline"] += skymap.outline(mask, frames[key].wcs)
+        with reader.trying(reader.folder / "images"):
+            found["outline"] += skymap.outline(mask, frames[key].wcs)
     return found
+
+
+def _marks(frame: rasters.Frame, sources: list[Values] | None) -> list[list[float]]:
+    """Where sources are in a picture."""
+    placed = [(s["ra"], s["dec"]) for s in sources or [] if None not in (s.get("ra"), s.get("dec"))]
+    if not placed:
+        return []
+    return [
+        [round(float(x), 1), round(float(y), 1)] for x, y in rasters.place(frame, *zip(*placed, strict=True))
+    ]
 
 
 def _exposure(reader: Reader, image: Path) -> Any:

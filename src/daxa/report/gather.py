@@ -74,11 +74,13 @@ class Record:
         self._runs: dict[tuple[str, str], list[Run]] = {}
         for run in archive.ledger.runs(logs=False):
             self._runs.setdefault((run.mission, run.obs_id), []).append(run)
+        observed = {(r.mission, r.process, r.ident): r.obs_id for runs in self._runs.values() for r in runs}
         self._stale: dict[tuple[str, str], list[str]] = {}
         for mission, processes in archive.stale.items():
             for process, idents in processes.items():
                 for ident, reason in idents.items():
-                    self._stale.setdefault((mission, ident[:10]), []).append(f"{process} {ident}: {reason}")
+                    place = (mission, observed.get((mission, process, ident), ""))
+                    self._stale.setdefault(place, []).append(f"{process} {ident}: {reason}")
 
     def runs(self, mission: str, obs_id: str) -> list[Run]:
         """The last run of each step on each piece of an observation's data."""
@@ -145,6 +147,7 @@ def observation(record: Record, mission: BaseMission, obs_id: str, folder: Path,
     found |= _done(runs) | {"stale": record.stale(mission.name, obs_id)}
     found["synthetic"] = bool(header.get("synthetic"))
     found["simulated"] = header.get("chain") == "SIMU"
+    found["known"] = mission.name.startswith("xmm")
     found["verdict"] = judge(found)
     return found
 
@@ -250,6 +253,7 @@ def _done(runs: list[Run]) -> Values:
     setup = {run.process: run.extra for run in runs}
     return {
         "runs": len(runs),
+        "done": sum(run.ok for run in runs),
         "unfinished": [f"{r.process} {r.ident}" for r in runs if r.status in ("interrupted", "running")],
         "failures": [failure_text(r) for r in runs if r.status == "failed" and r.inst is None],
         "notes": dict(notes),
@@ -339,7 +343,7 @@ def keep(values: Values) -> None:
     values
         Of an observation.
     """
-    text = json.dumps({name: values[name] for name in _OF_PRODUCTS})
+    text = json.dumps(products.finite({name: values[name] for name in _OF_PRODUCTS}))
     part = values["kept"].with_suffix(".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, values["kept"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from daxa._version import __version__
 from daxa.exceptions import DAXAError
 from daxa.process.reproduce import reproduce
 from daxa.report import chart, drawing, gather, plots, rasters, summary
-from daxa.report.products import CAMERAS, Reader, Values
+from daxa.report.products import CAMERAS, Reader, Values, finite
 from daxa.report.skymap import sexagesimal
 from daxa.report.verdict import PENDING, UNUSABLE, USABLE, WARNINGS, judge_archive, line_is_off
 from daxa.trust import TRUST
@@ -200,7 +201,7 @@ class _Report:
             top="../",
             o=_for_table(one) | {"sources": _positions(one["sources"])},
             figures=figures,
-            drawn={name: figure["figure"] for name, figure in figures.items()},
+            drawn=finite({name: figure["figure"] for name, figure in figures.items()}),
             images=images,
             lines=_lines(one),
             unseen=_unseen(one),
@@ -289,8 +290,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "ks": _ks,
-        "count": lambda n: "–" if n is None else f"{n:,}",
-        "digits": lambda value, number: "–" if value is None else f"{value:,.{number}f}",
+        "count": lambda n: _digits(n, 0),
+        "digits": _digits,
         "limit": _limit,
         "mode": _mode,
         "size": _size,
@@ -299,14 +300,16 @@ def _environment() -> Environment:
     return environment
 
 
-def _ks(seconds: float | None) -> str:
-    return (
-        "–"
-        if seconds is None
-        else f"{seconds / 1000:.1f}"
-        if seconds >= 50 or not seconds
-        else f"{seconds / 1000:.2f}"
-    )
+def _digits(value: Any, number: int) -> str:
+    """A number with so many decimals; a dash for what is none."""
+    return f"{value:,.{number}f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def _ks(seconds: Any) -> str:
+    """Seconds as thousands of them."""
+    if not isinstance(seconds, int | float):
+        return "–"
+    return _digits(seconds / 1000, 2 if 0 < seconds < 50 else 1)
 
 
 def _limit(picture: Values) -> str:

@@ -6,6 +6,7 @@ What cannot be read is left out, and named among the problems: a damaged product
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -199,6 +200,8 @@ def _note_header(header: Values, cards: Any) -> None:
         ("chain", "ODSCHAIN"),
     ):  # fmt: skip
         value = cards.get(name)
+        if key in ("ra", "dec", "pa"):
+            value = _number(cards, name)
         if header.get(key) in (None, "") and isinstance(value, str | int | float):
             header[key] = value.strip() if isinstance(value, str) else value
     for name in cards:
@@ -445,6 +448,21 @@ def _thinned(curve: np.ndarray) -> np.ndarray:
     if many <= 1:
         return curve
     return curve[: len(curve) // many * many].reshape(-1, many, 2).mean(axis=1)
+
+
+def finite(values: Any) -> Any:
+    """The same without what JSON has no word for: None stands for it.
+
+    Parameters
+    ----------
+    values
+        Numbers, texts, lists and dictionaries.
+    """
+    if isinstance(values, float):
+        return values if math.isfinite(values) else None
+    if isinstance(values, list | tuple):
+        return [finite(v) for v in values]
+    return {k: finite(v) for k, v in values.items()} if isinstance(values, dict) else values
 
 
 def signature(folder: Path, of: Callable[[Path], bool] = lambda path: True) -> str:

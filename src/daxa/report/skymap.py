@@ -147,7 +147,7 @@ def fields(positions: Sequence[Point]) -> list[list[int]]:
 
 
 def sexagesimal(ra: float, dec: float) -> tuple[str, str]:
-    """Right ascension and declination as they are read aloud.
+    """Right ascension and declination as they are read aloud; a dash for none.
 
     Parameters
     ----------
@@ -159,6 +159,8 @@ def sexagesimal(ra: float, dec: float) -> tuple[str, str]:
     >>> sexagesimal(149.5917, -11.0642)
     ('09 58 22.0', '−11 03 51')
     """
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return "–", ""
     tenths = round(ra % 360 / 15 * 36000) % 864000
     hours, rest = divmod(tenths, 36000)
     minutes, rest = divmod(rest, 600)

@@ -40,7 +40,7 @@ _CLEAN = 1.15
 #: Kinds of warnings that are told, and how much of the text of each.
 _KINDS, _LONG = 4, 160
 #: A line is off if its shift is larger than this [eV], this share of its energy, and this many errors.
-_SHIFT_EV, _SHIFT_SHARE, _SHIFT_ERRORS = 20.0, 0.005, 4.0
+_SHIFT_EV, _SHIFT_SHARE, _SHIFT_ERRORS = 30.0, 0.005, 4.0
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,15 @@ def judge(observation: Values) -> Verdict:
     observation
         ``cameras`` (those that were chosen: ``inst``, ``observed``, ``final``, ``before_s``, ``after_s``,
         ``events``, ``lost``, ``failures``), ``exposures`` as the products tell them, ``runs`` (number of
-        steps begun), ``unfinished``, ``stale``, ``problems``, ``notes`` (codes of warnings -> number),
-        ``note_texts`` (the same -> text),
-        ``simulated``, ``synthetic``, ``header`` (``fallbacks``) and ``failures`` of the whole observation.
+        steps begun), ``done`` (of steps that came through), ``known`` (whether products are looked into),
+        ``unfinished``, ``stale``, ``problems``, ``notes`` (codes of warnings -> number), ``note_texts``
+        (the same -> text), ``simulated``, ``synthetic``, ``header`` (``fallbacks``) and ``failures`` of the
+        whole observation.
     """
     if not observation["runs"]:
         return Verdict(PENDING, ["no step has been run on it yet"])
+    if not observation["known"]:
+        return _judge_steps(observation)
     cameras = observation["cameras"]
     good = [c for c in cameras if c["final"] and c["events"] and c["after_s"] != 0]
     if not good:
@@ -106,6 +109,17 @@ def judge(observation: Values) -> Verdict:
         reasons.append(f"calibration: {_count(len(fallbacks), 'part')} stood in for: {_some(fallbacks)}")
     reasons += _notes(observation["notes"], observation.get("note_texts") or {})
     return Verdict(WARNINGS if reasons else USABLE, reasons)
+
+
+def _judge_steps(observation: Values) -> Verdict:
+    """By its steps alone, where nothing is known of the products."""
+    failures = _failures(observation)
+    if observation["unfinished"]:
+        return Verdict(PENDING, [f"its reduction has not come to an end: {_some(observation['unfinished'])}"])
+    if observation["done"]:
+        said = "the steps came through" if not failures else "some of the steps came through"
+        return Verdict(WARNINGS, [*failures, f"{said}; products of this mission are not looked into"])
+    return Verdict(UNUSABLE, failures or ["no step came through"])
 
 
 def _count(number: int, word: str) -> str:
