@@ -11,7 +11,7 @@ configuration key       environment         meaning
 ``num_cores``           ``DAXA_NUM_CORES``  processes to use (-1: 90 % of the cores)
 ``backend``             ``DAXA_BACKEND``    ``auto``, ``sas`` or ``embedded``
 ``calibration_path``    ``DAXA_CCFPATH``    colon-separated folders of calibration files
-``pfiles_path``                             folder of HEASoft's parameter files (``~/pfiles``)
+``pfiles_path``                             what ``PFILES_PATH`` gives to scripts (``~/pfiles``)
 ======================  ==================  =================================================
 
 Nothing is cached: a changed environment is seen at the next call. Nothing is written. ``OUTPUT``,
@@ -152,7 +152,9 @@ def calibration_path() -> str:
 
 
 def pfiles_path() -> str:
-    """Folder of HEASoft's parameter files; it need only be there if it was configured.
+    """Folder of HEASoft's parameter files, for scripts; it need only be there if it was configured.
+
+    Jobs have parameter files of their own.
 
     Raises
     ------
