@@ -153,3 +153,13 @@ def test_status_as_json(one, sas):
     done = CliRunner().invoke(app, ["status", "field", "--json"])
     (row,) = json.loads(done.stdout)["steps"]
     assert (row["step"], row["done"], row["stale"], row["pending"]) == ("cif_build", 1, 0, 0)
+
+
+def test_energies_of_nustar_lists_are_not_chosen(monkeypatch):
+    from daxa.process import simple
+
+    run = []
+    monkeypatch.setattr(simple, "run_steps", lambda *given: run.append(given))
+    with pytest.warns(UserWarning, match="evt_lo_en, evt_hi_en: event lists of NuSTAR hold all energies"):
+        simple.full_process_nustar(None, Quantity(3, "keV"))
+    assert len(run) == 1

@@ -15,19 +15,8 @@ _PACKAGES = {
     "chandra": ("chandra",),
     "nustar": ("nustar_pointed",),
 }
-_WITHOUT_STEPS = (
-    "nustar_pointed",
-    "erosita_calpv",
-    "erosita_all_sky_de_dr1",
-    "chandra",
-    "rosat_all_sky",
-    "rosat_pointed",
-    "swift",
-    "suzaku",
-    "asca",
-    "integral_pointed",
-    "xrism_pointed",
-)
+#: Missions whose data have no steps.
+_OTHERS = ("rosat_all_sky", "rosat_pointed", "swift", "suzaku", "asca", "integral_pointed", "xrism_pointed")
 
 __all__ = ["PROC_LOOKUP", "redoing", "use_executor"]
 
@@ -43,7 +32,7 @@ def __getattr__(name: str) -> Any:
         return getattr(settings, name)
     if name == "PROC_LOOKUP":
         steps = {mission: _functions(p) for p, missions in _PACKAGES.items() for mission in missions}
-        return steps | {mission: {} for mission in _WITHOUT_STEPS if mission not in steps}
+        return steps | {mission: {} for mission in _OTHERS}
     if not name.startswith("_"):
         for package in _PACKAGES:
             if name in (functions := _functions(package)):

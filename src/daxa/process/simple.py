@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -254,11 +255,15 @@ def full_process_chandra(obs_archive: Archive, options: ChandraOptions, running:
 class NustarOptions(StepOptions):
     """Options of `full_process_nustar`."""
 
+    evt_lo_en: Quantity | None = argument(None, "Not used: event lists hold all energies, as in DAXA 0.3.")
+    evt_hi_en: Quantity | None = argument(None, "Not used.")
     redo: Literal["changed", "stale", "all", "never"] = argument("changed", _REDO)
 
 
 @public(
-    NustarOptions, order=("num_cores", "timeout", "disable_progress", "redo", "executor"), mission="NuSTAR"
+    NustarOptions,
+    order=("evt_lo_en", "evt_hi_en", "num_cores", "timeout", "disable_progress", "redo", "executor"),
+    mission="NuSTAR",
 )
 def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: Running) -> None:
     """Take NuSTAR observations from what the archive gives to cleaned event lists and images, with NuSTARDAS.
@@ -273,8 +278,10 @@ def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: R
     Warns
     -----
     UserWarning
-        Names what failed, and why; everything else is processed.
+        Names what failed, and why; everything else is processed. Energies were given.
     """
+    if options.evt_lo_en is not None or options.evt_hi_en is not None:
+        warnings.warn("evt_lo_en, evt_hi_en: event lists of NuSTAR hold all energies", stacklevel=3)
     steps: list[Planned] = [
         (PREPARE_NUSTAR_INFO, StepOptions()),
         (NUPIPELINE_CALIBRATE, CalibrateOptions()),

@@ -137,7 +137,22 @@ def cleaning_step() -> Step[CleanedOptions]:
     return CLEANED_IN_PYTHON if SOFTWARE["esass"].why_absent() else CLEANED_BY_ESASS
 
 
-@public(CleanedOptions, mission="eROSITA")
+#: The places of the arguments are those of DAXA 0.3; what it lacks comes behind.
+_ORDER = (
+    "lo_en",
+    "hi_en",
+    "flag",
+    "flag_invert",
+    "pattern",
+    "num_cores",
+    "disable_progress",
+    "timeout",
+    "gti",
+    "executor",
+)
+
+
+@public(CleanedOptions, order=_ORDER, mission="eROSITA")
 def cleaned_evt_lists(obs_archive: Archive, options: CleanedOptions, running: Running) -> None:
     """Make the final event lists: without flares, corrupt events and energies that are not wanted.
 
