@@ -28,7 +28,8 @@ XMM = "0800010101"
 PPS = [
     "PNS003PIEVLI0000.FTZ", "PNS003OOEVLI0000.FTZ", "PNS003IMAGE_2000.FTZ", "PNS003IMAGE_8000.FTZ",
     "PNS003EXPMAP2000.FTZ", "PNS003FBKTSR0000.FTZ", "M1S001MIEVLI0000.FTZ", "M1U002MIEVLI0000.FTZ",
-    "M1S001IMAGE_2000.FTZ", "OBX000ATTTSR0000.FTZ", "EPX000REGION0000.ASC", "PNS003STSPLT0001.PDF",
+    "M1S001IMAGE_2000.FTZ", "PNX000BKGMAP2000.FTZ", "R1S004EVENLI0000.FTZ",
+    "OBX000ATTTSR0000.FTZ", "EPX000REGION0000.ASC", "PNS003STSPLT0001.PDF",
 ]  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def test_an_interrupted_creation_is_completed(nustar: ArchiveServer, monkeypatch
 
 def test_from_the_products_of_the_pipeline(xmm: ArchiveServer) -> None:
     """XMM-Newton without raw data, and without any reduction."""
-    mission = XMMPointed(["M1", "PN"])
+    mission = XMMPointed(["M1", "PN", "R1"])
     archive = Archive("pps", mission, use_preprocessed=True)
     name = "xmm_pointed"
     assert mission.downloaded_type == "preprocessed"
@@ -179,6 +180,8 @@ def test_from_the_products_of_the_pipeline(xmm: ArchiveServer) -> None:
         f"images/{stem}PN-subexpALL-en0.2_12.0keV-image.fits",
         f"images/{stem}PN-subexpALL-en0.5_1.0keV-expmap.fits",
         f"cleaning/{stem}PN-subexpALL-lightcurve.fits",
+        f"background/{stem}PN-subexpALL-en0.5_1.0keV-backmap.fits",
+        f"events/{stem}R1-subexpS004-finalevents.fits",
         f"events/{stem}M1-subexpS001-en-finalevents.fits",
         f"events/{stem}M1-subexpU002-en-finalevents.fits",
         f"images/{stem}M1-subexpS001-en0.5_1.0keV-image.fits",

@@ -276,6 +276,8 @@ def ready_made(
     >>> ready_made("3205", "ACIS", None, "image", 0.5, 7.0)
     'images/obsid3205-instACIS-subexpNone-en0.5_7.0keV-image.fits'
     """
+    if kind == "event list" and inst in ("R1", "R2") and exp_id:
+        return rgs_file(obs_id, inst, exp_id, "finalevents")
     folder, ending = {
         "event list": ("events", "finalevents"),
         "image": ("images", "image"),

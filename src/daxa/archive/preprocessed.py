@@ -33,6 +33,8 @@ PROCESSES = {
     CURVE: "preprocessed_lightcurves",
     "companion": "preprocessed_files",
 }
+# Their event lists have names with exposures, whatever there is.
+_GRATINGS = ("R1", "R2")
 #: What stands for all of them among the recorded configurations.
 PROCESS = "preprocessed_in_archive"
 _KEYS = {EVENTS: "final", IMAGE: "image", EXPOSURE: "expmap", BACKGROUND: "backmap", CURVE: "lightcurve"}
@@ -107,17 +109,18 @@ def _observation(archive: Receiving, mission: BaseMission, obs_id: str) -> list[
 def _groups(products: Iterable[ReadyProduct]) -> list[list[tuple[ReadyProduct, str | None]]]:
     """Products of one kind, instrument and exposure together, with the exposure that names of files have.
 
-    The only exposure of an instrument stands for all of it, as where exposures have been merged.
+    The only exposure of an instrument stands for all of it, as where exposures have been merged; so do
+    products that are of no single one.
     """
     products = list(products)
     exposures: dict[tuple[str, ...], set[str]] = {}
     for product in products:
-        if product.kind == EVENTS and product.exp_id is not None:
+        if product.exp_id is not None:
             exposures.setdefault(product.insts, set()).add(product.exp_id)
     groups: dict[tuple[str, str, str], list[tuple[ReadyProduct, str | None]]] = {}
     for product in products:
-        label = product.exp_id
-        if label is not None and exposures.get(product.insts, {label}) == {label}:
+        label, there = product.exp_id, exposures.get(product.insts, set())
+        if there and (label is None or there == {label}):
             label = layout.ALL
         key = (product.kind, "_".join(product.insts), product.exp_id or "")
         groups.setdefault(key, []).append((product, label))
@@ -196,7 +199,8 @@ def _targets(
                 name = f"{name[:-4]}.FIT"
         else:
             insts = "_".join(product.insts)
-            name = layout.ready_made(obs_id, insts, label, product.kind, *(product.band or ()))
+            named = product.exp_id if insts in _GRATINGS and product.kind == EVENTS else label
+            name = layout.ready_made(obs_id, insts, named, product.kind, *(product.band or ()))
         number, base = 2, name
         while name in taken:
             name = base.replace(".fits", f"_{number}.fits")

@@ -14,6 +14,9 @@ from daxa.mission.ready import BACKGROUND, CURVE, EVENTS, EXPOSURE, IMAGE
 PPS = "PPS"
 # band number in the file name -> keV
 PPS_BANDS = {1: (0.2, 0.5), 2: (0.5, 1.0), 3: (1.0, 2.0), 4: (2.0, 4.5), 5: (4.5, 12.0), 8: (0.2, 12.0)}
+EPIC_CAMERAS = ("M1", "M2", "PN")
+#: Exposure of products that are of no single one.
+NO_EXPOSURE = "X000"
 _NAME = re.compile(
     r"^P(?P<obs>\d{10})(?P<inst>[A-Z][A-Z0-9])(?P<exp>[SUX]\d{3})(?P<type>[A-Z0-9_]{6})(?P<band>\w)"
     r"(?P<source>\w{3})\.(?P<ext>[A-Z]{3})(?:\.gz)?$",
@@ -21,7 +24,7 @@ _NAME = re.compile(
 )
 # Ends of product types. Light curves are those of the background of the whole camera, in which flares show.
 _KINDS = {
-    EVENTS: ("EVLI",),
+    EVENTS: ("EVLI", "EVENLI"),
     IMAGE: ("IMAGE_",),
     EXPOSURE: ("EXPMAP",),
     BACKGROUND: ("BKGMAP",),
@@ -29,6 +32,8 @@ _KINDS = {
 }
 # Of the whole observation: attitude, source list, regions of sources, summary page.
 _COMMON = ("ATTTSR", "OBSMLI", "REGION", "PPSSUM")
+# Instruments that stand for EPIC, and for the whole observation.
+_OF_ALL = ("EP", "OB")
 # Event lists of these kinds are not of the sky as it was observed: out-of-time events.
 _NOT_OBSERVED = ("OOEVLI", "OSEVLI")
 
@@ -82,8 +87,8 @@ class PpsName:
 
     @property
     def energies(self) -> tuple[float, float] | None:
-        """Energies of an image or a map [keV]."""
-        if self.kind not in (IMAGE, EXPOSURE, BACKGROUND):
+        """Energies of an image or a map of an EPIC camera [keV]; digits of others mean something else."""
+        if self.kind not in (IMAGE, EXPOSURE, BACKGROUND) or self.instrument not in EPIC_CAMERAS:
             return None
         return PPS_BANDS.get(self.band or 0)
 
@@ -110,5 +115,5 @@ class PpsName:
             Kinds of products; what is of the whole observation is always wanted.
         """
         if self.file_type in _COMMON:
-            return True
+            return self.instrument in (*_OF_ALL, *instruments)
         return self.instrument in instruments and self.kind in kinds

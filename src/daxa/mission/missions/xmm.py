@@ -21,7 +21,7 @@ from daxa.mission.base import BaseMission
 from daxa.mission.catalogue import TapTable
 from daxa.mission.download import Progress, Request, sizes_of
 from daxa.mission.endpoints import address
-from daxa.mission.pps import PPS, PPS_BANDS, PpsName
+from daxa.mission.pps import EPIC_CAMERAS, NO_EXPOSURE, PPS, PPS_BANDS, PpsName
 from daxa.mission.ready import BACKGROUND, EXPOSURE, IMAGE, KINDS, Band, ReadyProduct
 from daxa.mission.store import Part
 from daxa.xmm.formats.instruments import MOS, RGS, SHORT_NAMES
@@ -369,14 +369,20 @@ class XMMPointed(BaseMission):
 
     def _bands_of(self, kind: str, inst: str | None) -> list[Band | None]:
         of_bands = kind in (IMAGE, EXPOSURE, BACKGROUND)
-        return list(PPS_BANDS.values()) if of_bands else [None]
+        return list(PPS_BANDS.values()) if of_bands and inst in (None, *EPIC_CAMERAS) else [None]
 
     def _held_products(self, obs_id: str) -> list[ReadyProduct]:
         held = self.store.parts(obs_id).get("products")
         names = [] if held is None else [n for f in held.files if (n := _pps(f)) is not None]
         folder = self.store.folder(obs_id) / PPS
         return [
-            ReadyProduct(n.kind, folder / n.file_name, (n.instrument,), n.energies, n.exposure)
+            ReadyProduct(
+                n.kind,
+                folder / n.file_name,
+                (n.instrument,),
+                n.energies,
+                None if n.exposure == NO_EXPOSURE else n.exposure,
+            )
             # Scheduled exposures first.
             for n in sorted(names, key=lambda n: (n.exposure[0] != "S", n.exposure, n.file_name))
             if n.kind is not None and n.instrument in self._chosen
