@@ -282,7 +282,7 @@ def test_server_without_ranges(server: Server, tmp_path: Path) -> None:
         ("404", "HTTP 404"),
         ("500", "HTTP 500"),
         ("short length", "not a whole constituent"),
-        ("page", "not a whole constituent"),
+        ("page", "sent a web page instead"),
         ("other file", f"what came is not {NAME}"),
     ],
 )

@@ -169,25 +169,79 @@ def test_directory_page_that_is_cut(server: ArchiveServer) -> None:
     assert not (Path(mission.raw_data_path) / OBS[0]).exists()
 
 
-def test_two_hundred_of_which_seven_fail(server: ArchiveServer) -> None:
+def nested(depth: int) -> bytes:
+    """Archives in archives."""
+    content = odf_files.tar_bytes({"a": b"x"})
+    for _ in range(depth):
+        content = odf_files.tar_bytes({"a.tar": content})
+    return content
+
+
+HOSTILE = {
+    "archives within archives": nested(50),
+    r"control characters in its name": odf_files.tar_bytes({"\x1b[31mMANIFEST.1": b"x"}),
+    "points outside the folder": odf_files.tar_bytes({"../../../MANIFEST.1": b"x"}),
+}
+
+
+def test_two_hundred_of_which_seven_fail_three_of_them_hostile(server: ArchiveServer) -> None:
     obs_ids = [f"08{n:06d}01" for n in range(200)]
     fill(server, obs_ids, "xsa")
     bad = obs_ids[3::30]
     assert len(bad) == 7
-    for obs in bad:
+    sound = {obs: server.aio[obs, "ODF"] for obs in bad}
+    for obs, content in zip(bad, HOSTILE.values(), strict=False):
+        server.aio[obs, "ODF"] = content
+    for obs in bad[3:5]:
         server.faults[f"obsno={obs}"] = [faults.status(500)] * 100
+    server.faults[f"obsno={bad[5]}"] = [faults.page] * 100
+    server.faults[f"obsno={bad[6]}"] = [faults.status(503, Retry_After="99999")] * 100
     mission = XMMPointed(source="xsa")
-    with pytest.warns(UserWarning, match="7 observations did not come"):
+    with pytest.warns(UserWarning, match="7 observations did not come") as told:
         report = mission.download(num_cores=8, disable_progress=True)
     assert sorted(report.failed) == bad
-    assert all("HTTP 500" in reason for reason in report.failed.values())
+    reasons = [*HOSTILE, "HTTP 500", "HTTP 500", "a web page instead", "come back after 99,999 s"]
+    for obs, says in zip(bad, reasons, strict=True):
+        assert says in report.failed[obs]
+        assert report.failed[obs].isprintable()
+        assert obs in str(told[0].message)
+    # at most twice what was damaged, six times what may pass
+    assert all(server.requests[f"/aio level=ODF obsno={obs}"] <= 6 for obs in bad)
+    assert server.requests[f"/aio level=ODF obsno={bad[6]}"] == 1
     assert len(report.done) == 193
     for obs in set(obs_ids) - set(bad):
         assert mission.get_obs_path(obs).is_dir()
+    root = Path(mission.raw_data_path)
+    assert {p.name for p in root.iterdir()} == {*set(obs_ids) - set(bad), ".partial"}
+    assert not list(root.parent.rglob("MANIFEST.1"))
     before = server.requests.copy()
     server.faults.clear()
+    server.aio |= {(obs, "ODF"): content for obs, content in sound.items()}
     assert mission.retry_failed(disable_progress=True).done == bad
     assert set(server.requests - before) == {f"/aio level=ODF obsno={obs}" for obs in bad}
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError(), RecursionError("deep"), KeyError("\x1b[31m"), OSError(28, "full")]
+)
+def test_a_fault_that_nobody_thought_of_is_of_its_observation_only(
+    server: ArchiveServer, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    fill(server, OBS)
+    bring = XMMPointed._bring_raw
+
+    def fail(self: XMMPointed, obs_id: str, *args: object) -> object:
+        if obs_id == OBS[1]:
+            raise fault
+        return bring(self, obs_id, *args)
+
+    monkeypatch.setattr(XMMPointed, "_bring_raw", fail)
+    mission = XMMPointed(source="xsa")
+    with pytest.warns(UserWarning, match="1 observations did not come"):
+        report = mission.download(disable_progress=True)
+    assert report.done == [OBS[0], OBS[2]]
+    assert type(fault).__name__ in report.failed[OBS[1]]
+    assert report.failed[OBS[1]].isprintable()
 
 
 def test_fallback_to_heasarc(server: ArchiveServer) -> None:
@@ -223,8 +277,8 @@ def test_secrets_stay_out_of_messages(server: ArchiveServer) -> None:
 
 def test_a_full_disk_is_told_before(server: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(server, OBS[:1])
-    monkeypatch.setattr("daxa.fetch.http.free_bytes", lambda folder: 1000)
-    with pytest.raises(DAXADownloadError, match=f"{OBS[0]}.*MiB free"):
+    monkeypatch.setattr("daxa.fetch.disk.free_bytes", lambda folder: 1000)
+    with pytest.raises(DAXADownloadError, match=f"{OBS[0]}.*are free for downloads"):
         XMMPointed(source="xsa").download(disable_progress=True)
 
 

@@ -26,7 +26,7 @@ from daxa.xmm.fits.hdus import unreadable
 
 _HEADER_BYTES = 4 * 2880
 _TRIES = 3
-_LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_LINK = re.compile(r"""href\s{0,9}=\s{0,9}["']?([^"'\s>]{1,2000})""", re.IGNORECASE)
 _MASTER = re.compile(r"^(ccf\.mif|XMM_CALINDEX_\d+\.CCF)$", re.IGNORECASE)
 
 Progress = Callable[[str, int, int | None], None]

@@ -23,7 +23,7 @@ class Limits:
 
     page_bytes: int = _limit(32 * MIB, "a directory page or another text, unpacked", "bytes")
     page_s: int = _limit(600, "time that one page may take", "s")
-    catalogue_bytes: int = _limit(GIB, "the answer to a question to a catalogue, unpacked", "bytes")
+    catalogue_bytes: int = _limit(512 * MIB, "the answer to a question to a catalogue, unpacked", "bytes")
     catalogue_s: int = _limit(3600, "time that one such answer may take", "s")
     catalogue_pages: int = _limit(1000, "answers that a catalogue may be cut into")
     redirects: int = _limit(10, "other addresses that one request may be sent to")
@@ -33,10 +33,10 @@ class Limits:
     directory_depth: int = _limit(6, "directories within directories")
     attempts: int = _limit(1000, "requests for one file")
     progress_bytes: int = _limit(
-        MIB, "new bytes (or a hundredth of the file) without which a request counts as failed", "bytes"
+        MIB, "new bytes (or 1 % of the file, or 10 % of what lacks) without which a request failed", "bytes"
     )
     pace_bytes: int = _limit(64 * KIB, "bytes that must arrive, headers included, ...", "bytes")
-    pace_s: int = _limit(300, "... in so much time, while a server sends", "s")
+    pace_s: int = _limit(600, "... in so much time, while a server sends", "s")
     retry_after_s: int = _limit(
         300, "longest wait that a server may ask for; else the observation is left", "s"
     )

@@ -14,16 +14,22 @@ import pandas as pd
 import requests
 
 from daxa import config
-from daxa._version import __version__
 from daxa.exceptions import DAXADownloadError
 from daxa.fetch.http import host
+from daxa.fetch.limits import LIMITS
+from daxa.fetch.session import new_session
 from daxa.mission.endpoints import address
 from daxa.mission.selection import today
+from daxa.plain import foreign
 from daxa.writing import replacing_file
 
 # More rows than any of these tables has: services cut answers to 2,000 or 100,000 rows unless told.
 _ALL_ROWS = 9_999_999
 CACHE_DAYS = 7
+#: Columns without which there is no catalogue.
+ESSENTIAL = ("ObsID", "ra", "dec", "start")
+#: Columns of the services' tables, by the address and the table, asked for once.
+_known_columns: dict[tuple[str, str], frozenset[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,14 @@ class TapTable:
         Key of the address (see `daxa.mission.endpoints`).
     table : str
     columns : dict
-        Our name -> the table's name, or several of which the first that exists is taken.
+        Our name -> the table's name, or several of which the first that exists is taken. One that the service
+        does not have any more is left out with a warning, unless it is `ESSENTIAL` or `needed`.
     optional : dict
         The same for columns that may be absent.
     id_width : int
         Numeric ObsIDs are padded with zeros to this many digits.
+    needed : tuple of str
+        Of `columns`, those without which the observations cannot be told apart or found.
     """
 
     service: str
@@ -48,6 +57,7 @@ class TapTable:
     columns: Mapping[str, str | tuple[str, ...]]
     optional: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     id_width: int = 0
+    needed: tuple[str, ...] = ()
 
     @property
     def cache_name(self) -> str:
@@ -73,30 +83,44 @@ def query(table: TapTable, timeout_s: float = 300.0) -> pd.DataFrame:
     import pyvo
 
     url = address(table.service)
-    session = requests.Session()
-    session.headers["User-Agent"] = f"daxa/{__version__}"
-    session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
-    service = pyvo.dal.TAPService(url, session=session)
+    where = f"{host(url)}: the catalogue {table.table}"
     try:
-        names = _existing_columns(service, table)
-        listing = ", ".join(
-            f"{theirs} AS {ours}" if theirs != ours else ours for ours, theirs in names.items()
-        )
-        select = f"SELECT TOP {_ALL_ROWS} {listing} FROM {table.table}"
-        frame = _run(service, select)
-        if frame.attrs["truncated"] or len(frame) < _count(service, table.table):
-            frame = _run_paged(service, select, names["ObsID"])
-    except (pyvo.dal.DALAccessError, requests.RequestException, OSError, ValueError, IndexError) as err:
-        text = " ".join(str(err).split())[:300] or type(err).__name__
-        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} cannot be read ({text})") from err
-    missing = [ours for ours in table.columns if ours not in frame.columns]
+        frame = _query(url, table, timeout_s)
+    except (pyvo.dal.DALAccessError, requests.RequestException, OSError, ValueError) as err:
+        _known_columns.pop((url, table.table), None)
+        raise DAXADownloadError(f"{where} cannot be read ({foreign(err) or type(err).__name__})") from err
+    except Exception as err:
+        # nobody thought of it, and still another service or the cache may help
+        raise DAXADownloadError(
+            f"{where} cannot be read (unexpected {type(err).__name__}: {foreign(err)})"
+        ) from err
+    missing = [ours for ours in (*ESSENTIAL, *table.needed) if ours not in frame.columns]
     if missing:
-        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} came without {', '.join(missing)}")
+        raise DAXADownloadError(f"{where} came without {', '.join(missing)}")
     if not len(frame):
-        raise DAXADownloadError(f"{host(url)}: the catalogue {table.table} came empty")
+        raise DAXADownloadError(f"{where} came empty")
     if table.id_width:
         frame["ObsID"] = frame["ObsID"].astype(str).str.strip().str.zfill(table.id_width)
     return frame
+
+
+def _query(url: str, table: TapTable, timeout_s: float) -> pd.DataFrame:
+    service = _service(url, timeout_s)
+    names = _existing_columns(service, url, table)
+    listing = ", ".join(f"{theirs} AS {ours}" if theirs != ours else ours for ours, theirs in names.items())
+    select = f"SELECT TOP {_ALL_ROWS} {listing} FROM {table.table}"
+    frame = _run(service, select)
+    if frame.attrs["truncated"] or len(frame) < _count(service, table.table):
+        frame = _run_paged(service, select, names["ObsID"])
+    return frame
+
+
+def _service(url: str, timeout_s: float) -> Any:
+    import pyvo
+
+    session = new_session(most=(LIMITS.catalogue_bytes, LIMITS.catalogue_s))
+    session.request = _with_timeout(session.request, timeout_s)  # type: ignore[method-assign]
+    return pyvo.dal.TAPService(url, session=session)
 
 
 def _count(service: Any, table: str) -> int:
@@ -113,17 +137,18 @@ def _run_paged(service: Any, select: str, key: str) -> pd.DataFrame:
     """All rows of a query whose answer the service cuts, in pages ordered by the key."""
     pages: list[pd.DataFrame] = []
     last: Any = None
-    while True:
-        literal = f"'{last}'" if isinstance(last, str) else last
+    for _ in range(LIMITS.catalogue_pages):
+        literal = "'" + last.replace("'", "''") + "'" if isinstance(last, str) else last
         where = "" if last is None else f" WHERE {key} > {literal}"
         page = _run(service, f"{select}{where} ORDER BY {key}")
         pages.append(page)
         if not len(page):
             return pd.concat(pages, ignore_index=True)
         if page["ObsID"].iloc[-1] == last:
-            raise ValueError("the service cuts its answers and cannot be asked for the rest")
+            break
         last = page["ObsID"].iloc[-1]
         last = last.strip() if isinstance(last, str) else last
+    raise ValueError("the service cuts its answers and cannot be asked for the rest")
 
 
 def _with_timeout(request: Any, timeout_s: float) -> Any:
@@ -134,35 +159,59 @@ def _with_timeout(request: Any, timeout_s: float) -> Any:
     return with_timeout
 
 
-def _existing_columns(service: Any, table: TapTable) -> dict[str, str]:
+def _existing_columns(service: Any, url: str, table: TapTable) -> dict[str, str]:
     """Our column names with the one of the candidates that the service has."""
-    import pyvo
-
     candidates_of = {
         ours: (c,) if isinstance(c, str) else c for ours, c in {**table.columns, **table.optional}.items()
     }
-    bare = table.table.rpartition(".")[2]
-    try:
-        answer = _run(
-            service,
-            "SELECT column_name FROM TAP_SCHEMA.columns "
-            f"WHERE table_name = '{table.table}' OR table_name = '{bare}'",
-        )
-        known = {str(n).strip().strip('"').lower() for n in answer.iloc[:, 0]}
-    except pyvo.dal.DALQueryError:
-        known = set()
+    known = listed_columns(service, url, table.table)
     if not known:  # a service without a description of its tables: trust ours
         return {ours: candidates[0] for ours, candidates in candidates_of.items() if ours in table.columns}
     names = {
         ours: next((c for c in candidates if c.lower() in known), None)
         for ours, candidates in candidates_of.items()
     }
-    missing = [
-        f"{ours} ({' or '.join(candidates_of[ours])})" for ours in table.columns if names[ours] is None
-    ]
-    if missing:
-        raise ValueError(f"its columns have changed: there is no {', '.join(missing)}")
+    gone = {
+        ours: f"{ours} ({' or '.join(candidates_of[ours])})" for ours in table.columns if names[ours] is None
+    }
+    if lost := [text for ours, text in gone.items() if ours in (*ESSENTIAL, *table.needed)]:
+        raise ValueError(f"its columns have changed: there is no {', '.join(lost)}")
+    if gone:
+        warnings.warn(
+            f"{host(url)}: the columns of the catalogue {table.table} have changed; it is used without "
+            + ", ".join(gone.values()),
+            stacklevel=5,
+        )
     return {ours: theirs for ours, theirs in names.items() if theirs is not None}
+
+
+def listed_columns(service: Any, url: str, table: str) -> frozenset[str]:
+    """Columns that a service lists for a table, in small letters; empty if it does not list any.
+
+    Parameters
+    ----------
+    service
+        The service, as pyvo has it.
+    url
+        Its address.
+    table
+        Name of the table.
+    """
+    import pyvo
+
+    if (url, table) not in _known_columns:
+        bare = table.rpartition(".")[2]
+        try:
+            answer = _run(
+                service,
+                "SELECT column_name FROM TAP_SCHEMA.columns "
+                f"WHERE table_name = '{table}' OR table_name = '{bare}'",
+            )
+            names = answer.iloc[:, 0] if answer.shape[1] else ()
+        except pyvo.dal.DALQueryError:
+            names = ()
+        _known_columns[url, table] = frozenset(str(n).strip().strip('"').lower() for n in names)
+    return _known_columns[url, table]
 
 
 def _run(service: Any, adql: str) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daxa.plain import plain_line
+
 REQUIRED = ("ra", "dec", "ObsID", "science_usable", "start", "duration", "end")
 
 
@@ -115,6 +117,8 @@ def make_frame(rows: Any, id_regex: str, name: str) -> pd.DataFrame:
         need.append("end or duration")
     if need:
         raise ValueError(f"{name}: the catalogue lacks the column(s) {', '.join(need)}")
+    for column in frame.columns:
+        frame[column] = _plain(frame[column])
     frame["ObsID"] = frame["ObsID"].astype(str).str.strip().astype(object)
     for column in ("ra", "dec"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
@@ -134,7 +138,7 @@ def make_frame(rows: Any, id_regex: str, name: str) -> pd.DataFrame:
     frame["science_usable"] = usable & (frame["start"] <= tomorrow).to_numpy()
 
     pattern = re.compile(id_regex)
-    misnamed = ~frame["ObsID"].map(lambda o: pattern.match(o) is not None).to_numpy(bool)
+    misnamed = ~frame["ObsID"].map(lambda o: pattern.fullmatch(o) is not None).to_numpy(bool)
     lost = ~(np.isfinite(frame["ra"]) & (frame["dec"].abs() <= 90)).to_numpy() & ~misnamed
     twice = (frame[~(misnamed | lost)].duplicated("ObsID", keep="last")).reindex(
         frame.index, fill_value=False
@@ -151,6 +155,13 @@ def make_frame(rows: Any, id_regex: str, name: str) -> pd.DataFrame:
     frame["ra"] = np.mod(frame["ra"], 360)
     rest = [c for c in frame.columns if c not in REQUIRED]
     return frame[[*REQUIRED, *rest]].reset_index(drop=True)
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Words without what terminals and readers would obey."""
+    if values.dtype.kind in "biufmM" or all(not isinstance(v, str) or v.isprintable() for v in values):
+        return values
+    return values.map(lambda v: plain_line(v) if isinstance(v, str) else v)
 
 
 def _durations(frame: pd.DataFrame) -> pd.Series:

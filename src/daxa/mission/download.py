@@ -13,6 +13,7 @@ import requests
 from daxa.exceptions import DAXADownloadError, DAXAError
 from daxa.fetch.disk import RESERVE, free_bytes
 from daxa.mission.store import Part, RawStore
+from daxa.plain import plain_line
 
 # more at once gets a client throttled or blocked by the archives
 MAX_PARALLEL = 10
@@ -196,8 +197,13 @@ def _fetch_one(request: Request, store: RawStore, progress: Progress, stop: thre
             staging = store.staging(request.obs_id) / request.part
             staging.mkdir(exist_ok=True)
             store.publish(request.obs_id, request.part, staging, request.bring(staging, progress))
-    except (DAXAError, OSError, requests.RequestException, ValueError) as err:
-        return f"{type(err).__name__}: {err}" if not isinstance(err, DAXAError) else str(err)
+    except DAXAError as err:
+        return plain_line(str(err))
+    except (OSError, requests.RequestException) as err:
+        return plain_line(f"{type(err).__name__}: {err}")
+    except Exception as err:
+        # nobody thought of it, and still it must not end the others
+        return plain_line(f"unexpected {type(err).__name__}: {err}")
     return None
 
 

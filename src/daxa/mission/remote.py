@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import html
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin
 
 from daxa.exceptions import DAXADownloadError
 from daxa.fetch import unpack
-from daxa.fetch.http import Client, NotThere, RemoteFile
+from daxa.fetch.http import Client, NotThere, RemoteFile, host
+from daxa.mission.bucket import read_page
 from daxa.mission.download import Progress
+from daxa.plain import foreign
 
-_LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']([^"'>]+)["']""", re.IGNORECASE)
-_MAX_DEPTH = 6
+_LINK = re.compile(r"""<a\s[^<>]{0,500}?href\s{0,9}=\s{0,9}["']([^"'<>]{1,2000})["']""", re.IGNORECASE)
+
+
+class _Listing:
+    """What the listing of one observation has cost so far."""
+
+    def __init__(self, client: Client, url: str):
+        self.client, self.url, self.limits = client, url, client.limits
+        self.pages = 0
+        self.files: list[RemoteFile] = []
+        self._until = client.clock() + self.limits.listing_s
+
+    def page(self, url: str, params: dict | None = None) -> str:
+        """One page more."""
+        self.pages += 1
+        if self.pages > self.limits.listing_requests:
+            raise self.refused(f"has more than {self.limits.listing_requests} pages")
+        if self.client.clock() > self._until:
+            raise self.refused(f"takes more than {self.limits.listing_s} s")
+        return self.client.get_text(url, params)
+
+    def add(self, file: RemoteFile) -> None:
+        """One file more."""
+        if len(self.files) >= self.limits.listing_files:
+            raise self.refused(f"has more than {self.limits.listing_files} files")
+        self.files.append(file)
+
+    def refused(self, why: str) -> DAXADownloadError:
+        """The error that ends it."""
+        return DAXADownloadError(f"{self.url}: refused, its listing {why}")
 
 
 def list_directory(
-    client: Client,
-    url: str,
-    wanted: Callable[[str], bool] = lambda path: True,
-    below: str = "",
-    depth: int = 0,
+    client: Client, url: str, wanted: Callable[[str], bool] = lambda path: True, below: str = ""
 ) -> list[RemoteFile]:
     """Files under a directory page, sub-directories included.
 
@@ -37,23 +62,29 @@ def list_directory(
         Given a file's path below the directory, whether it is wanted.
     below
         Path of this directory below the first one, with a slash at its end.
-    depth
-        How many directories the first one is above; not more than six.
 
     Raises
     ------
     NotThere
         There is no such directory.
     DAXADownloadError
-        The page is not a directory listing, or was cut.
+        The page is not a directory listing, or was cut, or the listing is larger than any observation's.
     """
+    listing = _Listing(client, url)
+    _list_directory(listing, url, wanted, below, 0)
+    return listing.files
+
+
+def _list_directory(
+    listing: _Listing, url: str, wanted: Callable[[str], bool], below: str, depth: int
+) -> None:
     base = url.rstrip("/") + "/"
-    page = client.get_text(base)
+    page = listing.page(base)
     if "</html>" not in page.lower():
         raise DAXADownloadError(f"{base}: the directory page is incomplete")
-    files, seen = [], set()
-    for link in _LINK.findall(page):
-        full = urljoin(base, html.unescape(link).split("#")[0])
+    folders, seen = [], set()
+    for found in _LINK.finditer(page):
+        full = urljoin(base, html.unescape(found[1]).split("#")[0])
         name = full.removeprefix(base)
         if name == full or not name or "?" in name or full in seen:
             continue
@@ -63,14 +94,15 @@ def list_directory(
             continue
         path = f"{below}{name}"
         unpack.safe_member_path(path, base)
-        if not folder:
-            if wanted(path):
-                files.append(RemoteFile(full, path))
-        elif depth < _MAX_DEPTH:
-            files += list_directory(client, full, wanted, f"{path}/", depth + 1)
+        if folder:
+            folders.append((full, path))
+        elif wanted(path):
+            listing.add(RemoteFile(full, path))
     if not seen and not re.search(r"index of|directory", page, re.IGNORECASE):
         raise DAXADownloadError(f"{base}: the server's answer is not a directory page")
-    return files
+    if depth < listing.limits.directory_depth:
+        for full, path in folders:
+            _list_directory(listing, full, wanted, f"{path}/", depth + 1)
 
 
 def list_bucket(
@@ -99,40 +131,44 @@ def list_bucket(
     NotThere
         There is nothing under the prefix.
     DAXADownloadError
-        The answer is not an S3 listing.
+        The answer is not an S3 listing, or the listing has no end.
     """
     prefix = prefix.strip("/") + "/"
-    files: list[RemoteFile] = []
-    listed, token = False, None
+    listing, listed, tokens = _Listing(client, url), False, {""}
+    params = {"list-type": "2", "prefix": prefix}
     while True:
-        params = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
-        text = client.get_text(f"{url}/", params)
         try:
-            root = ElementTree.fromstring(text)
-        except ElementTree.ParseError as err:
+            page = read_page(listing.page(f"{url}/", params))
+        except ValueError as err:
             raise DAXADownloadError(f"{url}: not an S3 listing of {prefix} ({err})") from err
-        space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-        for item in root.iter(f"{space}Contents"):
-            key = item.findtext(f"{space}Key", "")
+        for item in page.items:
+            key = item.get("Key", "")
             if not key.startswith(prefix) or key.endswith("/"):
                 continue
             listed = True
             path = key.removeprefix(prefix)
             unpack.safe_member_path(path, url)
-            if not wanted(path):
-                continue
-            tag = item.findtext(f"{space}ETag", "").strip('"')
-            md5 = (
-                tag if re.fullmatch(r"[0-9a-fA-F]{32}", tag) else None
-            )  # of multipart uploads it is not an MD5
-            size = item.findtext(f"{space}Size", "")
-            files.append(RemoteFile(f"{url}/{quote(key)}", path, int(size) if size.isdigit() else None, md5))
-        token = root.findtext(f"{space}NextContinuationToken")
-        if root.findtext(f"{space}IsTruncated", "").lower() != "true" or not token:
+            if wanted(path):
+                listing.add(_object(url, path, item))
+        if not page.token:
             break
+        if page.token in tokens:
+            raise listing.refused("begins again and again")
+        tokens.add(page.token)
+        params["continuation-token"] = page.token
     if not listed:
         raise NotThere(f"{url}: nothing under {prefix}")
-    return files
+    return listing.files
+
+
+def _object(url: str, path: str, item: dict[str, str]) -> RemoteFile:
+    """An object of a bucket, as the listing describes it."""
+    tag, size = item.get("ETag", "").strip('"'), item.get("Size", "")
+    # the tag of what came in pieces is not an MD5
+    md5 = tag if re.fullmatch(r"[0-9a-fA-F]{32}", tag) else None
+    return RemoteFile(
+        f"{url}/{quote(item['Key'])}", path, int(size) if re.fullmatch(r"[0-9]{1,18}", size) else None, md5
+    )
 
 
 def fetch_files(
@@ -236,6 +272,6 @@ def fetch_checked(
             target.unlink(missing_ok=True)
             if last:
                 raise DAXADownloadError(
-                    f"{file.path} of {urlsplit(file.url).netloc} is damaged: {err}"
+                    f"{foreign(file.path)} of {host(file.url)} is damaged: {err}"
                 ) from err
             progress.expect(size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-import requests
-
 from daxa.exceptions import DAXADownloadError
+from daxa.fetch.http import Client
 from daxa.mission.endpoints import address
+
+_NUMBER = r"[-+]?[0-9]{1,3}(?:\.[0-9]{1,30})?"
 
 
 def resolve(name: str, parse: bool = False) -> tuple[float, float] | None:
@@ -42,9 +43,8 @@ def resolve(name: str, parse: bool = False) -> tuple[float, float] | None:
     url = address("sesame")
     try:
         # with everything quoted: + would be a blank, & and % something else
-        answer = requests.get(f"{url}/A", params=quote(name, safe=""), timeout=30)
-        answer.raise_for_status()
-    except requests.RequestException as err:
-        raise DAXADownloadError(f"object_name: the name service {url} did not answer ({err})") from err
-    match = re.search(r"^%J\s+([-+\d.eE]+)\s+([-+\d.eE]+)", answer.text, re.MULTILINE)
+        answer = Client(timeout_s=30).get_text(f"{url}/A", quote(name, safe=""), tries=1)
+    except DAXADownloadError as err:
+        raise DAXADownloadError(f"object_name: the name service did not answer ({err})") from err
+    match = re.search(rf"^%J\s{{1,9}}({_NUMBER})\s{{1,9}}({_NUMBER})", answer, re.MULTILINE)
     return (float(match[1]), float(match[2])) if match else None

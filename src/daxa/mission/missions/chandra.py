@@ -56,6 +56,7 @@ class Chandra(HeasarcMission):
             "grating": "grating",
         },
         optional={"data_mode": "data_mode", "category": "category", "target": "name"},
+        needed=("detector", "grating"),
     )
     # the archive's own event list and image lie in primary/, among what re-processing starts from
     skip = r"(^|/)index\.html$|\.(jpg|pdf|ps)(\.gz)?$"
@@ -76,7 +77,8 @@ class Chandra(HeasarcMission):
         return {"ACIS": Quantity(27.8, "arcmin"), "HRC": Quantity(49.5, "arcmin")}
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame = frame[text(frame["status"]).isin(["PROCESSED", "ARCHIVED"])].drop(columns="status")
+        if "status" in frame.columns:
+            frame = frame[text(frame.pop("status")).isin(["PROCESSED", "ARCHIVED"])].copy()
         frame["instrument"] = text(frame.pop("detector")).str.split("-").str[0]
         frame["grating"] = text(frame["grating"])
         frame["science_usable"] = frame["instrument"].isin(["ACIS", "HRC"])

@@ -49,6 +49,7 @@ class INTEGRALPointed(HeasarcMission):
             "scw_type": "scw_type",
         },
         id_width=12,
+        needed=("scw_ver",),
     )
     inst_files = {
         "JEMX1": r"(^|/)jmx1_",

@@ -62,7 +62,9 @@ class NuSTARPointed(HeasarcMission):
         return Quantity(6.5, "arcmin")
 
     def _rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        keep = text(frame["status"]).isin(["PROCESSED", "ARCHIVED"])
+        keep = pd.Series(True, index=frame.index)
+        if "status" in frame.columns:
+            keep &= text(frame["status"]).isin(["PROCESSED", "ARCHIVED"])
         if "mode" in frame.columns:
             keep &= text(frame["mode"]) == "SCIENCE"
         if "pointing" in frame.columns:

@@ -62,6 +62,7 @@ class ROSATPointed(_ROSAT):
             "target": "name",
             "target_name": "name",
         },
+        needed=("instrument",),
     )
     product_files = r"_(im\d|bk\d|mex)\.fits(\.Z|\.gz)?$"
     products = (

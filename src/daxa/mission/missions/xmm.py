@@ -170,10 +170,12 @@ class XMMPointed(BaseMission):
         return self._found
 
     def _adjust(self, info: pd.DataFrame) -> pd.DataFrame:
-        if "proprietary_end_date" not in info.columns:
+        without_dates = "proprietary_end_date" not in info.columns
+        if without_dates:
             info["proprietary_end_date"] = np.full(len(info), np.datetime64("NaT", "us"))
         info = super()._adjust(info)
-        if self._local is not None:
+        if without_dates:
+            # the archive itself refuses what is not public
             info["proprietary_usable"] = True
         return info
 
@@ -459,9 +461,10 @@ def _usable(inst: str, exposure: dict) -> bool:
 
 def _of_xmmmaster(frame: pd.DataFrame) -> pd.DataFrame:
     """HEASARC's table without slews and without what has not been processed."""
-    status = frame.pop("status").astype(str).str.strip().str.lower()
-    slew = frame["ObsID"].astype(str).str.startswith("9")
-    return frame[status.isin(["processed", "archived"]) & ~slew]
+    keep = ~frame["ObsID"].astype(str).str.startswith("9")
+    if "status" in frame.columns:
+        keep &= frame.pop("status").astype(str).str.strip().str.lower().isin(["processed", "archived"])
+    return frame[keep]
 
 
 def _aio(obs_id: str, level: str, credentials: Any) -> dict[str, str]:
