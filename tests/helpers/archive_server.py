@@ -205,8 +205,9 @@ class ArchiveServer:
         )
         top, listing, table, rest = match.groups()
         if table.upper() == "TAP_SCHEMA.COLUMNS":
-            names = [n for t, c in self.tables.items() if f"'{t}'" in rest for n in c]
-            return self.votable({"column_name": names}, False)
+            found = [(t, n) for t, c in self.tables.items() if f"'{t}'" in rest for n in c]
+            columns = {"table_name": [t for t, _ in found], "column_name": [n for _, n in found]}
+            return self.votable({n: columns[n] for n in listing.lower().split(", ")}, False)
         if table not in self.tables:
             return self.error(f"table {table} not found")
         columns = self.tables[table]

@@ -182,14 +182,43 @@ def _machine() -> Check:
     return Check("machine", "ok", f"{config.available_cores()} cores, {memory:.1f} GB; {jobs} jobs at once")
 
 
-def doctor(as_json: Json = False) -> None:
+def _network() -> Iterator[Check]:
+    """What the archives answer to one small question each, and what stands between."""
+    from daxa.calibration import store
+    from daxa.calibration.mirror import Mirror
+    from daxa.mission import reach
+
+    for name, text in reach.between():
+        yield Check(name, "note", text)
+
+    def list_mirror(client: object, url: str) -> str:
+        mirror = Mirror(url, timeout_s=reach.PATIENCE_S)
+        mirror.open()
+        return f"lists {len(mirror.files)} calibration files"
+
+    mirrors = {f"ccf_{n}": (url, list_mirror) for n, url in enumerate(store.mirrors(), 1)}
+    for reached in reach.ask_all(mirrors):
+        text = f"{reached.url}: {reached.text} ({reached.seconds:.1f} s)"
+        yield Check(reached.name, "ok" if reached.ok else "fault", text)
+
+
+def doctor(
+    network: Annotated[
+        bool,
+        typer.Option(
+            "--network", help="Only ask every archive one small question, at most for half a minute."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Say what works here: back-ends, folders, calibration files, the machine; exit status 1 at a fault."""
-    found = list(checks())
+    found = []
+    for check in _network() if network else checks():
+        found.append(check)
+        if not as_json:
+            typer.echo(plain_line(f"{check.state:<6}{check.about:<17}{check.text}"))
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in found], indent=1))
-    else:
-        for check in found:
-            typer.echo(plain_line(f"{check.state:<6}{check.about:<17}{check.text}"))
     if any(check.state == "fault" for check in found):
         raise typer.Exit(1)
 

@@ -36,7 +36,15 @@ class NotThere(DAXADownloadError):
 
 
 class TryAgain(Exception):
-    """A fault that may pass; `pause_s` is how long the server asks to wait."""
+    """A fault that may pass.
+
+    Parameters
+    ----------
+    reason
+        What happened.
+    pause_s
+        How long the server asks to wait [s].
+    """
 
     def __init__(self, reason: str, pause_s: float = 0.0):
         super().__init__(reason)

@@ -122,7 +122,7 @@ class Client:
         except LookupError:  # an encoding that nobody knows
             return body.decode("utf-8", errors="replace")
 
-    def get_bytes(self, url: str, first: int | None = None) -> bytes:
+    def get_bytes(self, url: str, first: int | None = None, tries: int | None = None) -> bytes:
         """The bytes at an address, or only so many of the first ones; raises as `get_text`.
 
         Parameters
@@ -131,8 +131,10 @@ class Client:
             The address.
         first
             How many of the first bytes; None: all.
+        tries
+            Attempts before giving up, if others than the client's.
         """
-        return self._get(url, None, first, None)[0]
+        return self._get(url, None, first, tries)[0]
 
     def _get(
         self, url: str, params: dict | str | None, first: int | None, tries: int | None

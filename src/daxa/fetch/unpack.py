@@ -379,6 +379,26 @@ def _small(stream: Readable, name: str, limit: int = LIMITS.member_bytes) -> byt
         return _small(file, name, limit) if file.peek(1) else b""
 
 
+def read_small(path: Path) -> bytes:
+    """Content of a file that is small, packed with gzip or not.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    DAXADownloadError
+        It is damaged, or too large for memory.
+    """
+    try:
+        with path.open("rb") as file:
+            return _small(file, path.name)
+    except (OSError, *_DAMAGED) as err:
+        raise DAXADownloadError(f"{path}: damaged file ({_why(err)})") from err
+
+
 def _why(err: BaseException) -> str:
     return foreign(err) or type(err).__name__
 

@@ -214,6 +214,44 @@ def listed_columns(service: Any, url: str, table: str) -> frozenset[str]:
     return _known_columns[url, table]
 
 
+def all_columns(url: str, tables: list[str], timeout_s: float) -> dict[str, frozenset[str]]:
+    """Columns that a service lists for several tables, asked for at once.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    tables
+        Their names, with or without that of their schema.
+    timeout_s
+        How long the service may take to answer [s].
+
+    Returns
+    -------
+    dict
+        Names as given, in small letters -> columns, in small letters.
+
+    Raises
+    ------
+    DAXADownloadError
+        The service does not answer.
+    """
+    names = sorted({n for table in tables for n in (table, table.rpartition(".")[2])})
+    listing = ", ".join(f"'{n}'" for n in names)
+    try:
+        answer = _run(
+            _service(url, timeout_s),
+            f"SELECT table_name, column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({listing})",
+        )
+    except Exception as err:
+        raise DAXADownloadError(f"{host(url)}: {type(err).__name__}: {foreign(err)}") from err
+    found: dict[str, set[str]] = {}
+    for name, column in answer.iloc[:, :2].itertuples(index=False):
+        bare = str(name).strip().lower().rpartition(".")[2]
+        found.setdefault(bare, set()).add(str(column).strip().strip('"').lower())
+    return {t.lower(): frozenset(found.get(t.lower().rpartition(".")[2], ())) for t in tables}
+
+
 def _run(service: Any, adql: str) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

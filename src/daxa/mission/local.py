@@ -8,17 +8,16 @@ XSA has them, ``<REV>_<ObsID>.TAR``). The source itself is never changed.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import os
 import re
 import tempfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from daxa.exceptions import DAXADownloadError
+from daxa.plain import plain_line
 from daxa.writing import write_text
 from daxa.xmm.formats.odf_names import OdfName
 
@@ -174,7 +173,12 @@ def read_summaries(observations: Iterable[LocalObservation]) -> tuple[list[dict]
         try:
             rows.append(read_summary(observation))
         except DAXADownloadError as err:
-            unreadable.append(str(err))
+            unreadable.append(plain_line(str(err)))
+            continue
+        except Exception as err:
+            # nobody thought of it, and still it concerns this observation only
+            text = f"ObsID {observation.obs_id}: unexpected {type(err).__name__}: {err}"
+            unreadable.append(plain_line(text))
             continue
         if key is not None:
             known[key], changed = rows[-1], True
@@ -203,16 +207,13 @@ def read_summary(observation: LocalObservation) -> dict:
     DAXADownloadError
         There is no summary file, or it cannot be read.
     """
-    from daxa.fetch.unpack import read_member
+    from daxa.fetch.unpack import read_member, read_small
 
     path = observation.summary
     if path is not None and path.suffix.lower() != ".gz":
         return _parse(path, str(path))
     if path is not None:
-        try:
-            text: bytes | None = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError, zlib.error) as err:
-            raise DAXADownloadError(f"ObsID {observation.obs_id}: {path}: damaged gzip file ({err})") from err
+        text: bytes | None = read_small(path)
     elif observation.packed is not None:
         path = observation.packed
         text = read_member(path, is_summary)

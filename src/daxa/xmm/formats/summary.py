@@ -208,14 +208,21 @@ def is_time(text: str) -> bool:
         return False
 
 
+#: Assumed of summaries: real ones have some 100 kB.
+_LARGEST = 16 * 2**20
+
+
 def _lines(path: str | os.PathLike[str]) -> list[str]:
     # Names and titles may hold any byte; Latin-1 reads them all.
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: cannot be unpacked: {error}") from error
+    with Path(path).open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else Path(path).open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: cannot be unpacked: {error}") from error
+    if len(data) > _LARGEST:
+        raise ValueError(f"{path}: larger than {_LARGEST >> 20} MiB, which no summary is")
     return [line.rstrip() for line in data.decode("latin-1").split("\n")]
 
 

@@ -26,7 +26,24 @@ from daxa.xmm.odf.damage import DAMAGE, Unreadable, check_fields, damage_text, w
 from daxa.xmm.odf.table import OdfTable
 
 _OBS_ID = re.compile(r"\d{10}")
+#: Bytes that a raw file has at most, unpacked (assumed: the largest real ones have some hundred million).
+LARGEST = 4 * 2**30
 _ORIGIN = re.compile(rb"ORIGIN  = '([^']*)'")
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The content of a gzip file, if it is not larger than any raw file."""
+    parts, size = [], 0
+    while data:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        parts.append(unpacker.decompress(data, LARGEST - size + 1))
+        size += len(parts[-1])
+        if size > LARGEST:
+            raise OSError(f"it unpacks to more than {LARGEST >> 20} MiB, as no raw file does")
+        if not unpacker.eof:
+            raise EOFError("the compressed file ends too early")
+        data = unpacker.unused_data.lstrip(b"\0")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @dataclass(frozen=True)
@@ -42,13 +59,14 @@ class OdfFile:
         Raises
         ------
         TaskError
-            ``damagedFile``: it cannot be read or unpacked.
+            ``damagedFile``: it cannot be read or unpacked, or unpacks to more than any raw file has.
         """
         try:
             data = self.path.read_bytes()
-            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        except (OSError, EOFError, zlib.error) as error:
-            raise TaskError("damagedFile", f"{self.path.name}: cannot be read: {error}") from error
+            return _unpacked(data) if data[:2] == b"\x1f\x8b" else data
+        except (OSError, EOFError, zlib.error, MemoryError) as error:
+            why = str(error) or type(error).__name__
+            raise TaskError("damagedFile", f"{self.path.name}: cannot be read: {why}") from error
 
     def _stream(self) -> Any:
         with self.path.open("rb") as raw:
