@@ -396,7 +396,8 @@ def read_small(path: Path) -> bytes:
         with path.open("rb") as file:
             return _small(file, path.name)
     except (OSError, *_DAMAGED) as err:
-        raise DAXADownloadError(f"{path}: damaged file ({_why(err)})") from err
+        kind = "gzip file" if path.suffix.lower() == ".gz" else "file"
+        raise DAXADownloadError(f"{path}: damaged {kind} ({_why(err)})") from err
 
 
 def _why(err: BaseException) -> str:
