@@ -55,6 +55,20 @@ def run_all(archive):
             step(archive, **ONE_BAND, **QUIET)
 
 
+def flares_are_cut_and_exposures_follow(chandra):
+    with opened(chandra, "chandra", "4935", "events/obsid4935-instACIS-subexpALL-en-cleanevents.fits") as new:
+        times = new["EVENTS"].data["time"]
+        assert not ((times >= 1000) & (times < 1400)).any()
+        header = new["EVENTS"].header
+        assert [header[k] for k in ("ONTIME", "ONTIME7", "ONTIME3")] == [5600, 5600, 5500]
+        assert header["EXPOSURE"] == pytest.approx(0.98 * 5600)
+        assert new[2].data["STOP"].tolist() == [1000, 6000]
+    with opened(chandra, "chandra", "4935", "cleaning/obsid4935-instACIS-subexpALL-lightcurve.fits") as curve:
+        # Bins of 200 s with what is between 0.5 and 7 keV: three of four events.
+        assert curve["LIGHTCURVE"].data["COUNTS"][:4].tolist() == [150] * 4
+        assert curve["LIGHTCURVE"].data["EXPOSURE"].tolist() == [200] * 30
+
+
 def test_each_step_and_its_command_line(chandra, programs):
     run_all(chandra)
     assert programs.calls == [REPRO, FLUX, RATE]
@@ -83,26 +97,12 @@ def test_each_step_and_its_command_line(chandra, programs):
             for end in ("image", "expmap", "ratemap", "weightedexpmap", "fluxmap", "psfmap")
         ),
     }
+    flares_are_cut_and_exposures_follow(chandra)
 
 
 def test_the_documentation_shows_these_command_lines():
     page = Path(__file__).parents[2] / "docs" / "other_missions.md"
     assert {REPRO, FLUX, RATE} <= set(page.read_text(encoding="utf-8").splitlines())
-
-
-def test_flares_are_cut_and_exposures_follow(chandra):
-    run_all(chandra)
-    with opened(chandra, "chandra", "4935", "events/obsid4935-instACIS-subexpALL-en-cleanevents.fits") as new:
-        times = new["EVENTS"].data["time"]
-        assert not ((times >= 1000) & (times < 1400)).any()
-        header = new["EVENTS"].header
-        assert [header[k] for k in ("ONTIME", "ONTIME7", "ONTIME3")] == [5600, 5600, 5500]
-        assert header["EXPOSURE"] == pytest.approx(0.98 * 5600)
-        assert new[2].data["STOP"].tolist() == [1000, 6000]
-    with opened(chandra, "chandra", "4935", "cleaning/obsid4935-instACIS-subexpALL-lightcurve.fits") as curve:
-        # Bins of 200 s with what is between 0.5 and 7 keV: three of four events.
-        assert curve["LIGHTCURVE"].data["COUNTS"][:4].tolist() == [150] * 4
-        assert curve["LIGHTCURVE"].data["EXPOSURE"].tolist() == [200] * 30
 
 
 def test_what_is_made_is_not_made_again_but_what_has_changed_is(chandra, programs):
@@ -153,6 +153,7 @@ def test_a_failure_is_told_and_taken_up_again(chandra, programs):
 
 
 def test_a_job_that_takes_too_long_is_ended_with_all_it_started(chandra, programs):
+    prepare_chandra_info(chandra, **QUIET)
     programs.behave('sleep 600 & echo $! > "$FAKE/child"; wait')
     with pytest.warns(UserWarning, match="time limit"):
         chandra_repro(chandra, timeout=Quantity(2, "s"), **QUIET)
