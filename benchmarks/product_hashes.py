@@ -128,6 +128,8 @@ RUNS: dict[str, Run] = {
             expression="#XMMEA_EM && PATTERN <= 12 && ((X,Y) IN circle(25921,25921,1200))"
         arfgen spectrumset=source.ds arfset=area.ds badpixlocation=@*M2S002MIEVLI0000.FIT
         backscale spectrumset=source.ds badpixlocation=@*M2S002MIEVLI0000.FIT
+        rmfgen spectrumset=source.ds rmfset=matrix.ds withenergybins=yes energymin=0.5 \
+            energymax=10 nenergybins=40
         specgroup spectrumset=source.ds groupedset=grouped.ds mincounts=20 oversample=3 arfset=area.ds
         """,
         quick=True,

@@ -42,10 +42,11 @@ def energy_bins(instrument: str) -> FloatArray:
     (2067, 2400)
     """
     if instrument != "EPN":
-        return 5.0 * np.arange(2401)
+        return np.arange(0.0, 12001.0, 5.0)
     stops = [start for start, _ in _PN_BINS[1:]] + [_PN_END]
     parts = [np.arange(start, stop, width) for (start, width), stop in zip(_PN_BINS, stops, strict=True)]
-    return np.append(np.concatenate(parts), _PN_END).astype(np.float64) * 0.5
+    limits: FloatArray = 0.5 * np.append(np.concatenate(parts), _PN_END)
+    return limits
 
 
 def channel_limits(instrument: str, first: int, count: int, width_ev: float) -> FloatArray:

@@ -1,0 +1,181 @@
+"""Redistribution of photons over channels by a measured law, for cameras whose files say it in no public way.
+
+A photon of energy E gives a Gaussian pair about E; an exponential tail below it, from charge lost near the
+surface; two even shelves, down to a share S of E and below that; above the edge of silicon an escape peak.
+All but the escape peak, which is narrower, are smeared with the pair. The numbers are those that describe
+real matrices made by rmfgen (tables ``redistribution_*.csv``, which say of which).
+
+Source: form of the law measured on those matrices; rows that sum to 1 and the threshold of 1e-6 a channel
+from manual and matrices of rmfgen.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+FloatArray = npt.NDArray[np.float64]
+#: Elements below this are left out.
+THRESHOLD = 1e-6
+#: Edge of silicon, above which photons of its K line may escape, and the energy of that line [eV].
+SILICON_EDGE_EV, SILICON_LINE_EV = 1840.0, 1740.0
+#: Variance of the noise [eV^2] and its growth with energy [eV], which make the escape peak narrower.
+_NOISE, _GROWTH = 35.0**2, 0.438
+_SHARES = ("core", "tail", "high", "low", "escape")
+
+
+@dataclass(frozen=True)
+class Line:
+    """The response to one energy: shares of its parts, and their sizes.
+
+    Attributes
+    ----------
+    core, tail, high, low, escape
+        Shares; they sum to 1.
+    tail_ev
+        Scale of the exponential tail [eV].
+    edge
+        The upper shelf reaches down to this share of the energy.
+    narrow_ev, wide_ev, wide
+        Sigmas of the two Gaussians [eV], and the share of the wide one.
+    shift_ev
+        Shift of all [eV].
+    """
+
+    core: float
+    tail: float
+    high: float
+    low: float
+    escape: float
+    tail_ev: float
+    edge: float
+    narrow_ev: float
+    wide_ev: float
+    wide: float
+    shift_ev: float
+
+    def below(self, energy_ev: float, limits_ev: FloatArray) -> FloatArray:
+        """Share of the photons that are seen below each limit.
+
+        Parameters
+        ----------
+        energy_ev
+            Their energy [eV].
+        limits_ev
+            Limits of channels [eV].
+        """
+        x = limits_ev - self.shift_ev
+        total = np.zeros(len(limits_ev))
+        for sigma, share in ((self.narrow_ev, 1 - self.wide), (self.wide_ev, self.wide)):
+            parts = self.core * ndtr((x - energy_ev) / sigma)
+            parts += self.tail * _tail_below(x - energy_ev, self.tail_ev, sigma)
+            parts += self.high * _shelf_below(x, self.edge * energy_ev, energy_ev, sigma)
+            parts += self.low * _shelf_below(x, 0.0, self.edge * energy_ev, sigma)
+            if self.escape > 0:
+                left = energy_ev - SILICON_LINE_EV
+                narrower = sigma * np.sqrt((_NOISE + _GROWTH * left) / (_NOISE + _GROWTH * energy_ev))
+                parts += self.escape * ndtr((x - left) / narrower)
+            total += share * parts
+        return total
+
+
+def _tail_below(x: FloatArray, scale: float, sigma: float) -> FloatArray:
+    """An exponential that ends at 0 and falls to the left, smeared with a Gaussian."""
+    argument = np.minimum(x / scale + 0.5 * (sigma / scale) ** 2, 600.0)
+    return ndtr(x / sigma) + np.exp(argument) * ndtr(-x / sigma - sigma / scale)
+
+
+def _shelf_below(x: FloatArray, low: float, high: float, sigma: float) -> FloatArray:
+    """An even share between two limits, smeared with a Gaussian."""
+
+    def ramp(z: FloatArray) -> FloatArray:
+        return z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+    return sigma * (ramp((x - low) / sigma) - ramp((x - high) / sigma)) / max(high - low, 1e-3)
+
+
+@dataclass(frozen=True)
+class Law:
+    """Lines at some energies, from which those between follow.
+
+    Attributes
+    ----------
+    energy_ev
+        Their energies, growing [eV].
+    values
+        Numbers of :class:`Line` in its order, shape (energies, 11).
+    """
+
+    energy_ev: FloatArray
+    values: FloatArray
+
+    def line(self, energy_ev: float) -> Line:
+        """The response to an energy.
+
+        Numbers are interpolated in the logarithm of the energy, shares in their logarithms, and not across
+        the edge of silicon; beyond the table its ends hold.
+
+        Parameters
+        ----------
+        energy_ev
+            The energy [eV].
+        """
+        beyond = self.energy_ev >= SILICON_EDGE_EV
+        own = beyond if energy_ev >= SILICON_EDGE_EV else ~beyond
+        grid, values = np.log(self.energy_ev[own]), self.values[own]
+        at = np.log(energy_ev)
+        shares = [np.exp(np.interp(at, grid, np.log(np.maximum(values[:, k], 1e-7)))) for k in range(5)]
+        if energy_ev < SILICON_EDGE_EV:
+            shares[4] = 0.0
+        sizes = [float(np.interp(at, grid, values[:, k])) for k in range(5, values.shape[1])]
+        total = sum(shares)
+        return Line(*(float(s / total) for s in shares), *sizes)
+
+
+@functools.cache
+def measured_law(instrument: str) -> Law:
+    """The law of a camera, from the table of the package.
+
+    Parameters
+    ----------
+    instrument
+        ``EMOS1``, ``EMOS2`` or ``EPN``.
+    """
+    name = f"redistribution_{instrument.rstrip('12').lower()}.csv"
+    text = files("daxa.xmm.spectra").joinpath(name).read_text(encoding="ascii")
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    order = ("energy", *_SHARES, "tail_ev", "edge", "narrow_ev", "wide_ev", "wide", "shift_ev")
+    table = np.array([[float(row[name]) for name in order] for row in rows])
+    return Law(table[:, 0], table[:, 1:])
+
+
+def matrix(law: Law, bins_ev: FloatArray, limits_ev: FloatArray) -> FloatArray:
+    """Shares of the photons of each energy bin in each channel; rows sum to 1.
+
+    Parameters
+    ----------
+    law
+        The law of the camera.
+    bins_ev
+        Limits of the energy bins [eV].
+    limits_ev
+        Limits of the channels [eV].
+
+    Returns
+    -------
+    array
+        Shape (energy bins, channels).
+    """
+    rows = np.empty((len(bins_ev) - 1, len(limits_ev) - 1))
+    for k, energy in enumerate(0.5 * (bins_ev[1:] + bins_ev[:-1])):
+        row = np.diff(law.line(float(max(energy, 1.0))).below(float(energy), limits_ev))
+        row[row < THRESHOLD] = 0.0
+        total = row.sum()
+        rows[k] = row / total if total > 0 else 0.0
+    return rows
