@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from archive_server import ArchiveServer
 from hypothesis import settings
+from once import once, run_folder
 
 from daxa.fetch.http import Client
 
@@ -64,18 +65,10 @@ def simulated_gratings(tmp_path_factory: pytest.TempPathFactory):
 def _simulated_once(tmp_path_factory: pytest.TempPathFactory, name: str, size: str):
     from daxa.simulate import SimulatedSet, simulate_set
 
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    folder = base / name
-    lock = base / f"{name}.lock"
-    import fcntl
-
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
+    folder = run_folder(tmp_path_factory) / name
+    with once(folder) as todo:
+        if todo:
             simulate_set(folder, size=size)
-            (folder / "complete").touch()
     return SimulatedSet(folder)
 
 
@@ -84,18 +77,19 @@ def reduced(simulated, tmp_path_factory: pytest.TempPathFactory):
     """The first observation of the small simulated set, reduced once for all workers of a test run."""
     from reduced_observation import reduce_once
 
-    base = tmp_path_factory.getbasetemp()
-    return reduce_once(simulated, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return reduce_once(simulated, run_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")
 def synthetic_ccf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the synthetic calibration set."""
+    """Folder with the synthetic calibration set, made once for all workers; nobody writes there."""
     from daxa.simulate.calibration.constituents import write_calibration
 
-    folder = tmp_path_factory.mktemp("synthetic_ccf")
-    write_calibration(folder)
-    return folder
+    folder = run_folder(tmp_path_factory) / "synthetic_ccf"
+    with once(folder) as todo:
+        if todo:
+            write_calibration(folder / "ccf")
+    return folder / "ccf"
 
 
 @pytest.fixture(scope="session")

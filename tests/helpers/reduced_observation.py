@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from once import once
 
 #: The observation.
 OBS_ID = "0800010101"
@@ -51,10 +51,9 @@ def reduce_once(simulated: Any, base: Path) -> Reduced:
     from daxa.process.simple import full_process_xmm
 
     output = base / "read_by_others"
-    output.mkdir(exist_ok=True)
-    with (base / "read_by_others.lock").open("w") as handle, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (output / "complete").exists():
+    with once(output) as todo, pytest.MonkeyPatch.context() as patch:
+        if todo:
+            output.mkdir()
             for variable in ("SAS_CCF", "SAS_CCFPATH", "SAS_CCFFILES", "SAS_ODF", "SAS_DIR"):
                 patch.delenv(variable, raising=False)
             patch.setenv("DAXA_OUTPUT", str(output))
@@ -65,5 +64,4 @@ def reduce_once(simulated: Any, base: Path) -> Reduced:
             mission = XMMPointed(local=simulated.odf(OBS_ID).parent)
             mission.filter_on_obs_ids([OBS_ID])
             full_process_xmm(Archive("read", mission), num_cores=2, disable_progress=True)
-            (output / "complete").touch()
     return Reduced(output / "archives" / "read", OBS_ID, simulated.folder / "truth")

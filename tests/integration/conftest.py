@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from simulated_field import Field, Short, Undisturbed, begin, once, run_folder, set_environment
+from once import once, run_folder
+from simulated_field import Field, Short, Undisturbed, begin, set_environment
 from typer.testing import CliRunner
 
 from daxa.archive import Archive
@@ -31,10 +34,9 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
 
 
 @pytest.fixture(scope="session")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Short:
+def short(synthetic_ccf: Path, tmp_path_factory: pytest.TempPathFactory) -> Short:
     """Ten minutes without a flare: for tests that run the pipeline often."""
     from daxa.simulate import simulate_observation
-    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.simulate.cameras.noise import Noise
     from daxa.simulate.sets.standard import describe_set
     from daxa.simulate.sky import cluster_field
@@ -42,7 +44,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Short:
     result = Short(run_folder(tmp_path_factory) / "integration_short")
     with once(result.base) as todo:
         if todo:
-            write_calibration(result.ccf)
+            shutil.copytree(synthetic_ccf, result.ccf)
             whole = describe_set(700.0, Noise().scaled(0.1, 0.01))[1]
             simulate_observation(replace(whole, flares=()), cluster_field(), result.raw / result.obs_id)
     return result

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,25 +32,6 @@ EXPOSURES = [
 #: Largest PATTERN of the cleaned lists, and how many pixels it has.
 LAST_PATTERN = {"M1": 12, "M2": 12, "PN": 4}
 LAST_PIXELS = {"M1": 4, "M2": 4, "PN": 2}
-
-
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Temporary folder that all workers of a test run share."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-
-@contextmanager
-def once(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock; tells whether what goes into the folder has yet to be made."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    marker = folder / "complete"
-    with folder.with_suffix(".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        todo = not marker.exists()
-        yield todo
-        if todo:
-            marker.touch()
 
 
 def settings(output: Path, ccf: Path) -> dict[str, str]:

@@ -20,14 +20,12 @@ POINTING = (149.5917, -11.0642, 100.0)
 
 
 @pytest.fixture(scope="session")
-def calibration_env(tmp_path_factory) -> dict[str, str]:
+def calibration_env(tmp_path_factory, synthetic_ccf: Path) -> dict[str, str]:
     """Environment of tasks with the synthetic calibration set, indexed for 2017."""
-    from daxa.simulate.calibration.constituents import write_calibration
     from daxa.xmm.task import run_task
 
     folder = tmp_path_factory.mktemp("calibration")
-    write_calibration(folder / "ccf")
-    env = {"SAS_CCFPATH": str(folder / "ccf")}
+    env = {"SAS_CCFPATH": str(synthetic_ccf)}
     arguments = {"withobservationdate": True, "observationdate": "2017-01-01T00:00:00"}
     with (folder / "log").open("w") as log:
         run_task("cifbuild", arguments, cwd=folder, env=env, out=log)

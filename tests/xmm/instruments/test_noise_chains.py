@@ -40,8 +40,7 @@ class Reduced:
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory) -> dict[str, Reduced]:
-    from daxa.simulate.calibration.constituents import write_calibration
+def reduced(tmp_path_factory, synthetic_ccf) -> dict[str, Reduced]:
     from daxa.simulate.observation import simulate_observation
     from daxa.simulate.sets.real_exposure import OBS_ID, describe_like_0802710101
     from daxa.xmm.task import run_task
@@ -49,13 +48,12 @@ def reduced(tmp_path_factory) -> dict[str, Reduced]:
     folder = tmp_path_factory.mktemp("noise")
     description, sky = describe_like_0802710101(DURATION_S)
     exposures = [replace(e, ccds=CCDS[e.instrument]) for e in description.exposures]
-    write_calibration(folder / "ccf")
     simulate_observation(
         replace(description, exposures=exposures), sky, folder / "odf", folder / "truth", seed=3
     )
     env = {
         "SAS_ODF": str(folder / "odf"),
-        "SAS_CCFPATH": str(folder / "ccf"),
+        "SAS_CCFPATH": str(synthetic_ccf),
         "SAS_CCF": str(folder / "ccf.cif"),
     }
     for name in ("cifbuild", "emchain", "epchain"):

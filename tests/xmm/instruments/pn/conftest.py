@@ -154,22 +154,12 @@ class PnOdf:
         return out.getvalue(), err.getvalue()
 
 
-@pytest.fixture(scope="session")
-def pn_calibration(tmp_path_factory):
-    """The synthetic calibration set."""
-    from daxa.simulate.calibration.constituents import write_calibration
-
-    folder = tmp_path_factory.mktemp("pn_ccf")
-    write_calibration(folder)
-    return folder
-
-
 @pytest.fixture
-def pn_odf(tmp_path, pn_calibration):
+def pn_odf(tmp_path, synthetic_ccf):
     """A function that begins a handmade exposure."""
 
     def begin(**options):
         (tmp_path / "odf").mkdir()
-        return PnOdf(tmp_path / "odf", pn_calibration, **options)
+        return PnOdf(tmp_path / "odf", synthetic_ccf, **options)
 
     return begin

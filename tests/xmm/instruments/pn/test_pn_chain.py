@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -499,15 +502,12 @@ def test_amplitudes_that_cannot_be_are_told(pn_odf, tmp_path):
     assert headers["STDGTI05"]["WRGAMPLI"] == 3
 
 
-def test_fallbacks_of_the_calibration_are_told_once_and_written(pn_odf, tmp_path):
+def test_fallbacks_of_the_calibration_are_told_once_and_written(pn_odf, synthetic_ccf, tmp_path):
     """A set without the documented column names of TIMEJUMPTOL: a warning, and a keyword of the list."""
-    from daxa.simulate.calibration.constituents import write_calibration
-
     odf = pn_odf(n_frames=500)
     odf.background(5, 2000, np.random.default_rng(3))
     odf.background(6, 2000, np.random.default_rng(4))
-    odf.calibration = tmp_path / "ccf"
-    write_calibration(odf.calibration)
+    odf.calibration = Path(shutil.copytree(synthetic_ccf, tmp_path / "ccf"))
     path = next(odf.calibration.glob("EPN_TIMEJUMPTOL*"))
     with fits.open(path) as hdus:
         names = fits.Column("NAME", "4A", array=["abcd", "efgh"])
