@@ -230,7 +230,7 @@ def smooth_background(
     number, time = np.where(seen, counts, 0.0), np.where(seen, exposure, 0.0)
     mean = number.sum() / time.sum()
     rate = np.full(counts.shape, mean)
-    open_ = np.ones(counts.shape, bool)
+    open_ = exposure > 0  # nothing is expected elsewhere
     sigma = max(least_sigma, 0.5)
     while open_.any() and sigma < max(counts.shape):
         around, exposed = (gaussian_filter(v, sigma, mode="constant", truncate=3) for v in (number, time))
