@@ -176,10 +176,13 @@ def test_the_next_call_finishes_a_killed_run(
         # A random moment of a random job that was not begun: short jobs, whose ends are near, have their turn
         # too. It is one of the first ones as long as something has to be left for further kills.
         left = [job for job in undisturbed.seconds if job not in counts(archive)]
-        job = rng.choice(left[: -(-len(left) // (kills - len(killed)))] or list(undisturbed.seconds))
+        if not left:
+            archive = None
+            continue
+        job = rng.choice(left[: -(-len(left) // (kills - len(killed)))])
         moment = rng.uniform(0.0, 1.0) * undisturbed.seconds[job]
-        if not left or not kill_within(archive, short, folder, job, moment, mark):
-            archive = None  # it was done before
+        if not kill_within(archive, short, folder, job, moment, mark):
+            archive = None  # everything was done before
             continue
         assert poll(lambda: not marked(mark), limit_s=20), "something of the killed run keeps running"
         for name, path in products(root).items():
