@@ -117,7 +117,7 @@ class ListMaker:
         return Path(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def list_maker(geometry):
     """Factory: ``list_maker("EMOS1")``."""
     return lambda instrument, **options: ListMaker(geometry, instrument, **options)
