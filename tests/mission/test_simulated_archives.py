@@ -36,11 +36,12 @@ def test_from_search_to_images(
     assert fetched == {
         n: c for n, c in files.items() if source == "xsa" or OdfName.parse(n).instrument in instruments
     }
-    store.fetch(["EMOS1"], mirror=f"{server.url}/FTP/xmm/data/CCF")
-    full_process_xmm(archive)
-    done = archive.process_success["xmm_pointed"]
-    assert {"cif_build", "odf_ingest", "emchain", "espfilt", "generate_images_expmaps"} <= set(done)
-    assert all(all(idents.values()) for idents in done.values()), archive.process_errors
+    if source != "s3":  # where the same files come from as from heasarc
+        store.fetch(["EMOS1"], mirror=f"{server.url}/FTP/xmm/data/CCF")
+        full_process_xmm(archive)
+        done = archive.process_success["xmm_pointed"]
+        assert {"cif_build", "odf_ingest", "emchain", "espfilt", "generate_images_expmaps"} <= set(done)
+        assert all(all(idents.values()) for idents in done.values()), archive.process_errors
     # opening it again needs no network
     before = server.requests.copy()
     monkeypatch.setenv("DAXA_URL_XSA_TAP", "http://127.0.0.1:9")
