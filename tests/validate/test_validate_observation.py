@@ -70,18 +70,21 @@ def test_validate(
     assert all(r["same"] and not r["findings"] for r in result)
     assert page.read_text().count("data:image/png;base64,") == 4
 
+    (tmp_path / "list").mkdir()
     undistorted = files["MIEVLI"].read_bytes()
     plain = tmp_path / "plain.fits"
     plain.write_bytes(gzip.decompress(undistorted))
+    ours = next((tmp_path / "daxa_output/archives").glob("validate_*")) / "processed_data/xmm_pointed"
+    # The list alone: that the other products are the same has been said.
+    files["MIEVLI"] = files["MIEVLI"].rename(tmp_path / "list" / files["MIEVLI"].name)
     for mistake, finding in EVENT_FINDINGS.items():
-        files["MIEVLI"].unlink()
         wrong = distort_events(plain, tmp_path / f"{mistake}.fits", mistake)
         files["MIEVLI"].write_bytes(gzip.compress(wrong.read_bytes(), 1))
-        ours = next((tmp_path / "daxa_output/archives").glob("validate_*")) / "processed_data/xmm_pointed"
-        compared, left_out = compare_products(OBS, ours / OBS, folder, ["M1"])
+        compared, left_out = compare_products(OBS, ours / OBS, files["MIEVLI"].parent, ["M1"])
         assert left_out == []
         assert [words for found in compared for words in found.findings] == [finding]
 
+    files["MIEVLI"].rename(folder / files["MIEVLI"].name)
     with fits.open(gzip.open(files["ATTTSR"]), memmap=False) as hdus:
         hdus["ATTHK"].data["AHFDEC"] += 1 / 3600
         hdus.writeto(plain, overwrite=True)
