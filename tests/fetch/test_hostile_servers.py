@@ -251,6 +251,12 @@ def test_what_can_be_had_in_spite_of_it_is_right(ask: Asking, tmp_path: Path, na
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
+@pytest.mark.parametrize("ending", ["html", "xml", "svg"])
+def test_pages_that_are_asked_for_come(hostile: HostileServer, tmp_path: Path, ending: str) -> None:
+    file, target = RemoteFile(f"{hostile.url}/page_of_error", f"a.{ending}"), tmp_path / f"a.{ending}"
+    assert Client(tries=1).fetch(file, target).read_text() == ERROR
+
+
 def test_another_length_than_the_listing_says(ask: Asking) -> None:
     outcome = ask.file("good", size=1000)
     assert "offers 200000 bytes, its listing says 1000" in outcome.error

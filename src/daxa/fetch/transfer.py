@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from daxa.fetch.http import Client
 
 BLOCK = 1 << 16
-_PAGES = (".htm", ".html", ".xml")
+_PAGES = (".htm", ".html", ".xhtml", ".xml", ".svg", ".vot")
 
 
 @dataclass(frozen=True)
