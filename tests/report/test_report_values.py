@@ -165,7 +165,15 @@ def test_rates_are_given_where_there_is_exposure():
 
 def test_a_scale_is_shared_and_ends_at_a_round_number():
     pictures = [
-        {"kind": "rate", "inst": "M1", "unit": "ct/s per pixel", "low": 0.5, "high": 2.0, "top": top}
+        {
+            "kind": "rate",
+            "inst": "M1",
+            "unit": "ct/s per pixel",
+            "low": 0.5,
+            "high": 2.0,
+            "pixel": None,
+            "top": top,
+        }
         for top in (0.0031, 0.0030, 0.0029, 0.9)
     ]
     # The brightest does not spoil the others; two cameras meet in the middle.
@@ -235,6 +243,8 @@ def test_images_of_an_observation(tmp_path: Path):
         stem = folder / f"obsid0800010101-inst{inst}-subexpALL-en0.5_2.0keV"
         fits.PrimaryHDU(counts, header).writeto(f"{stem}-image.fits")
         fits.PrimaryHDU(exposure, header).writeto(f"{stem}-expmap.fits")
+    wide = folder / "obsid0800010101-instM1-subexpALL-en0.5_2.0keV-px8.0arcsec-image.fits"
+    fits.PrimaryHDU(counts[:50, :50], header).writeto(wide)
     # A damaged map and a damaged image cost themselves only.
     (folder / "obsid0800010101-instM2-subexpALL-en0.5_2.0keV-expmap.fits").write_bytes(b"no FITS")
     (folder / "obsid0800010101-instPN-subexpALL-en0.5_2.0keV-image.fits").write_bytes(
@@ -245,16 +255,18 @@ def test_images_of_an_observation(tmp_path: Path):
     found = drawing.observation_pictures(reader, "0800010101", [source], tmp_path)
     assert [(p["inst"], p["kind"], p["unit"]) for p in found["pictures"]] == [
         ("M1", "rate", "ct/s per pixel"), ("M1", "exposure", "s"), ("M2", "rate", "counts per pixel"),
+        ("M1", "rate", "counts per pixel"),
     ]  # fmt: skip
     assert [p.partition(":")[0] for p in reader.problems] == [
         "images/obsid0800010101-instM2-subexpALL-en0.5_2.0keV-expmap.fits",
         "images/obsid0800010101-instPN-subexpALL-en0.5_2.0keV-image.fits",
     ]
-    rate, time, _ = found["pictures"]
+    rate, time, _, other = found["pictures"]
+    assert other["band"] == "0.5–2 keV, pixels of 8″"
+    assert other["frame"] != rate["frame"]
     assert rate["alt"].startswith("MOS1 image, 0.5–2 keV: 81 counts; brightest 3′ north-east of the middle")
     assert "5.0 ks where it is longest" in time["alt"]
-    (frame,) = {k: v for k, v in found["frames"].items()}.values()
-    assert len(frame["marks"]) == 1
+    assert len(found["frames"][rate["frame"]]["marks"]) == 1
     assert len(found["outline"]) == 1
     drawing.draw(found["pictures"], drawing.scales_of(found["pictures"]), tmp_path, "one")
     assert {p["file"] for p in found["pictures"]} == {p.name for p in tmp_path.glob("*.png")}

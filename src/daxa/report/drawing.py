@@ -15,8 +15,8 @@ from daxa.report import rasters, skymap
 from daxa.report.products import CAMERAS, Reader, Values
 from daxa.xmm.fits.file import FitsFile
 
-_IMAGE = re.compile(r"-inst([A-Z0-9]+)-subexpALL-en([\d.]+)_([\d.]+)keV-image\.fits$")
-_MOSAIC = re.compile(r"^(.+)-en([\d.]+)_([\d.]+)keV-image\.fits$")
+_IMAGE = re.compile(r"-inst([A-Z0-9]+)-subexpALL-en([\d.]+)_([\d.]+)keV(?:-px([\d.]+)arcsec)?-image\.fits$")
+_MOSAIC = re.compile(r"^(.+)-en([\d.]+)_([\d.]+)keV(?:-px([\d.]+)arcsec)?-image\.fits$")
 #: Kinds of pictures: colours, whether brightness is in proportion.
 KINDS = {"rate": ("inferno", False), "exposure": ("viridis", True), "oot": ("inferno", False)}
 #: Order of the cameras on a page.
@@ -25,20 +25,22 @@ _ORDER = ("M1", "M2", "PN", "ALL")
 _WINDS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
 
-def band_text(low: float, high: float) -> str:
-    """An energy band as it is read.
+def band_text(low: float, high: float, pixel: float | None = None) -> str:
+    """An energy band as it is read, with the size of the pixels where that is not the usual one.
 
     Parameters
     ----------
     low, high
         Its limits [keV].
+    pixel
+        Size of the pixels [arcsec]; None for the usual one.
 
     Examples
     --------
     >>> band_text(0.5, 2.0)
     '0.5–2 keV'
     """
-    return f"{low:g}–{high:g} keV"
+    return f"{low:g}–{high:g} keV" + ("" if pixel is None else f", pixels of {pixel:g}″")
 
 
 def observation_pictures(reader: Reader, obs_id: str, sources: list[Values] | None, scratch: Path) -> Values:
@@ -65,8 +67,8 @@ def observation_pictures(reader: Reader, obs_id: str, sources: list[Values] | No
     for path in reader.files("images/*-image.fits"):
         name = _IMAGE.search(path.name)
         if name:
-            named.append((path, name[1], float(name[2]), float(name[3])))
-    named.sort(key=lambda n: (n[2], n[3], _ORDER.index(n[1]) if n[1] in _ORDER else 9))
+            named.append(_named(path, name))
+    named.sort(key=lambda n: (n[2], n[3], n[4] or 0.0, _ORDER.index(n[1]) if n[1] in _ORDER else 9))
     return _pictures(reader, named, sources, scratch, obs_id)
 
 
@@ -84,8 +86,13 @@ def mosaic_pictures(reader: Reader, scratch: Path) -> Values:
     for path in reader.files("*-image.fits"):
         name = _MOSAIC.search(path.name)
         if name:
-            named.append((path, name[1], float(name[2]), float(name[3])))
+            named.append(_named(path, name))
     return _pictures(reader, named, None, scratch, "")
+
+
+def _named(path: Path, name: re.Match[str]) -> tuple[Path, str, float, float, float | None]:
+    """An image with what its name says: camera or field, band, size of the pixels."""
+    return path, name[1], float(name[2]), float(name[3]), float(name[4]) if name[4] else None
 
 
 def _pictures(
@@ -93,14 +100,14 @@ def _pictures(
 ) -> Values:
     """Read, cut and keep the images, each with its exposure map."""
     opened = []
-    for path, inst, low, high in named:
+    for path, inst, low, high, pixel in named:
         with reader.trying(path):
             counts, header, wcs = rasters.read_image(path)
             exposure = _exposure(reader, path)
             if exposure is not None and exposure.shape != counts.shape:
                 reader.note(path, ValueError(f"its exposure map has {exposure.shape} pixels"))
                 exposure = None
-            opened.append((path, inst, low, high, counts, exposure, header, wcs))
+            opened.append((path, inst, low, high, pixel, counts, exposure, header, wcs))
     frames = _frames(opened)
     found: Values = {"frames": {}, "pictures": [], "outline": []}
     for key, frame in frames.items():
@@ -109,10 +116,11 @@ def _pictures(
         with reader.trying(reader.folder / "images"):
             found["frames"][key] |= asdict(rasters.around(frame)) | {"marks": _marks(frame, sources)}
     exposed: dict[str, Any] = {}
-    for number, (path, inst, low, high, counts, exposure, header, wcs) in enumerate(opened):
+    for number, (path, inst, low, high, pixel, counts, exposure, header, wcs) in enumerate(opened):
         key = _key(counts, wcs)
         frame = frames[key]
-        shared = {"inst": inst, "low": low, "high": high, "frame": key, "band": band_text(low, high)}
+        shared = {"inst": inst, "low": low, "high": high, "pixel": pixel, "frame": key}
+        shared["band"] = band_text(low, high, pixel)
         cut = frame.cut(counts)
         time = None if exposure is None else frame.cut(exposure)
         with reader.trying(path):
@@ -161,7 +169,7 @@ def _frames(opened: list[Any]) -> dict[str, rasters.Frame]:
     """One part for all images of the same pixels, so that they can be compared."""
     shown: dict[str, Any] = {}
     systems = {}
-    for _, _, _, _, counts, exposure, _, wcs in opened:
+    for *_, counts, exposure, _, wcs in opened:
         key = _key(counts, wcs)
         shown[key] = shown.get(key, False) | (counts > 0 if exposure is None else exposure > 0)
         systems[key] = wcs
@@ -260,7 +268,8 @@ def draw(pictures: list[Values], scales: dict[str, float], folder: Path, stem: s
     for one in pictures:
         colours, linear = KINDS[one["kind"]]
         one["limit"] = scales[scale_key(one)]
-        one["file"] = f"{stem}-{one['inst']}-{one['low']:g}-{one['high']:g}-{one['kind']}.png"
+        size = "" if one["pixel"] is None else f"-px{one['pixel']:g}"
+        one["file"] = f"{stem}-{one['inst']}-{one['low']:g}-{one['high']:g}{size}-{one['kind']}.png"
         pixels = Path(one.pop("pixels"))
         rasters.write_picture(np.load(pixels), folder / one["file"], one["limit"], colours, linear)
         pixels.unlink()
@@ -275,7 +284,9 @@ def scale_key(picture: Values) -> str:
         One of those of `observation_pictures`.
     """
     kind = "exposure" if picture["kind"] == "exposure" else f"rate {picture['unit']}"
-    return f"{kind} {picture['low']:g}-{picture['high']:g}"
+    # A larger pixel has more counts.
+    size = "" if picture["pixel"] is None else f" {picture['pixel']:g}"
+    return f"{kind} {picture['low']:g}-{picture['high']:g}{size}"
 
 
 def scales_of(pictures: list[Values]) -> dict[str, float]:

@@ -377,13 +377,13 @@ def _sections(one: Values) -> list[tuple[str, str]]:
 
 def _groups(images: Values) -> list[Values]:
     """Pictures that stand beside each other: of one band and kind."""
-    groups: dict[tuple[float, float, bool, str], list[Values]] = {}
+    groups: dict[tuple[float, float, float, bool, str], list[Values]] = {}
     for one in images["pictures"]:
-        key = (one["low"], one["high"], one["kind"] == "exposure", one["unit"])
+        key = (one["low"], one["high"], one["pixel"] or 0.0, one["kind"] == "exposure", one["unit"])
         groups.setdefault(key, []).append(one)
     return [
         {
-            "title": f"{pictures[0]['band']}, {_KINDS[key[2:]]}",
+            "title": f"{pictures[0]['band']}, {_KINDS[key[3:]]}",
             "pictures": sorted(pictures, key=lambda p: p["kind"] == "oot"),
             "frames": images["frames"],
         }
