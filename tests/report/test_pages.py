@@ -18,6 +18,7 @@ from daxa.archive import Archive
 from daxa.archive.run import Run
 from daxa.exceptions import DAXAError
 from daxa.report import build_report
+from daxa.report.products import observation_values
 
 NASTY = "<script>alert(1)</script>"
 FIRST, SECOND, THIRD, FOURTH, FIFTH = (f"08000{k}0101" for k in range(1, 6))
@@ -248,6 +249,27 @@ def test_an_archive_that_can_only_be_read_is_reported_elsewhere(archive, tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(DAXAError, match="no folder for the report"):
         build_report(archive, tmp_path / "file")
+
+
+def test_gratings(archive):
+    path = archive.obs_folder(X, FIRST) / f"events/obsid{FIRST}-instR1-subexpS004-finalevents.fits"
+    wave = np.repeat([18.97, 24.78, 33.74], 100)
+    columns = [fits.Column("M_LAMBDA", "D", array=wave), fits.Column("PI", "J", array=12398 / wave)]
+    good = [fits.Column(n, "D", array=np.array([v])) for n, v in (("START", 10.0), ("STOP", 3910.0))]
+    head = fits.PrimaryHDU(
+        header=fits.Header({"SUBMODE": "HighEventRate", "OBJECT": "Star", "SYNTHCAL": True})
+    )
+    tables = [fits.BinTableHDU.from_columns(c, name=n) for c, n in ((columns, "EVENTS"), (good, "STDGTI01"))]
+    fits.HDUList([head, *tables]).writeto(path)
+    (path.parents[1] / f"3100_{FIRST}_SCX00000SUM.SAS").write_text("made by daxa.simulate\n")
+    found = observation_values(path.parents[1], FIRST, ["R1"])
+    (one,) = found["gratings"]
+    assert (one["events"], one["ontime_s"], one["mode"]) == (300, 3900.0, "HighEventRate")
+    assert sum(one["order1"]) == 300
+    assert one["order1"][round((18.97 - 5) / 0.05 - 0.5)] == 100
+    assert sum(one["order2"]) == 0
+    assert found["header"]["chain"] == "SIMU"
+    assert found["header"]["target"] == "Star"
 
 
 def test_mosaics_are_on_the_first_page(archive, tmp_path):

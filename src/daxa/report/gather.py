@@ -188,7 +188,7 @@ def _camera(inst: str, found: Values, summary: Values, wanted: Values, runs: Ite
     planned = {exp: e for exp, e in (summary.get("exposures") or {}).items() if wanted.get(exp)}
     gratings = [g for g in found["gratings"] if g["inst"] == inst]
     if gratings:
-        times = [g["livetime_s"] or g["ontime_s"] for g in gratings]
+        times = [g["ontime_s"] for g in gratings]
         final = {
             "events": sum(g["events"] for g in gratings),
             "livetime_s": sum(filter(None, times)) if any(t is not None for t in times) else None,

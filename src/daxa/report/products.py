@@ -125,11 +125,12 @@ def observation_values(folder: Path, obs_id: str, instruments: list[str]) -> Val
         "header": header,
         "exposures": exposures,
         "finals": _finals(reader, obs_id, instruments),
-        "gratings": _gratings(reader, obs_id, instruments),
+        "gratings": _gratings(reader, obs_id, instruments, header),
         "attitude": _attitude(reader, obs_id),
         "sources": _sources(reader, obs_id),
         "calibration": _calibration(reader, exposures),
     }
+    _note_simulation(reader, header)
     return values | {"problems": reader.problems}
 
 
@@ -208,6 +209,14 @@ def _note_header(header: Values, cards: Any) -> None:
         if name.startswith(_FALLBACK) and str(cards[name]) not in header.setdefault("fallbacks", []):
             header["fallbacks"].append(str(cards[name]).strip())
     header["synthetic"] = bool(header.get("synthetic") or cards.get("SYNTHCAL"))
+
+
+def _note_simulation(reader: Reader, header: Values) -> None:
+    """Lists of MOS and RGS do not say that their raw files were simulated; the summary of these does."""
+    for path in reader.files("*SUM.SAS"):
+        with reader.trying(path):
+            if "daxa.simulate" in path.read_text(encoding="latin-1"):
+                header["chain"] = "SIMU"
 
 
 def _bad_pixels(hdus: FitsFile) -> dict[int, int]:
@@ -331,22 +340,28 @@ def _finals(reader: Reader, obs_id: str, instruments: list[str]) -> dict[str, Va
 # -- the rest ---------------------------------------------------------------------------------
 
 
-def _gratings(reader: Reader, obs_id: str, instruments: list[str]) -> list[Values]:
+def _good_time(hdus: FitsFile) -> float | None:
+    """Seconds that are good on the CCD with the most of them."""
+    tables = [hdu.data for hdu in hdus if re.fullmatch(r"STDGTI\d\d", hdu.name)]
+    return max((float((t["STOP"] - t["START"]).sum()) for t in tables), default=None)
+
+
+def _gratings(reader: Reader, obs_id: str, instruments: list[str], header: Values) -> list[Values]:
     """Exposures of the spectrometers: their events, energy against wavelength."""
     found = []
     for inst in (i for i in instruments if i.startswith("R")):
         for path in reader.files(layout.rgs_file(obs_id, inst, "*", "finalevents")):
             with reader.trying(path):
                 hdus = FitsFile(path)
-                cards, data = hdus["EVENTS"].header, hdus["EVENTS"].data
+                cards, data = hdus[0].header, hdus["EVENTS"].data
+                _note_header(header, cards)
                 one: Values = {
                     "inst": inst,
                     "exp": path.name.partition("-subexp")[2][:4],
-                    "events": int(cards["NAXIS2"]),
+                    "events": len(data),
                     "mode": _text(cards, "SUBMODE") or _text(cards, "DATAMODE"),
                     "start": _text(cards, "DATE-OBS"),
-                    "ontime_s": _number(cards, "ONTIME"),
-                    "livetime_s": _number(cards, "LIVETIME"),
+                    "ontime_s": _good_time(hdus),
                 }
                 if {"M_LAMBDA", "PI"} <= set(hdus["EVENTS"].columns):
                     wave, pi = np.asarray(data["M_LAMBDA"], float), np.asarray(data["PI"], float)
