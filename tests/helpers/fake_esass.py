@@ -52,7 +52,7 @@ cp "$p_eventfiles" "$p_outfile"; chmod u+w "$p_outfile"
 @pytest.fixture
 def esass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of the stand-in: ``calls`` has its calls."""
-    folder = tmp_path / "esass"
+    folder = tmp_path / "eSASS4DR1"
     (folder / "bin").mkdir(parents=True)
     for name, body in _BODIES.items():
         program = folder / "bin" / name

@@ -82,7 +82,7 @@ def test_with_esass(
     assert archive.process_extra_info[NAME]["cleaned_evt_lists"][OBS[0]]["final"].endswith("finalevents.fits")
     assert archive.process_logs[NAME]["flaregti"][OBS[0]].endswith("flaregti: DONE\n")
     run = archive.ledger.latest(NAME, "flaregti", OBS[0])
-    assert run.backend == "esass"
+    assert (run.backend, run.versions["esass"]) == ("esass", "eSASS4DR1")
     # nothing is done again, even when lists of other modules have been asked for meanwhile
     archive[NAME].get_evt_list_path(OBS[0], "TM2")
     full_process_erosita(archive, Quantity(0.3, "keV"), Quantity(5, "keV"), disable_progress=True)

@@ -51,6 +51,8 @@ class Software:
         Command that prints the version; empty if there is none.
     version
         Pattern of what is printed; its first group that matches is the version.
+    place
+        Pattern of the path of its first program; the group is the version, where no command tells one.
     indexes
         Patterns of the indexes of calibration files below ``CALDB``; empty if it needs none.
     error
@@ -71,6 +73,7 @@ class Software:
     parameter_files: bool = False
     teller: tuple[str, ...] = ()
     version: str = r"(\S+)"
+    place: str = ""
     indexes: tuple[str, ...] = ()
     error: type[BackendSoftwareError] = BackendSoftwareError
     install: str = ""
@@ -129,7 +132,7 @@ class Software:
     def _version(self) -> str:
         program = shutil.which(self.teller[0]) if self.teller else None
         if program is None:
-            return UNKNOWN
+            return self._version_of_place()
         key = (program, *self.teller, *(os.environ.get(v, "") for v in self.folders))
         if key not in _told:
             try:
@@ -149,6 +152,12 @@ class Software:
                 return UNKNOWN
             _told[key] = next(group for group in match.groups() if group)
         return _told[key]
+
+    def _version_of_place(self) -> str:
+        """The version that the folder of its programs is named after."""
+        program = shutil.which(self.programs[0]) if self.place else None
+        match = re.search(self.place, os.path.realpath(program)) if program is not None else None
+        return UNKNOWN if match is None else match[1]
 
     def _found_indexes(self) -> list[Path]:
         return sorted(p for pattern in self.indexes for p in Path(os.environ["CALDB"]).glob(pattern))
@@ -218,6 +227,8 @@ SOFTWARE: dict[str, Software] = {
             "eSASS",
             "eROSITA",
             ("evtool", "flaregti"),
+            # No command tells its version; releases are unpacked to a folder of their name.
+            place=r"/(eSASS(?:4\w+|users_\d+))/",
             error=eSASSNotFoundError,
             install="Install eSASS4DR1 (https://erosita.mpe.mpg.de/dr1/eSASS4DR1/) and start Python in a "
             "shell in which its set-up script has been sourced.",
