@@ -37,11 +37,13 @@ def functions_and_methods(paths, everything=False):
                     yield path.relative_to(SOURCE), function is not node, function
 
 
+@cache
 def public_functions():
     """Those that have to speak for themselves: file, whether of a class, node.
 
     Not setters, nor methods that override one that says it.
     """
+    found = []
     every = list(functions_and_methods(sorted(SOURCE.rglob("*.py"))))
     said = {f.name for _, method, f in every if method and ast.get_docstring(f)}
     for path, method, function in every:
@@ -50,7 +52,8 @@ def public_functions():
             continue
         if method and function.name in said and not ast.get_docstring(function):
             continue
-        yield path, method, function
+        found.append((path, method, function))
+    return found
 
 
 def arguments(function, method):
