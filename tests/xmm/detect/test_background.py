@@ -26,9 +26,12 @@ def test_circles_are_cut_out():
 def test_background_beneath_sources(made):
     x, y = [s[0] for s in made.sources], [s[1] for s in made.sources]
     for image, true in zip(made.field.images, made.backgrounds, strict=True):
-        good = without_sources(image.good, x, y, np.full(len(x), 12.0))
+        good = without_sources(image.good, x, y, np.full(len(x), 15.0))
         found, chi2, freedom = spline_background(image.counts, image.exposure, good)
-        assert found[image.good].sum() == pytest.approx(true[image.good].sum(), rel=0.06)
+        # The counts outside the circles scatter, and hold the wings of the sources.
+        chance = image.counts[good].sum() / true[good].sum()
+        assert chance == pytest.approx(1.0, abs=0.1)
+        assert found[image.good].sum() == pytest.approx(chance * true[image.good].sum(), rel=0.03)
         core = np.hypot(*np.meshgrid(np.arange(160) - 80, np.arange(150) - 75)) < 50
         # The plainest cubic surface has 16 parameters, which share the counts.
         scatter = np.sqrt(16 / image.counts[good].sum())
@@ -87,3 +90,36 @@ def test_two_components_are_told_apart():
     assert chi2 / freedom < 1.5
     with pytest.raises(ValueError, match="no pixel without sources"):
         model_background(counts, vignetted, plain, np.zeros((200, 200), bool))
+
+
+def test_a_source_that_fills_most_of_the_field_is_left_out():
+    """A cluster of more counts than the background has."""
+    rng = np.random.default_rng(8)
+    radius = np.hypot(*np.meshgrid(np.arange(200) - 100, np.arange(200) - 100))
+    plain = np.where(radius < 95, 20_000.0, 0.0)
+    vignetted = plain * np.exp(-((radius / 70) ** 2))
+    true = 3e-6 * vignetted + 5e-6 * plain
+    cluster = 1000e-6 * vignetted * (1 + (radius / 8) ** 2) ** -1.5
+    assert cluster.sum() > 1.2 * true.sum()
+    counts = rng.poisson(true + cluster).astype(float)
+    found, _, _, _ = model_background(counts, vignetted, plain, plain > 0, runs=10)
+    # Its outskirts, fainter than the scatter of a cell, remain.
+    assert found.sum() == pytest.approx(true.sum(), rel=0.25)
+    # Smoothed maps follow it.
+    smoothed = smooth_background(counts, plain, plain > 0)
+    assert smoothed[radius < 95].sum() > 3 * true.sum()
+
+
+def test_few_counts_do_not_bias_the_model():
+    rng = np.random.default_rng(9)
+    radius = np.hypot(*np.meshgrid(np.arange(200) - 100, np.arange(200) - 100))
+    plain = np.where(radius < 95, 20_000.0, 0.0)
+    vignetted = plain * np.exp(-((radius / 70) ** 2))
+    true = 0.6e-6 * vignetted + 0.6e-6 * plain
+    ratios = [
+        model_background(rng.poisson(true).astype(float), vignetted, plain, plain > 0, runs=10)[0].sum()
+        / true.sum()
+        for _ in range(10)
+    ]
+    # Each has some 500 counts.
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.03)

@@ -7,7 +7,8 @@ import pytest
 from detect_fields import IMAGES, SPREAD, make
 from scipy.optimize import minimize_scalar
 
-from daxa.xmm.detect.fit import FitOptions, best_rates, extended_profile, fit_sources, model_maps
+from daxa.xmm.detect.extended import extended_profile
+from daxa.xmm.detect.fit import FitOptions, best_rates, fit_sources, model_maps
 
 OPTIONS = FitOptions(least=10.0, cut=15.0)
 SHARES = np.array([share for _, share in IMAGES.values()])

@@ -146,16 +146,17 @@ def _search(piece: Piece, options: SourceOptions) -> Recipe:
     }
     tasks.append(Task("eboxdetect", usemap=False, **together, boxlistset="local.fits", likemin=8.0))
     for names in cameras:
-        pairs = zip(names["image"], names["back"], strict=True)
-        for number, (image, back) in enumerate(pairs, start=1):
+        files = zip(names["image"], names["expmap"], names["back"], strict=True)
+        for number, (image, exposure, back) in enumerate(files, start=1):
             tasks.append(
                 Task(
                     "esplinemap",
                     boxlistset="local.fits",
-                    fitmethod="smooth",
-                    snrmin=20.0,
+                    fitmethod="model",
+                    nfitrun=10,
                     imageset=image,
-                    expimageset=names["plain"][0],
+                    expimageset=exposure,
+                    expimageset2=names["plain"][0],
                     detmaskset=names["mask"][0],
                     bkgimageset=back,
                     idband=number,

@@ -1,17 +1,20 @@
-"""Background maps: a smooth surface through what is left of an image when its sources are cut out.
+"""Background maps: what is left of an image when its sources are cut out, as a surface or as a model.
 
-Source: manual of esplinemap (sources cut out where they exceed a brightness; image rebinned to cells; divided
-by the exposure; spline; cells far above it left out and the fit repeated).
+Source: manual of esplinemap (sources cut out where they exceed a brightness; image rebinned to cells; a fit
+to these; cells far above it left out and the fit repeated). Cells beside such a cell that are above the fit,
+too, are left out with it: an extended source is larger than where it stands out.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import SmoothBivariateSpline
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_propagation, gaussian_filter
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -21,6 +24,12 @@ _COVERED = 0.1
 _LOWEST = 0.05
 #: Cubic splines in two dimensions need as many cells.
 _FEWEST_CELLS = 17
+#: Cells beside one that is left out are left out if they are so many standard deviations above the fit.
+_BESIDE_SIGMA = 1.5
+#: Counts in a cell of the model, on average: with fewer, cells of a background stand out by chance.
+_COUNTS_OF_A_CELL = 20
+#: Cells along each side at least.
+_FEWEST_NODES = 5
 
 
 def without_sources(good: BoolArray, x: npt.ArrayLike, y: npt.ArrayLike, radius: npt.ArrayLike) -> BoolArray:
@@ -40,6 +49,89 @@ def without_sources(good: BoolArray, x: npt.ArrayLike, y: npt.ArrayLike, radius:
         rows, columns = np.indices(part.shape)
         part &= (columns + left - cx) ** 2 + (rows + top - cy) ** 2 > r**2
     return kept
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Sums over squares of an image.
+
+    Attributes
+    ----------
+    side
+        Number of squares along each side.
+    index
+        Of each pixel, the square it lies in (ny, nx).
+    seen
+        Pixels that count.
+    """
+
+    side: int
+    index: npt.NDArray[np.int64]
+    seen: BoolArray
+
+    @classmethod
+    def of(cls, seen: BoolArray, side: int) -> _Cells:
+        rows, columns = (np.arange(n) * side // n for n in seen.shape)
+        return cls(side, rows[:, None] * side + columns[None, :], seen)
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sum of the pixels that count in each cell."""
+        inside = np.where(self.seen, values, 0.0)
+        return np.bincount(self.index.ravel(), inside.ravel(), self.side**2).astype(float)
+
+    def without_excess(
+        self,
+        number: FloatArray,
+        cells: BoolArray,
+        fit: Callable[[BoolArray, FloatArray], FloatArray],
+        first: BoolArray,
+        sigma: float,
+        runs: int,
+        fewest: int,
+    ) -> tuple[BoolArray, float]:
+        """Fit cells, leave out those with an excess and what is beside them, until no more is to leave out.
+
+        Parameters
+        ----------
+        number
+            Counts of the cells.
+        cells
+            Those that can be used.
+        fit
+            Counts expected in all cells, from those to use and the expectation before.
+        first
+            Those to use at first.
+        sigma
+            Standard deviations of an excess.
+        runs
+            Fits at most.
+        fewest
+            Cells that a fit needs.
+
+        Returns
+        -------
+        used, chi2
+            Cells of the last fit, and the sum of their squared deviations.
+        """
+        used, chi2, model = first, 0.0, np.ones(len(number))
+        for run in range(runs):
+            model = fit(used, model)
+            # Errors by the model, as those of the counts would draw the fit towards low cells.
+            deviation = (number - model) / np.sqrt(np.maximum(model, 1.0))
+            chi2 = float((deviation[used] ** 2).sum())
+            # The first fit may be to a part of the cells that is too dark to tell what is beside a source.
+            left = cells & ~self._standing_out(cells, deviation, sigma, _BESIDE_SIGMA if run else sigma)
+            if (left == used).all() or left.sum() < fewest:
+                break
+            used = left
+        return used, chi2
+
+    def _standing_out(
+        self, cells: BoolArray, deviation: FloatArray, sigma: float, beside: float
+    ) -> BoolArray:
+        shape = (self.side, self.side)
+        core, about = ((cells & (deviation > s)).reshape(shape) for s in (sigma, beside))
+        return binary_propagation(core, np.ones((3, 3)), about | core).ravel()
 
 
 def spline_background(
@@ -78,40 +170,39 @@ def spline_background(
     ValueError
         No good pixel is exposed.
     """
-    seen = good & (exposure > 0)
-    if not seen.any():
-        raise ValueError("no pixel without sources is exposed")
-    x, y, number, time, share = _cells(counts, exposure, seen, nodes)
-    used = share > _COVERED
-    mean = number[used].sum() / time[used].sum()
-    if used.sum() < _FEWEST_CELLS or mean == 0:
+    cells = _Cells.of(_seen(good, exposure), nodes)
+    number, time = cells.sums(counts), np.maximum(cells.sums(exposure), 1e-30)
+    usable = _covered(cells)
+    mean = number[usable].sum() / time[usable].sum()
+    if usable.sum() < _FEWEST_CELLS or mean == 0:
         return mean * exposure, 0.0, 0
-    model = np.full(len(x), 1.0)
-    for _ in range(runs):
-        # Errors by the model, as those of the counts would draw the surface towards low cells.
-        error = np.sqrt(np.maximum(model, _LOWEST) * mean * time) / (mean * time)
-        rate = number / time / mean
+    ny, nx = counts.shape
+    rows, columns = np.indices(counts.shape)
+    x, y = (cells.sums(exposure * v) / time / (n - 1) for v, n in ((columns, nx), (rows, ny)))
+    surfaces: list[SmoothBivariateSpline] = []
+
+    def fit(used: BoolArray, before: FloatArray) -> FloatArray:
+        expected = np.maximum(before / (mean * time), _LOWEST) if surfaces else np.ones(len(x))
+        weight = np.sqrt(mean * time / expected)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # FITPACK: the smoothing asked for was not quite reached
-            surface = SmoothBivariateSpline(
-                x[used], y[used], rate[used], 1 / error[used], bbox=[0, 1, 0, 1], s=used.sum()
-            )
-        model = surface.ev(x, y)
-        deviation = (rate - model) / error
-        outside = used & (deviation > excess_sigma)
-        chi2 = float((deviation[used] ** 2).sum())
-        freedom = int(used.sum()) - len(surface.get_coeffs())
-        if not outside.any() or used.sum() - outside.sum() < _FEWEST_CELLS:
-            break
-        used &= ~outside
-    ny, nx = counts.shape
-    smooth = surface(np.arange(nx) / (nx - 1), np.arange(ny) / (ny - 1)).T
+            surfaces.append(
+                SmoothBivariateSpline(
+                    x[used], y[used], (number / time / mean)[used], weight[used],
+                    bbox=[0, 1, 0, 1], s=used.sum(),
+                )
+            )  # fmt: skip
+        return surfaces[-1].ev(x, y) * mean * time
+
+    used, chi2 = cells.without_excess(number, usable, fit, usable, excess_sigma, runs, _FEWEST_CELLS)
+    surface = surfaces[-1]
+    rate = surface(np.arange(nx) / (nx - 1), np.arange(ny) / (ny - 1)).T
     # Beyond the outermost cells the surface is not held by anything.
-    low, high = model[used].min(), model[used].max()
-    background = np.clip(smooth, max(low, _LOWEST), high) * mean * exposure
+    low, high = (extreme(surface.ev(x[used], y[used])) for extreme in (np.min, np.max))
+    background = np.clip(rate, max(low, _LOWEST), high) * mean * exposure
     # As many counts as there are in the cells that were used.
-    index = _index(counts.shape, nodes)
-    inside = seen & used[index]
+    inside = cells.seen & used[cells.index]
+    freedom = int(used.sum()) - len(surface.get_coeffs())
     return background * counts[inside].sum() / background[inside].sum(), chi2, freedom
 
 
@@ -127,6 +218,9 @@ def model_background(
 ) -> tuple[FloatArray, tuple[float, float], float, int]:
     """Background of two components: one that comes through the mirrors, and one that comes from everywhere.
 
+    The first fit is to the darker half of the cells, so that a source that fills most of the field is left
+    out from the beginning.
+
     Parameters
     ----------
     counts
@@ -136,9 +230,10 @@ def model_background(
     good
         Pixels without sources.
     nodes
-        Cells along each side.
+        Cells along each side at most; fewer where there are few counts.
     excess_sigma
-        Cells so many standard deviations above the model are left out.
+        Cells so many standard deviations above the model are left out, and those beside them that are
+        above it.
     runs
         How often the model is fitted at most.
 
@@ -156,28 +251,36 @@ def model_background(
     ValueError
         No good pixel is exposed.
     """
-    seen = good & (plain > 0)
+    seen = _seen(good, plain)
+    enough = np.sqrt(counts[seen].sum() / _COUNTS_OF_A_CELL * seen.size / seen.sum())
+    cells = _Cells.of(seen, int(np.clip(enough, min(_FEWEST_NODES, nodes), nodes)))
+    number, light, time = (cells.sums(v) for v in (counts, vignetted, plain))
+    usable = _covered(cells)
+    rates = (0.0, 0.0)
+
+    def fit(used: BoolArray, before: FloatArray) -> FloatArray:
+        nonlocal rates
+        rates = _two_rates(number[used], light[used], time[used])
+        return rates[0] * light + rates[1] * time
+
+    brightness = number / np.maximum(time, 1e-30)
+    darker = usable & (brightness <= np.median(brightness[usable]))
+    used, chi2 = cells.without_excess(number, usable, fit, darker, excess_sigma, runs, 3)
+    return rates[0] * vignetted + rates[1] * plain, rates, chi2, int(used.sum()) - 2
+
+
+def _seen(good: BoolArray, exposure: FloatArray) -> BoolArray:
+    """Good pixels that are exposed."""
+    seen = good & (exposure > 0)
     if not seen.any():
         raise ValueError("no pixel without sources is exposed")
-    index = _index(counts.shape, nodes).ravel()
+    return seen
 
-    def summed(values: FloatArray) -> FloatArray:
-        return np.bincount(index, np.where(seen, values, 0.0).ravel(), nodes**2).astype(float)
 
-    number, light, time = summed(counts), summed(vignetted), summed(plain)
-    used = time > _COVERED * time.max()
-    chi2 = 0.0
-    rates = (0.0, 0.0)
-    for _ in range(runs):
-        rates = _two_rates(number[used], light[used], time[used])
-        model = rates[0] * light + rates[1] * time
-        deviation = (number - model) / np.sqrt(np.maximum(model, 1.0))
-        chi2 = float((deviation[used] ** 2).sum())
-        outside = used & (deviation > excess_sigma)
-        if not outside.any() or used.sum() - outside.sum() < 3:
-            break
-        used &= ~outside
-    return rates[0] * vignetted + rates[1] * plain, rates, chi2, int(used.sum()) - 2
+def _covered(cells: _Cells) -> BoolArray:
+    """Cells of which a large enough share is seen, or the largest there is."""
+    share = cells.sums(np.ones(cells.seen.shape)) / np.maximum(np.bincount(cells.index.ravel()), 1)
+    return share > min(_COVERED, 0.5 * share.max())
 
 
 def _two_rates(counts: FloatArray, first: FloatArray, second: FloatArray) -> tuple[float, float]:
@@ -224,9 +327,7 @@ def smooth_background(
     ValueError
         No good pixel is exposed.
     """
-    seen = good & (exposure > 0)
-    if not seen.any():
-        raise ValueError("no pixel without sources is exposed")
+    seen = _seen(good, exposure)
     number, time = np.where(seen, counts, 0.0), np.where(seen, exposure, 0.0)
     mean = number.sum() / time.sum()
     rate = np.full(counts.shape, mean)
@@ -240,29 +341,3 @@ def smooth_background(
         open_ &= ~enough
         sigma *= np.sqrt(2)
     return np.maximum(rate, _LOWEST * mean) * exposure
-
-
-def _index(shape: tuple[int, int], nodes: int) -> npt.NDArray[np.int64]:
-    rows, columns = (np.arange(n) * nodes // n for n in shape)
-    return rows[:, None] * nodes + columns[None, :]
-
-
-def _cells(counts: FloatArray, exposure: FloatArray, seen: BoolArray, nodes: int) -> tuple[FloatArray, ...]:
-    """Of each cell: middle of its exposure (0 to 1), counts, exposure, share of its pixels that are seen."""
-    ny, nx = counts.shape
-    index = _index(counts.shape, nodes).ravel()
-
-    def summed(values: FloatArray) -> FloatArray:
-        return np.bincount(index, values.ravel(), nodes**2).astype(float)
-
-    weight = np.where(seen, exposure, 0.0)
-    time = np.maximum(summed(weight), 1e-30)
-    rows, columns = np.indices(counts.shape)
-    share = summed(seen.astype(float)) / np.maximum(np.bincount(index, minlength=nodes**2), 1)
-    return (
-        summed(weight * columns) / time / (nx - 1),
-        summed(weight * rows) / time / (ny - 1),
-        summed(np.where(seen, counts, 0.0)),
-        time,
-        share,
-    )

@@ -7,29 +7,33 @@ the logarithm of the likelihood is concave in them; place and extent are searche
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.signal import fftconvolve
 from scipy.special import xlogy
 
 from daxa.xmm.detect import likelihood
+from daxa.xmm.detect.extended import Smeared
 from daxa.xmm.detect.field import Field
 from daxa.xmm.response.psf import King
 
 FloatArray = npt.NDArray[np.float64]
 #: Radius to which a fitted source is taken off the others [arcsec].
 _REACH_ARCSEC = 300.0
+#: The same of an extended source, in units of its extent.
+_REACH_EXTENTS = 20.0
 #: Least background of a pixel: a count where none is expected would have no likelihood.
 _LEAST = 1e-6
 #: Extents [pixel] from which the search for the best one starts.
 _FIRST_EXTENTS = (1.5, 3.0, 6.0, 12.0)
 #: Less cannot be told from a point [pixel].
 _LEAST_EXTENT = 0.5
-#: Least gain of a point source [in logarithms of the likelihood] at whose place an extended one is tried.
+#: Radius within which the counts of an extended source are used, in units of its extent, and at most [pixel].
+_CUT_EXTENTS, _LARGEST_CUT = 4.0, 60.0
+#: Least gain of a point source [in logarithms of the likelihood] at whose place a better one is searched.
 _WORTH_A_LOOK = 3.0
 #: Loss outside of the limits: finite, as the search takes differences.
 _NOT_HERE = 1e30
@@ -158,13 +162,19 @@ class _Stamp:
     """The pixels about a source, in all images."""
 
     def __init__(
-        self, field: Field, others: Sequence[FloatArray], x: float, y: float, options: FitOptions
+        self,
+        field: Field,
+        others: Sequence[FloatArray],
+        x: float,
+        y: float,
+        options: FitOptions,
+        extent: float = 0.0,
     ) -> None:
         self.field, self.options = field, options
         self.kings = [image.king(x, y) for image in field.images]
         self.pixel = field.pixel_arcsec
         radii = [k.radius(options.cut) / self.pixel for k in self.kings] if options.cut < 1 else [options.cut]
-        self.cut = float(max(radii))
+        self.cut = max(*radii, min(_CUT_EXTENTS * extent, _LARGEST_CUT))
         reach = int(np.ceil(self.cut)) + 1
         ny, nx = field.shape
         cx, cy = round(x), round(y)
@@ -181,6 +191,7 @@ class _Stamp:
         unseen = self.exposure <= 0
         self.counts[unseen], self.background[unseen] = 0.0, _LEAST
         self.seen = ~unseen.all(axis=1)
+        self._smeared: Smeared | None = None
         # Cameras and bands of one profile share its evaluation.
         self._profiles: dict[King, list[int]] = {}
         for k, king in enumerate(self.kings):
@@ -192,8 +203,10 @@ class _Stamp:
         dx, dy = (self.xx - x) * self.pixel, (self.yy - y) * self.pixel
         kings = list(self._profiles)
         if extent > 0:
-            model = self.options.extent_model
-            shares = [s[self.inside] for s in _extended(kings, dx, dy, self.pixel, extent, model)]
+            if self._smeared is None:
+                self._smeared = Smeared(kings, self.xx.shape, self.pixel)
+            place = x - self.columns.start, y - self.rows.start
+            shares = list(self._smeared.shares(*place, extent, self.options.extent_model)[:, self.inside])
         else:
             shares = [k.on_pixels(dx[self.inside], dy[self.inside], self.pixel) for k in kings]
         for king, share in zip(kings, shares, strict=True):
@@ -209,54 +222,6 @@ class _Stamp:
     def gain(self, x: float, y: float, extent: float = 0.0) -> float:
         """By how much the logarithm of the likelihood grows with a source at this place."""
         return float(self.best(x, y, extent)[2].sum())
-
-
-def extended_profile(
-    dx: FloatArray, dy: FloatArray, pixel_arcsec: float, extent: float, model: str
-) -> FloatArray:
-    """Share of an extended source in each pixel, before the telescope smears it.
-
-    Parameters
-    ----------
-    dx, dy
-        Offsets of the pixels' middles from the source [arcsec].
-    pixel_arcsec
-        Side of a pixel [arcsec].
-    extent
-        Core radius or standard deviation [pixel].
-    model
-        ``beta`` or ``gaussian``.
-    """
-    total = np.zeros(np.shape(dx))
-    steps = (np.array([1, 3, 5]) / 6 - 0.5) * pixel_arcsec
-    size2 = (extent * pixel_arcsec) ** 2
-    for v in steps:
-        for u in steps:
-            r2 = ((dx + u) ** 2 + (dy + v) ** 2) / size2
-            total += np.exp(-0.5 * r2) if model == "gaussian" else (1 + r2) ** -1.5
-    # Both profiles have the integral 2 pi times the square of their size.
-    return total / len(steps) ** 2 * pixel_arcsec**2 / (2 * np.pi * size2)
-
-
-def _extended(
-    kings: Sequence[King], dx: FloatArray, dy: FloatArray, pixel: float, extent: float, model: str
-) -> list[FloatArray]:
-    """Shares of an extended source in each pixel, for each point-spread function."""
-    ny, nx = dx.shape
-    reach = max(ny, nx) // 2 + 1
-    grid = np.arange(-reach, reach + 1) * pixel
-    gx, gy = np.meshgrid(grid, grid)
-    # On a grid twice as wide, so that what lies outside is smeared into the stamp, too.
-    far = np.arange(-2 * reach, 2 * reach + 1) * pixel
-    fx, fy = np.meshgrid(far + dx[ny // 2, nx // 2], far + dy[ny // 2, nx // 2])
-    profile = extended_profile(fx, fy, pixel, extent, model)
-    rows = slice(2 * reach - ny // 2, 2 * reach - ny // 2 + ny)
-    columns = slice(2 * reach - nx // 2, 2 * reach - nx // 2 + nx)
-    shares = []
-    for king in kings:
-        point = king.on_pixels(gx, gy, pixel)
-        shares.append(fftconvolve(profile, point / point.sum(), mode="same")[rows, columns])
-    return shares
 
 
 def fit_sources(
@@ -308,6 +273,8 @@ def _fit_one(
     if not stamp.seen.any():
         return None
     x, y = at
+    if stamp.gain(x, y) < _WORTH_A_LOOK:
+        return None
     if options.with_position:
         x, y = _best_place(stamp, at, found)
     point_gain = stamp.gain(x, y)
@@ -315,6 +282,11 @@ def _fit_one(
     # What is next to nothing as a point is no more as an extended source.
     if options.with_extent and point_gain > _WORTH_A_LOOK:
         ex, ey, size, extended_gain = _best_extent(stamp, (x, y), found, point_gain, options)
+        if _CUT_EXTENTS * size > stamp.cut and extended_gain > point_gain + 0.5 * options.least_extent:
+            # Its light reaches farther than the counts that were used.
+            stamp = _Stamp(images, backgrounds, ex, ey, options, size)
+            point_gain = stamp.gain(ex, ey)
+            ex, ey, size, extended_gain = _best_extent(stamp, (ex, ey), found, point_gain, options, size)
         extent_likelihood = likelihood.of_fit(extended_gain - point_gain, 1)
         if extent_likelihood >= options.least_extent:
             x, y, extent, gain = ex, ey, size, extended_gain
@@ -348,9 +320,10 @@ def _best_extent(
     found: tuple[float, float],
     point_gain: float,
     options: FitOptions,
+    size: float | None = None,
 ) -> tuple[float, float, float, float]:
     """Place, extent and gain of the best extended source; not searched where none is better than a point."""
-    sizes = [size for size in _FIRST_EXTENTS if size <= options.largest_extent]
+    sizes = [size] if size else [size for size in _FIRST_EXTENTS if size <= options.largest_extent]
     gains = {size: stamp.gain(*at, size) for size in sizes}
     first = max(gains, key=lambda size: gains[size])
     if gains[first] < point_gain + 0.5 * options.least_extent:
@@ -374,7 +347,7 @@ def _best_extent(
     return float(best.x[0]), float(best.x[1]), float(np.exp(best.x[2])), -float(best.fun)
 
 
-def _error(function, step: float) -> float:
+def _error(function: Callable[[float], float], step: float) -> float:
     """Standard error from the curvature of a logarithm of likelihood at its peak; 0 if it has none."""
     bend = (2 * function(0.0) - function(step) - function(-step)) / step**2
     return float(1 / np.sqrt(bend)) if bend > 0 else 0.0
@@ -416,7 +389,7 @@ def _described(
 
 def _add(backgrounds: Sequence[FloatArray], images: Field, source: Source, sign: float) -> None:
     """Add the model of a source to the backgrounds, or take it away."""
-    reach = int(np.ceil(_REACH_ARCSEC / images.pixel_arcsec))
+    reach = int(np.ceil(max(_REACH_ARCSEC / images.pixel_arcsec, _REACH_EXTENTS * source.extent)))
     ny, nx = images.shape
     cx, cy = round(source.x), round(source.y)
     rows = slice(max(cy - reach, 0), min(cy + reach + 1, ny))
@@ -426,7 +399,9 @@ def _add(backgrounds: Sequence[FloatArray], images: Field, source: Source, sign:
     kings = [image.king(source.x, source.y) for image in images.images]
     distinct = list(dict.fromkeys(kings))
     if source.extent > 0:
-        shares = _extended(distinct, dx, dy, images.pixel_arcsec, source.extent, source.model)
+        smeared = Smeared(distinct, xx.shape, images.pixel_arcsec)
+        place = source.x - columns.start, source.y - rows.start
+        shares = list(smeared.shares(*place, source.extent, source.model))
     else:
         shares = [king.on_pixels(dx, dy, images.pixel_arcsec) for king in distinct]
     of_king = dict(zip(distinct, shares, strict=True))

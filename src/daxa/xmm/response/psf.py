@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 #: Radius that holds all of a source [arcsec].
 WHOLE_ARCSEC = 300.0
-#: Squares into which the side of a pixel is cut to integrate the profile over it.
+#: Squares into which the side of a pixel near the source is cut to integrate the profile over it.
 _PARTS = 3
+#: Middles of these squares, as shares of the side.
+_MIDDLES = ((np.arange(_PARTS) + 0.5) / _PARTS - 0.5) * np.ones((_PARTS, 1))
+#: Pixels from the source within which they are.
+_NEAR = 3.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class King:
     def _outside(self) -> float:
         return float((1 + (WHOLE_ARCSEC / self.core_arcsec) ** 2) ** (1 - self.slope))
 
+    @property
+    def _peak(self) -> float:
+        return float((self.slope - 1) / (np.pi * self.core_arcsec**2 * (1 - self._outside)))
+
     def brightness(self, distance2_arcsec2: npt.ArrayLike) -> FloatArray:
         """Share of a source per square arcsec.
 
@@ -56,8 +64,7 @@ class King:
         >>> round(float(King(6.0, 1.5).brightness(0.0)), 5)
         0.00451
         """
-        peak = (self.slope - 1) / (np.pi * self.core_arcsec**2 * (1 - self._outside))
-        return peak * (1 + np.asarray(distance2_arcsec2, float) / self.core_arcsec**2) ** -self.slope
+        return self._peak * (1 + np.asarray(distance2_arcsec2, float) / self.core_arcsec**2) ** -self.slope
 
     def enclosed(self, radius_arcsec: npt.ArrayLike) -> FloatArray:
         """Share of a source within a radius [arcsec].
@@ -102,13 +109,21 @@ class King:
         pixel_arcsec
             Side of a pixel [arcsec]; the profile is integrated over it.
         """
-        total = np.zeros(np.shape(dx_arcsec))
-        steps = ((np.arange(_PARTS) + 0.5) / _PARTS - 0.5) * pixel_arcsec
-        for v in steps:
-            row = (dy_arcsec + v) ** 2
-            for u in steps:
-                total += self.brightness((dx_arcsec + u) ** 2 + row)
-        return total * pixel_arcsec**2 / _PARTS**2
+        distance2 = np.asarray(dx_arcsec**2 + dy_arcsec**2)
+        share = self._mean(distance2, pixel_arcsec)
+        near = distance2 < (_NEAR * pixel_arcsec) ** 2
+        parts = (dx_arcsec[near][:, None] + _MIDDLES.ravel() * pixel_arcsec) ** 2
+        parts += (dy_arcsec[near][:, None] + _MIDDLES.T.ravel() * pixel_arcsec) ** 2
+        share[near] = self._mean(parts, pixel_arcsec / _PARTS).sum(axis=1) / _PARTS**2
+        return share * pixel_arcsec**2
+
+    def _mean(self, distance2: FloatArray, side: float) -> FloatArray:
+        """Mean brightness over squares, by the profile and its curvature at their middles."""
+        beyond = 1 + distance2 / self.core_arcsec**2
+        # The Laplacian over the brightness itself.
+        bend = (self.slope - (self.slope + 1) / beyond) / beyond
+        curved = 1 + side**2 / 6 * self.slope / self.core_arcsec**2 * bend
+        return self._peak * np.exp(-self.slope * np.log(beyond)) * curved
 
 
 class PointSpread:
