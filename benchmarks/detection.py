@@ -38,6 +38,7 @@ NEAR_ARCSEC, NEAR_ERRORS = 10.0, 4.0
 #: Sources of fewer counts are not taken for the origin of a detection.
 LEAST_COUNTS = 5.0
 LIKELIHOODS = (6.0, 10.0)
+PIXEL_ARCSEC = 4.0
 COUNTS_EDGES = (10, 20, 30, 40, 60, 100, 200, 500, 1e9)
 ANGLE_EDGES = (0, 4, 8, 11, 14)
 
@@ -288,22 +289,26 @@ def accuracy(points: Sequence[Any], title: str, value: Any, edges: Sequence[floa
 
 def extents(fields: Sequence[dict[str, Any]], pairs: Sequence[Any]) -> None:
     """Clusters that were found, and points that were taken for extended ones."""
-    _head("core radius, arcsec", "clusters", "found", "as extended", "median of core radius", "counts / true")
+    _head("core radius, arcsec", "clusters", "found", "as extended", "median of core radius", "rate / true")
     for core in CORES_ARCSEC:
         number = sum(t["core"] == core for field in fields for t in field["true"])
         here = [p for p in pairs if p[1] and p[1]["core"] == core]
         wide = [p for p in here if p[0]["EXT"] > 0]
-        if not number:
-            continue
-        # The fit counts what lies beyond the limit of the simulated one, too.
-        share = 1 - 1 / np.hypot(1, CLUSTER_LIMIT)
         cells = ["", ""]
         if wide:
-            counts = [p[0]["SCTS"] / p[1]["counts"] * share for p in wide]
-            cells = [f"{np.median([p[0]['EXT'] * 4 for p in wide]):.1f}", f"{np.median(counts):.2f}"]
+            sizes = [p[0]["EXT"] * PIXEL_ARCSEC for p in wide]
+            cells = [f"{np.median(sizes):.1f}", f"{np.median([_rate_ratio(*p[:2]) for p in wide]):.2f}"]
         _row(f"{core:g}", number, len(here), len(wide), *cells)
     points = [p for p in pairs if p[1] and not p[1]["core"]]
     print(f"\nOf {len(points)} points found, {sum(p[0]['EXT'] > 0 for p in points)} are called extended.")
+
+
+def _rate_ratio(found: dict[str, Any], true: dict[str, Any]) -> float:
+    """Rate of a cluster in the cameras that see it, over the truth."""
+    seen = [camera for camera, values in found["cameras"].items() if np.isfinite(values[0])]
+    # The fit counts what lies beyond the limit of the simulated one, too.
+    share = 1 - 1 / np.hypot(1, CLUSTER_LIMIT)
+    return share * sum(found["cameras"][c][0] for c in seen) / sum(true["rate"][c] for c in seen)
 
 
 def main() -> None:

@@ -90,7 +90,8 @@ class Source:
     rate, rate_error
         Counts per second of exposure in each image; NaN where there is none.
     background, exposure
-        Counts of background in a pixel, and exposure [s], at its place in each image.
+        Counts of background in a pixel at its place, and exposure [s] as a mean over its profile within the
+        cut, in each image.
     within, covered
         Share of the point-spread function within the cut; share of that which lies on good pixels.
     cut
@@ -366,8 +367,9 @@ def _described(
         errors = np.where(information > 0, 1 / np.sqrt(information), np.nan)
     ny, nx = stamp.field.shape
     row, column = int(np.clip(round(y), 0, ny - 1)), int(np.clip(round(x), 0, nx - 1))
-    exposure = np.array([i.exposure[row, column] * i.good[row, column] for i in stamp.field.images])
     within = shapes.sum(axis=1)
+    # Weighted by the profile: a source in the middle of a gap is seen beside it.
+    exposure = spread.sum(axis=1) / np.maximum(within, 1e-30)
     covered = np.where(stamp.exposure > 0, shapes, 0.0).sum(axis=1) / np.maximum(within, 1e-30)
     background = np.array([i.background[row, column] for i in stamp.field.images if i.background is not None])
     step = 0.25

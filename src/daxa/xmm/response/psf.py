@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 #: Radius that holds all of a source [arcsec].
 WHOLE_ARCSEC = 300.0
+#: Table of elliptical profiles, which is not read.
+ELLBETA = "ELLBETA_PARAMS"
 #: Squares into which the side of a pixel near the source is cut to integrate the profile over it.
 _PARTS = 3
 #: Middles of these squares, as shares of the side.
@@ -98,6 +100,28 @@ class King:
         """
         left = 1 - share * (1 - self._outside)
         return float(self.core_arcsec * np.sqrt(left ** (1 / (1 - self.slope)) - 1))
+
+    @classmethod
+    def with_share(cls, share: float, radius_arcsec: float, slope: float = 1.5) -> King:
+        """The profile of which a radius holds a share.
+
+        Parameters
+        ----------
+        share
+            More than 0, less than that of the narrowest profile: a core of 0.1 arcsec stands for all beyond.
+        radius_arcsec
+            The radius [arcsec].
+        slope
+            Slope of the profile.
+
+        Examples
+        --------
+        >>> round(King.with_share(0.641, 15.0).core_arcsec, 1)
+        6.0
+        """
+        cores = np.geomspace(0.1, 100.0, 400)
+        shares = [float(cls(core, slope).enclosed(radius_arcsec)) for core in cores]
+        return cls(float(np.interp(-share, -np.array(shares), cores)), slope)
 
     def on_pixels(self, dx_arcsec: FloatArray, dy_arcsec: FloatArray, pixel_arcsec: float) -> FloatArray:
         """Share of a source in each pixel.

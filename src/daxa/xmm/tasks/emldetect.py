@@ -8,8 +8,10 @@ from daxa.xmm.detect.fit import FitOptions, Source, fit_sources, model_maps
 from daxa.xmm.detect.tables import source_rows
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import image_bytes
+from daxa.xmm.formats.instruments import TELESCOPES
 from daxa.xmm.formats.sources import ML_LIST
 from daxa.xmm.parameters import Parameter, Parameters
+from daxa.xmm.response.psf import ELLBETA
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_detect import IMAGES, Opened, open_images, read_image, read_list, write_list
 
@@ -80,6 +82,7 @@ def emldetect(ctx: TaskContext, p: Parameters) -> None:
         ctx.warn("noSources", f"no source reaches a likelihood of {p.mlmin:g}; the list is empty")
     numbers = {k: int(boxes["BOX_ID_SRC"][row]) for k, row in enumerate(order, start=1)}
     names = [c.name for c in ML_LIST]
+    _say_profile(ctx, p, opened)
     rows = source_rows(opened.field, sources, opened.to_sky, names, free=2 * p.fitposition)
     rows["BOX_ID_SRC"] = np.array([numbers[n] for n in rows["BOX_ID_SRC"]], int)
     write_list(ctx, p.mllistset, ML_LIST, rows, opened)
@@ -89,6 +92,20 @@ def emldetect(ctx: TaskContext, p: Parameters) -> None:
     ctx.info(
         f"{p.mllistset}: {len(sources)} sources of {len(places)}, {extended} extended, in {number} images"
     )
+
+
+def _say_profile(ctx: TaskContext, p: Parameters, opened: Opened) -> None:
+    """Warn of elliptical profiles that are asked for, are in the calibration, and are not used."""
+    if p.psfmodel.lower() != "ellbeta":
+        return
+    for telescope in sorted({TELESCOPES[i.instrument] for i in opened.field.images}):
+        constituent = opened.cal.constituent(telescope, "XPSF")
+        if opened.cal.has(telescope, "XPSF") and ELLBETA in constituent.extensions:
+            ctx.warn(
+                "noEllbeta",
+                f"{constituent.path.name}: {ELLBETA} is not read, as no public text gives its columns; "
+                "the round profile of KING_PARAMS stands in, which may put rates off by some percent",
+            )
 
 
 def _write_maps(ctx: TaskContext, p: Parameters, opened: Opened, sources: list[Source]) -> None:

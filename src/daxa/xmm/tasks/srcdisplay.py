@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daxa.xmm.detect.regions import ds9_lines
+from daxa.xmm.detect.regions import ds9_lines, radii_arcsec
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import FitsFile
 from daxa.xmm.fits.schema import column_names
@@ -50,21 +50,21 @@ def srcdisplay(ctx: TaskContext, p: Parameters) -> None:
     hdus = FitsFile(path)
     fitted = SRCLIST in hdus and "ML_ID_SRC" in column_names(hdus[SRCLIST])
     number = "ML_ID_SRC" if fitted else "BOX_ID_SRC"
-    names = [number, "ID_INST", "ID_BAND", "RA", "DEC", "SCTS", "BG_MAP", *(["EXT"] if fitted else [])]
-    rows = read_list(ctx, p.boxlistset, *names)
+    size = "CUTRAD" if fitted else "BOX_SIZE"
+    names = [number, "ID_INST", "ID_BAND", "RA", "DEC", "SCTS", "BG_MAP", "EEF", size]
+    rows = read_list(ctx, p.boxlistset, *names, *(["EXT"] if fitted else []))
     whole = (rows["ID_INST"] == 0) & (rows["ID_BAND"] == 0)
     pixel = _pixel(path)
-    radius = None if p.sourceradius is None else p.sourceradius * 3600
     columns = {name: values[whole] for name, values in rows.items()}
-    lines = ds9_lines(
-        columns["RA"],
-        columns["DEC"],
-        columns["SCTS"],
-        columns["BG_MAP"] / pixel**2,
-        np.asarray(columns.get("EXT", np.zeros(whole.sum()))) * pixel,
-        labels=columns[number].astype(int) if p.uselabel else None,
-        radius_arcsec=radius,
-    )
+    extent = np.asarray(columns.get("EXT", np.zeros(whole.sum()))) * pixel
+    # The share within a box is that of a circle of its area.
+    within = columns[size] * pixel / (1.0 if fitted else np.sqrt(np.pi))
+    if p.sourceradius is None:
+        radii = radii_arcsec(columns["SCTS"], columns["BG_MAP"] / pixel**2, extent, columns["EEF"], within)
+    else:
+        radii = np.full(whole.sum(), p.sourceradius * 3600)
+    labels = columns[number].astype(int) if p.uselabel else None
+    lines = ds9_lines(columns["RA"], columns["DEC"], radii, extent > 0, labels=labels)
     with ctx.output(p.regionfile) as temporary:
         Path(temporary).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     ctx.info(f"{p.regionfile}: {int(whole.sum())} regions")

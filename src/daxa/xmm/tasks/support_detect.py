@@ -59,6 +59,7 @@ class Opened:
     field: Field
     wcs: WCS
     header: Header
+    cal: Calibration
 
     def to_sky(self, x: float, y: float) -> tuple[float, float]:
         """RA and Dec [deg] of a pixel.
@@ -187,7 +188,7 @@ def open_images(ctx: TaskContext, p: Parameters, *, with_background: bool) -> Op
         )
     wcs = sky_wcs(first.to_astropy())
     pixel = abs(float(first["CDELT2"])) * 3600
-    return Opened(Field(images, pixel), wcs, first)
+    return Opened(Field(images, pixel), wcs, first, cal)
 
 
 def _check_images(ctx: TaskContext, names: Sequence[str], pictures: Sequence[tuple[FloatArray, Any]]) -> None:
