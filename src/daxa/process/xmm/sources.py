@@ -204,7 +204,7 @@ def find_sources(obs_archive: Archive, options: SourceOptions, running: Running)
     """Find sources in all cameras and bands of each observation together. Needs `merge_subexposures`.
 
     Boxes above the background, then fits of the point-spread function; the tables have the columns of
-    emldetect. The regions are those of `Archive.source_regions` where none were set. Background maps are
-    smoothed, which follows sources larger than a few arcmin: their counts come out too low.
+    emldetect. The regions are those of `Archive.source_regions` where none were set. Backgrounds have
+    a vignetted and a flat component; what is neither may be found as an extended source.
     """
     run_steps(obs_archive, [(FIND_SOURCES, options)], ALLOWED, running)
