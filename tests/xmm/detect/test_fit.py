@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from detect_fields import IMAGES, SPREAD, make
 from scipy.optimize import minimize_scalar
 
 from daxa.xmm.detect.extended import extended_profile
-from daxa.xmm.detect.fit import FitOptions, best_rates, fit_sources, model_maps
+from daxa.xmm.detect.fit import FitOptions, _Others, best_rates, fit_sources, model_maps
 
 OPTIONS = FitOptions(least=10.0, cut=15.0)
 SHARES = np.array([share for _, share in IMAGES.values()])
@@ -111,3 +113,21 @@ def test_profiles_of_extended_sources_add_up_to_one():
 def test_a_place_without_exposure_gives_nothing(made):
     assert fit_sources(made.field, [(2, 2)], OPTIONS) == []
     assert SPREAD.king(1000.0, 0.0).core_arcsec == pytest.approx(6.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("there", "expected"), [(2.0, 2.0), (0.5, 1.0), (9.0, 3.0)])
+def test_models_of_extended_sources_are_raised_where_more_is_seen(made, there, expected):
+    """No profile is that of the model: what is left of a bright cluster is no other source."""
+    field = make([], with_background=True).field
+    others = _Others.of(field)
+    rng = np.random.default_rng(12)
+    images = []
+    for image, every, extended in zip(field.images, others.all, others.extended, strict=True):
+        extended += 3 * image.background
+        every += extended
+        counts = rng.poisson(image.background + there * extended).astype(float)
+        images.append(replace(image, counts=counts))
+    box = (slice(60, 90), slice(70, 100))
+    found = others.about(replace(field, images=images), 85.0, 75.0, box)
+    for image, model in zip(images, found, strict=True):
+        assert model.sum() == pytest.approx((1 + 3 * expected) * image.background[box].sum(), rel=0.05)

@@ -35,6 +35,9 @@ _LEAST_EXTENT = 0.5
 _CUT_EXTENTS, _LARGEST_CUT = 4.0, 60.0
 #: Least gain of a point source [in logarithms of the likelihood] at whose place a better one is searched.
 _WORTH_A_LOOK = 3.0
+#: Radius within which the models of extended sources are compared with the counts [pixel], and how far they
+#: are raised at most.
+_AROUND, _MOST_RAISED = 30, 3.0
 #: Loss outside of the limits: finite, as the search takes differences.
 _NOT_HERE = 1e30
 #: Furthest that a source moves away from where it was found [pixel].
@@ -159,13 +162,56 @@ def best_rates(
     return rate, np.maximum(gain, 0.0)
 
 
+@dataclass(frozen=True)
+class _Others:
+    """What the counts hold besides a source: background and all other sources; the extended ones of these."""
+
+    all: Sequence[FloatArray]
+    extended: Sequence[FloatArray]
+
+    @classmethod
+    def of(cls, images: Field) -> _Others:
+        backgrounds = [np.array(i.background, float) for i in images.images]
+        return cls(backgrounds, [np.zeros(images.shape) for _ in backgrounds])
+
+    def add(self, images: Field, source: Source, sign: float = 1.0) -> None:
+        """Add the model of a source, or take it away."""
+        for maps in (self.all, *([self.extended] if source.extent > 0 else [])):
+            _add(maps, images, source, sign)
+
+    def about(self, images: Field, x: float, y: float, box: tuple[slice, slice]) -> list[FloatArray]:
+        """Counts expected in a box about a place.
+
+        No extended source has the very profile of its model. Where there is more of it than the model says,
+        in a wide circle about the place, that is no other source: the model is raised there.
+        """
+        ny, nx = images.shape
+        rows, columns = (
+            slice(max(round(c) - _AROUND, 0), min(round(c) + _AROUND + 1, n)) for c, n in ((y, ny), (x, nx))
+        )
+        yy, xx = np.mgrid[rows, columns]
+        near = np.hypot(xx - x, yy - y) <= _AROUND
+        seen = [near & i.good[rows, columns] for i in images.images]
+        wide = np.concatenate([m[rows, columns][s] for m, s in zip(self.extended, seen, strict=True)])
+        if wide.sum() < 1.0:
+            return [m[box] for m in self.all]
+        every = np.concatenate([m[rows, columns][s] for m, s in zip(self.all, seen, strict=True)])
+        counts = np.concatenate(
+            [i.counts[rows, columns][s] for i, s in zip(images.images, seen, strict=True)]
+        )
+        ground = np.maximum(every - wide, _LEAST)
+        factor = float(best_rates(counts[None], ground[None], wide[None])[0][0])
+        more = float(np.clip(factor, 1.0, _MOST_RAISED)) - 1.0
+        return [m[box] + more * w[box] for m, w in zip(self.all, self.extended, strict=True)]
+
+
 class _Stamp:
     """The pixels about a source, in all images."""
 
     def __init__(
         self,
         field: Field,
-        others: Sequence[FloatArray],
+        others: _Others,
         x: float,
         y: float,
         options: FitOptions,
@@ -188,7 +234,7 @@ class _Stamp:
         exposed = [np.where(i.good[box], i.exposure[box], 0.0)[inside] for i in field.images]
         self.exposure = np.array(exposed)
         self.counts = np.array([i.counts[box][inside] for i in field.images])
-        self.background = np.array([np.maximum(b[box][inside], _LEAST) for b in others])
+        self.background = np.array([np.maximum(b[inside], _LEAST) for b in others.about(field, x, y, box)])
         unseen = self.exposure <= 0
         self.counts[unseen], self.background[unseen] = 0.0, _LEAST
         self.seen = ~unseen.all(axis=1)
@@ -245,7 +291,7 @@ def fit_sources(
         Sources of at least the least likelihood, in the order of the places; ``number`` counts these from 1.
     """
     options = options or FitOptions()
-    backgrounds = [np.array(i.background, float) for i in images.images]
+    others = _Others.of(images)
     sources: dict[int, Source] = {}
     for round_ in range(options.rounds):
         for number, (x, y) in enumerate(places, start=1):
@@ -253,24 +299,24 @@ def fit_sources(
             if round_ and before is None:
                 continue
             if before is not None:
-                _add(backgrounds, images, before, -1.0)
+                others.add(images, before, -1.0)
             at = (before.x, before.y) if before is not None else (x, y)
-            source = _fit_one(images, backgrounds, at, (x, y), options)
+            source = _fit_one(images, others, at, (x, y), options)
             if source is not None:
                 sources[number] = replace(source, number=number)
-                _add(backgrounds, images, source, 1.0)
+                others.add(images, source)
     return [sources[number] for number in sorted(sources)]
 
 
 def _fit_one(
     images: Field,
-    backgrounds: Sequence[FloatArray],
+    others: _Others,
     at: tuple[float, float],
     found: tuple[float, float],
     options: FitOptions,
 ) -> Source | None:
     """Fit one source on top of the others; None if it is not likely enough."""
-    stamp = _Stamp(images, backgrounds, *at, options)
+    stamp = _Stamp(images, others, *at, options)
     if not stamp.seen.any():
         return None
     x, y = at
@@ -285,7 +331,7 @@ def _fit_one(
         ex, ey, size, extended_gain = _best_extent(stamp, (x, y), found, point_gain, options)
         if _CUT_EXTENTS * size > stamp.cut and extended_gain > point_gain + 0.5 * options.least_extent:
             # Its light reaches farther than the counts that were used.
-            stamp = _Stamp(images, backgrounds, ex, ey, options, size)
+            stamp = _Stamp(images, others, ex, ey, options, size)
             point_gain = stamp.gain(ex, ey)
             ex, ey, size, extended_gain = _best_extent(stamp, (ex, ey), found, point_gain, options, size)
         extent_likelihood = likelihood.of_fit(extended_gain - point_gain, 1)
@@ -389,8 +435,8 @@ def _described(
     )  # fmt: skip
 
 
-def _add(backgrounds: Sequence[FloatArray], images: Field, source: Source, sign: float) -> None:
-    """Add the model of a source to the backgrounds, or take it away."""
+def _add(maps: Sequence[FloatArray], images: Field, source: Source, sign: float) -> None:
+    """Add the model of a source to maps of all images, or take it away."""
     reach = int(np.ceil(max(_REACH_ARCSEC / images.pixel_arcsec, _REACH_EXTENTS * source.extent)))
     ny, nx = images.shape
     cx, cy = round(source.x), round(source.y)
@@ -407,10 +453,10 @@ def _add(backgrounds: Sequence[FloatArray], images: Field, source: Source, sign:
     else:
         shares = [king.on_pixels(dx, dy, images.pixel_arcsec) for king in distinct]
     of_king = dict(zip(distinct, shares, strict=True))
-    for image, king, background, rate in zip(images.images, kings, backgrounds, source.rate, strict=True):
+    for image, king, counts, rate in zip(images.images, kings, maps, source.rate, strict=True):
         if rate > 0:
             seen = np.where(image.good[rows, columns], image.exposure[rows, columns], 0.0)
-            background[rows, columns] += sign * rate * of_king[king] * seen
+            counts[rows, columns] += sign * rate * of_king[king] * seen
 
 
 def model_maps(images: Field, sources: Sequence[Source]) -> list[FloatArray]:
