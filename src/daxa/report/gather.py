@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from daxa.mission.base import BaseMission
 
 #: Raised whenever what is kept of products changes its meaning.
-_KEPT = 2
+_KEPT = 3
 #: What is kept.
 _OF_PRODUCTS = (
     "state", "header", "exposures", "finals", "gratings", "attitude", "sources", "calibration", "problems",
