@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from event_lists import make_list
+from small_lists import make_list
 
 
 @pytest.fixture

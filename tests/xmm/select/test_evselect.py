@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from event_lists import DEC, RA, event_columns, make_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_lists import DEC, RA, event_columns, make_list
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI

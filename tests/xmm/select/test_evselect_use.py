@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from event_lists import event_columns, make_list
+from small_lists import event_columns, make_list
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.select import dss

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from event_lists import make_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_lists import make_list
 
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.select.blocks import Files, SelectionError, split_block

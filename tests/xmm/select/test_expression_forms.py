@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from event_lists import DEC, RA, event_columns, make_list
+from small_lists import DEC, RA, event_columns, make_list
 
 from daxa.xmm.fits.file import FitsFile
 from daxa.xmm.select.blocks import Files, SelectionError

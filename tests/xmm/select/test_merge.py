@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from event_lists import make_list
+from small_lists import make_list
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
