@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,12 +156,18 @@ class PnOdf:
         return out.getvalue(), err.getvalue()
 
 
+@pytest.fixture(scope="session")
+def pn_calibration(tmp_path_factory, synthetic_ccf):
+    """The synthetic calibration set, in a folder that takes its index, too."""
+    return shutil.copytree(synthetic_ccf, tmp_path_factory.mktemp("pn") / "ccf", copy_function=os.link)
+
+
 @pytest.fixture
-def pn_odf(tmp_path, synthetic_ccf):
+def pn_odf(tmp_path, pn_calibration):
     """A function that begins a handmade exposure."""
 
     def begin(**options):
         (tmp_path / "odf").mkdir()
-        return PnOdf(tmp_path / "odf", synthetic_ccf, **options)
+        return PnOdf(tmp_path / "odf", pn_calibration, **options)
 
     return begin
