@@ -129,10 +129,10 @@ def test_task_syntax():
     assert done.returncode == 2
     assert "name=value" in done.stderr
     done = subprocess.run(
-        [sys.executable, "-m", "daxa.xmm", "rmfgen", "spectrumset=x"], capture_output=True, text=True
+        [sys.executable, "-m", "daxa.xmm", "epatplot", "set=x"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "has no task 'rmfgen'" in done.stderr
+    assert "has no task 'epatplot'" in done.stderr
 
 
 def test_demo_simulates_the_size_it_is_given(tmp_path, monkeypatch):

@@ -25,7 +25,10 @@ def test_a_machine_without_sas_is_well(monkeypatch):
     monkeypatch.setenv("DAXA_BACKEND", "auto")
     found = examined()
     assert found["version"][1].startswith(f"daxa {__version__}")
-    assert found["missions"] == ("ok", "xmm_pointed can be processed")
+    assert found["missions"] == (
+        "ok",
+        "chandra, erosita_all_sky_de_dr1, erosita_calpv, nustar_pointed, xmm_pointed can be processed",
+    )
     assert found["back-end"] == ("ok", "auto is configured, embedded is used")
     assert found["SAS"] == ("ok", "not used: SAS_DIR is not set")
     assert found["archives"][0] in ("ok", "note")

@@ -123,3 +123,19 @@ def test_few_counts_do_not_bias_the_model():
     ]
     # Each has some 500 counts.
     assert np.mean(ratios) == pytest.approx(1.0, abs=0.03)
+
+
+def test_streaks_that_are_known_are_in_the_map_and_not_in_the_fit():
+    rng = np.random.default_rng(10)
+    radius = np.hypot(*np.meshgrid(np.arange(200) - 100, np.arange(200) - 100))
+    plain = np.where(radius < 95, 20_000.0, 0.0)
+    vignetted = plain * np.exp(-((radius / 70) ** 2))
+    true = 3e-6 * vignetted + 5e-6 * plain
+    streaks = np.zeros((200, 200))
+    streaks[:, 140:143] = 0.8
+    streaks *= plain > 0
+    counts = rng.poisson(true + streaks).astype(float)
+    found, rates, _, _ = model_background(counts, vignetted, plain, plain > 0, known=streaks, runs=10)
+    assert rates[0] * vignetted.sum() + rates[1] * plain.sum() == pytest.approx(true.sum(), rel=0.04)
+    np.testing.assert_allclose(found - streaks, rates[0] * vignetted + rates[1] * plain, atol=1e-12)
+    assert counts[:, 140:143].sum() == pytest.approx(found[:, 140:143].sum(), rel=0.1)

@@ -69,21 +69,25 @@ class SourceOptions(ImageOptions):
 
 
 def _camera_tasks(
-    inst: str, events: Path, attitude: Path, bands: list[tuple[int, int]]
+    inst: str, events: Path, out_of_time: Path | None, attitude: Path, bands: list[tuple[int, int]]
 ) -> tuple[list[Task], dict[str, list[str]]]:
     """Images, exposure maps and mask of one camera, and the names of their files."""
     numbers = range(len(bands))
-    names = {kind: [f"{inst}_{kind}{n}.fits" for n in numbers] for kind in ("image", "expmap", "back")}
+    lists = {"image": events, "oot": out_of_time}
+    kinds = ("image", "expmap", "back", *(["oot"] if out_of_time else []))
+    names = {kind: [f"{inst}_{kind}{n}.fits" for n in numbers] for kind in kinds}
     names["mask"] = [f"{inst}_mask.fits"]
     tasks = [
         Task(
             "evselect",
-            table=f"{events}:EVENTS",
+            table=f"{events_of}:EVENTS",
             imageset=image,
             **SEARCH_GRID,
             expression=f"(PI in [{low}:{high}])",
         )
-        for image, (low, high) in zip(names["image"], bands, strict=True)
+        for kind, events_of in lists.items()
+        if kind in names
+        for image, (low, high) in zip(names[kind], bands, strict=True)
     ]
     tasks.append(
         Task(
@@ -127,7 +131,9 @@ def _search(piece: Piece, options: SourceOptions) -> Recipe:
         if events is None:
             continue
         check_within(piece, options.bands, ident)
-        made, names = _camera_tasks(inst, events, attitude, limits)
+        # Bright sources of the pn leave streaks along the columns, which the background has to hold.
+        streaks = piece.made_if_any("merge_subexposures", "finaloot", ident=ident) if inst == "PN" else None
+        made, names = _camera_tasks(inst, events, streaks, attitude, limits)
         tasks += made
         cameras.append(names)
     if not cameras:
@@ -160,6 +166,11 @@ def _search(piece: Piece, options: SourceOptions) -> Recipe:
                     detmaskset=names["mask"][0],
                     bkgimageset=back,
                     idband=number,
+                    **(
+                        {"withootset": True, "ootimageset": names["oot"][number - 1]}
+                        if "oot" in names
+                        else {}
+                    ),
                 )
             )
     together["bkgimagesets"] = all_of("back")
@@ -205,6 +216,7 @@ def find_sources(obs_archive: Archive, options: SourceOptions, running: Running)
 
     Boxes above the background, then fits of the point-spread function; the tables have the columns of
     emldetect. The regions are those of `Archive.source_regions` where none were set. Backgrounds have
-    a vignetted and a flat component; what is neither may be found as an extended source.
+    a vignetted and a flat component, and events out of time of the pn; what is none of these may be found as
+    an extended source.
     """
     run_steps(obs_archive, [(FIND_SOURCES, options)], ALLOWED, running)

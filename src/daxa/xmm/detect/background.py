@@ -212,6 +212,7 @@ def model_background(
     plain: FloatArray,
     good: BoolArray,
     *,
+    known: FloatArray | None = None,
     nodes: int = 16,
     excess_sigma: float = 4.0,
     runs: int = 3,
@@ -229,6 +230,8 @@ def model_background(
         Exposure maps with and without vignetting [s].
     good
         Pixels without sources.
+    known
+        Counts that are expected besides, such as those of the read-out of the pn; None: none.
     nodes
         Cells along each side at most; fewer where there are few counts.
     excess_sigma
@@ -254,19 +257,20 @@ def model_background(
     seen = _seen(good, plain)
     enough = np.sqrt(counts[seen].sum() / _COUNTS_OF_A_CELL * seen.size / seen.sum())
     cells = _Cells.of(seen, int(np.clip(enough, min(_FEWEST_NODES, nodes), nodes)))
-    number, light, time = (cells.sums(v) for v in (counts, vignetted, plain))
+    fixed = np.zeros(counts.shape) if known is None else known
+    number, light, time, besides = (cells.sums(v) for v in (counts, vignetted, plain, fixed))
     usable = _covered(cells)
     rates = (0.0, 0.0)
 
     def fit(used: BoolArray, before: FloatArray) -> FloatArray:
         nonlocal rates
-        rates = _two_rates(number[used], light[used], time[used])
-        return rates[0] * light + rates[1] * time
+        rates = _two_rates(number[used], light[used], time[used], besides[used])
+        return rates[0] * light + rates[1] * time + besides
 
-    brightness = number / np.maximum(time, 1e-30)
+    brightness = (number - besides) / np.maximum(time, 1e-30)
     darker = usable & (brightness <= np.median(brightness[usable]))
     used, chi2 = cells.without_excess(number, usable, fit, darker, excess_sigma, runs, 3)
-    return rates[0] * vignetted + rates[1] * plain, rates, chi2, int(used.sum()) - 2
+    return rates[0] * vignetted + rates[1] * plain + fixed, rates, chi2, int(used.sum()) - 2
 
 
 def _seen(good: BoolArray, exposure: FloatArray) -> BoolArray:
@@ -283,17 +287,18 @@ def _covered(cells: _Cells) -> BoolArray:
     return share > min(_COVERED, 0.5 * share.max())
 
 
-def _two_rates(counts: FloatArray, first: FloatArray, second: FloatArray) -> tuple[float, float]:
-    """Rates of two components that make Poisson counts most likely, neither below 0.
+def _two_rates(
+    counts: FloatArray, first: FloatArray, second: FloatArray, known: FloatArray
+) -> tuple[float, float]:
+    """Rates of two components that make Poisson counts most likely beside known ones, neither below 0.
 
-    The rates are multiplied until they stay (Richardson-Lucy): they cannot become negative, and the sum of
-    the model is that of the counts.
+    The rates are multiplied until they stay (Richardson-Lucy): they cannot become negative.
     """
     rates = np.full(2, counts.sum() / (first + second).sum())
     parts = np.stack([first, second])
     total = np.maximum(parts.sum(axis=1), 1e-30)
     for _ in range(2000):
-        model = np.maximum(rates @ parts, 1e-30)
+        model = np.maximum(rates @ parts + known, 1e-30)
         new = rates * (parts @ (counts / model)) / total
         if np.allclose(new, rates, rtol=1e-7, atol=0):
             break

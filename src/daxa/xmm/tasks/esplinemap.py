@@ -15,8 +15,9 @@ from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import image_bytes
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_detect import open_images, read_image, read_list
+from daxa.xmm.tasks.support_detect import open_images, read_image, read_list, share_of_readout
 
+_IMAGE_ONLY = "its image is wanted: ootimageset"
 #: Least radius of what is cut out [arcsec].
 _LEAST_RADIUS = 10.0
 
@@ -39,6 +40,9 @@ _LEAST_RADIUS = 10.0
         Parameter("expimageset", "dataset", "expimage.fits", text="exposure map"),
         Parameter("withexpimage2", "bool", True, text="model: use a second exposure map"),
         Parameter("expimageset2", "dataset", "expimage2.fits", text="model: exposure map without vignetting"),
+        Parameter("withootset", "bool", False, text="add what comes during the read-out of the pn"),
+        Parameter("ooteventset", "string", "", text="list of events out of time", without_effect=_IMAGE_ONLY),
+        Parameter("ootimageset", "dataset", "", text="image of that list (not a parameter of SAS)"),
         Parameter("withdetmask", "bool", True, text="use the mask"),
         Parameter("detmaskset", "dataset", "detmask.fits", text="mask of emask"),
         Parameter(
@@ -100,7 +104,7 @@ def esplinemap(ctx: TaskContext, p: Parameters) -> None:
     sources = read_list(ctx, p.boxlistset, "ID_INST", "ID_BAND", "LIKE", "SCTS", "X_IMA", "Y_IMA", "BOX_SIZE")
     good = _outside_sources(ctx, p, image, sources, opened.field.pixel_arcsec)
     try:
-        background, chi2, freedom = _background(ctx, p, image, good)
+        background, chi2, freedom = _background(ctx, p, image, good, _streaks(ctx, p, image))
     except ValueError as error:
         raise TaskError("noBackground", f"{ctx.path(p.imageset)}: {error}") from None
     if p.fitmethod == "spline" and not freedom:
@@ -117,8 +121,24 @@ def esplinemap(ctx: TaskContext, p: Parameters) -> None:
     )
 
 
+def _streaks(ctx: TaskContext, p: Parameters, image: BandImage) -> FloatArray:
+    """Counts expected of events that come during the read-out of the pn."""
+    if not p.withootset:
+        return np.zeros(image.counts.shape)
+    if not p.ootimageset:
+        raise TaskError(
+            "badParameter", "esplinemap: withootset=yes needs ootimageset, the image of that list"
+        )
+    out_of_time, header = read_image(ctx, p.ootimageset)
+    if image.instrument != "EPN":
+        raise TaskError("WrongInst", f"{ctx.path(p.imageset)}: only the pn has events out of time")
+    if out_of_time.shape != image.counts.shape:
+        raise TaskError("badImage", f"{ctx.path(p.ootimageset)}: not of the grid of {p.imageset}")
+    return share_of_readout(ctx, header) * np.nan_to_num(out_of_time)
+
+
 def _background(
-    ctx: TaskContext, p: Parameters, image: BandImage, good: BoolArray
+    ctx: TaskContext, p: Parameters, image: BandImage, good: BoolArray, streaks: FloatArray
 ) -> tuple[FloatArray, float, int]:
     """The map, and chi2 and degrees of freedom of a surface."""
     if p.fitmethod == "model":
@@ -132,6 +152,7 @@ def _background(
             image.exposure,
             np.nan_to_num(plain),
             good,
+            known=streaks,
             nodes=p.nsplinenodes,
             excess_sigma=p.excesssigma,
             runs=p.nfitrun,
@@ -140,17 +161,18 @@ def _background(
         return background, chi2, freedom
     if p.fitmethod == "smooth":
         smooth = smooth_background(
-            image.counts, image.exposure, good, least_sigma=p.smoothsigma, snr=p.snrmin
+            image.counts - streaks, image.exposure, good, least_sigma=p.smoothsigma, snr=p.snrmin
         )
-        return smooth, 0.0, 0
-    return spline_background(
-        image.counts,
+        return smooth + streaks, 0.0, 0
+    surface, chi2, freedom = spline_background(
+        image.counts - streaks,
         image.exposure,
         good,
         nodes=p.nsplinenodes,
         excess_sigma=p.excesssigma,
         runs=p.nfitrun,
     )
+    return surface + streaks, chi2, freedom
 
 
 def _outside_sources(

@@ -8,10 +8,9 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import image_bytes
-from daxa.xmm.image.readout import readout_share
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.task import TaskContext, task
-from daxa.xmm.tasks.support_detect import read_image
+from daxa.xmm.tasks.support_detect import read_image, share_of_readout
 
 
 @task(
@@ -33,8 +32,6 @@ from daxa.xmm.tasks.support_detect import read_image
 )
 def ootsubtract(ctx: TaskContext, p: Parameters) -> None:
     """Take the events of the read-out from an image of the pn."""
-    from daxa.xmm.ccf.calibration import Calibration
-
     image, header = read_image(ctx, p.imageset)
     out_of_time, other = read_image(ctx, p.ootimageset)
     if image.shape != out_of_time.shape:
@@ -46,10 +43,7 @@ def ootsubtract(ctx: TaskContext, p: Parameters) -> None:
                 "WrongInst", f"{ctx.path(name)}: INSTRUME is {camera!r}; only the pn has such lists"
             )
     _check_same(ctx, p, header, other)
-    share = p.scale
-    if share is None:
-        cal = Calibration.from_environment(ctx.env, ctx.cwd)
-        share = readout_share(cal, str(header.get("SUBMODE", "")).strip(), _frame_ms(header))
+    share = share_of_readout(ctx, header) if p.scale is None else p.scale
     result = image - share * out_of_time
     header["OOTSCALE"] = (share, "share of the events that come during read-out")
     header["BUNIT"] = "count"
@@ -75,9 +69,3 @@ def _check_same(ctx: TaskContext, p: Parameters, header: Any, other: Any) -> Non
             "otherSelection",
             f"{p.imageset} was selected by {selections[0]!r}, {p.ootimageset} by {selections[1]!r}",
         )
-
-
-def _frame_ms(header: Any) -> float | None:
-    """Length of a frame [ms] as the image tells it; None if it does not."""
-    value = header.get("FRMTIME")
-    return None if value is None else float(value)

@@ -333,3 +333,24 @@ def read_list(ctx: TaskContext, name: str, *names: str) -> dict[str, FloatArray]
     if SRCLIST not in hdus:
         raise TaskError("badSourceList", f"{path}: no extension {SRCLIST}")
     return {n: np.asarray(column(hdus[SRCLIST], n, f"{path}[{SRCLIST}]"), float) for n in names}
+
+
+def share_of_readout(ctx: TaskContext, header: Any) -> float:
+    """Share of the events of a pn image that come during the read-out, by its mode and length of frames.
+
+    Parameters
+    ----------
+    ctx
+        The running task.
+    header
+        Header of the image.
+    """
+    from daxa.xmm.ccf.calibration import Calibration
+    from daxa.xmm.image.readout import readout_share
+
+    frame_ms = header.get("FRMTIME")
+    return readout_share(
+        Calibration.from_environment(ctx.env, ctx.cwd),
+        str(header.get("SUBMODE", "")).strip(),
+        None if frame_ms is None else float(frame_ms),
+    )
