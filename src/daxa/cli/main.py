@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -378,6 +379,15 @@ def demo(
     if images:
         typer.echo(f"picture {field}.png", err=True)
     _finish(archive, as_json)
+    if as_json:
+        return
+    here = shlex.quote(str(archive.archive_path).rstrip("/"))
+    program = shlex.quote(sys.argv[0] if Path(sys.argv[0]).name == "daxa" else "daxa")
+    typer.echo(
+        f"to go on with it:\n  export DAXA_CCFPATH={shlex.quote(str(observations.ccf))}\n"
+        f"  {program} images {here} --bands 0.3-1,1-2,2-7\n  {program} sources {here}",
+        err=True,
+    )
 
 
 def main() -> None:
