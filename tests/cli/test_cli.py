@@ -146,3 +146,18 @@ def test_demo_simulates_the_size_it_is_given(tmp_path, monkeypatch):
     for words, size in (([], "demo"), (["--size", "small"], "small")):
         assert run.invoke(app, ["demo", str(tmp_path / "work"), *words]).exit_code
         assert asked == {"folder": tmp_path / "work" / "simulated", "size": size}
+
+
+def test_warnings_are_told_without_source(tmp_path):
+    (tmp_path / "p.csv").write_text("name,ra,dec\nA,149.59,-11.06\nB,,\n")
+    (tmp_path / "odfs").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "daxa", "find", "--file", "p.csv", "--local", "odfs"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    told = [line for line in done.stderr.splitlines() if "warning" in line.lower()]
+    assert any("line 3" in line or "row" in line for line in told), done.stderr
+    assert "read_positions" not in done.stderr
+    assert "UserWarning" not in done.stderr

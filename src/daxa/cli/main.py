@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -390,11 +391,25 @@ def demo(
     )
 
 
+def plain_warning(message: Warning | str, *where: Any, **line: Any) -> str:
+    """A warning as one line for people, without the line of source that it came from.
+
+    Parameters
+    ----------
+    message
+        The warning.
+    *where, **line
+        Its class and place, which are not told.
+    """
+    return f"warning: {message}\n"
+
+
 def main() -> None:
     """Run the command; a mistake of the user gives one line and exit status 1 or 2, a fault of DAXA 70."""
     from daxa.exceptions import DAXAError
     from daxa.xmm.errors import TaskError
 
+    warnings.formatwarning = plain_warning
     try:
         app()
     except (DAXAError, TaskError, NotImplementedError, OSError, ValueError) as failure:
