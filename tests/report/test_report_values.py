@@ -271,3 +271,22 @@ def test_images_of_an_observation(tmp_path: Path):
     drawing.draw(found["pictures"], drawing.scales_of(found["pictures"]), tmp_path, "one")
     assert {p["file"] for p in found["pictures"]} == {p.name for p in tmp_path.glob("*.png")}
     assert not list(tmp_path.glob("*.npy"))
+
+
+def test_a_pointing_beside_right_ascension_0_has_its_middle_there(tmp_path):
+    import numpy as np
+    from astropy.io import fits
+
+    from daxa.archive import layout
+    from daxa.report.products import Reader, observation_values
+
+    ra = np.array([359.9999, 0.0001, 359.9998, 0.0002])
+    columns = {"TIME": 4.0e8 + np.arange(4.0), "AHFRA": ra, "AHFDEC": np.full(4, 10.0)}
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column(name, "D", array=values) for name, values in columns.items()], name="ATTHK"
+    )
+    path = tmp_path / layout.attitude("0123456789")
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    found = observation_values(Reader(tmp_path).folder, "0123456789", ["M1"])["attitude"]
+    assert min(found["ra"], 360 - found["ra"]) < 1e-3
+    assert max(map(abs, found["east"])) < 1.0

@@ -40,7 +40,7 @@ from daxa.cli.images import images
 from daxa.cli.odf import odf
 from daxa.cli.output import AllowSynthetic, Json, allow_mixture, print_table
 from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
-from daxa.plain import plain_line
+from daxa.plain import plain_line, plain_text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -401,7 +401,7 @@ def plain_warning(message: Warning | str, *where: Any, **line: Any) -> str:
     *where, **line
         Its class and place, which are not told.
     """
-    return f"warning: {message}\n"
+    return f"warning: {plain_text(str(message))}\n"
 
 
 def main() -> None:

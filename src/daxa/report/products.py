@@ -385,7 +385,10 @@ def _attitude(reader: Reader, obs_id: str) -> Values | None:
             time, ra, dec = (np.asarray(data[n], float) for n in ("TIME", "AHFRA", "AHFDEC"))
             good = np.isfinite(time) & np.isfinite(ra) & np.isfinite(dec)
             time, ra, dec = time[good], ra[good], dec[good]
-            centre = (float(np.median(ra)), float(np.median(dec)))
+            # Right ascensions on both sides of 0 are neighbours.
+            beside = (ra - ra[0] + 180) % 360 - 180 if len(ra) else ra
+            middle = (ra[0] + np.median(beside)) % 360 if len(ra) else np.nan
+            centre = (float(middle), float(np.median(dec)))
             west, north = (3600 * skymap.tangent(list(zip(ra, dec, strict=True)), centre)).T
             every = slice(None, None, max(1, -(-len(time) // 800)))
             found = {

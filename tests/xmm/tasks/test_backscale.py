@@ -66,7 +66,7 @@ def test_area_of_a_real_spectrum_without_sources(shared_data: Path, folder: Path
     esas = shared_data / "esas_0203930101"
     (folder / "s.fits").write_bytes(gzip.decompress((esas / "mos1S001-1obj.pi.gz").read_bytes()))
     real = fits.getval(folder / "s.fits", "BACKSCAL", "SPECTRUM")
-    # 81 sources are cut out; the bad pixels are those of the list that it was extracted from.
+    # 159 boxes are cut out; the bad pixels are those of the list that it was extracted from.
     ours, said = area(folder, synthetic_ccf, badpixlocation=str(esas / "mos1S001-clean-filtered.fits.gz"))
     assert ours == pytest.approx(real, rel=1e-3)
     assert "noBadPixels" not in said

@@ -4,6 +4,17 @@ Source: manual of arfgen. For a point source the area is that at its place, time
 falls on squares of the region that are seen. For an extended one it is the mean over the region, weighted
 with a map of the source or evenly, times the share of the region that is seen. Quantum efficiencies are those
 of the CCDs that the light falls on.
+
+Parameters
+----------
+telescope
+    Optics and detector.
+energy_ev
+    Energies, growing [eV].
+cells
+    Squares of the region.
+parts
+    The factors wanted; the share of a point source plays no part for an extended one.
 """
 
 from __future__ import annotations
@@ -167,18 +178,10 @@ def point_area(
 
     Parameters
     ----------
-    telescope
-        Optics and detector.
-    energy_ev
-        Energies, growing [eV].
-    cells
-        Squares of the region.
     source
         DETX, DETY of the source.
     psf
         Point-spread function of the telescope.
-    parts
-        The factors wanted.
     every
         The share of the source in the region is computed at every so many energies.
     """
@@ -217,16 +220,8 @@ def extended_area(
 
     Parameters
     ----------
-    telescope
-        Optics and detector.
-    energy_ev
-        Energies, growing [eV].
-    cells
-        Squares of the region.
     weight
         Brightness of the source at DETX, DETY; None: even.
-    parts
-        The factors wanted; the share of a point source plays no part.
     """
     weights = np.ones(len(cells.detx)) if weight is None else weight(cells.detx, cells.dety)
     area = telescope.on_axis(energy_ev, parts)

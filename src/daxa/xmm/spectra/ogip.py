@@ -17,6 +17,27 @@ FloatArray = npt.NDArray[np.float64]
 SPECTRUM = "SPECTRUM"
 
 
+def opened(path: Path) -> FitsFile:
+    """A file that a user names.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    TaskError
+        ``noFile``, ``notFits``: there is none.
+    """
+    if not path.exists():
+        raise TaskError("noFile", f"{path}: no such file")
+    try:
+        return FitsFile(path)
+    except OSError as error:
+        raise TaskError("notFits", f"{path}: {error}") from error
+
+
 def open_spectrum(path: Path) -> tuple[FitsFile, Hdu]:
     """A spectrum's file and its table.
 
@@ -31,12 +52,7 @@ def open_spectrum(path: Path) -> tuple[FitsFile, Hdu]:
         ``noFile``, ``notFits``: there is none. ``badSpectrum``: it holds no table SPECTRUM with the columns
         CHANNEL and COUNTS.
     """
-    if not path.exists():
-        raise TaskError("noFile", f"{path}: no such file")
-    try:
-        file = FitsFile(path)
-    except OSError as error:
-        raise TaskError("notFits", f"{path}: {error}") from error
+    file = opened(path)
     if SPECTRUM not in file:
         raise TaskError("badSpectrum", f"{path}: no extension SPECTRUM")
     missing = [name for name in ("CHANNEL", "COUNTS") if name not in file[SPECTRUM].columns]
@@ -97,13 +113,7 @@ def read_energy_bins(path: Path) -> FloatArray:
         ``noFile``, ``notFits``: there is none. ``badResponse``: no table has ENERG_LO and ENERG_HI, or the
         bins leave gaps.
     """
-    if not path.exists():
-        raise TaskError("noFile", f"{path}: no such file")
-    try:
-        file = FitsFile(path)
-    except OSError as error:
-        raise TaskError("notFits", f"{path}: {error}") from error
-    for hdu in file[1:]:
+    for hdu in opened(path)[1:]:
         if hdu.header.get("XTENSION") == "BINTABLE" and {"ENERG_LO", "ENERG_HI"} <= set(hdu.columns):
             low, high = (np.asarray(hdu.data[name], float) * 1e3 for name in ("ENERG_LO", "ENERG_HI"))
             if len(low) and np.all(np.abs(low[1:] - high[:-1]) < 0.1) and np.all(high > low):

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fits.file import FitsFile
 from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd
+from daxa.xmm.spectra.ogip import opened
 from daxa.xmm.spectra.region import Observed
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ def good_pixels(
         ctx.warn("noBadPixels", "badpixlocation is not given: no pixel counts as bad")
         return everywhere
     path = ctx.path(name)
-    if not path.exists():
-        raise TaskError("noFile", f"{path}: no such file")
-    try:
-        hdus = FitsFile(path)
-    except OSError as error:
-        raise TaskError("notFits", f"{path}: {error}") from error
+    hdus = opened(path)
     numbers = numbers_of_ccds(hdus)
     if not numbers:
         ctx.warn("noBadPixels", f"{path}: no EXPOSUnn, STDGTInn or CCDNR: no pixel counts as bad")
