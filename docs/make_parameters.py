@@ -1,6 +1,6 @@
-"""The page docs/parameters.md, from the tables of the tasks.
+"""The pages of docs/tasks, one of each task of the engine, from the tables of the tasks.
 
-Run ``python docs/make_parameters.py`` after a change of a task's parameters; a test compares the page with
+Run ``python docs/make_parameters.py`` after a change of a task's parameters; a test compares the pages with
 the tables.
 """
 
@@ -13,16 +13,34 @@ from pathlib import Path
 from daxa.xmm.parameters import Parameter, format_value
 from daxa.xmm.task import TaskSpec, find_task, task_names
 
-PAGE = Path(__file__).with_name("parameters.md")
+FOLDER = Path(__file__).with_name("tasks")
 HEAD = """\
-# Parameters of the tasks
+# Tasks of the engine
 
-Every task of the embedded engine with its parameters: names and defaults are SAS's. The same is shown by
-`python -m daxa.xmm TASK --help`. Where the default is empty, the parameter is not set unless it is given. A
-*fixed* parameter has one value, and any other is refused; one with *no effect* is known, so that a script
-written for SAS runs, but changes nothing.
+Every task of the embedded engine: names, parameters and defaults are SAS's. Each runs from a shell and from
+Python:
 
-This page is made from the tables of the tasks by `python docs/make_parameters.py`.
+```sh
+python -m daxa.xmm evselect table=events.fits filteredset=soft.fits expression='PI in [500:2000]'
+```
+
+```python
+from daxa.xmm.task import run_task
+
+run_task("evselect", {"table": "events.fits", "filteredset": "soft.fits", "expression": "PI in [500:2000]"})
+```
+
+`python -m daxa.xmm TASK --help` shows what is on the pages below. Where the default is empty, the parameter
+is not set unless it is given. A *fixed* parameter has one value, and any other is refused; one with *no
+effect* is known, so that a script written for SAS runs, but changes nothing.
+
+How the tasks belong together is told by [the engine](../engine.md) and [the chains](../chains.md).
+
+| task | does |
+|---|---|
+"""
+FOOT = """
+These pages are made from the tables of the tasks by `python docs/make_parameters.py`.
 """
 
 
@@ -70,21 +88,48 @@ def of_steps(spec: TaskSpec) -> list[str]:
         if own.default != p.default:
             other.append(code(p.usage))
     lines = ["", f"Parameters of its steps are given as `{spec.of_steps[0].name}=...`:", ""]
-    lines += [f"- [{step}](#{step}): {', '.join(listed)}" for step, listed in names.items()]
+    lines += [f"- [{step}]({step}.md): {', '.join(listed)}" for step, listed in names.items()]
     if other:
         lines += ["", f"Unlike the tasks of these names, the chain has {', '.join(other)}."]
     return lines
 
 
-def section(name: str) -> str:
+def about(name: str) -> str:
+    return inspect.cleandoc(find_task(name).function.__doc__ or "").replace("``", "`")
+
+
+def summary(name: str) -> str:
+    return about(name).partition("\n\n")[0].replace("\n", " ").replace("|", r"\|").removesuffix(".")
+
+
+def page(name: str) -> str:
+    """The page of a task."""
     spec = find_task(name)
-    about = inspect.cleandoc(spec.function.__doc__ or "")
-    return "\n".join([f"## {name}", "", about, "", *table(spec.parameters), *of_steps(spec), ""])
+    needed = " ".join(p.usage for p in spec.parameters if p.required)
+    call = f"python -m daxa.xmm {name} {needed or 'name=value'} ..."
+    parts = [f"# {name}", "", about(name), "", "```text", call, "```", ""]
+    return "\n".join([*parts, *table(spec.parameters), *of_steps(spec), ""])
 
 
-def page() -> str:
-    return "\n".join([HEAD, *(section(name) for name in task_names())])
+def contents() -> str:
+    """The page that lists them."""
+    rows = (f"| [{name}]({name}.md) | {summary(name)} |" for name in task_names())
+    return HEAD + "\n".join(rows) + "\n" + FOOT
+
+
+def pages() -> dict[str, str]:
+    """Name of a file in docs/tasks -> what it holds."""
+    return {"index.md": contents(), **{f"{name}.md": page(name) for name in task_names()}}
+
+
+def current() -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    made = pages()
+    FOLDER.mkdir(exist_ok=True)
+    for name in current().keys() - made.keys():
+        (FOLDER / name).unlink()
+    for name, text in made.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

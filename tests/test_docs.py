@@ -6,15 +6,22 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from pages import DOCS, PAGES, ROOT, WRITTEN, blocks, commands, name
 
 from daxa.cli.main import app
+from daxa.events import load
 from daxa.xmm.task import find_task, task_names
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md"))]
+#: What a block may be of.
+LANGUAGES = {"python", "sh", "console", "text", "ini"}
+#: Programs beside ours that a reader is told to call.
+OTHERS = {"make", "pip", "git", "cd", ".", "export", "cp", "tar", "ds9", "python3", "xdg-open"}
+#: Blocks of code that are not run, each with its reason in front of it.
+NOT_RUN = 12
 _CODE = re.compile(r"```(\w*)\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 
 
@@ -56,7 +63,7 @@ def lacks(said: list[str], rest: list[str] = ()) -> list[str]:
     return unknown
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_commands_and_their_options_exist(page):
     lines = [words(line) for line in code(page) if line.startswith("daxa ")]
     assert {" ".join(said): missing for said in lines if (missing := lacks(said[1:]))} == {}
@@ -81,7 +88,7 @@ def test_the_page_of_the_command_line_lists_every_command():
     assert {c.name for c in everything if not c.hidden} <= {c.name for c in listed}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_tasks_and_their_parameters_exist(page):
     unknown = []
     for line in code(page):
@@ -95,7 +102,7 @@ def test_tasks_and_their_parameters_exist(page):
     assert unknown == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
 def test_scripts_and_targets_exist(page):
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     for line in code(page):
@@ -140,17 +147,86 @@ def test_links_lead_somewhere():
     assert dead == []
 
 
-def test_every_page_is_in_the_contents():
-    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert sorted(re.findall(r": (\w+\.md)$", contents, re.M)) == sorted(p.name for p in PAGES[2:])
+def test_every_page_is_in_the_contents_once():
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    listed = re.findall(r"([\w/]+\.md|[\w/]+\.ipynb|\w+/)$", contents, re.M)
+    assert len(set(listed)) == len(listed)
+    pages = {p.relative_to(DOCS).as_posix() for kind in ("*.md", "*.ipynb") for p in DOCS.rglob(kind)}
+    folders = tuple(entry for entry in listed if entry.endswith("/"))
+    missing = {page for page in pages if page not in listed and not page.startswith(folders)}
+    assert missing == set()
+    made = {"changelog.md", "contributing.md"}
+    assert {entry for entry in listed if not entry.endswith("/")} - pages - made == set()
 
 
-def test_parts_that_are_made_are_those_of_a_script_or_test():
-    """Each mark around a table that is made from code or data is known to what makes or checks it."""
-    makers = [p for folder in ("docs", "benchmarks", "tests") for p in (ROOT / folder).rglob("*.py")]
-    text = "\n".join(p.read_text(encoding="utf-8") for p in makers if p != Path(__file__))
-    marks = {
-        m for page in PAGES for m in re.findall(r"<!-- (?!end)(.*?) -->", page.read_text(encoding="utf-8"))
-    }
-    assert len(marks) >= 8
-    assert {mark for mark in marks if f'"{mark}"' not in text and f"<!-- {mark} -->" not in text} == set()
+def test_every_block_says_what_it_is():
+    assert [b.name for page in PAGES for b in blocks(page) if b.language not in LANGUAGES] == []
+    odd = [
+        name(page)
+        for page in PAGES
+        if len(blocks(page)) * 2 != len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.M))
+    ]
+    assert odd == []
+
+
+def test_blocks_that_are_not_run_are_few_and_say_why():
+    told = [b for page in PAGES for b in blocks(page) if b.reason]
+    marks = [
+        m for page in PAGES for m in re.findall(r"^<!-- not run", page.read_text(encoding="utf-8"), re.M)
+    ]
+    assert len(told) == len(marks)  # each stands in front of a block
+    assert len(told) <= NOT_RUN, [b.name for b in told]
+    assert [b.name for b in told if len(b.reason) < 15] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_blocks_of_python_compile(page):
+    for block in blocks(page):
+        assert block.language != "python" or compile(block.text, block.name, "exec")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_commands_of_blocks_can_be_called(page):
+    """Each is taken by the parser that takes it from the shell, options and parameters with their values."""
+    for block in blocks(page):
+        if block.language in ("sh", "console"):
+            for said in commands(block):
+                try:
+                    check(said)
+                except Exception as failure:
+                    raise AssertionError(f"{block.name}: {' '.join(said)}: {failure}") from None
+
+
+def check(said: list[str]) -> None:
+    """Fail for a command that its program would refuse."""
+    if said[0] == "daxa":
+        found, behind = command(said[1:])
+        taken(found, behind, said)
+    elif said[:2] == ["python", "-m"] and said[2] in ("daxa.xmm", "daxa.events"):
+        given = dict(word.split("=", 1) for word in said[4:] if "=" in word)
+        if said[2] == "daxa.events":
+            load(said[3])
+        if not {"-h", "--help"} & set(said):
+            find_task(said[3]).parse(given)
+    elif said[0].removeprefix(".venv/bin/") == "daxa":
+        check(["daxa", *said[1:]])
+    elif said[0] == "python":
+        assert (ROOT / said[1]).is_file(), said
+    else:
+        assert said[0].removeprefix(".venv/bin/") in OTHERS, f"{said[0]}: what is that?"
+
+
+def taken(found: Any, behind: list[str], said: list[str]) -> None:
+    """Let a command read its words, and convert them, without looking for the files that they name."""
+    context = found.context_class(found, info_name=" ".join(said))
+    values, left, _ = found.make_parser(context).parse_args(args=list(behind))
+    assert not left, f"{' '.join(left)} is too much"
+    for parameter in found.params:
+        value = values.get(parameter.name)
+        assert value or not parameter.required or "help" in values, f"{parameter.name} is missing"
+        if value:
+            try:
+                parameter.process_value(context, value)
+            except Exception as failure:
+                if "does not exist" not in str(failure):
+                    raise

@@ -52,7 +52,7 @@ class _Document:
             from prov import model
         except ImportError:
             raise DAXAError(
-                "W3C PROV needs the package prov, which is not installed: pip install 'daxa[prov]'"
+                "W3C PROV needs the package prov, which is not installed: pip install prov"
             ) from None
         self.model = model
         self.document = model.ProvDocument()

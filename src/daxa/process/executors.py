@@ -80,9 +80,7 @@ def _dask(given: str, cores: int, stack: ExitStack) -> Any:
         import dask
         from distributed import Client, LocalCluster
     except ImportError:
-        raise DAXAError(
-            "executor: Dask is not installed (the packages dask and distributed): pip install 'daxa[dask]'"
-        ) from None
+        raise DAXAError("executor: Dask is not installed: pip install dask distributed") from None
     if given == "dask":
         try:
             return Client.current()

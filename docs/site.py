@@ -1,0 +1,40 @@
+"""Hooks of MkDocs: pages that are made of other files, and lists of pages in the contents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Pages of the site that are files beside docs/.
+OTHERS = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+
+
+def on_config(config: Any) -> Any:
+    """Put the pages of a folder where the contents name the folder."""
+    for section in config["nav"]:
+        for items in section.values():
+            if isinstance(items, list):
+                items[:] = [page for item in items for page in _pages(item, Path(config["docs_dir"]))]
+    return config
+
+
+def _pages(item: Any, docs: Path) -> list[Any]:
+    if not isinstance(item, dict):
+        return [item]
+    [(title, where)] = item.items()
+    if not isinstance(where, str) or not where.endswith("/"):
+        return [item]
+    names = sorted(path.name for path in (docs / where).glob("*.md") if path.name != "index.md")
+    return [{title: [where + "index.md", *(where + name for name in names)]}]
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are files beside docs/."""
+    for name, source in OTHERS.items():
+        text = re.sub(r"\]\(docs/", "](", (ROOT / source).read_text(encoding="utf-8"))
+        files.append(File.generated(config, name, content=text))
+    return files
