@@ -44,9 +44,7 @@ def ratemap(ctx: TaskContext, p: Parameters) -> None:
     counts = sky_image(x, y, exposure.pixels.shape)
     rate = count_rate(counts, exposure.pixels)
     cards = exposure.header.copy(strip=True)
-    cards.discard(
-        "BUNIT", "BSCALE", "BZERO", "DATAMIN", "DATAMAX", "CHECKSUM", "DATASUM", "EXTNAME", "CREATOR"
-    )
+    cards.discard(*_OF_THE_MAP)
     for name, pixels, unit in ((p.imageset, counts, "count"), (p.rateset, rate, "count/s")):
         with ctx.output(name) as temporary:
             temporary.write_bytes(image_bytes(pixels, [Card("BUNIT", unit), *cards.cards]))

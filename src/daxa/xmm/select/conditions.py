@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.select import nodes
+from daxa.xmm.select import nodes, operations
 from daxa.xmm.select.nodes import Interval, Node, Rows
 from daxa.xmm.select.regions import Region, Shape
 
@@ -314,7 +314,7 @@ def _condition(node: Node, negated: bool) -> Condition | None:
 def _comparison(node: nodes.Compare, negated: bool) -> Condition | None:
     left, right, operator = node.left, node.right, node.operator
     if left.constant:
-        left, right, operator = right, left, nodes._FLIP[operator]
+        left, right, operator = right, left, operations.FLIPPED[operator]
     if not right.constant:
         return None
     limit = right.value(Rows({}, 0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.hdus import hdu_list, open_hdus
 from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.content import ccd_columns, ccd_keywords, step_keywords
 from daxa.xmm.instruments.mos.files import ccd_of_events
 from daxa.xmm.instruments.mos.options import Emenergy, Options
-from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_keywords, measure, step_keywords
+from daxa.xmm.instruments.mos.reduce import measure
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support_mos import camera_of, of_header

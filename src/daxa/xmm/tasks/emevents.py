@@ -6,9 +6,9 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.instruments.mos import files
+from daxa.xmm.instruments.mos.content import ccd_columns, ccd_exposure
 from daxa.xmm.instruments.mos.files import ccd_of_frames
 from daxa.xmm.instruments.mos.options import Emevents, Options
-from daxa.xmm.instruments.mos.reduce import ccd_columns, ccd_exposure
 from daxa.xmm.instruments.mos.steps.emevents import emevents as analyse
 from daxa.xmm.parameters import Parameter, Parameters, options_of, parameters_of
 from daxa.xmm.task import TaskContext, task

@@ -50,13 +50,13 @@ from daxa.xmm.instruments.badpixels import CALIBRATION, DEAD, FLICKERING, FOUND,
 from daxa.xmm.instruments.keywords import Cards
 from daxa.xmm.instruments.mos import badpixels as bp
 from daxa.xmm.instruments.mos.calibration import layout_of, make_ccd
+from daxa.xmm.instruments.mos.content import ccd_keywords, step_keywords
 from daxa.xmm.instruments.mos.events import Events
 from daxa.xmm.instruments.mos.exposure import Calibrated, Camera, Ccd, exposure_keywords
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import LineOffsets
 from daxa.xmm.instruments.mos.options import Options
 from daxa.xmm.instruments.mos.raw import RawHeader, raw_events
-from daxa.xmm.instruments.mos.reduce import ccd_keywords, step_keywords
 from daxa.xmm.notes import note_product
 from daxa.xmm.odf.table import OdfTable
 from daxa.xmm.task import TaskContext

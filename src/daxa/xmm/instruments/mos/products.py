@@ -33,10 +33,11 @@ from daxa.xmm.formats.instruments import INSTRUMENTS
 from daxa.xmm.formats.odf import MOS_AUXILIARY
 from daxa.xmm.instruments.keywords import Cards, merge_headers
 from daxa.xmm.instruments.mos.calibration import noise_limits
+from daxa.xmm.instruments.mos.content import SAID_OF_STEPS
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd, exposure_keywords, open_camera
 from daxa.xmm.instruments.mos.flares import FlareCurve
 from daxa.xmm.instruments.mos.options import Options
-from daxa.xmm.instruments.mos.reduce import SAID_OF_STEPS, ExposureResult, StopAfterSearch, process
+from daxa.xmm.instruments.mos.reduce import ExposureResult, StopAfterSearch, process
 from daxa.xmm.instruments.mos.reduce_timing import TimingResult, process_timing
 from daxa.xmm.odf.file import OdfFile
 from daxa.xmm.odf.odf import Odf

@@ -33,12 +33,12 @@ from daxa.xmm.instruments.mos.calibration import (
     line_clock,
     overscan,
 )
+from daxa.xmm.instruments.mos.content import ccd_keywords, select
 from daxa.xmm.instruments.mos.events import Events, flag_thresholds
 from daxa.xmm.instruments.mos.exposure import Camera, Ccd
 from daxa.xmm.instruments.mos.frames import Frames
 from daxa.xmm.instruments.mos.offsets import OnBoard
 from daxa.xmm.instruments.mos.raw import RawCcd
-from daxa.xmm.instruments.mos.reduce import ccd_keywords, select
 from daxa.xmm.instruments.mos.steps.emframes import finish_frames, frame_table
 from daxa.xmm.instruments.mos.timing import (
     SAME_SIZE,
