@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from daxa._version import __version__
 from daxa.backend import select
+from daxa.backend.shims import VERSION
 from daxa.cli.main import app
 from daxa.xmm.task import task_names
 
@@ -114,19 +115,19 @@ def shims(tmp_path, monkeypatch):
     folder = tmp_path / "with blank"
     done = CliRunner().invoke(app, ["sas-shims", str(folder)])
     assert done.exit_code == 0, done.output
-    assert f'SAS_DIR="{folder}"' in done.stdout
+    assert f'. "{folder}/setup.sh"' in done.stdout
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.setenv("SAS_DIR", str(folder))
     return folder
 
 
 def test_shims_pass_for_an_initialised_sas(shims):
-    assert {p.name for p in shims.iterdir()} == {*task_names(), "sas", "sasversion"}
+    assert {p.name for p in shims.iterdir()} == {*task_names(), "sas", "sasversion", "nh", "setup.sh"}
     assert select.select_backend("auto") == "sas"
-    assert select.sas_version() == f"daxa-{__version__}"
+    assert select.sas_version() == VERSION
     told = subprocess.run(["sasversion"], capture_output=True, text=True, check=True).stdout
-    assert f"[daxa-{__version__}]" in told
+    assert f"[{VERSION}]" in told
     found = examined()
-    assert found["SAS"] == ("ok", f"daxa-{__version__}, {shims}")
+    assert found["SAS"] == ("ok", f"{VERSION}, {shims}")
     # The engine under SAS's names needs nothing else.
     assert not {"SAS_PATH", "HEASOFT", "SAS calls"} & set(found)

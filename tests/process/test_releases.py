@@ -144,7 +144,7 @@ def test_both_programs_tell_the_release(sas, number, teller):
     assert select.select_backend("auto") == "sas"
 
 
-@pytest.mark.parametrize("version", ["unknown", "daxa-0.1.0", "", "22", "x-122.0.0"])
+@pytest.mark.parametrize("version", ["unknown", "22.1.0-daxa-0.1.0", "", "22", "x-122.0.0"])
 def test_what_tells_no_release_is_called_as_the_newest(version):
     assert release_of(version) is None
     assert differences(version) == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from daxa.xmm.__main__ import main
+from daxa.xmm.errors import TaskError
 from daxa.xmm.task import find_task, task_names
 
 
@@ -120,3 +122,20 @@ def test_a_folder_with_other_letters_is_no_obstacle(tmp_path, monkeypatch):
     from astropy.io import fits
 
     assert "\\xdcbung" in fits.getheader(folder / "gti.ds")["XPROC0"]
+
+
+def test_standard_error_holds_lines_of_sas_and_no_other(tmp_path, monkeypatch, capsys):
+    from daxa.xmm import task
+
+    def speak(ctx, p):
+        warnings.warn("two\n lines", RuntimeWarning, stacklevel=1)
+        ctx.warn("strange", "two\nlines")
+        raise TaskError("bad", "two\nlines")
+
+    monkeypatch.setattr(task, "find_task", lambda name: task.TaskSpec(name, "1.0", (), speak))
+    assert main(["speaks"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "** speaks: warning (RuntimeWarning), two lines",
+        "** speaks: warning (strange), two lines",
+        "** speaks: error (bad), two lines",
+    ]

@@ -168,7 +168,7 @@ def release_of(version: str) -> Release | None:
     >>> release_of("xmmsas_20211130_0941-20.0.0"), release_of("22.1.0-a8f2c2afa-20250304")
     ((20, 0, 0), (22, 1, 0))
     """
-    match = _NUMBERS.search(version)
+    match = None if "-daxa-" in version else _NUMBERS.search(version)
     return None if match is None else tuple(int(number or 0) for number in match.groups())
 
 

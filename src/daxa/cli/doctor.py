@@ -226,9 +226,9 @@ def doctor(
 def sas_shims(
     folder: Annotated[Path, typer.Argument(help="Where to; made if it does not exist.")],
 ) -> None:
-    """Write programs with SAS's names that run the embedded engine, for scripts that were written for SAS."""
-    from daxa.backend.shims import write_shims
+    """Write programs with SAS's names that run the embedded engine, for scripts and packages such as XGA."""
+    from daxa.backend.shims import SETUP, write_shims
 
     written = write_shims(folder).resolve()
-    typer.echo(f"{len(list(written.iterdir()))} programs in {written}; to use them:")
-    typer.echo(f'export PATH="{written}:$PATH" SAS_DIR="{written}"')
+    typer.echo(f"{len(list(written.iterdir())) - 1} programs in {written}; to use them, in a shell:")
+    typer.echo(f'. "{written / SETUP}"')

@@ -5,12 +5,14 @@ Source: manuals of param (``name=value`` and ``--name=value``) and taskmain (opt
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 import os
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterable, Sequence
 
 from daxa._version import __version__
@@ -160,6 +162,11 @@ def _tasks() -> str:
     return "\n".join(lines)
 
 
+def _tell_warning(name: str, message: Warning | str, category: type[Warning], *_: object) -> None:
+    """A warning of Python in SAS's form: programs that run tasks take any other line for an error."""
+    print(f"** {name}: warning ({category.__name__}), {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one task; returns the exit status (0 done, 1 the task failed, 2 unusable arguments).
 
@@ -187,7 +194,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif asked:
             print(f"{name} ({name}-{find_task(name).version}) [daxa-{__version__}]")
         else:
-            run_task(name, arguments, env={**os.environ, **env})
+            with warnings.catch_warnings():
+                warnings.showwarning = functools.partial(_tell_warning, name)
+                run_task(name, arguments, env={**os.environ, **env})
     except _Usage as failure:
         print(f"{name}: {failure}", file=sys.stderr)
         return 2

@@ -252,7 +252,7 @@ class TaskContext:
         """
         self.warnings[code] += 1
         if self.warnings[code] <= self.max_repeats:
-            print(f"** {self.name}: warning ({code}), {message}", file=self.err)
+            print(f"** {self.name}: warning ({code}), {_in_one_line(message)}", file=self.err)
 
     @contextlib.contextmanager
     def output(self, name: str | os.PathLike[str]) -> Iterator[Path]:
@@ -371,6 +371,11 @@ class TaskContext:
         add_fallbacks(header, self.fallbacks)
 
 
+def _in_one_line(text: str) -> str:
+    """A message as who reads messages of SAS line by line expects it."""
+    return " ".join(text.split("\n"))
+
+
 def command_line(name: str, arguments: Mapping[str, Any]) -> str:
     """The SAS command line of a task call.
 
@@ -449,7 +454,7 @@ def run_task(
         spec.function(ctx, parameters)
     except TaskError as failure:
         if not getattr(failure, "reported", False):
-            print(f"** {full}: error ({failure.code}), {failure.message}", file=ctx.err)
+            print(f"** {full}: error ({failure.code}), {_in_one_line(failure.message)}", file=ctx.err)
             failure.reported = True  # type: ignore[attr-defined]
         raise
     finally:
