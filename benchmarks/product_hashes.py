@@ -131,6 +131,8 @@ RUNS: dict[str, Run] = {
         rmfgen spectrumset=source.ds rmfset=matrix.ds withenergybins=yes energymin=0.5 \
             energymax=10 nenergybins=40
         specgroup spectrumset=source.ds groupedset=grouped.ds mincounts=20 oversample=3 arfset=area.ds
+        srcregions eventset=@*M2S002MIEVLI0000.FIT ra=149.6 dec=-11.06 srcregionset=src.txt \
+            bkgregionset=bkg.txt
         """,
         quick=True,
     ),
