@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -245,8 +246,8 @@ def _size(region: Any) -> float | None:
         if hasattr(region, name):
             return float(getattr(region, name).to_value("arcsec"))
     if hasattr(region, "width"):
-        sides = [float(getattr(region, n).to_value("arcsec")) for n in ("width", "height")]
-        return 0.5 * (max(sides) if "Ellipse" in type(region).__name__ else float(np.hypot(*sides)))
+        width, height = (float(getattr(region, n).to_value("arcsec")) for n in ("width", "height"))
+        return 0.5 * (max(width, height) if "Ellipse" in type(region).__name__ else math.hypot(width, height))
     if hasattr(region, "vertices"):
         middle = SkyCoord(*(_middle(region) or (0.0, 0.0)), unit="deg", frame="fk5")
         return float(region.vertices.separation(middle).arcsec.max())
