@@ -1,17 +1,24 @@
 """The point-spread function of a telescope: a King profile whose core and slope depend on energy and angle.
 
 Source: Calibration Handbook (table KING_PARAMS of XRTn_XPSF: ``(1 + (r / core)^2)^-slope``); the enclosed
-share is that of the profile within 300 arcsec, where scattered light is lost in the background.
+share is that of the profile within 300 arcsec, where scattered light is lost in the background. Files that
+have ELLBETA_PARAMS, the columns of which no public text gives, are for other profiles than KING_PARAMS says:
+those here enclose what documents and real areas say (``enclosed.csv``), and are round all the same.
 """
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
+from scipy.optimize import least_squares
 
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.instruments import TELESCOPES
@@ -24,12 +31,38 @@ FloatArray = npt.NDArray[np.float64]
 WHOLE_ARCSEC = 300.0
 #: Table of elliptical profiles, which is not read.
 ELLBETA = "ELLBETA_PARAMS"
+#: Energy at which enclosed shares of documents are taken [eV]; they hardly depend on it.
+_REFERENCE_EV = 1500.0
 #: Squares into which the side of a pixel near the source is cut to integrate the profile over it.
 _PARTS = 3
 #: Middles of these squares, as shares of the side.
 _MIDDLES = ((np.arange(_PARTS) + 0.5) / _PARTS - 0.5) * np.ones((_PARTS, 1))
 #: Pixels from the source within which they are.
 _NEAR = 3.0
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """Share of a source within a radius, at an angle from the axis, and its weight in a fit."""
+
+    radius_arcsec: float
+    theta_arcmin: float
+    share: float
+    weight: float = 1.0
+
+    @classmethod
+    def documented(cls, instrument: str) -> list[Enclosed]:
+        """What documents and real areas say of a camera.
+
+        Parameters
+        ----------
+        instrument
+            ``EMOS1``, ``EMOS2`` or ``EPN``.
+        """
+        text = files("daxa.xmm.response").joinpath("enclosed.csv").read_text(encoding="ascii")
+        rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+        names = ("radius_arcsec", "theta_arcmin", "share", "weight")
+        return [cls(*(float(row[n]) for n in names)) for row in rows if row["instrument"] == instrument]
 
 
 @dataclass(frozen=True)
@@ -171,6 +204,7 @@ class PointSpread:
         values = np.repeat(values, 2, axis=0) if len(energy_ev) == 1 else values
         values = np.repeat(values, 2, axis=1) if len(theta_arcmin) == 1 else values
         self._table = RegularGridInterpolator(tuple(grid), values)
+        self._factors: FloatArray = np.ones(2)
 
     @classmethod
     def from_calibration(cls, cal: Calibration, instrument: str) -> PointSpread:
@@ -202,6 +236,26 @@ class PointSpread:
         core, slope = (parameters[order, k].reshape(len(energies), len(angles)) for k in (0, 1))
         return cls(energies, np.degrees(angles) * 60, core, slope)
 
+    @classmethod
+    def elliptical(cls, cal: Calibration, instrument: str) -> tuple[PointSpread, str]:
+        """Profiles that stand in for ELLBETA, and why they are what they are.
+
+        Parameters
+        ----------
+        cal
+            The calibration.
+        instrument
+            ``EMOS1``, ``EMOS2`` or ``EPN``.
+        """
+        plain = cls.from_calibration(cal, instrument)
+        constituent = cal.constituent(TELESCOPES[instrument], "XPSF")
+        if ELLBETA in constituent.extensions:
+            return plain.enclosing(Enclosed.documented(instrument)), (
+                f"no public text gives the columns of {ELLBETA} in {constituent.path.name}: KING_PARAMS "
+                "stands in, scaled to enclosed shares of documents and one real area (good to some percent)"
+            )
+        return plain, f"{constituent.path.name} has no {ELLBETA}: the profile is that of KING_PARAMS"
+
     def king(self, energy_ev: float, theta_arcmin: float) -> King:
         """The profile at an energy and an angle; interpolated linearly, the ends of the table held.
 
@@ -215,5 +269,29 @@ class PointSpread:
         point = [
             np.clip(v, *limits) for v, limits in zip((energy_ev, theta_arcmin), self._limits, strict=True)
         ]
-        core, slope = self._table(point)[0]
+        core, slope = self._table(point)[0] * self._factors
         return King(float(core), float(slope))
+
+    def enclosing(self, shares: Sequence[Enclosed]) -> PointSpread:
+        """Profiles with all cores, and all slopes, times a factor, that enclose given shares best.
+
+        Parameters
+        ----------
+        shares
+            What radii should enclose.
+        """
+
+        def differences(factors: FloatArray) -> FloatArray:
+            found = copy(self)
+            found._factors = factors
+            return np.array(
+                [
+                    s.weight
+                    * (float(found.king(_REFERENCE_EV, s.theta_arcmin).enclosed(s.radius_arcsec)) - s.share)
+                    for s in shares
+                ]
+            )
+
+        best = copy(self)
+        best._factors = least_squares(differences, [1.0, 1.02], bounds=([0.2, 0.8], [5.0, 2.0])).x
+        return best

@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 #: Elements below this are left out.
 THRESHOLD = 1e-6
 #: Edge of silicon, above which photons of its K line may escape, and the energy of that line [eV].
-SILICON_EDGE_EV, SILICON_LINE_EV = 1840.0, 1740.0
+SILICON_EDGE_EV, SILICON_LINE_EV = 1839.0, 1740.0
 #: Variance of the noise [eV^2] and its growth with energy [eV], which make the escape peak narrower.
 _NOISE, _GROWTH = 35.0**2, 0.438
 _SHARES = ("core", "tail", "high", "low", "escape")

@@ -23,10 +23,9 @@ from daxa.xmm.select.conditions import parse_intervals
 from daxa.xmm.select.dss import DataSubspace
 from daxa.xmm.select.nodes import Column, InIntervals, Rows
 from daxa.xmm.select.regions import ColumnSky, Region, Shape
-from daxa.xmm.spectra.ogip import open_spectrum, opened
+from daxa.xmm.spectra.ogip import open_spectrum
 
 if TYPE_CHECKING:
-    from daxa.xmm.fits.file import FitsFile, Hdu
     from daxa.xmm.sky.geometry import CameraGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -107,29 +106,7 @@ class Observed:
             ``badSpectrum``: a keyword is missing or makes no sense; see also
             :func:`daxa.xmm.spectra.ogip.open_spectrum`.
         """
-        return cls._of(path, *open_spectrum(path))
-
-    @classmethod
-    def of_list(cls, path: Path) -> Observed:
-        """From an event list, as a spectrum of all its events would have it.
-
-        Parameters
-        ----------
-        path
-            The list.
-
-        Raises
-        ------
-        TaskError
-            ``badSpectrum``: there is no table EVENTS, or a keyword is missing or makes no sense.
-        """
-        file = opened(path)
-        if "EVENTS" not in file:
-            raise TaskError("badSpectrum", f"{path}: no extension EVENTS")
-        return cls._of(path, file, file["EVENTS"])
-
-    @classmethod
-    def _of(cls, path: Path, file: FitsFile, hdu: Hdu) -> Observed:
+        file, hdu = open_spectrum(path)
         headers = (hdu.header, file[0].header)
 
         def value(key: str) -> Any:

@@ -83,7 +83,8 @@ _PARAMETERS = [
         "choice",
         "flat",
         choices=("flat", "dataset", "psf"),
-        text="what is lost of an extended source: dataset: of the light in detmaparray; else: of the region",
+        text="how what is lost is weighted",
+        without_effect="as the source is",
     ),
     Parameter("setbackscale", "bool", False, text="write BACKSCAL of the spectrum, too"),
     Parameter("keeparfset", "bool", True, text="keep the file of the area"),
@@ -145,10 +146,8 @@ def _area(
     _warn_of_what_is_missing(ctx, p, observed)
     try:
         if p.extendedsource:
-            weight = _weight(ctx, p, observed, geometry)
-            evenly = p.badpixmaptype != "dataset"
-            return extended_area(telescope, energy_ev, cells, weight, parts, lost_evenly=evenly)
-        psf = PointSpread.from_calibration(cal, observed.instrument)
+            return extended_area(telescope, energy_ev, cells, _weight(ctx, p, observed, geometry), parts)
+        psf = _profile(p, cal, observed)
         return point_area(
             telescope, energy_ev, cells, _source(ctx, p, observed, geometry), psf, parts, every=p.eegridfactor
         )
@@ -181,13 +180,16 @@ def _warn_of_what_is_missing(ctx: TaskContext, p: Parameters, observed: Observed
             f"{observed.path}: patterns {observed.patterns[0]} to {observed.patterns[1]} were selected; the "
             f"efficiency is that of {used[0]} to {used[1]}",
         )
-    if p.psfmodel != "EXTENDED" and p.modelee and not p.extendedsource:
-        fall_back(
-            "kingProfile",
-            f"psfmodel={p.psfmodel}: the profile is that of KING_PARAMS (EXTENDED), whose share in 40 arcsec "
-            "is 5 % below that of a real area of the pn",
-            "XPSF: kingProfile",
-        )
+
+
+def _profile(p: Parameters, cal: Calibration, observed: Observed) -> PointSpread:
+    """The point-spread function."""
+    if p.psfmodel == "EXTENDED":
+        return PointSpread.from_calibration(cal, observed.instrument)
+    psf, why = PointSpread.elliptical(cal, observed.instrument)
+    if p.modelee:
+        fall_back("kingProfile", f"psfmodel={p.psfmodel}: {why}", "XPSF: kingProfile")
+    return psf
 
 
 def _source(
