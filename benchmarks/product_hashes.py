@@ -132,6 +132,8 @@ RUNS: dict[str, Run] = {
             energymax=10 nenergybins=40
         specgroup spectrumset=source.ds groupedset=grouped.ds mincounts=20 oversample=3 arfset=area.ds
         psfgen image=image.ds energy=1000 x=149.6 y=-11.06 xsize=100 ysize=100 output=psf.ds
+        srcregions eventset=@*M2S002MIEVLI0000.FIT ra=149.6 dec=-11.06 srcregionset=src.txt \
+            bkgregionset=bkg.txt
         """,
         quick=True,
     ),

@@ -160,13 +160,32 @@ GIVEN = {
 }
 
 
+#: Modules whose examples find a reduced observation as ``archive``.
+ON_PRODUCTS = ("daxa.archive.products",)
+
+
+@pytest.fixture
+def given(request, monkeypatch):
+    """What makes the names that examples find: by module, reduced data only where they are needed."""
+
+    def of(name):
+        if name not in ON_PRODUCTS:
+            return GIVEN.get(name, {})
+        top = request.getfixturevalue("reduced").archive.parent.parent
+        monkeypatch.setenv("DAXA_OUTPUT", str(top))
+        return {"archive": lambda: Archive("read")}
+
+    return of
+
+
 @pytest.mark.parametrize("name", list(with_examples()))
 @pytest.mark.filterwarnings("ignore:the archive examples is deleted")
-def test_examples_run(name):
+def test_examples_run(name, given):
     module = importlib.import_module(name)
+    makers = given(name)
     runner = doctest.DocTestRunner()
     for test in doctest.DocTestFinder().find(module):
-        test.globs |= {word: make() for word, make in GIVEN.get(name, {}).items()} if test.examples else {}
+        test.globs |= {word: make() for word, make in makers.items()} if test.examples else {}
         runner.run(test)
     result = runner.summarize(verbose=False)
     assert result.attempted

@@ -118,5 +118,13 @@ class PreProcessedNotAvailableError(DAXANotDownloadedError, FileNotFoundError):
     """The processed product was not downloaded or does not exist."""
 
 
+class NoProductError(DAXAError, FileNotFoundError):
+    """An archive does not have a product; the message says what makes it."""
+
+
+class OptionalPackageError(DAXAError, ImportError):
+    """A package that DAXA can do without is not installed."""
+
+
 class DAXADeveloperError(DAXAError):
     """A mistake in the package itself."""

@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image
 
+from daxa.archive.curves import read_qdp
 from daxa.report import chart, drawing, flares, rasters, skymap, spectra
 from daxa.report.products import Reader
 
@@ -66,15 +67,15 @@ la 14 p 3.9 350 "Fit Norm: 1"
 
 
 def test_the_file_for_qdp_is_taken_apart():
-    seen = flares.read_qdp(QDP)
+    seen = read_qdp(QDP)
     assert seen.field.tolist() == [[30.0, 0.833], [90.0, 9.0]]
     assert seen.corner.tolist() == [[30.0, 0.083]]
     assert seen.histogram.tolist() == [[0.5, 7.0], [0.6, 0.0]]
     assert seen.fit[:, 1].tolist() == [6.5, 0.5]
     assert seen.limits == (0.4, 0.9)
-    assert flares.read_qdp("\n".join(QDP.splitlines()[:6])).limits is None
+    assert read_qdp("\n".join(QDP.splitlines()[:6])).limits is None
     with pytest.raises(ValueError, match="no rows of a light curve"):
-        flares.read_qdp("histogram of another kind")
+        read_qdp("histogram of another kind")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_file_for_qdp_is_taken_apart():
 )
 def test_a_file_of_espfilt_itself_is_taken_apart(shared_data, name, bins, limits):
     text = gzip.decompress((shared_data / f"esas_0203930101/{name}-hist.qdp.gz").read_bytes())
-    seen = flares.read_qdp(text.decode("latin-1"))
+    seen = read_qdp(text.decode("latin-1"))
     assert len(seen.field) == len(seen.corner) == bins
     assert seen.limits == limits
     assert len(seen.histogram) == len(seen.fit) == 657

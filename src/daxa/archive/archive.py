@@ -19,6 +19,7 @@ from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
 from daxa.archive.lock import hold
 from daxa.archive.preprocessed import take_in
+from daxa.archive.products import Products
 from daxa.archive.update import update
 from daxa.archive.views import ProcessViews
 from daxa.archive.work import Work
@@ -27,7 +28,7 @@ from daxa.mission import BaseMission
 from daxa.writing import write_text
 
 
-class Archive(ProcessViews, Work):
+class Archive(Products, ProcessViews, Work):
     """An archive of X-ray data under ``OUTPUT/archives/``.
 
     Parameters
@@ -235,11 +236,6 @@ class Archive(ProcessViews, Work):
         from packaging.version import Version
 
         return Version(self._version)
-
-    @property
-    def missions(self) -> list[BaseMission]:
-        """Its missions, in the order in which they were given."""
-        return list(self._missions.values())
 
     @property
     def preprocessed_missions(self) -> list[BaseMission]:

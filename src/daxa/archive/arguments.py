@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daxa.exceptions import DuplicateMissionError, PreProcessedNotSupportedError
@@ -113,3 +114,25 @@ def check_products(
                 f"use_preprocessed: {mission.pretty_name} offers no ready-made products"
             )
     return products, ready
+
+
+def unknown_text(name: str, known: Sequence[str]) -> str:
+    """What to say of a name that is not among those known.
+
+    Parameters
+    ----------
+    name
+        The name.
+    known
+        Those there are.
+
+    Examples
+    --------
+    >>> unknown_text("0800010102", ["0800010101", "0693010201"])
+    "'0800010102' is not in this archive; near it: 0800010101 (of 2)"
+    """
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.8)
+    if near:
+        return f"{name!r} is not in this archive; near it: {', '.join(near)} (of {len(known)})"
+    told = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+    return f"{name!r} is not in this archive; it has {told or 'none'}"

@@ -52,8 +52,10 @@ name
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SUBFOLDERS = ("events", "images", "background", "cleaning", "misc", "logs")
 #: Label of products made of all sub-exposures, or all cameras.
@@ -384,3 +386,60 @@ def found_regions(obs_id: str) -> str:
 def field_mosaic(field: str, lo_kev: float, hi_kev: float, kind: str) -> str:
     """Mosaic of several observations, in the archive's ``mosaics``: ``kind`` is image, expmap or rate."""
     return f"{field}-en{energy_text(lo_kev, hi_kev)}-{kind}.fits"
+
+
+_NAME = re.compile(
+    r"obsid(?P<obs_id>.+?)-inst(?P<inst>.+?)-subexp(?P<exp_id>\w+?)"
+    r"(?:-en(?:(?P<lo>[\d.]+)_(?P<hi>[\d.]+)keV)?)?(?:-px(?P<px>[\d.]+)arcsec)?(?:-(?P<kind>[\w.-]+))?"
+    r"\.\w+"
+)
+
+
+class Named(NamedTuple):
+    """What the name of a product says of it.
+
+    Attributes
+    ----------
+    obs_id, inst
+        ObsID; instrument, or several with ``_`` between.
+    exp_id
+        Sub-exposure; ``ALL`` for products of all, and where a mission does not tell them apart.
+    band
+        Energies [keV]; None for all, or where they are not in the name.
+    """
+
+    obs_id: str
+    inst: str
+    exp_id: str = ALL
+    band: tuple[float, float] | None = None
+
+
+def read_name(path: str) -> tuple[Named, str, float | None] | None:
+    """What the name of a product says: of what it is, its kind, the size of its pixels [arcsec].
+
+    Parameters
+    ----------
+    path
+        The name, with or without folders.
+
+    Returns
+    -------
+    named, kind, pixel_arcsec
+        The size is None for the usual one. None for files that are named otherwise.
+
+    Examples
+    --------
+    >>> read_name(image_product("0800010101", "PN", "expmap", 0.5, 2.0, 4.0))
+    (Named(obs_id='0800010101', inst='PN', exp_id='ALL', band=(0.5, 2.0)), 'expmap', 4.0)
+    >>> read_name(events("0800010101", "M1", "S001"))
+    (Named(obs_id='0800010101', inst='M1', exp_id='S001', band=None), 'events', None)
+    """
+    match = _NAME.fullmatch(path.rpartition("/")[2])
+    if match is None:
+        return None
+    # Those of flares are in eV, whatever their names say.
+    banded = match["lo"] is not None and match["kind"] not in ("gti", "hist")
+    band = (float(match["lo"]), float(match["hi"])) if banded else None
+    exp_id = ALL if match["exp_id"] == "None" else match["exp_id"]
+    pixel = None if match["px"] is None else float(match["px"])
+    return Named(match["obs_id"], match["inst"], exp_id, band), match["kind"] or "", pixel

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from daxa.archive import regions
+from daxa.archive.arguments import unknown_text
 from daxa.archive.layout import SUBFOLDERS, Layout, found_regions
 from daxa.archive.ledger import Ledger
 from daxa.exceptions import MissionNotAssociatedError, NoRegionsAssociatedError, ObsNotAssociatedError
@@ -41,6 +42,11 @@ class Places:
         """Names of the missions, in the order they were given."""
         return list(self._missions)
 
+    @property
+    def missions(self) -> list[BaseMission]:
+        """Its missions, in the order in which they were given."""
+        return list(self._missions.values())
+
     def _mission_name(self, mission: BaseMission | str) -> str:
         name = mission if isinstance(mission, str) else getattr(mission, "name", None)
         if name not in self._missions:
@@ -51,9 +57,20 @@ class Places:
 
     def _checked(self, mission: BaseMission | str, obs_id: str) -> str:
         name = self._mission_name(mission)
-        if obs_id not in map(str, self._missions[name].filtered_obs_ids):
-            raise ObsNotAssociatedError(f"obs_id: {obs_id!r} is not among the {name} observations")
+        known = self.obs_ids_of(name)
+        if obs_id not in known:
+            raise ObsNotAssociatedError(f"obs_id: {unknown_text(obs_id, known)}")
         return name
+
+    def obs_ids_of(self, mission: BaseMission | str) -> list[str]:
+        """ObsIDs of a mission's observations in this archive.
+
+        Parameters
+        ----------
+        mission
+            The mission or its name.
+        """
+        return list(map(str, self._missions[self._mission_name(mission)].filtered_obs_ids))
 
     def _named(self, mission: BaseMission | str | None, obs_id: str | None) -> tuple[str, str]:
         """Mission and observation as they stand in paths, and what stands for those that are not given."""

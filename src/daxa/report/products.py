@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from daxa.archive import layout
+from daxa.archive.curves import read_qdp
 from daxa.report import flares, skymap, spectra
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.file import FitsFile
@@ -296,7 +297,7 @@ def _flares(
             }
     for path in reader.files(f"{stem}-en*-hist.qdp")[:1]:
         with reader.trying(path):
-            seen = flares.read_qdp(path.read_text(encoding="latin-1"))
+            seen = read_qdp(path.read_text(encoding="latin-1"))
             begin = start if start is not None else 0.0
             for name in ("field", "corner"):
                 curve = _thinned(getattr(seen, name))

@@ -115,6 +115,30 @@ def test_a_map_of_another_camera_goes_through_the_sky(folder: Path, synthetic_cc
     np.testing.assert_allclose(area, narrow, rtol=2e-3, atol=0.01)
 
 
+def test_what_a_gap_takes_of_an_extended_source(folder: Path, synthetic_ccf: Path):
+    """By default its share of the region, as an image of the same camera holds no light there."""
+    cal = Calibration.for_observation([synthetic_ccf], DATE)
+    geometry = CameraGeometry.from_calibration(cal, "EPN", 4.5e8)
+    # The middle of the right edge of CCD 4.
+    middle = tuple(map(float, geometry.raw_to_det(4, 64.5, 100.5)))
+    write_spectrum(folder / "s.fits", Shape("circle", (*middle, 800)), columns=("DETX", "DETY"))
+    pixel = np.arange(-900, 901, 6.0)
+    x, y = np.meshgrid(middle[0] + pixel, middle[1] + pixel)
+    seen = geometry.det_to_raw(x, y)[0] > 0
+    here = np.hypot(x - middle[0], y - middle[1]) < 800
+    image = fits.PrimaryHDU(np.where(seen, 1.0, 0.0).astype("f4"))
+    image.header.update(CTYPE1="DETX", CTYPE2="DETY", CRPIX1=1, CRPIX2=1, CRVAL1=x[0, 0], CRVAL2=y[0, 0])
+    image.header.update(CDELT1=6, CDELT2=6, INSTRUME="EPN")
+    image.writeto(folder / "gap.fits", overwrite=True)
+    given = {"extendedsource": True, "detmaptype": "dataset", "detmaparray": "gap.fits"}
+    given |= {"modeleffarea": False, "modelquantumeff": False, "modelfiltertrans": False}
+    _, flat, _ = made(folder, synthetic_ccf, **given)
+    assert flat[0] == pytest.approx(np.mean(seen[here]), abs=0.005)
+    assert flat[0] < 0.99
+    _, light, _ = made(folder, synthetic_ccf, badpixmaptype="dataset", **given)
+    assert light[0] == pytest.approx(1.0, abs=0.005)
+
+
 def test_the_bins_are_those_of_the_matrix(folder: Path, synthetic_ccf: Path, shared_data: Path):
     shutil.copy(shared_data / "arf_spectra_ngc7793" / "PN.rmf.gz", folder / "r.rmf.gz")
     write_spectrum(folder / "s.fits", Shape("circle", (26500, 24500, 900)))

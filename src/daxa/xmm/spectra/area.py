@@ -2,8 +2,8 @@
 
 Source: manual of arfgen. For a point source the area is that at its place, times the share of its light that
 falls on squares of the region that are seen. For an extended one it is the mean over the region, weighted
-with a map of the source or evenly, times the share of the region that is seen. Quantum efficiencies are those
-of the CCDs that the light falls on.
+with a map of the source or evenly, times the share of the region, or of the light in the map, that is seen.
+Quantum efficiencies are those of the CCDs that the light falls on.
 
 Parameters
 ----------
@@ -215,6 +215,8 @@ def extended_area(
     cells: Cells,
     weight: Callable[[FloatArray, FloatArray], FloatArray] | None,
     parts: Parts,
+    *,
+    lost_evenly: bool = True,
 ) -> FloatArray:
     """Area for an extended source [cm^2]: the mean over the region.
 
@@ -222,6 +224,9 @@ def extended_area(
     ----------
     weight
         Brightness of the source at DETX, DETY; None: even.
+    lost_evenly
+        What gaps and bad pixels take away is their share of the region, not of the light: an image of the
+        same camera is dark there.
     """
     weights = np.ones(len(cells.detx)) if weight is None else weight(cells.detx, cells.dety)
     area = telescope.on_axis(energy_ev, parts)
@@ -232,7 +237,9 @@ def extended_area(
         area = area * _mean_vignetting(telescope, energy_ev, cells, weights)
     if parts.efficiency:
         area = area * telescope.efficiency(energy_ev, shares_of_ccds(cells, weights))
-    return area * (float(weights[cells.seen].sum()) / total if parts.lost else 1.0)
+    if not parts.lost:
+        return area
+    return area * (cells.area / cells.whole_area if lost_evenly else float(weights[cells.seen].sum()) / total)
 
 
 def _mean_vignetting(

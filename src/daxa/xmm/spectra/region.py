@@ -23,9 +23,10 @@ from daxa.xmm.select.conditions import parse_intervals
 from daxa.xmm.select.dss import DataSubspace
 from daxa.xmm.select.nodes import Column, InIntervals, Rows
 from daxa.xmm.select.regions import ColumnSky, Region, Shape
-from daxa.xmm.spectra.ogip import open_spectrum
+from daxa.xmm.spectra.ogip import open_spectrum, opened
 
 if TYPE_CHECKING:
+    from daxa.xmm.fits.file import FitsFile, Hdu
     from daxa.xmm.sky.geometry import CameraGeometry
 
 FloatArray = npt.NDArray[np.float64]
@@ -106,7 +107,29 @@ class Observed:
             ``badSpectrum``: a keyword is missing or makes no sense; see also
             :func:`daxa.xmm.spectra.ogip.open_spectrum`.
         """
-        file, hdu = open_spectrum(path)
+        return cls._of(path, *open_spectrum(path))
+
+    @classmethod
+    def of_list(cls, path: Path) -> Observed:
+        """From an event list, as a spectrum of all its events would have it.
+
+        Parameters
+        ----------
+        path
+            The list.
+
+        Raises
+        ------
+        TaskError
+            ``badSpectrum``: there is no table EVENTS, or a keyword is missing or makes no sense.
+        """
+        file = opened(path)
+        if "EVENTS" not in file:
+            raise TaskError("badSpectrum", f"{path}: no extension EVENTS")
+        return cls._of(path, file, file["EVENTS"])
+
+    @classmethod
+    def _of(cls, path: Path, file: FitsFile, hdu: Hdu) -> Observed:
         headers = (hdu.header, file[0].header)
 
         def value(key: str) -> Any:

@@ -83,8 +83,7 @@ _PARAMETERS = [
         "choice",
         "flat",
         choices=("flat", "dataset", "psf"),
-        text="how what is lost is weighted",
-        without_effect="as the source is",
+        text="what is lost of an extended source: dataset: of the light in detmaparray; else: of the region",
     ),
     Parameter("setbackscale", "bool", False, text="write BACKSCAL of the spectrum, too"),
     Parameter("keeparfset", "bool", True, text="keep the file of the area"),
@@ -146,7 +145,9 @@ def _area(
     _warn_of_what_is_missing(ctx, p, observed)
     try:
         if p.extendedsource:
-            return extended_area(telescope, energy_ev, cells, _weight(ctx, p, observed, geometry), parts)
+            weight = _weight(ctx, p, observed, geometry)
+            evenly = p.badpixmaptype != "dataset"
+            return extended_area(telescope, energy_ev, cells, weight, parts, lost_evenly=evenly)
         psf = _profile(p, cal, observed)
         return point_area(
             telescope, energy_ev, cells, _source(ctx, p, observed, geometry), psf, parts, every=p.eegridfactor
