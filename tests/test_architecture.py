@@ -40,6 +40,7 @@ COMMON = {
     "daxa",
     "daxa._version",
     "daxa.config",
+    "daxa.display",
     "daxa.ds9",
     "daxa.exceptions",
     "daxa.former",

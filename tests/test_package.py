@@ -22,7 +22,7 @@ def run(code, **environment):
 
 def test_import_is_silent_and_light(tmp_path):
     heavy = ("numpy", "astropy", "pandas", "scipy", "matplotlib", "requests", "pyvo")
-    code = f"import daxa, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import daxa, sys; dir(daxa); print([m for m in {heavy} if m in sys.modules])"
     home = tmp_path / "home"
     home.mkdir()
     done = run(code, HOME=str(home), XDG_CONFIG_HOME=str(home / "c"), XDG_CACHE_HOME=str(home / "k"))
@@ -42,6 +42,22 @@ def test_public_names():
     assert not os.path.exists(OUTPUT)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = daxa.nonsense
+
+
+def test_what_there_is_is_listed_and_there():
+    import daxa
+    from daxa.mission import MISS_INDEX
+    from daxa.process import PROC_LOOKUP
+
+    listed = dir(daxa)
+    assert {m.__name__ for m in MISS_INDEX.values()} <= set(listed)
+    assert {"Archive", "full_process_xmm", "mission", "archive", "process", *PROC_LOOKUP["xmm_pointed"]} <= {
+        *listed
+    }
+    assert [name for name in listed if not hasattr(daxa, name)] == []
+    assert [name for name in dir(daxa.process) if not hasattr(daxa.process, name)] == []
+    assert daxa.espfilt is daxa.process.xmm.clean.espfilt
+    assert daxa.full_process_xmm is daxa.process.simple.full_process_xmm
 
 
 def test_environment_wins_over_file(monkeypatch, tmp_path):

@@ -18,6 +18,7 @@ from daxa.archive.creation import State
 from daxa.archive.layout import Layout
 from daxa.archive.ledger import Ledger
 from daxa.archive.lock import hold
+from daxa.archive.overview import in_brief, overview
 from daxa.archive.preprocessed import take_in
 from daxa.archive.products import Products
 from daxa.archive.update import update
@@ -275,31 +276,17 @@ class Archive(Products, ProcessViews, Work):
         self.save()
 
     def __repr__(self) -> str:
-        return f"<Archive {self._name}: {', '.join(self.mission_names)}>"
+        return in_brief(self)
+
+    def __str__(self) -> str:
+        return overview(self).text()
+
+    def _repr_html_(self) -> str:
+        return overview(self).html()
 
     def info(self) -> None:
-        """Print what the archive holds."""
-        print(self._describe())
-
-    def _describe(self) -> str:
-        frames = [m.filtered_obs_info for m in self.missions]
-        lines = [
-            f"Archive {self._name}",
-            f"  version          {self._version}",
-            f"  missions         {len(self)}",
-            f"  observations     {sum(map(len, frames))}",
-            f"  first start      {min(f['start'].min() for f in frames)}",
-            f"  last end         {max(f['end'].max() for f in frames)}",
-        ]
-        for mission, frame in zip(self.missions, frames, strict=True):
-            lines += [
-                "",
-                f"  {mission.pretty_name} ({mission.name})",
-                f"    instruments    {', '.join(mission.chosen_instruments)}",
-                f"    observations   {len(frame)}",
-                f"    processed      {'yes' if mission.processed else 'no'}",
-            ]
-        return "\n".join(lines)
+        """Print what the archive holds, what was done, what is out of date and what can be done next."""
+        print(self)
 
     def report(self, output: str | os.PathLike[str] | None = None) -> Path:
         """Write the HTML report of the archive: a folder of pages, which can be handed on.

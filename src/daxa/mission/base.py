@@ -16,6 +16,7 @@ from daxa.exceptions import MissionLockedError, WrongTypeError
 from daxa.fetch.http import Client
 from daxa.mission.catalogue_table import REQUIRED, make_frame
 from daxa.mission.download import Report
+from daxa.mission.overview import overview
 from daxa.mission.resolve import resolve
 from daxa.mission.saved import SavedState
 
@@ -319,24 +320,14 @@ class BaseMission(SavedState):
         return self.updated_meta_info
 
     def info(self) -> None:
-        """Print what the mission is and what is selected."""
-        print(self._describe())
+        """Print what the mission is, what is selected, and what can be done next."""
+        print(self)
 
-    def _describe(self) -> str:
-        info = self.filtered_obs_info
-        lines = [
-            f"{self.pretty_name}",
-            f"  instruments      {', '.join(self.chosen_instruments)}",
-            f"  observations     {len(info)} selected of {self.num_obs}",
-            f"  catalogue of     {self._catalogue_date or 'local data'}",
-        ]
-        if len(info):
-            lines.append(f"  first start      {info.start.min():%Y-%m-%d %H:%M}")
-            lines.append(f"  last end         {info.end.max():%Y-%m-%d %H:%M}")
-            lines.append(f"  total duration   {info.duration.sum() / pd.Timedelta(hours=1):.1f} h")
-        lines.append(f"  filters          {', '.join(o['name'] for o in self._operations) or 'none'}")
-        lines.append(f"  downloaded       {self.downloaded_type if self._downloaded else 'no'}")
-        return "\n".join(lines)
+    def __str__(self) -> str:
+        return overview(self).text()
+
+    def _repr_html_(self) -> str:
+        return overview(self).html()
 
     def __repr__(self) -> str:
         count = (

@@ -266,6 +266,11 @@ class RawData(ArchiveProducts, Filters):
         return self._downloaded is not None and not self.failed_downloads
 
     @property
+    def any_downloaded(self) -> bool:
+        """Whether something has been downloaded."""
+        return self._downloaded is not None
+
+    @property
     def downloaded_type(self) -> str:
         """``raw``, ``preprocessed`` or ``raw+preprocessed``."""
         if self._downloaded is None:

@@ -18,6 +18,9 @@ _PACKAGES = {
 #: Missions whose data have no steps.
 _OTHERS = ("rosat_all_sky", "rosat_pointed", "swift", "suzaku", "asca", "integral_pointed", "xrism_pointed")
 
+#: Whole reductions.
+_REDUCTIONS = tuple(f"full_process_{m}" for m in ("xmm", "erosita", "chandra", "nustar"))
+
 __all__ = ["PROC_LOOKUP", "redoing", "use_executor"]
 
 
@@ -30,6 +33,10 @@ def __getattr__(name: str) -> Any:
         from daxa.process import settings
 
         return getattr(settings, name)
+    if name in (*_PACKAGES, "simple"):
+        return importlib.import_module(f"daxa.process.{name}")
+    if name in _REDUCTIONS:
+        return getattr(importlib.import_module("daxa.process.simple"), name)
     if name == "PROC_LOOKUP":
         steps = {mission: _functions(p) for p, missions in _PACKAGES.items() for mission in missions}
         return steps | {mission: {} for mission in _OTHERS}
@@ -38,3 +45,8 @@ def __getattr__(name: str) -> Any:
             if name in (functions := _functions(package)):
                 return functions[name]
     raise AttributeError(f"module 'daxa.process' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    steps = {n for package in _PACKAGES for n in importlib.import_module(f"daxa.process.{package}").__all__}
+    return sorted({*__all__, *_REDUCTIONS, *_PACKAGES, "simple", *steps})
