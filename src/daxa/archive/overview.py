@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from daxa._version import __version__
 from daxa.display import Overview, Table
 from daxa.exceptions import DAXAError
 
 if TYPE_CHECKING:
-    from daxa.archive.archive import Archive
+    from daxa.archive.ledger import Ledger
     from daxa.mission import BaseMission
 
 #: Judgement on an observation -> word.
@@ -19,7 +19,34 @@ _STATES: dict[bool | None, str] = {True: "processed", False: "failed"}
 _COUNTS = ("done", "failed", "unfinished", "out of date", "warnings")
 
 
-def overview(archive: Archive) -> Overview:
+class Told(Protocol):
+    """What of an archive is told."""
+
+    ledger: Ledger
+
+    @property
+    def archive_name(self) -> str: ...
+    @property
+    def archive_path(self) -> str: ...
+    @property
+    def version(self) -> Any: ...
+    @property
+    def missions(self) -> list[BaseMission]: ...
+    @property
+    def mission_names(self) -> list[str]: ...
+    @property
+    def in_work(self) -> bool: ...
+    @property
+    def read_only(self) -> bool: ...
+    @property
+    def stale(self) -> dict[str, dict[str, dict[str, str]]]: ...
+    @property
+    def observation_summaries(self) -> dict[str, dict[str, dict[str, Any]]]: ...
+    @property
+    def final_process_success(self) -> dict[str, dict[str, bool]]: ...
+
+
+def overview(archive: Told) -> Overview:
     """What there is, what was done, what is out of date and what can be done next.
 
     Parameters
@@ -36,7 +63,7 @@ def overview(archive: Archive) -> Overview:
     )
 
 
-def in_brief(archive: Archive) -> str:
+def in_brief(archive: Told) -> str:
     """One line.
 
     Parameters
@@ -59,7 +86,7 @@ def in_brief(archive: Archive) -> str:
     return f"<Archive {archive.archive_name}: {number} observation{plural} of {of}; {told}>"
 
 
-def _facts(archive: Archive) -> list[tuple[str, str]]:
+def _facts(archive: Told) -> list[tuple[str, str]]:
     frames = [m.filtered_obs_info for m in archive.missions]
     written = str(archive.ledger.meta("archive", {}).get("daxa_version", "unknown"))
     facts = [
@@ -85,7 +112,7 @@ def _facts(archive: Archive) -> list[tuple[str, str]]:
     return facts
 
 
-def _observations(archive: Archive, stale: dict[str, dict[str, dict[str, str]]]) -> Table:
+def _observations(archive: Told, stale: dict[str, dict[str, dict[str, str]]]) -> Table:
     several = len(archive.missions) > 1
     rows = []
     for mission in archive.missions:
@@ -120,7 +147,7 @@ def _cameras(summary: dict[str, Any]) -> str:
     )
 
 
-def _steps(archive: Archive, stale: dict[str, dict[str, dict[str, str]]]) -> list[Table]:
+def _steps(archive: Told, stale: dict[str, dict[str, dict[str, str]]]) -> list[Table]:
     several = len(archive.missions) > 1
     rows = []
     for total in archive.ledger.totals():
@@ -133,7 +160,7 @@ def _steps(archive: Archive, stale: dict[str, dict[str, dict[str, str]]]) -> lis
     return [Table("Steps", columns, rows, longest=40)] if rows else []
 
 
-def _next(archive: Archive) -> list[tuple[str, str]]:
+def _next(archive: Told) -> list[tuple[str, str]]:
     # What processes archives knows them; they know it by name only.
     try:
         return list(import_module("daxa.process.advice").advice(archive))

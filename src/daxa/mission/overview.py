@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pandas as pd
 
 from daxa.display import LONGEST, Overview, Table
 
-if TYPE_CHECKING:
-    from daxa.mission.base import BaseMission
+
+class Told(Protocol):
+    """What of a mission is told."""
+
+    pretty_name: str
+
+    def __len__(self) -> int: ...
+    @property
+    def chosen_instruments(self) -> list[str]: ...
+    @property
+    def filtered_obs_info(self) -> pd.DataFrame: ...
+    @property
+    def filtering_operations(self) -> list[dict]: ...
+    @property
+    def num_obs(self) -> int: ...
+    @property
+    def catalogue_date(self) -> str | None: ...
+    @property
+    def any_downloaded(self) -> bool: ...
+    @property
+    def downloaded_type(self) -> str: ...
+    @property
+    def locked(self) -> bool: ...
 
 
-def overview(mission: BaseMission) -> Overview:
+def overview(mission: Told) -> Overview:
     """What is selected, by which filters, and what can be done next.
 
     Parameters
@@ -56,7 +77,7 @@ def _table(info: pd.DataFrame) -> Table:
     return Table("Selected", columns, rows)
 
 
-def _next(mission: BaseMission, filtered: bool) -> list[tuple[str, str]]:
+def _next(mission: Told, filtered: bool) -> list[tuple[str, str]]:
     if mission.locked:
         return [("the selection belongs to an archive; for another one", f"{type(mission).__name__}(...)")]
     if not len(mission):
