@@ -26,6 +26,17 @@ class Commands(TyperGroup):
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> Any:
+        """Run the command that the words name, and end the process with its exit status.
+
+        Parameters
+        ----------
+        args
+            The words; those of this process by default.
+        prog_name
+            Name of the program in messages.
+        **extra
+            As typer takes them.
+        """
         words = list(sys.argv[1:] if args is None else args)
         end = words.index("--") if "--" in words else len(words)
         if "--verbose" in words[:end]:  # wherever it stands
@@ -42,7 +53,13 @@ class Commands(TyperGroup):
         sys.exit(status or 0)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands under their headings, each with the whole first line of its help."""
+        """List the commands under their headings, each with the whole first line of its help.
+
+        Parameters
+        ----------
+        ctx, formatter
+            As typer gives them.
+        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
@@ -131,7 +148,17 @@ def _words(failure: Exception) -> str:
 
 
 def _network(failure: Exception) -> str:
-    return str(failure)
+    """What to do without network, in the words of the command line; other failures as they are."""
+    from daxa.fetch.reasons import unreached
+
+    text = " ".join(str(failure).split())
+    hosts = unreached(text)
+    if not hosts or os.environ.get(VERBOSE):
+        return text.replace("with local=", "with --local")
+    return (
+        f"cannot reach {' or '.join(hosts[:3])}; without network use --local FOLDER (raw files on disk) or "
+        "simulated observations (daxa simulate); --verbose says more"
+    )
 
 
 def plain_warning(message: Warning | str, *where: Any, **line: Any) -> str:

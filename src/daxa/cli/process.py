@@ -37,6 +37,15 @@ def _set_backend(backend: str | None) -> None:
 def run_reduction(
     archive: Any, cores: int | None, unscheduled: bool, redo: str = "changed", executor: str | None = None
 ) -> None:
+    """Take an archive from raw files to images.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    cores, unscheduled, redo, executor
+        Options of the command.
+    """
     from daxa.process.simple import full_process_xmm
 
     options: dict[str, Any] = {"process_unscheduled": unscheduled, "redo": redo, "executor": executor}
@@ -121,6 +130,15 @@ def process(
 
 
 def finish(archive: Any, as_json: bool) -> None:
+    """Show what an archive holds, and what failed in it; exit status 1 if something did.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    as_json
+        Print JSON.
+    """
     from daxa.report import build_report, product_table
 
     rows = product_table(archive)
