@@ -9,9 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from daxa.archive.views import error_text
+from daxa.cli import complete
 from daxa.plain import plain_line
+from daxa.xmm.parameters import nearest
 
-Cores = Annotated[int | None, typer.Option("--cores", help="Processes to use; 90 % of the cores by default.")]
+Cores = Annotated[
+    int | None, typer.Option("--cores", help="Jobs at once; 90 % of the cores, rounded up, by default.")
+]
 CalibrationFolder = Annotated[
     Path | None,
     typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
@@ -23,6 +27,11 @@ def archives() -> str:
     from daxa import config
 
     return f"{config.output_path()}archives"
+
+
+def known_archives() -> list[str]:
+    """Names of the archives in that folder."""
+    return sorted(path.parent.name for path in Path(archives()).glob("[!.]*/.save_info"))
 
 
 def archive_name(name: str) -> str:
@@ -126,12 +135,17 @@ def open_archive(archive: str) -> Any:
             raise typer.BadParameter(
                 f"the creation of the archive {archive!r} was interrupted; the same command takes it up again"
             )
-        known = sorted(p.parent.name for p in here.glob("[!.]*/.save_info"))
-        raise typer.BadParameter(
-            f"no archive {archive!r} in {here}; "
-            + (f"there are {', '.join(known)}" if known else "there are none (set DAXA_OUTPUT?)")
-        )
+        raise typer.BadParameter(f"no archive {archive!r} in {here}; {_others(archive)}")
     return Archive(archive)
 
 
-ArchiveName = Annotated[str, typer.Argument(help="Name of the archive, or path of its folder.")]
+def _others(name: str) -> str:
+    """What archives there are instead of one that is not."""
+    known = known_archives()
+    return nearest(name, known) if known else "there are none (set DAXA_OUTPUT?)"
+
+
+ArchiveName = Annotated[
+    str,
+    typer.Argument(help="Name of the archive, or path of its folder.", autocompletion=complete.archive_names),
+]

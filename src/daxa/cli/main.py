@@ -17,10 +17,12 @@ from daxa.cli.find import download, find
 from daxa.cli.images import images
 from daxa.cli.mistakes import Commands, fault, plain_warning, told
 from daxa.cli.odf import odf
-from daxa.cli.overview import status
+from daxa.cli.overview import info, list_archives, status
 from daxa.cli.process import process
 from daxa.cli.products import mosaic, report, sources
 from daxa.cli.record import logs, provenance, rebuild, replay, reproduce, verify
+from daxa.cli.steps import list_steps
+from daxa.cli.watch import watch
 
 app = typer.Typer(
     cls=Commands,
@@ -32,19 +34,21 @@ app = typer.Typer(
 )
 #: Heading of the help -> its commands.
 _COMMANDS = {
-    "From raw files to products": (demo, find, download, process),
-    "Archives": (status, report, logs),
+    "From raw files to products": (demo, find, download, process, list_steps),
+    "Archives": (list_archives, info, status, watch, report, logs),
     "More products of an archive": (images, mosaic, sources),
     "The record": (provenance, reproduce, replay, verify, rebuild),
     "Raw and calibration files": (calibration, odf, simulate),
     "Checks": (doctor, compare, validate, sas_shims),
 }
+#: Commands whose name is not that of their function.
+_NAMES = {list_archives: "list", list_steps: "steps"}
 for heading, commands in _COMMANDS.items():
     for command in commands:
         if isinstance(command, typer.Typer):
             app.add_typer(command, cls=Commands, rich_help_panel=heading)
         else:
-            app.command(rich_help_panel=heading)(command)
+            app.command(_NAMES.get(command), rich_help_panel=heading)(command)
 
 
 def _show_version(value: bool) -> None:

@@ -85,7 +85,7 @@ def told(failure: Exception) -> int:
     int
         Exit status.
     """
-    from daxa.exceptions import DAXADownloadError, DAXAError
+    from daxa.exceptions import DAXADownloadError, DAXAError, NoObsAfterFilterError
     from daxa.xmm.errors import TaskError
 
     if os.environ.get("DAXA_TRACEBACK"):
@@ -96,7 +96,8 @@ def told(failure: Exception) -> int:
         return FAILED
     if not isinstance(failure, (DAXAError, TaskError, NotImplementedError, OSError, ValueError)):
         raise failure
-    failed = isinstance(failure, (DAXADownloadError, TaskError, NotImplementedError))
+    ours = (DAXADownloadError, NoObsAfterFilterError, TaskError, NotImplementedError)
+    failed = isinstance(failure, ours)
     text = _network(failure) if isinstance(failure, DAXADownloadError) else _words(failure)
     typer.echo(plain_line(f"daxa: {text}"), err=True)
     if os.environ.get(VERBOSE):

@@ -156,27 +156,3 @@ def _cell(value: Any) -> str:
 def word(value: Any) -> str:
     """A value as people write it."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it.
-
-    Parameters
-    ----------
-    seconds
-        The time [s].
-
-    Examples
-    --------
-    >>> duration(2.44), duration(83.5), duration(2400), duration(40 * 3600)
-    ('2.4 s', '1 min 24 s', '40 min', '40 h')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    large, small, units = (
-        (*divmod(whole, 60), ("min", "s")) if whole < 3600 else (*divmod(whole // 60, 60), ("h", "min"))
-    )
-    return f"{large} {units[0]}" + (f" {small} {units[1]}" if small else "")
