@@ -6,6 +6,7 @@ Names and messages of servers, archive files and catalogues pass here before the
 from __future__ import annotations
 
 import unicodedata
+from difflib import get_close_matches
 
 
 def plain_line(text: str) -> str:
@@ -83,3 +84,22 @@ def duration(seconds: float) -> str:
     else:
         large, small, units = whole // 3600, whole % 3600 // 60, ("h", "min")
     return f"{large} {units[0]}" + (f" {small} {units[1]}" if small else "")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What to say of an unknown name: the nearest known one, or all of them.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        All names there are.
+
+    Examples
+    --------
+    >>> nearest("hitresh", ["hithresh", "lothresh"])
+    "did you mean 'hithresh'?"
+    """
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -10,8 +10,8 @@ import typer
 
 from daxa.archive.views import error_text
 from daxa.cli import complete
-from daxa.plain import plain_line
-from daxa.xmm.parameters import nearest
+from daxa.cli.places import archives, known_archives
+from daxa.plain import nearest, plain_line
 
 Cores = Annotated[
     int | None, typer.Option("--cores", help="Jobs at once; 90 % of the cores, rounded up, by default.")
@@ -20,18 +20,6 @@ CalibrationFolder = Annotated[
     Path | None,
     typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
 ]
-
-
-def archives() -> str:
-    """The folder that archives are looked for in."""
-    from daxa import config
-
-    return f"{config.output_path()}archives"
-
-
-def known_archives() -> list[str]:
-    """Names of the archives in that folder."""
-    return sorted(path.parent.name for path in Path(archives()).glob("[!.]*/.save_info"))
 
 
 def archive_name(name: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from daxa.cli.places import archives, known_archives
+
 
 def archive_names(incomplete: str) -> list[str]:
     """Archives of the folder of output; an archive elsewhere is given by its path, which the shell completes.
@@ -15,8 +17,6 @@ def archive_names(incomplete: str) -> list[str]:
     incomplete
         What has been typed of it.
     """
-    from daxa.cli.archive import known_archives
-
     return [name for name in known_archives() if name.startswith(incomplete)]
 
 
@@ -30,8 +30,6 @@ def obs_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     incomplete
         What has been typed of it.
     """
-    from daxa.cli.archive import archives
-
     name = ctx.params.get("archive")
     if not name:
         return []

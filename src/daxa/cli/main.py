@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ _COMMANDS = {
     "Checks": (doctor, compare, validate, sas_shims),
 }
 #: Commands whose name is not that of their function.
-_NAMES = {list_archives: "list", list_steps: "steps"}
+_NAMES: dict[Any, str] = {list_archives: "list", list_steps: "steps"}
 for heading, commands in _COMMANDS.items():
     for command in commands:
         if isinstance(command, typer.Typer):

@@ -10,8 +10,9 @@ from typing import Any
 
 import typer
 
-from daxa.cli.archive import ArchiveName, archives, failure_line, failures, known_archives, open_archive
+from daxa.cli.archive import ArchiveName, failure_line, failures, open_archive
 from daxa.cli.output import Json, print_table
+from daxa.cli.places import archives, known_archives
 from daxa.plain import duration, plain_line
 
 #: Columns of a status that are shown only where something stands in them.
@@ -94,7 +95,7 @@ def list_archives(as_json: Json = False) -> None:
     from daxa.archive import Archive
     from daxa.exceptions import DAXAError
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in known_archives():
         folder = Path(archives()) / name
         try:
@@ -122,7 +123,7 @@ def info(archive: ArchiveName, as_json: Json = False) -> None:
 
     opened = open_archive(archive)
     rows = product_table(opened)
-    what = {
+    what: dict[str, Any] = {
         "archive": opened.archive_name,
         "folder": opened.archive_path,
         "bytes": size_of(Path(opened.archive_path)),

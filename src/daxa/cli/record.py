@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from daxa.cli.archive import ArchiveName, archive_name, archives, exists, located, open_archive
+from daxa.cli.archive import ArchiveName, archive_name, exists, located, open_archive
 from daxa.cli.output import Json
+from daxa.cli.places import archives
 from daxa.plain import plain_line, plain_text
 
 

@@ -46,7 +46,8 @@ class Standing(NamedTuple):
     @property
     def sums(self) -> Row:
         """All steps together."""
-        return Row("all", *(sum(row[i] for row in self.rows) for i in range(1, 5)))
+        counts = [sum(numbers) for numbers in zip(*(row[1:] for row in self.rows), strict=True)]
+        return Row("all", *(counts or [0, 0, 0, 0]))
 
 
 def standing(archive: Any, now: datetime | None = None) -> Standing:

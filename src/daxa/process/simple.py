@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from daxa.backend.software import SOFTWARE
 from daxa.exceptions import NoDependencyProcessError
+from daxa.plain import nearest
 from daxa.process.arguments import check_bool
 from daxa.process.chandra import assemble as chandra
 from daxa.process.chandra.clean import DEFLARE, DeflareOptions
@@ -44,7 +45,6 @@ from daxa.process.xmm.exposures import ExposureOptions
 from daxa.process.xmm.generate import GENERATE_IMAGES_EXPMAPS, ImageSetOptions, bands_within
 from daxa.process.xmm.grating import CLEANED_RGS_EVENT_LISTS, RGS_ANGLES, RGS_EVENTS
 from daxa.process.xmm.setup import ALLOWED, CIF_BUILD, ODF_INGEST, CifBuildOptions
-from daxa.xmm.parameters import nearest
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
