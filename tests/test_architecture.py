@@ -34,7 +34,13 @@ ALLOWED = {
 #: What rooms that do not know the engine read and write its files with.
 READ_FILES = {
     "simulate": ("daxa.xmm.fits",),
-    "report": ("daxa.xmm.fits", "daxa.xmm.errors"),
+    "report": (
+        "daxa.xmm.fits",
+        "daxa.xmm.errors",
+        "daxa.xmm.formats",
+        "daxa.xmm.ccf",
+        "daxa.xmm.response.patterns",
+    ),
 }
 COMMON = {
     "daxa",

@@ -12,8 +12,10 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from daxa.archive.curves import read_qdp
-from daxa.report import chart, drawing, flares, rasters, skymap, spectra
+from daxa.report import chart, drawing, flares, plots, rasters, skymap, spectra
 from daxa.report.products import Reader
+from daxa.simulate.cameras.camera import CAMERAS
+from daxa.xmm.ccf.calibration import Calibration
 
 
 def test_a_line_is_measured_where_it_is():
@@ -50,6 +52,30 @@ def test_shares_of_patterns_add_up_and_thin_bins_are_left_out():
     assert sum(found.fractions.values()) == pytest.approx(np.ones(len(found.energy)))
     assert found.energy.max() < 2500
     assert np.average(found.fractions["single"], weights=found.events) == pytest.approx(0.75, abs=0.001)
+
+
+def test_expected_shares_are_those_of_the_efficiencies(synthetic_ccf):
+    calibration = Calibration.for_observation([synthetic_ccf], "2017-11-01")
+    for inst in ("M1", "PN"):
+        found = spectra.expected_shares(calibration, inst)
+        split = CAMERAS[inst].pattern_fractions(found["energy"]).T
+        known = split[:2] / split[:2].sum(axis=0) if inst == "PN" else split
+        for name, truth in zip(("single", "double", "triple", "quadruple"), known, strict=False):
+            assert found[name] == pytest.approx(truth, abs=0.01)
+        assert ("triple" in found) == (inst == "M1")
+        assert np.sum([v for k, v in found.items() if k != "energy"], axis=0) == pytest.approx(1, abs=2e-4)
+
+
+def test_the_figure_of_patterns_has_what_is_expected():
+    exposure = {
+        "inst": "M1", "exp": "S001",
+        "patterns": {"energy": [1000.0], "events": [100], "fractions": {"single": [0.8], "double": [0.2]}},
+        "expected": {"energy": [300.0, 12000.0], "single": [0.7, 0.7], "double": [0.3, 0.3]},
+    }  # fmt: skip
+    figure = plots.patterns(exposure)
+    assert [d["name"] for d in figure["figure"]["data"]][2:] == ["single, expected", "double, expected"]
+    assert "singles lie +10.0 %" in figure["told"]
+    assert len(plots.patterns(exposure | {"expected": None})["figure"]["data"]) == 2
 
 
 QDP = """ viewport 0.05 0.05 0.98 0.89

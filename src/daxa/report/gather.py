@@ -23,10 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daxa.archive import layout
 from daxa.archive.run import Run
 from daxa.report import drawing, products
 from daxa.report.products import CAMERAS, Reader, Values
+from daxa.report.spectra import expected_shares
 from daxa.report.verdict import judge
+from daxa.xmm.ccf.calibration import Calibration
+from daxa.xmm.ccf.index import read_index
+from daxa.xmm.errors import TaskError
 
 if TYPE_CHECKING:
     from daxa.archive import Archive
@@ -145,6 +150,8 @@ def observation(record: Record, mission: BaseMission, obs_id: str, folder: Path,
         for inst in mission.chosen_instruments
     ]
     found |= _done(runs) | {"stale": record.stale(mission.name, obs_id)}
+    expected = _expected(data, found["calibration_dates"]["ccf_path"], found["exposures"])
+    found["exposures"] = [e | {"expected": expected.get(e["inst"])} for e in found["exposures"]]
     found["synthetic"] = bool(header.get("synthetic"))
     found["simulated"] = header.get("chain") == "SIMU"
     found["known"] = mission.name.startswith("xmm")
@@ -266,6 +273,19 @@ def _done(runs: list[Run]) -> Values:
             k: str(setup.get("cif_build", {}).get(k, "")) for k in ("obs_date", "analysis_date", "ccf_path")
         },
     }
+
+
+def _expected(data: Path, searched: str, exposures: list[Values]) -> Values:
+    """Shares of patterns that the calibration expects, by camera, where its files are still there."""
+    index = data / layout.cif()
+    found: Values = {}
+    for inst in {e["inst"] for e in exposures if e.get("patterns")}:
+        try:
+            calibration = Calibration(read_index(index), map(Path, searched.split(os.pathsep)))
+            found[inst] = expected_shares(calibration, inst)
+        except (TaskError, OSError, KeyError, ValueError):
+            continue
+    return found
 
 
 def _step(run: Run) -> Values:

@@ -192,7 +192,7 @@ def spectrum(exposure: Values) -> Figure | None:
 
 
 def patterns(exposure: Values) -> Figure | None:
-    """Shares of single, double, ... events against energy.
+    """Shares of single, double, ... events against energy, with those that the calibration expects.
 
     Parameters
     ----------
@@ -219,10 +219,22 @@ def patterns(exposure: Values) -> Figure | None:
             )
         )  # fmt: skip
         parts.append(f"{name} {100 * np.average(share, weights=total):.0f} %")
+    expected = exposure.get("expected") or {}
+    for name in (n for n in found["fractions"] if n in expected):
+        x = [round(e / 1000, 4) for e in expected["energy"]]
+        line = {"dash": dashes[name], "width": 1}
+        data.append(_curve(x, expected[name], f"{name}, expected", "@ink", line=line, showlegend=False))
+    told = f"{CAMERAS[inst]} {exposure['exp']}, shares of all energies: {', '.join(parts)}"
+    if expected:
+        at = np.interp(found["energy"], expected["energy"], expected["single"])
+        seen, weights = np.asarray(found["fractions"].get("single", at), float), total / total.sum()
+        told += (
+            f"; singles lie {100 * float(np.sum((seen - at) * weights)):+.1f} % from what is expected (thin)"
+        )
     ticks = [0.3, 0.5, 1, 2, 5, 10]
     return _figure(
         f"patterns-{inst}-{exposure['exp']}", f"{CAMERAS[inst]} {exposure['exp']}",
-        f"{CAMERAS[inst]} {exposure['exp']}, shares of all energies: {', '.join(parts)}", data,
+        told, data,
         xaxis=_axis("energy, keV", type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks]),
         yaxis=_axis("share", range=[-0.02, 1.02]), height=310, legend=_BELOW,
     )  # fmt: skip

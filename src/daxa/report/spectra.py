@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from daxa.xmm.formats.instruments import INSTRUMENTS
+
+if TYPE_CHECKING:
+    from daxa.xmm.ccf.calibration import Calibration
 
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.float64]
@@ -187,3 +193,34 @@ def pattern_fractions(pi: IntArray, pattern: IntArray, bins: int = 28, least: in
     return PatternFractions(
         middle[kept], total[kept], {name: n[kept] / total[kept] for name, n in counts.items()}
     )
+
+
+def expected_shares(calibration: Calibration, inst: str, points: int = 60) -> dict[str, list[float]]:
+    """Shares of the patterns of X-rays by the efficiencies of the CCD on the axis.
+
+    Parameters
+    ----------
+    calibration
+        That of the observation.
+    inst
+        Camera: M1, M2 or PN.
+    points
+        Energies between 0.3 and 12 keV, equally wide in the logarithm.
+
+    Returns
+    -------
+    shares
+        ``energy`` [eV], and the name of each pattern that the calibration knows -> share among these.
+
+    Raises
+    ------
+    TaskError
+        The file of the efficiencies is not there, or has none by pattern.
+    """
+    from daxa.xmm.response.patterns import pattern_efficiencies
+
+    energy = np.geomspace(300, 12000, points)
+    curves = pattern_efficiencies(calibration, INSTRUMENTS[inst], 4 if inst == "PN" else 1, energy)
+    total = np.sum(list(curves.values()), axis=0)
+    shares = {n: np.divide(c, total, out=np.zeros_like(c), where=total > 0) for n, c in curves.items()}
+    return {"energy": energy.round(1).tolist()} | {n: s.round(4).tolist() for n, s in shares.items()}

@@ -329,12 +329,18 @@ def _patternlib(camera: Camera) -> Constituent:
 # --- effective area --------------------------------------------------------------------------------
 
 
+#: Patterns of MOS beyond those that are used, as shares of the efficiency of these.
+_OTHERS = {False: (*(0.001,) * 13, *(0.004,) * 4, 0.0, 0.02), True: ()}
+
+
 def _quantumef(camera: Camera) -> Constituent:
-    curve = np.array([response.QUANTUM_EFFICIENCY[camera.code]])
-    shares = response.PATTERN_SHARES[camera.code]
-    curves = {f"QE_{k}": share * curve for k, share in enumerate(shares)}
-    # Whatever the shares, the curves of the patterns in use add up to the total.
-    curves["QE_0"] = curve - sum(curves[f"QE_{k}"] for k in range(1, 2 if camera.is_pn else 13))
+    every = np.array([response.QUANTUM_EFFICIENCY[camera.code]])
+    pixels = camera.pattern_fractions(1000 * np.array([response.ENERGY_KEV]))
+    # Singles, then each orientation of doubles, triples and quadruples; the pn has one column of doubles.
+    orientations = (1, 1) if camera.is_pn else (1, 4, 4, 4)
+    shares = [pixels[..., n] / k for n, k in enumerate(orientations) for _ in range(k)]
+    curves = {f"QE_{k}": share * every for k, share in enumerate([*shares, *_OTHERS[camera.is_pn]])}
+    curve = every * sum(shares)
     extensions = [Extension(f"QE_CCD{ccd}", {"REGION": [""], **curves}) for ccd in camera.ccds]
     energies = {"ENERGY": np.array([response.ENERGY_KEV]) * 1000}
     extensions += [
@@ -342,7 +348,7 @@ def _quantumef(camera: Camera) -> Constituent:
         Extension("QE_TOTAL", {"QE_TOTAL": curve}),
         Extension("EBINS_FRACTION", energies),
     ]
-    comment = "The share of each pattern is the same at all energies."
+    comment = "The share of each pattern is that of the simulated events."
     return Constituent(
         camera.name,
         "QUANTUMEF",

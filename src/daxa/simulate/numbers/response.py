@@ -37,10 +37,6 @@ RGA_SHARE = 0.45
 GRATINGS_MM = 795.54
 FOCAL_LENGTH_MM = 7493.0
 GRATING_ANGLE_DEG = 1.576191
-#: Shares of the patterns in the efficiency (MOS 0 to 31; pn singles and doubles), the same at all energies:
-#: only sums of them are used, so they are round numbers.
-_MOS_SHARES = (0.7, *(0.06,) * 4, *(0.01,) * 4, *(0.005,) * 4, *(0.001,) * 13, *(0.004,) * 4, 0.0, 0.02)
-PATTERN_SHARES = {"PN": (0.7, 0.3), "M1": _MOS_SHARES, "M2": _MOS_SHARES}
 QUANTUM_EFFICIENCY = {
     "PN": (
         0.5, 0.7114, 0.6837, 0.8467, 0.8708, 0.5666, 0.8724, 0.4768, 0.8769, 0.9185, 0.948, 0.8481,
