@@ -29,9 +29,14 @@ def test_groups_have_enough_counts_and_not_more_than_needed(counts, least):
 @given(st.lists(st.integers(1, 9), max_size=40), st.integers(1, 20))
 def test_joined_groups_are_wide_enough_and_keep_limits(widths, least):
     limits = np.concatenate([[0], np.cumsum(widths)]).astype(int)
-    joined = join(limits, lambda first: least)
+    joined = join(limits, lambda first, end: least)
     assert set(joined) <= set(limits.tolist())
-    assert (np.diff(joined) >= least).all()
+    assert (joined[0], joined[-1]) == (limits[0], limits[-1])
+    assert (np.diff(joined) >= least).all() or len(joined) == 2
+    # No group but the first, which takes what is left, could do with less.
+    for start, stop in pairwise(joined[1:].tolist()):
+        inner = limits[(limits > start) & (limits < stop)]
+        assert not len(inner) or stop - inner[0] < least
 
 
 def test_columns():

@@ -1,8 +1,9 @@
 """Grouping of a spectrum's channels: groups with enough counts, and none narrower than what is resolved.
 
 Source: manual of specgroup (groups of counts first, whole groups then joined until they are wide enough; the
-remainder joins the last one); that limits of groups are limits of groups of counts, and which channels are
-good, holds in all three grouped spectra of real pipelines that were at hand.
+remainder joins the last one). That groups are joined from the other end than they are made from, as wide as
+the resolution at their lower limit asks, and which channels are good, was found in the three grouped spectra
+of real pipelines that were at hand: 331 of their 333 groups come out equal.
 """
 
 from __future__ import annotations
@@ -25,41 +26,33 @@ class Quality:
     ----------
     low_ev, high_ev
         Limits of the good energies [eV].
-    energy_ev, fwhm_ev
-        Energies, growing, and the full width at half maximum of a line there [eV].
+    noise_ev2, growth_ev
+        The square of the full width at half maximum of a line is the one, plus the other times its energy.
     """
 
     low_ev: float
     high_ev: float
-    energy_ev: tuple[float, ...]
-    fwhm_ev: tuple[float, ...]
+    noise_ev2: float
+    growth_ev: float
 
     def resolution(self, energy_ev: npt.ArrayLike) -> FloatArray:
-        """Full width at half maximum [eV], interpolated linearly, the ends held.
+        """Full width at half maximum [eV].
 
         Parameters
         ----------
         energy_ev
             Energies [eV].
         """
-        return np.interp(np.asarray(energy_ev, float), self.energy_ev, self.fwhm_ev)
+        return np.sqrt(self.noise_ev2 + self.growth_ev * np.maximum(np.asarray(energy_ev, float), 0.0))
 
 
-_ENERGIES = (100, 250, 400, 600, 800, 1000, 1200, 1400, 1600, 1850, 2100, 2500, 3000, 4000, 6000, 8000, 15000)
 #: What stands in for XMM_SPECQUAL, whose layout is not public: good channels of the grouped spectra of
-#: 0693760101 (SAS 18), and the resolution that the limits of 330 of their groups are best explained by.
+#: 0693760101 (SAS 18), and the resolutions that explain their groups: 110 of 110, 107 of 109, 114 of 114.
 MEASURED = {
-    "EMOS": Quality(
-        110.0, 9990.0, _ENERGIES,
-        (40, 40.5, 59.6, 86.6, 90.1, 89.3, 93.0, 97.1, 105.5, 103.9, 121.9, 116.8, 122.9, 116.0, 106.4, 137.6,
-         215.4),
-    ),
-    "EPN": Quality(
-        100.0, 15000.0, _ENERGIES,
-        (78.4, 106.1, 96.1, 90.7, 98.1, 108.2, 112.3, 120.2, 119.9, 118.7, 120.1, 131.3, 145.7, 170.5, 177.4,
-         217.1, 232.6),
-    ),
-}  # fmt: skip
+    "EMOS1": Quality(110.0, 9990.0, 2470.0, 4.76),
+    "EMOS2": Quality(110.0, 9990.0, 2450.0, 4.40),
+    "EPN": Quality(100.0, 15000.0, 7490.0, 3.77),
+}
 
 
 def quality_of(instrument: str) -> Quality:
@@ -75,7 +68,7 @@ def quality_of(instrument: str) -> Quality:
     KeyError
         It is no camera.
     """
-    return MEASURED[instrument.rstrip("12")]
+    return MEASURED[instrument]
 
 
 def count_groups(counts: npt.ArrayLike, least: float) -> IntArray:
@@ -119,26 +112,30 @@ def reaching(enough: Callable[[int, int], bool], size: int) -> IntArray:
     return np.array(limits)
 
 
-def join(limits: IntArray, least: Callable[[int], float]) -> IntArray:
-    """Join whole groups until each has a least width.
+def join(limits: IntArray, least: Callable[[int, int], float]) -> IntArray:
+    """Join whole groups until each has a least width, beginning with the last; what is left joins the first.
 
     Parameters
     ----------
     limits
         First channels of the groups, and the channel after the last one.
     least
-        Width [channel] that a group that begins at a channel must have.
+        Width [channel] that a group must have that begins at a channel and ends before another.
 
     Examples
     --------
-    >>> join(np.array([0, 2, 3, 7, 8]), lambda first: 3).tolist()
-    [0, 3, 7]
+    >>> join(np.array([0, 2, 3, 7, 8]), lambda first, end: 3).tolist()
+    [0, 3, 8]
     """
-    joined = [int(limits[0])]
-    for limit in limits[1:].tolist():
-        if limit - joined[-1] >= least(joined[-1]):
+    joined = [int(limits[-1])]
+    for limit in limits[-2::-1].tolist():
+        if joined[-1] - limit >= least(limit, joined[-1]):
             joined.append(limit)
-    return np.array(joined)
+    if len(joined) > 1:
+        joined[-1] = int(limits[0])
+    elif len(limits) > 1:
+        joined.append(int(limits[0]))
+    return np.array(joined[::-1])
 
 
 def signal_to_noise(counts: npt.ArrayLike, background: npt.ArrayLike, ratio: float) -> FloatArray:

@@ -239,11 +239,12 @@ def _limits(
         else np.arange(size + 1)
     )
     if _wants(p, "oversample") and quality is not None:
-        lower = channels.energy(np.arange(part.start, part.stop))[::way]
+        lower = channels.energy(np.arange(part.start, part.stop))
 
-        def least(first: int) -> float:
-            width = quality.resolution(lower[min(first, size - 1)]) / p.oversample / channels.step_ev
-            return float(width)
+        def least(first: int, end: int) -> float:
+            # Counted from above, a group ends where its energies begin.
+            width = quality.resolution(lower[size - end if p.hightolow else first])
+            return float(width) / p.oversample / channels.step_ev
 
         limits = grouping.join(limits, least)
     return limits
