@@ -6,6 +6,7 @@ import inspect
 import warnings
 from dataclasses import fields
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,18 +79,35 @@ GIVEN: dict[str, dict[str, Any]] = {
         "likelihood": 6.0,
         "extent": False,
     },
+    "generate_matrices": {"patterns": 2},
+    "generate_spectra": {
+        "positions": (149.6, -11.1),
+        "radius": 0.7,
+        "regions": "fk5; circle(149.6, -11.1, 0.01)",
+        "background": "ccd",
+        "extended": True,
+        "lo_en": Quantity(0.5, "keV"),
+        "hi_en": Quantity(7, "keV"),
+        "patterns": (1, 4),
+        "min_counts": 5,
+        "oversample": None,
+    },
     "full_process_xmm": {
         "lo_en": Quantity(0.3, "keV"),
         "hi_en": Quantity(8, "keV"),
         "process_unscheduled": False,
         "find_mos_anom_state": True,
         "redo": "never",
-        "steps": ["odf_ingest", "cif_build"],
     },
 }
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("cleaned_evt_lists", "acc_mos_anom_states"): {"filt_mos_anom_state": True},
     ("generate_images_expmaps", "regions"): {"masks": True},
+    **{
+        ("generate_spectra", name): {"positions": (149.6, -11.1)}
+        for name in ("radius", "background", "extended", "patterns", "min_counts", "oversample")
+    },
+    **{("generate_spectra", limit): {"positions": (149.6, -11.1), **BAND} for limit in BAND},
     **{(name, limit): BAND for name in ("cleaned_evt_lists", "full_process_xmm") for limit in BAND},
     **{
         (name, limit): BANDS
@@ -120,9 +138,14 @@ class Recorder:
         self.archive = archive
         self.calls: list[tuple[list[Planned], Running, str]] = []
         self.fields: list[Any] = []
-        for module in ("setup", "assemble", "check", "clean", "generate", "grating", "mosaics", "sources"):
+        for module in (
+            *("setup", "assemble", "check", "clean", "generate", "grating", "mosaics", "sources", "spectra"),
+        ):
             monkeypatch.setattr(f"daxa.process.xmm.{module}.run_steps", self.run)
         monkeypatch.setattr("daxa.process.simple.run_steps", self.run)
+        # What spectra build on has not been made.
+        monkeypatch.setattr("daxa.process.xmm.spectra._matrix_of", lambda piece, options: Path("rmf.fits"))
+        monkeypatch.setattr("daxa.process.xmm.spectra._some_known", lambda archive: True)
         # Some arguments are for the engine only.
         monkeypatch.setattr("daxa.process.xmm.generate.select_backend", lambda: "embedded")
         monkeypatch.setattr("daxa.process.xmm.mosaics.field_mosaics", self.field)
@@ -150,7 +173,7 @@ class Recorder:
 
     def _tasks(self, step: Any, options: Any) -> list[Any]:
         found = []
-        for piece in self._pieces(step):
+        for piece in (part for whole in self._pieces(step) for part in step.parts(whole, options)):
             if not step.wants(piece, options):
                 found.append([piece.ident, "left out"])
                 continue
@@ -180,7 +203,8 @@ class Recorder:
                 for p in pieces
                 for exp_id in summary[p.obs_id].get(p.inst, {}).get("exposures", {})
             ]
-        return [p for p in pieces if p.ident in done or step.name in ("generate_mosaics", "find_sources")]
+        not_run = ("generate_mosaics", "find_sources", "generate_matrices", "generate_spectra")
+        return [p for p in pieces if p.ident in done or step.name in not_run]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

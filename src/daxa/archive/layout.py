@@ -326,6 +326,48 @@ def spectra(name: str) -> str:
     return f"spectra/{name}"
 
 
+def source_name(ra_deg: float, dec_deg: float) -> str:
+    """Name of a source by its position, cut as the catalogues do.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        Its position [deg].
+
+    Examples
+    --------
+    >>> source_name(149.523767, -11.155819)
+    'J095805.7-110920'
+    """
+    tenths = int(ra_deg * 2400 + 1e-6) % 864_000
+    seconds = int(abs(dec_deg) * 3600 + 1e-6)
+    hours, minutes, rest = tenths // 36_000, tenths // 600 % 60, tenths % 600
+    degrees, arcmin, arcsec = seconds // 3600, seconds // 60 % 60, seconds % 60
+    sign = "-" if dec_deg < 0 else "+"
+    return f"J{hours:02d}{minutes:02d}{rest / 10:04.1f}{sign}{degrees:02d}{arcmin:02d}{arcsec:02d}"
+
+
+def spectral_file(obs_id: str, inst: str, exp_id: str | None, name: str, kind: str) -> str:
+    """File of a source's spectrum, or of what comes with it.
+
+    Parameters
+    ----------
+    exp_id
+        Sub-exposure; None for all together.
+    name
+        Name of the source; of a matrix the patterns that it is for.
+    kind
+        ``spectrum``, ``background``, ``arf``, ``rmf``, ``source`` or ``around``: regions.
+
+    Examples
+    --------
+    >>> spectral_file("0800010101", "PN", None, "J095805.7-110920", "arf")
+    'spectra/obsid0800010101-instPN-subexpALL-J095805.7-110920-arf.fits'
+    """
+    ending = "reg" if kind in ("source", "around") else "fits"
+    return spectra(f"{_stem(obs_id, inst, exp_id or ALL)}-{name}-{kind}.{ending}")
+
+
 def arcsec_text(size_arcsec: float) -> str:
     """An angle on the sky as it stands in file names, e.g. ``4.0arcsec``.
 

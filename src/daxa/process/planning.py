@@ -94,7 +94,9 @@ class Planner:
                     [None] if step.scope == "instrument" else [e for e, use in exposures.items() if use]
                 )
                 for exp_id in used:
-                    self._add(nodes, step, options, self._piece(mission, obs_id, inst, exp_id), order)
+                    whole = self._piece(mission, obs_id, inst, exp_id)
+                    for piece in step.parts(whole, options):
+                        self._add(nodes, step, options, piece, order)
         self._expanded.add(key)
         return nodes[before:]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -36,6 +36,8 @@ class Piece:
         What has been done so far.
     used
         Products of earlier runs that the job builds on: path -> what it is, and its checksum.
+    part
+        What of it, where a step has several jobs for one: e.g. the name of a source.
     """
 
     archive: Archive
@@ -45,6 +47,7 @@ class Piece:
     exp_id: str | None = None
     records: Records = field(default=None, repr=False)  # type: ignore[assignment]
     used: dict[Path, tuple[Input, str]] = field(default_factory=dict)
+    part: str = ""
 
     def __post_init__(self) -> None:
         if self.records is None:
@@ -52,8 +55,21 @@ class Piece:
 
     @property
     def ident(self) -> str:
-        """ObsID, instrument and sub-exposure in one, as far as the piece has them."""
-        return f"{self.obs_id}{self.inst or ''}{self.exp_id or ''}"
+        """ObsID, instrument and sub-exposure in one, as far as the piece has them; behind a dash its part."""
+        whole = f"{self.obs_id}{self.inst or ''}{self.exp_id or ''}"
+        return f"{whole}-{self.part}" if self.part else whole
+
+    def split(self, part: str, exp_id: str | None = None) -> Piece:
+        """A part of the piece, as a piece of its own.
+
+        Parameters
+        ----------
+        part
+            Its name.
+        exp_id
+            The sub-exposure that it is of; None for that of the piece.
+        """
+        return replace(self, part=part, exp_id=exp_id or self.exp_id, used={})
 
     @property
     def where(self) -> tuple[str, str, str]:
@@ -244,6 +260,10 @@ def _always(piece: Piece, options: StepOptions) -> bool:
     return True
 
 
+def _whole(piece: Piece, options: StepOptions) -> list[Piece]:
+    return [piece]
+
+
 def _no_note(piece: Piece, options: StepOptions) -> str | None:
     return None
 
@@ -271,6 +291,8 @@ class Step(Generic[Options]):
         Whether the step applies to a piece.
     note
         What the user should know of a piece, or of its being left out; a warning tells it.
+    parts
+        Pieces that a piece is split into, each of which is a job (`Piece.split`).
     done
         Called after a success to take what the job found out of the observation's content into the archive;
         steps on instruments and sub-exposures are planned after it.
@@ -287,6 +309,7 @@ class Step(Generic[Options]):
     needs: Callable[[str | None, Options], tuple[str, ...]] = lambda inst, options: ()
     wants: Callable[[Piece, Options], bool] = _always
     note: Callable[[Piece, Options], str | None] = _no_note
+    parts: Callable[[Piece, Options], Sequence[Piece]] = _whole
     done: Callable[[Piece], None] | None = None
     backend: str | None = None
 

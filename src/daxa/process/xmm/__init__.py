@@ -20,6 +20,7 @@ _MODULES = {
     "generate": ("generate_images_expmaps",),
     "mosaics": ("generate_mosaics",),
     "sources": ("find_sources",),
+    "spectra": ("generate_matrices", "generate_spectra"),
 }
 
 __all__ = [function for functions in _MODULES.values() for function in functions]

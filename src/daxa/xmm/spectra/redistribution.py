@@ -27,6 +27,9 @@ THRESHOLD = 1e-6
 SILICON_EDGE_EV, SILICON_LINE_EV = 1839.0, 1740.0
 #: Variance of the noise [eV^2] and its growth with energy [eV], which make the escape peak narrower.
 _NOISE, _GROWTH = 35.0**2, 0.438
+#: Beyond so many sigma the integral of a Gaussian is 0 or 1 in double precision, and so is an exponential
+#: beyond so many of its scales.
+_SURE, _NOTHING = 8.3, 45.0
 _SHARES = ("core", "tail", "high", "low", "escape")
 
 
@@ -86,18 +89,28 @@ class Line:
 
 
 def _tail_below(x: FloatArray, scale: float, sigma: float) -> FloatArray:
-    """An exponential that ends at 0 and falls to the left, smeared with a Gaussian."""
-    argument = np.minimum(x / scale + 0.5 * (sigma / scale) ** 2, 600.0)
-    return ndtr(x / sigma) + np.exp(argument) * ndtr(-x / sigma - sigma / scale)
+    """An exponential that ends at 0 and falls to the left, smeared with a Gaussian; x grows."""
+    start, stop = np.searchsorted(x, [-_NOTHING * scale - sigma**2 / scale, _SURE * sigma])
+    inside = x[start:stop]
+    argument = np.minimum(inside / scale + 0.5 * (sigma / scale) ** 2, 600.0)
+    found = np.zeros(len(x))
+    found[start:stop] = ndtr(inside / sigma) + np.exp(argument) * ndtr(-inside / sigma - sigma / scale)
+    found[stop:] = 1.0
+    return found
 
 
 def _shelf_below(x: FloatArray, low: float, high: float, sigma: float) -> FloatArray:
-    """An even share between two limits, smeared with a Gaussian."""
+    """An even share between two limits, smeared with a Gaussian; x grows."""
+    return sigma * (_ramp((x - low) / sigma) - _ramp((x - high) / sigma)) / max(high - low, 1e-3)
 
-    def ramp(z: FloatArray) -> FloatArray:
-        return z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
 
-    return sigma * (ramp((x - low) / sigma) - ramp((x - high) / sigma)) / max(high - low, 1e-3)
+def _ramp(z: FloatArray) -> FloatArray:
+    """Integral of the Gaussian's integral; z grows."""
+    start, stop = np.searchsorted(z, [-_SURE, _SURE])
+    near = z[start:stop]
+    found = np.maximum(z, 0.0)
+    found[start:stop] = near * ndtr(near) + np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi)
+    return found
 
 
 @dataclass(frozen=True)

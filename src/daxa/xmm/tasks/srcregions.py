@@ -78,7 +78,7 @@ _PARAMETERS = [
 def srcregions(ctx: TaskContext, p: Parameters) -> None:
     """Write regions of a source and of its background, as ds9 has them.
 
-    Other sources are left out of both. No file is written of a background that there is nowhere.
+    Other sources are left out of both.
     """
     view = _View.of(ctx, p)
     others = _others(ctx, p, view)
@@ -104,8 +104,10 @@ def srcregions(ctx: TaskContext, p: Parameters) -> None:
         streak_at=view.streak_at(radius) if view.observed.instrument == "EPN" else None,
     )
     if found is None:
-        ctx.warn("noBackground", f"{view.observed.path}: nothing around the source is seen: no background")
-        return
+        raise TaskError(
+            "noBackground",
+            f"{view.observed.path}: nothing around {view.ra:.5f}, {view.dec:+.5f} is seen; give bkgregion",
+        )
     _write_background(ctx, p, view, found, radius, bright)
 
 
