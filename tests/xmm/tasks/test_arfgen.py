@@ -222,3 +222,49 @@ def test_a_region_without_a_middle_needs_a_source(folder: Path, synthetic_ccf: P
     ra, dec = 150 - (x - 25921) / 72000 / np.cos(np.radians(2)), 2 + (y - 25921) / 72000
     _, by_sky, _ = made(folder, synthetic_ccf, withsourcepos=True, sourcex=ra, sourcey=dec)
     np.testing.assert_allclose(by_plane, by_sky, rtol=1e-4)
+
+
+def test_the_light_of_one_region_in_another(folder: Path, synthetic_ccf: Path):
+    from daxa.xmm.response.psf import PointSpread
+
+    cal = Calibration.for_observation([synthetic_ccf], DATE)
+    psf = PointSpread.from_calibration(cal, "EPN")
+    x, y = CameraGeometry.from_calibration(cal, "EPN", 4.5e8).optical_axis
+    write_spectrum(folder / "dot.fits", Shape("circle", (x, y, 40)), columns=("DETX", "DETY"))
+    given = {"extendedsource": True, "withbadpixcorr": False}
+    write_spectrum(folder / "s.fits", Shape("circle", (x, y, 1600)), columns=("DETX", "DETY"))
+    energy, whole, _ = made(folder, synthetic_ccf, **given)
+    at = np.searchsorted(energy, 1500)
+    crossing = {
+        **given,
+        "eegridfactor": 500,
+        "psfmodel": "EXTENDED",
+        "crossregionarf": True,
+        "crossreg_spectrumset": "dot.fits",
+    }
+    found = {}
+    for inner, outer in ((0, 1600), (800, 1600), (1600, 3000)):
+        shape = Shape("annulus", (x, y, inner, outer)) if inner else Shape("circle", (x, y, outer))
+        write_spectrum(folder / "s.fits", shape, columns=("DETX", "DETY"))
+        _, area, _ = made(folder, synthetic_ccf, **crossing)
+        found[inner, outer] = area[at] / whole[at]
+    enclosed = psf.king(1500, 0).enclosed
+    for (inner, outer), share in found.items():
+        expected = float(enclosed(outer / 20) - enclosed(inner / 20))
+        assert share == pytest.approx(expected, rel=0.03), (inner, outer)
+    # The light of a disc in the ring around it: less than that of the disc in itself, more than of a dot.
+    write_spectrum(folder / "dot.fits", Shape("circle", (x, y, 1600)), columns=("DETX", "DETY"))
+    _, area, _ = made(folder, synthetic_ccf, **crossing)
+    assert found[1600, 3000] < area[at] / whole[at] < found[0, 1600]
+
+
+def test_the_other_region_has_to_be_of_the_same_exposure(folder: Path, synthetic_ccf: Path):
+    write_spectrum(folder / "s.fits", Shape("circle", (0, 0, 400)), columns=("DETX", "DETY"))
+    with pytest.raises(TaskError, match="needs crossreg_spectrumset"):
+        made(folder, synthetic_ccf, crossregionarf=True)
+    shutil.copy(folder / "s.fits", folder / "other.fits")
+    with fits.open(folder / "other.fits", mode="update") as hdus:
+        for hdu in hdus:
+            hdu.header["PA_PNT"] = 12.0
+    with pytest.raises(TaskError, match="camera or pointing differ"):
+        made(folder, synthetic_ccf, crossregionarf=True, crossreg_spectrumset="other.fits")

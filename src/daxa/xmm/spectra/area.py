@@ -234,7 +234,7 @@ def extended_area(
     if not total > 0:
         return np.zeros(len(energy_ev))
     if parts.mirror:
-        area = area * _mean_vignetting(telescope, energy_ev, cells, weights)
+        area = area * mean_vignetting(telescope, energy_ev, cells, weights)
     if parts.efficiency:
         area = area * telescope.efficiency(energy_ev, shares_of_ccds(cells, weights))
     if not parts.lost:
@@ -242,10 +242,16 @@ def extended_area(
     return area * (cells.area / cells.whole_area if lost_evenly else float(weights[cells.seen].sum()) / total)
 
 
-def _mean_vignetting(
+def mean_vignetting(
     telescope: Telescope, energy_ev: FloatArray, cells: Cells, weights: FloatArray
 ) -> FloatArray:
-    """Vignetting, the mean over the squares that are seen, taken together where it hardly changes."""
+    """Vignetting, the mean over the squares that are seen, taken together where it hardly changes.
+
+    Parameters
+    ----------
+    weights
+        Weight of each square.
+    """
     theta, phi = telescope.angles(cells.detx[cells.seen], cells.dety[cells.seen])
     weights = weights[cells.seen]
     if not weights.sum() > 0:

@@ -15,6 +15,7 @@ from daxa.xmm.response.area import grating_transmission
 from daxa.xmm.response.psf import PointSpread
 from daxa.xmm.spectra.area import FloatArray, Parts, Telescope, extended_area, point_area
 from daxa.xmm.spectra.brightness import DetectorMap, Weight
+from daxa.xmm.spectra.crossing import crossing_area
 from daxa.xmm.spectra.grids import energy_bins
 from daxa.xmm.spectra.ogip import area_table, read_energy_bins
 from daxa.xmm.spectra.region import WITH_MIDDLE, Cells, Observed, cells_of, to_detector
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from daxa.xmm.sky.geometry import CameraGeometry
 
 _ALL_CELLS = "the region is cut into squares of half an arcsecond"
-_NO_CROSS = "light of one region in another is not computed"
+#: Squares of two regions, for the light of one in the other: least and greatest side [0.05 arcsec], number.
+_CROSSING_SIDES, _CROSSING_SQUARES = (10.0, 200.0), 1500
 _NOT_KNOWN = "the law of the correction is not public"
 
 _PARAMETERS = [
@@ -91,8 +93,8 @@ _PARAMETERS = [
         "useodfatt", "bool", False, text="attitude of the ODF", only="the mean pointing of the header is used"
     ),
     Parameter("ignoreoutoffov", "bool", True, text="nothing is seen outside the field of view"),
-    Parameter("crossregionarf", "bool", False, text="area for the light of another region", only=_NO_CROSS),
-    Parameter("crossreg_spectrumset", "string", "", text="spectrum of that region", without_effect=_NO_CROSS),
+    Parameter("crossregionarf", "bool", False, text="area for the light of another region in this one"),
+    Parameter("crossreg_spectrumset", "dataset", "", text="spectrum of that region, of the same exposure"),
 ]
 
 
@@ -144,6 +146,8 @@ def _area(
     )
     _warn_of_what_is_missing(ctx, p, observed)
     try:
+        if p.crossregionarf:
+            return _crossing(ctx, p, telescope, energy_ev, observed, cells, parts)
         if p.extendedsource:
             weight = _weight(ctx, p, observed, geometry)
             evenly = p.badpixmaptype != "dataset"
@@ -154,6 +158,37 @@ def _area(
         )
     except (MissingConstituent, UnknownLayout) as error:
         raise TaskError("noCalibration", f"{observed.path}: {error.message}") from error
+
+
+def _crossing(
+    ctx: TaskContext,
+    p: Parameters,
+    telescope: Telescope,
+    energy_ev: FloatArray,
+    observed: Observed,
+    cells: Cells,
+    parts: Parts,
+) -> FloatArray:
+    """The area for the light of another region."""
+    if not p.crossreg_spectrumset:
+        raise TaskError("missingParameter", "arfgen: crossregionarf=yes needs crossreg_spectrumset")
+    path, other = read_observed(ctx, p.crossreg_spectrumset)
+    if (other.instrument, other.pointing) != (observed.instrument, observed.pointing):
+        raise TaskError("badSpectrum", f"{path}: camera or pointing differ from those of {observed.path}")
+    geometry = telescope.geometry
+    good = good_pixels(ctx, p.badpixlocation, observed, geometry) if p.withbadpixcorr else None
+    outside = not p.ignoreoutoffov
+    seen = cells_of(observed, geometry, good, step=_side(cells), outside_too=outside)
+    whole = cells_of(other, geometry, None, step=STEP, outside_too=True)
+    origin = cells_of(other, geometry, None, step=_side(whole), outside_too=True)
+    psf = _profile(p, telescope.cal, observed)
+    weight = _weight(ctx, p, observed, geometry)
+    return crossing_area(telescope, energy_ev, seen, origin, weight, psf, parts, every=p.eegridfactor)
+
+
+def _side(cells: Cells) -> float:
+    """Side of squares that are few enough to take each with each of another region."""
+    return float(np.clip(np.sqrt(cells.whole_area / _CROSSING_SQUARES), *_CROSSING_SIDES))
 
 
 def _knows_gratings(ctx: TaskContext, cal: Calibration, observed: Observed) -> bool:
