@@ -17,6 +17,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from daxa.archive.xga import xga_configuration
+
 pytestmark = pytest.mark.slow
 
 NAMES = {"PN": "pn", "M1": "mos1", "M2": "mos2"}
@@ -32,26 +34,11 @@ def xga_python() -> str:
     return python
 
 
-def configuration(archive: Path, save: Path) -> str:
-    """xga.cfg for an archive, as docs/readers.md gives it."""
-    root = archive / "processed_data" / "xmm_pointed"
-    stem = f"{root}/{{obs_id}}/%s/obsid{{obs_id}}-inst%s-subexpALL-en%s.fits"
-    lines = ["[XGA_SETUP]", f"xga_save_path = {save}/", "[XMM_FILES]", f"root_xmm_dir = {root}/"]
-    for inst, name in NAMES.items():
-        lines.append(f"clean_{name}_evts = {stem % ('events', inst, '-finalevents')}")
-        for kind in ("image", "expmap"):
-            lines.append(f"{name}_{kind} = {stem % ('images', inst, f'{{lo_en}}_{{hi_en}}keV-{kind}')}")
-    lines.append(f"attitude_file = {root}/{{obs_id}}/P{{obs_id}}OBX000ATTTSR0000.FIT")
-    lines.append(f"region_file = {archive}/regions/xmm_pointed/{{obs_id}}/source_regions_radec.reg")
-    lines += ["lo_en = ['0.5', '2.0']", "hi_en = ['2.0', '10.0']"]
-    return "\n".join(lines) + "\n"
-
-
 @pytest.fixture(scope="module")
 def session(reduced, tmp_path_factory: pytest.TempPathFactory):
     python = xga_python()
     folder = tmp_path_factory.mktemp("xga")
-    (folder / "xga.cfg").write_text(configuration(reduced.archive, folder / "output"))
+    (folder / "xga.cfg").write_text(xga_configuration(reduced.archive, folder / "output"))
     # Every XGA source asks HEASoft's nh for the Galactic column; two numbers stand in for its table.
     (folder / "nh").write_text('#!/bin/sh\necho "average 5.0E+20"\necho "weighted 5.0E+20"\n')
     (folder / "nh").chmod(0o755)
@@ -112,3 +99,29 @@ def test_images_and_exposure_maps_have_their_coordinates(session, reduced, inst:
     assert found["sky"] == pytest.approx(sky, abs=0.01)
     # The brightest source of the truth is where XGA looks for it.
     assert found["peak"] > 10 * max(found["elsewhere"], 1.0 / found["largest"] / 10)
+
+
+def test_spectra_are_made_without_sas(reduced, simulated, tmp_path):
+    python = xga_python()
+    root = Path(__file__).parents[2]
+    needs = "import sys, daxa.process, xga.sources; raise SystemExit(sys.version_info < (3, 12))"
+    env = {**os.environ, "DAXA_NH": "5e20", "PYTHONPATH": str(root / "src"), "XGA_CONFIG_DIR": str(tmp_path)}
+    if subprocess.run([python, "-c", needs], env=env, capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} cannot import daxa and XGA's point sources (these need Python 3.12)")
+    place = ",".join(f"{v:.6f}" for v in reduced.sources()[0][:2])
+    options = ["--ccf", simulated.ccf, "--steps", "images", "--point", place]
+    run = subprocess.run(
+        [python, root / "benchmarks" / "xga_session.py", reduced.archive, tmp_path, *options],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    answers = [line for line in run.stdout.splitlines() if line.startswith("FOUND ")]
+    assert answers, run.stderr[-3000:]
+    answer = json.loads(answers[-1].removeprefix("FOUND "))
+    assert answer["failed"] == []
+    assert answer["found"]["column of hydrogen"] == "5e+20 cm^-2"
+    assert len(answer["found"]["... loaded"]) == 3
+    assert run.stdout.endswith("\n0 lines of errors\n")

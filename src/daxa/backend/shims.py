@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from daxa import config
@@ -26,7 +27,7 @@ _SETUP = """\
 export SAS_DIR={folder}
 export SAS_PATH={folder}
 export SAS_CCFPATH="${{SAS_CCFPATH:-"{ccf}"}}"
-case ":$PATH:" in
+{more}case ":$PATH:" in
 *:{folder}:*) ;;
 *) export PATH={folder}:"$PATH" ;;
 esac
@@ -40,7 +41,9 @@ exec {python} -m daxa.backend.column "$@"
 """
 
 
-def write_shims(folder: str | os.PathLike[str], python: str = sys.executable) -> Path:
+def write_shims(
+    folder: str | os.PathLike[str], python: str = sys.executable, variables: Mapping[str, str] | None = None
+) -> Path:
     """Write one executable per task of the embedded engine, ``sas`` and ``sasversion``, HEASoft's ``nh``.
 
     ``setup.sh``, written beside them, sets the variables that packages for SAS ask for.
@@ -51,6 +54,8 @@ def write_shims(folder: str | os.PathLike[str], python: str = sys.executable) ->
         Where to; made if it does not exist.
     python
         Interpreter that has this package.
+    variables
+        More variables of the environment for ``setup.sh`` to set.
 
     Returns
     -------
@@ -72,6 +77,7 @@ def write_shims(folder: str | os.PathLike[str], python: str = sys.executable) ->
         name=SETUP,
         ccf=_in_quotes(config.calibration_path()),
         version=__version__,
+        more="".join(f"export {name}={shlex.quote(value)}\n" for name, value in (variables or {}).items()),
     )
     (target / SETUP).write_text(text, encoding="utf-8")
     return target

@@ -223,12 +223,29 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _xga(folder: Path, archive: str) -> str:
+    """Write a configuration of XGA, and return its folder."""
+    from daxa.archive.xga import xga_configuration
+    from daxa.cli.archive import open_archive
+
+    text = xga_configuration(Path(open_archive(archive).archive_path), folder / "output")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "xga.cfg").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
 def sas_shims(
     folder: Annotated[Path, typer.Argument(help="Where to; made if it does not exist.")],
+    xga: Annotated[
+        str | None,
+        typer.Option(metavar="ARCHIVE", help="Also a configuration of XGA for this archive, in FOLDER/xga."),
+    ] = None,
 ) -> None:
     """Write programs with SAS's names that run the embedded engine, for scripts and packages such as XGA."""
     from daxa.backend.shims import SETUP, write_shims
 
-    written = write_shims(folder).resolve()
-    typer.echo(f"{len(list(written.iterdir())) - 1} programs in {written}; to use them, in a shell:")
+    variables = {} if xga is None else {"XGA_CONFIG_DIR": _xga(folder.resolve() / "xga", xga)}
+    written = write_shims(folder, variables=variables).resolve()
+    number = sum(os.access(p, os.X_OK) and p.is_file() for p in written.iterdir())
+    typer.echo(f"{number} programs in {written}; to use them, in a shell:")
     typer.echo(f'. "{written / SETUP}"')
