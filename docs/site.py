@@ -15,21 +15,20 @@ OTHERS = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 
 def on_config(config: Any) -> Any:
     """Put the pages of a folder where the contents name the folder."""
-    for section in config["nav"]:
-        for items in section.values():
-            if isinstance(items, list):
-                items[:] = [page for item in items for page in _pages(item, Path(config["docs_dir"]))]
+    config["nav"] = [_with_pages(item, Path(config["docs_dir"])) for item in config["nav"]]
     return config
 
 
-def _pages(item: Any, docs: Path) -> list[Any]:
+def _with_pages(item: Any, docs: Path) -> Any:
     if not isinstance(item, dict):
-        return [item]
-    [(title, where)] = item.items()
-    if not isinstance(where, str) or not where.endswith("/"):
-        return [item]
-    names = sorted(path.name for path in (docs / where).glob("*.md") if path.name != "index.md")
-    return [{title: [where + "index.md", *(where + name for name in names)]}]
+        return item
+    [(title, inside)] = item.items()
+    if isinstance(inside, list):
+        return {title: [_with_pages(one, docs) for one in inside]}
+    if not inside.endswith("/"):
+        return item
+    names = sorted(path.name for path in (docs / inside).glob("*.md") if path.name != "index.md")
+    return {title: [inside + "index.md", *(inside + name for name in names)]}
 
 
 def on_files(files: Files, config: Any) -> Files:
