@@ -27,8 +27,8 @@ ALLOWED = {
     "simulate": set(),
     "report": {"archive", "mission", "process"},
     "cli": {
-        "archive", "mission", "process", "backend", "calibration", "xmm", "simulate", "report", "compare",
-        "validate",
+        "archive", "fetch", "mission", "process", "backend", "calibration", "xmm", "simulate", "report",
+        "compare", "validate",
     },
 }  # fmt: skip
 #: What rooms that do not know the engine read and write its files with.

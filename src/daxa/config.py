@@ -8,7 +8,7 @@ Read, in rising order of precedence, from the defaults, the user's configuration
 configuration key       environment         meaning
 ======================  ==================  =================================================
 ``daxa_save_path``      ``DAXA_OUTPUT``     folder for raw data and archives (``daxa_output``)
-``num_cores``           ``DAXA_NUM_CORES``  processes to use (-1: 90 % of the cores)
+``num_cores``           ``DAXA_NUM_CORES``  processes to use (-1: 90 % of the cores, rounded up)
 ``backend``             ``DAXA_BACKEND``    ``auto``, ``sas`` or ``embedded``
 ``calibration_path``    ``DAXA_CCFPATH``    colon-separated folders of calibration files
 ``pfiles_path``                             what ``PFILES_PATH`` gives to scripts (``~/pfiles``)
@@ -22,6 +22,7 @@ settings as they are when these names are imported.
 from __future__ import annotations
 
 import configparser
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -122,7 +123,7 @@ def num_cores() -> int:
         raise DAXAConfigError(f"num_cores: expected an integer, got {text!r}") from None
     cores = available_cores()
     if number == -1:
-        return max(1, int(0.9 * cores))
+        return max(1, math.ceil(0.9 * cores))
     if not 1 <= number <= cores:
         raise DAXAConfigError(f"num_cores: expected -1 or 1 to {cores} (this machine's cores), got {number}")
     return number

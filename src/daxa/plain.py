@@ -6,6 +6,7 @@ Names and messages of servers, archive files and catalogues pass here before the
 from __future__ import annotations
 
 import unicodedata
+from difflib import get_close_matches
 
 
 def plain_line(text: str) -> str:
@@ -58,3 +59,47 @@ def foreign(text: object, longest: int = 300) -> str:
     """
     line = plain_line(" ".join(str(text)[: 10 * longest].split()))
     return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, the coarser the longer it is.
+
+    Parameters
+    ----------
+    seconds
+        The time [s].
+
+    Examples
+    --------
+    >>> duration(2.44), duration(44.6), duration(83.5), duration(2400), duration(145800)
+    ('2.4 s', '45 s', '1 min 24 s', '40 min', '40 h 30 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        large, small, units = whole // 60, whole % 60, ("min", "s")
+    else:
+        large, small, units = whole // 3600, whole % 3600 // 60, ("h", "min")
+    return f"{large} {units[0]}" + (f" {small} {units[1]}" if small else "")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What to say of an unknown name: the nearest known one, or all of them.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        All names there are.
+
+    Examples
+    --------
+    >>> nearest("hitresh", ["hithresh", "lothresh"])
+    "did you mean 'hithresh'?"
+    """
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -110,7 +110,7 @@ def test_a_mistake_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("daxa.cli.main.app", refuse)
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

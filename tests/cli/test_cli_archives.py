@@ -53,8 +53,8 @@ def processed(monkeypatch, tmp_path):
     monkeypatch.setenv("DAXA_BACKEND", "embedded")
     monkeypatch.setattr("daxa.mission.MISS_INDEX", {X: Local})
     monkeypatch.setattr("daxa.mission.XMMPointed", Local, raising=False)
-    monkeypatch.setattr("daxa.cli.main.fetch_calibration", lambda mission: None)
-    monkeypatch.setattr("daxa.cli.main._finish", lambda archive, as_json: None)
+    monkeypatch.setattr("daxa.cli.process.fetch_calibration", lambda mission: None)
+    monkeypatch.setattr("daxa.cli.process.finish", lambda archive, as_json: None)
     monkeypatch.setattr(
         "daxa.process.simple.full_process_xmm",
         lambda archive, **options: calls.append((archive.archive_name, archive.calibration_folders)),

@@ -118,7 +118,7 @@ def test_mistakes(words: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fetch", "--inst", "PN", "--offline"], "DAXADownloadError: offline, and .*EPN_LINCOORD"),
+        (["fetch", "--inst", "PN", "--offline"], "daxa: offline, and .*EPN_LINCOORD"),
         (
             ["fetch", "--mirror", "http://127.0.0.1:9/"],
             "no calibration mirror can be read: http://127.0.0.1:9/",

@@ -98,6 +98,7 @@ GIVEN: dict[str, dict[str, Any]] = {
         "process_unscheduled": False,
         "find_mos_anom_state": True,
         "redo": "never",
+        "steps": ["odf_ingest", "cif_build"],
     },
 }
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {

@@ -12,9 +12,10 @@ from typing import Literal
 
 import pytest
 
+from daxa.plain import nearest
 from daxa.xmm.__main__ import main
 from daxa.xmm.errors import TaskError
-from daxa.xmm.parameters import Parameter, nearest, option, options_of, parameters_of
+from daxa.xmm.parameters import Parameter, option, options_of, parameters_of
 from daxa.xmm.task import TaskSpec, find_task, task_names
 
 ENGINE = Path(importlib.import_module("daxa.xmm").__file__).parent

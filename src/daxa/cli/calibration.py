@@ -13,7 +13,9 @@ import typer
 from daxa.cli.output import Json, print_table, word
 from daxa.xmm.formats.instruments import EPIC, INSTRUMENTS, code_of
 
-calibration = typer.Typer(no_args_is_help=True, help="Calibration files of the embedded engine.")
+calibration = typer.Typer(
+    name="calibration", no_args_is_help=True, help="Calibration files of the embedded engine."
+)
 CameraOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-odf = typer.Typer(no_args_is_help=True, help="Raw files (ODF) as the embedded engine sees them.")
+odf = typer.Typer(name="odf", no_args_is_help=True, help="Raw files (ODF) as the embedded engine sees them.")
 
 
 #: Findings as they are counted: what is amiss comes last.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +19,11 @@ AllowSynthetic = Annotated[
         "--allow-synthetic", help="Use synthetic calibration files for real raw files, or the reverse."
     ),
 ]
+#: Without a terminal a line may be as long as it needs.
+_ENDLESS = 10_000
+_INDENT = 4
+#: Blanks between columns, and the least width of a column of sentences.
+_GAP, _LEAST = 2, 24
 
 
 def allow_mixture() -> None:
@@ -26,27 +33,124 @@ def allow_mixture() -> None:
     os.environ[SWITCH] = ALLOW
 
 
-def print_table(rows: list[dict[str, Any]], title: str = "") -> None:
-    """Print rows of one shape, as wide as the terminal."""
-    from rich.console import Console
-    from rich.table import Table
+def width() -> int:
+    """How many characters a line of standard output may have."""
+    import shutil
 
-    table = Table(title=title or None, title_justify="left")
-    for name in rows[0] if rows else []:
-        numeric = isinstance(rows[0][name], (int, float)) and not isinstance(rows[0][name], bool)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
-    for row in rows:
-        table.add_row(*("" if v is None else f"{v:,}" if type(v) is int else _cell(v) for v in row.values()))
-    # A pipe has no width of its own; a wide one keeps every column whole.
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    title: str = "",
+    common: Sequence[str] = ("mission",),
+    rare: Sequence[str] = (),
+) -> None:
+    """Print rows of one shape, as wide as the terminal.
+
+    Names and numbers are never cut or broken: where the columns do not fit beside each other, each row
+    becomes a paragraph.
+
+    Parameters
+    ----------
+    rows
+        The rows, with the same keys.
+    title
+        A line above them.
+    common
+        Columns that are told with the title if they are the same in all rows.
+    rare
+        Columns that are left out where there is nothing in them.
+    """
+    names = list(rows[0]) if rows else []
+    same = [n for n in common if n in names and len({row[n] for row in rows}) == 1]
+    empty = [n for n in rare if n in names and not any(row[n] for row in rows)]
+    names = [n for n in names if n not in same + empty]
+    told = ", ".join(_cell(rows[0][n]) for n in same)
+    if title or told:
+        typer.echo(plain_line(title) + (f" ({told})" if told else ""))
+    if not names:
+        return
+    numeric = [_is_number(next((row[n] for row in rows if row[n] is not None), None)) for n in names]
+    cells = [[_cell(row[n]) for n in names] for row in rows]
+    for line in _table(names, cells, numeric) or _paragraphs(names, cells, numeric):
+        typer.echo(line.rstrip())
+
+
+def _table(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    """The lines of a table; none if it does not fit.
+
+    Headings are broken at blanks, and so are sentences: columns with a blank in a value, of which the last
+    one takes what is left of the line.
+    """
+    columns = list(zip(names, *cells, strict=True))
+    widths = [max(map(len, (*name.split(), *values))) for name, *values in columns]
+    room = width() - sum(widths) - _GAP * (len(widths) - 1)
+    sentences = [i for i, (_, *values) in enumerate(columns) if any(" " in v for v in values)]
+    if room < 0 and sentences:
+        last = sentences[-1]
+        widths[last], room = widths[last] + room, max(0, widths[last] + room - _LEAST)
+        if widths[last] < _LEAST:
+            return []
+    elif room < 0:
+        return []
+    for number, name in enumerate(names):  # headings in one line, as far as there is room
+        more = max(0, len(name) - widths[number])
+        if more <= room:
+            widths[number], room = widths[number] + more, room - more
+    rule = ["-" * w for w in widths]
+    lines = [*_lines(names, widths, numeric, bottom=True), (" " * _GAP).join(rule)]
+    for row in cells:
+        lines += _lines(row, widths, numeric)
+    return lines
+
+
+def _lines(
+    row: Sequence[str], widths: Sequence[int], numeric: Sequence[bool], bottom: bool = False
+) -> list[str]:
+    """The lines of one row of a table."""
+    parts = [
+        textwrap.wrap(text, w, break_on_hyphens=False) or [""] for text, w in zip(row, widths, strict=True)
+    ]
+    height = max(map(len, parts))
+    parts = [[""] * (height - len(p)) + p if bottom else p + [""] * (height - len(p)) for p in parts]
+    return [
+        (" " * _GAP).join(
+            text.rjust(w) if right else text.ljust(w)
+            for text, w, right in zip(line, widths, numeric, strict=True)
+        )
+        for line in zip(*parts, strict=True)
+    ]
+
+
+def _paragraphs(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    """Rows one below the other: what names them, and below it the rest with its headings."""
+    lead = max(1, next((i for i, number in enumerate(numeric) if number), len(names)))
+    if lead == len(names):
+        lead = 1
+    lines = []
+    for row in cells:
+        lines.append("  ".join(row[:lead]))
+        pairs = [f"{n} {v}" for n, v in zip(names[lead:], row[lead:], strict=True) if v]
+        # A heading stays with its value.
+        text = ", ".join(pair.replace(" ", "\0") if len(pair) < width() - _INDENT else pair for pair in pairs)
+        indent = " " * _INDENT
+        wrapped = textwrap.wrap(
+            text, width(), initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+        lines += [line.replace("\0", " ") for line in wrapped]
+    return lines
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
-    # "[s]" is a unit here, no markup.
-    return escape(plain_line(word(value)))
+    if value is None:
+        return ""
+    return f"{value:,}" if type(value) is int else plain_line(word(value))
 
 
 def word(value: Any) -> str:

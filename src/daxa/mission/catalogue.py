@@ -17,6 +17,7 @@ from daxa import config
 from daxa.exceptions import DAXADownloadError
 from daxa.fetch.http import host
 from daxa.fetch.limits import LIMITS
+from daxa.fetch.reasons import reason
 from daxa.fetch.session import new_session
 from daxa.mission.endpoints import address
 from daxa.mission.selection import today
@@ -88,7 +89,7 @@ def query(table: TapTable, timeout_s: float = 300.0) -> pd.DataFrame:
         frame = _query(url, table, timeout_s)
     except (pyvo.dal.DALAccessError, requests.RequestException, OSError, ValueError) as err:
         _known_columns.pop((url, table.table), None)
-        raise DAXADownloadError(f"{where} cannot be read ({foreign(err) or type(err).__name__})") from err
+        raise DAXADownloadError(f"{where} cannot be read ({reason(err)})") from err
     except Exception as err:
         # nobody thought of it, and still another service or the cache may help
         raise DAXADownloadError(
@@ -244,7 +245,7 @@ def all_columns(url: str, tables: list[str], timeout_s: float) -> dict[str, froz
             f"SELECT table_name, column_name FROM TAP_SCHEMA.columns WHERE table_name IN ({listing})",
         )
     except Exception as err:
-        raise DAXADownloadError(f"{host(url)}: {type(err).__name__}: {foreign(err)}") from err
+        raise DAXADownloadError(f"{host(url)}: {type(err).__name__}: {reason(err)}") from err
     found: dict[str, set[str]] = {}
     for name, column in answer.iloc[:, :2].itertuples(index=False):
         bare = str(name).strip().lower().rpartition(".")[2]

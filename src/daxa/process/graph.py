@@ -40,11 +40,6 @@ class Node:
         """Whether its products are there, made now or before."""
         return self.state in ("done", "skipped")
 
-    @property
-    def bar(self) -> str:
-        """Text of its progress bar."""
-        return f"{self.piece.mission.pretty_name} - {self.step.message}"
-
 
 def related(need: Piece, piece: Piece) -> bool:
     """Whether a piece that is needed covers, or is part of, the one that needs it.

@@ -108,7 +108,7 @@ class _Runner:
         self.settings = settings
         self.records = Records(archive)
         self.planner = Planner(archive, steps, self.records)
-        self.progress = Progress(settings.quiet)
+        self.progress = Progress(settings.quiet, settings.cores, self._measured)
         self.running: dict[Future[Outcome], Node] = {}
         self.lent: dict[Future[Outcome], Job] = {}
         #: Folders that jobs elsewhere have put files into.
@@ -138,7 +138,7 @@ class _Runner:
 
     def _plan(self, mission: BaseMission, obs_id: str, number: int) -> None:
         for node in self.planner.plan(mission, obs_id, number):
-            self.progress.expect(node.bar, 1)
+            self.progress.expect(node)
             self._offer(node)
 
     def _offer(self, node: Node) -> None:
@@ -168,6 +168,7 @@ class _Runner:
     def _loop(self, executor: Executor, most: int) -> None:
         while True:
             self._start_ready(executor, most)
+            self.progress.settle()
             if not self.running:
                 break
             finished, _ = wait(self.running, return_when=FIRST_COMPLETED)
@@ -225,7 +226,7 @@ class _Runner:
         job = job_of(node, run, named, self.settings)
         run.job = seen_by(job, node.piece.folder)
         self._announce(run.backend)
-        self.progress.begin(node.bar)
+        self.progress.begin(node)
         self.archive.ledger.start(run)
         node.state = "running"
         self.running[self._submitted(executor, job, run.process)] = node
@@ -302,10 +303,7 @@ class _Runner:
 
     def _close(self, node: Node, state: str) -> None:
         node.state = state
-        if state in ("done", "failed"):
-            self.progress.advance(node.bar)
-        else:
-            self.progress.expect(node.bar, -1)
+        self.progress.end(node)
         if state in ("failed", "blocked") or node.step.done is None:
             self._release(node)
 
@@ -359,6 +357,11 @@ class _Runner:
             _announced.add(backend)
             log.info(text)
             self.progress.say(text)
+
+    def _measured(self) -> dict[str, float]:
+        """What a job of each step took in earlier calls [s]."""
+        totals = [(t, t["done"] + t["failed"]) for t in self.archive.ledger.totals()]
+        return {total["process"]: total["wall_s"] / number for total, number in totals if number}
 
     def _note_plan(self) -> None:
         note_plan(self.archive, self.planner.everything())

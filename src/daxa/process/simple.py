@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from daxa.backend.software import SOFTWARE
+from daxa.exceptions import NoDependencyProcessError
+from daxa.plain import nearest
 from daxa.process.arguments import check_bool
 from daxa.process.chandra import assemble as chandra
 from daxa.process.chandra.clean import DEFLARE, DeflareOptions
@@ -27,7 +30,7 @@ from daxa.process.options import Running, StepOptions, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
 from daxa.process.settings import redoing
-from daxa.process.step import RGS, Planned
+from daxa.process.step import RGS, Planned, Step
 from daxa.process.tell import tell
 from daxa.process.xmm.assemble import (
     CLEANED_EVT_LISTS,
@@ -68,9 +71,58 @@ class ReductionOptions(StepOptions):
         "What is made again although it has been made: what depends on something that has changed, by "
         "default; see `daxa.process.redoing`.",
     )
+    steps: Sequence[str] | None = argument(
+        None,
+        "Names of the steps that are run, in any order; all of a whole reduction by default. What they build "
+        "on has to be there.",
+    )
 
     def check(self) -> None:
         check_bool("find_mos_anom_state", self.find_mos_anom_state)
+        if self.steps is not None:
+            check_steps(self.steps)
+
+
+#: The steps of a whole reduction, in order.
+REDUCTION: tuple[Step[Any], ...] = (
+    CIF_BUILD,
+    ODF_INGEST,
+    RGS_EVENTS,
+    RGS_ANGLES,
+    CLEANED_RGS_EVENT_LISTS,
+    EPCHAIN,
+    EMCHAIN,
+    EMANOM,
+    ESPFILT,
+    CLEANED_EVT_LISTS,
+    MERGE_SUBEXPOSURES,
+    GENERATE_IMAGES_EXPMAPS,
+)
+#: Those of them that are run only where they are asked for.
+ON_REQUEST = (EMANOM.name,)
+
+
+def check_steps(names: Sequence[str]) -> None:
+    """Refuse names that are none of steps of a whole reduction.
+
+    Parameters
+    ----------
+    names
+        Names of steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such step, or none at all; the message has the nearest name.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"steps: expected a list of names, got {names!r}")
+    known = [step.name for step in REDUCTION]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"steps: no step {name!r}; {nearest(str(name), known)}")
+    if not names:
+        raise ValueError("steps: expected at least one")
 
 
 def steps_of_reduction(
@@ -126,6 +178,7 @@ _ORDER = (
     "disable_progress",
     "redo",
     "executor",
+    "steps",
 )
 
 
@@ -136,22 +189,48 @@ def full_process_xmm(obs_archive: Archive, options: ReductionOptions, running: R
     Every observation goes through the steps by itself, several side by side. What an earlier call has done is
     not done again.
 
+    Raises
+    ------
+    NoDependencyProcessError
+        Steps were chosen, and what one of them builds on is not there.
+
     Warns
     -----
     UserWarning
         Names what failed, and why; everything else is processed.
     """
     band = options.lo_en, options.hi_en
+    chosen = options.steps
     steps = steps_of_reduction(
         obs_archive,
         ExposureOptions(options.process_unscheduled),
         EspfiltOptions(),
         CleanedOptions(*band, filt_mos_anom_state=options.find_mos_anom_state),
         ImageSetOptions(*bands_within(*band)),
-        anomalies=options.find_mos_anom_state,
+        anomalies=options.find_mos_anom_state or (chosen is not None and EMANOM.name in chosen),
     )
+    if chosen is not None:
+        steps = _only(obs_archive, steps, chosen)
     with redoing(options.redo):
         run_steps(obs_archive, steps, ALLOWED, running)
+
+
+def _only(archive: Archive, steps: list[Planned], names: Sequence[str]) -> list[Planned]:
+    """The steps that were chosen, if what they build on is among them or has been run."""
+    kept = [(step, options) for step, options in steps if step.name in names]
+    if not kept:
+        raise ValueError(f"steps: {', '.join(names)}: no instrument of the archive has them")
+    there = {step.name for step, _ in kept}
+    missions = [m for m in archive.missions if m.name in ALLOWED]
+    for step, options in kept:
+        lacking = []
+        for inst in step.instruments or (None,):
+            needs = [n for n in step.needs(inst, options) if n not in there]
+            lacking.append([n for n in needs if not any(archive.ledger.has_run(m.name, n) for m in missions)])
+        if all(lacking):
+            names_of = ", ".join(dict.fromkeys(n for needs in lacking for n in needs))
+            raise NoDependencyProcessError(f"{step.name}: {names_of} must be run first")
+    return kept
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from daxa.archive import Archive
 from daxa.archive.staleness import stale
 from daxa.process.graph import Node
 from daxa.process.planning import Planner
-from daxa.process.tell import tell
+from daxa.process.tell import FailuresWarning, tell
 
 #: The steps after which an observation is judged, by mission: that of the images' lists first, then those of
 #: other instruments, which judge only what has gone through one of them.
@@ -102,13 +102,15 @@ def summarise(planner: Planner, kept: Sequence[str]) -> None:
     if not failed:
         return
     blocked = Counter(n.why for n in nodes if n.state == "blocked")
-    lines = [f"{len(failed)} of {len(nodes)} jobs failed; everything else was processed:"]
+    others = any(n.good for n in nodes)
+    how = "; everything else was processed" if others else ""
+    lines = [f"{len(failed)} of {len(nodes)} jobs failed{how}:"]
     for node in failed[:_TOLD]:
         stopped = blocked[node.why]
         lines.append(f"  {node.why}" + (f" (and {stopped} that build on it)" if stopped else ""))
     if len(failed) > _TOLD:
         lines.append(f"  and {len(failed) - _TOLD} more; see process_errors of the archive")
-    tell("\n".join(lines))
+    tell("\n".join(lines), FailuresWarning)
 
 
 def _left_out(nodes: Sequence[Node]) -> list[str]:

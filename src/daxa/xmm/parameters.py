@@ -19,7 +19,6 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from daxa.xmm.errors import TaskError
@@ -341,22 +340,3 @@ def options_of(cls: type[Options], values: Mapping[str, Any], **others: Any) -> 
         and not (item.metadata.get("only") or item.metadata.get("without_effect"))
     }
     return cls(**found, **others)
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """What to say of an unknown name: the nearest known one, or all of them.
-
-    Parameters
-    ----------
-    name
-        The unknown name.
-    known
-        All names there are.
-
-    Examples
-    --------
-    >>> nearest("hitresh", ["hithresh", "lothresh"])
-    "did you mean 'hithresh'?"
-    """
-    close = get_close_matches(name, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

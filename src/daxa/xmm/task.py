@@ -32,12 +32,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from daxa._version import __version__
+from daxa.plain import nearest
 from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.header import plain_text
 from daxa.xmm.notes import RUNNING, add_fallbacks
-from daxa.xmm.parameters import Parameter, Parameters, format_value, nearest, parameters_of
+from daxa.xmm.parameters import Parameter, Parameters, format_value, parameters_of
 
 TaskFunction = Callable[["TaskContext", Parameters], None]
 
