@@ -134,6 +134,13 @@ RUNS: dict[str, Run] = {
         psfgen image=image.ds energy=1000 x=149.6 y=-11.06 xsize=100 ysize=100 output=psf.ds
         srcregions eventset=@*M2S002MIEVLI0000.FIT ra=149.6 dec=-11.06 srcregionset=src.txt \
             bkgregionset=bkg.txt
+        evselect table=@*M2S002MIEVLI0000.FIT withrateset=yes rateset=source.lc energycolumn=PI \
+            timebinsize=100 expression="#XMMEA_EM && PI in [500:8000] && ((X,Y) IN circle(25921,25921,1200))"
+        evselect table=@*M2S002MIEVLI0000.FIT withrateset=yes rateset=beside.lc energycolumn=PI \
+            timebinsize=100 \
+            expression="#XMMEA_EM && PI in [500:8000] && ((X,Y) IN annulus(25921,25921,1400,2400))"
+        epiclccorr srctslist=source.lc eventlist=@*M2S002MIEVLI0000.FIT outset=corrected.lc \
+            bkgtslist=beside.lc applyabsolutecorrections=yes
         """,
         quick=True,
     ),

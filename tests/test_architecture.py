@@ -69,6 +69,7 @@ FLOORS = [
     {"sky"},
     {"image"},
     {"screen", "instruments", "detect", "spectra"},
+    {"timing"},
     {"tasks"},
     {"__main__"},
 ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from daxa.xmm.errors import MissingConstituent, TaskError, UnknownLayout
 from daxa.xmm.fits.file import block_bytes, primary_header, set_keywords
 from daxa.xmm.notes import add_fallbacks, fall_back, fallbacks_noted
@@ -18,10 +16,17 @@ from daxa.xmm.spectra.brightness import DetectorMap, Weight
 from daxa.xmm.spectra.crossing import crossing_area
 from daxa.xmm.spectra.grids import energy_bins
 from daxa.xmm.spectra.ogip import area_table, read_energy_bins
-from daxa.xmm.spectra.region import WITH_MIDDLE, Cells, Observed, cells_of, to_detector
+from daxa.xmm.spectra.region import Cells, Observed, cells_of
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.tasks.support import open_calibration
-from daxa.xmm.tasks.support_spectra import STEP, geometry_of, good_pixels, read_observed
+from daxa.xmm.tasks.support_spectra import (
+    SOURCE_PLACE,
+    STEP,
+    geometry_of,
+    good_pixels,
+    read_observed,
+    source_place,
+)
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -53,12 +58,7 @@ _PARAMETERS = [
     Parameter(
         "filteredset", "dataset", "filteredpixellist.ds", text="their file", without_effect="not written"
     ),
-    Parameter("withsourcepos", "bool", False, text="whether sourcex and sourcey count"),
-    Parameter(
-        "sourcecoords", "choice", "eqpos", choices=("eqpos", "pos", "tel", "det"), text="what these are"
-    ),
-    Parameter("sourcex", "real", 0.0, text="place of the source: RA [deg], X, theta [arcsec] or DETX"),
-    Parameter("sourcey", "real", 0.0, text="place of the source: Dec [deg], Y, phi [rad] or DETY"),
+    *SOURCE_PLACE,
     Parameter("extendedsource", "bool", False, text="the source is not a point"),
     Parameter("modeleffarea", "bool", True, text="with mirrors and vignetting"),
     Parameter("modelquantumeff", "bool", True, text="with the quantum efficiency"),
@@ -154,7 +154,7 @@ def _area(
             return extended_area(telescope, energy_ev, cells, weight, parts, lost_evenly=evenly)
         psf = _profile(p, cal, observed)
         return point_area(
-            telescope, energy_ev, cells, _source(ctx, p, observed, geometry), psf, parts, every=p.eegridfactor
+            telescope, energy_ev, cells, source_place(p, observed, geometry), psf, parts, every=p.eegridfactor
         )
     except (MissingConstituent, UnknownLayout) as error:
         raise TaskError("noCalibration", f"{observed.path}: {error.message}") from error
@@ -226,34 +226,6 @@ def _profile(p: Parameters, cal: Calibration, observed: Observed) -> PointSpread
     if p.modelee:
         fall_back("kingProfile", f"psfmodel={p.psfmodel}: {why}", "XPSF: kingProfile")
     return psf
-
-
-def _source(
-    ctx: TaskContext, p: Parameters, observed: Observed, geometry: CameraGeometry
-) -> tuple[float, float]:
-    """DETX, DETY of the source: as given, or the middle of the first shape of the region."""
-    if not p.withsourcepos:
-        found = observed.first_shape()
-        if found is None or found[1].name not in WITH_MIDDLE:
-            what = "no shape" if found is None else f"a {found[1].name}"
-            raise TaskError(
-                "noSource",
-                f"{observed.path}: {what} begins the region; give withsourcepos=yes with sourcex and sourcey",
-            )
-        columns, shape = found
-        return to_detector(observed, geometry, columns, (shape.args[0], shape.args[1]))
-    place = (p.sourcex, p.sourcey)
-    if p.sourcecoords == "det":
-        return place
-    if p.sourcecoords == "tel":
-        x, y = geometry.tel_to_det(*place)
-    elif p.sourcecoords == "pos":
-        return to_detector(observed, geometry, ("X", "Y"), place)
-    else:
-        x, y = geometry.sky_to_det(*place, *observed.pointing)
-    if not np.isfinite([x, y]).all():
-        raise TaskError("noSource", f"arfgen: sourcex, sourcey: {place} lies behind the telescope")
-    return float(x), float(y)
 
 
 def _weight(ctx: TaskContext, p: Parameters, observed: Observed, geometry: CameraGeometry) -> Weight | None:

@@ -19,14 +19,24 @@ import numpy.typing as npt
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
 from daxa.xmm.image.ccds import numbers_of_ccds, read_ccd
+from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.spectra.ogip import opened
-from daxa.xmm.spectra.region import Observed
+from daxa.xmm.spectra.region import WITH_MIDDLE, Observed, to_detector
 
 if TYPE_CHECKING:
     from daxa.xmm.sky.geometry import CameraGeometry
     from daxa.xmm.task import TaskContext
 
 BoolArray = npt.NDArray[np.bool_]
+#: Where a source is, as several tasks ask for it.
+SOURCE_PLACE = (
+    Parameter("withsourcepos", "bool", False, text="whether sourcex and sourcey count"),
+    Parameter(
+        "sourcecoords", "choice", "eqpos", choices=("eqpos", "pos", "tel", "det"), text="what these are"
+    ),
+    Parameter("sourcex", "real", 0.0, text="place of the source: RA [deg], X, theta [arcsec] or DETX"),
+    Parameter("sourcey", "real", 0.0, text="place of the source: Dec [deg], Y, phi [rad] or DETY"),
+)
 #: Side of the squares that areas are counted in [0.05 arcsec]: half an arcsecond.
 STEP = 10.0
 
@@ -89,3 +99,42 @@ def good_pixels(
         good = frames.good_pixels(geometry, strict=observed.flag_zero)
         found[frames.ccd] = found.get(frames.ccd, np.zeros_like(good)) | good
     return found
+
+
+def source_place(p: Parameters, observed: Observed, geometry: CameraGeometry) -> tuple[float, float]:
+    """DETX, DETY of the source: as given, or the middle of the first shape of the region.
+
+    Parameters
+    ----------
+    p
+        Parameters of the task, :data:`SOURCE_PLACE` among them.
+    geometry
+        Geometry of the camera.
+
+    Raises
+    ------
+    TaskError
+        ``noSource``: no place is given, and the region has no middle; or it lies behind the telescope.
+    """
+    if not p.withsourcepos:
+        found = observed.first_shape()
+        if found is None or found[1].name not in WITH_MIDDLE:
+            what = "no shape" if found is None else f"a {found[1].name}"
+            raise TaskError(
+                "noSource",
+                f"{observed.path}: {what} begins the region; give withsourcepos=yes with sourcex and sourcey",
+            )
+        columns, shape = found
+        return to_detector(observed, geometry, columns, (shape.args[0], shape.args[1]))
+    place = (p.sourcex, p.sourcey)
+    if p.sourcecoords == "det":
+        return place
+    if p.sourcecoords == "tel":
+        x, y = geometry.tel_to_det(*place)
+    elif p.sourcecoords == "pos":
+        return to_detector(observed, geometry, ("X", "Y"), place)
+    else:
+        x, y = geometry.sky_to_det(*place, *observed.pointing)
+    if not np.isfinite([x, y]).all():
+        raise TaskError("noSource", f"sourcex, sourcey: {place} lies behind the telescope")
+    return float(x), float(y)

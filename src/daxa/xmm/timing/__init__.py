@@ -1,0 +1,1 @@
+"""Light curves of sources, and times at the barycentre of the solar system."""
