@@ -141,6 +141,7 @@ RUNS: dict[str, Run] = {
             expression="#XMMEA_EM && PI in [500:8000] && ((X,Y) IN annulus(25921,25921,1400,2400))"
         epiclccorr srctslist=source.lc eventlist=@*M2S002MIEVLI0000.FIT outset=corrected.lc \
             bkgtslist=beside.lc applyabsolutecorrections=yes
+        barycen table=last.ds:EVENTS
         """,
         quick=True,
     ),

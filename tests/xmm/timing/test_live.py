@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daxa.xmm.event.gti import GTI
@@ -37,6 +37,7 @@ def test_without_frames_good_time_is_live():
 
 
 @settings(deadline=None, max_examples=30)
+@example([0.0, 399.99999999999994], 1.0)
 @given(st.lists(st.floats(0, 400), min_size=2, max_size=12), st.floats(1, 60))
 def test_bins_add_up(cuts, width):
     good = GTI(sorted(cuts)[:-1:2], sorted(cuts)[1::2])

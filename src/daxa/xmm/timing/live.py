@@ -43,7 +43,8 @@ def live_seconds_of_bins(edges_s: FloatArray, good: GTI, frames: Frames | None) 
     cuts = cuts[(cuts >= edges_s[0]) & (cuts <= edges_s[-1])]
     middle = 0.5 * (cuts[1:] + cuts[:-1])
     passed = np.diff(cuts if frames is None else _live_until(cuts, frames))
-    bins = np.searchsorted(edges_s, middle, side="right") - 1
+    # The middle of a step shorter than the digits of a time may be rounded to the last edge.
+    bins = np.minimum(np.searchsorted(edges_s, middle, side="right") - 1, len(edges_s) - 2)
     result = np.zeros(len(edges_s) - 1)
     np.add.at(result, bins, np.where(good.contains(middle), passed, 0.0))
     return result
