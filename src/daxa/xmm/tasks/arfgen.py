@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from daxa.xmm.errors import MissingConstituent, TaskError, UnknownLayout
 from daxa.xmm.fits.file import block_bytes, primary_header, set_keywords
 from daxa.xmm.notes import add_fallbacks, fall_back, fallbacks_noted
