@@ -156,6 +156,7 @@ def an_archive():
 GIVEN = {
     "daxa.mission.selection": {"mission": ThreeFields},
     "daxa.mission.filtering": {"mission": ThreeFields},
+    "daxa.mission.base": {"mission": ThreeFields},
     "daxa.archive.views": {"archive": an_archive},
 }
 

@@ -652,3 +652,40 @@ def test_blanks_are_no_names(survey: Survey, name: Any) -> None:
 def test_names_reach_the_service_as_they_were_typed(server: ArchiveServer, name: str) -> None:
     server.names[name] = (10.0, 20.0)
     assert resolve(name) == (10.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda s: s.filter_on_name(907), TypeError, "object_name: expected text, e.g. '907', got 907"),
+        (lambda s: s.filter_on_target_type(3), TypeError, "target_type: expected text"),
+        (
+            lambda s: s.filter_on_positions([149.59, -11.06], 10 * u.keV),
+            u.UnitConversionError,
+            "search_distance: expected an angle such as .* got 10.0 keV",
+        ),
+        (
+            lambda s: s.filter_on_positions([149.59, -11.06], {"A": 10 * u.keV}),
+            u.UnitConversionError,
+            "search_distance: expected an angle",
+        ),
+        (lambda s: s.filter_on_time(2016, 2017), TypeError, "start_datetime: expected datetimes, got 2016"),
+        (lambda s: s.filter_on_rect_region(149, 150), ValueError, r"lower_left: expected \[ra, dec\] pairs"),
+        (lambda s: s.check_inst_names(3), TypeError, "insts: expected names such as 'A', got 3"),
+        (lambda s: s.check_inst_names([3]), TypeError, "insts: expected names such as 'A'"),
+    ],
+)
+def test_what_is_of_a_wrong_type_is_named(survey: Survey, call, error, text) -> None:
+    with pytest.raises(error, match=text):
+        call(survey)
+    assert survey.filtering_operations == []
+
+
+def test_instruments_of_xmm_by_the_names_in_headers(simulated) -> None:
+    from daxa.mission import XMMPointed
+
+    with pytest.warns(UserWarning, match="EPN is PN, EMOS1 is M1"):
+        mission = XMMPointed(["EPN", "emos1"], local=simulated.folder / "odf")
+    assert mission.chosen_instruments == ["M1", "PN"]
+    with pytest.raises(ValueError, match="has a zero been lost, as numbers lose it. There is 0800010101"):
+        mission.filter_on_obs_ids(800010101)

@@ -119,8 +119,17 @@ class BaseMission(SavedState):
         ------
         ValueError
             A name is unknown (with `error_on_bad_inst`, else it is left out).
+        WrongTypeError
+            One is no text.
+
+        Examples
+        --------
+        >>> mission.check_inst_names(["pn", "M1"])
+        ['M1', 'PN']
         """
-        given = [insts] if isinstance(insts, str) else list(insts)
+        given = [insts] if isinstance(insts, str) or not isinstance(insts, Iterable) else list(insts)
+        if not all(isinstance(i, str) for i in given):
+            raise WrongTypeError(f"insts: expected names such as {self.instruments[0]!r}, got {insts!r}")
         names = [str(i).strip().upper() for i in given]
         aliases = {k.upper(): v for k, v in self.aliases.items()}
         translated = {n: aliases[n] for n in names if n in aliases}

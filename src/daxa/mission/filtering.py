@@ -65,9 +65,11 @@ class Filters(Selection):
         ids = [self._spelled(o) for o in given.names("allowed_obs_ids", allowed_obs_ids)]
         malformed = [o for o in ids if not self.check_obsid_pattern(o)]
         if malformed:
+            lost = [f"0{o}" for o in malformed[:5] if f"0{o}" in set(self.obs_ids)]
             raise ValueError(
                 f"allowed_obs_ids: {', '.join(map(repr, malformed[:5]))} cannot be {self.pretty_name} "
                 f"ObsIDs (expected {self.id_regex})"
+                + (f"; has a zero been lost, as numbers lose it? There is {', '.join(lost)}" if lost else "")
             )
         known = self.obs_ids
         missing = sorted(set(ids) - set(known))
@@ -181,8 +183,16 @@ class Filters(Selection):
             None of the names is known; a ValueError, and a NameResolveError of astropy.
         DAXADownloadError
             The name service cannot be reached.
+
+        Examples
+        --------
+        What the name service knows can be given; so it is not asked:
+
+        >>> mission.filter_on_name("A 907", resolved={"A 907": [149.59, -11.06]})
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010101']
         """
-        names = given.names("object_name", object_name)
+        names = given.texts("object_name", object_name)
         if resolved is None:
             resolved = {n: list(p) for n in names if (p := self._resolve(n, parse_name)) is not None}
             unknown = [n for n in names if n not in resolved]
@@ -326,7 +336,7 @@ class Filters(Selection):
         NoTargetSourceTypeInfo
             The mission's catalogue has no target types.
         """
-        types = [t.upper() for t in given.names("target_type", target_type)]
+        types = [t.upper() for t in given.texts("target_type", target_type)]
         wrong = [t for t in types if t not in TARGET_TYPES]
         if wrong:
             raise IllegalSourceType(

@@ -202,7 +202,7 @@ def _pairs(argument: str, positions: Any) -> np.ndarray:
             values = np.asarray(positions, float)
     except (TypeError, ValueError):
         values = _of_text(argument, positions)
-    if not values.size or values.shape[-1] != 2 or values.ndim > 2:
+    if not values.size or values.ndim not in (1, 2) or values.shape[-1] != 2:
         raise ValueError(f"{argument}: expected [ra, dec] pairs, got an array of shape {values.shape}")
     return np.atleast_2d(values)
 
@@ -254,6 +254,28 @@ def names(argument: str, values: Any) -> list[str]:
     return [str(v).strip() for v, gone in zip(listed, missing, strict=True) if not gone]
 
 
+def texts(argument: str, values: Any) -> list[str]:
+    """The same where only texts make sense: a number is none.
+
+    Parameters
+    ----------
+    argument
+        Name of the argument, for messages.
+    values
+        As of `names`.
+
+    Raises
+    ------
+    WrongTypeError
+        One is no text.
+    """
+    listed = np.atleast_1d(np.asarray(values, dtype=object))
+    wrong = [v for v in listed if isinstance(v, (int, float)) and v == v and v is not np.ma.masked]
+    if wrong:
+        raise WrongTypeError(f"{argument}: expected text, e.g. {str(wrong[0])!r}, got {wrong[0]!r}")
+    return names(argument, values)
+
+
 def times(argument: str, value: Any) -> np.ndarray:
     """Times as datetime64[us]; what is missing is NaT.
 
@@ -271,6 +293,10 @@ def times(argument: str, value: Any) -> np.ndarray:
     """
     from astropy.time import Time
 
+    if (
+        not isinstance(value, Time) and np.asarray(value).dtype.kind in "biuf"
+    ):  # which numpy takes for microseconds
+        raise WrongTypeError(f"{argument}: expected datetimes, got {value!r}")
     try:
         if isinstance(value, Time):
             found = np.array(getattr(value, "unmasked", value).utc.to_datetime(), "datetime64[us]")
@@ -303,15 +329,18 @@ def radii(search_distance: Any, instruments: Sequence[str], near: Places) -> np.
     """
     from astropy.units import Quantity, UnitConversionError
 
-    if isinstance(search_distance, dict):
-        unknown = sorted(set(search_distance) - set(instruments))
-        if unknown:
-            raise ValueError(f"search_distance: unknown instruments {', '.join(unknown)}")
-        return {inst: float(Quantity(d, "deg").value) for inst, d in search_distance.items()}
+    by_inst = isinstance(search_distance, dict)
+    if by_inst and (unknown := sorted(set(search_distance) - set(instruments))):
+        raise ValueError(f"search_distance: unknown instruments {', '.join(unknown)}")
     try:
+        if by_inst:
+            return {inst: float(Quantity(d, "deg").value) for inst, d in search_distance.items()}
         found = np.asarray(Quantity(search_distance, "deg").value, float)
-    except UnitConversionError:
-        raise
+    except UnitConversionError as failure:  # as DAXA 0.3 raises it
+        raise UnitConversionError(
+            f"search_distance: expected an angle such as Quantity(10, 'arcmin'), got {search_distance} "
+            f"({failure})"
+        ) from None
     except (TypeError, ValueError):
         raise WrongTypeError(
             f"search_distance: expected an angle, or a number of degrees, got {search_distance!r}"

@@ -84,7 +84,10 @@ def run_steps(
         The software that a step calls is absent.
     """
     if not isinstance(archive, Archive):
-        raise TypeError(f"obs_archive: expected an Archive, got {type(archive).__name__}")
+        raise TypeError(
+            "obs_archive: expected an Archive, as daxa.Archive(NAME, mission) makes it, got "
+            f"{type(archive).__name__}"
+        )
     chosen = [m for m in archive.missions if m.name in missions]
     if not chosen:
         raise NoValidMissionsError(

@@ -24,7 +24,7 @@ from daxa.mission.endpoints import address
 from daxa.mission.pps import EPIC_CAMERAS, NO_EXPOSURE, PPS, PPS_BANDS, PpsName
 from daxa.mission.ready import BACKGROUND, EXPOSURE, IMAGE, KINDS, Band, ReadyProduct
 from daxa.mission.store import Part
-from daxa.xmm.formats.instruments import MOS, RGS, SHORT_NAMES
+from daxa.xmm.formats.instruments import EPIC, INSTRUMENTS, MOS, RGS, SHORT_NAMES
 from daxa.xmm.formats.odf_names import OdfName
 from daxa.xmm.formats.summary import BLIND_FILTERS, NON_SCIENCE_MODES
 
@@ -89,7 +89,10 @@ class XMMPointed(BaseMission):
     product_kinds = KINDS
     products_by_default = False
     products_stand_alone = True
-    aliases = {SHORT_NAMES[code].upper(): code for code in (*MOS, *RGS)}
+    aliases = {
+        **{SHORT_NAMES[code].upper(): code for code in (*MOS, *RGS)},
+        **{INSTRUMENTS[code]: code for code in EPIC},
+    }
 
     def __init__(
         self,

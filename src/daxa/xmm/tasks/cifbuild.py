@@ -200,7 +200,7 @@ def _constituents(
         raise TaskError(
             "noConstituents",
             f"no calibration constituent in {source} ({looked_at} files match {p.fileglob}); "
-            "set SAS_CCFPATH to the folder that holds the *.CCF files",
+            "`daxa calibration fetch` brings the *.CCF files, or set SAS_CCFPATH to a folder with them",
         )
     if p.masterindex:
         chosen = [e for e in entries if category is None or e.category.upper() == category.upper()]
