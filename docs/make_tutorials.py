@@ -97,6 +97,7 @@ def make(name: str, work: Path) -> None:
         "language_info": {"name": "python"},
     }
     text = nbformat.writes(book).replace(str(work), FOLDER)
+    text = re.sub(r"http://127\.0\.0\.1:\d+", "http://127.0.0.1", text)
     if len(text) > LARGEST:
         raise SystemExit(f"{name}: {len(text)} bytes, more than {LARGEST}; make its pictures smaller")
     (HERE / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
@@ -118,8 +119,16 @@ def main(work: str, *names: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
     os.environ |= {"DAXA_OUTPUT": str(folder / "daxa_output"), "XDG_CONFIG_HOME": str(folder / ".config")}
     os.environ |= {"XDG_CACHE_HOME": str(folder / ".cache"), "DAXA_BACKEND": "embedded"}
-    for name in names or [n for n in ORDER if (HERE / f"{n}.py").exists()]:
-        make(name, folder)
+    from stand_in_archive import start
+
+    server = start()
+    for key, path in {"HEASARC_TAP": "/heasarc/tap", "HEASARC_FTP": "/FTP"}.items():
+        os.environ[f"DAXA_URL_{key}"] = server.url + path
+    try:
+        for name in names or [n for n in ORDER if (HERE / f"{n}.py").exists()]:
+            make(name, folder)
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ class Filters(Selection):
         --------
         What the name service knows can be given; so it is not asked:
 
-        >>> mission.filter_on_name("A 907", resolved={"A 907": [149.59, -11.06]})
+        >>> mission.filter_on_name("A 907", search_distance=0.2, resolved={"A 907": [149.59, -11.06]})
         >>> mission.filtered_obs_ids.tolist()
         ['0800010101']
         """

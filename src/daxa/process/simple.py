@@ -198,6 +198,11 @@ def full_process_xmm(obs_archive: Archive, options: ReductionOptions, running: R
     -----
     UserWarning
         Names what failed, and why; everything else is processed.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.full_process_xmm(archive, Quantity(0.3, "keV"), Quantity(7, "keV"), num_cores=4)
     """
     band = options.lo_en, options.hi_en
     chosen = options.steps
@@ -261,6 +266,10 @@ def full_process_erosita(obs_archive: Archive, options: ErositaOptions, running:
     -----
     UserWarning
         eSASS is not there; or names what failed, and why: everything else is processed.
+
+    Examples
+    --------
+    >>> daxa.full_process_erosita(archive)
     """
     cleaning = erosita.CleanedOptions(options.lo_en, options.hi_en)
     step = erosita.cleaning_step()
@@ -313,6 +322,10 @@ def full_process_chandra(obs_archive: Archive, options: ChandraOptions, running:
     -----
     UserWarning
         Names what failed, and why; everything else is processed.
+
+    Examples
+    --------
+    >>> daxa.full_process_chandra(archive)
     """
     cleaning = chandra.CleanedOptions(options.evt_lo_en, options.evt_hi_en)
     images = ChandraImageOptions()
@@ -358,6 +371,10 @@ def full_process_nustar(obs_archive: Archive, options: NustarOptions, running: R
     -----
     UserWarning
         Names what failed, and why; everything else is processed. Energies were given.
+
+    Examples
+    --------
+    >>> daxa.full_process_nustar(archive)
     """
     if options.evt_lo_en is not None or options.evt_hi_en is not None:
         warnings.warn("evt_lo_en, evt_hi_en: event lists of NuSTAR hold all energies", stacklevel=3)

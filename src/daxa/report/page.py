@@ -74,6 +74,10 @@ def build_report(archive: Archive, output: str | os.PathLike[str] | None = None)
     -----
     UserWarning
         Names products that cannot be read; all others are there.
+
+    Examples
+    --------
+    >>> page = daxa.report.build_report(archive, "for_my_colleagues")
     """
     folder = _folder(archive, output)
     try:

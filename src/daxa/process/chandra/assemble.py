@@ -146,6 +146,10 @@ def chandra_repro(obs_archive: Archive, options: ReproOptions, running: Running)
     ------
     CIAONotFoundError
         CIAO is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.chandra.chandra_repro(archive, check_very_faint=True)
     """
     steps = [(PREPARE_CHANDRA_INFO, StepOptions()), (CHANDRA_REPRO, options)]
     run_steps(obs_archive, steps, ALLOWED, running)
@@ -250,5 +254,10 @@ def cleaned_chandra_evts(obs_archive: Archive, options: CleanedOptions, running:
 
     Good times of each CCD, ONTIME, LIVETIME and EXPOSURE are those of the events that are left. CIAO is not
     needed.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.process.chandra.cleaned_chandra_evts(archive, Quantity(0.5, "keV"), Quantity(7, "keV"))
     """
     run_steps(obs_archive, [(CLEANED_CHANDRA_EVTS, options)], ALLOWED, running)

@@ -121,5 +121,9 @@ def deflare(obs_archive: Archive, options: DeflareOptions, running: Running) -> 
 
     The methods are those of CIAO's deflare, whose manual they follow; CIAO is not needed. Sources are not
     taken out of the light curve: a variable one that is as bright as the background counts as flares.
+
+    Examples
+    --------
+    >>> daxa.process.chandra.deflare(archive, allowed_sigma=2.5)
     """
     run_steps(obs_archive, [(DEFLARE, options)], ALLOWED, running)

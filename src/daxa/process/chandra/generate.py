@@ -203,6 +203,10 @@ def flux_image(obs_archive: Archive, options: ImageOptions, running: Running) ->
     ------
     CIAONotFoundError
         CIAO is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.chandra.flux_image(archive, acis_bin_size=2)
     """
     run_steps(obs_archive, [(FLUX_IMAGE, options)], ALLOWED, running)
 
@@ -218,5 +222,9 @@ def rate_image(obs_archive: Archive, options: ImageOptions, running: Running) ->
     ------
     CIAONotFoundError
         CIAO is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.chandra.rate_image(archive, acis_bin_size=2)
     """
     run_steps(obs_archive, [(RATE_IMAGE, options)], ALLOWED, running)

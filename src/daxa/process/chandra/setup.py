@@ -24,5 +24,9 @@ def prepare_chandra_info(obs_archive: Archive, options: StepOptions, running: Ru
 
     Fills `observation_summaries` and `process_observation` of the archive. The other steps call it themselves
     where it has not been called.
+
+    Examples
+    --------
+    >>> daxa.process.chandra.prepare_chandra_info(archive)
     """
     run_steps(obs_archive, [(PREPARE_CHANDRA_INFO, options)], ALLOWED, running)

@@ -163,6 +163,11 @@ def cleaned_evt_lists(obs_archive: Archive, options: CleanedOptions, running: Ru
     -----
     UserWarning
         eSASS is not there, and events are selected in Python.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.process.erosita.cleaned_evt_lists(archive, Quantity(0.3, "keV"), Quantity(5, "keV"))
     """
     step = cleaning_step()
     if step is CLEANED_IN_PYTHON:

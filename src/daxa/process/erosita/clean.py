@@ -166,5 +166,9 @@ def flaregti(obs_archive: Archive, options: FlareOptions, running: Running) -> N
     ------
     eSASSNotFoundError
         eSASS is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.erosita.flaregti(archive)
     """
     run_steps(obs_archive, [(FLAREGTI, options)], ALLOWED, running)

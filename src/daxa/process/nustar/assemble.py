@@ -152,6 +152,10 @@ def nupipeline_calibrate(obs_archive: Archive, options: CalibrateOptions, runnin
     ------
     NuSTARDASNotFoundError
         NuSTARDAS is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.nustar.nupipeline_calibrate(archive)
     """
     steps = [(PREPARE_NUSTAR_INFO, StepOptions()), (NUPIPELINE_CALIBRATE, options)]
     run_steps(obs_archive, steps, ALLOWED, running)

@@ -132,5 +132,9 @@ def nupipeline_screen(obs_archive: Archive, options: ScreenOptions, running: Run
     ------
     NuSTARDASNotFoundError
         NuSTARDAS is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> daxa.process.nustar.nupipeline_screen(archive, saa_mode="OPTIMIZED")
     """
     run_steps(obs_archive, [(NUPIPELINE_SCREEN, options)], ALLOWED, running)

@@ -163,6 +163,11 @@ def nuproducts(obs_archive: Archive, options: ProductsOptions, running: Running)
     ------
     NuSTARDASNotFoundError
         NuSTARDAS is not there; the message says how it is recognised.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.process.nustar.nuproducts(archive, Quantity(149.6, "deg"), Quantity(-11.1, "deg"))
     """
     run_steps(obs_archive, [(NUPRODUCTS, options)], ALLOWED, running)
 
@@ -216,5 +221,9 @@ def sky_images(obs_archive: Archive, options: SkyOptions, running: Running) -> N
     """Make images of counts and of the count rate on the exposure map's grid. Needs `nupipeline_screen`.
 
     NuSTARDAS is not needed. The exposure map is that of one energy, with vignetting if it has been made so.
+
+    Examples
+    --------
+    >>> daxa.process.nustar.sky_images(archive)
     """
     run_steps(obs_archive, [(SKY_IMAGES, options)], ALLOWED, running)

@@ -47,5 +47,9 @@ def prepare_nustar_info(obs_archive: Archive, options: StepOptions, running: Run
 
     Fills `observation_summaries` and `process_observation` of the archive. The other steps call it themselves
     where it has not been called.
+
+    Examples
+    --------
+    >>> daxa.process.nustar.prepare_nustar_info(archive)
     """
     run_steps(obs_archive, [(PREPARE_NUSTAR_INFO, options)], ALLOWED, running)

@@ -377,6 +377,10 @@ def epchain(obs_archive: Archive, options: ExposureOptions, running: Running) ->
 
     Needs `odf_ingest`. CCDs that are not in an imaging mode are left out, and a warning names them; the task
     epchain itself makes their lists with `datamode=TIMING` or `datamode=BURST`.
+
+    Examples
+    --------
+    >>> daxa.epchain(archive, process_unscheduled=False)
     """
     run_steps(obs_archive, [(EPCHAIN, options)], ALLOWED, running)
 
@@ -386,13 +390,23 @@ def emchain(obs_archive: Archive, options: ExposureOptions, running: Running) ->
     """Make MOS event lists (task emchain). Needs `odf_ingest`.
 
     Of exposures in timing mode the outer CCDs are used, and a warning names them.
+
+    Examples
+    --------
+    >>> daxa.emchain(archive, process_unscheduled=False)
     """
     run_steps(obs_archive, [(EMCHAIN, options)], ALLOWED, running)
 
 
 @public(CleanedOptions)
 def cleaned_evt_lists(obs_archive: Archive, options: CleanedOptions, running: Running) -> None:
-    """Select good events in the times without flares (task evselect). Needs `espfilt`."""
+    """Select good events in the times without flares (task evselect). Needs `espfilt`.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.cleaned_evt_lists(archive, Quantity(0.3, "keV"), Quantity(7, "keV"))
+    """
     run_steps(obs_archive, [(CLEANED_EVT_LISTS, options)], ALLOWED, running)
 
 
@@ -402,5 +416,9 @@ def merge_subexposures(obs_archive: Archive, options: StepOptions, running: Runn
 
     The last step of the event lists: it decides which observations went through. Those of which no camera
     did are moved to the archive's failed data.
+
+    Examples
+    --------
+    >>> daxa.merge_subexposures(archive)
     """
     run_steps(obs_archive, [(MERGE_SUBEXPOSURES, options)], ALLOWED, running)

@@ -114,5 +114,10 @@ EMANOM = Step(
 
 @public(StepOptions)
 def emanom(obs_archive: Archive, options: StepOptions, running: Running) -> None:
-    """Find MOS CCDs with a raised low-energy background (task emanom). Needs `emchain`."""
+    """Find MOS CCDs with a raised low-energy background (task emanom). Needs `emchain`.
+
+    Examples
+    --------
+    >>> daxa.emanom(archive)
+    """
     run_steps(obs_archive, [(EMANOM, options)], ALLOWED, running)

@@ -209,5 +209,11 @@ ESPFILT = Step(
 
 @public(EspfiltOptions)
 def espfilt(obs_archive: Archive, options: EspfiltOptions, running: Running) -> None:
-    """Find times without soft-proton flares (task espfilt). Needs `emchain` and `epchain`."""
+    """Find times without soft-proton flares (task espfilt). Needs `emchain` and `epchain`.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.espfilt(archive, allowed_sigma=2.5, with_binning=Quantity(100, "s"))
+    """
     run_steps(obs_archive, [(ESPFILT, options)], ALLOWED, running)

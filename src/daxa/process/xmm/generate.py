@@ -308,6 +308,11 @@ def generate_images_expmaps(obs_archive: Archive, options: ImageSetOptions, runn
     What earlier calls have made with other bands, pixels or options stays, and is made again where the event
     lists have changed. `Archive.get_image_path` and its fellows say where it is. Pictures are drawn by
     `daxa.report.build_report`.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.generate_images_expmaps(archive, Quantity([0.3, 1], "keV"), Quantity([1, 5], "keV"), masks=True)
     """
     if options.beyond_sas and select_backend() == "sas":
         raise NotImplementedError(

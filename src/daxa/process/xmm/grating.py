@@ -95,17 +95,32 @@ CLEANED_RGS_EVENT_LISTS: Step[StepOptions] = Step(
 
 @public(ExposureOptions)
 def rgs_events(obs_archive: Archive, options: ExposureOptions, running: Running) -> None:
-    """First stage of the grating chain: calibrated event lists (task rgsproc). Needs `odf_ingest`."""
+    """First stage of the grating chain: calibrated event lists (task rgsproc). Needs `odf_ingest`.
+
+    Examples
+    --------
+    >>> daxa.rgs_events(archive)
+    """
     run_steps(obs_archive, [(RGS_EVENTS, options)], ALLOWED, running)
 
 
 @public(StepOptions)
 def rgs_angles(obs_archive: Archive, options: StepOptions, running: Running) -> None:
-    """Second stage of the grating chain: corrected dispersion angles. Needs `rgs_events`."""
+    """Second stage of the grating chain: corrected dispersion angles. Needs `rgs_events`.
+
+    Examples
+    --------
+    >>> daxa.rgs_angles(archive)
+    """
     run_steps(obs_archive, [(RGS_ANGLES, options)], ALLOWED, running)
 
 
 @public(StepOptions)
 def cleaned_rgs_event_lists(obs_archive: Archive, options: StepOptions, running: Running) -> None:
-    """Third stage of the grating chain: the final event lists. Needs `rgs_angles`."""
+    """Third stage of the grating chain: the final event lists. Needs `rgs_angles`.
+
+    Examples
+    --------
+    >>> daxa.cleaned_rgs_event_lists(archive)
+    """
     run_steps(obs_archive, [(CLEANED_RGS_EVENT_LISTS, options)], ALLOWED, running)

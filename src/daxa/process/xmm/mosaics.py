@@ -336,6 +336,11 @@ def generate_mosaics(obs_archive: Archive, options: FieldOptions, running: Runni
     -------
     paths
         The mosaics of fields; empty without ``whole_archive``.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> paths = daxa.generate_mosaics(archive, Quantity(0.5, "keV"), Quantity(2, "keV"))
     """
     _check_bands(obs_archive, options)
     run_steps(obs_archive, [(GENERATE_MOSAICS, options)], ALLOWED, running)

@@ -182,7 +182,12 @@ ODF_INGEST = Step(
 
 @public(CifBuildOptions, order=("num_cores", "disable_progress", "analysis_date", "timeout", "executor"))
 def cif_build(obs_archive: Archive, options: CifBuildOptions, running: Running) -> None:
-    """Find the calibration files that apply to each observation (task cifbuild)."""
+    """Find the calibration files that apply to each observation (task cifbuild).
+
+    Examples
+    --------
+    >>> daxa.cif_build(archive)
+    """
     run_steps(obs_archive, [(CIF_BUILD, options)], ALLOWED, running)
 
 
@@ -191,5 +196,9 @@ def odf_ingest(obs_archive: Archive, options: StepOptions, running: Running) -> 
     """Summarise what each observation holds (task odfingest).
 
     Fills `observation_summaries` and `process_observation` of the archive. Needs `cif_build`.
+
+    Examples
+    --------
+    >>> daxa.odf_ingest(archive, num_cores=4)
     """
     run_steps(obs_archive, [(ODF_INGEST, options)], ALLOWED, running)

@@ -218,5 +218,9 @@ def find_sources(obs_archive: Archive, options: SourceOptions, running: Running)
     emldetect. The regions are those of `Archive.source_regions` where none were set. Backgrounds have
     a vignetted and a flat component, and events out of time of the pn; what is none of these may be found as
     an extended source.
+
+    Examples
+    --------
+    >>> daxa.find_sources(archive, likelihood=15.0)
     """
     run_steps(obs_archive, [(FIND_SOURCES, options)], ALLOWED, running)

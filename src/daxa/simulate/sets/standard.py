@@ -194,6 +194,10 @@ def simulate_set(
     ------
     ValueError
         Unknown size or sky, or a duration too short for an exposure.
+
+    Examples
+    --------
+    >>> made = daxa.simulate.simulate_set("sky", size="small", seed=2)
     """
     from daxa.simulate.calibration.constituents import write_calibration
 
