@@ -67,6 +67,28 @@ def source_of(notebook: dict) -> list[tuple[str, str]]:
     ]
 
 
+def together(outputs: list) -> list:
+    """Outputs with what was printed in pieces in one, as it stood at last where lines were written over.
+
+    Parameters
+    ----------
+    outputs
+        Outputs of a cell.
+    """
+    found: list = []
+    for output in outputs:
+        before = found[-1] if found else None
+        if before is not None and output.get("name") == before.get("name") == "stderr":
+            before["text"] += output["text"]
+        else:
+            found.append(output)
+    for output in found:
+        if output["output_type"] == "stream":
+            lines = output["text"].split("\n")
+            output["text"] = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return found
+
+
 def make(name: str, work: Path) -> None:
     """Run one and write its notebook.
 
@@ -92,6 +114,8 @@ def make(name: str, work: Path) -> None:
     ).execute()
     for cell in book.cells:
         cell.metadata.pop("execution", None)  # when it was run
+        if "outputs" in cell:
+            cell.outputs = together(cell.outputs)
     book.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -6,8 +6,11 @@
 # with `as_` an object.
 
 # %%
+import os
+
 import daxa
 
+os.environ["DAXA_CCFPATH"] = "sky/ccf"  # to find sources, below; reading needs no calibration files
 archive = daxa.Archive("A907")
 archive.events("0800010101", "PN").name
 

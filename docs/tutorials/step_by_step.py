@@ -11,7 +11,7 @@ import os
 import daxa
 
 os.environ["DAXA_CCFPATH"] = "sky/ccf"
-mission = daxa.XMMPointed("MOS2", local="sky/odf")
+mission = daxa.XMMPointed("M2", local="sky/odf")
 mission.filter_on_obs_ids("0800010201")
 archive = daxa.Archive("steps", mission)
 
@@ -37,7 +37,7 @@ except daxa.exceptions.NoDependencyProcessError as missing:
 # %%
 daxa.emchain(archive)
 events = archive.events("0800010201", "M2", "S002", kind="raw", as_="table")
-print(len(events), "events of CCDs", sorted(set(events["CCDNR"])))
+print(len(events), "events of CCDs", sorted(set(events["CCDNR"].tolist())))
 
 # %% [markdown]
 # ## Flares, cleaning, merging
@@ -53,7 +53,9 @@ print(len(archive.events("0800010201", "M2", as_="table")), "events are left")
 
 # %%
 log = archive.get_process_logs("espfilt")["xmm_pointed"]["0800010201M2S002"]
-print("\n".join(log.splitlines()[-6:]))
+for line in log.splitlines()[-3:]:
+    print(line[:100])
+archive.process_warnings["xmm_pointed"]["espfilt"]
 
 # %% [markdown]
 # ## Images, in bands of your own
@@ -72,7 +74,7 @@ for name, path in archive.images("0800010201", "M2").items():
 # says so:
 
 # %%
-daxa.espfilt(archive, allowed_sigma=1.5)
+daxa.espfilt(archive, allowed_sigma=2.5)
 archive
 
 # %% [markdown]

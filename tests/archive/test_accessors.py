@@ -176,6 +176,20 @@ def test_regions(archive):
     assert region.center.ra.deg == pytest.approx(149.6)
 
 
+def test_spectra_are_named_by_their_source(archive):
+    for source in ("J095828.5-110331", "J095805.7-110920"):
+        files = {
+            kind: (f"spectra/obsid{ONE}-instPN-subexpALL-{source}-{kind}.fits", events())
+            for kind in ("spectrum", "background", "arf")
+        }
+        made(archive, "generate_spectra", f"{ONE}PN-{source}", files)
+    assert [name.source for name in archive.spectra(ONE, "PN")] == ["J095805.7-110920", "J095828.5-110331"]
+    assert archive.spectra(ONE, "PN", source).name.endswith("J095805.7-110920-spectrum.fits")
+    assert len(archive.spectra(ONE, "PN", source, kind="arf", as_="table")) == 3
+    with pytest.raises(NoProductError, match="no spectrum of J1; there are: spectrum of J09"):
+        archive.spectra(ONE, "PN", "J1")
+
+
 def test_what_is_not_there(archive):
     record(
         archive,

@@ -62,6 +62,20 @@ def test_what_is_done_failed_and_out_of_date(archive, calibration, capsys):
     assert lines[TWO].endswith("begun")
 
 
+def test_an_exposure_of_which_nothing_is_left(archive, calibration):
+    told = {"originator": "espfilt", "name": "allFlare", "message": "no quiet level"}
+    record(
+        archive,
+        "espfilt",
+        f"{TWO}M1S001",
+        warnings=[told],
+        versions={"daxa": __version__, "backend": "embedded"},
+    )
+    why, call = advice(archive)[1]
+    assert why == f"espfilt has found no time without flares in {TWO}M1S001; see why"
+    assert call == f'archive.process_warnings["{X}"]["espfilt"]'
+
+
 def test_a_process_at_work(archive):
     with archive.processing():
         assert advice(archive) == [("a process works on it; see later how far it is", "archive.info()")]

@@ -212,7 +212,7 @@ def by_name(products: Iterable[Product]) -> dict[Named, Product]:
         warnings.warn(f"recorded, but gone: {', '.join(gone[:5])}{more}", stacklevel=4)
     elif gone:
         raise NoProductError(f"{gone[0]} is gone; the step that has made it makes it again")
-    return dict(sorted(found.items(), key=lambda item: (*item[0][:3], item[0].band or ())))
+    return dict(sorted(found.items(), key=lambda item: (*item[0][:3], item[0].band or (), item[0].source)))
 
 
 def absent(

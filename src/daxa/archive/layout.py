@@ -432,7 +432,7 @@ def field_mosaic(field: str, lo_kev: float, hi_kev: float, kind: str) -> str:
 
 _NAME = re.compile(
     r"obsid(?P<obs_id>.+?)-inst(?P<inst>.+?)-subexp(?P<exp_id>\w+?)"
-    r"(?:-en(?:(?P<lo>[\d.]+)_(?P<hi>[\d.]+)keV)?)?(?:-px(?P<px>[\d.]+)arcsec)?(?:-(?P<kind>[\w.-]+))?"
+    r"(?:-(?P<source>J[\d.]+[+-]\d+))?(?:-en(?:(?P<lo>[\d.]+)_(?P<hi>[\d.]+)keV)?)?(?:-px(?P<px>[\d.]+)arcsec)?(?:-(?P<kind>[\w.-]+))?"
     r"\.\w+"
 )
 
@@ -448,12 +448,15 @@ class Named(NamedTuple):
         Sub-exposure; ``ALL`` for products of all, and where a mission does not tell them apart.
     band
         Energies [keV]; None for all, or where they are not in the name.
+    source
+        Name of the source, of spectra; else empty.
     """
 
     obs_id: str
     inst: str
     exp_id: str = ALL
     band: tuple[float, float] | None = None
+    source: str = ""
 
 
 def read_name(path: str) -> tuple[Named, str, float | None] | None:
@@ -472,9 +475,9 @@ def read_name(path: str) -> tuple[Named, str, float | None] | None:
     Examples
     --------
     >>> read_name(image_product("0800010101", "PN", "expmap", 0.5, 2.0, 4.0))
-    (Named(obs_id='0800010101', inst='PN', exp_id='ALL', band=(0.5, 2.0)), 'expmap', 4.0)
+    (Named(obs_id='0800010101', inst='PN', exp_id='ALL', band=(0.5, 2.0), source=''), 'expmap', 4.0)
     >>> read_name(events("0800010101", "M1", "S001"))
-    (Named(obs_id='0800010101', inst='M1', exp_id='S001', band=None), 'events', None)
+    (Named(obs_id='0800010101', inst='M1', exp_id='S001', band=None, source=''), 'events', None)
     """
     match = _NAME.fullmatch(path.rpartition("/")[2])
     if match is None:
@@ -484,4 +487,5 @@ def read_name(path: str) -> tuple[Named, str, float | None] | None:
     band = (float(match["lo"]), float(match["hi"])) if banded else None
     exp_id = ALL if match["exp_id"] == "None" else match["exp_id"]
     pixel = None if match["px"] is None else float(match["px"])
-    return Named(match["obs_id"], match["inst"], exp_id, band), match["kind"] or "", pixel
+    named = Named(match["obs_id"], match["inst"], exp_id, band, match["source"] or "")
+    return named, match["kind"] or "", pixel

@@ -1,11 +1,11 @@
 """The products of an archive: where they are, and what is in them.
 
 All methods follow one rule. **What the arguments name as one is returned by itself; otherwise there is a
-dictionary**, whose keys are `daxa.archive.layout.Named` tuples (``obs_id``, ``inst``, ``exp_id``, ``band``),
-in their order. One product is named by one ObsID and one instrument, of images by their band too. If the
-instrument has several sub-exposures, ``exp_id`` has to say which; the message names them. Lists of ObsIDs or
-instruments, or leaving them out, ask for a dictionary. It has what is there; only if nothing is, that is an
-error.
+dictionary**, whose keys are `daxa.archive.layout.Named` tuples (``obs_id``, ``inst``, ``exp_id``, ``band``,
+``source``), in their order. A product is named by one ObsID and one instrument, of images by their band too,
+of spectra by their source. If the instrument has several sub-exposures, ``exp_id`` has to say which; the
+message names them. Lists of ObsIDs or instruments, or leaving them out, ask for a dictionary. It has what is
+there; only if nothing is, that is an error.
 
 What is told is what the archive has recorded of the last successful runs.
 
@@ -110,6 +110,8 @@ _CURVES = (
     Maker("deflare", "light_curve", "chandra"),
     Maker("preprocessed_lightcurves", "lightcurve.*", ""),
 )
+#: Kinds of files of a source's spectrum.
+_SPECTRA = ("spectrum", "background", "arf")
 _SOURCES = (Maker("find_sources", "sources", "xmm"),)
 
 
@@ -375,6 +377,40 @@ class Products(Images):
             )
         return found[obs_id] if isinstance(obs_id, str) else found
 
+    @_explained
+    def spectra(
+        self,
+        obs_id: Names = None,
+        inst: Names = None,
+        source: str | None = None,
+        exp_id: str | None = None,
+        *,
+        kind: str = "spectrum",
+        mission: BaseMission | str | None = None,
+        as_: str = "path",
+    ) -> Any:
+        """Spectra of sources that `generate_spectra` has made; fitting programs find what belongs to them.
+
+        Parameters
+        ----------
+        source : str, optional
+            Name of the source, e.g. ``J095805.7-110920``, which is part of the name of a product here.
+        kind : str
+            ``spectrum``, ``background`` (its spectrum) or ``arf`` (the effective area).
+        as_ : str
+            ``path`` or ``table`` (`astropy.table.Table`).
+        """
+        if kind not in _SPECTRA:
+            raise ValueError(f"kind: expected one of {', '.join(_SPECTRA)}, got {kind!r}")
+        makers = (Maker("generate_spectra", kind, "xmm"),)
+        asked = finding.wanted(self, obs_id, inst, mission)
+        asked = asked._replace(one=asked.one and source is not None)
+        readers = {"table": _of_path(reading.plain_table)}
+        text = kind if source is None else f"{kind} of {source}"
+        return self._answer(
+            asked, text, makers, exp_id, as_, readers, lambda product: source in (None, product.name.source)
+        )
+
     # -- inside -----------------------------------------------------------------------------
 
     def _screened(self, product: Product) -> Path | None:
@@ -434,6 +470,7 @@ def _told(products: Sequence[Product], what: str, exp_id: str | None) -> list[st
         words.append(
             "" if product.pixel_arcsec is None else f"with pixels of {product.pixel_arcsec:g} arcsec"
         )
+        words.append(f"of {name.source}" if name.source else "")
         words.append("" if exp_id is None else f"of exposure {name.exp_id}")
         if kind in same:
             told.append(" ".join(filter(None, words)))

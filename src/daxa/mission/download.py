@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -31,8 +32,11 @@ class Progress:
     """
 
     def __init__(self, description: str, disable: bool):
-        from tqdm.auto import tqdm
+        from tqdm import TqdmWarning
 
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TqdmWarning)  # that a notebook lacks widgets: it shows text then
+            from tqdm.auto import tqdm
         self._lock = threading.Lock()
         self._bar = tqdm(
             desc=description, total=0, unit="B", unit_scale=True, unit_divisor=1024, disable=disable

@@ -21,6 +21,8 @@ REDUCTIONS = {
     "chandra": "full_process_chandra",
     "nustar_pointed": "full_process_nustar",
 }
+#: Warnings of a screening that accepts nothing.
+_NOTHING_LEFT = {"allFlare", "noGoodTime"}
 Advice = tuple[str, str]
 
 
@@ -64,13 +66,25 @@ def _of_mission(archive: Archive, mission: BaseMission) -> list[Advice]:
     for process, number in failed.items():
         text = f"{process} has failed {number} time{'s' * (number > 1)}; see why"
         found.append((text, f'archive.process_errors["{mission.name}"]["{process}"]'))
+    found += _screened(archive, mission)
     stale = archive.stale[mission.name]
     number = sum(map(len, stale.values()))
     if number and reduce is not None:
         reason = next(iter(next(iter(stale.values())).values()))
-        lost = "" if "anew" in reason or "failed" in reason or "interrupted" in reason else ', redo="stale"'
-        found.append((f"{number} results are out of date ({reason})", f"daxa.{reduce}(archive{lost})"))
+        how = "" if "anew" in reason or "failed" in reason or "interrupted" in reason else ', redo="stale"'
+        found.append((f"{number} results are out of date ({reason})", f"daxa.{reduce}(archive{how})"))
     return found
+
+
+def _screened(archive: Archive, mission: BaseMission) -> list[Advice]:
+    """Exposures of which nothing is left, which is a success of the step."""
+    runs = archive.ledger.runs(logs=False, mission=mission.name, process="espfilt", status="done")
+    lost = [run.ident for run in runs if {w["name"] for w in run.warnings} & _NOTHING_LEFT]
+    if not lost:
+        return []
+    told = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+    call = f'archive.process_warnings["{mission.name}"]["espfilt"]'
+    return [(f"espfilt has found no time without flares in {told}; see why", call)]
 
 
 def has_calibration(archive: Archive) -> bool:

@@ -85,8 +85,8 @@ def run_steps(
     """
     if not isinstance(archive, Archive):
         raise TypeError(
-            "obs_archive: expected an Archive, as daxa.Archive(NAME, mission) makes it, got "
-            f"{type(archive).__name__}"
+            f"obs_archive: expected an Archive, got {type(archive).__name__}; "
+            "daxa.Archive(NAME, mission) makes one"
         )
     chosen = [m for m in archive.missions if m.name in missions]
     if not chosen:
