@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from daxa.xmm.fits.hdus import primary_hdu, write_hdus
 from daxa.xmm.select.regions import Region, Shape
+from daxa.xmm.spectra.ogip import matrix_tables
 
 #: Pointing of the made spectra: RA, Dec, position angle [deg].
 POINTING = (150.0, 2.0, 40.0)
@@ -57,4 +59,15 @@ def write_spectrum(
     if shapes:
         hdus.append(Region((shapes,), columns).to_hdu("REG00102"))
     fits.HDUList(hdus).writeto(path, overwrite=True)
+    return path
+
+
+def write_matrix(path: Path, channels: int, instrument: str = "EPN") -> Path:
+    """A matrix of three energies, each seen in one channel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = np.zeros((3, channels))
+    rows[:, 100] = 1.0
+    limits = 5.0 * np.arange(channels + 1)
+    tables = matrix_tables(np.array([100.0, 400.0, 700.0, 1000.0]), limits, rows, 0, instrument, "")
+    write_hdus(path, [primary_hdu(), *tables])
     return path

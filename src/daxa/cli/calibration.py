@@ -145,12 +145,23 @@ def calibration_fetch(
     offline: Annotated[
         bool, typer.Option("--offline", help="Use no network; only tell what is at hand.")
     ] = False,
+    responses: Annotated[
+        bool,
+        typer.Option("--responses", help="The redistribution matrices that ESA publishes, for these dates."),
+    ] = False,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option("--mode", help="With --responses: ff, ef, lw, sw, ti, bu, im or tu; may be repeated."),
+    ] = None,
 ) -> None:
     """Fetch the calibration files that instruments need and that are not there yet."""
     from daxa.calibration import store
 
     target = folder or store.store_path()
     instruments = _instruments(inst)
+    if responses:
+        _fetch_responses([i for i in instruments if i.startswith("E")], date, mode, mirror, target, threads)
+        return
     with _Transfers() as transfers:
         try:
             paths = store.fetch(
@@ -165,6 +176,32 @@ def calibration_fetch(
         f"{len(paths)} calibration files for {', '.join(instruments)} in {target}: "
         + (f"{len(new)} fetched ({size / 1e6:.1f} MB), " if not offline else "")
         + f"{len(paths) - len(new)} {'at hand' if offline else 'were there'}"
+    )
+
+
+def _fetch_responses(
+    instruments: list[str],
+    dates: list[str] | None,
+    modes: list[str] | None,
+    mirror: list[str] | None,
+    target: Path,
+    threads: int,
+) -> None:
+    from daxa.calibration import responses
+
+    if not dates:
+        raise typer.BadParameter("--responses: give the --date of each observation: there are many matrices")
+    with _Transfers() as transfers:
+        try:
+            paths = responses.fetch(
+                instruments, dates, modes=modes or responses.USUAL[0], mirror=mirror or None,
+                folder=target / "responses", threads=threads, progress=transfers.advance,
+            )  # fmt: skip
+        except ValueError as wrong:
+            raise typer.BadParameter(f"--date: {wrong}") from None
+    new = {path.name for path in paths} & set(transfers.received)
+    typer.echo(
+        f"{len(paths)} matrices for {', '.join(instruments)} in {target / 'responses'}: {len(new)} fetched"
     )
 
 

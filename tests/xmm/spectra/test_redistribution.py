@@ -72,3 +72,19 @@ def test_a_power_law_folds_as_with_real_matrices(name: str, shared_data: Path):
     middle = 0.5 * (limits[1:] + limits[:-1])
     counts, expected = (np.histogram(middle, BANDS, weights=photons @ m)[0] for m in (ours, real[::3]))
     np.testing.assert_allclose(counts, expected, rtol=0.005)
+
+
+def test_widths_of_modes_and_dates():
+    def narrow(submode: str = "", date: str = "") -> float:
+        return measured_law("EPN", submode, date).line(5900.0).narrow_ev
+
+    small = "PrimeSmallWindow"
+    early, late = narrow(small, "2005-05-31"), narrow(small, "2014-12-06T00:00:00")
+    assert early < narrow(small, "2010-01-01") < late
+    # Beyond the dates at which they were measured, the ends hold.
+    assert narrow(small, "2001-01-01") == early
+    assert narrow(small, "2024-01-01") == late == narrow(small)
+    assert (
+        narrow("PrimeFullWindowExtended", "2020-01-01") < narrow() == narrow("PrimeLargeWindow", "2020-01-01")
+    )
+    assert np.array_equal(measured_law("EMOS1", small, "2010-01-01").values, measured_law("EMOS2").values)

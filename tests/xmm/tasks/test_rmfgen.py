@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from made_spectra import write_spectrum
+from made_spectra import write_matrix, write_spectrum
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.select.regions import Shape
 from daxa.xmm.spectra.ogip import read_matrix
+from daxa.xmm.spectra.published import epoch_of
 from daxa.xmm.spectra.redistribution import measured_law
 from daxa.xmm.task import run_task
 
@@ -60,3 +62,33 @@ def test_mistakes_are_named(given: dict, tmp_path: Path):
         made(tmp_path, **given)
     assert refused.value.code == "badParameter"
     assert not (tmp_path / "r.fits").exists()
+
+
+def test_a_published_matrix_that_is_at_hand_is_taken(tmp_path: Path, synthetic_ccf: Path):
+    env = {"SAS_CCFPATH": f"{synthetic_ccf}:{tmp_path}", "SAS_CCF": str(tmp_path / "ccf.cif")}
+    env["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
+    # In the middle of the pn: rows of about 190.
+    path = write_spectrum(tmp_path / "s.fits", Shape("circle", (0, 0, 400)), columns=("DETX", "DETY"))
+    date = fits.getval(path, "DATE-OBS")
+    when = {"withobservationdate": True, "observationdate": date}
+    run_task("cifbuild", {"calindexset": "ccf.cif", **when}, cwd=tmp_path, env=env, out=io.StringIO())
+    epoch, folder = epoch_of("EPN", date), tmp_path / "responses" / "PN"
+    folder.mkdir(parents=True)
+
+    def run(**given) -> tuple[fits.Header, int, str]:
+        err = io.StringIO()
+        arguments = {"spectrumset": "s.fits", "rmfset": "r.fits", **given}
+        run_task("rmfgen", arguments, cwd=tmp_path, env=env, out=io.StringIO(), err=err)
+        with fits.open(tmp_path / "r.fits") as hdus:
+            return hdus["MATRIX"].header, len(hdus["MATRIX"].data), err.getvalue()
+
+    write_matrix(folder / f"epn_e{epoch}_ff20_sdY1_v21.0.rmf", 4096)
+    header, number, said = run(**COARSE, withpublished=True)
+    assert "RMFORIG" not in header
+    assert "noPublishedMatrix" not in said  # energies of one's own
+    name = f"epn_e{epoch}_ff20_sdY9_v21.0.rmf"
+    write_matrix(folder / name, 4096)
+    header, number, said = run()
+    assert (header["RMFORIG"], number, header["TLMIN4"]) == (name, 3, 0)
+    assert "measuredRedistribution" not in said
+    assert "CALFB1" not in header

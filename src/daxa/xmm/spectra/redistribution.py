@@ -12,6 +12,7 @@ from manual and matrices of rmfgen.
 from __future__ import annotations
 
 import csv
+import datetime
 import functools
 from dataclasses import dataclass
 from importlib.resources import files
@@ -31,6 +32,9 @@ _NOISE, _GROWTH = 35.0**2, 0.438
 #: beyond so many of its scales.
 _SURE, _NOTHING = 8.3, 45.0
 _SHARES = ("core", "tail", "high", "low", "escape")
+_SIZES = ("tail_ev", "edge", "narrow_ev", "wide_ev", "wide", "shift_ev")
+#: What differs between modes and dates.
+_WIDTHS = ("narrow_ev", "wide_ev", "wide", "shift_ev")
 
 
 @dataclass(frozen=True)
@@ -151,21 +155,56 @@ class Law:
         return Line(*(float(s / total) for s in shares), *sizes)
 
 
-@functools.cache
-def measured_law(instrument: str) -> Law:
-    """The law of a camera, from the table of the package.
+def _rows(name: str) -> list[dict[str, str]]:
+    """Rows of a table of the package."""
+    text = files("daxa.xmm.spectra").joinpath(f"redistribution_{name}.csv").read_text(encoding="ascii")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def _numbers(rows: list[dict[str, str]], names: tuple[str, ...]) -> FloatArray:
+    return np.array([[float(row[name]) for name in names] for row in rows])
+
+
+@functools.lru_cache(maxsize=32)
+def measured_law(instrument: str, submode: str = "", date: str = "") -> Law:
+    """The law of a camera, from tables of the package.
+
+    Widths of the pn are those of the mode, between dates at which they were measured by these; of a mode in
+    which they were not, those of full frame.
 
     Parameters
     ----------
     instrument
         ``EMOS1``, ``EMOS2`` or ``EPN``.
+    submode
+        Mode, as in the keyword SUBMODE.
+    date
+        Start of the exposure (ISO).
     """
-    name = f"redistribution_{instrument.rstrip('12').lower()}.csv"
-    text = files("daxa.xmm.spectra").joinpath(name).read_text(encoding="ascii")
-    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    order = ("energy", *_SHARES, "tail_ev", "edge", "narrow_ev", "wide_ev", "wide", "shift_ev")
-    table = np.array([[float(row[name]) for name in order] for row in rows])
+    table = _numbers(_rows(instrument.rstrip("12").lower()), ("energy", *_SHARES, *_SIZES))
+    if instrument == "EPN":
+        table = _with_widths(table, submode, date)
     return Law(table[:, 0], table[:, 1:])
+
+
+def _with_widths(table: FloatArray, submode: str, date: str) -> FloatArray:
+    """The table of the pn with the widths of another mode."""
+    rows = [row for row in _rows("epn_widths") if row["mode"] == submode]
+    if not rows:
+        return table
+    dates = sorted({row["date"] for row in rows})
+    days = [_day(d) for d in dates]
+    values = np.array([_numbers([row for row in rows if row["date"] == d], _WIDTHS) for d in dates])
+    at = np.interp(_day(date) if date else days[-1], days, np.arange(len(days)))
+    low, share = int(at), at - int(at)
+    mixed = (1 - share) * values[low] + share * values[min(low + 1, len(days) - 1)]
+    table = table.copy()
+    table[:, [1 + len(_SHARES) + _SIZES.index(name) for name in _WIDTHS]] = mixed
+    return table
+
+
+def _day(date: str) -> int:
+    return datetime.date.fromisoformat(date[:10]).toordinal()
 
 
 def matrix(law: Law, bins_ev: FloatArray, limits_ev: FloatArray) -> FloatArray:

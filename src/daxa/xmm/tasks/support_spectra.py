@@ -10,6 +10,7 @@ observed
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,14 @@ def geometry_of(ctx: TaskContext, observed: Observed) -> CameraGeometry:
     except ValueError:
         raise TaskError("badSpectrum", f"{observed.path}: DATE-OBS is {observed.date_obs!r}") from None
     return CameraGeometry.from_calibration(open_calibration(ctx), observed.instrument, time)
+
+
+def response_folders(ctx: TaskContext) -> list[Path]:
+    """Where published matrices may lie: ``responses`` in folders of calibration files, and in the cache."""
+    from daxa.config import calibration_path
+
+    given = f"{ctx.env.get('SAS_CCFPATH', '')}{os.pathsep}{calibration_path()}"
+    return [Path(folder) / "responses" for folder in dict.fromkeys(given.split(os.pathsep)) if folder]
 
 
 def good_pixels(
