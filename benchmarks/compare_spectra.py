@@ -54,6 +54,12 @@ class Bench:
         for synthetic in self.ccf.glob("XRT3_XAREAEF_*"):
             synthetic.unlink()
         shutil.copy(data / "ccf" / "XRT3_XAREAEF_0012.CCF", self.ccf)
+        for path in self.ccf.glob("XRT?_XPSF_*"):
+            # As real files have it: arfgen cannot read it, and takes documented shares of a source.
+            with fits.open(path, mode="append") as hdus:
+                hdus.append(
+                    fits.BinTableHDU.from_columns([fits.Column("ENERGY", "E")], name="ELLBETA_PARAMS")
+                )
         self.env = {"SAS_CCFPATH": str(self.ccf), "SAS_CCF": str(work / "ccf.cif")}
         self.env["DAXA_SYNTHETIC_CALIBRATION"] = "allow"
 

@@ -13,6 +13,7 @@ from made_spectra import POINTING, write_spectrum
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.errors import TaskError
 from daxa.xmm.response.area import effective_area, mirror_area
+from daxa.xmm.response.patterns import pattern_efficiencies
 from daxa.xmm.select.regions import Shape
 from daxa.xmm.sky.geometry import CameraGeometry
 from daxa.xmm.task import run_task
@@ -192,6 +193,30 @@ def test_vignetting_of_real_areas(
     ratio = (ours / (sas / axis / medium))[at]
     assert low < ratio.min()
     assert ratio.max() < high
+
+
+@pytest.mark.parametrize(
+    ("instrument", "patterns", "names"),
+    [
+        ("EPN", "0", ["single"]),
+        ("EPN", "1:4", ["double"]),
+        ("EMOS1", ":8", ["single", "double", "triple"]),
+    ],
+)
+def test_efficiency_of_the_patterns(
+    instrument: str, patterns: str, names: list[str], folder: Path, synthetic_ccf: Path
+):
+    at = {"columns": ("DETX", "DETY"), "instrument": instrument}
+    only = {"modeleffarea": False, "modelfiltertrans": False, "modelee": False, "withbadpixcorr": False}
+    write_spectrum(folder / "s.fits", Shape("circle", (400, -400, 100)), patterns=patterns, **at)
+    energy, some, said = made(folder, synthetic_ccf, modelcontamination=False, **only)
+    assert said == ""
+    cal = Calibration.for_observation([synthetic_ccf], DATE)
+    expected = pattern_efficiencies(cal, instrument, 4 if instrument == "EPN" else 1, energy)
+    np.testing.assert_allclose(some, sum(expected[name] for name in names), rtol=1e-3, atol=1e-4)
+    write_spectrum(folder / "s.fits", Shape("circle", (400, -400, 100)), patterns="0:2", **at)
+    _, _, said = made(folder, synthetic_ccf, modelcontamination=False, **only)
+    assert ("patternEfficiency" in said) == (instrument == "EPN")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.response.area import filter_transmission, mirror_area, quantum_efficiency, vignetting
+from daxa.xmm.response.patterns import share_of_patterns
 
 if TYPE_CHECKING:
     from daxa.xmm.ccf.calibration import Calibration
@@ -79,6 +80,8 @@ class Telescope:
         Geometry of the camera.
     by_azimuth
         Whether the calibration tells the shade of the gratings by azimuth.
+    patterns
+        Least and greatest PATTERN that the efficiency is for; None: all that are used.
     """
 
     cal: Calibration
@@ -86,6 +89,7 @@ class Telescope:
     filter_name: str
     geometry: CameraGeometry
     by_azimuth: bool = True
+    patterns: tuple[int, int] | None = None
 
     def on_axis(self, energy_ev: FloatArray, parts: Parts) -> FloatArray:
         """Area of the mirrors and the transmission of the filter on the axis [cm^2]; 1 for what is left out.
@@ -143,11 +147,15 @@ class Telescope:
         total = sum(shares.values())
         if not total > 0:
             return np.zeros(len(energy_ev))
-        values = [
-            share / total * quantum_efficiency(self.cal, self.instrument, ccd, energy_ev)
-            for ccd, share in shares.items()
-        ]
-        return np.sum(values, axis=0)
+        return np.sum(
+            [share / total * self._efficiency(energy_ev, ccd) for ccd, share in shares.items()], axis=0
+        )
+
+    def _efficiency(self, energy_ev: FloatArray, ccd: int) -> FloatArray:
+        result = quantum_efficiency(self.cal, self.instrument, ccd, energy_ev)
+        if self.patterns is not None:
+            result = result * share_of_patterns(self.cal, self.instrument, ccd, energy_ev, self.patterns)
+        return result
 
 
 def shares_of_ccds(cells: Cells, weights: FloatArray) -> dict[int, float]:

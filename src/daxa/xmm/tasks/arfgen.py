@@ -12,6 +12,7 @@ from daxa.xmm.fits.file import block_bytes, primary_header, set_keywords
 from daxa.xmm.notes import add_fallbacks, fall_back, fallbacks_noted
 from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.response.area import grating_transmission
+from daxa.xmm.response.patterns import share_of_patterns
 from daxa.xmm.response.psf import PointSpread
 from daxa.xmm.spectra.area import FloatArray, Parts, Telescope, extended_area, point_area
 from daxa.xmm.spectra.brightness import DetectorMap, Weight
@@ -144,9 +145,19 @@ def _area(
         p.applyabsfluxcorr,
     )
     telescope = Telescope(
-        cal, observed.instrument, observed.filter_name, geometry, _knows_gratings(ctx, cal, observed)
+        cal,
+        observed.instrument,
+        observed.filter_name,
+        geometry,
+        _knows_gratings(ctx, cal, observed),
+        _patterns(ctx, cal, observed) if p.modelquantumeff else None,
     )
-    _warn_of_what_is_missing(ctx, p, observed)
+    if p.modelcontamination and observed.instrument.startswith("EMOS"):
+        ctx.warn(
+            "noContamination",
+            "the layout of CONTAMINATION is not public: the area of MOS below 1 keV is too large, in 2012 by "
+            "some percent (MOS1) to a fifth (MOS2)",
+        )
     try:
         if p.crossregionarf:
             return _crossing(ctx, p, telescope, energy_ev, observed, cells, parts)
@@ -203,21 +214,21 @@ def _knows_gratings(ctx: TaskContext, cal: Calibration, observed: Observed) -> b
     return True
 
 
-def _warn_of_what_is_missing(ctx: TaskContext, p: Parameters, observed: Observed) -> None:
-    """Say which factors are not what the parameters ask for."""
-    if p.modelcontamination and observed.instrument.startswith("EMOS"):
-        ctx.warn(
-            "noContamination",
-            "the layout of CONTAMINATION is not public: the area of MOS below 1 keV is too large, in 2012 by "
-            "some percent (MOS1) to a fifth (MOS2)",
-        )
+def _patterns(ctx: TaskContext, cal: Calibration, observed: Observed) -> tuple[int, int] | None:
+    """Patterns that the efficiency has to be for; None: all that are used, or the file tells no others."""
     used = (0, 4) if observed.instrument == "EPN" else (0, 12)
-    if p.modelquantumeff and observed.patterns != used:
+    if observed.patterns == used:
+        return None
+    try:
+        share_of_patterns(cal, observed.instrument, 1, 1000.0, observed.patterns)
+    except (MissingConstituent, UnknownLayout) as error:
         ctx.warn(
             "patternEfficiency",
             f"{observed.path}: patterns {observed.patterns[0]} to {observed.patterns[1]} were selected; the "
-            f"efficiency is that of {used[0]} to {used[1]}",
+            f"efficiency is that of {used[0]} to {used[1]}: {error.message}",
         )
+        return None
+    return observed.patterns
 
 
 def _profile(p: Parameters, cal: Calibration, observed: Observed) -> PointSpread:
