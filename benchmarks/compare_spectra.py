@@ -114,6 +114,10 @@ REGIONS = [
     (f"{PAIR}/pn_Mrk766.pha", "pn small window, source, 37″", ""),
     (f"{PAIR}/pn_BKG_forMrk766.pha", "pn small window, background, 37″", ""),
     (f"{ESAS}/mos1S001-1obj.pi.gz", "MOS1, CCD 1, 159 boxes cut out", "with bad pixels of its list"),
+    *(
+        (f"{ESAS}/mos1S001-{n}oc.pi.gz", f"MOS1, corner on CCD {n}", "with bad pixels of its list")
+        for n in range(2, 8)
+    ),
     *((f"{ESAS}/pnS003-{n}obj.pi.gz", f"pn, quadrant {n}, sources cut out", _MAPPED) for n in (1, 2, 3, 4)),
 ]  # fmt: skip
 
@@ -124,8 +128,13 @@ def regions(bench: Bench) -> Rows:
     sums = np.zeros(3)
     for name, what, note in REGIONS:
         sas = int(bench.spectrum(name)["BACKSCAL"])
-        listed = {"badpixlocation": str(bench.data / ESAS / "mos1S001-clean-filtered.fits.gz")}
-        bench.run("backscale", spectrumset="s.fits", **(listed if "159" in what else {}))
+        given: dict[str, object] = {}
+        if "corner" in what:
+            listed = bench.data / ESAS / "mos1S001-corev.fits.gz"
+            given = {"badpixlocation": str(listed), "ignoreoutoffov": False}
+        elif "159" in what:
+            given = {"badpixlocation": str(bench.data / ESAS / "mos1S001-clean-filtered.fits.gz")}
+        bench.run("backscale", spectrumset="s.fits", **given)
         ours = int(fits.getval(bench.work / "s.fits", "BACKSCAL", "SPECTRUM"))
         if note == _MAPPED:
             seen = _seen_by_sas(bench)

@@ -72,6 +72,22 @@ def test_area_of_a_real_spectrum_without_sources(shared_data: Path, folder: Path
     assert "noBadPixels" not in said
 
 
+@pytest.mark.parametrize("ccd", [3, 5, 7])
+def test_corners_that_no_light_reaches(ccd: int, shared_data: Path, folder: Path, synthetic_ccf: Path):
+    """Gaps, edges, and bad pixels with their neighbours, which the selection leaves out by bits of FLAG."""
+    esas = shared_data / "esas_0203930101"
+    (folder / "s.fits").write_bytes(gzip.decompress((esas / f"mos1S001-{ccd}oc.pi.gz").read_bytes()))
+    real = fits.getval(folder / "s.fits", "BACKSCAL", "SPECTRUM")
+    ours, _ = area(
+        folder,
+        synthetic_ccf,
+        badpixlocation=str(esas / "mos1S001-corev.fits.gz"),
+        ignoreoutoffov=False,
+        badpixelresolution=1.0,
+    )
+    assert ours == pytest.approx(real, rel=3e-3)
+
+
 def test_geometric_area_of_what_nothing_sees(folder: Path, synthetic_ccf: Path):
     write_spectrum(
         folder / "s.fits", Shape("circle", (2600, 3600, 700)), columns=("DETX", "DETY"), ccds=(12,)

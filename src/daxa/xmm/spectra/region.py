@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daxa.xmm.errors import TaskError
+from daxa.xmm.formats.flags import MosFlag
 from daxa.xmm.formats.instruments import TELESCOPES
 from daxa.xmm.select import dss
 from daxa.xmm.select.conditions import parse_intervals
@@ -35,6 +36,11 @@ BoolArray = npt.NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 #: Columns of an event list that say where on the detector or the sky it lies.
 PLACES = ("X", "Y", "DETX", "DETY", "RAWX", "RAWY", "CCDNR")
+#: Bits of FLAG, of all cameras, that neighbours of bad pixels have.
+_CLOSE = tuple(
+    int(flag).bit_length() - 1
+    for flag in (MosFlag.CLOSE_TO_ONBOARD_BADPIX, MosFlag.CLOSE_TO_BRIGHTPIX, MosFlag.CLOSE_TO_DEADPIX)
+)
 #: Nothing of a detector is so far from anything else of it [0.05 arcsec].
 _FAR = 60_000.0
 #: Shift from one row (column) of the lattice to the next [step]: numbers that fractions approach worst.
@@ -74,8 +80,8 @@ class Observed:
         The plane of X and Y; None if the header does not describe it.
     patterns
         Least and greatest PATTERN.
-    flag_zero
-        Whether only events with FLAG 0 were selected.
+    neighbours_lost
+        Whether no event close to a bad pixel was selected: FLAG 0, or none of the bits that say so.
     header
         Header of the table.
     """
@@ -89,7 +95,7 @@ class Observed:
     subspace: DataSubspace
     sky: ColumnSky | None
     patterns: tuple[int, int]
-    flag_zero: bool
+    neighbours_lost: bool
     header: Mapping[str, Any] = field(repr=False)
 
     @classmethod
@@ -163,7 +169,7 @@ class Observed:
             sky,
             _patterns(whole, instrument),
             any(
-                a.name == "FLAG" and all(c[i].value == "0" for c in whole.components)
+                a.name == "FLAG" and all(_without_neighbours(c[i].value) for c in whole.components)
                 for i, a in enumerate(whole.axes)
             ),
             hdu.header,
@@ -191,6 +197,14 @@ class Observed:
                     if not shape.exclude:
                         return columns, shape
         return None
+
+
+def _without_neighbours(flag: str) -> bool:
+    """Whether a condition on FLAG, a number or bits from the highest to the lowest, leaves out neighbours."""
+    if not flag.startswith("b"):
+        return flag == "0"
+    bits = flag[:0:-1]
+    return all(bits[n : n + 1] == "0" for n in _CLOSE)
 
 
 def _places(subspace: DataSubspace) -> DataSubspace:

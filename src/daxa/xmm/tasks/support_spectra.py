@@ -105,7 +105,7 @@ def good_pixels(
     found: dict[int, BoolArray] = {}
     for number in numbers:
         frames = read_ccd(hdus, number, observed.instrument, GTI())
-        good = frames.good_pixels(geometry, strict=observed.flag_zero)
+        good = frames.good_pixels(geometry, strict=observed.neighbours_lost)
         found[frames.ccd] = found.get(frames.ccd, np.zeros_like(good)) | good
     return found
 
