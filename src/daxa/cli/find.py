@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from daxa.cli.archive import Cores
 from daxa.cli.output import Json, print_table
 from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request, parse_position
+from daxa.plain import duration, nearest
 
 
 def find(
@@ -33,10 +35,10 @@ def find(
     from daxa.mission.positions import read_positions
 
     if mission not in MISS_INDEX:
-        raise typer.BadParameter(f"--mission: expected one of {', '.join(MISS_INDEX)}, got {mission!r}")
+        raise typer.BadParameter(f"--mission: no mission {mission!r}; {nearest(mission, list(MISS_INDEX))}")
     try:
         positions = None if file is None else read_positions(file)
-    except ValueError as wrong:
+    except (OSError, ValueError) as wrong:
         raise typer.BadParameter(f"--file: {wrong}") from None
     selected: Any
     if mission != "xmm_pointed":
@@ -62,24 +64,109 @@ def find(
     if output is not None:
         info.to_csv(output, index=False)
         typer.echo(f"{len(info)} observations written to {output}")
-    elif as_json:
-        typer.echo(info.to_json(orient="records", date_format="iso", indent=1))
-    else:
-        shown = info[["ObsID", "ra", "dec", "start", "duration", "science_usable"]]
-        print_table(
-            [
-                {
-                    "ObsID": str(r.ObsID),
-                    "RA [deg]": f"{r.ra:.5f}",
-                    "Dec [deg]": f"{r.dec:.5f}",
-                    "start": str(r.start)[:19],
-                    "duration": str(r.duration),
-                    "usable": "yes" if r.science_usable else "no",
-                }
-                for r in shown.itertuples()
-            ],
-            f"{selected.pretty_name}: {len(info)} observations",
-        )
+        return
+    rows = _rows(selected, info, None if local is None else Path(local))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    shown = [_shown(row) for row in rows]
+    print_table(shown, f"{selected.pretty_name}: {len(info)} observations", rare=_RARE)
+
+
+def _rows(selected: Any, info: Any, local: Path | None) -> list[dict[str, Any]]:
+    """What is known of each observation, numbers as numbers."""
+    places = _positions(selected)
+    known = {} if local is None else _instruments(local)
+    rows = []
+    for one in info.to_dict("records"):
+        row = {name: _plain(value) for name, value in one.items()}
+        row = {"ObsID": str(row.pop("ObsID")), "target": row.pop("target", None), **row}
+        if isinstance(row.get("duration"), float):
+            row = {("duration_s" if name == "duration" else name): value for name, value in row.items()}
+        if places is not None:
+            row["offset_arcmin"] = round(_offset(one, places), 3)
+        if known:
+            row["instruments"] = known.get(row["ObsID"])
+        rows.append(row)
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: times as text, spans of time in seconds, nothing for what is not known."""
+    import pandas as pd
+
+    if isinstance(value, (list, tuple, dict)):
+        return value
+    if value is None or pd.isna(value):
+        return None
+    if isinstance(value, pd.Timedelta):
+        return float(value.total_seconds())
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def _positions(selected: Any) -> Any:
+    """Where was searched; None if not by position."""
+    from astropy.coordinates import SkyCoord
+
+    found = []
+    for operation in selected.filtering_operations:
+        arguments = operation.get("arguments", {})
+        found += list((arguments.get("resolved") or {}).values())
+        positions = arguments.get("positions")
+        if isinstance(positions, SkyCoord):
+            icrs = positions.icrs.reshape(-1)
+            found += [[float(p.ra.deg), float(p.dec.deg)] for p in icrs]
+    if not found:
+        return None
+    ra, dec = map(list, zip(*found, strict=True))
+    return SkyCoord(ra, dec, unit="deg")
+
+
+def _offset(one: dict[str, Any], places: Any) -> float:
+    """Distance of a pointing from the nearest of the places [arcmin]."""
+    from astropy.coordinates import SkyCoord
+
+    return float(SkyCoord(one["ra"], one["dec"], unit="deg").separation(places).arcmin.min())
+
+
+def _instruments(local: Path) -> dict[str, str]:
+    """ObsID -> instruments of which raw files lie in a folder; nothing of those in archive files."""
+    from daxa.mission.local import scan
+    from daxa.xmm.formats.odf_names import OdfName
+
+    found = {}
+    for obs_id, observation in scan(local).items():
+        names = [OdfName.parse(path.name.removesuffix(".gz")) for path in observation.files]
+        cameras = sorted({n.instrument for n in names if n is not None and n.is_science})
+        if cameras:
+            found[obs_id] = " ".join(cameras)
+    return found
+
+
+#: Columns that are shown only where something stands in them.
+_RARE = ("target", "instruments", "offset [arcmin]", "not usable")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """An observation as people read it."""
+    why = [] if row.get("science_usable", True) else ["no science data"]
+    if not row.get("proprietary_usable", True):
+        until = str(row.get("proprietary_end_date") or "")[:10]
+        why.append(f"proprietary until {until}" if until else "proprietary")
+    offset = row.get("offset_arcmin")
+    return {
+        "ObsID": row["ObsID"],
+        "target": row["target"],
+        "RA [deg]": f"{row['ra']:.4f}",
+        "Dec [deg]": f"{row['dec']:.4f}",
+        "offset [arcmin]": None if offset is None else f"{offset:.1f}",
+        "start": str(row["start"])[:16],
+        "duration": duration(row["duration_s"]) if row.get("duration_s") is not None else "",
+        "instruments": row.get("instruments"),
+        "not usable": ", ".join(why),
+    }
 
 
 def download(

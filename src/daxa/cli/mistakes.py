@@ -16,6 +16,21 @@ from daxa.plain import foreign, plain_line, plain_text
 #: Exit statuses: what was rightly asked for failed; the command line, or what it names, is not usable.
 FAILED, MISTAKEN, INTERRUPTED = 1, 2, 130
 _FAULT = getattr(os, "EX_SOFTWARE", 70)
+#: Arguments in Python -> what gives them on the command line.
+_OPTIONS = {
+    "insts": "--inst",
+    "obs_ids": "--obs-id",
+    "allowed_obs_ids": "--obs-id",
+    "object_name": "NAME",
+    "positions": "--position",
+    "search_distance": "--radius",
+    "num_cores": "--cores or DAXA_NUM_CORES",
+    "lo_en, hi_en": "--bands",
+    "likelihood": "--likelihood",
+    "weighting": "--weighting",
+    "local": "--local",
+    "backend": "--backend or DAXA_BACKEND",
+}
 #: Set where details are wanted: the texts of libraries below ours, and where an error came from.
 VERBOSE = "DAXA_VERBOSE"
 
@@ -97,7 +112,8 @@ def told(failure: Exception) -> int:
     if not isinstance(failure, (DAXAError, TaskError, NotImplementedError, OSError, ValueError)):
         raise failure
     ours = (DAXADownloadError, NoObsAfterFilterError, TaskError, NotImplementedError)
-    failed = isinstance(failure, ours)
+    # Whatever finds that a file is not there: it was named on the command line.
+    failed = isinstance(failure, ours) and ": no such file" not in str(failure)
     text = _network(failure) if isinstance(failure, DAXADownloadError) else _words(failure)
     typer.echo(plain_line(f"daxa: {text}"), err=True)
     if os.environ.get(VERBOSE):
@@ -135,7 +151,7 @@ def _refused(failure: Any) -> int:
     else:
         where = ctx.command_path.replace("python -m daxa", "daxa") if ctx is not None else "daxa"
         bare = isinstance(failure, typer.BadParameter) and failure.param is None
-        text = failure.message if bare else failure.format_message()
+        text = with_options(failure.message) if bare else failure.format_message()
         typer.echo(plain_line(f"{where}: {text}"), err=True)
     return int(failure.exit_code)
 
@@ -145,7 +161,24 @@ def _words(failure: Exception) -> str:
     if isinstance(failure, OSError) and failure.strerror:
         name = failure.filename2 or failure.filename
         return f"{name}: {failure.strerror}" if name else failure.strerror
-    return str(failure) or type(failure).__name__
+    return with_options(str(failure)) or type(failure).__name__
+
+
+def with_options(text: str) -> str:
+    """A message that begins with the name of an argument, with that of the option that gives it.
+
+    Parameters
+    ----------
+    text
+        The message.
+
+    Examples
+    --------
+    >>> with_options("insts: XX given")
+    '--inst: XX given'
+    """
+    argument, colon, rest = text.partition(":")
+    return f"{_OPTIONS[argument]}{colon}{rest}" if argument in _OPTIONS else text
 
 
 def _network(failure: Exception) -> str:
@@ -155,11 +188,13 @@ def _network(failure: Exception) -> str:
     text = " ".join(str(failure).split())
     hosts = unreached(text)
     if not hosts or os.environ.get(VERBOSE):
-        return text.replace("with local=", "with --local")
-    return (
-        f"cannot reach {' or '.join(hosts[:3])}; without network use --local FOLDER (raw files on disk) or "
-        "simulated observations (daxa simulate); --verbose says more"
+        return with_options(text.replace("with local=", "with --local"))
+    instead = (
+        "--ccf FOLDER (calibration files on disk)"
+        if "calibration" in text
+        else "--local FOLDER (raw files on disk), or simulate some (daxa simulate)"
     )
+    return f"cannot reach {' or '.join(hosts[:3])}; without network use {instead}; --verbose says more"
 
 
 def plain_warning(message: Warning | str, *where: Any, **line: Any) -> str:

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from daxa.cli import complete
 from daxa.cli.archive import ArchiveName, archive_name, exists, located, open_archive
 from daxa.cli.output import Json
 from daxa.cli.places import archives
-from daxa.plain import plain_line, plain_text
+from daxa.plain import nearest, plain_line, plain_text
 
 
 def _run_so_far(archive: Any) -> dict[str, list[str]]:
@@ -26,8 +27,12 @@ def _run_so_far(archive: Any) -> dict[str, list[str]]:
 
 def logs(
     archive: ArchiveName,
-    process_name: Annotated[str, typer.Argument(metavar="STEP", help="Step, e.g. epchain.")],
-    obs_id: Annotated[str | None, typer.Option("--obs-id", help="Only this observation.")] = None,
+    process_name: Annotated[
+        str, typer.Argument(metavar="STEP", help="Step, e.g. epchain.", autocompletion=complete.steps)
+    ],
+    obs_id: Annotated[
+        str | None, typer.Option("--obs-id", help="Only this observation.", autocompletion=complete.obs_ids)
+    ] = None,
     inst: Annotated[str | None, typer.Option("--inst", help="Only this instrument.")] = None,
     errors: Annotated[
         bool, typer.Option("--errors", help="What was printed as warnings and errors.")
@@ -38,15 +43,32 @@ def logs(
     opened = open_archive(archive)
     names = sorted({p for processes in _run_so_far(opened).values() for p in processes})
     if process_name not in names:
-        raise typer.BadParameter(f"STEP: expected one of {', '.join(names)}, got {process_name!r}")
+        others = nearest(process_name, names) if names else "nothing has been processed yet"
+        raise typer.BadParameter(f"STEP: {process_name!r} has not been run; {others}")
     read = opened.get_process_raw_error_logs if errors else opened.get_process_logs
     texts = read(process_name, obs_id=obs_id, inst=inst)
+    _check_found(opened, process_name, obs_id, inst, texts)
     if as_json:
         typer.echo(json.dumps(texts, indent=1))
         return
     for idents in texts.values():
         for ident, text in idents.items():
             typer.echo(f"===== {process_name} {ident}\n{plain_text(text)}")
+
+
+def _check_found(archive: Any, step: str, obs_id: str | None, inst: str | None, texts: Any) -> None:
+    """Refuse an observation or instrument that a step has not been run on."""
+    if any(texts.values()) or (obs_id is None and inst is None):
+        return
+    runs = list(archive.ledger.runs(process=step, logs=False))
+    known = {
+        "--obs-id": (obs_id, sorted({run.obs_id for run in runs})),
+        "--inst": (inst, sorted({run.inst for run in runs if run.inst})),
+    }
+    for option, (given, there) in known.items():
+        if given is not None and given not in there:
+            has = nearest(given, there) if there else "it is of whole observations"
+            raise typer.BadParameter(f"{option}: {step} has not been run on {given}; {has}")
 
 
 def verify(archive: ArchiveName, as_json: Json = False) -> None:
@@ -151,7 +173,12 @@ def replay(
 def reproduce(
     archive: ArchiveName,
     obs_id: Annotated[
-        str | None, typer.Argument(metavar="[OBSID]", help="Print the script of this observation.")
+        str | None,
+        typer.Argument(
+            metavar="[OBSID]",
+            help="Print the script of this observation.",
+            autocompletion=complete.obs_ids,
+        ),
     ] = None,
     output: Annotated[
         Path | None,

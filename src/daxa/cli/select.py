@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from daxa.cli.places import known_archives
+
 InstOption = Annotated[
     list[str] | None, typer.Option("--inst", help="Instrument (M1, M2, PN); may be repeated.")
 ]
@@ -35,6 +37,8 @@ def parse_position(text: str) -> Any:
 
 
 BANDS_HELP = "Energy bands [keV], e.g. 0.3-1,1-2,2-7."
+#: No instrument of XMM-Newton records events from here on [keV].
+_MOST_KEV = 30.0
 _BAND = re.compile(r"\s*(\d*\.?\d+|\d+\.)\s*-\s*(\d*\.?\d+|\d+\.)\s*")
 
 
@@ -54,6 +58,8 @@ def parse_bands(text: str) -> tuple[Any, Any]:
         raise typer.BadParameter(f"--bands: expected bands such as 0.3-1,1-2,2-7 [keV], got {wrong[0]!r}")
     pairs = [(float(m[1]), float(m[2])) for m in found if m is not None]
     for low, high in pairs:
+        if low >= _MOST_KEV:
+            raise typer.BadParameter(f"--bands: {low:g}-{high:g} is beyond what is seen; energies are in keV")
         if low >= high:
             raise typer.BadParameter(f"--bands: {low:g}-{high:g} keV is empty; the lower energy goes first")
     if len(set(pairs)) < len(pairs):
@@ -133,7 +139,9 @@ class Request:
             # "odf" and the like tell nothing; the folder above does.
             general = folder.name.lower() in ("odf", "odfs", "raw", "data", "xmm")
             return f"{folder.parent.name}_{folder.name}".strip("_") if general else folder.name
-        raise typer.BadParameter(_NOTHING)
+        known = known_archives()
+        more = f", or --archive to go on with one of {', '.join(known)}" if known else ""
+        raise typer.BadParameter(_NOTHING + more)
 
     def remember(self, archive: Any) -> None:
         """Note in a new archive what it was made for."""

@@ -37,6 +37,7 @@ from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.header import plain_text
+from daxa.xmm.formats.sas_tasks import SAS_TASKS
 from daxa.xmm.notes import RUNNING, add_fallbacks
 from daxa.xmm.parameters import Parameter, Parameters, format_value, parameters_of
 
@@ -184,6 +185,8 @@ def find_task(name: str) -> TaskSpec:
     """
     # One of another room is known once its module has been imported.
     if name not in _REGISTRY:
+        if name in SAS_TASKS and name not in task_names():
+            raise NotImplementedError(f"{name} is a task of SAS that the embedded engine lacks: it needs SAS")
         if name not in task_names():
             raise NotImplementedError(
                 f"the embedded engine has no task {name!r}; {nearest(name, list(task_names()))}"
