@@ -57,7 +57,7 @@ COMMON = {
 
 #: Floors of the engine, the lowest first: an arrow leads from a floor to a lower one, or stays in its room.
 FLOORS = [
-    {"errors", "statistics", "findings", "origin"},
+    {"errors", "statistics", "findings", "origin", "sas_names"},
     {"parameters", "notes"},
     {"fits"},
     {"task"},

@@ -140,8 +140,8 @@ class Request:
             general = folder.name.lower() in ("odf", "odfs", "raw", "data", "xmm")
             return f"{folder.parent.name}_{folder.name}".strip("_") if general else folder.name
         known = known_archives()
-        more = f", or --archive to go on with one of {', '.join(known)}" if known else ""
-        raise typer.BadParameter(_NOTHING + more)
+        others = f", or --archive to go on with one of {', '.join(known)}" if known else ""
+        raise typer.BadParameter(_NOTHING + others)
 
     def remember(self, archive: Any) -> None:
         """Note in a new archive what it was made for."""

@@ -112,6 +112,9 @@ class Progress:
 
     def close(self) -> None:
         """Show nothing more."""
+        skipped = sum(step.skipped for step in self.tally.steps.values())
+        if skipped and not self.tally.total:
+            self.say(f"nothing to do: all {skipped} jobs were done before")
         if self._shown is not None:
             self._shown.update()
             self._shown.close()

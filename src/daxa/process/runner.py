@@ -198,6 +198,7 @@ class _Runner:
                 log.warning("waiting for %d jobs that run elsewhere and cannot be stopped", len(left))
         with suppress(DAXAError):  # the next call does it; what went wrong before is what is to be told
             self.archive.interrupt()
+            self._note_plan()
 
     def _start_ready(self, executor: Executor, most: int) -> None:
         while self.ready and len(self.running) < most:

@@ -24,7 +24,7 @@ class StepCount:
     total: int = 0
     done: int = 0
     failed: int = 0
-    left_out: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     told: bool = False
 
@@ -114,7 +114,7 @@ class Tally:
             place.failed += node.state == "failed"
         else:
             step.total -= 1
-            step.left_out += 1
+            step.skipped += node.state == "skipped"
 
     @property
     def total(self) -> int:

@@ -37,9 +37,9 @@ from daxa.trust import TRUST_CARD, TRUST_KEYWORD
 from daxa.xmm import origin
 from daxa.xmm.errors import TaskError
 from daxa.xmm.fits.header import plain_text
-from daxa.xmm.formats.sas_tasks import SAS_TASKS
 from daxa.xmm.notes import RUNNING, add_fallbacks
 from daxa.xmm.parameters import Parameter, Parameters, format_value, parameters_of
+from daxa.xmm.sas_names import SAS_TASKS
 
 TaskFunction = Callable[["TaskContext", Parameters], None]
 

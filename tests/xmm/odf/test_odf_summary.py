@@ -16,6 +16,7 @@ from daxa.xmm.formats.summary import (
     read_sas_summary,
     why_unusable,
 )
+from daxa.xmm.odf.odf import Odf
 from daxa.xmm.odf.summary_writer import write_sas_summary
 
 START, END = "2000-05-25T03:53:11.000", "2000-05-25T20:51:02.000"
@@ -131,6 +132,18 @@ def test_sas_summary_round_trip(tmp_path_factory, m1, pn):
     assert back.instruments["PN"] == pn
     assert (back.obs_id, back.revolution, back.start, back.end) == ("0123700101", 70, START, END)
     assert (back.path, back.files, back.tail) == ("/odf/", summary.files, summary.tail)
+
+
+@pytest.mark.parametrize("name", ["plain", "Größe", "sky α"])
+def test_folders_have_any_name(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    summary = SasSummary("0800010101", 3100, "2016-11-13T03:25:20", "2016-11-13T05:15:20", path=str(folder))
+    write_sas_summary(summary, tmp_path / "SUM.SAS")
+    assert f"PATH {folder}\n".encode() in (tmp_path / "SUM.SAS").read_bytes()
+    assert read_sas_summary(tmp_path / "SUM.SAS").path == str(folder)
+    (folder / "3100_0800010101_M1S00110IME.FIT").touch()
+    assert Odf.open(tmp_path / "SUM.SAS").folder == folder
 
 
 def test_observation_summary_shape(tmp_path):

@@ -394,7 +394,7 @@ def read_sas_summary(path: str | os.PathLike[str]) -> SasSummary:
         if line and not line.startswith("//"):
             words = line.split(maxsplit=1)
             if words[0] == "PATH" and len(words) == 2:
-                summary.path = words[1].strip()
+                summary.path = os.fsdecode(words[1].strip().encode("latin-1"))
             break
     at = next((n for n, line in enumerate(lines) if line.strip() == "FILES"), None)
     if at is not None:

@@ -91,7 +91,10 @@ class Odf:
     @classmethod
     def _from_summary(cls, path: Path) -> Odf:
         match = re.search(r"^PATH[ \t]+(.+)$", path.read_text(encoding="latin-1"), re.MULTILINE)
-        places = [Path(match[1].strip()).expanduser()] if match else []
+        given = match[1].strip() if match else ""
+        # As the file system has it; earlier summaries have Latin-1.
+        names = dict.fromkeys((os.fsdecode(given.encode("latin-1")), given) if given else ())
+        places = [Path(name).expanduser() for name in names]
         for place in places:
             try:
                 odf = cls.open(place) if place.is_dir() else None

@@ -42,7 +42,8 @@ def write_sas_summary(
     ]
     out = ["// ODF summary file", f"// By {creator} on {now}", "//"]
     if summary.path is not None:
-        out += ["// Folder of the ODF; to be edited where it has moved", "//", f"PATH {summary.path}", "//"]
+        out += ["// Folder of the ODF; to be edited where it has moved", "//"]
+        out += [f"PATH {_bytes_of(summary.path)}", "//"]
     out += ["// Observation Record", "//", "SLEW" if summary.slew else "OBSERVATION"]
     out += [
         f"{summary.obs_id} / Observation Identifier",
@@ -69,6 +70,11 @@ def write_sas_summary(
     out += ["// Proposal Record"]
     text = "\n".join(out) + "\n" + summary.tail
     Path(path).write_text(text if text.endswith("\n") else text + "\n", encoding="latin-1")
+
+
+def _bytes_of(folder: str) -> str:
+    """The name of a folder as the file system has it, with a character for each byte."""
+    return os.fsencode(folder).decode("latin-1")
 
 
 def _milliseconds(date: str) -> str:
