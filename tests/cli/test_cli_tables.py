@@ -38,6 +38,14 @@ def test_tables_keep_names_and_numbers_whole(room, monkeypatch, capsys):
     assert any(set(line) == {"-", " "} for line in lines) is (room >= 80)
 
 
+def test_columns_that_can_be_spared_go_first(monkeypatch, capsys):
+    monkeypatch.setattr(output, "width", lambda: 60)
+    output.print_table(ROWS, rare=["warnings"], spare=["state", "files"])
+    shown = capsys.readouterr().out
+    assert "0800010101  PN" in shown
+    assert shown.splitlines()[-1] == "(not shown: state; --json has all)"
+
+
 def test_steps_are_chosen_in_their_order():
     assert chosen_steps(None, None, None) is None
     assert chosen_steps("espfilt, emchain", None, None) == ["emchain", "espfilt"]

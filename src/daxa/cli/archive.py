@@ -61,6 +61,10 @@ def use_calibration(archive: Any, ccf: Path | None) -> None:
         archive.calibration_folders = [folder, *known]
 
 
+#: Columns of a table of products that are left out first where there is little room.
+OF_PRODUCTS = ("files", "exposures", "raw events")
+
+
 def failure_line(failure: dict[str, str]) -> str:
     """A failure in one line."""
     return plain_line(f"failed: {failure['process']} {failure['ident']}: {failure['error']}")

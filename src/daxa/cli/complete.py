@@ -30,7 +30,8 @@ def obs_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     incomplete
         What has been typed of it.
     """
-    name = ctx.params.get("archive")
+    # Where an option waits for its value, nothing is told of the arguments yet.
+    name = ctx.params.get("archive") or next(iter(ctx.args), None)
     if not name:
         return []
     folder = Path(name if "/" in name else f"{archives()}/{name}").expanduser()

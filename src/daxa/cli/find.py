@@ -70,7 +70,7 @@ def find(
         typer.echo(json.dumps(rows, indent=1))
         return
     shown = [_shown(row) for row in rows]
-    print_table(shown, f"{selected.pretty_name}: {len(info)} observations", rare=_RARE)
+    print_table(shown, f"{selected.pretty_name}: {len(info)} observations", rare=_RARE, spare=_SPARE)
 
 
 def _rows(selected: Any, info: Any, local: Path | None) -> list[dict[str, Any]]:
@@ -145,6 +145,8 @@ def _instruments(local: Path) -> dict[str, str]:
     return found
 
 
+#: Columns that are left out first where there is little room.
+_SPARE = ("Dec [deg]", "RA [deg]", "duration")
 #: Columns that are shown only where something stands in them.
 _RARE = ("target", "instruments", "offset [arcmin]", "not usable")
 

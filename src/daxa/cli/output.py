@@ -45,6 +45,7 @@ def print_table(
     title: str = "",
     common: Sequence[str] = ("mission",),
     rare: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
     """Print rows of one shape, as wide as the terminal.
 
@@ -61,6 +62,8 @@ def print_table(
         Columns that are told with the title if they are the same in all rows.
     rare
         Columns that are left out where there is nothing in them.
+    spare
+        Columns that are left out, the first one first, where there is no room for all.
     """
     names = list(rows[0]) if rows else []
     same = [n for n in common if n in names and len({row[n] for row in rows}) == 1]
@@ -71,10 +74,25 @@ def print_table(
         typer.echo(plain_line(title) + (f" ({told})" if told else ""))
     if not names:
         return
+    lines: list[str] = []
+    left_out: list[str] = []
+    for number in range(len(spare) + 1):
+        left_out = [n for n in spare[:number] if n in names]
+        if lines := _table(*_columns(rows, [n for n in names if n not in left_out])):
+            break
+    if left_out and lines:
+        lines.append(f"(not shown: {', '.join(left_out)}; --json has all)")
+    for line in lines or _paragraphs(*_columns(rows, names)):
+        typer.echo(line.rstrip())
+
+
+def _columns(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> tuple[Sequence[str], list[list[str]], list[bool]]:
+    """Columns of a table: their names, the cells row by row, and which columns are numbers."""
     numeric = [_is_number(next((row[n] for row in rows if row[n] is not None), None)) for n in names]
     cells = [[_cell(row[n]) for n in names] for row in rows]
-    for line in _table(names, cells, numeric) or _paragraphs(names, cells, numeric):
-        typer.echo(line.rstrip())
+    return names, cells, numeric
 
 
 def _table(names: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from daxa.cli.archive import ArchiveName, failure_line, failures, open_archive
-from daxa.cli.output import Json, print_table
+from daxa.cli.archive import OF_PRODUCTS, ArchiveName, failure_line, failures, open_archive
+from daxa.cli.output import Json, print_table, width
 from daxa.cli.places import archives, known_archives
 from daxa.plain import duration, plain_line
 
+#: Observations that are named.
+_TOLD = 20
 #: Columns of a status that are shown only where something stands in them.
 _RARE = ("out of date", "running", "interrupted", "pending", "warnings")
 
@@ -151,16 +154,22 @@ def info(archive: ArchiveName, as_json: Json = False) -> None:
     ]
     for name, mission in what["missions"].items():
         lines.append(f"mission      {name}: {', '.join(mission['instruments'])}")
-        lines.append(f"observations {' '.join(mission['observations'])}")
+        obs_ids = mission["observations"]
+        more = f" and {len(obs_ids) - _TOLD} more" if len(obs_ids) > _TOLD else ""
+        lines += textwrap.wrap(
+            f"observations {' '.join(obs_ids[:_TOLD])}{more}", width(), subsequent_indent=" " * 13
+        )
     lines += [f"calibration  {folder}" for folder in what["calibration"]]
     for line in lines:
         typer.echo(plain_line(line))
     if rows:
         typer.echo()
-        print_table(rows, "products")
+        print_table(rows, "products", spare=OF_PRODUCTS)
     typer.echo("\nnext:")
     for command, why in what["next"]:
-        typer.echo(plain_line(f"  {command}  # {why}"))
+        line = f"  {command}  # {why}"
+        for part in [line] if len(line) <= width() else [f"  {command}", f"      # {why}"]:
+            typer.echo(plain_line(part))
 
 
 def next_steps(archive: Any, called: str, has_products: bool) -> list[tuple[str, str]]:

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from daxa.cli import complete
 from daxa.cli.archive import (
+    OF_PRODUCTS,
     CalibrationFolder,
     Cores,
     archive_name,
@@ -78,6 +80,7 @@ def process(
         typer.Option(
             "--archive",
             help="Name of the archive; by default that of the object, observation, position or folder.",
+            autocompletion=complete.archive_names,
         ),
     ] = None,
     local: Local = None,
@@ -191,7 +194,7 @@ def finish(archive: Any, as_json: bool) -> None:
         typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
     else:
         if rows:
-            print_table(rows, f"{archive.archive_name}: products")
+            print_table(rows, f"{archive.archive_name}: products", spare=OF_PRODUCTS)
         for failure in failed:
             typer.echo(failure_line(failure), err=True)
         typer.echo(f"archive {archive.archive_path}\nreport  {report}")

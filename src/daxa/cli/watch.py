@@ -137,14 +137,18 @@ def lines(name: str, stands: Standing, room: int) -> list[str]:
     room
         Characters of a line.
     """
-    longest = max((len(row.step) for row in stands.rows), default=4)
-    head = f"{'step':<{longest}}  {'done':>5} {'failed':>6} {'running':>7} {'pending':>7}"
-    table = [
+    rows = [*stands.rows, stands.sums]
+    longest = max(len(row.step) for row in rows)
+    state = "being processed" if stands.busy else "nothing works on it now"
+    if stands.left_s is not None:
+        state += f", about {duration(max(1.0, round(stands.left_s)))} left"
+    table = [f"{'step':<{longest}}  {'done':>5} {'failed':>6} {'running':>7} {'pending':>7}"]
+    table += [
         f"{row.step:<{longest}}  {row.done:>5} {row.failed:>6} {row.running:>7} {row.pending:>7}"
-        for row in stands.rows
+        for row in rows
     ]
-    running = [f"running: {job}" for job in stands.jobs]
-    return [line[:room] for line in (summary(name, stands), "", head, *table, "", *running)]
+    running = ["", *(f"running: {job}" for job in stands.jobs)] if stands.jobs else []
+    return [line[:room] for line in (f"{name}: {state}", "", *table, *running)]
 
 
 def watch(
