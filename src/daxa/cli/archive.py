@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +66,16 @@ def use_calibration(archive: Any, ccf: Path | None) -> None:
 
 #: Columns of a table of products that are left out first where there is little room.
 OF_PRODUCTS = ("files", "exposures", "raw events")
+
+
+@contextmanager
+def failures_told_later() -> Iterator[None]:
+    """Keep the warning that jobs have failed back, where each failure is told at the end anyway."""
+    from daxa.process.tell import FailuresWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FailuresWarning)
+        yield
 
 
 def failure_line(failure: dict[str, str]) -> str:

@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from daxa.cli.archive import ArchiveName, CalibrationFolder, Cores, open_archive, use_calibration
+from daxa.cli.archive import (
+    ArchiveName,
+    CalibrationFolder,
+    Cores,
+    failures_told_later,
+    open_archive,
+    use_calibration,
+)
 from daxa.cli.output import plain_line
 from daxa.cli.select import BANDS_HELP, parse_bands
 
@@ -101,7 +108,8 @@ def images(
         raise typer.BadParameter(f"{_OPTIONS.get(argument, argument)}{colon}{rest}") from None
     opened = open_archive(archive)
     use_calibration(opened, ccf)
-    generate_images_expmaps(opened, **given, num_cores=cores)
+    with failures_told_later():
+        generate_images_expmaps(opened, **given, num_cores=cores)
     made, failed = _outcome(opened, options)
     for path in made:
         typer.echo(str(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from daxa.cli.archive import (
     exists,
     failure_line,
     failures,
+    failures_told_later,
     use_calibration,
 )
 from daxa.cli.calibration import fetch_calibration
@@ -58,7 +58,6 @@ def run_reduction(
         Names of the steps; None for all.
     """
     from daxa.process.simple import full_process_xmm
-    from daxa.process.tell import FailuresWarning
 
     options: dict[str, Any] = {
         "process_unscheduled": unscheduled,
@@ -68,8 +67,7 @@ def run_reduction(
     }
     if cores is not None:
         options["num_cores"] = cores
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FailuresWarning)  # each failure is told at the end
+    with failures_told_later():
         full_process_xmm(archive, **options)
 
 

@@ -114,7 +114,7 @@ class Progress:
         """Show nothing more."""
         skipped = sum(step.skipped for step in self.tally.steps.values())
         if skipped and not self.tally.total:
-            self.say(f"nothing to do: all {skipped} jobs were done before")
+            self.say(f"nothing to do: {skipped} job{'s' * (skipped != 1)} done before")
         if self._shown is not None:
             self._shown.update()
             self._shown.close()

@@ -70,26 +70,29 @@ def _empty(mission: str, step: str) -> dict[str, Any]:
 
 
 def raw_event_counts(folder: Path) -> dict[str, int]:
-    """Rows of all event files of an unpacked ODF, per camera.
+    """Rows of all event files of an unpacked ODF, per camera; of one with a damaged file nothing.
 
     Parameters
     ----------
     folder
         Folder of the raw files.
-
-    Raises
-    ------
-    OSError
-        One of them cannot be read.
     """
     from astropy.io import fits
 
     counts: dict[str, int] = {}
+    damaged = set()
     for path in sorted(folder.rglob("*")):
         name = OdfName.parse(path.name)
         if name is not None and name.is_science and name.file_type in EVENT_FILES:
-            counts[name.instrument] = counts.get(name.instrument, 0) + int(fits.getheader(path, 1)["NAXIS2"])
-    return counts
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what they say of a damaged file is known here
+                    rows = int(fits.getheader(path, 1)["NAXIS2"])
+            except (OSError, LookupError, ValueError):
+                damaged.add(name.instrument)
+            else:
+                counts[name.instrument] = counts.get(name.instrument, 0) + rows
+    return {camera: number for camera, number in counts.items() if camera not in damaged}
 
 
 def product_table(archive: Archive) -> list[dict[str, Any]]:
