@@ -96,3 +96,10 @@ def test_calibration_path_order(monkeypatch):
     monkeypatch.setenv("SAS_CCFPATH", "/sas")
     monkeypatch.setenv("DAXA_CCFPATH", "/mine:/other")
     assert config.calibration_path().split(os.pathsep)[:3] == ["/sas", "/mine", "/other"]
+
+
+@pytest.mark.parametrize(("cores", "used"), [(1, 1), (2, 2), (4, 4), (10, 9), (64, 58)])
+def test_small_machines_are_used_whole(cores, used, monkeypatch):
+    monkeypatch.delenv("DAXA_NUM_CORES", raising=False)
+    monkeypatch.setattr(config, "available_cores", lambda: cores)
+    assert config.num_cores() == used

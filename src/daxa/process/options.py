@@ -65,7 +65,7 @@ class StepOptions:
 class Running:
     """How jobs are run: arguments that all steps share."""
 
-    num_cores: int | None = argument(None, "Jobs at once; 90 % of the cores by default.")
+    num_cores: int | None = argument(None, "Jobs at once; 90 % of the cores, rounded up, by default.")
     disable_progress: bool = argument(False, "No progress bars.")
     timeout: Quantity | None = argument(None, "Time limit of each job.")
     executor: Any = argument(
