@@ -6,12 +6,14 @@ BIN = $(VENV)/bin
 .PHONY: demo tools test lint docs bench hashes records clean
 
 $(BIN)/daxa: pyproject.toml
+	@echo "installing daxa and what it needs into $(VENV) (1 to 2 minutes) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $(BIN)/daxa
 
 $(BIN)/.test-tools: pyproject.toml
+	@echo "installing daxa and what it needs into $(VENV) (1 to 2 minutes) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"

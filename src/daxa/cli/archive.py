@@ -17,11 +17,16 @@ from daxa.cli.places import archives, known_archives
 from daxa.plain import nearest, plain_line
 
 Cores = Annotated[
-    int | None, typer.Option("--cores", help="Jobs at once; 90 % of the cores, rounded up, by default.")
+    int | None,
+    typer.Option("--cores", metavar="N", help="Jobs at once; 90 % of the cores, rounded up, by default."),
 ]
 CalibrationFolder = Annotated[
     Path | None,
-    typer.Option("--ccf", help="Folder of calibration files, searched first; the archive remembers it."),
+    typer.Option(
+        "--ccf",
+        metavar="FOLDER",
+        help="Folder of calibration files, searched first; the archive remembers it.",
+    ),
 ]
 
 
@@ -152,5 +157,9 @@ def _others(name: str) -> str:
 
 ArchiveName = Annotated[
     str,
-    typer.Argument(help="Name of the archive, or path of its folder.", autocompletion=complete.archive_names),
+    typer.Argument(
+        metavar="ARCHIVE",
+        help="Name of the archive, or path of its folder.",
+        autocompletion=complete.archive_names,
+    ),
 ]

@@ -175,7 +175,7 @@ def reproduce(
     obs_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[OBSID]",
+            metavar="OBSID",
             help="Print the script of this observation.",
             autocompletion=complete.obs_ids,
         ),

@@ -13,13 +13,20 @@ import typer
 from daxa.cli.places import known_archives
 
 InstOption = Annotated[
-    list[str] | None, typer.Option("--inst", help="Instrument (M1, M2, PN); may be repeated.")
+    list[str] | None,
+    typer.Option("--inst", metavar="INSTRUMENT", help="Instrument (M1, M2, PN); may be repeated."),
 ]
-Name = Annotated[str | None, typer.Argument(help="Object to look for, e.g. A907.")]
-Local = Annotated[Path | None, typer.Option("--local", help="Folder with raw data that you already have.")]
-ObsIds = Annotated[list[str] | None, typer.Option("--obs-id", help="Observation; may be repeated.")]
-Position = Annotated[str | None, typer.Option("--position", help="RA and Dec, e.g. '149.59 -11.06'.")]
-Radius = Annotated[float | None, typer.Option("--radius", help="Search radius [arcmin].")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Object to look for, e.g. A907.")]
+Local = Annotated[
+    Path | None, typer.Option("--local", metavar="FOLDER", help="Folder with raw data that you already have.")
+]
+ObsIds = Annotated[
+    list[str] | None, typer.Option("--obs-id", metavar="OBSID", help="Observation; may be repeated.")
+]
+Position = Annotated[
+    str | None, typer.Option("--position", metavar="'RA DEC'", help="RA and Dec, e.g. '149.59 -11.06'.")
+]
+Radius = Annotated[float | None, typer.Option("--radius", metavar="ARCMIN", help="Search radius [arcmin].")]
 
 
 def parse_position(text: str) -> Any:

@@ -14,15 +14,18 @@ StepsOption = Annotated[
     str | None,
     typer.Option(
         "--steps",
+        metavar="STEP,...",
         help="Run only these steps, e.g. espfilt,cleaned_evt_lists; daxa steps lists them.",
         autocompletion=complete.steps,
     ),
 ]
 FirstStep = Annotated[
-    str | None, typer.Option("--from", help="Begin with this step.", autocompletion=complete.steps)
+    str | None,
+    typer.Option("--from", metavar="STEP", help="Begin with this step.", autocompletion=complete.steps),
 ]
 LastStep = Annotated[
-    str | None, typer.Option("--until", help="End with this step.", autocompletion=complete.steps)
+    str | None,
+    typer.Option("--until", metavar="STEP", help="End with this step.", autocompletion=complete.steps),
 ]
 #: Steps that have a command of their own.
 _COMMANDS = {
