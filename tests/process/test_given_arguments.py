@@ -92,6 +92,17 @@ GIVEN: dict[str, dict[str, Any]] = {
         "min_counts": 5,
         "oversample": None,
     },
+    "generate_lightcurves": {
+        "positions": (149.6, -11.1),
+        "radius": 0.7,
+        "regions": "fk5; circle(149.6, -11.1, 0.01)",
+        "background": "ccd",
+        "lo_en": Quantity([0.6, 1], "keV"),
+        "hi_en": Quantity([0.9, 5], "keV"),
+        "time_bin": Quantity(50, "s"),
+        "on_axis": False,
+        "barycentre": True,
+    },
     "full_process_xmm": {
         "lo_en": Quantity(0.3, "keV"),
         "hi_en": Quantity(8, "keV"),
@@ -109,6 +120,11 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
         for name in ("radius", "background", "extended", "patterns", "min_counts", "oversample")
     },
     **{("generate_spectra", limit): {"positions": (149.6, -11.1), **BAND} for limit in BAND},
+    **{
+        ("generate_lightcurves", name): {"positions": (149.6, -11.1)}
+        for name in ("radius", "background", "time_bin", "on_axis", "barycentre")
+    },
+    **{("generate_lightcurves", limit): {"positions": (149.6, -11.1), **BANDS} for limit in BAND},
     **{(name, limit): BAND for name in ("cleaned_evt_lists", "full_process_xmm") for limit in BAND},
     **{
         (name, limit): BANDS
@@ -140,13 +156,25 @@ class Recorder:
         self.calls: list[tuple[list[Planned], Running, str]] = []
         self.fields: list[Any] = []
         for module in (
-            *("setup", "assemble", "check", "clean", "generate", "grating", "mosaics", "sources", "spectra"),
+            *(
+                "setup",
+                "assemble",
+                "check",
+                "clean",
+                "generate",
+                "grating",
+                "mosaics",
+                "sources",
+                "spectra",
+                "lightcurves",
+            ),
         ):
             monkeypatch.setattr(f"daxa.process.xmm.{module}.run_steps", self.run)
         monkeypatch.setattr("daxa.process.simple.run_steps", self.run)
         # What spectra build on has not been made.
         monkeypatch.setattr("daxa.process.xmm.spectra._matrix_of", lambda piece, options: Path("rmf.fits"))
         monkeypatch.setattr("daxa.process.xmm.spectra._some_known", lambda archive: True)
+        monkeypatch.setattr("daxa.process.xmm.lightcurves._some_known", lambda archive: True)
         # Some arguments are for the engine only.
         monkeypatch.setattr("daxa.process.xmm.generate.select_backend", lambda: "embedded")
         monkeypatch.setattr("daxa.process.xmm.mosaics.field_mosaics", self.field)
@@ -205,6 +233,7 @@ class Recorder:
                 for exp_id in summary[p.obs_id].get(p.inst, {}).get("exposures", {})
             ]
         not_run = ("generate_mosaics", "find_sources", "generate_matrices", "generate_spectra")
+        not_run += ("generate_lightcurves",)
         return [p for p in pieces if p.ident in done or step.name in not_run]
 
 

@@ -438,7 +438,7 @@ def test_emanom_logs(tmp_path):
 
 def test_lookup_has_every_function():
     assert PROC_LOOKUP[X]["espfilt"] is espfilt
-    assert len(PROC_LOOKUP[X]) == 16
+    assert len(PROC_LOOKUP[X]) == 17
 
 
 def test_recorded_configurations_can_be_replayed(archive, sas):

@@ -368,6 +368,48 @@ def spectral_file(obs_id: str, inst: str, exp_id: str | None, name: str, kind: s
     return spectra(f"{_stem(obs_id, inst, exp_id or ALL)}-{name}-{kind}.{ending}")
 
 
+def curve_name(source: str, band: tuple[float, float], width_s: float, *, barycentre: bool = False) -> str:
+    """What of a camera a light curve of a source is, in names of files.
+
+    Parameters
+    ----------
+    source
+        Name of the source.
+    band
+        Energies [keV].
+    width_s
+        Length of its bins [s].
+    barycentre
+        Whether its times are at the barycentre.
+
+    Examples
+    --------
+    >>> curve_name("J095805.7-110920", (0.5, 10.0), 100.0)
+    'J095805.7-110920-en0.5_10.0keV-bin100.0s'
+    """
+    where = "-barycentre" if barycentre else ""
+    return f"{source}-en{energy_text(*band)}-bin{_decimal(width_s)}s{where}"
+
+
+def curve_file(obs_id: str, inst: str, name: str, kind: str) -> str:
+    """File of a light curve of a source, or of what comes with it.
+
+    Parameters
+    ----------
+    name
+        That of :func:`curve_name`.
+    kind
+        ``lightcurve``, ``source``, ``background``: what it was made of; ``srcregion``, ``bkgregion``.
+
+    Examples
+    --------
+    >>> curve_file("0800010101", "PN", "J095805.7-110920-en0.5_10.0keV-bin100.0s", "lightcurve")
+    'lightcurves/obsid0800010101-instPN-subexpALL-J095805.7-110920-en0.5_10.0keV-bin100.0s-lightcurve.fits'
+    """
+    ending = "reg" if kind.endswith("region") else "fits"
+    return f"lightcurves/{_stem(obs_id, inst, ALL)}-{name}-{kind}.{ending}"
+
+
 def arcsec_text(size_arcsec: float) -> str:
     """An angle on the sky as it stands in file names, e.g. ``4.0arcsec``.
 

@@ -15,6 +15,7 @@ from daxa.cli.demo import demo, simulate
 from daxa.cli.doctor import doctor, sas_shims
 from daxa.cli.find import download, find
 from daxa.cli.images import images
+from daxa.cli.lightcurves import lightcurves
 from daxa.cli.mistakes import Commands, fault, plain_warning, told
 from daxa.cli.odf import odf
 from daxa.cli.overview import info, list_archives, status
@@ -36,7 +37,7 @@ app = typer.Typer(
 _COMMANDS = {
     "From raw files to products": (demo, find, download, process, list_steps),
     "Archives": (list_archives, info, status, watch, report, logs),
-    "More products of an archive": (images, mosaic, sources),
+    "More products of an archive": (images, mosaic, sources, lightcurves),
     "The record": (provenance, reproduce, replay, verify, rebuild),
     "Raw and calibration files": (calibration, odf, simulate),
     "Checks": (doctor, compare, validate, sas_shims),

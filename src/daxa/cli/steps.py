@@ -32,6 +32,7 @@ _COMMANDS = {
     "generate_images_expmaps": "daxa images",
     "generate_mosaics": "daxa mosaic",
     "find_sources": "daxa sources",
+    "generate_lightcurves": "daxa lightcurves",
 }
 
 

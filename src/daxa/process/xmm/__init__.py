@@ -21,6 +21,7 @@ _MODULES = {
     "mosaics": ("generate_mosaics",),
     "sources": ("find_sources",),
     "spectra": ("generate_matrices", "generate_spectra"),
+    "lightcurves": ("generate_lightcurves",),
 }
 
 __all__ = [function for functions in _MODULES.values() for function in functions]
