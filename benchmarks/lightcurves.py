@@ -41,6 +41,17 @@ def true_rates(camera: str, glass: str, band: tuple[int, int]) -> dict[str, floa
     return {s.name: float(np.sum(s.spectrum * area)) for s in cluster_field().sources}
 
 
+def selected_share(demo: Path, obs_id: str, camera: str, band: tuple[int, int]) -> float:
+    """Share of recorded photons of point sources whose patterns are selected: of the pn one or two pixels."""
+    if camera != "PN":
+        return 1.0
+    (path,) = (demo / "simulated/truth").glob(f"{obs_id}_PN*_photons.fits")
+    table = fits.getdata(path, "PHOTONS")
+    kept = table["KEPT"] & (table["SOURCE"] > 0)
+    kept &= (table["ENERGY"] >= band[0]) & (table["ENERGY"] < band[1])
+    return float(np.mean(table["NPIXELS"][kept] <= 2))
+
+
 def curves(demo: Path, obs_id: str, camera: str, given: argparse.Namespace) -> list[tuple[float, ...]]:
     """Of each source: corrected over true mean rate, its error, chi^2 of a constant, bins."""
     folder = demo / "daxa_output/archives/demo/processed_data/xmm_pointed" / obs_id
@@ -51,6 +62,7 @@ def curves(demo: Path, obs_id: str, camera: str, given: argparse.Namespace) -> l
     centre = plane["REFXCRVL"], plane["REFYCRVL"]
     places = np.array([[float(v) for v in to_xy(s.ra_deg, s.dec_deg, *centre)] for s in sky])
     truth = true_rates(camera, str(header["FILTER"]).strip(), tuple(given.band))
+    share = selected_share(demo, obs_id, camera, tuple(given.band))
     env = {**os.environ, "SAS_CCFPATH": str(demo / "simulated/ccf")}
     env["SAS_CCF"] = str(next(folder.rglob("*.cif")))
     macro = "#XMMEA_EP" if camera == "PN" else "#XMMEA_EM"
@@ -89,7 +101,7 @@ def curves(demo: Path, obs_id: str, camera: str, given: argparse.Namespace) -> l
         rate, error = (np.array(table[n][live], float) for n in ("RATE", "ERROR"))
         mean = np.sum(weight * rate) / weight.sum()
         sigma = np.sqrt(np.sum((weight * error) ** 2)) / weight.sum()
-        true = truth[source.name]
+        true = share * truth[source.name]
         # Errors by the mean rate: roots of few counts are too small where there are few.
         of_source = mean / given.bin / weight
         of_background = (sigma**2 * len(rate) - mean / given.bin / weight.mean()).clip(0)
