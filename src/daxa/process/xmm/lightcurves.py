@@ -296,6 +296,11 @@ def generate_lightcurves(obs_archive: Archive, options: LightcurveOptions, runni
 
     Needs `merge_subexposures`. Each source and band of each camera is a run of its own; other curves stay as
     they are.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.generate_lightcurves(archive, (149.5238, -11.1558), time_bin=Quantity(50, "s"))
     """
     missions = [m for m in obs_archive.missions if m.name in ALLOWED]
     if missions and not any(obs_archive.ledger.runs(process="merge_subexposures", logs=False)):
