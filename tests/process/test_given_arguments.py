@@ -125,6 +125,8 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
         for name in ("radius", "background", "time_bin", "on_axis", "barycentre")
     },
     **{("generate_lightcurves", limit): {"positions": (149.6, -11.1), **BANDS} for limit in BAND},
+    ("generate_lightcurves", "positions"): {"positions": (149.61, -11.1)},
+    ("generate_lightcurves", "regions"): {"regions": "fk5; circle(149.6, -11.1, 0.02)"},
     **{(name, limit): BAND for name in ("cleaned_evt_lists", "full_process_xmm") for limit in BAND},
     **{
         (name, limit): BANDS
