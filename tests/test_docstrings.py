@@ -160,6 +160,7 @@ GIVEN = {
     "daxa.mission.selection": {"mission": ThreeFields},
     "daxa.mission.filtering": {"mission": ThreeFields},
     "daxa.mission.base": {"mission": ThreeFields},
+    "daxa.archive.places": {"archive": an_archive},
     "daxa.archive.views": {"archive": an_archive},
 }
 
@@ -191,7 +192,7 @@ class NoArchive:
 
 
 #: Packages whose examples call what takes long.
-LONG = ("daxa.process.", "daxa.report.page", "daxa.simulate.")
+LONG = ("daxa.process.", "daxa.report.page", "daxa.simulate.", "daxa.mission.missions.")
 
 #: Modules whose examples find a reduced observation as ``archive``.
 ON_PRODUCTS = ("daxa.archive.products",)

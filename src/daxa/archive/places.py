@@ -69,6 +69,11 @@ class Places:
         ----------
         mission
             The mission or its name.
+
+        Examples
+        --------
+        >>> archive.obs_ids_of("xmm_pointed")
+        ['0800010101', '0800010201', '0800010301']
         """
         return list(map(str, self._missions[self._mission_name(mission)].filtered_obs_ids))
 
@@ -100,7 +105,13 @@ class Places:
                 (folder / name).mkdir(parents=True, exist_ok=True)
 
     def get_current_data_path(self, mission: BaseMission | str, obs_id: str) -> str:
-        """The same as text, absolute and with a trailing slash."""
+        """The same as text, absolute and with a trailing slash.
+
+        Examples
+        --------
+        >>> archive.get_current_data_path("xmm_pointed", "0800010101").endswith("/xmm_pointed/0800010101/")
+        True
+        """
         name = self._mission_name(mission)
         if not self._missions[name].check_obsid_pattern(obs_id):
             raise ObsNotAssociatedError(f"obs_id: {obs_id!r} cannot be an ObsID of {name}")

@@ -412,6 +412,12 @@ class ProcessViews(Images):
         -------
         outputs, errors : dict
             Mission -> identifier -> text.
+
+        Examples
+        --------
+        >>> outputs, errors = archive.get_failed_logs("emchain")
+        >>> outputs
+        {'xmm_pointed': {'0800010201M1S001': 'emchain odf=x\\n'}}
         """
         failed = self.get_failed_processes(process_name)
         outputs: dict[str, dict[str, str]] = {}

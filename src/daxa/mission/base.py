@@ -232,6 +232,11 @@ class BaseMission(SavedState):
         ------
         ValueError
             It does not begin with an ObsID of the mission.
+
+        Examples
+        --------
+        >>> mission.ident_to_obsid("0800010101PNS003")
+        '0800010101'
         """
         match = re.match(self.id_regex.rstrip("$"), ident)
         if match is None:

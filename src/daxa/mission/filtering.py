@@ -288,6 +288,16 @@ class Filters(Selection):
             Return a frame as `filter_on_positions` does, with the windows.
         over_run : bool
             As in `filter_on_time`.
+
+        Examples
+        --------
+        On a mission that has pointed at (149.6, -11.1) for an hour in June 2017, and elsewhere later:
+
+        >>> from datetime import datetime
+        >>> year = datetime(2017, 1, 1), datetime(2018, 1, 1)
+        >>> mission.filter_on_positions_at_time([149.7, -11.1], *year, search_distance=0.2)
+        >>> mission.filtered_obs_ids.tolist()
+        ['0800010101']
         """
         start = np.atleast_1d(given.times("start_datetimes", start_datetimes))
         end = np.atleast_1d(given.times("end_datetimes", end_datetimes))

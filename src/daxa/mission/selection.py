@@ -132,6 +132,11 @@ class Selection:
         ----------
         obs_id_to_check : str
             The text.
+
+        Examples
+        --------
+        >>> mission.check_obsid_pattern("0800010101"), mission.check_obsid_pattern("A907")
+        (True, False)
         """
         text = str(obs_id_to_check)
         return re.match(self.id_regex, text) is not None and not text.endswith("\n")  # which $ lets through

@@ -14,7 +14,12 @@ _CODES = {"SIS0": "s0", "SIS1": "s1", "GIS2": "g2", "GIS3": "g3"}
 
 
 class ASCA(HeasarcMission):
-    """ASCA observations."""
+    """ASCA observations.
+
+    Examples
+    --------
+    >>> mission = daxa.ASCA(["SIS0", "GIS2"])
+    """
 
     name = "asca"
     pretty_name = "ASCA"

@@ -31,6 +31,10 @@ class Chandra(HeasarcMission):
     """Chandra observations.
 
     Without a grating among the instruments, observations made through one are left out.
+
+    Examples
+    --------
+    >>> mission = daxa.Chandra("ACIS")
     """
 
     name = "chandra"

@@ -163,7 +163,12 @@ def _newer(made: Path, source: Path) -> bool:
 
 
 class eRASS1DE(_ErositaMission):
-    """Sky tiles of eRASS1, DE half, data release 1. Event lists hold all seven telescopes together."""
+    """Sky tiles of eRASS1, DE half, data release 1. Event lists hold all seven telescopes together.
+
+    Examples
+    --------
+    >>> mission = daxa.eRASS1DE(["TM1", "TM2"])
+    """
 
     name = "erosita_all_sky_de_dr1"
     pretty_name = "eRASS DE:1"
@@ -289,6 +294,10 @@ class eROSITACalPV(_ErositaMission):
     table : str or Path, optional
         A CSV file to use instead of the package's table (also ``DAXA_EROSITA_CALPV_TABLE``), with
         the columns ObsID, ra, dec, start, end, Field_Name, Field_Type, active_insts, link.
+
+    Examples
+    --------
+    >>> mission = daxa.eROSITACalPV(fields=["47 Tuc", "crab iii"])
     """
 
     name = "erosita_calpv"

@@ -25,6 +25,10 @@ class INTEGRALPointed(HeasarcMission):
 
     Data of the whole revolution, which every science window in it needs, are kept once, in folders
     ``revolution_RRRR`` beside those of the observations.
+
+    Examples
+    --------
+    >>> mission = daxa.INTEGRALPointed("ISGRI")
     """
 
     name = "integral_pointed"

@@ -11,7 +11,12 @@ from daxa.mission.heasarc import HeasarcMission, Product, positive, target_types
 
 
 class NuSTARPointed(HeasarcMission):
-    """Pointed NuSTAR observations."""
+    """Pointed NuSTAR observations.
+
+    Examples
+    --------
+    >>> mission = daxa.NuSTARPointed(["FPMA", "FPMB"])
+    """
 
     name = "nustar_pointed"
     pretty_name = "NuSTAR Pointed"

@@ -33,7 +33,12 @@ class _ROSAT(HeasarcMission):
 
 
 class ROSATPointed(_ROSAT):
-    """Pointed ROSAT observations."""
+    """Pointed ROSAT observations.
+
+    Examples
+    --------
+    >>> mission = daxa.ROSATPointed("HRI")
+    """
 
     name = "rosat_pointed"
     pretty_name = "ROSAT Pointed"
@@ -102,6 +107,10 @@ class ROSATAllSky(_ROSAT):
     ----------
     save_file_path
         A saved selection that is taken up again.
+
+    Examples
+    --------
+    >>> mission = daxa.ROSATAllSky()
     """
 
     name = "rosat_all_sky"

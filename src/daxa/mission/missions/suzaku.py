@@ -16,7 +16,12 @@ _XIS = ("XIS0", "XIS1", "XIS2", "XIS3")
 
 
 class Suzaku(HeasarcMission):
-    """Suzaku observations with the X-ray imaging spectrometers."""
+    """Suzaku observations with the X-ray imaging spectrometers.
+
+    Examples
+    --------
+    >>> mission = daxa.Suzaku("XIS0")
+    """
 
     name = "suzaku"
     pretty_name = "Suzaku"

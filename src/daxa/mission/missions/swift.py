@@ -14,7 +14,12 @@ _BAND = (0.01, 10.23)
 
 
 class Swift(HeasarcMission):
-    """Swift observations."""
+    """Swift observations.
+
+    Examples
+    --------
+    >>> mission = daxa.Swift("XRT")
+    """
 
     name = "swift"
     pretty_name = "Swift"

@@ -78,6 +78,11 @@ class XMMPointed(BaseMission):
         A folder with ODFs, packed or unpacked; the catalogue is then what this folder holds.
     source : {"auto", "xsa", "heasarc", "s3"}
         Where catalogue and data come from; "auto" is the XSA, or HEASARC when that does not answer.
+
+    Examples
+    --------
+    >>> mission = daxa.XMMPointed(["M1", "PN"])
+    >>> mission = daxa.XMMPointed("PN", local="my_odfs")
     """
 
     name = "xmm_pointed"

@@ -19,7 +19,12 @@ _XTEND = {
 
 
 class XRISMPointed(HeasarcMission):
-    """Pointed XRISM observations."""
+    """Pointed XRISM observations.
+
+    Examples
+    --------
+    >>> mission = daxa.XRISMPointed("RSL")
+    """
 
     name = "xrism_pointed"
     pretty_name = "XRISM Pointed"

@@ -383,6 +383,10 @@ def generate_matrices(obs_archive: Archive, options: MatrixOptions, running: Run
 
     Needs `merge_subexposures`. Sub-exposures of other filters or modes have matrices of their own.
     `generate_spectra` makes them itself.
+
+    Examples
+    --------
+    >>> daxa.generate_matrices(archive)
     """
     run_steps(obs_archive, [(GENERATE_MATRICES, options)], ALLOWED, running)
 
@@ -400,6 +404,11 @@ def generate_spectra(obs_archive: Archive, options: SpectrumOptions, running: Ru
     Needs `merge_subexposures`. Each source of each camera is a run of its own, named by its position; other
     sources stay as they are. The files lie together in the observation's ``spectra``, and name each other, so
     that a fitting program opens a spectrum with all that belongs to it from there.
+
+    Examples
+    --------
+    >>> from astropy.units import Quantity
+    >>> daxa.generate_spectra(archive, [149.59, -11.06], Quantity(60, "arcsec"), extended=True)
     """
     _check(obs_archive, ("generate_spectra",))
     if options.places is None and not _some_known(obs_archive):
