@@ -33,6 +33,7 @@ class Session:
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.found: dict[str, Any] = {}
+        self.products: dict[str, Any] = {}
 
     def step(self, text: str, do: Callable[[], Any]) -> Any:
         """Do something, and say how long it took; what it gives is kept under its name if it is JSON."""
@@ -45,6 +46,7 @@ class Session:
         else:
             said = str(got) if isinstance(got, (str, int, float, list, dict)) else ""
             self.found[text] = got if said else True
+            self.products[text] = got
         print(
             f"{text:<34}{time.monotonic() - started:6.1f} s {_processor_s() - before:6.1f} s  {said}",
             flush=True,
@@ -151,6 +153,39 @@ def session(wanted: set[str], place: list[float]) -> Session:
     return run
 
 
+def draw(products: dict[str, Any], path: Path) -> None:
+    """Rates, the PSF-corrected image, the profile and the spectrum of the point source."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from matplotlib.colors import LogNorm
+    from sherpa.astro import ui
+
+    figure, axes = plt.subplots(2, 2, figsize=(8, 7.4), dpi=70, layout="constrained")
+    for ax, name, title in (
+        (axes[0, 0], "RateMap", "RateMap, 0.7 to 1.5 keV [1/s]"),
+        (axes[0, 1], "PSF-corrected mosaic", "PSF-corrected, 0.5 to 2 keV [counts]"),
+    ):
+        data = np.asarray(products[name].data)
+        rows, columns = np.nonzero(data > 0)
+        data = data[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        top = float(np.quantile(data[data > 0], 0.999))
+        shown = ax.imshow(np.clip(data, top / 1e3, None), origin="lower", norm=LogNorm(top / 1e3, top))
+        figure.colorbar(shown, ax=ax, shrink=0.8)
+        ax.set(title=title, xticks=[], yticks=[])
+    profile = products["radial profile"]
+    axes[1, 0].errorbar(
+        profile.radii.value, profile.values.value, profile.values_err.value, fmt=".", color="C0"
+    )
+    axes[1, 0].set(yscale="log", title="GalaxyCluster, radial profile")
+    axes[1, 0].set(xlabel=f"radius [{profile.radii.unit}]", ylabel=f"brightness [{profile.values.unit}]")
+    data, model = ui.get_data_plot(1), ui.get_model_plot(1)
+    axes[1, 1].errorbar(data.x, data.y, data.yerr, fmt=".", color="C0")
+    axes[1, 1].step(model.xlo, model.y, where="post", color="C1")
+    axes[1, 1].set(xscale="log", yscale="log", title="PointSource, pn, and the fit by Sherpa")
+    axes[1, 1].set(xlabel="energy [keV]", ylabel="counts/s/keV")
+    figure.savefig(path)
+
+
 def crossings(annuli: Any) -> str:
     """Areas at 1 keV of the light of annulus 0 in annulus 1, over that of annulus 1, by camera."""
     from astropy.io import fits
@@ -238,6 +273,7 @@ def main() -> int:
     parser.add_argument("--only", help="one ObsID")
     parser.add_argument("--steps", default="images,psf,extended,annuli,curves,fit")
     parser.add_argument("--point", help="RA,Dec [deg] of the point source", default=",".join(map(str, POINT)))
+    parser.add_argument("--picture", type=Path, help="file to draw some products in; needs all steps")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
@@ -245,6 +281,8 @@ def main() -> int:
 
         warnings.simplefilter("ignore")
         run = session(set(given.steps.split(",")), [float(v) for v in given.point.split(",")])
+        if given.picture:
+            draw(run.products, given.picture)
         print("FOUND " + json.dumps({"failed": run.failed, "found": run.found}, default=str))
         return 0
     given.folder.mkdir(parents=True, exist_ok=True)

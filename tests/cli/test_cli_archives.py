@@ -219,3 +219,12 @@ def test_an_archive_whose_creation_was_interrupted(monkeypatch, processed):
     process("--local", "a")
     assert [name for name, _ in processed] == ["a"]
     assert Archive("a").mission_names == [X]
+
+
+def test_programs_under_names_of_sas_come_with_a_configuration_of_xga(tmp_path):
+    process("--local", "a", "--archive", "X")
+    done = run.invoke(app, ["sas-shims", "bin", "--xga", "X"])
+    assert done.exit_code == 0, done.output
+    assert f"XGA_CONFIG_DIR={tmp_path}/bin/xga\n" in Path("bin/setup.sh").read_text()
+    assert f"xga_save_path = {tmp_path}/bin/xga/output/\n" in Path("bin/xga/xga.cfg").read_text()
+    assert "no archive 'Y'" in run.invoke(app, ["sas-shims", "bin", "--xga", "Y"]).output
