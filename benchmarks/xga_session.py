@@ -134,7 +134,7 @@ def session(wanted: set[str], place: list[float]) -> Session:
     if "annuli" in wanted:
         run.step("spectra of annuli", lambda: spectrum_set(cluster, rings))
         annuli = run.step("... loaded", lambda: cluster.get_annular_spectra(rings, **of))
-        run.step("... annuli, spectra", lambda: f"{annuli.num_annuli}, {len(annuli.get_spectra())}")
+        run.step("... annuli, spectra", lambda: f"{annuli.num_annuli}, {annuli.instruments}")
         run.step("areas across annuli", lambda: cross_arf(cluster, rings))
         run.step("... loaded", lambda: crossings(annuli))
     if "curves" in wanted:
@@ -194,7 +194,7 @@ def crossings(annuli: Any) -> str:
     for obs_id, instruments in annuli.instruments.items():
         for name in instruments:
             own = fits.getdata(annuli.get_spectra(1, obs_id, name).arf, 1)
-            cross = fits.getdata(annuli.get_cross_arf_paths(obs_id, name, 1, 0), 1)
+            cross = fits.getdata(next(iter(annuli.get_cross_arf_paths(obs_id, name, 1, 0).values())), 1)
             at = own["ENERG_LO"].searchsorted(1.0)
             found.append(f"{obs_id} {name} {cross['SPECRESP'][at] / own['SPECRESP'][at]:.3f}")
     return ", ".join(found)

@@ -164,3 +164,25 @@ def test_images_light_curves_and_mosaics(shell, reduced, place):
             f"{name}.fits",
         )
     assert fits.getdata("lc.fits", "RATE")["RATE"].max() > 0
+    shell(
+        f"epiclccorr srctslist=lc.fits eventlist={events['PN']} outset=clc.fits bkgtslist=blc.fits "
+        "withbkgset=yes applyabsolutecorrections=yes",
+        "clc.fits",
+    )
+    with fits.open("clc.fits") as curve:
+        rate = curve["RATE"]
+        assert {"TIME", "RATE", "ERROR", "FRACEXP"} <= set(rate.columns.names)
+        assert {"TSTART", "TSTOP", "TIMESYS", "TASSIGN"} <= set(rate.header)
+        assert "MJDREF" in rate.header or {"MJDREFI", "MJDREFF"} <= set(rate.header)
+        assert np.nanmean(rate.data["RATE"]) > 0
+        for name in ("SRC_GTIS", "BKG_GTIS"):
+            assert curve[name].data["STOP"].sum() > curve[name].data["START"].sum()
+    ra, dec, _ = reduced.sources()[0]
+    shell(
+        f"psfgen image=PN.fits coordtype=EQPOS level=ELLBETA energy=1000 xsize=400 ysize=400 x={ra} y={dec} "
+        "output=psf.fits",
+        "psf.fits",
+    )
+    with fits.open("psf.fits") as psf:
+        assert (psf[0].header["CRVAL1"], psf[0].header["CRVAL2"]) == pytest.approx((ra, dec))
+        assert psf[0].data.shape == (400, 400)
