@@ -230,7 +230,7 @@ def calls(output: Path) -> list[str]:
     numbers: dict[str, list[float]] = defaultdict(list)
     failed: list[str] = []
     for path in sorted(output.rglob("*_stdout.log")):
-        for name, seconds in re.findall(r"^(\w+) \(.*ended:.*\(([\d.]+) s\)$", path.read_text(), re.M):
+        for name, seconds in re.findall(r"^\w+:- (\w+) \(.*ended:.*\(([\d.]+) s\)$", path.read_text(), re.M):
             numbers[name].append(float(seconds))
     for path in sorted(output.rglob("*_stderr.log")):
         lines = path.read_text().splitlines()[1:]
