@@ -212,16 +212,15 @@ def fit(spectra: list[Any]) -> str:
         ui.load_pha(n, spectrum.path)
         ui.ignore_bad(n)
         ui.notice_id(n, 1.0, 8.0)
-        ui.subtract(n)
         ui.set_source(n, model)
-    ui.set_stat("chi2gehrels")
+    ui.set_stat("wstat")  # few counts, with their background
     ui.fit()
     got = ui.get_fit_results()
     ui.covar()
     error = ui.get_covar_results().parmaxes
     return (
         f"index {model.gamma.val:.2f} +- {error[0]:.2f}, at 1 keV {model.ampl.val:.3g} /cm2/s/keV, "
-        f"chi2 {got.statval:.0f} of {got.dof}"
+        f"wstat {got.statval:.0f} of {got.dof}"
     )
 
 
