@@ -140,12 +140,14 @@ def session(wanted: set[str], place: list[float]) -> Session:
     if "curves" in wanted:
         second = Quantity(200, "s")
         run.step("light curves", lambda: evselect_lightcurve(point, near, time_bin_size=second))
-        curves = run.step("... loaded", lambda: point.get_lightcurves(near, time_bin_size=second, **of))
+        curves = run.step(
+            "... loaded", lambda: np.atleast_1d(point.get_lightcurves(near, time_bin_size=second, **of))
+        )
         run.step(
             "... mean rates",
             lambda: [
                 f"{c.obs_id} {c.instrument} {float(np.nanmean(c.count_rate.value)):.3f} /s"
-                for c in np.atleast_1d(curves).tolist()
+                for c in curves.tolist()
             ],
         )
     if "fit" in wanted:
@@ -210,7 +212,6 @@ def fit(spectra: list[Any]) -> str:
     model = ui.powlaw1d.power
     for n, spectrum in enumerate(spectra, 1):
         ui.load_pha(n, spectrum.path)
-        ui.ignore_bad(n)
         ui.notice_id(n, 1.0, 8.0)
         ui.set_source(n, model)
     ui.set_stat("wstat")  # few counts, with their background
