@@ -176,6 +176,19 @@ def table_of(columns: Iterable[Any], name: str, after: BinTableHDU | None = None
     return fits.BinTableHDU.from_columns(made if after is None else after.columns + made, name=name)
 
 
+def table_from_bytes(block: bytes) -> BinTableHDU:
+    """A table extension from its bytes.
+
+    Parameters
+    ----------
+    block
+        Header and data as they stand in a file.
+    """
+    from astropy.io import fits
+
+    return fits.BinTableHDU.fromstring(block)
+
+
 def make_column(name: str, form: str, **options: Any) -> Any:
     """A column; options as of ``astropy.io.fits.Column``.
 

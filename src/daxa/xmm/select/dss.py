@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fits.file import FitsFile, Hdu
+from daxa.xmm.fits.file import FitsFile
 from daxa.xmm.fits.header import Header
 from daxa.xmm.fits.schema import column_names
 from daxa.xmm.select import nodes
@@ -490,6 +490,6 @@ def read(hdus: FitsFile | HDUList, header: Mapping[str, Any]) -> DataSubspace:
             return GTI.from_hdu(hdu)
         if "SHAPE" not in columns:
             return None
-        return Region.from_hdu(hdu.to_astropy() if isinstance(hdu, Hdu) else hdu)
+        return Region.from_hdu(hdu)
 
     return DataSubspace.from_header(header, load)

@@ -10,7 +10,7 @@ import numpy as np
 
 from daxa.xmm.errors import TaskError
 from daxa.xmm.event.gti import GTI
-from daxa.xmm.fits.file import block_bytes, hdu_bytes, image_bytes, primary_header
+from daxa.xmm.fits.file import block_bytes, image_bytes, primary_header
 from daxa.xmm.fits.header import Header
 from daxa.xmm.fits.schema import Table
 from daxa.xmm.notes import FALLBACK_KEYWORD, add_fallbacks
@@ -342,7 +342,7 @@ class Outputs:
         if table is None:
             raise TaskError("missingTable", f"{self.source.given}: the data subspace needs a table {name}")
         if not isinstance(table, GTI):
-            return hdu_bytes(table.to_hdu(name))
+            return table.to_bytes(name)
         ccds = [
             ccd
             for ccd, component in zip(subspace.ccds(), subspace.components, strict=True)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from daxa.xmm.fits.hdus import empty_header, make_column, table_of
+from daxa.xmm.fits.file import Hdu
+from daxa.xmm.fits.hdus import empty_header, table_from_bytes
+from daxa.xmm.fits.schema import Column, column_names, table
 
 if TYPE_CHECKING:
     from daxa.xmm.fits.hdus import BinTableHDU
@@ -249,7 +251,7 @@ class Region:
         return Region(tuple(tuple(c) for c in components), self.columns)
 
     @classmethod
-    def from_hdu(cls, hdu: BinTableHDU, where: str = "") -> Region:
+    def from_hdu(cls, hdu: Hdu | BinTableHDU, where: str = "") -> Region:
         """Read an ASC region table (SHAPE, X, Y, R, ROTANG, COMPONENT).
 
         Coordinates are in the columns that MFORM1 names (``DETX,DETY``), which are also those of the events
@@ -269,7 +271,10 @@ class Region:
         ValueError
             A column or a shape is not as it should be.
         """
-        names = {n.upper(): n for n in hdu.columns.names}
+        if isinstance(hdu, Hdu) and hdu.number("PCOUNT", 0):
+            # Cells whose lengths differ stand behind the table.
+            hdu = hdu.to_astropy()
+        names = {n.upper(): n for n in column_names(hdu)}
         pair = [c.strip() for c in str(hdu.header.get("MFORM1", "")).split(",")]
         columns = (pair[0], pair[1]) if len(pair) == 2 else None
         across, along = ("X", "Y")
@@ -283,7 +288,8 @@ class Region:
             )
         rows: list[tuple[int, Shape]] = []
         for number, row in enumerate(hdu.data):
-            name = str(row[names["SHAPE"]]).strip().lower()
+            text = row[names["SHAPE"]]
+            name = (text.decode("ascii") if isinstance(text, bytes) else str(text)).strip().lower()
             exclude, name = name.startswith("!"), name.lstrip("!-+")
             x = np.atleast_1d(row[names[across]]).astype(float)
             y = np.atleast_1d(row[names[along]]).astype(float)
@@ -307,6 +313,19 @@ class Region:
         name
             Name of the extension.
         """
+        return table_from_bytes(self._table(name, 16))
+
+    def to_bytes(self, name: str) -> bytes:
+        """The table of :meth:`to_hdu` as it stands in a file: names of shapes without blanks behind them.
+
+        Parameters
+        ----------
+        name
+            Name of the extension.
+        """
+        return self._table(name, 0)
+
+    def _table(self, name: str, width_of_names: int) -> bytes:
         rows = [(k, s, _row_from_shape(s)) for k, group in enumerate(self.components) for s in group]
         size_x = max((len(r[0]) for *_, r in rows), default=1)
         size_r = max((len(r[2]) for *_, r in rows), default=1) or 1
@@ -318,36 +337,34 @@ class Region:
                 out[i, : len(r[index])] = r[index]
             return out[:, 0] if size == 1 else out
 
-        def form(size: int) -> str:
-            return "E" if size == 1 else f"{size}E"
-
         shapes = [_SHAPE_NAMES.get(s.name, s.name.upper()) for _, s, _ in rows]
         names = [
-            (("!" if s.exclude else "") + n).ljust(16) for n, (_, s, _) in zip(shapes, rows, strict=True)
+            (("!" if s.exclude else "") + n).ljust(width_of_names)
+            for n, (_, s, _) in zip(shapes, rows, strict=True)
         ]
         across, along = self.columns or ("X", "Y")
-        columns = [
-            make_column("SHAPE", "16A", array=np.array(names, "S16")),
-            make_column(across, form(size_x), array=padded(0, size_x)),
-            make_column(along, form(size_x), array=padded(1, size_x)),
-            make_column("R", form(size_r), array=padded(2, size_r)),
-        ]
-        if size_a:
-            columns.append(make_column("ROTANG", form(size_a), array=padded(3, size_a)))
         width = next(w for w, most in _COMPONENTS.items() if len(self.components) <= most)
-        columns.append(make_column("COMPONENT", width, array=np.array([k for k, *_ in rows])))
-        hdu = table_of(columns, name)
-        comments = {"SHAPE": "shape of element", "COMPONENT": "component number that shape belongs to"}
-        comments |= {across: "x-coordinate vector", along: "y-coordinate vector", "R": "radius vector"}
-        for i, column in enumerate(columns, start=1):
-            hdu.header.comments[f"TTYPE{i}"] = comments.get(column.name, "rotation angle vector")
-        hdu.header["HDUCLASS"] = "ASC"
-        hdu.header["HDUCLAS1"] = "REGION"
-        hdu.header["HDUCLAS2"] = "STANDARD"
+        columns = {
+            "SHAPE": ("16A", names, "shape of element"),
+            across: (f"{size_x}E", padded(0, size_x), "x-coordinate vector"),
+            along: (f"{size_x}E", padded(1, size_x), "y-coordinate vector"),
+            "R": (f"{size_r}E", padded(2, size_r), "radius vector"),
+        }
+        if size_a:
+            columns["ROTANG"] = (f"{size_a}E", padded(3, size_a), "rotation angle vector")
+        numbers = np.array([k for k, *_ in rows], int)
+        columns["COMPONENT"] = (f"1{width}", numbers, "component number that shape belongs to")
+        schema = [Column(n, form) for n, (form, *_) in columns.items()]
+        made = table(schema, {n: values for n, (_, values, _) in columns.items()}, name)
+        for i, (n, (*_, comment)) in enumerate(columns.items(), start=1):
+            made.header[f"TTYPE{i}"] = (n, comment)
+        made.header["HDUCLASS"] = "ASC"
+        made.header["HDUCLAS1"] = "REGION"
+        made.header["HDUCLAS2"] = "STANDARD"
         if self.columns:
-            hdu.header["MTYPE1"] = "pos"
-            hdu.header["MFORM1"] = ",".join(self.columns)
-        return hdu
+            made.header["MTYPE1"] = "pos"
+            made.header["MFORM1"] = ",".join(self.columns)
+        return made.tobytes()
 
 
 #: Names in tables that are not those of the language.
