@@ -2,9 +2,9 @@
 
 Usage: ``python benchmarks/spectral_cost.py --demo daxa_demo [--one-process] [--extended]``
 
-The tasks are those of docs/spectra.md: two spectra with their areas, matrix, effective area, groups. Each runs
-in a process of its own, as in a shell; with ``--one-process`` all run in this one, as in a step. Times are user
-and system time of the processes, those they start included.
+The tasks are those of docs/spectra.md: two spectra with their areas, matrix, effective area, groups. Each
+runs in a process of its own, as in a shell; with ``--one-process`` all run in this one, as in a step. Times
+are user and system time of the processes, those they start included.
 """
 
 from __future__ import annotations

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RegularGridInterpolator
-from scipy.optimize import least_squares
 
 from daxa.xmm.errors import UnknownLayout
 from daxa.xmm.formats.instruments import TELESCOPES
@@ -197,13 +195,12 @@ class PointSpread:
     def __init__(
         self, energy_ev: FloatArray, theta_arcmin: FloatArray, core_arcsec: FloatArray, slope: FloatArray
     ) -> None:
-        self._limits = (energy_ev[0], energy_ev[-1]), (theta_arcmin[0], theta_arcmin[-1])
         values = np.stack([core_arcsec, slope], axis=-1)
         # A table with one energy or one angle says the same of all.
         grid = [np.append(g, g[-1] + 1.0) if len(g) == 1 else g for g in (energy_ev, theta_arcmin)]
         values = np.repeat(values, 2, axis=0) if len(energy_ev) == 1 else values
         values = np.repeat(values, 2, axis=1) if len(theta_arcmin) == 1 else values
-        self._table = RegularGridInterpolator(tuple(grid), values)
+        self._grid, self._values = grid, values
         self._factors: FloatArray = np.ones(2)
 
     @classmethod
@@ -266,10 +263,10 @@ class PointSpread:
         theta_arcmin
             Angle from the optical axis [arcmin].
         """
-        point = [
-            np.clip(v, *limits) for v, limits in zip((energy_ev, theta_arcmin), self._limits, strict=True)
-        ]
-        core, slope = self._table(point)[0] * self._factors
+        (i, a), (j, b) = (_between(v, g) for v, g in zip((energy_ev, theta_arcmin), self._grid, strict=True))
+        corners = self._values[i : i + 2, j : j + 2]
+        shares = np.outer((1 - a, a), (1 - b, b))[..., None]
+        core, slope = (corners * shares).sum(axis=(0, 1)) * self._factors
         return King(float(core), float(slope))
 
     def enclosing(self, shares: Sequence[Enclosed]) -> PointSpread:
@@ -280,6 +277,8 @@ class PointSpread:
         shares
             What radii should enclose.
         """
+        # Imported here: it takes longer than an area, and not every file needs a fit.
+        from scipy.optimize import least_squares
 
         def differences(factors: FloatArray) -> FloatArray:
             found = copy(self)
@@ -295,3 +294,10 @@ class PointSpread:
         best = copy(self)
         best._factors = least_squares(differences, [1.0, 1.02], bounds=([0.2, 0.8], [5.0, 2.0])).x
         return best
+
+
+def _between(value: float, grid: FloatArray) -> tuple[int, float]:
+    """Number of the point of a grid below a value, and the part of the way to the next; ends are held."""
+    value = float(np.clip(value, grid[0], grid[-1]))
+    below = int(np.clip(np.searchsorted(grid, value, side="right") - 1, 0, len(grid) - 2))
+    return below, float((value - grid[below]) / (grid[below + 1] - grid[below]))
