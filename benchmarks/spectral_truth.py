@@ -5,8 +5,9 @@ Usage (Sherpa is needed for ``fit`` only)::
     daxa demo                                               # makes ./daxa_demo: lists, calibration, truth
     python benchmarks/spectral_truth.py draw --demo daxa_demo --matrices DIR --out DIR [--runs 0-19]
     python benchmarks/spectral_truth.py fit --out DIR
-    python benchmarks/spectral_truth.py raw --demo daxa_demo --out DIR      # sources of the raw files
-    python benchmarks/spectral_truth.py table --out DIR                     # tables of docs/spectral_truth.md
+    python benchmarks/spectral_truth.py raw --demo daxa_demo --out DIR      # the demo's own sources
+    python benchmarks/spectral_truth.py table --out DIR                     # as in docs/spectral_truth.md
+    python benchmarks/spectral_truth.py exact --out DIR --exact MATRIX ...
     python benchmarks/spectral_truth.py plot --out DIR --png FILE
 
 ``draw`` takes the cleaned lists of one observation of the demo for their frames, good times, bad pixels and
@@ -16,8 +17,10 @@ read out. What the simulator knows of mirrors, filters and efficiencies comes to
 files only. Channels are drawn from a real redistribution matrix (PN.rmf.gz and response.rmf.gz below
 ``--matrices``). Particles of a quiet orbit lie beneath.
 
-``raw`` fits the point sources of the demo's own lists, which came from raw files: there the simulator's
-detector measured the charge of each photon, and the engine made energies of it.
+``raw`` extracts the point sources of the demo's own lists, which came from raw files: there the simulator's
+detector measured the charge of each photon, and the engine made energies of it. ``fit`` and ``table`` then
+take what they find: drawn spectra, or these. ``exact`` folds the true spectra with real matrices, without
+noise, and fits them with ours: what the matrix alone does to the results.
 """
 
 from __future__ import annotations
@@ -25,15 +28,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spectral_models import CLUSTER, POINTS, Cluster, Point
+from spectral_fits import exact, fit_all, plot, quiet, table
+from spectral_models import CLUSTER, POINTS
 
 from daxa.simulate import optics
 from daxa.simulate.cameras.camera import CAMERAS, Camera
@@ -189,8 +192,10 @@ def skies(pointing: tuple[float, float, float]) -> dict[str, SkyModel]:
     return {"points": SkyModel(points), "cluster": SkyModel([cluster])}
 
 
-def draw(t: Template, sky: SkyModel, matrix: Channels, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Columns of an event list."""
+def draw(
+    t: Template, sky: SkyModel, matrix: Channels, rng: np.random.Generator, still: bool = False
+) -> dict[str, np.ndarray]:
+    """Columns of an event list; ``still``: without what comes while the CCD is read out."""
     camera, filter_name = t.camera, t.truth["filter"]
     start, stop = t.truth["start_s"], t.truth["stop_s"]
     photons = sky.photons(start, stop, lambda e: optics.drawn_area(camera, filter_name, e), rng)
@@ -203,7 +208,7 @@ def draw(t: Template, sky: SkyModel, matrix: Channels, rng: np.random.Generator)
     late = (rng.random(len(hits)) < during) & (hits.source >= 0)
     rawy[late] = rng.integers(1, camera.ny + 1, late.sum())
     ccd = hits.ccd.astype(int)
-    kept = t.in_good_time(ccd, hits.time_s)
+    kept = t.in_good_time(ccd, hits.time_s) & ~(late & still)
     for number in np.unique(ccd):
         here = np.flatnonzero(ccd == number)
         kept[here] &= t.good[number][rawy[here] - 1, rawx[here] - 1]
@@ -268,6 +273,7 @@ class Job:
     background: str
     map_of: tuple[str, Path] | None = None
     responses: Path | None = None
+    matrix: Path | None = None
     said: io.StringIO = field(default_factory=io.StringIO)
 
     def run(self, task: str, **values: Any) -> None:
@@ -287,9 +293,11 @@ class Job:
             self.run("backscale", spectrumset=files[kind], badpixlocation=self.events)
         # Area and matrix depend on the region and on pixels, not on the events in them.
         base = self.responses or self.stem
-        rmf, arf = (base.with_name(f"{base.name}.{kind}") for kind in ("rmf", "arf"))
-        if not arf.exists():
+        arf = base.with_name(f"{base.name}.arf")
+        rmf = self.matrix or base.with_name(f"{base.name}.rmf")
+        if not rmf.exists():
             self.run("rmfgen", spectrumset=files["src"], rmfset=rmf)
+        if not arf.exists():
             spread: dict[str, Any] = {}
             if self.map_of:
                 # Another camera sees what falls into the gaps of this one.
@@ -352,7 +360,9 @@ def share_in_region(t: Template, sky: SkyModel, radius_arcsec: float) -> float:
     return float(np.mean(np.hypot(det[0] - middle[0], det[1] - middle[1]) * 0.05 < radius_arcsec))
 
 
-def draw_all(demo: Path, matrices: Path, out: Path, runs: list[int]) -> None:
+def draw_all(
+    demo: Path, matrices: Path, out: Path, runs: list[int], codes: list[str], still: bool = False
+) -> None:
     """Draw, extract and group everything."""
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -365,12 +375,14 @@ def draw_all(demo: Path, matrices: Path, out: Path, runs: list[int]) -> None:
     for run in runs:
         sky = skies(templates[0].pointing)
         for number, t in enumerate(templates):
+            if t.camera.code not in codes and list_of(out, "cluster", t.camera.code).exists():
+                continue
             matrix = channels(next(matrices.rglob(MATRICES[t.camera.code])))
             for kind, model in sky.items():
                 rng = np.random.default_rng([run, number, kind == "cluster", 77])
-                t.write(draw(t, model, matrix, rng), list_of(out, kind, t.camera.code))
+                t.write(draw(t, model, matrix, rng, still), list_of(out, kind, t.camera.code))
         for t in templates:
-            for kind, model in sky.items():
+            for kind, model in sky.items() if t.camera.code in codes else ():
                 for name, job in jobs(t, model, out, run, kind):
                     job.make()
                     if run == runs[0]:
@@ -378,100 +390,33 @@ def draw_all(demo: Path, matrices: Path, out: Path, runs: list[int]) -> None:
         print(f"run {run}", flush=True)
 
 
-# --- fitting ---------------------------------------------------------------------------------------
+def raw_all(demo: Path, out: Path, codes: list[str]) -> None:
+    """Spectra of the point sources of the demo, from the lists that came of raw files."""
+    from daxa.simulate.sky import FIELD_SOURCES, cluster_field
 
-
-def fit(paths: list[Path], source: Point | Cluster, band_kev: tuple[float, float]) -> Any:
-    """Fit spectra of one source together: values, errors, statistic and degrees of freedom."""
-    from sherpa.astro.ui.utils import Session
-    from spectral_models import sherpa_model
-
-    s = Session()
-    s._add_model_types(__import__("sherpa.models.basic", fromlist=["basic"]))
-    s.set_stat("wstat")
-    s.set_method("levmar")
-    model = sherpa_model(source)
-    for number, path in enumerate(paths, 1):
-        s.load_pha(number, str(path))
-        s.ignore_bad(number)
-        s.notice_id(number, *band_kev)
-        s.set_source(number, model)
-    s.fit()
-    found = s.get_fit_results()
-    s.covar()
-    errors = s.get_covar_results()
-    names = [n.split(".")[1] for n in found.parnames]
-    return {
-        "values": dict(zip(names, map(float, found.parvals), strict=True)),
-        "errors": dict(zip(names, (float(e or np.nan) for e in errors.parmaxes), strict=True)),
-        "stat": float(found.statval),
-        "dof": int(found.dof),
-        "session": s,
-    }
-
-
-def quiet(function: Callable[..., Any], *args: Any) -> Any:
-    """Call without Sherpa's messages."""
-    import logging
-    import warnings
-
-    logging.getLogger("sherpa").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return function(*args)
-
-
-def fit_all(out: Path, band_kev: tuple[float, float], codes: list[str]) -> None:
-    """Fit every source in every run, by camera and jointly."""
-    results = []
-    runs = sorted({int(p.name.split("_")[2]) for p in out.glob("near_*_grp.fits")})
-    for source in (*POINTS, CLUSTER):
-        for run in runs:
-            paths = {c: out / f"{source.name}_{c}_{run:02d}_grp.fits" for c in codes}
-            paths = {c: p for c, p in paths.items() if p.exists()}
-            groups = [[c] for c in paths] + ([list(paths)] if len(paths) > 1 else [])
-            for group in groups:
-                found = quiet(fit, [paths[c] for c in group], source, band_kev)
-                del found["session"]
-                results.append({"source": source.name, "run": run, "cameras": "+".join(group), **found})
-    (out / "fits.json").write_text(json.dumps(results))
-
-
-def truth_of(out: Path, source: str, cameras: str) -> dict[str, float]:
-    """True values; the flux of a cluster is that in the region, of several cameras the mean."""
-    truth = json.loads((out / "truth.json").read_text())
-    parts = [truth[f"cluster {c}" if source == CLUSTER.name else source] for c in cameras.split("+")]
-    return {key: float(np.mean([p[key] for p in parts])) for key in parts[0]}
-
-
-def table(out: Path) -> list[str]:
-    """Rows of the table: bias with its error, mean and scatter of the pulls."""
-    results = json.loads((out / "fits.json").read_text())
-    lines = ["| source | cameras | | true | mean | bias % | pulls: mean, scatter | C / dof |"]
-    lines.append("|" + "---|" * 8)
-    for source in dict.fromkeys(r["source"] for r in results):
-        for cameras in dict.fromkeys(r["cameras"] for r in results if r["source"] == source):
-            rows = [r for r in results if (r["source"], r["cameras"]) == (source, cameras)]
-            true = truth_of(out, source, cameras)
-            for name in rows[0]["values"]:
-                value = np.array([r["values"][name] for r in rows])
-                error = np.array([r["errors"][name] for r in rows])
-                scale = 1e-12 if name == "flux" else 1.0
-                want = true[name] / scale
-                bias = 100 * (value / want - 1)
-                pull = (value - want) / error
-                stat = np.mean([r["stat"] / r["dof"] for r in rows])
-                lines.append(
-                    f"| {source} | {cameras} | {name} | {want:.3f} | {value.mean():.3f} | "
-                    f"{bias.mean():+.2f} ± {bias.std(ddof=1) / len(bias) ** 0.5:.2f} | "
-                    f"{pull.mean():+.2f}, {pull.std(ddof=1):.2f} | {stat:.2f} |"
-                )
-    return lines
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    truth = {}
+    sources = [s for s in cluster_field().sources if s.name.startswith("point")]
+    folders = sorted((demo / LISTS).iterdir())
+    for source, (_, _, index, flux) in zip(sources, FIELD_SOURCES, strict=True):
+        truth[source.name] = {"flux": flux, "index": index}
+        for run, folder in enumerate(folders):
+            for code in codes:
+                t = template(demo, code, folder.name)
+                middle = source.ra_deg, source.dec_deg
+                inner, outer = (circle(t, middle, radius) for radius in (90.0, 140.0))
+                Job(
+                    t, t.path.resolve(), out / f"{source.name}_{code}_{run:02d}", circle(t, middle, 35.0),
+                    f"{outer} && !{inner}", matrix=out / f"{code}.rmf",
+                ).make()  # fmt: skip
+        print(source.name, flush=True)
+    (out / "truth.json").write_text(json.dumps(truth, indent=1))
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("draw", "fit", "raw", "table", "plot"))
+    parser.add_argument("what", choices=("draw", "raw", "fit", "exact", "table", "plot"))
     parser.add_argument("--demo", type=Path)
     parser.add_argument("--matrices", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -479,19 +424,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cameras", default="M1,M2,PN")
     parser.add_argument("--band", default="0.5-10")
     parser.add_argument("--png", type=Path)
+    parser.add_argument("--exact", nargs="*", default=(), help="real matrices, for exact")
+    parser.add_argument("--still", action="store_true", help="no photon comes while a CCD is read out")
     options = parser.parse_args(arguments)
     first, _, last = options.runs.partition("-")
     runs = list(range(int(first), int(last or first) + 1))
     codes = options.cameras.split(",")
     low, high = map(float, options.band.split("-"))
     if options.what == "draw":
-        draw_all(options.demo, options.matrices, options.out, runs)
+        draw_all(options.demo, options.matrices, options.out, runs, codes, options.still)
     elif options.what == "fit":
         fit_all(options.out, (low, high), codes)
     elif options.what == "table":
         print("\n".join(table(options.out)))
+    elif options.what == "raw":
+        raw_all(options.demo, options.out, codes)
+    elif options.what == "exact":
+        found = quiet(exact, options.out, [Path(p) for p in options.exact])
+        print("\n".join(found))
     else:
-        sys.exit("not yet")
+        plot(options.out, options.png, codes, (low, high))
 
 
 if __name__ == "__main__":
