@@ -186,7 +186,8 @@ def matrix_tables(
         For the headers.
     """
     groups = [_groups(row) for row in rows]
-    most = max([1, *(len(g) for g in groups)])
+    # Two at least: some readers expect vectors.
+    most = max([2, *(len(g) for g in groups)])
     starts, counts = np.zeros((len(rows), most), "i2"), np.zeros((len(rows), most), "i2")
     shares = np.empty(len(rows), object)
     for k, (row, found) in enumerate(zip(rows, groups, strict=True)):
@@ -200,8 +201,8 @@ def matrix_tables(
             make_column("ENERG_LO", "E", unit="keV", array=bins[:-1]),
             make_column("ENERG_HI", "E", unit="keV", array=bins[1:]),
             make_column("N_GRP", "I", array=np.array([len(g) for g in groups], "i2")),
-            make_column("F_CHAN", form, array=starts if most > 1 else starts[:, 0]),
-            make_column("N_CHAN", form, array=counts if most > 1 else counts[:, 0]),
+            make_column("F_CHAN", form, array=starts),
+            make_column("N_CHAN", form, array=counts),
             make_column("MATRIX", "PE()", array=shares),
         ],
         "MATRIX",

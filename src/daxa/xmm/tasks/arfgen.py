@@ -261,6 +261,7 @@ def _write(
     ctx: TaskContext, p: Parameters, observed: Observed, limits_ev: FloatArray, area: FloatArray
 ) -> None:
     primary = primary_header()
+    primary["LONGSTRN"] = "OGIP 1.0"
     ctx.provenance(primary)
     made = area_table(limits_ev, area, observed.instrument, observed.filter_name)
     add_fallbacks(made.header, fallbacks_noted())

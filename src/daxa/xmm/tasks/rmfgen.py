@@ -113,6 +113,7 @@ def rmfgen(ctx: TaskContext, p: Parameters) -> None:
     if published is not None:
         tables[0].header["RMFORIG"] = (source.name, "published matrix that this is")
     primary = primary_hdu()
+    primary.header["LONGSTRN"] = "OGIP 1.0"
     ctx.provenance(primary.header)
     add_fallbacks(tables[0].header, fallbacks_noted())
     with ctx.output(p.rmfset) as temporary:
