@@ -25,7 +25,6 @@ def fit(paths: list[Path], source: Point | Cluster, band_kev: tuple[float, float
     model = sherpa_model(source)
     for number, path in enumerate(paths, 1):
         s.load_pha(number, str(path))
-        s.ignore_bad(number)
         s.notice_id(number, *band_kev)
         s.set_source(number, model)
     s.fit()
@@ -144,6 +143,7 @@ def exact(out: Path, matrices: list[Path]) -> list[str]:
     return lines
 
 
+_TITLES = {"near": "point source, 5.4 arcmin off axis", "cluster": "cluster, 3 arcmin around its middle"}
 _FITTED = ("flux", "index", "kt", "abundance")
 
 
@@ -169,10 +169,10 @@ def plot(out: Path, png: Path, codes: list[str], band_kev: tuple[float, float]) 
             top.stairs(model.y, edges, color="k", lw=0.8)
             expected = np.interp(data.x, 0.5 * (model.xlo + model.xhi), model.y)
             bottom.plot(data.x, (data.y - expected) / data.yerr, ".", ms=2, color=colour)
-        top.set(xscale="log", yscale="log", xlim=band_kev, title=source.name)
+        top.set(xscale="log", yscale="log", xlim=band_kev, title=_TITLES[source.name])
         top.legend()
         bottom.axhline(0, color="k", lw=0.6)
         bottom.set(ylim=(-4, 4), xlabel="energy [keV]")
     axes[0, 0].set_ylabel("counts / s / keV")
-    axes[1, 0].set_ylabel("(data - model) / error")
+    axes[1, 0].set_ylabel("residual [sigma]")
     figure.savefig(png, dpi=110, bbox_inches="tight")
