@@ -56,7 +56,7 @@ def extracted(request, tmp_path_factory, list_maker, calibration_env) -> dict:
         run(
             "evselect", table="events.fits", withspectrumset=True, spectrumset=name, energycolumn="PI",
             spectralbinsize=5, withspecranges=True, specchannelmin=0, specchannelmax=last,
-            expression=f"PATTERN==0 && ((X,Y) IN {inner})",
+            expression=f"PATTERN<={4 if camera.is_pn else 12} && ((X,Y) IN {inner})",
         )  # fmt: skip
         run("backscale", spectrumset=name, badpixlocation="events.fits")
     bins = {"withenergybins": True, "energymin": 0.3, "energymax": 11.9, "nenergybins": 40}
