@@ -29,10 +29,11 @@ LastStep = Annotated[
 ]
 #: Steps that have a command of their own.
 _COMMANDS = {
-    "generate_images_expmaps": "daxa images",
-    "generate_mosaics": "daxa mosaic",
-    "find_sources": "daxa sources",
-    "generate_lightcurves": "daxa lightcurves",
+    "generate_lightcurves": "lightcurves",
+    "generate_matrices": "spectra",
+    "generate_mosaics": "mosaic",
+    "generate_spectra": "spectra",
+    "find_sources": "sources",
 }
 
 
@@ -67,15 +68,19 @@ def chosen_steps(names: str | None, first: str | None, last: str | None) -> list
     return [n for n in known[begin:end] if n not in ON_REQUEST or n in (first, last)]
 
 
-def list_steps(as_json: Json = False) -> None:
+def list_steps(ctx: typer.Context, as_json: Json = False) -> None:
     """List the steps of XMM-Newton reductions in their order, and what each does."""
     from daxa.process import xmm
     from daxa.process.simple import ON_REQUEST, REDUCTION
 
+    there = getattr(ctx.find_root().command, "commands", {})
     rows = []
     for name in [*(step.name for step in REDUCTION), *(set(xmm.__all__) - {s.name for s in REDUCTION})]:
         about = (getattr(xmm, name).__doc__ or "").strip().splitlines()[0].replace("`", "")
-        run = "daxa process" if name in {s.name for s in REDUCTION} else _COMMANDS.get(name, "Python")
+        own = _COMMANDS.get(name)
+        run = f"daxa {own}" if own in there else "Python"
+        if name in {step.name for step in REDUCTION}:
+            run = "daxa process"
         if name in ON_REQUEST:
             run += " --steps"
         rows.append({"step": name, "run by": run, "does": about})
