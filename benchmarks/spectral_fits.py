@@ -143,7 +143,7 @@ def exact(out: Path, matrices: list[Path]) -> list[str]:
     return lines
 
 
-_TITLES = {"near": "point source, 5.4 arcmin off axis", "cluster": "cluster, 3 arcmin around its middle"}
+_TITLES = {"near": "point source, 5.4 arcmin from the pointing", "cluster": "cluster, 3 arcmin around it"}
 _FITTED = ("flux", "index", "kt", "abundance")
 
 
