@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,13 +59,13 @@ def _of_mission(archive: Archive, mission: BaseMission) -> list[Advice]:
     if waiting:
         text = f"{len(waiting)} of {len(mission)} observations are not processed yet"
         found.append((text, f"daxa.{reduce}(archive)"))
-    failed = Counter(
-        run.process for run in archive.ledger.runs(logs=False, mission=mission.name, status="failed")
-    )
-    for process, number in failed.items():
-        text = f"{process} has failed {number} time{'s' * (number > 1)}; see why"
-        found.append((text, f'archive.process_errors["{mission.name}"]["{process}"]'))
-    found += _screened(archive, mission)
+    totals = {row["process"]: row for row in archive.ledger.totals() if row["mission"] == mission.name}
+    for process, row in totals.items():
+        if number := row["failed"]:
+            text = f"{process} has failed {number} time{'s' * (number > 1)}; see why"
+            found.append((text, f'archive.process_errors["{mission.name}"]["{process}"]'))
+    if totals.get("espfilt", {}).get("warnings"):
+        found += _screened(archive, mission)
     stale = archive.stale[mission.name]
     number = sum(map(len, stale.values()))
     if number and reduce is not None:
