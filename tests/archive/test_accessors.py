@@ -190,6 +190,19 @@ def test_spectra_are_named_by_their_source(archive):
         archive.spectra(ONE, "PN", "J1")
 
 
+def test_light_curves_of_sources(archive):
+    name = layout.curve_name("J095805.7-110920", (0.5, 10.0), 100.0)
+    path = layout.curve_file(ONE, "PN", name, "lightcurve")
+    made(archive, "generate_lightcurves", f"{ONE}PN-{name}", {"lightcurve": (path, events())})
+    assert archive.lightcurve(ONE, "PN", source="J095805.7-110920").name == path.rpartition("/")[2]
+    with pytest.raises(NoProductError, match="no lightcurve of J1; there are"):
+        archive.lightcurve(ONE, "PN", source="J1")
+    wide = path.replace("bin100.0s", "bin500.0s")
+    made(archive, "generate_lightcurves", f"{ONE}PN-wide", {"lightcurve": (wide, events())})
+    with pytest.raises(ValueError, match=r"source: J095805.7-110920 has several: .*bin100.0s.*bin500.0s"):
+        archive.lightcurve(ONE, "PN", source="J095805.7-110920")
+
+
 def test_what_is_not_there(archive):
     record(
         archive,

@@ -110,6 +110,7 @@ _CURVES = (
     Maker("deflare", "light_curve", "chandra"),
     Maker("preprocessed_lightcurves", "lightcurve.*", ""),
 )
+_SOURCE_CURVES = (Maker("generate_lightcurves", "lightcurve", "xmm"),)
 #: Kinds of files of a source's spectrum.
 _SPECTRA = ("spectrum", "background", "arf")
 _SOURCES = (Maker("find_sources", "sources", "xmm"),)
@@ -298,16 +299,20 @@ class Products(Images):
         inst: Names = None,
         exp_id: str | None = None,
         *,
+        source: str | None = None,
         mission: BaseMission | str | None = None,
         as_: str = "path",
     ) -> Any:
-        """Light curves of the whole field in which flares were looked for, of each sub-exposure.
+        """Light curves of the field in which flares were looked for, of each sub-exposure; or of a source.
 
         Parameters
         ----------
+        source : str, optional
+            Name of a source, e.g. ``J095805.7-110920``, of which `generate_lightcurves` has made one. If
+            there are several, of other bands or widths of bins, the message names their files.
         as_ : str
-            ``path`` (of XMM-Newton a file for QDP), ``table`` (`astropy.table.Table`; of XMM-Newton ``TIME``,
-            ``RATE``, ``CORNERS``, and in ``meta`` the limits of accepted rates) or ``stingray``
+            ``path`` (of XMM-Newton's field a file for QDP), ``table`` (`astropy.table.Table`; of that field
+            ``TIME``, ``RATE``, ``CORNERS``, and in ``meta`` the limits of accepted rates) or ``stingray``
             (`stingray.Lightcurve`).
 
         Examples
@@ -320,7 +325,17 @@ class Products(Images):
             "table": lambda product: reading.curve_table(product.path, self._screened(product)),
             "stingray": lambda product: reading.stingray_curve(product.path, self._screened(product)),
         }
-        return self._answer(asked, "light curve", _CURVES, exp_id, as_, readers)
+        if source is None:
+            return self._answer(asked, "light curve", _CURVES, exp_id, as_, readers)
+
+        def fits(product: Product) -> bool:
+            return product.name.source == source
+
+        made = [p for p in finding.recorded(self, _SOURCE_CURVES, asked) if fits(p)]
+        kinds = {(p.name.band, p.kind) for p in made}
+        if len(kinds) > 1:
+            raise ValueError(f"source: {source} has several: {', '.join(sorted(p.path.name for p in made))}")
+        return self._answer(asked, f"lightcurve of {source}", _SOURCE_CURVES, exp_id, as_, readers, fits)
 
     @_explained
     def sources(

@@ -160,7 +160,8 @@ def stingray_curve(path: Path, events: Path | None = None) -> Any:
     table = curve_table(path, events)
     with _naming(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        times, rates = np.asarray(table["TIME"], float), np.asarray(table["RATE"], float)
+        columns: list[Any] = [np.ma.filled(np.ma.asarray(table[c], float), np.nan) for c in ("TIME", "RATE")]
+        times, rates = np.array(columns)[:, np.isfinite(columns[1])]
         mjdref = table.meta.get("MJDREF") or table.meta.get("mjdref") or _MJDREF
         return made(times, rates, input_counts=False, mjdref=float(mjdref), skip_checks=False)
 
