@@ -27,11 +27,13 @@ def _with_pages(item: Any, docs: Path) -> Any:
         return item
     [(title, inside)] = item.items()
     if isinstance(inside, list):
-        return {title: [_with_pages(one, docs) for one in inside]}
+        made = (_with_pages(one, docs) for one in inside)
+        return {title: [one for one in made if one]}
     if not inside.endswith("/"):
         return item
-    names = sorted(path.name for path in (docs / inside).glob("*.md") if path.name != "index.md")
-    return {title: [inside + "index.md", *(inside + name for name in names)]}
+    names = sorted(path.name for path in (docs / inside).iterdir() if path.suffix in (".md", ".ipynb"))
+    names.sort(key=lambda name: name != "index.md")
+    return {title: [inside + name for name in names]}
 
 
 def on_files(files: Files, config: Any) -> Files:
