@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
+import runpy
 import shlex
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from pages import DOCS, PAGES, ROOT, WRITTEN, blocks, commands, name
 
 from daxa.cli.main import app
 from daxa.events import load
+from daxa.process import PROC_LOOKUP
 from daxa.xmm.task import find_task, task_names
 
 #: What a block may be of.
@@ -236,3 +239,25 @@ def taken(found: Any, behind: list[str], said: list[str]) -> None:
             except Exception as failure:
                 if "does not exist" not in str(failure):
                     raise
+
+
+def test_steps_are_listed():
+    """Each step of XMM-Newton has its row on the page of steps, and its place in the API."""
+    page = (DOCS / "steps.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert sorted(listed) == sorted(PROC_LOOKUP["xmm_pointed"]), "docs/steps.md"
+    api = (DOCS / "api" / "steps.md").read_text(encoding="utf-8")
+    named = {member for members in re.findall(r"members: \[(.*?)\]", api) for member in members.split(", ")}
+    assert set(listed) - named == set(), "docs/api/steps.md"
+
+
+def test_what_the_api_names_is_there():
+    for page in (DOCS / "api").glob("*.md"):
+        for named, members in re.findall(r"^::: (\S+)(?:\n.*members: \[(.*?)\])?", page.read_text(), re.M):
+            found = pkgutil.resolve_name(named)
+            assert [m for m in members.split(", ") if m and not hasattr(found, m)] == [], named
+
+
+def test_the_flags_are_current():
+    made = runpy.run_path(str(DOCS / "make_flags.py"))
+    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run `python docs/make_flags.py`"

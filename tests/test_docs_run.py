@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -142,37 +141,6 @@ def test_formats_are_those_of_products(reduced):
         assert lacks(first_cells("images.md", "Images and exposure maps"), image[0], expmap[0]) == []
     with open_one("P*ATTTSR0000.FIT") as attitude:
         assert set(first_cells("images.md", "Attitude")) <= set(attitude["ATTHK"].columns.names)
-
-
-def test_steps_are_listed():
-    """Each step of XMM-Newton has its row on the page of steps, and its place in the API."""
-    from daxa.process import PROC_LOOKUP
-
-    page = (DOCS / "steps.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `(\w+)` \|", page, re.M)
-    assert sorted(listed) == sorted(PROC_LOOKUP["xmm_pointed"])
-    api = (DOCS / "api" / "steps.md").read_text(encoding="utf-8")
-    named = {member for members in re.findall(r"members: \[(.*?)\]", api) for member in members.split(", ")}
-    assert set(listed) - named == set()
-
-
-def test_what_the_api_names_is_there():
-    import importlib
-    import pkgutil
-
-    for page in (DOCS / "api").glob("*.md"):
-        for named, members in re.findall(r"^::: (\S+)(?:\n.*members: \[(.*?)\])?", page.read_text(), re.M):
-            found = (
-                pkgutil.resolve_name(named.replace(".", ":", 0))
-                if named.count(".")
-                else importlib.import_module(named)
-            )
-            assert [m for m in members.split(", ") if m and not hasattr(found, m)] == [], named
-
-
-def test_the_flags_are_current():
-    made = runpy.run_path(str(DOCS / "make_flags.py"))
-    assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run `python docs/make_flags.py`"
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
