@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from daxa.xmm.parameters import Parameter, Parameters
 from daxa.xmm.spectra.ogip import opened
 from daxa.xmm.task import TaskContext, task
 from daxa.xmm.timing.barycentre import Barycentre, ephemeris_of
-
-if TYPE_CHECKING:
-    pass
 
 _DONE = "SOLARSYSTEM"
 _GOOD_TIMES, _FRAMES = re.compile(r"STDGTI\d*|GTI\d+|\w+_GTIS"), re.compile(r"EXPOSU\d+")
