@@ -164,6 +164,17 @@ def test_what_cannot_be_corrected_is_named(curves):
         assert error.value.code == code
 
 
+def test_a_curve_without_events_has_rates_of_zero(curves):
+    x, y = xy(curves)
+    curve(curves, "none.lc", f"circle({x:.4f},{y:.4f},600) && PI in [1998:1998]")
+    assert not fits.getdata(curves[0] / "none.lc", "RATE")["RATE"].any()
+    given = {"srctslist": "none.lc", "eventlist": "list.fits", "outset": "none_c.lc"}
+    said = call(curves, "epiclccorr", **given, applyabsolutecorrections=True)
+    table = fits.getdata(curves[0] / "none_c.lc", "RATE")
+    assert "noEvents" in said
+    assert not np.nan_to_num(table["RATE"]).any()
+
+
 def test_events_with_the_time_of_their_frame_are_spread_over_it(tmp_path, list_maker, calibration_env):
     maker, rng, frame = list_maker("EPN"), np.random.default_rng(2), 0.0734
     middles = START + frame * (0.5 + np.arange(int(200 / frame)))

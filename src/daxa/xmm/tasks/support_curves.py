@@ -289,13 +289,21 @@ class Extraction:
         seen = self._areas("seen", badpixlocation=str(self.events.path), **place)
         axis = {"withsourcepos": True, "sourcecoords": "tel", "sourcex": 0.0, "sourcey": 0.0}
         on_axis = self._areas("axis", modelee=False, withbadpixcorr=False, **axis)
-        middle = _CHANNEL_EV * (np.arange(len(spectrum)) + 0.5)
-        factor = axis_factor(spectrum, *(np.interp(middle, *a) for a in (seen, on_axis)))
+        middle: FloatArray = _CHANNEL_EV * (np.arange(len(spectrum), dtype=float) + 0.5)
+        seen_cm2, axis_cm2 = (np.interp(middle, *a) for a in (seen, on_axis))
+        if not spectrum.any():
+            self.ctx.warn("noEvents", f"{self.curve.path}: no events: areas count evenly at all energies")
+            spectrum = self._band(middle).astype(float)
+        factor = axis_factor(spectrum, seen_cm2, axis_cm2)
         if not np.isfinite(factor):
-            raise TaskError(
-                "noArea", f"{self.curve.path}: there are no events, or the region sees nothing of the source"
-            )
+            raise TaskError("noArea", f"{self.curve.path}: the region sees nothing of the source")
         return factor
+
+    def _band(self, energy_ev: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which energies were selected."""
+        low, high = self.curve.subspace.limits("PI") or (energy_ev[0], energy_ev[-1])
+        chosen: npt.NDArray[np.bool_] = (energy_ev >= low) & (energy_ev <= high)
+        return chosen if chosen.any() else np.ones(len(energy_ev), bool)
 
     def _areas(self, kind: str, **given: Any) -> tuple[FloatArray, FloatArray]:
         """Energies [eV] and areas [cm^2] that arfgen gives for the region."""
