@@ -142,6 +142,8 @@ RUNS: dict[str, Run] = {
         epiclccorr srctslist=source.lc eventlist=@*M2S002MIEVLI0000.FIT outset=corrected.lc \
             bkgtslist=beside.lc applyabsolutecorrections=yes
         barycen table=last.ds:EVENTS
+        especget table=@*M2S002MIEVLI0000.FIT srcexp="((X,Y) IN circle(25921,25921,1200))" \
+            backexp="((X,Y) IN annulus(25921,25921,1800,3000))" filestem=one withrmfset=yes rmfset=matrix.ds
         """,
         quick=True,
     ),

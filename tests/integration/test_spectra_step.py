@@ -10,8 +10,10 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from simulated_field import X, set_environment
+from typer.testing import CliRunner
 
 from daxa.archive import Archive
+from daxa.cli.main import app
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.xmm import generate_spectra
 
@@ -106,6 +108,35 @@ def test_a_second_call_has_nothing_to_do(archive, reduced, runs):
     again = archive.ledger.runs(process="generate_spectra", logs=False)
     assert [r.id for r in again if r.ok] == [r.id for r in runs.values()]
     assert not any(archive.stale.values())
+
+
+def test_the_command_names_the_spectra(archive, reduced, runs):
+    ra, dec, _ = reduced.sources("PN")[0]
+    done = CliRunner().invoke(app, ["spectra", "read", "--position", f"{ra},{dec}"])
+    assert done.exit_code == 0, done.output
+    folder = archive.obs_folder(X, reduced.obs_id)
+    assert done.stdout.splitlines() == [
+        str(folder / runs[inst].extra["spectrum"]["path"]) for inst in CAMERAS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "give one of"),
+        (["--sources", "--position", "1,2"], "give one of"),
+        (["--position", "here"], "--position: expected RA,DEC"),
+        (["--position", "1,2", "--radius", "wide"], "--radius: expected arcsec"),
+        (["--position", "1,2", "--radius", "2"], "--radius: expected 3 to 900 arcsec"),
+        (["--position", "1,2", "--band", "x"], "--band: expected LOW-HIGH"),
+        (["--position", "1,2", "--band", "5-1"], "--band"),
+        (["--regions", "no.reg"], "--regions: no such file"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(archive, given, message):
+    done = CliRunner().invoke(app, ["spectra", "read", *given], env={"COLUMNS": "300"})
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
 
 
 def test_without_any_source(archive, runs):

@@ -22,6 +22,7 @@ from daxa.cli.overview import info, list_archives, status
 from daxa.cli.process import process
 from daxa.cli.products import mosaic, report, sources
 from daxa.cli.record import logs, provenance, rebuild, replay, reproduce, verify
+from daxa.cli.spectra import spectra
 from daxa.cli.steps import list_steps
 from daxa.cli.watch import watch
 
@@ -37,7 +38,7 @@ app = typer.Typer(
 _COMMANDS = {
     "From raw files to products": (demo, find, download, process, list_steps),
     "Archives": (list_archives, info, status, watch, report, logs),
-    "More products of an archive": (images, mosaic, sources, lightcurves),
+    "More products of an archive": (images, mosaic, sources, spectra, lightcurves),
     "The record": (provenance, reproduce, replay, verify, rebuild),
     "Raw and calibration files": (calibration, odf, simulate),
     "Checks": (doctor, compare, validate, sas_shims),

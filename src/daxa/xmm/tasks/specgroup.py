@@ -82,6 +82,11 @@ def specgroup(ctx: TaskContext, p: Parameters) -> None:
         quality = _quality(channels, path)
     good = _good(p, channels, quality)
     limits, last, bad = _groups(ctx, p, channels, good, quality)
+    held = float(counts[good & ~bad].sum())
+    if _wants(p, "mincounts") and held < p.mincounts:
+        ctx.warn(
+            "fewCounts", f"{path}: {held:g} counts in good channels, fewer than mincounts ({p.mincounts:g})"
+        )
     grouped = grouping.columns_of(len(counts), limits, last)
     flags = np.where(good & ~bad, 0, 1)
     cards = _names(p) if p.addfilenames else {}
