@@ -110,7 +110,8 @@ def test_a_second_call_has_nothing_to_do(archive, reduced, runs):
     assert not any(archive.stale.values())
 
 
-def test_the_command_names_the_spectra(archive, reduced, runs):
+def test_the_command_names_the_spectra(archive, reduced, simulated, runs, monkeypatch):
+    set_environment(monkeypatch, archive.layout.root.parents[1], simulated.ccf)
     ra, dec, _ = reduced.sources("PN")[0]
     done = CliRunner().invoke(app, ["spectra", "read", "--position", f"{ra},{dec}"])
     assert done.exit_code == 0, done.output

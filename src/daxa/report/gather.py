@@ -27,6 +27,7 @@ from daxa.archive import layout
 from daxa.archive.run import Run
 from daxa.report import drawing, products
 from daxa.report.products import CAMERAS, Reader, Values
+from daxa.report.source_spectra import source_spectra
 from daxa.report.spectra import expected_shares
 from daxa.report.verdict import judge
 from daxa.xmm.ccf.calibration import Calibration
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
     from daxa.mission.base import BaseMission
 
 #: Raised whenever what is kept of products changes its meaning.
-_KEPT = 3
+_KEPT = 4
 #: What is kept.
 _OF_PRODUCTS = (
     "state", "header", "exposures", "finals", "gratings", "attitude", "sources", "calibration", "problems",
-    "images",
+    "images", "source_spectra",
 )  # fmt: skip
 #: Steps as people say them.
 STEPS = {
@@ -57,6 +58,8 @@ STEPS = {
     "generate_images_expmaps": "images and exposure maps",
     "generate_mosaics": "mosaics",
     "find_sources": "search for sources",
+    "generate_matrices": "redistribution matrix",
+    "generate_spectra": "spectrum of a source",
     "rgs_events": "RGS event list",
     "rgs_angles": "RGS angles",
     "cleaned_rgs_event_lists": "RGS event list without flares",
@@ -169,6 +172,7 @@ def _products(data: Path, mission: BaseMission, obs_id: str, folder: Path, scrat
     found = products.observation_values(data, obs_id, list(mission.chosen_instruments))
     reader = Reader(data)
     found["images"] = drawing.observation_pictures(reader, obs_id, found["sources"], scratch)
+    found["source_spectra"] = source_spectra(reader, list(mission.chosen_instruments))
     found["problems"] += reader.problems
     return found | {"state": state, "fresh": True, "kept": kept}
 

@@ -212,9 +212,18 @@ class _Report:
             states=STATES,
             sections=_sections(one),
             files=self._files(one),
+            spectra_folder=self._spectra_folder(one),
             before=before,
             after=after,
         )
+
+    def _spectra_folder(self, one: Values) -> str:
+        """Link from a page to the folder of spectra; empty where the report is not in the archive."""
+        root = Path(self.archive.archive_path)
+        if not one["source_spectra"] or not self.folder.is_relative_to(root):
+            return ""
+        data = Path(self.archive.get_current_data_path(one["mission"], one["obs_id"]))
+        return Path(os.path.relpath(data / "spectra", self.folder / "observations")).as_posix()
 
     def _files(self, one: Values) -> dict[str, str]:
         """The script that makes the products again, and the logs."""
@@ -376,7 +385,10 @@ def _sections(one: Values) -> list[tuple[str, str]]:
         found += [("flares", "Flares"), ("spectra", "Spectra"), ("patterns", "Patterns"), ("ccds", "CCDs")]
     if one["gratings"]:
         found.append(("gratings", "Gratings"))
-    return [*found, ("attitude", "Attitude"), ("sources", "Sources"), ("record", "Record")]
+    found += [("attitude", "Attitude"), ("sources", "Sources")]
+    if one["source_spectra"]:
+        found.append(("source-spectra", "Spectra of sources"))
+    return [*found, ("record", "Record")]
 
 
 def _groups(images: Values) -> list[Values]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daxa.report import spectra
+from daxa.report import source_spectra, spectra
 from daxa.report.products import CAMERAS, Values
 
 Figure = dict[str, Any]
@@ -330,4 +330,5 @@ def all_figures(observation: Values) -> dict[str, Figure]:
     for exposure in observation["exposures"]:
         made += [f(exposure) for f in (light_curve, rate_histogram, spectrum, patterns, chips)]
     made += [grating(g) for g in observation["gratings"]]
+    made += [source_spectra.figure(one) for one in observation["source_spectra"]]
     return {figure["name"]: figure for figure in made if figure}
