@@ -169,4 +169,4 @@ def _outcome(archive: Any, options: Any) -> tuple[list[Path], list[str]]:
             failed.append(
                 f"failed: {run.ident}: {error_text(run.errors[0]) if run.errors else 'see the log'}"
             )
-    return made, failed
+    return sorted(made), failed
