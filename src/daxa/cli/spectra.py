@@ -18,6 +18,7 @@ _OPTIONS = {
     "radius": "--radius",
     "background": "--background",
     "lo_en": "--band",
+    "lo_en, hi_en": "--band",
     "hi_en": "--band",
     "patterns": "--patterns",
     "min_counts": "--min-counts",
