@@ -266,7 +266,8 @@ def region_task(
 def _middle(region: Any) -> tuple[float, float]:
     from astropy.coordinates import SkyCoord
 
-    place = region.vertices if hasattr(region, "vertices") else region.center
-    middle = place.icrs.cartesian if place.isscalar else place.icrs.cartesian.mean()
-    at = SkyCoord(middle, frame="icrs").spherical
+    # In fk5, as region files mostly are, so that names are those of the numbers in them.
+    place = (region.vertices if hasattr(region, "vertices") else region.center).fk5
+    middle = place.cartesian if place.isscalar else place.cartesian.mean()
+    at = SkyCoord(middle, frame="fk5").spherical
     return float(at.lon.deg), float(at.lat.deg)
