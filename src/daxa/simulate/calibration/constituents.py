@@ -361,11 +361,16 @@ def _quantumef(camera: Camera) -> Constituent:
 
 def _filters(camera: Camera) -> Constituent:
     extensions = [
-        Extension(f"FILTER-{source}{name.upper()}", {"REGION": [""], "TRANSMISSION": np.array([curve])})
+        Extension(
+            f"FILTER-{source}{name.upper()}",
+            {"REGION": [""], "TRANSMISSION": np.array([(1.0 if name == "Open" else 0.0, *curve)])},
+        )
         for source in ("", "CAL")
         for name, curve in response.FILTER_TRANSMISSION.items()
     ]
-    extensions.append(Extension("EBINS", {"ENERGY": np.array([response.FILTER_ENERGY_KEV]) * 1000}))
+    # Areas of real observations vanish there; the rest is what photons are drawn with.
+    grid = np.array([(response.OPAQUE_KEV, *response.FILTER_ENERGY_KEV)])
+    extensions.append(Extension("EBINS", {"ENERGY": 1000 * grid}))
     return Constituent(camera.name, "FILTERTRANSX", 19 if camera.is_pn else 15, extensions)
 
 

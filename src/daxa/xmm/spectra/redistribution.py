@@ -24,6 +24,8 @@ from scipy.special import ndtr
 FloatArray = npt.NDArray[np.float64]
 #: Elements below this are left out.
 THRESHOLD = 1e-6
+#: Rows that end here or below are empty, as those of the matrix of MOS that the law was measured on [eV].
+_LEAST_EV = 30.0
 #: Edge of silicon, above which photons of its K line may escape, and the energy of that line [eV].
 SILICON_EDGE_EV, SILICON_LINE_EV = 1839.0, 1740.0
 #: Variance of the noise [eV^2] and its growth with energy [eV], which make the escape peak narrower.
@@ -208,7 +210,7 @@ def _day(date: str) -> int:
 
 
 def matrix(law: Law, bins_ev: FloatArray, limits_ev: FloatArray) -> FloatArray:
-    """Shares of the photons of each energy bin in each channel; rows sum to 1.
+    """Shares of the photons of each energy bin in each channel; rows sum to 1, those below 30 eV are empty.
 
     Parameters
     ----------
@@ -224,8 +226,10 @@ def matrix(law: Law, bins_ev: FloatArray, limits_ev: FloatArray) -> FloatArray:
     array
         Shape (energy bins, channels).
     """
-    rows = np.empty((len(bins_ev) - 1, len(limits_ev) - 1))
+    rows = np.zeros((len(bins_ev) - 1, len(limits_ev) - 1))
     for k, energy in enumerate(0.5 * (bins_ev[1:] + bins_ev[:-1])):
+        if bins_ev[k + 1] <= _LEAST_EV:
+            continue
         row = np.diff(law.line(float(max(energy, 1.0))).below(float(energy), limits_ev))
         row[row < THRESHOLD] = 0.0
         total = row.sum()
