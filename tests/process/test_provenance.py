@@ -119,7 +119,7 @@ def test_provenance_of_the_w3c(reduced):
 def test_without_the_package_of_the_w3c_this_is_told(reduced, monkeypatch):
     (image,) = reduced.obs_folder(X, OBS).glob("images/*0.5_2.0keV-image.fits")
     monkeypatch.setitem(sys.modules, "prov", None)
-    with pytest.raises(DAXAError, match=r"pip install 'daxa\[prov\]'"):
+    with pytest.raises(DAXAError, match=r"needs the package prov, which is not installed: pip install prov"):
         as_prov(provenance(image), "n")
 
 
