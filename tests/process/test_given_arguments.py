@@ -175,8 +175,7 @@ class Recorder:
         monkeypatch.setattr("daxa.process.simple.run_steps", self.run)
         # What spectra build on has not been made.
         monkeypatch.setattr("daxa.process.xmm.spectra._matrix_of", lambda piece, options: Path("rmf.fits"))
-        monkeypatch.setattr("daxa.process.xmm.spectra._some_known", lambda archive: True)
-        monkeypatch.setattr("daxa.process.xmm.lightcurves._some_known", lambda archive: True)
+        monkeypatch.setattr("daxa.process.xmm.source_places._some_known", lambda archive: True)
         # Some arguments are for the engine only.
         monkeypatch.setattr("daxa.process.xmm.generate.select_backend", lambda: "embedded")
         monkeypatch.setattr("daxa.process.xmm.mosaics.field_mosaics", self.field)

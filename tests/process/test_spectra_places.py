@@ -12,6 +12,7 @@ from astropy.units import Quantity
 from daxa.process.xmm import spectra
 from daxa.process.xmm.source_places import (
     Place,
+    check_sources,
     found_places,
     places_of_regions,
     positions_of,
@@ -56,6 +57,19 @@ def test_sources_far_from_the_pointing_are_left_out_and_names_are_used_once():
     piece = SimpleNamespace(mission=mission, obs_id="0800010101", records=SimpleNamespace(notes={}))
     places = [Place("near", 359.9, 0.0), Place("near", 0.1, 0.0), Place("far", 0.1, 0.4)]
     assert seen_of(piece, places) == places[:1]
+
+
+def test_sources_that_no_observation_sees_are_named():
+    info = pd.DataFrame({"ObsID": ["0800010101", "0800010201"], "ra": [0.1, 5.0], "dec": [0.0, 0.0]})
+    archive = SimpleNamespace(missions=[SimpleNamespace(name="xmm_pointed", filtered_obs_info=info)])
+    seen, far, farther = Place("a", 4.9, 0.0), Place("b", 200.0, -11.0), Place("c", 9.5, 1.25)
+    check_sources(archive, "generate_spectra", "positions", [seen])
+    with pytest.warns(
+        UserWarning, match=r"^generate_spectra: positions: .*\(200, -11\); made for the others"
+    ):
+        check_sources(archive, "generate_spectra", "positions", [seen, far])
+    with pytest.raises(ValueError, match=r"^regions: no observation .*\(200, -11\), \(9.5, 1.25\)$"):
+        check_sources(archive, "generate_lightcurves", "regions", [far, farther])
 
 
 def test_colours_of_regions_tell_extended_sources(tmp_path):

@@ -23,6 +23,7 @@ _OPTIONS = {
     "allowed_obs_ids": "--obs-id",
     "object_name": "NAME",
     "positions": "--position",
+    "regions": "--regions",
     "search_distance": "--radius",
     "num_cores": "--cores or DAXA_NUM_CORES",
     "lo_en, hi_en": "--bands",

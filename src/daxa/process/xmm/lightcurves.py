@@ -19,6 +19,7 @@ from daxa.process.xmm.setup import ALLOWED
 from daxa.process.xmm.source_places import (
     BACKGROUNDS,
     Place,
+    check_sources,
     found_places,
     known_sources,
     places_of_regions,
@@ -307,20 +308,6 @@ def generate_lightcurves(obs_archive: Archive, options: LightcurveOptions, runni
         raise NoDependencyProcessError(
             f"generate_lightcurves: merge_subexposures must be run on {missions[0].name} first"
         )
-    if options.places is None and not _some_known(obs_archive):
-        raise NoDependencyProcessError(
-            "generate_lightcurves: no sources are known; run find_sources, or give positions or regions"
-        )
+    argument = "positions" if options.regions is None else "regions"
+    check_sources(obs_archive, "generate_lightcurves", argument, options.places)
     run_steps(obs_archive, [(GENERATE_LIGHTCURVES, options)], ALLOWED, running)
-
-
-def _some_known(archive: Archive) -> bool:
-    """Whether sources are known of any observation."""
-    if any(run.ok for run in archive.ledger.runs(process="find_sources", logs=False)):
-        return True
-    return any(
-        archive.layout.regions(m.name, str(o)).exists()
-        for m in archive.missions
-        if m.name in ALLOWED
-        for o in m.filtered_obs_ids
-    )

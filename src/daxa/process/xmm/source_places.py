@@ -10,19 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
 from daxa.archive.regions import sky_regions
 from daxa.backend.contract import Task
 from daxa.ds9 import excludes, read_regions, region_text
+from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_quantity
 from daxa.process.step import Piece
+from daxa.process.tell import tell
+from daxa.process.xmm.setup import ALLOWED
+
+if TYPE_CHECKING:
+    from daxa.archive import Archive
 
 #: What a background may be, if it is not a region.
 BACKGROUNDS = ("auto", "annulus", "ccd")
 #: No camera sees sources farther from the pointing [deg].
 _FARTHEST_DEG = 17.5 / 60
+#: Most sources that a message names.
+_TOLD = 10
 #: Limits of radii [arcsec].
 _RADII = (3.0, 900.0)
 
@@ -210,22 +218,88 @@ def seen_of(piece: Piece, places: Sequence[Place]) -> list[Place]:
     places
         The sources.
     """
-    import numpy as np
-
     key = ("pointing", piece.mission.name, piece.obs_id)
     notes = piece.records.notes
     if key not in notes:
         info = piece.mission.filtered_obs_info
         row = info[info["ObsID"].astype(str) == piece.obs_id].iloc[0]
         notes[key] = float(row["ra"]), float(row["dec"])
-    ra, dec = np.radians(notes[key])
     found: dict[str, Place] = {}
     for one in places:
-        a, d = np.radians((one.ra, one.dec))
-        cosine = np.sin(d) * np.sin(dec) + np.cos(d) * np.cos(dec) * np.cos(a - ra)
-        if np.degrees(np.arccos(min(cosine, 1.0))) < _FARTHEST_DEG:
+        if _sees(notes[key], one):
             found.setdefault(one.name, one)
     return list(found.values())
+
+
+def _sees(pointing: tuple[float, float], place: Place) -> bool:
+    """Whether a camera may see a source, by where it points [deg]."""
+    import numpy as np
+
+    (ra, dec), (a, d) = np.radians(pointing), np.radians((place.ra, place.dec))
+    cosine = np.sin(d) * np.sin(dec) + np.cos(d) * np.cos(dec) * np.cos(a - ra)
+    return bool(np.degrees(np.arccos(min(cosine, 1.0))) < _FARTHEST_DEG)
+
+
+def check_sources(archive: Archive, step: str, argument: str, places: Sequence[Place] | None) -> None:
+    """Refuse sources none of which is seen, and tell of those that are not.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    step
+        Name of the step that wants them.
+    argument
+        Name of the argument that gives them.
+    places
+        The sources; None: those that are known of each observation.
+
+    Raises
+    ------
+    NoDependencyProcessError
+        Known ones are wanted, and there are none.
+    ValueError
+        No observation sees any of them.
+
+    Warns
+    -----
+    UserWarning
+        No observation sees some of them.
+    """
+    if places is None:
+        if not _some_known(archive):
+            raise NoDependencyProcessError(
+                f"{step}: no sources are known; run find_sources, or give positions or regions"
+            )
+        return
+    infos = [m.filtered_obs_info for m in archive.missions if m.name in ALLOWED]
+    pointings = [
+        (float(ra), float(dec)) for info in infos for ra, dec in zip(info["ra"], info["dec"], strict=True)
+    ]
+    unseen = [place for place in places if not any(_sees(pointing, place) for pointing in pointings)]
+    if not pointings or not unseen:
+        return
+    named = ", ".join(f"({one.ra:.6g}, {one.dec:.6g})" for one in unseen[:_TOLD])
+    more = f" and {len(unseen) - _TOLD} more" if len(unseen) > _TOLD else ""
+    text = (
+        f"{argument}: no observation of the archive points within {60 * _FARTHEST_DEG:g} arcmin of RA, Dec "
+        f"{named}{more}"
+    )
+    if len(unseen) == len(places):
+        raise ValueError(text)
+    tell(f"{step}: {text}; made for the others")
+
+
+def _some_known(archive: Archive) -> bool:
+    """Whether sources are known of any observation."""
+    if any(run.ok for run in archive.ledger.runs(process="find_sources", logs=False)):
+        return True
+    return any(
+        archive.layout.regions(m.name, str(o)).exists()
+        for m in archive.missions
+        if m.name in ALLOWED
+        for o in m.filtered_obs_ids
+    )
 
 
 def region_task(

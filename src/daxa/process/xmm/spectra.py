@@ -19,6 +19,7 @@ from daxa.process.xmm.setup import ALLOWED
 from daxa.process.xmm.source_places import (
     BACKGROUNDS,
     Place,
+    check_sources,
     found_places,
     known_sources,
     places_of_regions,
@@ -411,21 +412,7 @@ def generate_spectra(obs_archive: Archive, options: SpectrumOptions, running: Ru
     >>> daxa.generate_spectra(archive, [149.59, -11.06], Quantity(60, "arcsec"), extended=True)
     """
     _check(obs_archive, ("generate_spectra",))
-    if options.places is None and not _some_known(obs_archive):
-        raise NoDependencyProcessError(
-            "generate_spectra: no sources are known; run find_sources, or give positions or regions"
-        )
+    argument = "positions" if options.regions is None else "regions"
+    check_sources(obs_archive, "generate_spectra", argument, options.places)
     matrices = MatrixOptions(options.patterns)
     run_steps(obs_archive, [(GENERATE_MATRICES, matrices), (GENERATE_SPECTRA, options)], ALLOWED, running)
-
-
-def _some_known(archive: Archive) -> bool:
-    """Whether sources are known of any observation."""
-    if any(run.ok for run in archive.ledger.runs(process="find_sources", logs=False)):
-        return True
-    return any(
-        archive.layout.regions(m.name, str(o)).exists()
-        for m in archive.missions
-        if m.name in ALLOWED
-        for o in m.filtered_obs_ids
-    )
