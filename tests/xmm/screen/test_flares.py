@@ -82,6 +82,13 @@ def test_quiet_time_is_kept():
     assert min(kept) > 0.97
 
 
+@pytest.mark.parametrize(("sigma", "least", "most"), [(0.7, 0.3, 0.8), (1.5, 0.75, 0.97), (6.0, 0.99, 1.0)])
+def test_how_much_is_accepted_does_not_decide_what_is_quiet(sigma, least, most):
+    rng = np.random.default_rng(12)
+    rate = smoothed_curve(rng, 20_000, 2.0)
+    assert least < accept(rate, allow_sigma=sigma).good.mean() <= most
+
+
 def test_flare_edges_are_found_within_a_bin():
     rng = np.random.default_rng(2)
     rate = smoothed_curve(rng, 20_000, 0.8, [(8_000, 11_000, 10.0)])

@@ -31,6 +31,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: What is asked of a quiet level by default.
 DEMANDS = Steadiness()
+#: Whether a level is quiet is judged by rates so near to it at least [sigma]; espfilt accepts so much.
+_CUSTOMARY_SIGMA = 2.5
 
 
 @dataclass(frozen=True)
@@ -235,8 +237,11 @@ def histogram_method(
         low, high = quiet.centre - allow_sigma * quiet.sigma, quiet.centre + allow_sigma * quiet.sigma
         good = smoothing.accept(used, smoothed, seen, low, high)
         if steadiness is not None:
+            # A level is as quiet as it is, however little around it is to be accepted.
+            wide = max(allow_sigma, _CUSTOMARY_SIGMA) * quiet.sigma
+            near = smoothing.accept(used, smoothed, seen, quiet.centre - wide, quiet.centre + wide)
             # At the edges of flares the running mean leaves the limits inside of accepted bins.
-            inside = good & seen & (smoothed > low) & (smoothed < high)
+            inside = near & seen & (np.abs(smoothed - quiet.centre) < wide)
             check_steadiness(used, smoothed, seen, inside, quiet, smoothing.length, step_s, steadiness)
         # The sample that was left out stands at the end.
         return FlareFit(quiet, low, high, np.append(good, False), histogram, np.append(smoothed, 0.0), passes)
