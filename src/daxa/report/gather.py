@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +28,7 @@ from daxa.report import drawing, products
 from daxa.report.products import CAMERAS, Reader, Values
 from daxa.report.source_spectra import source_spectra
 from daxa.report.spectra import expected_shares
+from daxa.report.steps import LATER, STEPS, listed, part
 from daxa.report.verdict import judge
 from daxa.xmm.ccf.calibration import Calibration
 from daxa.xmm.ccf.index import read_index
@@ -45,25 +45,6 @@ _OF_PRODUCTS = (
     "state", "header", "exposures", "finals", "gratings", "attitude", "sources", "calibration", "problems",
     "images", "source_spectra",
 )  # fmt: skip
-#: Steps as people say them.
-STEPS = {
-    "cif_build": "choice of calibration files",
-    "odf_ingest": "reading of the raw files",
-    "epchain": "pn event list",
-    "emchain": "MOS event list",
-    "espfilt": "search for flares",
-    "emanom": "state of the MOS CCDs",
-    "cleaned_evt_lists": "event list without flares",
-    "merge_subexposures": "exposures put together",
-    "generate_images_expmaps": "images and exposure maps",
-    "generate_mosaics": "mosaics",
-    "find_sources": "search for sources",
-    "generate_matrices": "redistribution matrix",
-    "generate_spectra": "spectrum of a source",
-    "rgs_events": "RGS event list",
-    "rgs_angles": "RGS angles",
-    "cleaned_rgs_event_lists": "RGS event list without flares",
-}
 
 
 class Record:
@@ -140,7 +121,7 @@ def observation(record: Record, mission: BaseMission, obs_id: str, folder: Path,
         "start": _time(row.get("start")),
         "end": _time(row.get("end")),
         "duration_s": _seconds(row.get("duration")),
-        "steps": [_step(run) for run in runs],
+        "steps": listed(runs),
         "files": _files(data),
     }
     header = found["header"]
@@ -227,7 +208,6 @@ def _camera(inst: str, found: Values, summary: Values, wanted: Values, runs: Ite
             {"exp": exp, "inout": f["inout"], "error": f["inout_error"]} for exp, f in ratios
         ],
         "failures": [failure_text(run) for run in runs if run.status == "failed" and run.inst == inst],
-        "warnings": sum(len(run.warnings) for run in runs if run.inst == inst),
     }  # fmt: skip
 
 
@@ -249,8 +229,8 @@ def failure_text(run: Run) -> str:
     if run.timed_out:
         return f"{step} ({run.process}) took too long"
     reason = run.errors[0]["message"] if run.errors else "no reason is recorded"
-    exposure = f" {run.exp_id}" if run.exp_id else ""
-    return f"{step} ({run.process}{exposure}) failed: {' '.join(reason.split())}"
+    of = "".join(f" {name}" for name in (run.exp_id, part(run)) if name)
+    return f"{step} ({run.process}{of}) failed: {' '.join(reason.split())}"
 
 
 def _done(runs: list[Run]) -> Values:
@@ -259,7 +239,8 @@ def _done(runs: list[Run]) -> Values:
     for run in runs:
         for name, version in run.versions.items():
             versions.setdefault(name, set()).add(version)
-    warned = [w for run in runs if run.backend == "embedded" for w in run.warnings]
+    reduction = [run for run in runs if run.process not in LATER]
+    warned = [w for run in reduction if run.backend == "embedded" for w in run.warnings]
     notes = Counter(w["name"] for w in warned)
     setup = {run.process: run.extra for run in runs}
     return {
@@ -269,7 +250,7 @@ def _done(runs: list[Run]) -> Values:
         "failures": [failure_text(r) for r in runs if r.status == "failed" and r.inst is None],
         "notes": dict(notes),
         "note_texts": {w["name"]: " ".join(w["message"].split()) for w in reversed(warned)},
-        "warning_count": sum(len(run.warnings) for run in runs),
+        "warning_count": sum(len(run.warnings) for run in reduction),
         "versions": {name: sorted(values) for name, values in versions.items()},
         "backends": sorted({run.backend for run in runs}),
         "raw_data": str(setup.get("odf_ingest", {}).get("odf_path", "")),
@@ -290,31 +271,6 @@ def _expected(data: Path, searched: str, exposures: list[Values]) -> Values:
         except (TaskError, OSError, KeyError, ValueError):
             continue
     return found
-
-
-def _step(run: Run) -> Values:
-    """A run, as it is listed."""
-    return {
-        "step": run.process,
-        "what": STEPS.get(run.process, run.process),
-        "inst": CAMERAS.get(run.inst or "", run.inst or ""),
-        "exp": run.exp_id or "",
-        "ident": run.ident,
-        "status": run.status,
-        "started": run.started[:19].replace("T", " "),
-        "seconds": run.wall_s or 0.0,
-        "megabytes": (run.memory_bytes or 0) / 1e6,
-        "backend": run.backend,
-        "messages": [
-            {"kind": kind, "name": m["name"], "by": m["originator"], "text": m["message"]}
-            for kind, messages in (("error", run.errors), ("warning", run.warnings))
-            for m in messages
-        ],
-        "commands": [
-            shlex.join([task, *(f"{k}={v}" for k, v in given.items())]) for task, given in run.tasks
-        ],
-        "config": {k: str(v) for k, v in run.config.items()},
-    }
 
 
 def _files(data: Path) -> list[Values]:

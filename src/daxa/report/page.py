@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from daxa._version import __version__
 from daxa.exceptions import DAXAError
 from daxa.process.reproduce import reproduce
-from daxa.report import chart, drawing, gather, plots, rasters, summary
+from daxa.report import chart, drawing, gather, plots, rasters, steps, summary
 from daxa.report.products import CAMERAS, Reader, Values, finite
 from daxa.report.skymap import sexagesimal
 from daxa.report.verdict import PENDING, UNUSABLE, USABLE, WARNINGS, judge_archive, line_is_off
@@ -213,6 +213,10 @@ class _Report:
             sections=_sections(one),
             files=self._files(one),
             spectra_folder=self._spectra_folder(one),
+            warned={
+                "sources": steps.warnings_of(one["steps"], ["find_sources"]),
+                "spectra": steps.warnings_of(one["steps"], ["generate_matrices", "generate_spectra"]),
+            },
             before=before,
             after=after,
         )
@@ -234,7 +238,7 @@ class _Report:
             found["logs"] = f"files/{stem}-logs.txt"
             runs = self.archive.ledger.runs(mission=mission, obs_id=obs_id)
             self._text(found["logs"], gather.logs_text(runs))
-        if any(step["status"] == "done" for step in one["steps"]):
+        if one["done"]:
             try:
                 script = reproduce(self.archive.ledger, self.archive.archive_name, mission, obs_id)
             except DAXAError:  # e.g. an archive of an earlier version, which did not keep what it takes
@@ -269,7 +273,7 @@ class _Report:
             top="",
             facts=facts,
             steps=summary.status_table(self.archive),
-            names=gather.STEPS,
+            names=steps.STEPS,
             parameters=parameters,
         )
 

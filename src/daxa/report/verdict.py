@@ -8,7 +8,8 @@ The rules, in the order in which they are asked:
 - usable with warnings: a camera that was observed has failed or has nothing left; more than half of a
   camera's time went to flares; protons are left by the ratio of field and corners; a fluorescence line is not
   where it belongs; a CCD is in an anomalous state; something stood in for a part of a calibration file; a
-  product is damaged or out of date; a step of the engine has warned;
+  product is damaged or out of date; a step of the engine has warned, unless it only makes something of the
+  finished reduction, e.g. a spectrum: such warnings are told with what it made;
 - usable: nothing of that.
 """
 
