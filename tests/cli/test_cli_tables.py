@@ -9,11 +9,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from daxa.archive.run import Run
 from daxa.cli import output
 from daxa.cli.main import app
+from daxa.cli.process import warned_steps
 from daxa.cli.steps import chosen_steps
 from daxa.cli.watch import standing, summary
-from daxa.process.progress import Lines, running_words
+from daxa.process.progress import Lines, running_words, step_line
 from daxa.process.tally import Tally
 
 run = CliRunner()
@@ -60,12 +62,13 @@ def test_steps_are_chosen_in_their_order():
             chosen_steps(*wrong)
 
 
-def node(step, obs_id, state="waiting", scope="exposure", opens=False):
+def node(step, obs_id, state="waiting", scope="exposure", opens=False, warnings=()):
     return SimpleNamespace(
         step=SimpleNamespace(name=step, scope=scope, done=print if opens else None),
         piece=SimpleNamespace(obs_id=obs_id, inst="PN", exp_id="S003"),
         place=("xmm_pointed", obs_id),
         state=state,
+        run=Run(step, "x", "xmm_pointed", obs_id, warnings=list(warnings)),
     )
 
 
@@ -97,6 +100,31 @@ def test_the_time_left_is_that_of_measured_jobs(capsys):
     tally.end(opening[1], 14.0)
     told.update()
     assert capsys.readouterr().err.splitlines()[-1] == "epchain: 1 done, 1 failed, 20 s"
+
+
+def test_jobs_with_warnings_are_counted_without_stand_ins_for_calibration():
+    left_out = {"originator": "epchain", "name": "truncated", "message": "CCD 1 is left out"}
+    stands_in = {
+        "originator": "epchain",
+        "name": "noAgeing",
+        "message": "EPN_LONGTERM_0001.CCF[AGEING]: absent: no ageing",
+    }
+    tally = Tally(1)
+    jobs = [node("epchain", str(n), "done", warnings=w) for n, w in enumerate(([left_out], [stands_in], []))]
+    jobs.append(node("epchain", "4", "failed", warnings=[left_out]))
+    for one in jobs:
+        tally.expect(one)
+        tally.end(one, 0.0)
+    assert step_line("epchain", tally.steps["epchain"]) == "epchain: 3 done, 1 failed, 1 with warnings, 0.0 s"
+    runs = [one.run for one in jobs]
+    ledger = SimpleNamespace(
+        totals=lambda: [{"process": "epchain", "warnings": 3}, {"process": "emchain", "warnings": 0}],
+        runs=lambda process, status, logs: runs,
+    )
+    assert warned_steps(SimpleNamespace(ledger=ledger), ["epchain", "emchain"]) == ["epchain"]
+    assert warned_steps(SimpleNamespace(ledger=ledger), ["emchain"]) == []
+    del runs[0], runs[-1]
+    assert warned_steps(SimpleNamespace(ledger=ledger), ["epchain"]) == []
 
 
 def test_what_runs_is_named_as_far_as_there_is_room():

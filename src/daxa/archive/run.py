@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
 #: Kind of a product that several runs of an observation make alike, e.g. its attitude file.
 SHARED = "shared"
+#: Warnings of what stands in for parts of calibration files: such a file and its table, or their codes.
+_STANDS_IN = re.compile(r"\S+\.CCF\[", re.IGNORECASE)
+_STAND_INS = {"kingProfile", "measuredRedistribution", "measuredQuality"}
 
 
 class Output(NamedTuple):
@@ -137,3 +141,8 @@ class Run:
     @property
     def ok(self) -> bool:
         return self.status == "done"
+
+    @property
+    def warned(self) -> bool:
+        """Whether it has warned of more than what stands in for parts of calibration files."""
+        return any(w["name"] not in _STAND_INS and not _STANDS_IN.match(w["message"]) for w in self.warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
@@ -169,6 +170,25 @@ def count(archive: Any) -> str:
     return f"{number} observation{'s' * (number != 1)}"
 
 
+def warned_steps(archive: Any, names: Collection[str]) -> list[str]:
+    """Steps some of whose jobs have warned, of more than stand-ins for calibration.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    names
+        The steps that count.
+    """
+    found = dict.fromkeys(t["process"] for t in archive.ledger.totals() if t["warnings"])
+    return [
+        name
+        for name in found
+        if name in names
+        and any(run.warned for run in archive.ledger.runs(process=name, status="done", logs=False))
+    ]
+
+
 def finish(archive: Any, as_json: bool) -> None:
     """Show what an archive holds, and what failed in it; exit status 1 if something did.
 
@@ -188,6 +208,7 @@ def finish(archive: Any, as_json: bool) -> None:
     # What other commands make does not make this one fail.
     ours = {step.name for step in REDUCTION}
     failed = [f for f in failures(archive) if f["process"] in ours]
+    warned = warned_steps(archive, ours)
     if as_json:
         typer.echo(json.dumps({"products": rows, "failed": failed, "report": str(report)}, indent=1))
     else:
@@ -195,6 +216,12 @@ def finish(archive: Any, as_json: bool) -> None:
             print_table(rows, f"{archive.archive_name}: products", spare=OF_PRODUCTS)
         for failure in failed:
             typer.echo(failure_line(failure), err=True)
+        if warned:
+            typer.echo(
+                f"with warnings: {', '.join(warned)}; see daxa status {archive.archive_name}, and "
+                f"daxa logs {archive.archive_name} {warned[0]} --errors",
+                err=True,
+            )
         typer.echo(f"archive {archive.archive_path}\nreport  {report}")
     if failed:
         raise typer.Exit(1)

@@ -207,9 +207,8 @@ class Lines:
                 place.told = True
                 ended = sum(not o.left for o in self.tally.observations.values())
                 failed = f", {place.failed} failed" if place.failed else ""
-                self.say(
-                    f"{obs_id}: {place.ran} jobs done{failed} ({ended} of {len(self.tally.observations)})"
-                )
+                jobs = f"{place.ran} job{'s' * (place.ran != 1)}"
+                self.say(f"{obs_id}: {jobs} done{failed} ({ended} of {len(self.tally.observations)})")
         for name, step in self.tally.steps.items():
             if step.ended < step.total:
                 return  # what later ones have to do is not known yet
@@ -241,7 +240,8 @@ def step_line(name: str, step: StepCount) -> str:
     step
         Its jobs.
     """
-    return f"{name}: {step.done} done, {step.failed} failed, {duration(step.seconds)}"
+    warned = f", {step.warned} with warnings" if step.warned else ""
+    return f"{name}: {step.done} done, {step.failed} failed{warned}, {duration(step.seconds)}"
 
 
 class _Terminal:

@@ -17,6 +17,8 @@ class StepCount:
     ----------
     total
         Those that run, as far as they are known.
+    warned
+        Those of the done ones that have warned, of more than stand-ins for calibration.
     seconds
         What those took that have ended.
     """
@@ -25,6 +27,7 @@ class StepCount:
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    warned: int = 0
     seconds: float = 0.0
     told: bool = False
 
@@ -111,6 +114,7 @@ class Tally:
             place.ran += 1
             step.done += node.state == "done"
             step.failed += node.state == "failed"
+            step.warned += node.state == "done" and node.run is not None and node.run.warned
             place.failed += node.state == "failed"
         else:
             step.total -= 1
