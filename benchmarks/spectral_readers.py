@@ -138,7 +138,9 @@ def by_gammapy(files: dict[str, Path]) -> str:
     kernel = EDispKernel.read(str(files["matrix"]))
     area = RegionNDMap.read(str(files["area"]), format="ogip-arf")
     row = kernel.pdf_matrix.sum(axis=1)
-    assert np.allclose(row, 1, atol=1e-4)
+    filled = row > 0  # rows of MOS below 30 eV are empty, and nothing is seen there
+    assert np.allclose(row[filled], 1, atol=1e-4)
+    assert not area.data.ravel()[~filled].any()
     counts = []
     for name in ("spectrum", "background"):
         with fits.open(files[name]) as hdus, fits.open(files["matrix"]) as others:

@@ -69,9 +69,9 @@ QUANTUM_EFFICIENCY = {
         0.1032, 0.1022, 0.1131, 0.0784, 0.049,
     ),
 }  # fmt: skip
-#: Energies of the filter transmissions [keV].
-#: Where filters let nothing pass any more: four areas of MOS made by SAS are 0 up to 40 or 45 eV.
+#: Where filters let nothing pass any more [keV]: four areas of MOS made by SAS are 0 up to 40 or 45 eV.
 OPAQUE_KEV = 0.045
+#: Energies of the filter transmissions [keV].
 FILTER_ENERGY_KEV = (
     0.1, 0.15, 0.2, 0.25, 0.28, 0.284, 0.29, 0.31, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 1.555, 1.565,
     1.75, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15,
