@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from small_mission import SmallMission, X
+from test_source_curves import SOURCE, write_curve
 
-from daxa.archive import Archive
+from daxa.archive import Archive, layout
 from daxa.archive.run import Run
 from daxa.exceptions import DAXAError
 from daxa.report import build_report
@@ -280,6 +281,21 @@ def test_mosaics_are_on_the_first_page(archive, tmp_path):
     text = text_of(archive.report())
     assert 'id="mosaics"' in text
     assert "images/mosaic-A907-0.5-2-rate.png" in text
+
+
+def test_sources_lead_to_their_light_curves(archive, tmp_path):
+    reduced_camera(archive, FIRST, "PN")
+    folder = archive.obs_folder(X, FIRST)
+    write_curve(folder, "PN", [1.0, 2.0], [1.0, 1.0])
+    columns = [fits.Column(n, "D", array=[v]) for n, v in (("RA", 149.524), ("DEC", -11.1555), ("RATE", 1.0))]
+    table = fits.BinTableHDU.from_columns(columns, name="SRCLIST")
+    path = folder / layout.source_list(FIRST)
+    path.parent.mkdir(exist_ok=True)
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    archive.report(tmp_path / "site")
+    page = Page(tmp_path / f"site/observations/{X}_{FIRST}.html")
+    assert f"#figure-lightcurve-{SOURCE}-PN-0.5-10.0-100.0" in page.links
+    assert page.wrong() == []
 
 
 def test_a_whole_reduction(reduced, tmp_path, monkeypatch):

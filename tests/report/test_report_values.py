@@ -75,6 +75,8 @@ def test_the_figure_of_patterns_has_what_is_expected():
     figure = plots.patterns(exposure)
     assert [d["name"] for d in figure["figure"]["data"]][2:] == ["single, expected", "double, expected"]
     assert "singles lie +10.0 %" in figure["told"]
+    exposure["patterns"]["fractions"]["single"] = [0.69999]
+    assert "singles lie 0.0 % from" in plots.patterns(exposure)["told"]
     assert len(plots.patterns(exposure | {"expected": None})["figure"]["data"]) == 2
 
 

@@ -178,7 +178,8 @@ class Request:
             name = archive.archive_name
             raise typer.BadParameter(
                 f"the archive {name} exists, and was not made with {', '.join(wrong)}: it has "
-                f"{len(obs_ids)} observations ({shown}){found}; leave the selection out to go on with it "
+                f"{len(obs_ids)} observation{'s' * (len(obs_ids) != 1)} ({shown}){found}; "
+                f"leave the selection out to go on with it "
                 f"(daxa process --archive {name}), or give another --archive"
             )
 

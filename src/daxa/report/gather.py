@@ -26,6 +26,7 @@ from daxa.archive import layout
 from daxa.archive.run import Run
 from daxa.report import drawing, products
 from daxa.report.products import CAMERAS, Reader, Values
+from daxa.report.source_curves import source_curves
 from daxa.report.source_spectra import source_spectra
 from daxa.report.spectra import expected_shares
 from daxa.report.steps import LATER, STEPS, listed, part
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from daxa.mission.base import BaseMission
 
 #: Raised whenever what is kept of products changes its meaning.
-_KEPT = 4
+_KEPT = 5
 #: What is kept.
 _OF_PRODUCTS = (
     "state", "header", "exposures", "finals", "gratings", "attitude", "sources", "calibration", "problems",
-    "images", "source_spectra",
+    "images", "source_spectra", "source_curves",
 )  # fmt: skip
 
 
@@ -154,6 +155,7 @@ def _products(data: Path, mission: BaseMission, obs_id: str, folder: Path, scrat
     reader = Reader(data)
     found["images"] = drawing.observation_pictures(reader, obs_id, found["sources"], scratch)
     found["source_spectra"] = source_spectra(reader, list(mission.chosen_instruments))
+    found["source_curves"] = source_curves(reader, list(mission.chosen_instruments))
     found["problems"] += reader.problems
     return found | {"state": state, "fresh": True, "kept": kept}
 

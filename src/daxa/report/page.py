@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 from daxa._version import __version__
 from daxa.exceptions import DAXAError
 from daxa.process.reproduce import reproduce
-from daxa.report import chart, drawing, gather, plots, rasters, steps, summary
+from daxa.report import (
+    chart,
+    drawing,
+    gather,
+    plots,
+    rasters,
+    source_curves,
+    source_names,
+    source_spectra,
+    steps,
+    summary,
+)
 from daxa.report.products import CAMERAS, Reader, Values, finite
 from daxa.report.skymap import sexagesimal
 from daxa.report.verdict import PENDING, UNUSABLE, USABLE, WARNINGS, judge_archive, line_is_off
@@ -203,10 +214,11 @@ class _Report:
             "observation.html",
             f"observations/{one['page']}",
             top="../",
-            o=_for_table(one) | {"sources": _positions(one["sources"])},
+            o=_for_table(one) | {"sources": _positions(one)},
             figures=figures,
             drawn=finite({name: figure["figure"] for name, figure in figures.items()}),
             images=images,
+            curve_names=[source_curves.name_of(c) for c in one["source_curves"]],
             lines=_lines(one),
             unseen=_unseen(one),
             states=STATES,
@@ -216,6 +228,7 @@ class _Report:
             warned={
                 "sources": steps.warnings_of(one["steps"], ["find_sources"]),
                 "spectra": steps.warnings_of(one["steps"], ["generate_matrices", "generate_spectra"]),
+                "curves": steps.warnings_of(one["steps"], ["generate_lightcurves"]),
             },
             before=before,
             after=after,
@@ -375,10 +388,14 @@ def _for_table(one: Values) -> Values:
     }
 
 
-def _positions(sources: list[Values] | None) -> list[Values] | None:
-    if sources is None:
+def _positions(one: Values) -> list[Values] | None:
+    """Sources with their places in words, and with the figures of their spectra and light curves."""
+    if one["sources"] is None:
         return None
-    placed = [s for s in sources if s.get("ra") is not None and s.get("dec") is not None]
+    placed = [s for s in one["sources"] if s.get("ra") is not None and s.get("dec") is not None]
+    drawn = [{**c, "kind": "spectrum", "name": source_spectra.name_of(c)} for c in one["source_spectra"]]
+    drawn += [{**c, "kind": "light curve", "name": source_curves.name_of(c)} for c in one["source_curves"]]
+    placed = source_names.with_products(placed, drawn)
     return [s | {"sexagesimal": sexagesimal(s["ra"], s["dec"])} for s in placed]
 
 
@@ -392,6 +409,8 @@ def _sections(one: Values) -> list[tuple[str, str]]:
     found += [("attitude", "Attitude"), ("sources", "Sources")]
     if one["source_spectra"]:
         found.append(("source-spectra", "Spectra of sources"))
+    if one["source_curves"]:
+        found.append(("source-curves", "Light curves of sources"))
     return [*found, ("record", "Record")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daxa.report import source_spectra, spectra
+from daxa.report import source_curves, source_spectra, spectra
 from daxa.report.products import CAMERAS, Values
 
 Figure = dict[str, Any]
@@ -228,9 +228,8 @@ def patterns(exposure: Values) -> Figure | None:
     if expected:
         at = np.interp(found["energy"], expected["energy"], expected["single"])
         seen, weights = np.asarray(found["fractions"].get("single", at), float), total / total.sum()
-        told += (
-            f"; singles lie {100 * float(np.sum((seen - at) * weights)):+.1f} % from what is expected (thin)"
-        )
+        away = round(100 * float(np.sum((seen - at) * weights)), 1)
+        told += f"; singles lie {f'{away:+.1f}' if away else '0.0'} % from what is expected (thin)"
     ticks = [0.3, 0.5, 1, 2, 5, 10]
     return _figure(
         f"patterns-{inst}-{exposure['exp']}", f"{CAMERAS[inst]} {exposure['exp']}",
@@ -331,4 +330,5 @@ def all_figures(observation: Values) -> dict[str, Figure]:
         made += [f(exposure) for f in (light_curve, rate_histogram, spectrum, patterns, chips)]
     made += [grating(g) for g in observation["gratings"]]
     made += [source_spectra.figure(one) for one in observation["source_spectra"]]
+    made += [source_curves.figure(one) for one in observation["source_curves"]]
     return {figure["name"]: figure for figure in made if figure}

@@ -129,6 +129,17 @@ def _digits(values: Any) -> list[float]:
     return [float(f"{v:.5g}") for v in np.asarray(values, float)]
 
 
+def name_of(one: Values) -> str:
+    """Name of the figure of a spectrum.
+
+    Parameters
+    ----------
+    one
+        What :func:`source_spectra` tells of it.
+    """
+    return f"source-{one['source']}-{one['inst']}-{one['exp']}"
+
+
 def figure(one: Values) -> dict[str, Any]:
     """The figure of a spectrum as Plotly reads it.
 
@@ -178,8 +189,7 @@ def figure(one: Values) -> dict[str, Any]:
         "height": 360,
     }  # fmt: skip
     label = f"{one['source']}, folded spectrum"
-    name = f"source-{one['source']}-{inst}-{one['exp']}"
-    return {"name": name, "label": label, "told": told, "figure": {"data": data, "layout": layout}}
+    return {"name": name_of(one), "label": label, "told": told, "figure": {"data": data, "layout": layout}}
 
 
 def _steps(edges: list[float], values: list[float], name: str, colour: str) -> dict[str, Any]:
