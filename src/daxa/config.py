@@ -152,6 +152,11 @@ def calibration_path() -> str:
     return os.pathsep.join(folder for path in paths for folder in path.split(os.pathsep) if folder)
 
 
+def absent_calibration() -> list[str]:
+    """Configured folders of calibration files that are not there; the cache need not be."""
+    return [f for f in _setting("calibration_path").split(os.pathsep) if f and not os.path.isdir(f)]
+
+
 def pfiles_path() -> str:
     """Folder of HEASoft's parameter files, for scripts; it need only be there if it was configured.
 

@@ -11,10 +11,13 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from daxa.cli.calibration import fetch_calibration
 from daxa.cli.main import app, main
 
 run = CliRunner()
@@ -52,6 +55,18 @@ def test_list(synthetic_ccf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = json.loads(said(["calibration", "list", "--json"]))
     assert [row["name"] for row in result["files"]] == files
     assert result["lacking"] == []
+
+
+def test_a_configured_folder_that_is_not_there_is_told_before_fetching(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DAXA_BACKEND", "embedded")
+    monkeypatch.setenv("DAXA_CCFPATH", f"{tmp_path}{os.pathsep}{tmp_path / 'nowhere'}")
+    monkeypatch.setattr("daxa.calibration.store.available", list)
+    monkeypatch.setattr("daxa.calibration.store.fetch", lambda cameras, dates: [])
+    info = pd.DataFrame({"start": pd.to_datetime(["2020-01-01"])})
+    fetch_calibration(SimpleNamespace(chosen_instruments=["PN"], filtered_obs_info=info))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert len(told) == 1
+    assert f"no folder {tmp_path / 'nowhere'} of calibration files (DAXA_CCFPATH); simulated" in told[0]
 
 
 def test_list_names_what_is_lacking(tmp_path: Path, synthetic_ccf: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from daxa.archive import Archive
 from daxa.archive.run import Run
 from daxa.cli import output
 from daxa.cli.main import app
@@ -55,6 +56,8 @@ def test_steps_are_chosen_in_their_order():
     assert chosen_steps(None, "emanom", "espfilt") == ["emanom", "espfilt"]
     for wrong, says in (
         (("epchian", None, None), "--steps: no step 'epchian'; did you mean 'epchain'"),
+        (("epchain,find_sources", None, None), "--steps: find_sources is no part .* daxa sources"),
+        ((None, None, "generate_spectra"), "--until: generate_spectra is no part .* daxa spectra"),
         ((None, "espfilt", "emchain"), "espfilt comes after emchain"),
         (("espfilt", "emchain", None), "--steps: give it, or"),
     ):
@@ -176,6 +179,14 @@ def test_archives_are_listed(tmp_path, monkeypatch):
     refused = run.invoke(app, ["info", "brokn"])
     assert refused.exit_code == 2
     assert "did you mean 'broken'?" in refused.output
+    monkeypatch.setenv("DAXA_BACKEND", "embedded")
+    refused = run.invoke(app, ["process", "--archive", "brokn"])
+    assert refused.exit_code == 2
+    assert "daxa_output/archives; did you mean 'broken'?; to make it, give a NAME" in refused.output
+    with pytest.raises(
+        ValueError, match=r"no archive brokn in .*archives \(did you mean 'broken'\?\); give the"
+    ):
+        Archive("brokn")
 
 
 def test_steps_are_listed():

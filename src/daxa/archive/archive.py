@@ -62,10 +62,10 @@ class Archive(Products, ProcessViews, Work):
     --------
     A name alone opens an archive that exists:
 
-    >>> Archive("PHL1811")
+    >>> Archive("PHL1811")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: missions: there is no archive PHL1811 yet; give the missions to make it of
+    ValueError: missions: there is no archive PHL1811 in .../archives; give the missions to make it of
     """
 
     _to_come: Iterator[BaseMission] | None = None
@@ -82,7 +82,7 @@ class Archive(Products, ProcessViews, Work):
         self._top = config.output_path()
         self.layout = Layout(Path(self._top) / "archives" / archive_name)
         creation.check_place(self.layout.root.parent)
-        given = None if missions is None else check_missions(archive_name, missions)
+        given = None if missions is None else check_missions(self.layout.root, missions)
         if clobber or creation.state(self.layout) is not State.WHOLE:
             with creation.alone(self.layout):
                 self._make(given, clobber, download_products, use_preprocessed)
@@ -107,7 +107,7 @@ class Archive(Products, ProcessViews, Work):
             begun = creation.begun_with_products(self.layout)
             if use_preprocessed is False and begun:
                 use_preprocessed = {m.name: m.name in begun for m in given}
-        checked = check_missions(self._name, given)
+        checked = check_missions(self.layout.root, given)
         products, ready = check_products(checked, download_products, use_preprocessed)
         with creation.replacing(self.layout, clobber):
             self._create(checked, products, ready)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from daxa.exceptions import DuplicateMissionError, PreProcessedNotSupportedError
 from daxa.mission import BaseMission
 
 
-def check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
+def check_missions(archive: Path, missions: Any) -> list[BaseMission]:
     """Missions of a new archive as a list, whichever way they were given.
 
     Parameters
     ----------
-    archive_name
-        Name of the archive, for the message.
+    archive
+        Folder of the archive, for the message.
     missions
         A mission, or a list or tuple of missions; None is refused.
 
@@ -30,7 +31,12 @@ def check_missions(archive_name: str, missions: Any) -> list[BaseMission]:
         A mission was given more than once.
     """
     if missions is None:
-        raise ValueError(f"missions: there is no archive {archive_name} yet; give the missions to make it of")
+        known = [path.parent.name for path in archive.parent.glob("[!.]*/.save_info")]
+        known = [name for name in known if name != archive.name]
+        near = difflib.get_close_matches(archive.name, known, n=1)
+        text = f"missions: there is no archive {archive.name} in {archive.parent}"
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"{text}{meant}; give the missions to make it of")
     found = list(missions) if isinstance(missions, (list, tuple)) else [missions]
     wrong = [m for m in found if not isinstance(m, BaseMission)]
     if wrong or not found:

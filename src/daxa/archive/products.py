@@ -505,5 +505,8 @@ def _band(lo_en: Any, hi_en: Any) -> tuple[float, float] | None:
     if lo_en is None and hi_en is None:
         return None
     if lo_en is None or hi_en is None:
-        raise ValueError("lo_en, hi_en: expected both, or none of them for all bands")
+        raise ValueError(
+            "lo_en, hi_en: expected both, e.g. lo_en=Quantity(0.5, 'keV'), hi_en=Quantity(2, 'keV'), or "
+            "none of them for all bands"
+        )
     return round(_value("lo_en", lo_en, "keV"), 6), round(_value("hi_en", hi_en, "keV"), 6)

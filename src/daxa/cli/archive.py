@@ -145,14 +145,21 @@ def open_archive(archive: str) -> Any:
             raise typer.BadParameter(
                 f"the creation of the archive {archive!r} was interrupted; the same command takes it up again"
             )
-        raise typer.BadParameter(f"no archive {archive!r} in {here}; {_others(archive)}")
+        raise typer.BadParameter(no_archive(archive))
     return Archive(archive)
 
 
-def _others(name: str) -> str:
-    """What archives there are instead of one that is not."""
+def no_archive(name: str) -> str:
+    """What to say of an archive that is not there: where it was looked for, and which there are.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    """
     known = known_archives()
-    return nearest(name, known) if known else "there are none (set DAXA_OUTPUT?)"
+    others = nearest(name, known) if known else "there are none (set DAXA_OUTPUT?)"
+    return f"no archive {name!r} in {Path(archives())}; {others}"
 
 
 ArchiveName = Annotated[

@@ -240,6 +240,7 @@ class _Transfers:
 
 def fetch_calibration(mission: Any) -> None:
     """Fetch what the embedded engine needs for these observations and has no file of."""
+    from daxa import config
     from daxa.backend.select import select_backend
     from daxa.calibration import store
 
@@ -248,6 +249,12 @@ def fetch_calibration(mission: Any) -> None:
     cameras = [INSTRUMENTS[i] for i in mission.chosen_instruments if i in ("M1", "M2", "PN")]
     if not store.lacking((row["name"] for row in store.available()), cameras):
         return
+    for folder in config.absent_calibration():
+        typer.echo(
+            f"warning: there is no folder {folder} of calibration files (DAXA_CCFPATH); simulated data need "
+            "those that were simulated with them",
+            err=True,
+        )
     dates = [start.strftime("%Y-%m-%dT%H:%M:%S") for start in mission.filtered_obs_info["start"]]
     typer.echo(f"fetching calibration files for {', '.join(cameras)} ...", err=True)
     paths = store.fetch(cameras, dates)

@@ -19,11 +19,12 @@ from daxa.cli.archive import (
     failure_line,
     failures,
     failures_told_later,
+    no_archive,
     use_calibration,
 )
 from daxa.cli.calibration import fetch_calibration
 from daxa.cli.output import AllowSynthetic, Json, allow_mixture, print_table
-from daxa.cli.select import InstOption, Local, Name, ObsIds, Position, Radius, Request
+from daxa.cli.select import NOTHING, InstOption, Local, Name, ObsIds, Position, Radius, Request
 from daxa.cli.steps import FirstStep, LastStep, StepsOption, chosen_steps
 
 BackendOption = Annotated[
@@ -147,6 +148,8 @@ def process(
         request.check(opened)
         use_calibration(opened, ccf)
         typer.echo(f"opening the archive {title} ({count(opened)})", err=True)
+    elif request.empty:
+        raise typer.BadParameter(f"--archive: {no_archive(title)}; to make it, {NOTHING}")
     else:
         mission = request.mission()
         fetch_calibration(mission)

@@ -108,14 +108,19 @@ class Request:
             None if local is None else str(local.expanduser().resolve()),
         )
 
+    @property
+    def empty(self) -> bool:
+        """Whether it asks for none."""
+        return not (self.name or self.obs_id or self.position or self.local)
+
     def mission(self) -> Any:
         """A mission with the observations asked for."""
         from astropy.units import Quantity
 
         from daxa.mission import XMMPointed
 
-        if not (self.name or self.obs_id or self.position or self.local):
-            raise typer.BadParameter(_NOTHING)
+        if self.empty:
+            raise typer.BadParameter(NOTHING)
         local = None if self.local is None else Path(self.local)
         if local is not None and not local.is_dir():
             raise typer.BadParameter(f"--local: {local} is not a folder")
@@ -148,7 +153,7 @@ class Request:
             return f"{folder.parent.name}_{folder.name}".strip("_") if general else folder.name
         known = known_archives()
         others = f", or --archive to go on with one of {', '.join(known)}" if known else ""
-        raise typer.BadParameter(_NOTHING + others)
+        raise typer.BadParameter(NOTHING + others)
 
     def remember(self, archive: Any) -> None:
         """Note in a new archive what it was made for."""
@@ -219,7 +224,7 @@ def _taken_from(archive: Any, mission: Any, folder: Path, change: bool) -> bool:
     return True
 
 
-_NOTHING = "give a NAME, --obs-id, --position or --local"
+NOTHING = "give a NAME, --obs-id, --position or --local"
 _OPTIONS = {
     "name": "NAME",
     "obs_id": "--obs-id",

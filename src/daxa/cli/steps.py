@@ -55,6 +55,7 @@ def chosen_steps(names: str | None, first: str | None, last: str | None) -> list
     wanted = None if names is None else [name.strip() for name in names.split(",")]
     for option, given in (("--steps", wanted), ("--from", first), ("--until", last)):
         if given is not None:
+            _refuse_others(option, [given] if isinstance(given, str) else given)
             try:
                 check_steps([given] if isinstance(given, str) else given)
             except ValueError as wrong:
@@ -66,6 +67,15 @@ def chosen_steps(names: str | None, first: str | None, last: str | None) -> list
     if begin >= end:
         raise typer.BadParameter(f"--from, --until: {first} comes after {last}")
     return [n for n in known[begin:end] if n not in ON_REQUEST or n in (first, last)]
+
+
+def _refuse_others(option: str, names: list[str]) -> None:
+    """Refuse steps that are no part of a whole reduction; the message names the command that runs them."""
+    for name in names:
+        if name in _COMMANDS:
+            raise typer.BadParameter(
+                f"{option}: {name} is no part of a whole reduction; it is run by daxa {_COMMANDS[name]}"
+            )
 
 
 def list_steps(ctx: typer.Context, as_json: Json = False) -> None:

@@ -153,6 +153,12 @@ def test_no_constituents_is_an_error(tmp_path: Path, path: str | None, code: str
     assert not (tmp_path / "ccf.cif").exists()
 
 
+def test_folders_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"there is no folder \S*nowhere\); .*simulated data need") as failure:
+        cifbuild(tmp_path, "nowhere", **DATE)
+    assert failure.value.code == "noConstituents"
+
+
 def test_nothing_valid_is_an_error(tmp_path: Path) -> None:
     constituent(tmp_path, "EPN_LINCOORD_0001.CCF", "2018-01-01T00:00:00")
     with pytest.raises(TaskError, match="none of 1 constituents is valid on 2017-11-01"):

@@ -191,16 +191,19 @@ def _constituents(
     cache = EntryCache(cache_path() / "constituents.json")
     if p.withmasterindexset:
         source = str(ctx.path(p.masterindexset))
-        entries, looked_at = read_index(source).entries, 0
+        entries, looked_at, absent = read_index(source).entries, 0, []
     else:
         folders = _folders(ctx, p)
         source = os.pathsep.join(map(str, folders))
+        absent = [str(folder) for folder in folders if not folder.is_dir()]
         entries, looked_at = scan(folders, p.fileglob, recurse=p.recurse, cache=cache, warn=ctx.warn)
     if not entries:
+        gone = f"; there is no folder {', '.join(absent)}" if absent else ""
         raise TaskError(
             "noConstituents",
-            f"no calibration constituent in {source} ({looked_at} files match {p.fileglob}); "
-            "`daxa calibration fetch` brings the *.CCF files, or set SAS_CCFPATH to a folder with them",
+            f"no calibration constituent in {source} ({looked_at} files match {p.fileglob}{gone}); "
+            "`daxa calibration fetch` brings the *.CCF files, or set SAS_CCFPATH to a folder with them; "
+            "simulated data need those that were simulated with them",
         )
     if p.masterindex:
         chosen = [e for e in entries if category is None or e.category.upper() == category.upper()]
