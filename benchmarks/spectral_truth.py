@@ -204,6 +204,10 @@ def draw(
     hits = optics.merge([hits, optics.particle_hits(camera, start, stop, rng)])
     live, during = t.live
     hits = hits[rng.random(len(hits)) < live]
+    if camera.is_pn:
+        # Spectra of the pn leave out what becomes events of three and four pixels.
+        split = camera.pattern_fractions(hits.energy_ev)
+        hits = hits[rng.random(len(hits)) < split[:, :2].sum(axis=1)]
     rawx, rawy = np.rint(hits.rawx).astype(int), np.rint(hits.rawy).astype(int)
     late = (rng.random(len(hits)) < during) & (hits.source >= 0)
     rawy[late] = rng.integers(1, camera.ny + 1, late.sum())
