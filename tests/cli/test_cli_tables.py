@@ -112,8 +112,10 @@ def test_jobs_with_warnings_are_counted_without_stand_ins_for_calibration():
         "name": "noAgeing",
         "message": "EPN_LONGTERM_0001.CCF[AGEING]: absent: no ageing",
     }
+    area = {"originator": "arfgen", "name": "noContamination", "message": "the layout is not public"}
     tally = Tally(1)
-    jobs = [node("epchain", str(n), "done", warnings=w) for n, w in enumerate(([left_out], [stands_in], []))]
+    kinds = ([left_out], [stands_in, area], [])
+    jobs = [node("epchain", str(n), "done", warnings=w) for n, w in enumerate(kinds)]
     jobs.append(node("epchain", "4", "failed", warnings=[left_out]))
     for one in jobs:
         tally.expect(one)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, TypedDict
 
 #: Kind of a product that several runs of an observation make alike, e.g. its attitude file.
 SHARED = "shared"
-#: Warnings of what stands in for parts of calibration files: such a file and its table, or their codes.
+#: Warnings of what stands in for parts of calibration files: they begin with the file and its table, or have
+#: a code of their own, of parts whose layout is not public.
 _STANDS_IN = re.compile(r"\S+\.CCF\[", re.IGNORECASE)
-_STAND_INS = {"kingProfile", "measuredRedistribution", "measuredQuality"}
+_STAND_INS = {"kingProfile", "measuredQuality", "measuredRedistribution", "noContamination", "noEllbeta"}
 
 
 class Output(NamedTuple):
