@@ -224,7 +224,6 @@ class _Report:
             states=STATES,
             sections=_sections(one),
             files=self._files(one),
-            spectra_folder=self._spectra_folder(one),
             warned={
                 "sources": steps.warnings_of(one["steps"], ["find_sources"]),
                 "spectra": steps.warnings_of(one["steps"], ["generate_matrices", "generate_spectra"]),
@@ -233,14 +232,6 @@ class _Report:
             before=before,
             after=after,
         )
-
-    def _spectra_folder(self, one: Values) -> str:
-        """Link from a page to the folder of spectra; empty where the report is not in the archive."""
-        root = Path(self.archive.archive_path)
-        if not one["source_spectra"] or not self.folder.is_relative_to(root):
-            return ""
-        data = Path(self.archive.get_current_data_path(one["mission"], one["obs_id"]))
-        return Path(os.path.relpath(data / "spectra", self.folder / "observations")).as_posix()
 
     def _files(self, one: Values) -> dict[str, str]:
         """The script that makes the products again, and the logs."""
