@@ -172,7 +172,7 @@ def figure(one: Values) -> dict[str, Any]:
         f"{one['counts']:,.0f} counts in {one['exposure_s'] / 1000:.1f} ks, "
         f"{one['net']:,.0f} without the background; "
         f"points: source without background; steps: background, and a power law of photon index {INDEX:g} "
-        "folded with area and matrix, of as many counts, for the eye and not fitted; dotted: effective area"
+        "folded with area and matrix, of as many counts, for the eye and not fitted; dashed: effective area"
     )
     positive = [r for r in one["rate"] if r > 0]
     bottom = float(np.log10(min(positive) / 3)) if positive else -4.0
