@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from daxa.archive.curves import read_qdp
-from daxa.report import chart, drawing, flares, plots, rasters, skymap, spectra
+from daxa.report import chart, drawing, flares, plots, rasters, skymap, source_curves, spectra
 from daxa.report.products import Reader
 from daxa.simulate.cameras.camera import CAMERAS
 from daxa.xmm.ccf.calibration import Calibration
@@ -319,3 +319,15 @@ def test_a_pointing_beside_right_ascension_0_has_its_middle_there(tmp_path):
     found = observation_values(Reader(tmp_path).folder, "0123456789", ["M1"])["attitude"]
     assert min(found["ra"], 360 - found["ra"]) < 1e-3
     assert max(map(abs, found["east"])) < 1.0
+
+
+def test_the_figure_of_a_light_curve_says_what_was_corrected():
+    one = {
+        "source": "J1", "inst": "M1", "low": "0.5", "high": "2.0", "width": "100", "time": [0], "rate": [1.0],
+        "error": [0.1], "background": [0.0], "mean": 1.0, "mean_error": 0.1, "joined": 1,
+    }  # fmt: skip
+    told = source_curves.figure(one | {"on_axis": True, "net": True})["told"]
+    assert "as on the axis, without the background" in told
+    told = source_curves.figure(one | {"on_axis": False, "net": False})["told"]
+    assert "as the region sees it" in told
+    assert "background" not in told

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from daxa.mission.base import BaseMission
 
 #: Raised whenever what is kept of products changes its meaning.
-_KEPT = 5
+_KEPT = 6
 #: What is kept.
 _OF_PRODUCTS = (
     "state", "header", "exposures", "finals", "gratings", "attitude", "sources", "calibration", "problems",

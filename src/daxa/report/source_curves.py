@@ -58,6 +58,7 @@ def _curve(path: Path) -> Values:
         time, rate, error, share = (np.asarray(data[n], float) for n in ("TIME", "RATE", "ERROR", "FRACEXP"))
         below = np.asarray(data["BACKV"], float) if "BACKV" in data.names else np.zeros(len(time))
         width, start = float(header["TIMEDEL"]), float(header.get("MJDREF", 50814.0))
+        on_axis, net = header.get("VIGNAPP") is True, header.get("BACKAPP") is True
     good = np.isfinite(rate) & np.isfinite(error) & (share > 0)
     if not good.any():
         raise ValueError("no bin with exposure")
@@ -78,6 +79,8 @@ def _curve(path: Path) -> Values:
         "mean_error": float(np.sqrt(np.sum((share * error) ** 2)) / share.sum()),
         "counts": float(mean * width * share.sum()),
         "joined": int(starts[1]) if len(starts) > 1 else 1,
+        "on_axis": on_axis,
+        "net": net,
     }
 
 
@@ -121,8 +124,9 @@ def figure(one: Values) -> dict[str, Any]:
     told = (
         f"{CAMERAS[inst]} of {one['source']}, {one['low']}–{one['high']} keV, "
         f"bins of {float(one['width']):g} s{joined}: "
-        f"{one['mean']:.3g} ± {one['mean_error']:.1g} ct/s on the axis, without the background; "
-        "line: the background that was taken away, on the same scale"
+        f"{one['mean']:.3g} ± {one['mean_error']:.1g} ct/s"
+        + (" as on the axis" if one["on_axis"] else " as the region sees it")
+        + (", without the background; line: that background, on the same scale" if one["net"] else "")
     )
     layout = {
         "xaxis": {"title": {"text": "time, UTC"}, "type": "date"},

@@ -10,24 +10,18 @@ from daxa.archive import layout
 from daxa.backend.contract import Task
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_bands, check_bool, check_quantity
-from daxa.process.options import Running, StepOptions, argument
+from daxa.process.options import Running, argument
 from daxa.process.public import public
 from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Piece, Recipe, Step
 from daxa.process.xmm.generate import check_within
 from daxa.process.xmm.setup import ALLOWED
 from daxa.process.xmm.source_places import (
-    BACKGROUNDS,
     Place,
+    PlaceOptions,
     check_sources,
-    found_places,
     known_sources,
-    places_of_regions,
-    positions_of,
-    radius_of,
     region_task,
-    seen_of,
-    text_of_regions,
 )
 
 if TYPE_CHECKING:
@@ -44,28 +38,9 @@ _BINS = (0.01, 1e6)
 
 
 @dataclass(frozen=True, eq=False)
-class LightcurveOptions(StepOptions):
+class LightcurveOptions(PlaceOptions):
     """Options of `generate_lightcurves`."""
 
-    positions: Any = argument(
-        None, "Positions of the sources: a SkyCoord of one or many, or pairs of RA and Dec [deg]."
-    )
-    radius: Any = argument(
-        None,
-        "Radius of their circles: an angle; a number between 0 and 1, the share of the light within; or "
-        "``background``, the default: where the source is as bright as the background, 15 to 60 arcsec.",
-    )
-    regions: Any = argument(
-        None,
-        "Regions of the sources, instead of positions: path or text of regions of ds9, or objects of the "
-        "``regions`` package; what they exclude is left out of all. Without either, every source that was "
-        "set or found (`Archive.source_regions`).",
-    )
-    background: Any = argument(
-        "auto",
-        "``annulus`` around the source, ``ccd`` (a circle of the same CCD), ``auto``: the better one; or a "
-        "region for all sources. Other sources that are known are left out.",
-    )
     lo_en: Quantity | None = argument(None, "Lower energies of the bands; 0.5 keV by default.")
     hi_en: Quantity | None = argument(None, "Upper energies of the bands; 10.0 keV by default.")
     time_bin: Quantity | None = argument(None, "Length of the bins; 100 s by default.")
@@ -79,11 +54,10 @@ class LightcurveOptions(StepOptions):
     )
 
     def check(self) -> None:
-        if self.positions is not None and self.regions is not None:
-            raise ValueError("positions, regions: give one of them")
+        super().check()
         check_bool("on_axis", self.on_axis)
         check_bool("barycentre", self.barycentre)
-        _ = self.bands, self.bin_s, self.places, self.background_text
+        _ = self.bands, self.bin_s
 
     @property
     def limits(self) -> tuple[Quantity, Quantity]:
@@ -107,40 +81,6 @@ class LightcurveOptions(StepOptions):
         if not _BINS[0] <= seconds <= _BINS[1]:
             raise ValueError(f"time_bin: expected {_BINS[0]:g} to {_BINS[1]:g} s, got {self.time_bin}")
         return seconds
-
-    @cached_property
-    def places(self) -> list[Place] | None:
-        """The sources; None: those that are known of each observation."""
-        radius = radius_of(self.radius)
-        if self.regions is not None:
-            return places_of_regions(text_of_regions("regions", self.regions), False)
-        if self.positions is None:
-            return None
-        found = [
-            Place(layout.source_name(ra, dec), ra, dec, "", False, radius)
-            for ra, dec in positions_of(self.positions)
-        ]
-        return list({one.name: one for one in found}.values())
-
-    @cached_property
-    def background_text(self) -> str:
-        """Style of the background, or its region as text of ds9."""
-        if isinstance(self.background, str) and self.background in BACKGROUNDS:
-            return self.background
-        return text_of_regions("background", self.background)
-
-    def places_of(self, piece: Piece) -> list[Place]:
-        """The sources that an observation may see.
-
-        Parameters
-        ----------
-        piece
-            The observation, or a camera of it.
-        """
-        places = self.places
-        if places is None:
-            places = found_places(piece, None, radius_of(self.radius))
-        return seen_of(piece, places)
 
     def name_of(self, place: Place, band: tuple[float, float]) -> str:
         """What of a camera a curve is.
@@ -167,11 +107,6 @@ class LightcurveOptions(StepOptions):
     def given(self) -> dict[str, Any]:
         given = super().given()
         given["lo_en"], given["hi_en"] = self.limits
-        if self.positions is not None:
-            given["positions"] = [list(pair) for pair in positions_of(self.positions)]
-        if self.regions is not None:
-            given["regions"] = text_of_regions("regions", self.regions)
-        given["background"] = self.background_text
         return given
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from daxa.archive import layout
@@ -18,6 +19,7 @@ from daxa.backend.contract import Task
 from daxa.ds9 import excludes, read_regions, region_text
 from daxa.exceptions import NoDependencyProcessError
 from daxa.process.arguments import check_quantity
+from daxa.process.options import StepOptions, argument
 from daxa.process.step import Piece
 from daxa.process.tell import tell
 from daxa.process.xmm.setup import ALLOWED
@@ -345,3 +347,82 @@ def _middle(region: Any) -> tuple[float, float]:
     middle = place.cartesian if place.isscalar else place.cartesian.mean()
     at = SkyCoord(middle, frame="fk5").spherical
     return float(at.lon.deg), float(at.lat.deg)
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceOptions(StepOptions):
+    """Options of steps on sources: where they are, and what lies around them."""
+
+    positions: Any = argument(
+        None, "Positions of the sources: a SkyCoord of one or many, or pairs of RA and Dec [deg]."
+    )
+    radius: Any = argument(
+        None,
+        "Radius of their circles: an angle; a number between 0 and 1, the share of the light within; or "
+        "``background``, the default: where the source is as bright as the background, 15 to 60 arcsec.",
+    )
+    regions: Any = argument(
+        None,
+        "Regions of the sources, instead of positions: path or text of regions of ds9, or objects of the "
+        "``regions`` package; what they exclude is left out of all. Without either, every source that was "
+        "set or found (`Archive.source_regions`).",
+    )
+    background: Any = argument(
+        "auto",
+        "``annulus`` around the source, ``ccd`` (a circle of the same CCD), ``auto``: the better one; or a "
+        "region for all sources. Other sources that are known are left out.",
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.positions is not None and self.regions is not None:
+            raise ValueError("positions, regions: give one of them")
+        _ = self.places, self.background_text
+
+    @property
+    def wide(self) -> bool | None:
+        """Whether the sources are no points; None: as it is known of each."""
+        return None
+
+    @cached_property
+    def places(self) -> list[Place] | None:
+        """The sources; None: those that are known of each observation."""
+        wide, radius = bool(self.wide), radius_of(self.radius)
+        if self.regions is not None:
+            return places_of_regions(text_of_regions("regions", self.regions), wide)
+        if self.positions is None:
+            return None
+        found = [
+            Place(layout.source_name(ra, dec), ra, dec, "", wide, radius)
+            for ra, dec in positions_of(self.positions)
+        ]
+        return list({one.name: one for one in found}.values())
+
+    @cached_property
+    def background_text(self) -> str:
+        """Style of the background, or its region as text of ds9."""
+        if isinstance(self.background, str) and self.background in BACKGROUNDS:
+            return self.background
+        return text_of_regions("background", self.background)
+
+    def places_of(self, piece: Piece) -> list[Place]:
+        """The sources that an observation may see.
+
+        Parameters
+        ----------
+        piece
+            The observation, or a camera of it.
+        """
+        places = self.places
+        if places is None:
+            places = found_places(piece, self.wide, radius_of(self.radius))
+        return seen_of(piece, places)
+
+    def given(self) -> dict[str, Any]:
+        given = super().given()
+        if self.positions is not None:
+            given["positions"] = [list(pair) for pair in positions_of(self.positions)]
+        if self.regions is not None:
+            given["regions"] = text_of_regions("regions", self.regions)
+        given["background"] = self.background_text
+        return given

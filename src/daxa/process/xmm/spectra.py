@@ -17,17 +17,11 @@ from daxa.process.runner import run_steps
 from daxa.process.step import EPIC, Piece, Recipe, Step
 from daxa.process.xmm.setup import ALLOWED
 from daxa.process.xmm.source_places import (
-    BACKGROUNDS,
     Place,
+    PlaceOptions,
     check_sources,
-    found_places,
     known_sources,
-    places_of_regions,
-    positions_of,
-    radius_of,
     region_task,
-    seen_of,
-    text_of_regions,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +49,7 @@ class MatrixOptions(StepOptions):
     )
 
     def check(self) -> None:
+        super().check()
         _ = self.pattern_limits
 
     @cached_property
@@ -80,28 +75,9 @@ class MatrixOptions(StepOptions):
 
 
 @dataclass(frozen=True, eq=False)
-class SpectrumOptions(MatrixOptions):
+class SpectrumOptions(MatrixOptions, PlaceOptions):
     """Options of `generate_spectra`."""
 
-    positions: Any = argument(
-        None, "Positions of the sources: a SkyCoord of one or many, or pairs of RA and Dec [deg]."
-    )
-    radius: Any = argument(
-        None,
-        "Radius of their circles: an angle; a number between 0 and 1, the share of the light within; or "
-        "``background``, the default: where the source is as bright as the background, 15 to 60 arcsec.",
-    )
-    regions: Any = argument(
-        None,
-        "Regions of the sources, instead of positions: path or text of regions of ds9, or objects of the "
-        "``regions`` package; what they exclude is left out of all. Without either, every source that was "
-        "set or found (`Archive.source_regions`).",
-    )
-    background: Any = argument(
-        "auto",
-        "``annulus`` around the source, ``ccd`` (a circle of the same CCD), ``auto``: the better one; or a "
-        "region for all sources. Other sources that are known are left out.",
-    )
     extended: bool | None = argument(
         None, "Whether the sources are not points; by default those that `find_sources` calls extended."
     )
@@ -116,8 +92,6 @@ class SpectrumOptions(MatrixOptions):
 
     def check(self) -> None:
         super().check()
-        if self.positions is not None and self.regions is not None:
-            raise ValueError("positions, regions: give one of them")
         for name in ("min_counts", "oversample"):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -125,55 +99,19 @@ class SpectrumOptions(MatrixOptions):
                 raise ValueError(f"{name}: expected a number above 0 or None, got {value!r}")
         if self.extended not in (None, True, False):
             raise TypeError(f"extended: expected True, False or None, got {self.extended!r}")
-        _ = self.band_ev, self.places, self.background_text
+        _ = self.band_ev
 
     @cached_property
     def band_ev(self) -> tuple[int, int] | None:
         """Limits of the good channels [eV]."""
         return check_band(self.lo_en, self.hi_en)
 
-    @cached_property
-    def places(self) -> list[Place] | None:
-        """The sources; None: those that are known of each observation."""
-        wide = bool(self.extended)
-        radius = radius_of(self.radius)
-        if self.regions is not None:
-            return places_of_regions(text_of_regions("regions", self.regions), wide)
-        if self.positions is None:
-            return None
-        found = [
-            Place(layout.source_name(ra, dec), ra, dec, "", wide, radius)
-            for ra, dec in positions_of(self.positions)
-        ]
-        return list({one.name: one for one in found}.values())
-
-    @cached_property
-    def background_text(self) -> str:
-        """Style of the background, or its region as text of ds9."""
-        if isinstance(self.background, str) and self.background in BACKGROUNDS:
-            return self.background
-        return text_of_regions("background", self.background)
-
-    def places_of(self, piece: Piece) -> list[Place]:
-        """The sources that an observation may see.
-
-        Parameters
-        ----------
-        piece
-            The observation, or a camera of it.
-        """
-        places = self.places
-        if places is None:
-            places = found_places(piece, self.extended, radius_of(self.radius))
-        return seen_of(piece, places)
+    @property
+    def wide(self) -> bool | None:
+        return self.extended
 
     def given(self) -> dict[str, Any]:
         given = super().given()
-        if self.positions is not None:
-            given["positions"] = [list(pair) for pair in positions_of(self.positions)]
-        if self.regions is not None:
-            given["regions"] = text_of_regions("regions", self.regions)
-        given["background"] = self.background_text
         if isinstance(self.patterns, (list, tuple)):
             given["patterns"] = list(self.patterns)
         return given
